@@ -17,13 +17,15 @@ WINDOWS_AT_ONCE = 64  # what a cache holds
 
 
 def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Values:
-    """Forecast each window by a linear map of its last values, found by ridge regression on the window itself.
+    """Forecast each window by a linear map of its last values, found by ridge regression on the
+    window itself.
 
-    The map has lags of a season and a third, 24 to 64 but at most half of the window, and an intercept; it is applied
-    again and again to its own forecasts. Generalised cross-validation chooses the penalty (Golub, Heath and Wahba
-    1979). Sums of lines and waves obey such a map exactly, whatever their periods are. Forecasts stay within the range
-    of the past, widened on both sides by that range (by more where the horizon is longer than the past). Fewer than
-    four values repeat the last one.
+    The map has lags of a season and a third, 24 to 64 but at most half of the window, and an
+    intercept; it is applied again and again to its own forecasts. Generalised cross-validation
+    chooses the penalty (Golub, Heath and Wahba 1979). Sums of lines and waves obey such a map
+    exactly, whatever their periods are. Forecasts stay within the range of the past, widened on
+    both sides by that range (by more where the horizon is longer than the past). Fewer than four
+    values repeat the last one.
     """
     values, start = newest_steps(*recent_values(values, observed, season))
     points = np.repeat(values[:, -1:], horizon, 1)

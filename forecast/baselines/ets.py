@@ -19,12 +19,14 @@ TRENDS = ((None, False), ("add", False), ("add", True))  # and whether it is dam
 
 
 def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Values:
-    """ETS: exponential smoothing in state space form, its shape chosen by AICc (Hyndman et al. 2002).
+    """ETS.
 
-    Trend none, additive or damped; season none, additive or, where all values are positive, multiplicative. A season of
-    more than 24 steps is taken out by classical decomposition first. Series that cannot be fitted are forecast by
-    Theta. One series after another, or side by side under `joblib.parallel_config`. Raises `Unavailable` if statsmodels
-    is not installed.
+    Exponential smoothing in state space form, its shape chosen by AICc (Hyndman et al. 2002).
+
+    Trend none, additive or damped; season none, additive or, where all values are positive,
+    multiplicative. A season of more than 24 steps is taken out by classical decomposition first.
+    Series that cannot be fitted are forecast by Theta. One series after another, or side by side
+    under `joblib.parallel_config`. Raises `Unavailable` if statsmodels is not installed.
     """
     from joblib import Parallel, delayed
 

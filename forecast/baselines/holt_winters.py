@@ -1,7 +1,8 @@
-"""Exponential smoothing of level, trend and season (Holt 1957, Winters 1960), for many series at once.
+"""Exponential smoothing of level, trend and season (Holt 1957, Winters 1960), for many series at
+once.
 
-Smoothing with fixed parameters is a linear filter. So the squared errors of a window and its last level, trend and
-season are matrix products for all parameters of a grid, without a loop over steps.
+Smoothing with fixed parameters is a linear filter. So the squared errors of a window and its last
+level, trend and season are matrix products for all parameters of a grid, without a loop over steps.
 """
 
 from collections.abc import Iterator
@@ -31,13 +32,15 @@ FORGOTTEN = 1e-3  # share of a value that may be left by then
 
 
 def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Values:
-    """Forecast by the mean over a grid of smoothing parameters, weighted by how well each of them fits the past.
+    """Forecast by the mean over a grid of smoothing parameters, weighted by how well each of them
+    fits the past.
 
-    The forms are those of ETS (Hyndman et al. 2008) with additive errors: no trend, or one that may be damped. Where
-    Theta finds a season, classical decomposition takes it out as a factor or a summand, and a summand that smoothing
-    updates corrects it; a season of more than 24 steps stays as it was found. Where a season of factors is updated, the
-    same season as summands is tried beside it. Each form and parameter counts by its Akaike weight (Kolassa 2011), so
-    that nothing is optimised and no single choice decides. Fewer than five values repeat the last one.
+    The forms are those of ETS (Hyndman et al. 2008) with additive errors: no trend, or one that may
+    be damped. Where Theta finds a season, classical decomposition takes it out as a factor or a
+    summand, and a summand that smoothing updates corrects it; a season of more than 24 steps stays
+    as it was found. Where a season of factors is updated, the same season as summands is tried
+    beside it. Each form and parameter counts by its Akaike weight (Kolassa 2011), so that nothing
+    is optimised and no single choice decides. Fewer than five values repeat the last one.
     """
     values, start = recent_values(values, observed, season)
     index, factors = seasonal_index(values, start, season)
@@ -62,11 +65,12 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
 
 @dataclass(frozen=True)
 class _Filters:
-    """The points of the grid with one damping whose season is updated, or those whose season is not.
+    """The points of the grid with one damping whose season is updated, or those whose season is
+    not.
 
-    The states are level, trend and, where it is updated, the season, the next step's first. The squared
-    errors of a past that zeros follow for ever are a sum over frequencies (Parseval); those of the past alone are that
-    less what the zeros add.
+    The states are level, trend and, where it is updated, the season, the next step's first. The
+    squared errors of a past that zeros follow for ever are a sum over frequencies (Parseval); those
+    of the past alone are that less what the zeros add.
     """
 
     # [points * states, span], the last states that a value of one leaves, the newest value last
@@ -80,7 +84,10 @@ Grid = dict[float, list[_Filters]]  # by damping
 
 @lru_cache(maxsize=8)
 def _filters(season: int, span: int) -> Grid:
-    """The grid by damping, for windows of up to `span` steps and a season that is updated; 1 means none."""
+    """The grid by damping, for windows of up to `span` steps and a season that is updated.
+
+    1 means none.
+    """
     grid = {damping: [_filter(span, damping, 0, (0.0,))] for damping in DAMPINGS}
     if season > 1:
         for damping, filters in grid.items():
@@ -89,7 +96,10 @@ def _filters(season: int, span: int) -> Grid:
 
 
 def _filter(span: int, damping: float, season: int, rates: tuple[float, ...]) -> _Filters:
-    """Smoothing by every point of a grid: an error, a value less `measurement @ states`, moves the states by `gain`."""
+    """Smoothing by every point of a grid.
+
+    An error, a value less `measurement @ states`, moves the states by `gain`.
+    """
     points = np.array(list(product(LEVELS, TRENDS if damping else TRENDS[:1], rates)))
     level, trend, rate = points.T
     states = 2 + season
@@ -120,10 +130,11 @@ def _filter(span: int, damping: float, season: int, rates: tuple[float, ...]) ->
 
 
 def _energies(measurement: Values, closed_loop: Values) -> tuple[Values, Mask]:
-    """The sum over a future of zeros of squared errors as a form of the states, and which points are admissible.
+    """The sum over a future of zeros of squared errors as a form of the states, and which points
+    are admissible.
 
-    Those whose errors depend on the beginning for ever are not (Hyndman et al. 2008), and are left out. Each pass
-    doubles the steps that the sum covers.
+    Those whose errors depend on the beginning for ever are not (Hyndman et al. 2008), and are left
+    out. Each pass doubles the steps that the sum covers.
     """
     energy = np.broadcast_to(np.outer(measurement, measurement), closed_loop.shape)
     later = closed_loop
@@ -136,7 +147,9 @@ def _energies(measurement: Values, closed_loop: Values) -> tuple[Values, Mask]:
 
 
 def _spectra(measurement: Values, gain: Values, energy: Values, responses: Values) -> Values:
-    """[points, span + 1], the Fourier transform of the weights that squared errors give products of values by lag."""
+    """[points, span + 1], the Fourier transform of the weights that squared errors give products of
+    values by lag.
+    """
     span = len(responses)
     products = np.einsum("pn,pnm,spm->sp", gain, energy, responses, optimize=True)
     products[0] += 1
@@ -150,7 +163,9 @@ def _spectra(measurement: Values, gain: Values, energy: Values, responses: Value
 def _mixed(
     filters: Grid, values: Values, start: Counts, index: Values, factors: Mask, horizon: int
 ) -> tuple[Values, Values]:
-    """Forecast with a season of factors and with the same as summands, mixed by their weights, as `_smoothed`."""
+    """Forecast with a season of factors and with the same as summands, mixed by their weights, as
+    `_smoothed`.
+    """
     mean = values.sum(1) / (values.shape[1] - start)
     summands = (index - 1) * mean[:, None]
     by_factor, factor_weight = _smoothed(filters, values, start, index, factors, horizon)
@@ -163,9 +178,11 @@ def _mixed(
 def _smoothed(
     filters: Grid, values: Values, start: Counts, index: Values, factors: Mask, horizon: int
 ) -> tuple[Values, Values]:
-    """Smooth windows [windows, span] with every point of the grid, without the season that `seasonal_index` gave.
+    """Smooth windows [windows, span] with every point of the grid, without the season that
+    `seasonal_index` gave.
 
-    Returns the mean of the forecasts by Akaike weights, [windows, horizon], and the logarithm of the sum of weights.
+    Returns the mean of the forecasts by Akaike weights, [windows, horizon], and the logarithm of
+    the sum of weights.
     """
     windows, span = values.shape
     present = np.arange(span) >= start[:, None]
@@ -209,7 +226,9 @@ def _smoothed(
 
 
 def _filtered(grid: list[_Filters], deviations: Values) -> Iterator[tuple[Values, Values]]:
-    """Sums of squared errors [points, windows] and last states [points, states, windows] of [windows, span]."""
+    """Sums of squared errors [points, windows] and last states [points, states, windows] of
+    [windows, span].
+    """
     windows, span = deviations.shape
     longest = grid[0].spectra.shape[1] - 1
     transformed = np.fft.rfft(deviations, 2 * longest)
@@ -224,7 +243,9 @@ def _filtered(grid: list[_Filters], deviations: Values) -> Iterator[tuple[Values
 
 
 def _beginning(values: Values, start: Counts) -> tuple[Values, Values]:
-    """The level before the first value and the trend, by a line through the first values, [windows] each."""
+    """The level before the first value and the trend, by a line through the first values, [windows]
+    each.
+    """
     span = values.shape[1]
     column = start[:, None] + np.arange(FIRST_VALUES)  # [windows, FIRST_VALUES]
     inside = column < span

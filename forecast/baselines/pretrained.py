@@ -1,4 +1,7 @@
-"""A small recurrent network, trained on synthetic series: it forecasts what it has never seen, without a fit."""
+"""A small recurrent network, trained on synthetic series.
+
+It forecasts what it has never seen, without a fit.
+"""
 
 import numpy as np
 

@@ -1,4 +1,6 @@
-"""Ridge regression on the last seasons and on columns known in advance, in the manner of LEAR (Lago et al. 2021)."""
+"""Ridge regression on the last seasons and on columns known in advance, in the manner of LEAR (Lago
+et al. 2021).
+"""
 
 from dataclasses import dataclass
 
@@ -12,9 +14,12 @@ from forecast.windows.scaling import column_statistics
 
 @dataclass(frozen=True)
 class RegressionPriors:
-    """Tuned on hourly demand of electricity, rented bikes, particles in the air, and the hourly series of M4."""
+    """Tuned on hourly demand of electricity, rented bikes, particles in the air, and the hourly
+    series of M4.
+    """
 
-    # newest seasons that the next ones are learned from, whose forecasts are averaged; effects from all but the first
+    # newest seasons that the next ones are learned from, whose forecasts are averaged; effects from
+    # all but the first
     spans: tuple[int, ...] = (84, 180, 730)
     near: tuple[int, ...] = (1, 2)  # seasons back whose values are columns, beside a week's
     # of what was a season and a week before, taken off before effects of known columns are learned
@@ -77,13 +82,15 @@ def forecast_series(
 ) -> Values:
     """Forecast windows of one series by maps that are learned from its past.
 
-    An additive effect of the known columns is learned first, piecewise linear in each: one for all steps of a season,
-    and a shrunken correction for each step. What it leaves follows in part from whole seasons, the last two and the one
-    a week before, on whose values all steps of a season are regressed. The other part is a map of windows that end at
-    any step: of what the newest season and the first two of the newest week have beyond the profile of the week.
-    Effects, profile and this map are learned at a few ages of a series; a window uses the newest that have seen nothing
-    after its end. Values count as the inverse hyperbolic sine of their distance from the median, in deviations
-    (Uniejewski, Weron and Ziel 2018); skewed ones of that from a value at their dense end, in its mean.
+    An additive effect of the known columns is learned first, piecewise linear in each: one for all
+    steps of a season, and a shrunken correction for each step. What it leaves follows in part from
+    whole seasons, the last two and the one a week before, on whose values all steps of a season are
+    regressed. The other part is a map of windows that end at any step: of what the newest season
+    and the first two of the newest week have beyond the profile of the week. Effects, profile and
+    this map are learned at a few ages of a series; a window uses the newest that have seen nothing
+    after its end. Values count as the inverse hyperbolic sine of their distance from the median, in
+    deviations (Uniejewski, Weron and Ziel 2018); skewed ones of that from a value at their dense
+    end, in its mean.
     """
     season = seasons[0] if seasons else 1
     counts = [steps // season for steps in seasons[1:] if steps % season == 0]
@@ -148,7 +155,10 @@ class _Learner:
         return np.sinh(np.clip(points, *bounds)) * unit + middle
 
     def _effects(self, scaled: Values) -> Values:
-        """What known columns do at each step, [steps + horizon]: the mean of what some spans say."""
+        """What known columns do at each step, [steps + horizon].
+
+        The mean of what some spans say.
+        """
         effect = np.zeros(len(self.known))
         spans = np.zeros(len(self.known))
         for begin in {max(0, self.age - span * self.season) for span in PRIORS.spans[1:]}:
@@ -158,7 +168,9 @@ class _Learner:
         return effect / np.maximum(spans, 1)
 
     def _effect(self, values: Values, known: Values) -> Values:
-        """What known columns [steps, columns] do to the values at each step, [steps], learned from `values`."""
+        """What known columns [steps, columns] do to the values at each step, [steps], learned from
+        `values`.
+        """
         season = self.season
         age = len(values)
         count = age // season
@@ -189,7 +201,9 @@ class _Learner:
         return np.asarray(effect - effect[begin:age].mean())
 
     def _next_seasons(self, past: Values, horizon: int) -> Values:
-        """The next steps, [horizon], by maps of whole seasons that are learned from the past, [steps]."""
+        """The next steps, [horizon], by maps of whole seasons that are learned from the past,
+        [steps].
+        """
         season = min(self.season, len(past))
         begin = len(past) % season
         whole = past[begin:].reshape(-1, season)
@@ -197,7 +211,10 @@ class _Learner:
         return np.concatenate(seasons)[:horizon]
 
     def _next_season(self, whole: Values, later: int) -> Values:
-        """One of the next seasons, [season], that comes after so many others; the past is [seasons, season]."""
+        """One of the next seasons, [season], that comes after so many others.
+
+        The past is [seasons, season].
+        """
         count = len(whole)
         week = self.long_season - later % self.long_season
         back = sorted({*PRIORS.near, week})
@@ -227,10 +244,11 @@ class _Learner:
         return total / (np.bincount(phase, minlength=length) + PRIORS.profile)
 
     def _from_windows(self, values: Values, ends: Counts, horizon: int, lags: int) -> Values:
-        """The next steps of windows, [windows, horizon], by one map from windows that end at any step before `age`.
+        """The next steps of windows, [windows, horizon], by one map from windows that end at any
+        step before `age`.
 
-        A window has so many lags, of which the map reads the first two seasons and the last one. Its values count as
-        distances from their mean, in deviations.
+        A window has so many lags, of which the map reads the first two seasons and the last one.
+        Its values count as distances from their mean, in deviations.
         """
         season = self.season
         last = self.age - horizon
@@ -258,7 +276,10 @@ class _Learner:
 
 
 def _scale(past: Values) -> tuple[float, float]:
-    """From where values count, and in which unit: skewed ones from their dense end on, as logarithms count them."""
+    """From where values count, and in which unit.
+
+    Skewed ones from their dense end on, as logarithms count them.
+    """
     middle = np.median(past)
     deviation = past.std()
     unit = max(np.median(np.abs(past - middle)) / NORMAL_DEVIATION, deviation)

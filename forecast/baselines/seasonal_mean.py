@@ -1,4 +1,7 @@
-"""The mean of each phase over the last eight seasons, repeated; without a season, that of the last eight steps."""
+"""The mean of each phase over the last eight seasons, repeated.
+
+Without a season, that of the last eight steps.
+"""
 
 import numpy as np
 

@@ -1,4 +1,7 @@
-"""The last season, repeated; a gap takes the value the fewest whole seasons back, else the last one before it."""
+"""The last season, repeated.
+
+A gap takes the value the fewest whole seasons back, else the last one before it.
+"""
 
 import numpy as np
 

@@ -1,4 +1,7 @@
-"""The Theta method (Assimakopoulos and Nikolopoulos 2000): mean of trend line and line of doubled curvature."""
+"""The Theta method (Assimakopoulos and Nikolopoulos 2000).
+
+Mean of trend line and line of doubled curvature.
+"""
 
 from forecast.baselines.shared.gaps import recent_values
 from forecast.baselines.shared.method import Mask, Method, Values

@@ -1,4 +1,7 @@
-"""Baselines of a fit: with their seasons, their forecasts of the validation windows, and their past errors."""
+"""Baselines of a fit.
+
+With their seasons, their forecasts of the validation windows, and their past errors.
+"""
 
 import zlib
 from collections.abc import Iterable, Iterator
@@ -27,7 +30,8 @@ from forecast.windows.windows import WindowIndex
 MIN_CONTEXT = 200  # steps that a baseline looks back at least
 CONTEXT_SEASONS = 6  # and seasons
 MIN_ERRORS = 4  # past windows, fewer of which give no error quantiles
-# of the past that a baseline reads at most for windows of one kind, unless these are fewer: its cost grows with them
+# of the past that a baseline reads at most for windows of one kind, unless these are fewer: its
+# cost grows with them
 VALUES = 10_000_000
 MIN_COMPARED = 32
 DRAWN_BY = 16  # newest values of a window that decide whether it is drawn
@@ -51,7 +55,10 @@ class Baseline:
 
 
 def baselines_of(names: tuple[str, ...], seasons: tuple[int, ...]) -> list[Baseline]:
-    """The baselines of these names, once for each season that they repeat; without one, no two that are then equal."""
+    """The baselines of these names, once for each season that they repeat.
+
+    Without one, no two that are then equal.
+    """
     first, *others = seasons or (1,)
     baselines = []
     for name in names:
@@ -70,7 +77,10 @@ def base_name(label: str) -> str:
 
 
 def baseline_labelled(label: str, seasons: tuple[int, ...]) -> Baseline:
-    """The baseline that has this label where the data have these seasons; `ValueError` where none has."""
+    """The baseline that has this label where the data have these seasons.
+
+    `ValueError` where none has.
+    """
     name = base_name(label)
     baselines = baselines_of((name,), seasons) if is_baseline(name) else []
     for baseline in baselines:
@@ -97,7 +107,9 @@ def baseline_forecasts(
     context: int,
     network: Network | None = None,
 ) -> Numbers:
-    """Points [windows, horizon], or quantiles if it gives them, of a baseline that sees `context` steps."""
+    """Points [windows, horizon], or quantiles if it gives them, of a baseline that sees `context`
+    steps.
+    """
     method = baseline.method
     horizon = inputs.horizon
     if method.forecast_series is not None:
@@ -123,7 +135,10 @@ def baseline_forecasts(
 def _pasts(
     inputs: Inputs, windows: WindowIndex, context: int, evens: bool
 ) -> Iterator[tuple[Numbers, Flags]]:
-    """Pasts of windows, and what is known of them, [windows, context]; closed slots have the mean with `evens`."""
+    """Pasts of windows, and what is known of them, [windows, context].
+
+    Closed slots have the mean with `evens`.
+    """
     panel = inputs.past_panel(closed=not evens)
     closed = inputs.closed
     if closed is None or not evens:
@@ -139,7 +154,10 @@ def _pasts(
 
 @dataclass(frozen=True)
 class BaselineForecasts:
-    """Forecasts of baselines, for the validation windows and for windows over the whole past; NaN where not asked."""
+    """Forecasts of baselines, for the validation windows and for windows over the whole past.
+
+    NaN where not asked.
+    """
 
     baselines: list[Baseline]
     context: int  # steps of the past that they see
@@ -228,7 +246,10 @@ class BaselineForecasts:
         return np.array([method.quantiles is not None for method in methods], bool)
 
     def sole_baseline(self, validation: ValidationSet) -> int | None:
-        """The index of the baseline that forecasts alone: it gives quantiles, and the others have too few errors."""
+        """The index of the baseline that forecasts alone.
+
+        It gives quantiles, and the others have too few errors.
+        """
         errors = self.past.observed & (self.past.scale > 0)[:, None]
         enough = len(validation) > 0 or errors.any(1).sum() >= MIN_ERRORS
         if enough or not self.gives_quantiles.any():
@@ -236,7 +257,10 @@ class BaselineForecasts:
         return int(self.gives_quantiles.argmax())
 
     def skip_networks(self, validation: ValidationSet) -> bool:
-        """Whether networks cannot help: a baseline is exact on the validation windows, or no window can be compared."""
+        """Whether networks cannot help.
+
+        A baseline is exact on the validation windows, or no window can be compared.
+        """
         if not self.baselines:
             return False
         medians = self.quantiles[..., self.middle]
@@ -245,7 +269,10 @@ class BaselineForecasts:
 
 
 def _recent(series: Integers, method: Method) -> Flags | None:
-    """[windows], which windows of the past say enough of a slow method; None for a fast one, which takes all."""
+    """[windows], which windows of the past say enough of a slow method.
+
+    None for a fast one, which takes all.
+    """
     if method.forecast_series is not None:  # its errors long ago hardly count
         later = np.searchsorted(series, series, side="right") - np.arange(len(series))
         return np.asarray(later <= NEWEST)
@@ -253,7 +280,9 @@ def _recent(series: Integers, method: Method) -> Flags | None:
 
 
 def _drawn(panel: Panel, windows: WindowIndex, numbers: Integers, most: int) -> Integers:
-    """At most so many of some windows, by number, drawn by values, so that names and order of series do not matter."""
+    """At most so many of some windows, by number, drawn by values, so that names and order of
+    series do not matter.
+    """
     if len(numbers) <= most:
         return numbers
     series, position = windows[0][numbers], windows[1][numbers]
@@ -280,7 +309,10 @@ def _past_windows(panel: Panel, season: int) -> WindowIndex:
 
 
 def affordable_baselines(names: tuple[str, ...], inputs: Inputs, compared: int) -> tuple[str, ...]:
-    """The default baselines worth their time, slow ones on `compared` windows at most; all where others are named."""
+    """The default baselines worth their time, slow ones on `compared` windows at most.
+
+    All where others are named.
+    """
     panel = inputs.panel
     if not set(default_baselines()) <= set(names) or not len(panel):
         return names
@@ -339,7 +371,10 @@ def forecasts_by_series(
 
 
 def known_columns(inputs: Inputs, slots: Integers, origin: int) -> Numbers:
-    """Columns known in advance, as they were at an origin, [slots, columns]; each category is a column of 0 and 1."""
+    """Columns known in advance, as they were at an origin, [slots, columns].
+
+    Each category is a column of 0 and 1.
+    """
     panel = inputs.panel
     known = panel.known[slots]
     if panel.vintages is not None:
@@ -355,7 +390,10 @@ def known_columns(inputs: Inputs, slots: Integers, origin: int) -> Numbers:
 
 
 def baseline_points(name: str, season: int, panel: Panel) -> Numbers:
-    """What a baseline forecasts after the end of each series, [series, horizon]; a season of 1 is none."""
+    """What a baseline forecasts after the end of each series, [series, horizon].
+
+    A season of 1 is none.
+    """
     newest = np.arange(len(panel)), panel.lengths
     points = [
         forecast_baseline(name, values, observed, panel.ahead, season)

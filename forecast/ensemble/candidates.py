@@ -30,12 +30,18 @@ CANDIDATES: tuple[Entry, ...] = (
     ("slstm", "standard", 2),
     ("esrnn", "standard", 2),
 )
-"""What auto tries, the best bet first: model, scaling, and how many times the default lookback it reads; 0: as much of
-the past as there is, up to `FINETUNED_LOOKBACK`."""
+"""What auto tries, the best bet first.
+
+Model, scaling, and how many times the default lookback it reads; 0: as much of the past as there
+is, up to `FINETUNED_LOOKBACK`.
+"""
 
 
 def compared_with(settings: TrainSettings) -> tuple[str, ...]:
-    """The baselines that a fit compares; a model that is a baseline stands alone, unless it is `pretrained`."""
+    """The baselines that a fit compares.
+
+    A model that is a baseline stands alone, unless it is `pretrained`.
+    """
     if settings.model == PRETRAINED and settings.guard:
         return tuple(dict.fromkeys([*settings.baselines, PRETRAINED]))
     if is_baseline(settings.model):
@@ -54,8 +60,8 @@ def candidates_for(
 ) -> list[Candidate]:
     """The networks that are worth a try, the best bet first; where a model is named, only that one.
 
-    With few windows only the pretrained network can learn from them, unless there are covariates, the `columns`. Trees
-    are worth their time where some of these are `known` in advance.
+    With few windows only the pretrained network can learn from them, unless there are covariates,
+    the `columns`. Trees are worth their time where some of these are `known` in advance.
     """
     params = settings.params or {}
     few = windows < FEW_WINDOWS

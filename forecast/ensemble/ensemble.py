@@ -1,4 +1,7 @@
-"""The ensemble that forecasts: weights of networks and baselines by series, and their calibration."""
+"""The ensemble that forecasts.
+
+Weights of networks and baselines by series, and their calibration.
+"""
 
 from dataclasses import dataclass, replace
 from typing import Self
@@ -45,7 +48,8 @@ class Ensemble:
     networks: tuple[int, ...]  # the first components as numbers of the plan's groups of members
     # [series + 1, components]; row 0 is for a series that was not in the fit
     weights: NDArray[np.float32]
-    # [components, horizon, levels], quantiles of each baseline's errors in units of `error_unit`; for what forecasts
+    # [components, horizon, levels], quantiles of each baseline's errors in units of `error_unit`;
+    # for what forecasts
     # quantiles itself, the distances that they have from their median at least
     errors: NDArray[np.float32]
     step_shares: NDArray[np.float32]  # [components], see `step_share`; 0 in older versions
@@ -62,12 +66,17 @@ class Ensemble:
 
     @property
     def steps_back(self) -> int:
-        """Steps of the past that the baselines among the components see, and recent means where they count."""
+        """Steps of the past that the baselines among the components see, and recent means where
+        they count.
+        """
         steps = steps_back(self.components[len(self.networks) :], self.context_length)
         return steps if self.calibration.mean_weight == 1 else max(steps, STEPS)
 
     def names(self, series_index: Integers) -> list[str]:
-        """The components that forecast series, given by their numbers from 1; 0 is a series that was not in the fit."""
+        """The components that forecast series, given by their numbers from 1.
+
+        0 is a series that was not in the fit.
+        """
         rows, index = np.unique(self.weights[series_index] > 0, axis=0, return_inverse=True)
         components = np.array(self.components, object)
         names = ["+".join(components[row]) for row in rows]
@@ -76,9 +85,11 @@ class Ensemble:
     def quantiles(
         self, inputs: Inputs, windows: WindowIndex, series_index: Integers, networks: list[Numbers]
     ) -> Numbers:
-        """Calibrated quantiles of windows, [windows, horizon, levels], in the unit of the panel's values.
+        """Calibrated quantiles of windows, [windows, horizon, levels], in the unit of the panel's
+        values.
 
-        `series_index` is as `names` takes it, `networks` the quantiles of each network among the components.
+        `series_index` is as `names` takes it, `networks` the quantiles of each network among the
+        components.
         """
         weights = self.weights[series_index].astype(np.float64)
         scale = window_scale(inputs, windows, self.lookback)
@@ -153,7 +164,8 @@ class _Candidates:
         errors = np.concatenate([np.zeros((count, *baselines.errors.shape[1:])), baselines.errors])
         step_shares = np.append(np.zeros(count), baselines.step_shares)
 
-        # what gives quantiles itself keeps a share of the best baseline's errors as its least distances
+        # what gives quantiles itself keeps a share of the best baseline's errors as its least
+        # distances
         best = _best_measured(baselines, past)
         if best is not None:
             share = 1 - data_weight(independent_windows(validation.windows, inputs.horizon))
@@ -201,8 +213,9 @@ def choose_ensemble(
 ) -> Ensemble:
     """Weigh networks and baselines by their losses, and calibrate on the windows that validate.
 
-    Each of these is forecast with weights from others for that, but networks have stopped and been chosen by all of
-    them. Forecasts of `networks` are those of the validation windows, [windows, horizon, levels].
+    Each of these is forecast with weights from others for that, but networks have stopped and been
+    chosen by all of them. Forecasts of `networks` are those of the validation windows, [windows,
+    horizon, levels].
     """
     candidates = _Candidates.of(inputs, validation, networks, baselines)
     labels = candidates.labels
@@ -242,7 +255,10 @@ def choose_ensemble(
 
 
 def _mixed(weights: Numbers, forecasts: Numbers) -> Numbers:
-    """The mean of forecasts [candidates, windows, ...] by weights [windows, candidates]; NaN where one is missing."""
+    """The mean of forecasts [candidates, windows, ...] by weights [windows, candidates].
+
+    NaN where one is missing.
+    """
     missing = np.isnan(forecasts).any(tuple(range(2, forecasts.ndim))).T  # [windows, candidates]
     mixed = np.einsum("wc,cw...->w...", weights, np.nan_to_num(forecasts))
     mixed[(missing & (weights > 0)).any(1)] = np.nan
@@ -290,7 +306,10 @@ def _calibrated(
 
 
 def _largest(inputs: Inputs, windows: WindowIndex, steps: int) -> Numbers:
-    """The largest value of each past, [windows], in the target's unit; infinite where a series falls below 0."""
+    """The largest value of each past, [windows], in the target's unit.
+
+    Infinite where a series falls below 0.
+    """
     values = undo_power(largest(inputs.panel, windows, steps), inputs.power)
     bounded = (inputs.panel.lowest_seen()[windows[0]] >= 0) | (inputs.power == 0)
     return np.where(bounded & np.isfinite(values), values, np.inf)
@@ -306,7 +325,10 @@ def _limit(inputs: Inputs, windows: WindowIndex, steps: int, cap_factor: float) 
 
 
 def _best_measured(baselines: BaselineForecasts, past: Losses) -> int | None:
-    """The baseline of the least loss in the past whose errors were measured; None where there are no losses."""
+    """The baseline of the least loss in the past whose errors were measured.
+
+    None where there are no losses.
+    """
     losses = past.values[:, past.usable]
     if not losses.size:
         return None
@@ -326,9 +348,11 @@ def _losses(inputs: Inputs, validation: ValidationSet, points: Numbers) -> Losse
 
 
 def _horizon_blocks(inputs: Inputs, windows: WindowIndex) -> Integers:
-    """[windows], one number for the windows within one horizon of time, or without dates of time in their series.
+    """[windows], one number for the windows within one horizon of time, or without dates of time in
+    their series.
 
-    Windows are in the order of the series, then of time. Blocks are counted backwards from the newest, 0.
+    Windows are in the order of the series, then of time. Blocks are counted backwards from the
+    newest, 0.
     """
     series, position = windows
     if not len(series):
@@ -348,7 +372,9 @@ def _horizon_blocks(inputs: Inputs, windows: WindowIndex) -> Integers:
 
 
 def _scores(losses: Losses, names: list[str]) -> dict[str, float]:
-    """The mean loss of each forecast on the windows where all have one, or what it would be, by name."""
+    """The mean loss of each forecast on the windows where all have one, or what it would be, by
+    name.
+    """
     completed = losses.completed()
     usable = completed.values[:, completed.usable]
     if not usable.size:

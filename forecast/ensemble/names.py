@@ -17,7 +17,10 @@ FIRST = "segrnn"  # the network that auto trains if hyperparameters or steps of 
 
 
 def check_names(settings: TrainSettings, models: tuple[str, ...] = ()) -> None:
-    """Refuse models, hyperparameters and baselines that do not exist (`UsageError`); `models` replace the settings'."""
+    """Refuse models, hyperparameters and baselines that do not exist (`UsageError`).
+
+    `models` replace the settings'.
+    """
     check_models(settings, models)
     for name in models or (settings.model,):
         if settings.params and not is_baseline(name):

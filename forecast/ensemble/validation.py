@@ -75,7 +75,10 @@ class ValidationSet:
         return error_unit(self.scale, self.sizes, step_share)
 
     def losses(self, points: Numbers) -> Numbers:
-        """The loss of each window, [windows], of point forecasts [windows, horizon]; NaN if nothing was observed."""
+        """The loss of each window, [windows], of point forecasts [windows, horizon].
+
+        NaN if nothing was observed.
+        """
         return self._losses(self.metric, points, self.naive_error)
 
     def mean_loss(self, points: Numbers) -> float:
@@ -84,7 +87,9 @@ class ValidationSet:
         return float(np.nanmean(losses)) if np.isfinite(losses).any() else float("nan")
 
     def is_exact(self, points: Numbers) -> bool:
-        """Whether point forecasts [windows, horizon] miss by less than a thousandth of the naive error."""
+        """Whether point forecasts [windows, horizon] miss by less than a thousandth of the naive
+        error.
+        """
         naive_error = self.naive_error ** (1 / MEASURES[self.metric].error_power)
         errors = self._losses("mase", points, naive_error)
         return bool(np.isfinite(errors).any() and np.nanmax(errors) < EXACT)
@@ -113,7 +118,9 @@ class ValidationForecasts:
     def of(
         cls, validation: ValidationSet, inputs: Inputs, points: Numbers, rival: Numbers | None
     ) -> Self | None:
-        """From points [windows, horizon], and those of the best baseline, in the unit of the panel's values."""
+        """From points [windows, horizon], and those of the best baseline, in the unit of the
+        panel's values.
+        """
         rows = np.flatnonzero(~np.isnan(points).any(1))
         if not len(rows):
             return None
@@ -138,7 +145,10 @@ class ValidationForecasts:
         return replace(self, **{**arrays, "observed": observed[windows]})
 
     def losses(self, points: Numbers) -> Numbers:
-        """The loss, [windows], of other forecasts [windows, horizon] of these windows; NaN if nothing was observed."""
+        """The loss, [windows], of other forecasts [windows, horizon] of these windows.
+
+        NaN if nothing was observed.
+        """
         actual = np.where(self.observed, self.actual, np.nan)
         return window_losses(self.metric, actual, points, self.naive_error)
 

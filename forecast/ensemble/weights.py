@@ -1,10 +1,11 @@
 """Weights of networks and baselines, from their losses on windows that they were not fitted to.
 
-A mean absolute loss L over n independent windows has the likelihood L^-n (Laplace errors of unknown scale). A candidate
-weighs its prior times that, tempered, as no candidate is true and which one is best changes with time (Grünwald 2012):
-more windows say ever less. The prior gives one half to the networks, evenly, and one half to the baselines, by their
-losses in the past, where the newest count most. A series is weighed by the same rule as the panel;
-its log weights are shrunk towards those of the panel.
+A mean absolute loss L over n independent windows has the likelihood L^-n (Laplace errors of unknown
+scale). A candidate weighs its prior times that, tempered, as no candidate is true and which one is
+best changes with time (Grünwald 2012): more windows say ever less. The prior gives one half to the
+networks, evenly, and one half to the baselines, by their losses in the past, where the newest count
+most. A series is weighed by the same rule as the panel; its log weights are shrunk towards those of
+the panel.
 """
 
 from collections.abc import Iterator
@@ -18,10 +19,11 @@ from forecast.panel.panel import Flags, Integers, Numbers, steps_within
 
 @dataclass(frozen=True)
 class WeightPriors:
-    """Tuned on 59 small problems of the development sets and on the twelve sets, checked on 118 others.
+    """Tuned on 59 small problems of the development sets and on the twelve sets, checked on 118
+    others.
 
-    The small problems have 1 to 24 series. None matters much: a correlation of series from 0.05 to 0.2, decays from 1
-    to 20 horizons and 8 to 64 parts are within 1 %.
+    The small problems have 1 to 24 series. None matters much: a correlation of series from 0.05 to
+    0.2, decays from 1 to 20 horizons and 8 to 64 parts are within 1 %.
     """
 
     # independent windows that say half of what they would if the best candidate stayed the best
@@ -46,7 +48,10 @@ class Losses:
         return Losses(self.values[:, windows], self.series[windows], self.block[windows])
 
     def completed(self) -> "Losses":
-        """With estimates where a candidate was not asked: the losses of others there, times its ratio elsewhere."""
+        """With estimates where a candidate was not asked.
+
+        The losses of others there, times its ratio elsewhere.
+        """
         finite = np.isfinite(self.values)
         asked = finite.any(0)
         whole = (finite == asked).all(1)
@@ -69,7 +74,10 @@ class Losses:
 
 
 def newer_half(series: Integers) -> Flags:
-    """[windows], whether each is in the newer half of its series; they are in the order of the series, then of time."""
+    """[windows], whether each is in the newer half of its series.
+
+    They are in the order of the series, then of time.
+    """
     starts = np.flatnonzero(np.diff(series, prepend=-1))
     counts = np.diff(starts, append=len(series))
     return steps_within(counts) >= np.repeat(counts // 2, counts)
@@ -78,8 +86,9 @@ def newer_half(series: Integers) -> Flags:
 def choose_weights(validation: Losses, past: Losses, networks: int, count: int) -> Numbers:
     """The weight of each candidate in the forecast of each of `count` series.
 
-    Candidates are `networks`, so many, and then baselines, of which `past` has losses all over the past. Weights are
-    [count + 1, candidates]; row 0 is for a series that was not in the fit, row i + 1 for series i.
+    Candidates are `networks`, so many, and then baselines, of which `past` has losses all over the
+    past. Weights are [count + 1, candidates]; row 0 is for a series that was not in the fit, row i
+    + 1 for series i.
     """
     validation = validation.select(validation.usable)
     past = past.select(past.usable)
@@ -90,7 +99,8 @@ def choose_weights(validation: Losses, past: Losses, networks: int, count: int) 
         return weights
     for series in validated:
         own = validation.select(validation.series == series)
-        # a single window says nothing about chance, and the panel says as much as 1 / CORRELATION windows
+        # a single window says nothing about chance, and the panel says as much as 1 / CORRELATION
+        # windows
         windows = len(np.unique(own.block)) - 1
         if windows > 0:
             share = windows / (windows + 1 / CORRELATION)
@@ -102,7 +112,9 @@ def choose_weights(validation: Losses, past: Losses, networks: int, count: int) 
 def cross_fitted_weights(
     validation: Losses, past: Losses, networks: int, count: int
 ) -> Iterator[tuple[Flags, Numbers]]:
-    """Parts of the validation windows, by time if that is more than a horizon, with weights that the others give."""
+    """Parts of the validation windows, by time if that is more than a horizon, with weights that
+    the others give.
+    """
     group, past_group, near = validation.block, past.block, 1
     if len(np.unique(group)) < 2:
         group, past_group, near = validation.series, past.series, 0
@@ -129,9 +141,12 @@ def _log_weights(validation: Losses, past: Losses, networks: int) -> Numbers:
 
 
 def _log_likelihood(losses: Losses, decay: float = np.inf, most: float = np.inf) -> Numbers:
-    """[candidates], 0 where there are no windows; -inf for a candidate that has no loss while others have.
+    """[candidates], 0 where there are no windows.
 
-    Losses of `decay` horizons ago count 1/e. All windows together count as at most so many as `most`.
+    -inf for a candidate that has no loss while others have.
+
+    Losses of `decay` horizons ago count 1/e. All windows together count as at most so many as
+    `most`.
     """
     if not len(losses.block):
         return np.zeros(len(losses.values))
@@ -144,7 +159,9 @@ def _log_likelihood(losses: Losses, decay: float = np.inf, most: float = np.inf)
 
 
 def _is_copy(losses: Losses) -> Flags:
-    """[candidates], whether an earlier one has the same losses, as baselines do that differ in their season only."""
+    """[candidates], whether an earlier one has the same losses, as baselines do that differ in
+    their season only.
+    """
     values = _floored(losses.values)
     rows = np.rint(values / _largest(values) / TINY)
     _, first = np.unique(rows, axis=0, return_index=True)
@@ -163,7 +180,9 @@ def _largest(values: Numbers) -> float:
 
 
 def _in_parts(log_weights: Numbers) -> Numbers:
-    """Weights [candidates] from their logarithms, rounded to multiples of 1 / parts that add up to 1."""
+    """Weights [candidates] from their logarithms, rounded to multiples of 1 / parts that add up to
+    1.
+    """
     weights = np.exp(log_weights - log_weights.max())
     exact = PRIORS.parts * weights / weights.sum()
     parts = np.floor(exact)

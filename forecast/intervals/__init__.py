@@ -1,1 +1,4 @@
-"""How sure forecasts are: calibrated quantiles, errors of baselines and of sums, corrections by past runs."""
+"""How sure forecasts are.
+
+Calibrated quantiles, errors of baselines and of sums, corrections by past runs.
+"""

@@ -1,4 +1,7 @@
-"""Errors of a baseline by step of the horizon: learns from past windows all over the series, the newest most."""
+"""Errors of a baseline by step of the horizon.
+
+Learns from past windows all over the series, the newest most.
+"""
 
 from dataclasses import dataclass
 
@@ -13,8 +16,9 @@ from forecast.windows.windows import WindowIndex
 class ErrorPriors:
     """Chosen on 558 fits without networks to single series, by coverage and MSIS.
 
-    The series are those of `python -m benchmarks singles`. Growths of 0.5 and 0.75 and curve weights of 1 and 4 are
-    within 1 %; without decay MSIS is 5 % worse, without the symmetric prior 3 %.
+    The series are those of `python -m benchmarks singles`. Growths of 0.5 and 0.75 and curve
+    weights of 1 and 4 are within 1 %; without decay MSIS is 5 % worse, without the symmetric prior
+    3 %.
     """
 
     decay: float = 4.0  # horizons after which an error counts 1/e
@@ -40,15 +44,18 @@ def error_quantiles(
     levels: tuple[float, ...],
     windows: WindowIndex,
 ) -> Numbers:
-    """Quantiles of a baseline's scaled errors by horizon step, [horizon, levels]; its median stays where it is.
+    """Quantiles of a baseline's scaled errors by horizon step, [horizon, levels].
 
-    Few windows say little, and the steps far ahead were seen by the fewest. So what all steps have in common is
-    estimated from all of them: the shape of the distribution, and how errors grow along the horizon. With few
-    independent windows quantiles widen as those of a t distribution do, since their scale is estimated.
+    Its median stays where it is.
 
-    Points, actual values and whether they are observed are [windows, horizon], and so is the scale, or [windows, 1];
-    what has a scale of 0 does not count. `windows` are the series of each window, and the position in it at which its
-    past ends, [windows] twice.
+    Few windows say little, and the steps far ahead were seen by the fewest. So what all steps have
+    in common is estimated from all of them: the shape of the distribution, and how errors grow
+    along the horizon. With few independent windows quantiles widen as those of a t distribution do,
+    since their scale is estimated.
+
+    Points, actual values and whether they are observed are [windows, horizon], and so is the scale,
+    or [windows, 1]; what has a scale of 0 does not count. `windows` are the series of each window,
+    and the position in it at which its past ends, [windows] twice.
     """
     series, position = windows
     horizon = points.shape[1]
@@ -63,7 +70,8 @@ def error_quantiles(
     sizes = np.zeros(len(steps))
     for number, step in enumerate(steps):
         rows = used[:, number]
-        sizes[number] = independent_windows((series[rows], position[rows]), step + 1, decay)
+        seen = series[rows], position[rows]
+        sizes[number] = independent_windows(seen, step + 1, decay)
     width = _mean_errors(steps, errors, weights, sizes)
     if not width.any():
         return table
@@ -71,23 +79,31 @@ def error_quantiles(
     relative = divided(errors, width, 0.0)
     shape = _shape(relative[counts], weights[counts], levels, sizes.max())
     quantiles = width[:, None] * shape * widening(sizes, levels)  # [steps, levels]
+    every = np.arange(horizon)
     for level in range(len(levels)):
-        table[:, level] = np.interp(np.arange(horizon), steps, quantiles[:, level])
+        table[:, level] = np.interp(every, steps, quantiles[:, level])
     return table
 
 
 def independent_windows(windows: WindowIndex, length: int, decay: float = np.inf) -> float:
-    """How many independent windows some windows stand for, if those of a series within `length` steps count as one.
+    """How many independent windows some windows stand for, if those of a series within `length`
+    steps count as one.
 
     They count 1/e after `decay` steps (Kish 1965).
     """
-    blocks, sizes = independent_by_block(windows[0], _age(windows) // max(length, 1))
+    block = _age(windows) // max(length, 1)
+    blocks, sizes = independent_by_block(windows[0], block)
     weights = np.exp(-blocks * length / decay)
-    return float((weights * sizes).sum() ** 2 / np.maximum((weights**2 * sizes).sum(), 1e-300))
+    total = (weights * sizes).sum()
+    squares = (weights**2 * sizes).sum()
+    return float(total**2 / max(squares, 1e-300))
 
 
 def independent_by_block(series: Integers, block: Integers) -> tuple[Integers, Numbers]:
-    """Blocks of time, and how many independent windows each holds: n series are n / (1 + (n - 1) CORRELATION)."""
+    """Blocks of time, and how many independent windows each holds.
+
+    N series are n / (1 + (n - 1) CORRELATION).
+    """
     count = int(series.max(initial=0)) + 1
     pairs = np.unique(block * count + series)  # of a block and a series
     blocks, sizes = np.unique(pairs // count, return_counts=True)
@@ -97,47 +113,56 @@ def independent_by_block(series: Integers, block: Integers) -> tuple[Integers, N
 def _age(windows: WindowIndex) -> Integers:
     """[windows], steps between each window and the newest one of its series."""
     series, position = windows
-    newest = np.full(int(series.max(initial=-1)) + 1, -1, np.int64)
+    newest = np.zeros(series.max(initial=-1) + 1, np.int64)
     np.maximum.at(newest, series, position)
     return newest[series] - position
 
 
 def _mean_errors(steps: Integers, errors: Numbers, weights: Numbers, sizes: Numbers) -> Numbers:
-    """Mean absolute error at each step, [steps], pooled with near steps, and shrunk to a power of the step."""
+    """Mean absolute error at each step, [steps], pooled with near steps, and shrunk to a power of
+    the step.
+    """
     size = np.abs(errors)
     total = weights.sum(0)
-    # where series differ much, as in an outbreak, a few large errors must not decide how wide all intervals are
-    usual = divided((weights * np.sqrt(size)).sum(0), total, 0.0) ** 2  # [steps]
+    # where series differ much, as in an outbreak, a few large errors must not decide how wide all
+    # intervals are
+    roots = (weights * np.sqrt(size)).sum(0)
+    usual = divided(roots, total, 0.0) ** 2  # [steps]
     size = np.minimum(size, PRIORS.max_ratio * usual)
     near = len(steps) // 10
-    means = divided(_running(weights * size, near), _running(weights, near), 0.0)
+    sums = _running((weights * size).sum(0), near)
+    means = divided(sums, _running(total, near), 0.0)
     known = (means > 0) & (sizes > 0)
     if not known.any():
         return np.zeros(len(steps))
 
     sizes = np.where(known, sizes, 0.0)
-    level = np.log(np.where(known, means, 1.0))
-    step = np.log(steps + 1.0)
     share = sizes / sizes.sum()
+    level = np.log(np.where(known, means, 1.0))
     mean_level = share @ level
-    mean_step = share @ step
-    weighted = sizes.max() * share * (step - mean_step)
-    slope = (weighted @ (level - mean_level) + PRIORS.growth) / (weighted @ (step - mean_step) + 1)
-    curve = mean_level + slope * (step - mean_step)
-    return np.asarray(np.exp((sizes * level + PRIORS.curve * curve) / (sizes + PRIORS.curve)))
+    step = np.log(steps + 1.0)
+    step = step - share @ step
+    weighted = sizes.max() * share * step
+    slope = (weighted @ (level - mean_level) + PRIORS.growth) / (weighted @ step + 1)
+    curve = mean_level + slope * step
+    pooled = (sizes * level + PRIORS.curve * curve) / (sizes + PRIORS.curve)
+    return np.asarray(np.exp(pooled))
 
 
 def _running(values: Numbers, near: int) -> Numbers:
-    """Sums of values [windows, steps] over the steps up to `near` steps away, [steps]."""
-    sums = np.append(0.0, values.sum(0).cumsum())
-    step = np.arange(values.shape[1])
-    return np.asarray(
-        sums[np.minimum(step + near + 1, len(step))] - sums[np.maximum(step - near, 0)]
-    )
+    """Sums of values [steps] over the steps up to `near` steps away, [steps]."""
+    count = len(values)
+    sums = np.append(0.0, values.cumsum())
+    first = np.arange(count) - near
+    last = first + 2 * near + 1
+    return np.asarray(sums[np.minimum(last, count)] - sums[np.maximum(first, 0)])
 
 
 def _shape(values: Numbers, weights: Numbers, levels: tuple[float, ...], size: float) -> Numbers:
-    """Quantiles of errors, [levels], shrunk to symmetric ones: the few errors of a short past may lie on one side."""
+    """Quantiles of errors, [levels], shrunk to symmetric ones.
+
+    The few errors of a short past may lie on one side.
+    """
     middle = levels.index(0.5)
     empirical = _weighted_quantiles(values, weights, np.array(levels))
     shares = 2 * np.array(levels[middle + 1 :]) - 1  # of the errors within symmetric quantiles
@@ -152,7 +177,9 @@ def _shape(values: Numbers, weights: Numbers, levels: tuple[float, ...], size: f
 
 
 def _weighted_quantiles(values: Numbers, weights: Numbers, levels: Numbers) -> Numbers:
-    """Quantiles of values that count by weights, [levels], linear between the middles of their weights."""
+    """Quantiles of values that count by weights, [levels], linear between the middles of their
+    weights.
+    """
     order = np.argsort(values, kind="stable")
     weights = weights[order]
     ranks = (np.cumsum(weights) - weights / 2) / weights.sum()

@@ -1,4 +1,6 @@
-"""Conformal calibration: learns from the validation windows, each forecast with weights from other windows.
+"""Conformal calibration.
+
+Learns from the validation windows, each forecast with weights from other windows.
 
 Each quantile moves by the errors that it made there (Romano, Patterson and Candes 2019).
 """
@@ -56,7 +58,8 @@ class Calibration:
     # intervals grow by exp(slope * (roughness - mean_roughness) + growth) before they move
     slope: float = 0.0
     mean_roughness: float = 0.0
-    # [horizon, levels], usual distances of quantiles from the median, in shares of it; 0 in older versions
+    # [horizon, levels], usual distances of quantiles from the median, in shares of it; 0 in older
+    # versions
     relative: Margins = field(default_factory=lambda: np.zeros((1, 1), np.float32))
     # [series + 1]; 0 of a new one
     growth: Margins = field(default_factory=lambda: np.zeros(1, np.float32))
@@ -64,13 +67,20 @@ class Calibration:
     def moved(
         self, quantiles: Numbers, scale: Numbers, roughness: Numbers, series: Integers
     ) -> Numbers:
-        """Calibrated quantiles of windows, [windows, horizon, levels]; scale, roughness and series by window."""
+        """Calibrated quantiles of windows, [windows, horizon, levels].
+
+        Scale, roughness and series by window.
+        """
         rougher = self.slope * np.nan_to_num(roughness - self.mean_roughness)
         grown = _grown(quantiles, rougher + self.growth[series])
-        return moved_by(grown, self.margins.astype(np.float64), scale, self.tied > 0)
+        margins = self.margins.astype(np.float64)
+        return moved_by(grown, margins, scale, self.tied > 0)
 
     def of_few_values(self, quantiles: Numbers) -> Numbers:
-        """Quantiles of windows with a few equal values, which say nothing of their width: as far apart as is usual."""
+        """Quantiles of windows with a few equal values, which say nothing of their width.
+
+        As far apart as is usual.
+        """
         middle = _median(quantiles)
         return middle + np.abs(middle) * self.relative
 
@@ -80,7 +90,9 @@ class Calibration:
         return median + self.mean_share * (mean_of(quantiles, levels) - median)
 
     def means(self, quantiles: Numbers, levels: tuple[float, ...], recent: Recent) -> Numbers:
-        """The mean of each value, [windows, horizon], from quantiles [windows, horizon, levels] that were moved."""
+        """The mean of each value, [windows, horizon], from quantiles [windows, horizon, levels]
+        that were moved.
+        """
         means = self.quantile_means(quantiles, levels)
         certain = quantiles[..., 0] == quantiles[..., -1]
         shift = (1 - self.mean_weight) * recent.shift(means)
@@ -98,13 +110,16 @@ def calibrate(
 ) -> Calibration:
     """Conformalised quantile regression on validation windows, one interval at a time.
 
-    The score of a value is how far it lies beyond the interval between a quantile and its mirror image, in units of
-    half its width (Sesia and Candes 2020), and the margin is the score that the nominal share of values stays below.
-    Both sides move by the same: one side alone would follow a drift of the validation values. Margins of a step are
-    shrunk towards those of all steps and towards none, the more so the fewer independent windows there are (`size`).
-    Where many values are equal, as in rare sales, quantiles move outwards only: inwards, one step would lose them all.
+    The score of a value is how far it lies beyond the interval between a quantile and its mirror
+    image, in units of half its width (Sesia and Candes 2020), and the margin is the score that the
+    nominal share of values stays below. Both sides move by the same: one side alone would follow a
+    drift of the validation values. Margins of a step are shrunk towards those of all steps and
+    towards none, the more so the fewer independent windows there are (`size`). Where many values
+    are equal, as in rare sales, quantiles move outwards only: inwards, one step would lose them
+    all.
 
-    Quantiles are [windows, horizon, levels], ascending; actuals [windows, horizon]; scale [windows].
+    Quantiles are [windows, horizon, levels], ascending; actuals [windows, horizon]; scale
+    [windows].
     """
     margins = np.zeros(quantiles.shape[1:])  # [horizon, levels]
     observed = observed & (scale > 0)[:, None]
@@ -159,14 +174,19 @@ def calibrate(
 
 
 def _relative(quantiles: Numbers) -> Margins:
-    """The median over windows of the distances from the median that is no 0, in shares of it, [horizon, levels]."""
+    """The median over windows of the distances from the median that is no 0, in shares of it,
+    [horizon, levels].
+    """
     middle = _median(quantiles)
     shares = divided(quantiles - middle, np.abs(middle), 0.0)
     return np.median(shares, 0).astype(np.float32)
 
 
 def data_weight(size: float) -> float:
-    """The weight of what so many independent windows say; the rest is that of what was known without them."""
+    """The weight of what so many independent windows say.
+
+    The rest is that of what was known without them.
+    """
     return size / (size + PRIORS.windows)
 
 
@@ -175,14 +195,18 @@ def _missed(quantiles: Numbers, actual: Numbers, observed: Flags) -> Numbers:
     error = np.abs(actual - _median(quantiles)[..., 0])
     width = quantiles[..., -2] - quantiles[..., 1]
     sums = np.stack([error, width]).sum(2, where=observed)
-    log_error, log_width = np.log(np.where(sums > 0, sums, np.nan))
+    sums[sums == 0] = np.nan
+    log_error, log_width = np.log(sums)
     return np.asarray(log_error - log_width)
 
 
 def _slope(missed: Numbers, pasts: Pasts) -> tuple[float, float]:
-    """The slope of `missed` over roughness, 0 to 1, less the share that chance explains, and the mean roughness."""
+    """The slope of `missed` over roughness, 0 to 1, less the share that chance explains, and the
+    mean roughness.
+    """
     used = np.isfinite(pasts.roughness + missed)
-    _, group, counts = np.unique(pasts.series[used], return_inverse=True, return_counts=True)
+    series = pasts.series[used]
+    _, group, counts = np.unique(series, return_inverse=True, return_counts=True)
     if len(counts) < PRIORS.series:
         return 0.0, 0.0
     roughness = np.bincount(group, pasts.roughness[used]) / counts  # [series]
@@ -196,10 +220,13 @@ def _slope(missed: Numbers, pasts: Pasts) -> tuple[float, float]:
 
 
 def _growth(missed: Numbers, pasts: Pasts) -> Margins:
-    """[series + 1], the logarithm of each series' errors in widths beside that of others, less what chance explains."""
+    """[series + 1], the logarithm of each series' errors in widths beside that of others, less what
+    chance explains.
+    """
     used = np.isfinite(missed)
     growth = np.zeros(pasts.count + 1, np.float32)
-    _, first, window = np.unique(pasts.span[used], return_index=True, return_inverse=True)
+    span = pasts.span[used]
+    _, first, window = np.unique(span, return_index=True, return_inverse=True)
     ratios = np.bincount(window, np.exp(missed[used])) / np.bincount(
         window
     )  # of independent windows
@@ -208,34 +235,42 @@ def _growth(missed: Numbers, pasts: Pasts) -> Margins:
     if len(series) < 2:
         return growth
     means = np.bincount(group, ratios) / sizes  # [series]
-    squares = float(((ratios / means[group] - 1) ** 2).sum())
+    relative = ratios / means[group] - 1
+    squares = float((relative**2).sum())
     freedom = len(ratios) - len(series)
     chance = (squares + PRIORS.windows) / (freedom + PRIORS.windows) / sizes
     level = np.log(means)
-    between = max(0.0, float(level.var(ddof=1) - chance.mean()))
+    variance = level.var(ddof=1)
+    between = max(0.0, float(variance - chance.mean()))
     shrunk = (level - level.mean()) * between / (between + chance)
-    # on average as wide as they were, squared
-    growth[series] = shrunk - np.log(np.exp(2 * shrunk).mean()) / 2
+    mean_square = np.exp(2 * shrunk).mean()
+    growth[series] = shrunk - np.log(mean_square) / 2  # on average as wide as they were, squared
     return growth
 
 
 def _grown(quantiles: Numbers, growth: Numbers) -> Numbers:
-    """Quantiles whose distance from the median grows by exp(growth [windows]), [windows, horizon, levels]."""
-    return widened(quantiles, np.exp(growth)[:, None, None]) if growth.any() else quantiles
+    """Quantiles whose distance from the median grows by exp(growth [windows]), [windows, horizon,
+    levels].
+    """
+    if not growth.any():
+        return quantiles
+    return widened(quantiles, np.exp(growth)[:, None, None])
 
 
 def _mean_share(expected: Numbers, happened: Numbers, weight: float) -> float:
-    """How far the mean of the values lies from the median on the way to the mean of the quantiles, 0 to 1.
+    """How far the mean of the values lies from the median on the way to the mean of the quantiles,
+    0 to 1.
 
     Both are distances from the median, [cells]: of the mean of the quantiles, and of the values.
     """
-    total = expected.sum()
-    share = np.clip(happened.sum() / total, 0.0, 1.0) if total > 0 else 1.0
+    share = divided(happened.sum(), expected.sum(), 1.0)
+    share = np.clip(share, 0.0, 1.0)
     return float(np.float32(weight * share + 1 - weight))  # as it is stored
 
 
 def _mean_weight(way: Numbers, missed: Numbers, weight: float) -> float:
-    """The weight, 0 to 1, of the quantiles' means beside the recent mean of series at rest, by a ridge regression.
+    """The weight, 0 to 1, of the quantiles' means beside the recent mean of series at rest, by a
+    ridge regression.
 
     Both are distances from the recent mean, [cells]: of the quantiles' means, and of the values.
     """
@@ -245,31 +280,42 @@ def _mean_weight(way: Numbers, missed: Numbers, weight: float) -> float:
 
 
 def _margins(scores: Numbers, observed: Flags, share: float, weight: float) -> Numbers:
-    """The margin of one interval at each step, from scores [windows, horizon]; `weight` of each step and of all."""
+    """The margin of one interval at each step, from scores [windows, horizon].
+
+    `weight` of each step and of all.
+    """
 
     def log_width(steps: slice) -> float:
         used = scores[:, steps][observed[:, steps]]
         if not len(used):
             return np.nan
-        return float(np.log(max(PRIORS.min_width, 1 + score_at(used, share))))
+        width = 1 + score_at(used, share)
+        return float(np.log(max(PRIORS.min_width, width)))
 
     pooled = log_width(slice(None))
-    near = PRIORS.neighbours
-    steps = range(scores.shape[1])
-    by_step = np.array([log_width(slice(max(0, step - near), step + near + 1)) for step in steps])
-    by_step = np.where(np.isfinite(by_step), by_step, pooled)
+    by_step = np.full(scores.shape[1], pooled)
+    for step in range(len(by_step)):
+        first = max(0, step - PRIORS.neighbours)
+        near = log_width(slice(first, step + PRIORS.neighbours + 1))
+        if np.isfinite(near):
+            by_step[step] = near
     return np.expm1(weight * (weight * by_step + (1 - weight) * pooled))
 
 
 def half_widths(quantiles: Numbers, scale: Numbers, tied: bool = False) -> Numbers:
-    """Half the width of the interval that each quantile bounds with its mirror image, [windows, horizon, levels]."""
+    """Half the width of the interval that each quantile bounds with its mirror image, [windows,
+    horizon, levels].
+    """
     least = PRIORS.tied_half_width if tied else PRIORS.half_width
     width = np.abs(quantiles[..., ::-1] - quantiles)
     return np.maximum(width / 2, least * scale[:, None, None])
 
 
 def moved_by(quantiles: Numbers, margins: Numbers, scale: Numbers, tied: bool = False) -> Numbers:
-    """Quantiles [windows, horizon, levels] moved by margins [horizon, levels], in order again; none of a scale of 0."""
+    """Quantiles [windows, horizon, levels] moved by margins [horizon, levels], in order again.
+
+    None of a scale of 0.
+    """
     return _ordered(quantiles + margins * half_widths(quantiles, scale, tied))
 
 
@@ -280,7 +326,9 @@ def widened(quantiles: Numbers, factors: NDArray[np.floating[Any]]) -> Numbers:
 
 
 def capped(quantiles: Numbers, limit: Numbers) -> Numbers:
-    """Quantiles [windows, horizon, levels], of which the highest are at most the limit [windows], or the next lower."""
+    """Quantiles [windows, horizon, levels], of which the highest are at most the limit [windows],
+    or the next lower.
+    """
     bounded = quantiles.copy()
     for level in range(-PRIORS.capped_levels, 0):
         most = np.maximum(bounded[..., level - 1], limit[:, None])
@@ -289,7 +337,10 @@ def capped(quantiles: Numbers, limit: Numbers) -> Numbers:
 
 
 def at_least(quantiles: Numbers, distance: Numbers) -> Numbers:
-    """Quantiles that lie at least so far from their median, each to its side; distances are negative below it."""
+    """Quantiles that lie at least so far from their median, each to its side.
+
+    Distances are negative below it.
+    """
     middle = quantiles.shape[-1] // 2
     far = quantiles[..., middle, None] + distance
     lower = np.minimum(quantiles, far)[..., :middle]
@@ -298,7 +349,10 @@ def at_least(quantiles: Numbers, distance: Numbers) -> Numbers:
 
 
 def warn_uncalibrated(windows: int) -> None:
-    """Warn where no validation window calibrated the intervals; where there are few, they are widened."""
+    """Warn where no validation window calibrated the intervals.
+
+    Where there are few, they are widened.
+    """
     if windows == 0:
         log.warning(
             "no values could be held out: intervals are not calibrated, and may be far too narrow; "
@@ -313,7 +367,10 @@ def _median(quantiles: Numbers) -> Numbers:
 
 
 def _ordered(quantiles: Numbers) -> Numbers:
-    """Put quantiles in order, outwards from the middle one, which stays; in place, [..., levels]."""
+    """Put quantiles in order, outwards from the middle one, which stays.
+
+    In place, [..., levels].
+    """
     count = quantiles.shape[-1]
     by_level = np.moveaxis(quantiles, -1, 0)
     for level in range(count // 2 + 1, count):
@@ -324,13 +381,20 @@ def _ordered(quantiles: Numbers) -> Numbers:
 
 
 def score_at(scores: Numbers, share: float) -> float:
-    """The score that `share` of new values stays below; the rank counts one value more than there are."""
-    rank = min(len(scores), int(np.ceil(share * (len(scores) + 1))))
+    """The score that `share` of new values stays below.
+
+    The rank counts one value more than there are.
+    """
+    count = len(scores)
+    rank = min(count, int(np.ceil(share * (count + 1))))
     return float(np.partition(scores, rank - 1)[rank - 1])
 
 
 def adapted_share(scores: Numbers, observed: Flags, share: float) -> float:
-    """The target share after windows in the order of time; each moves it by what it missed beyond 1 - share."""
+    """The target share after windows in the order of time.
+
+    Each moves it by what it missed beyond 1 - share.
+    """
     target = share
     for now in range(max(MIN_WINDOWS, len(scores) // 4), len(scores)):
         earlier = scores[:now][observed[:now]]

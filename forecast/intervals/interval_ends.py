@@ -1,4 +1,7 @@
-"""Points and ends of intervals as an output asks for them: levels, bounds, whole numbers; learns nothing."""
+"""Points and ends of intervals as an output asks for them: levels, bounds, whole numbers.
+
+Learns nothing.
+"""
 
 import numpy as np
 
@@ -19,8 +22,9 @@ def unbounded_numbers(
 ) -> Numbers:
     """The point and the ends of its intervals, [series, horizon, 1 + 2 * levels], before any bound.
 
-    Intervals of `counts`, series [series] of small whole numbers, end at the next whole numbers outwards: no value can
-    lie between 0.1 and 0.6. `means`, [series, horizon], are by default those of the quantiles.
+    Intervals of `counts`, series [series] of small whole numbers, end at the next whole numbers
+    outwards: no value can lie between 0.1 and 0.6. `means`, [series, horizon], are by default those
+    of the quantiles.
     """
     want = [level for interval in output.levels for level in interval_levels(interval)]
     ends = at_levels(quantiles, have, want)
@@ -28,23 +32,30 @@ def unbounded_numbers(
         point = quantiles[..., have.index(0.5)]
     else:
         point = mean_of(quantiles, have) if means is None else means
-    low = np.minimum(ends[..., 0::2], point[..., None])
-    high = np.maximum(ends[..., 1::2], point[..., None])
+    point = point[..., None]
+    low = np.minimum(ends[..., 0::2], point)
+    high = np.maximum(ends[..., 1::2], point)
     if counts is not None and counts.any():
         whole = counts[:, None, None]
         low = np.where(whole, np.floor(rounded(low)), low)
         high = np.where(whole, np.ceil(rounded(high)), high)
     intervals = np.stack([low, high], -1).reshape(ends.shape)
-    return np.concatenate([point[..., None], intervals], -1)
+    return np.concatenate([point, intervals], -1)
 
 
 def lower_bounds(output: OutputSettings, floor: Numbers) -> Numbers:
-    """[series], the lowest number that a forecast of a series may have; `floor` where the output names none."""
+    """[series], the lowest number that a forecast of a series may have.
+
+    `floor` where the output names none.
+    """
     return floor if output.min is None else np.full(len(floor), output.min)
 
 
 def bounded(numbers: Numbers, output: OutputSettings, floor: Numbers | None = None) -> Numbers:
-    """Numbers within the bounds of the output, rounded; their order stays, so that intervals stay nested."""
+    """Numbers within the bounds of the output, rounded.
+
+    Their order stays, so that intervals stay nested.
+    """
     lower: Numbers | float = -np.inf if output.min is None else output.min
     if output.min is None and floor is not None:
         lower = floor[:, None, None]
@@ -52,17 +63,24 @@ def bounded(numbers: Numbers, output: OutputSettings, floor: Numbers | None = No
     if not output.integer:
         return rounded(np.clip(numbers, lower, upper))
     # whole bounds first: 8 lies below 8.5
-    return np.clip(np.round(numbers), np.ceil(lower), np.floor(upper)) + 0.0
+    lower = np.ceil(lower)
+    upper = np.floor(upper)
+    return np.clip(np.round(numbers), lower, upper) + 0.0
 
 
 def raised(numbers: Numbers, output: OutputSettings, floor: Numbers) -> Flags:
-    """[series, 2], whether `floor` raises the point of a forecast of a series, and whether it raises any number."""
+    """[series, 2], whether `floor` raises the point of a forecast of a series, and whether it
+    raises any number.
+    """
     below = (numbers < floor[:, None, None]) & (output.min is None)
-    return np.stack([below[..., 0].any(1), below.any((1, 2))], 1)
+    points = below[..., 0].any(1)
+    return np.stack([points, below.any((1, 2))], 1)
 
 
 def log_raised(series: Flags, cure: object = "") -> None:
-    """Log how many `series` [series, 2] had forecasts below 0, or lower ends of intervals, and how to prevent that."""
+    """Log how many `series` [series, 2] had forecasts below 0, or lower ends of intervals, and how
+    to prevent that.
+    """
     points, numbers = series.sum(0).tolist()
     if not numbers:
         return
@@ -73,8 +91,14 @@ def log_raised(series: Flags, cure: object = "") -> None:
 
 
 def log_low_totals(medians: Numbers, means: Numbers, floor: Numbers, cure: object) -> None:
-    """Log how many series have medians [series, horizon] that add up to far less than their means, as rare sales do."""
-    low = (floor == 0) & (medians.sum(1) < LOW * means.sum(1))
+    """Log how many series have medians [series, horizon] that add up to far less than their means,
+    as rare sales do.
+    """
+    expected = means.sum(1)
+    low = (floor == 0) & (medians.sum(1) < LOW * expected)
     if low.any():
-        text = "the medians of %d of %d series add up to less than half of what is expected, as most values are 0; %s"
+        text = (
+            "the medians of %d of %d series add up to less than half of what is expected, "
+            "as most values are 0; %s"
+        )
         log.info(text, low.sum(), len(floor), cure)

@@ -23,7 +23,10 @@ MOST_SERIES = 1000  # that correlations are estimated from
 
 @dataclass(frozen=True)
 class CorrelationPriors:
-    """What is expected of errors beside what they show: chosen on the past of seven panels, with few windows of it."""
+    """What is expected of errors beside what they show.
+
+    Chosen on the past of seven panels, with few windows of it.
+    """
 
     steps: float = 0.7  # correlation of neighbouring steps
     series: float = 0.3  # of two series
@@ -45,24 +48,34 @@ class JointErrors:
     def of(cls, errors: Numbers, stride: int) -> "JointErrors":
         """From errors [windows, series, horizon], NaN where unknown."""
         steps = NO_ERROR + np.round(np.nan_to_num(errors) / STEP)
-        stored = np.where(np.isnan(errors), UNKNOWN, np.clip(steps, UNKNOWN + 1, 255))
+        stored = np.clip(steps, UNKNOWN + 1, 255)
+        stored[np.isnan(errors)] = UNKNOWN
         return cls(stored.astype(np.uint8), stride)
 
     def at(self, series_index: Integers, horizon: int) -> tuple[Numbers, Flags]:
-        """The errors of series, numbered from 1, 0 where unknown, and which are known; [windows, series, horizon]."""
+        """The errors of series, numbered from 1, 0 where unknown, and which are known.
+
+        [windows, series, horizon].
+        """
         stored = self.values[:, series_index - 1, :horizon]
         known = (stored != UNKNOWN) & (series_index > 0)[:, None]
-        return np.where(known, (stored.astype(np.float64) - NO_ERROR) * STEP, 0.0), known
+        errors = (stored.astype(np.float64) - NO_ERROR) * STEP
+        return np.where(known, errors, 0.0), known
 
     @property
     def independent_windows(self) -> float:
         """How many windows that do not overlap these stand for."""
         windows, _, horizon = self.values.shape
-        return 1 + (windows - 1) * min(1.0, self.stride / horizon) if windows else 0.0
+        if not windows:
+            return 0.0
+        return 1 + (windows - 1) * min(1.0, self.stride / horizon)
 
     @property
     def data_weight(self) -> float:
-        """The weight of what these windows say; the rest is that of what errors usually have in common."""
+        """The weight of what these windows say.
+
+        The rest is that of what errors usually have in common.
+        """
         return weight_of_windows(self.independent_windows)
 
     @cached_property
@@ -71,16 +84,21 @@ class JointErrors:
         _, count, horizon = self.values.shape
         series = np.linspace(0, count - 1, min(count, MOST_SERIES)).astype(np.int64)
         errors, known = self.at(np.unique(series) + 1, horizon)
-        squares = (errors**2).sum((0, 1)) / np.maximum(known.sum((0, 1)), 1)  # [horizon]
-        return divided(errors, np.sqrt(squares), errors), known
+        count = np.maximum(known.sum((0, 1)), 1)  # [horizon]
+        size = np.sqrt((errors**2).sum((0, 1)) / count)
+        return divided(errors, size, errors), known
 
     @cached_property
     def step_correlation(self) -> Numbers:
-        """The correlation of the errors of a series at two steps, [horizon, horizon]; with few windows a usual one."""
+        """The correlation of the errors of a series at two steps, [horizon, horizon].
+
+        With few windows a usual one.
+        """
         horizon = self.values.shape[2]
         errors, known = (values.reshape(-1, horizon) for values in self._sample)
         pairs = known.T.astype(np.float64) @ known
-        seen = np.clip(errors.T @ errors / np.maximum(pairs, 1), -1, 1)
+        products = errors.T @ errors
+        seen = np.clip(products / np.maximum(pairs, 1), -1, 1)
         step = np.arange(horizon)
         usual = PRIORS.steps ** np.abs(step[:, None] - step)
         correlation = self.data_weight * seen + (1 - self.data_weight) * usual
@@ -89,11 +107,16 @@ class JointErrors:
 
     @cached_property
     def series_correlation(self) -> float:
-        """The mean correlation of the errors of two series at the same step; with few windows a usual one."""
+        """The mean correlation of the errors of two series at the same step.
+
+        With few windows a usual one.
+        """
         errors, known = self._sample
         count = known.sum(1)
-        products = (errors.sum(1) ** 2 - (errors**2).sum(1)).sum()
-        seen = divided(products, (count * (count - 1)).sum(), 0.0)
+        pairs = (count * (count - 1)).sum()
+        squares = (errors**2).sum(1)
+        products = (errors.sum(1) ** 2 - squares).sum()
+        seen = divided(products, pairs, 0.0)
         seen = np.clip(seen, 0, 1)
         return float(self.data_weight * seen + (1 - self.data_weight) * PRIORS.series)
 
@@ -106,17 +129,19 @@ def weight_of_windows(windows: float) -> float:
 def sum_quantiles(
     quantiles: Numbers, mean: Numbers, variance: Numbers, windows: float, levels: tuple[float, ...]
 ) -> Numbers:
-    """Quantiles of sums, [sums, levels], from sums of quantiles, which hold if all summands err alike.
+    """Quantiles of sums, [sums, levels], from sums of quantiles, which hold if all summands err
+    alike.
 
-    The smaller the share of that `variance` [sums], the nearer the distribution comes to a normal one around the mean
-    [sums]. Quantiles widen where `windows`, independent ones, are few.
+    The smaller the share of that `variance` [sums], the nearer the distribution comes to a normal
+    one around the mean [sums]. Quantiles widen where `windows`, independent ones, are few.
     """
     center = mean[:, None]
     ratio = np.sqrt(np.clip(variance, 0.0, 1.0))[:, None]
     normal = standard_deviation(quantiles, levels)[:, None] * normal_deviates(levels)
     mixed = center + ratio * (ratio * (quantiles - center) + (1 - ratio) * normal)
     # a single series is as wide as it is known to be
-    sizes = max(windows, 1.0) / np.maximum((1 - ratio[:, 0]) ** 2, 1e-6)
+    certain = np.maximum((1 - ratio[:, 0]) ** 2, 1e-6)
+    sizes = max(windows, 1.0) / certain
     return widened(mixed, widening(sizes, levels))
 
 
@@ -131,9 +156,10 @@ def variance_share(
 ) -> Numbers:
     """The variance of each sum as a share of that of a sum whose summands err alike, [sums].
 
-    `errors` [windows, sums] are sums of errors in standard deviations of the forecasts, `squares` [sums] those of their
-    squares, `known` [windows, sums] those of the variances where errors are known, `variance` and `deviation` [sums]
-    those of all. With few `windows` the share is shrunk to an `expected` one.
+    `errors` [windows, sums] are sums of errors in standard deviations of the forecasts, `squares`
+    [sums] those of their squares, `known` [windows, sums] those of the variances where errors are
+    known, `variance` and `deviation` [sums] those of all. With few `windows` the share is shrunk to
+    an `expected` one.
     """
     summand = divided(squares, known.sum(0), 1.0)  # mean square of the errors of summands
     windows_known = divided(known, variance, known).sum(0)

@@ -35,8 +35,10 @@ class Recent:
     def of(cls, panel: Panel, windows: WindowIndex) -> Self:
         """Look back from windows of a panel, in the unit of its values."""
         steps = min(STEPS, _longest(panel))
-        recent = [_recent(past, observed) for past, observed in pasts(panel, windows, steps)]
-        return cls(*np.concatenate([np.zeros((2, 0)), *recent], 1))
+        chunks = pasts(panel, windows, steps)
+        recent = [_recent(past, observed) for past, observed in chunks]
+        mean, at_rest = np.concatenate([np.zeros((2, 0)), *recent], 1)
+        return cls(mean, at_rest)
 
     @classmethod
     def unknown(cls, count: int) -> Self:
@@ -44,7 +46,9 @@ class Recent:
         return cls(np.zeros(count), np.zeros(count))
 
     def shift(self, means: Numbers) -> Numbers:
-        """The difference from means [windows, horizon] to the recent mean, as far as a series is at rest."""
+        """The difference from means [windows, horizon] to the recent mean, as far as a series is at
+        rest.
+        """
         return self.at_rest[:, None] * (self.mean[:, None] - means)
 
 
@@ -63,21 +67,27 @@ def _recent(past: Numbers, observed: Flags) -> Numbers:
     steps = past.shape[1]
     oldest = np.maximum(steps - observed.argmax(1), 1)[:, None]
     age = np.arange(steps)[::-1]
-    weight = np.where(observed, np.exp(-age / (DECAY * oldest)), 0.0)
-    mean = divided((weight * past).sum(1), weight.sum(1), 0.0)
+    weight = observed * np.exp(-age / (DECAY * oldest))
+    total = (weight * past).sum(1)
+    mean = divided(total, weight.sum(1), 0.0)
 
     count = np.maximum(observed.sum(1, keepdims=True), 1)
     ordered = np.sort(np.where(observed, past, np.inf), 1)
-    distance = np.abs(past - np.take_along_axis(ordered, (count - 1) // 2, 1))
+    median = np.take_along_axis(ordered, (count - 1) // 2, 1)
+    distance = np.abs(past - median)
     squares = np.where(observed, distance, 0.0) ** 2
     deviation = np.sqrt(squares.sum(1, keepdims=True) / count)
     resting = observed & (distance <= AT_REST * deviation)
     share = resting.sum(1) / count[:, 0]
-    return np.stack([mean, np.clip(4 * share - 2, 0.0, 1.0)])
+    at_rest = np.clip(4 * share - 2, 0.0, 1.0)
+    return np.stack([mean, at_rest])
 
 
 def largest(panel: Panel, windows: WindowIndex, steps: int) -> Numbers:
-    """[windows], the largest value in the newest steps of each past; minus infinity where none was observed."""
+    """[windows], the largest value in the newest steps of each past.
+
+    Minus infinity where none was observed.
+    """
     context = min(steps, _longest(panel))
     chunks = pasts(panel, windows, context)
     highest = [np.where(observed, past, -np.inf).max(1) for past, observed in chunks]
@@ -85,7 +95,9 @@ def largest(panel: Panel, windows: WindowIndex, steps: int) -> Numbers:
 
 
 def has_few_values(inputs: Inputs, windows: WindowIndex) -> Flags:
-    """[windows], whether so few values were observed in a past that equal ones do not say how far others lie."""
+    """[windows], whether so few values were observed in a past that equal ones do not say how far
+    others lie.
+    """
     series, position = windows
     first = inputs.panel.offsets[series]
     observed_before = np.append(0, np.cumsum(inputs.panel.observed))  # [slots + 1]
@@ -94,20 +106,26 @@ def has_few_values(inputs: Inputs, windows: WindowIndex) -> Flags:
 
 
 def roughness(inputs: Inputs, windows: WindowIndex, scale: Numbers, lookback: int) -> Numbers:
-    """[windows], the logarithm of the mean change over a season in units of `scale`; NaN of counts and constants."""
+    """[windows], the logarithm of the mean change over a season in units of `scale`.
+
+    NaN of counts and constants.
+    """
     lag = inputs.season if inputs.lags else max(1, inputs.horizon // 2)
-    changes = [
-        np.stack([change.sum(1), paired.sum(1)])
-        for change, paired in _changes(inputs, windows, lookback, lag)
-    ]
-    total, count = np.concatenate([np.zeros((2, 0)), *changes], 1)
-    known = (count >= MIN_PAIRS) & (scale > 0) & ~inputs.counts[windows[0]]
+    sums = [np.zeros((2, 0))]
+    for changes, paired in _changes(inputs, windows, lookback, lag):
+        sums.append(np.stack([changes.sum(1), paired.sum(1)]))
+    total, count = np.concatenate(sums, 1)
     ratio = divided(divided(total, count, 0.0), scale, 0.0)
-    return np.where(known, np.log(np.maximum(ratio, LEAST_ROUGH)), np.nan)
+    rough = np.log(np.maximum(ratio, LEAST_ROUGH))
+    known = (count >= MIN_PAIRS) & (scale > 0)
+    known &= ~inputs.counts[windows[0]]
+    return np.where(known, rough, np.nan)
 
 
 def step_sizes(inputs: Inputs, windows: WindowIndex, context: int) -> Numbers:
-    """[windows, horizon], how much values at each step of the season change from one to the next; about 1 on average.
+    """[windows, horizon], how much values at each step of the season change from one to the next.
+
+    About 1 on average.
 
     The fewer seasons a past of `context` steps has, the nearer it is to 1.
     """
@@ -119,13 +137,15 @@ def step_sizes(inputs: Inputs, windows: WindowIndex, context: int) -> Numbers:
     for changes, paired in _changes(inputs, windows, seasons * season, season):
         total = changes.reshape(-1, seasons, season).sum(1)
         count = paired.reshape(-1, seasons, season).sum(1)
-        mean = total.sum(1, keepdims=True) / np.maximum(count.sum(1, keepdims=True), 1)
-        sizes.append((divided(total, mean, count) + PRIOR) / (count + PRIOR))
+        mean = divided(total.sum(1), count.sum(1), 0.0)
+        relative = divided(total, mean[:, None], count)
+        sizes.append((relative + PRIOR) / (count + PRIOR))
     return np.concatenate(sizes)[:, np.arange(inputs.horizon) % season]
 
 
 def step_share(errors: Numbers, sizes: Numbers) -> float:
-    """How much absolute errors grow with the sizes of `step_sizes`, from 0 to 1, less what chance explains.
+    """How much absolute errors grow with the sizes of `step_sizes`, from 0 to 1, less what chance
+    explains.
 
     Both are [windows, horizon]; NaN for no error.
     """
@@ -134,15 +154,18 @@ def step_share(errors: Numbers, sizes: Numbers) -> float:
     excess = sizes[used] - 1
     if len(error) < MIN_PAIRS or excess.var() < TINY or not error.any():
         return 0.0
-    # errors of a window are alike: it counts as one
-    slope, certainty = slope_beyond_chance(excess, error, int(used.any(1).sum()))
+    windows = int(used.any(1).sum())  # the errors of one are alike
+    slope, certainty = slope_beyond_chance(excess, error, windows)
     level = float(error.mean() - slope * excess.mean())
     growth = min(slope / level, 1.0) if level > 0 else 1.0
     return float(np.float32(certainty * growth))  # as it is stored
 
 
 def slope_beyond_chance(x: Numbers, y: Numbers, freedom: int) -> tuple[float, float]:
-    """The slope of `y` over `x`, and the share of it that chance does not explain: 0 where it is not positive."""
+    """The slope of `y` over `x`, and the share of it that chance does not explain.
+
+    0 where it is not positive.
+    """
     distance = x - x.mean()
     squares = max(float((distance**2).sum()), 1e-300)
     slope = float((distance * y).sum()) / squares
@@ -154,17 +177,24 @@ def slope_beyond_chance(x: Numbers, y: Numbers, freedom: int) -> tuple[float, fl
 
 
 def error_unit(scale: Numbers, sizes: Numbers, share: float) -> Numbers:
-    """The unit of errors, [windows, horizon]: the scale of a window, more where sizes are large, by a `step_share`."""
+    """The unit of errors, [windows, horizon].
+
+    The scale of a window, more where sizes are large, by a `step_share`.
+    """
     return scale[:, None] * (1 + share * (sizes - 1))
 
 
 def _changes(
     inputs: Inputs, windows: WindowIndex, steps: int, lag: int
 ) -> Iterator[tuple[Numbers, Flags]]:
-    """How far values lie from those `lag` steps before, 0 where one is missing, and where none is: [windows, steps]."""
+    """How far values lie from those `lag` steps before, 0 where one is missing, and where none is.
+
+    [windows, steps].
+    """
     for past, observed in pasts(inputs.panel, windows, steps + lag):
         paired = observed[:, lag:] & observed[:, :-lag]
-        yield np.where(paired, np.abs(past[:, lag:] - past[:, :-lag]), 0.0), paired
+        changes = np.abs(past[:, lag:] - past[:, :-lag])
+        yield changes * paired, paired
 
 
 def _longest(panel: Panel) -> int:

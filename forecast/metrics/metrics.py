@@ -1,11 +1,11 @@
 """Measures of forecasts as plain functions, and the list of those that tables show.
 
 All take arrays whose first axis is the series, such as [series, origins, horizon], and the axes to
-average over: all by default, ``(1, 2)`` gives a number for each series, ``(0, 1)`` one for each step
-of the horizon. An actual value that is NaN does not count; a forecast that is NaN where there is an
-actual value makes the measure NaN. Where nothing counts, or the divisor is zero, the measure is NaN.
-The unit of scaled errors, [series], is that of `naive_errors`, squared with ``power=2``; a series
-without one (NaN or 0) does not count.
+average over: all by default, ``(1, 2)`` gives a number for each series, ``(0, 1)`` one for each
+step of the horizon. An actual value that is NaN does not count; a forecast that is NaN where there
+is an actual value makes the measure NaN. Where nothing counts, or the divisor is zero, the measure
+is NaN. The unit of scaled errors, [series], is that of `naive_errors`, squared with ``power=2``; a
+series without one (NaN or 0) does not count.
 """
 
 from collections.abc import Callable
@@ -33,9 +33,9 @@ def naive_errors(
 ) -> Numbers:
     """Unit of scaled errors, [series]: the in-sample error of seasonal naive.
 
-    Where that is zero, or a series shorter than a season, it is the in-sample error of repeating the last value, and
-    for a constant series its mean absolute value; NaN where all values are 0 or missing. The parameters are those of
-    `seasonal_naive_errors`.
+    Where that is zero, or a series shorter than a season, it is the in-sample error of repeating
+    the last value, and for a constant series its mean absolute value; NaN where all values are 0 or
+    missing. The parameters are those of `seasonal_naive_errors`.
     """
     lengths = np.diff(offsets)
     series = np.repeat(np.arange(len(lengths)), lengths)
@@ -43,13 +43,16 @@ def naive_errors(
 
     def mean(numbers: Numbers) -> Numbers:
         """Mean over the observed values of each series, [series]."""
-        return np.bincount(series, np.where(observed, numbers, 0.0), len(lengths)) / count
+        used = np.where(observed, numbers, 0.0)
+        return np.bincount(series, used, len(lengths)) / count
 
-    rounding = ROUNDING**power * mean(np.abs(values - mean(values)[series]) ** power)
+    distances = np.abs(values - mean(values)[series])
+    rounding = ROUNDING**power * mean(distances**power)
     error = seasonal_naive_errors(values, observed, offsets, season, power)
     step_error = seasonal_naive_errors(values, observed, offsets, 1, power)
     error = np.where(error > rounding, error, step_error)
-    error = np.where(error > rounding, error, mean(np.abs(values) ** power))
+    size = mean(np.abs(values) ** power)
+    error = np.where(error > rounding, error, size)
     return np.where(error > 0, error, np.nan)
 
 
@@ -58,8 +61,8 @@ def seasonal_naive_errors(
 ) -> Numbers:
     """In-sample mean absolute error of repeating the value `season` steps back, [series].
 
-    Values and whether they are observed are [slots], series stored end to end, with `offsets` [series + 1]; `power` 2
-    gives the mean squared error, the unit of RMSSE. NaN without two values.
+    Values and whether they are observed are [slots], series stored end to end, with `offsets`
+    [series + 1]; `power` 2 gives the mean squared error, the unit of RMSSE. NaN without two values.
     """
     lengths = np.diff(offsets)
     slots = np.flatnonzero((steps_within(lengths) >= season) & observed)
@@ -67,7 +70,8 @@ def seasonal_naive_errors(
     changes = np.abs(values[slots] - values[slots - season]) ** power
     series = np.searchsorted(offsets, slots, side="right") - 1
     count = np.bincount(series, minlength=len(lengths))
-    return divided(np.bincount(series, changes, len(lengths)), count)
+    total = np.bincount(series, changes, len(lengths))
+    return divided(total, count)
 
 
 def mae(actual: Numbers, forecast: Numbers, axis: Axes = None) -> Numbers:
@@ -77,19 +81,28 @@ def mae(actual: Numbers, forecast: Numbers, axis: Axes = None) -> Numbers:
 
 def rmse(actual: Numbers, forecast: Numbers, axis: Axes = None) -> Numbers:
     """Root of the mean squared error, in the unit of the target."""
-    return np.sqrt(_mean(np.square(actual - forecast), actual, axis))
+    squares = np.square(actual - forecast)
+    return np.sqrt(_mean(squares, actual, axis))
 
 
 def mase(actual: Numbers, forecast: Numbers, naive_error: Numbers, axis: Axes = None) -> Numbers:
-    """Mean absolute scaled error (Hyndman and Koehler 2006): 1 is as far off as seasonal naive in-sample."""
-    return _scaled_mean(np.abs(actual - forecast), naive_error, actual, axis)
+    """Mean absolute scaled error (Hyndman and Koehler 2006).
+
+    1 is as far off as seasonal naive in-sample.
+    """
+    errors = np.abs(actual - forecast)
+    return _scaled_mean(errors, naive_error, actual, axis)
 
 
 def rmsse(
     actual: Numbers, forecast: Numbers, squared_naive_error: Numbers, axis: Axes = None
 ) -> Numbers:
-    """Root mean squared scaled error (Hyndman and Koehler 2006): the mean of the roots by series, as in M5 (2022)."""
-    axes = range(actual.ndim) if axis is None else np.atleast_1d(axis) % actual.ndim
+    """Root mean squared scaled error (Hyndman and Koehler 2006).
+
+    The mean of the roots by series, as in M5 (2022).
+    """
+    every = tuple(range(actual.ndim))
+    axes = every if axis is None else np.arange(actual.ndim)[np.atleast_1d(axis)].tolist()
     within = tuple(place for place in axes if place > 0)
     errors = np.square(actual - forecast)
     roots = np.sqrt(_scaled_mean(errors, squared_naive_error, actual, within))  # [series, ...]
@@ -101,7 +114,10 @@ def rmsse(
 
 
 def smape(actual: Numbers, forecast: Numbers, axis: Axes = None) -> Numbers:
-    """Symmetric mean absolute percentage error, 0 to 200, that of M4 (Makridakis et al. 2020): 0 for 0 is exact."""
+    """Symmetric mean absolute percentage error, 0 to 200, that of M4 (Makridakis et al. 2020).
+
+    0 for 0 is exact.
+    """
     size = np.abs(actual) + np.abs(forecast)
     shares = np.abs(actual - forecast) / np.where(size == 0, 1.0, size)
     return 200 * _mean(shares, actual, axis)
@@ -115,10 +131,12 @@ def wape(actual: Numbers, forecast: Numbers, axis: Axes = None) -> Numbers:
 def wql(
     actual: Numbers, quantiles: Numbers, levels: tuple[float, ...], axis: Axes = None
 ) -> Numbers:
-    """Mean over the levels of twice the quantile loss over the sum of absolute values (Park et al. 2022).
+    """Mean over the levels of twice the quantile loss over the sum of absolute values (Park et al.
+    2022).
 
-    With many levels it comes near to the continuous ranked probability score (Gneiting and Raftery 2007), in the same
-    unit as `wape`. `quantiles` have the shape of `actual`, and the levels as a last axis.
+    With many levels it comes near to the continuous ranked probability score (Gneiting and Raftery
+    2007), in the same unit as `wape`. `quantiles` have the shape of `actual`, and the levels as a
+    last axis.
     """
     errors = actual[..., None] - quantiles
     below = np.array(levels)
@@ -128,8 +146,9 @@ def wql(
 
 def coverage(actual: Numbers, lower: Numbers, upper: Numbers, axis: Axes = None) -> Numbers:
     """Share of the values that lie in their interval, its ends included (Christoffersen 1998)."""
+    missing = np.isnan(lower + upper)
     inside = (actual >= lower) & (actual <= upper)
-    return _mean(np.where(np.isnan(lower + upper), np.nan, inside), actual, axis)
+    return _mean(np.where(missing, np.nan, inside), actual, axis)
 
 
 def width(
@@ -147,13 +166,15 @@ def msis(
     naive_error: Numbers,
     axis: Axes = None,
 ) -> Numbers:
-    """Mean scaled interval score (Gneiting and Raftery 2007; scaled as in the M4 competition, 2020).
+    """Mean scaled interval score (Gneiting and Raftery 2007; scaled as in the M4 competition,
+    2020).
 
-    The width of the interval, which is to hold a share `level` of the values, and 2 / (1 - level) times as much as a
-    value lies beyond it, in the unit of MASE.
+    The width of the interval, which is to hold a share `level` of the values, and 2 / (1 - level)
+    times as much as a value lies beyond it, in the unit of MASE.
     """
-    beyond = np.maximum(lower - actual, 0) + np.maximum(actual - upper, 0)
-    score = upper - lower + 2 / (1 - level) * beyond
+    below = np.maximum(lower - actual, 0)
+    above = np.maximum(actual - upper, 0)
+    score = upper - lower + 2 / (1 - level) * (below + above)
     return _scaled_mean(score, naive_error, actual, axis)
 
 
@@ -177,33 +198,51 @@ class Outcome:
         return (0.5, *(level for interval in self.intervals for level in interval_levels(interval)))
 
 
+OfOutcome = Callable[[Outcome, Axes], Numbers]
+
+
 @dataclass(frozen=True)
 class Measure:
-    function: Callable[[Outcome, Axes], Numbers]  # of the axes to average over
+    function: OfOutcome  # of the axes to average over
     error_power: int = 1  # of the errors in the unit that it needs from `naive_errors`
     in_terminal: bool = False  # whether a terminal of 80 columns shows it too
+
+
+def _mase(outcome: Outcome, axis: Axes) -> Numbers:
+    return mase(outcome.actual, outcome.point, outcome.naive_error, axis)
 
 
 def _rmsse(outcome: Outcome, axis: Axes) -> Numbers:
     return rmsse(outcome.actual, outcome.point, outcome.squared_naive_error, axis)
 
 
-# measures that need no interval, as tables show them; one of points is a choice of `metric`, if `Metric` names it
+def _wql(outcome: Outcome, axis: Axes) -> Numbers:
+    return wql(outcome.actual, outcome.numbers, outcome.levels, axis)
+
+
+def _of_points(function: Callable[[Numbers, Numbers, Axes], Numbers]) -> OfOutcome:
+    return lambda outcome, axis: function(outcome.actual, outcome.point, axis)
+
+
+# measures that need no interval, as tables show them; one of points is a choice of `metric`, if
+# `Metric` names it
 MEASURES = {
-    "mase": Measure(lambda out, axis: mase(out.actual, out.point, out.naive_error, axis), 1, True),
+    "mase": Measure(_mase, in_terminal=True),
     "rmsse": Measure(_rmsse, error_power=2),
-    "mae": Measure(lambda out, axis: mae(out.actual, out.point, axis)),
-    "rmse": Measure(lambda out, axis: rmse(out.actual, out.point, axis)),
-    "smape": Measure(lambda out, axis: smape(out.actual, out.point, axis), in_terminal=True),
-    "wape": Measure(lambda out, axis: wape(out.actual, out.point, axis)),
-    "wql": Measure(lambda out, axis: wql(out.actual, out.numbers, out.levels, axis), 1, True),
+    "mae": Measure(_of_points(mae)),
+    "rmse": Measure(_of_points(rmse)),
+    "smape": Measure(_of_points(smape), in_terminal=True),
+    "wape": Measure(_of_points(wape)),
+    "wql": Measure(_wql, in_terminal=True),
 }
 
 
 def window_losses(
     metric: Metric, actual: Numbers, forecast: Numbers, naive_error: Numbers
 ) -> Numbers:
-    """The losses [windows] of forecasts [windows, horizon] by a measure, with the naive error of each window."""
+    """The losses [windows] of forecasts [windows, horizon] by a measure, with the naive error of
+    each window.
+    """
     outcome = Outcome(actual, forecast[..., None], (), naive_error, naive_error)
     return MEASURES[metric].function(outcome, 1)
 
@@ -216,7 +255,9 @@ def measures(outcome: Outcome, axis: Axes = None) -> dict[str, Numbers]:
     actual = outcome.actual
     naive_error = outcome.naive_error
     intervals = outcome.intervals
-    results = {name: measure.function(outcome, axis) for name, measure in MEASURES.items()}
+    results = {}
+    for name, measure in MEASURES.items():
+        results[name] = measure.function(outcome, axis)
     lower = outcome.numbers[..., 1::2]
     upper = outcome.numbers[..., 2::2]
     for number, level in enumerate(intervals):
@@ -250,22 +291,26 @@ def skill(error: Numbers, reference: Numbers) -> Numbers:
 
 def _scaled_mean(errors: Numbers, naive_error: Numbers, actual: Numbers, axis: Axes) -> Numbers:
     """Mean of the errors over the naive error of their series, the first axis, where it has one."""
-    unit = np.where(np.isfinite(naive_error) & (naive_error > 0), naive_error, np.nan)
+    usable = np.isfinite(naive_error) & (naive_error > 0)
+    unit = np.where(usable, naive_error, np.nan)
     unit = unit.reshape(-1, *[1] * (actual.ndim - 1))
     return _mean(errors / unit, actual / unit, axis)
 
 
 def _mean(errors: Numbers, actual: Numbers, axis: Axes) -> Numbers:
-    return divided(_sum(errors, actual, axis), np.isfinite(actual).sum(axis))
+    count = np.isfinite(actual).sum(axis)
+    return divided(_sum(errors, actual, axis), count)
 
 
 def _share_of_sum(errors: Numbers, actual: Numbers, axis: Axes) -> Numbers:
     """Sum of the errors over the sum of absolute values."""
-    return divided(_sum(errors, actual, axis), _sum(np.abs(actual), actual, axis))
+    size = _sum(np.abs(actual), actual, axis)
+    return divided(_sum(errors, actual, axis), size)
 
 
 def _sum(errors: Numbers, actual: Numbers, axis: Axes) -> Numbers:
-    return np.asarray(np.where(np.isfinite(actual), errors, 0.0).sum(axis))
+    counted = np.where(np.isfinite(actual), errors, 0.0)
+    return np.asarray(counted.sum(axis))
 
 
 @dataclass(frozen=True)
@@ -288,12 +333,13 @@ class Measures:
 
     Attributes
     ----------
-    overall : a row for each model: ``model``, then ``skill`` (1 - MASE / MASE of seasonal naive: above 0 is better than
-        repeating the last season) and the other measures. `smape` is in percent, `wape`, `wql` and `coverage_80` are
-        shares, `width_80` is in the unit of `mase`
+    overall : a row for each model: ``model``, then ``skill`` (1 - MASE / MASE of seasonal naive: above
+        0 is better than repeating the last season) and the other measures. `smape` is in percent,
+        `wape`, `wql` and `coverage_80` are shares, `width_80` is in the unit of `mase`
     by_series : the same for each series, its id columns first, series in the order of the input
     by_step : the same for each ``step`` of the horizon
-    season : steps back of the seasonal naive forecast, and of the unit of `mase`; 1 is the value before
+    season : steps back of the seasonal naive forecast, and of the unit of `mase`; 1 is the value
+        before
     """
 
     overall: Frame
@@ -303,7 +349,10 @@ class Measures:
 
 
 def naive_errors_until(panel: Panel, origin: Integers, season: int) -> tuple[Numbers, Numbers]:
-    """Units of MASE and RMSSE from the values up to an origin, a grid position of each series: [series] both."""
+    """Units of MASE and RMSSE from the values up to an origin, a grid position of each series.
+
+    [series] both.
+    """
     slots = np.diff(panel.offsets)
     newest = np.repeat(origin - panel.starts, slots)
     observed = panel.observed & (steps_within(slots) <= newest)
@@ -317,19 +366,21 @@ def measure_frames(evaluation: Evaluation) -> tuple[Frame, Frame, Frame]:
     order = evaluation.panel.order
     models = len(evaluation.numbers)
     overall = _measure(evaluation, None, np.zeros(1, np.int64))
-    by_series = {}
-    for name, ids in zip(
-        evaluation.schema.ids, zip(*evaluation.panel.ids, strict=True), strict=True
-    ):
-        by_series[name] = np.repeat(np.array(ids, object)[order], models)
+    ids = np.array(evaluation.panel.ids, object)[order]  # [series, ids]
+    names = evaluation.schema.ids
+    by_series = {name: np.repeat(ids[:, column], models) for column, name in enumerate(names)}
     by_series |= _measure(evaluation, (1, 2), order)
     steps = np.arange(evaluation.actual.shape[2])
-    by_step = {"step": np.repeat(steps + 1, models), **_measure(evaluation, (0, 1), steps)}
+    by_step = {"step": np.repeat(steps + 1, models)}
+    by_step |= _measure(evaluation, (0, 1), steps)
     return frame_of(overall), frame_of(by_series), frame_of(by_step)
 
 
 def _measure(evaluation: Evaluation, axis: Axes, rows: Integers) -> dict[str, NDArray[Any]]:
-    """The measures averaged over some axes: for each of `rows` of what they leave, a row of each model."""
+    """The measures averaged over some axes.
+
+    For each of `rows` of what they leave, a row of each model.
+    """
     actual = evaluation.actual
     by_model = {}
     for model, numbers in evaluation.numbers.items():
@@ -347,9 +398,8 @@ def _measure(evaluation: Evaluation, axis: Axes, rows: Integers) -> dict[str, ND
     for results in by_model.values():
         results["skill"] = skill(results["mase"], reference)
 
-    columns: dict[str, NDArray[Any]] = {
-        "model": np.tile(np.array(list(by_model), object), len(rows))
-    }
+    models = np.array(list(by_model), object)
+    columns: dict[str, NDArray[Any]] = {"model": np.tile(models, len(rows))}
     for name in ("skill", *measure_names(evaluation.intervals)):
         by_row = [np.atleast_1d(results[name])[rows] for results in by_model.values()]
         columns[name] = np.stack(by_row, 1).ravel()  # [rows * models]

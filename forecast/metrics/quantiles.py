@@ -1,4 +1,7 @@
-"""Arithmetic of quantiles: other levels, mean, deviation, rounding, and widths where little is known."""
+"""Arithmetic of quantiles.
+
+Other levels, mean, deviation, rounding, and widths where little is known.
+"""
 
 from collections.abc import Iterable
 from statistics import NormalDist
@@ -31,13 +34,16 @@ def at_levels(quantiles: Numbers, have: tuple[float, ...], want: Iterable[float]
     """Quantiles [..., have] at levels [..., want], linear between neighbours by normal deviate."""
     knots = normal_deviates(have)
     deviates = normal_deviates(want)
-    weights = [np.interp(deviates, knots, one) for one in np.eye(len(have))]  # [have][want]
-    return quantiles @ np.stack(weights)
+    weights = np.empty((len(have), len(deviates)))
+    for number, knot in enumerate(np.eye(len(have))):
+        weights[number] = np.interp(deviates, knots, knot)
+    return quantiles @ weights
 
 
 def mean_of(quantiles: Numbers, levels: tuple[float, ...]) -> Numbers:
     """Mean of a distribution whose quantiles run straight between `levels`, flat beyond, [...]."""
-    edges = np.array([-levels[0], *levels, 2 - levels[-1]])
+    first, *_, last = levels
+    edges = np.array([-first, *levels, 2 - last])
     widths = (edges[2:] - edges[:-2]) / 2
     return np.asarray(quantiles @ widths)
 
@@ -56,7 +62,7 @@ def rounded(values: Numbers, digits: int = 7, decimals: int = 4) -> Numbers:
     """Round to the significant digits of float32, or to decimals where that is finer."""
     size = np.abs(values)
     with np.errstate(divide="ignore"):
-        exponent = np.where(size == 0, 0.0, np.floor(np.log10(size)))
+        exponent = np.floor(np.log10(size))
     unit = 10.0 ** np.clip(digits - 1 - exponent, decimals, 300)
     small = size < WHOLE / 10.0**decimals  # larger ones have no more decimals
     result = np.round(np.where(small, values, 0.0) * unit) / unit
@@ -66,12 +72,14 @@ def rounded(values: Numbers, digits: int = 7, decimals: int = 4) -> Numbers:
 def widening(sizes: Numbers, levels: tuple[float, ...]) -> Numbers:
     """Factors [..., levels] by which normal quantiles move out where their scale is estimated.
 
-    The scale comes from so many independent values, `sizes` [...]: quantiles are those of t distributions.
+    The scale comes from so many independent values, `sizes` [...]: quantiles are those of t
+    distributions.
     """
     median = np.array(levels) == 0.5
     deviates = normal_deviates(levels) + median  # 1 in place of 0: the median does not move
     freedom = np.maximum(sizes, 1.0)[..., None] + 1
-    return np.asarray(np.where(median, 1.0, _t_quantiles(deviates, freedom) / deviates))
+    factors = _t_quantiles(deviates, freedom) / deviates
+    return np.where(median, 1.0, factors)
 
 
 def _t_quantiles(z: Numbers, freedom: Numbers) -> Numbers:
@@ -83,4 +91,7 @@ def _t_quantiles(z: Numbers, freedom: Numbers) -> Numbers:
     second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
     third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
     fourth = (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160
-    return z + first / freedom + second / freedom**2 + third / freedom**3 + fourth / freedom**4
+    # by Horner's scheme
+    tail = third + fourth / freedom
+    tail = first + (second + tail / freedom) / freedom
+    return z + tail / freedom

@@ -1,4 +1,6 @@
-"""Input features of the pretrained network, from the past of a series only: scaled values, seasons, levels.
+"""Input features of the pretrained network, from the past of a series only.
+
+Scaled values, seasons, levels.
 
 Steps are counted from the origin, 0 being the first one ahead. Eight steps make one token.
 """
@@ -62,11 +64,13 @@ def unsquashed(scaled: Numbers) -> Numbers:
 def features_of(
     values: Numbers, observed: Flags, seasons: Counts, horizon: int, newest: int | None = None
 ) -> Features:
-    """The features of windows [windows, context], the newest value last, some observed in each of them.
+    """The features of windows [windows, context], the newest value last, some observed in each of
+    them.
 
-    Context, horizon and `newest` are whole tokens. Only the `newest` steps have features of their own, default all;
-    older ones have means, over `COARSE` steps. Seasons are [windows, 3]: steps of the first season that the past spans,
-    1 for none, of a second one, 0 for none, and of the season that the calendar has, which a short past need not span.
+    Context, horizon and `newest` are whole tokens. Only the `newest` steps have features of their
+    own, default all; older ones have means, over `COARSE` steps. Seasons are [windows, 3]: steps of
+    the first season that the past spans, 1 for none, of a second one, 0 for none, and of the season
+    that the calendar has, which a short past need not span.
     """
     context = values.shape[1]
     newest = min(newest or context, context)
@@ -88,7 +92,10 @@ def features_of(
 def _of_alike(
     values: Numbers, observed: Flags, seasons: list[int], horizon: int, newest: int
 ) -> Features:
-    """The features of windows that have the same seasons, [3]; here and in memory, windows are the last axis."""
+    """The features of windows that have the same seasons, [3].
+
+    Here and in memory, windows are the last axis.
+    """
     windows, context = values.shape
     length = context - observed.argmax(1)
     values = np.ascontiguousarray(np.where(observed, values, 0.0).T)
@@ -163,7 +170,10 @@ def _clipped(features: NDArray[np.floating]) -> Floats:
 
 
 def _coarse_means(pasts: Floats, coarse: int) -> Floats:
-    """Means of the known values of the newest coarse steps, [coarse, columns, windows]; 0 where none is."""
+    """Means of the known values of the newest coarse steps, [coarse, columns, windows].
+
+    0 where none is.
+    """
     inside = np.repeat(np.eye(coarse, dtype=np.float32), COARSE, axis=1)
     inside = inside[:, -len(pasts) :]  # there may be fewer steps
     total = np.tensordot(inside, pasts[len(pasts) - inside.shape[1] :], 1)
@@ -172,7 +182,9 @@ def _coarse_means(pasts: Floats, coarse: int) -> Floats:
 
 
 def _scale(values: Numbers, known: Numbers, pairs: Numbers, season: int) -> tuple[Numbers, Numbers]:
-    """Mean of the newest season, and half each of the deviation from it and of the change from step to step."""
+    """Mean of the newest season, and half each of the deviation from it and of the change from step
+    to step.
+    """
     newest = slice(-max(season, 3), None)
     count = known.sum(0)
     seen = known[newest].sum(0)
@@ -185,7 +197,10 @@ def _scale(values: Numbers, known: Numbers, pairs: Numbers, season: int) -> tupl
 
 
 def _seasonal_error(scaled: Numbers, known: Numbers, pairs: Numbers, season: int) -> Numbers:
-    """Mean absolute change over one season, [windows]; few pairs of values borrow from the change over one step."""
+    """Mean absolute change over one season, [windows].
+
+    Few pairs of values borrow from the change over one step.
+    """
     paired = known[season:] * known[:-season]
     total = _dot(np.abs(scaled[season:] - scaled[:-season]), paired)
     count = pairs.sum(0)
@@ -197,8 +212,9 @@ def _seasonal_error(scaled: Numbers, known: Numbers, pairs: Numbers, season: int
 class _Season:
     """A season of windows, by classical decomposition in which newer seasons count more.
 
-    `index` and `slow_index`, [context + horizon, windows], are what it adds at each step, from newer and from all
-    seasons; `strength`, [windows], is the share of the variance around the moving average that the index explains.
+    `index` and `slow_index`, [context + horizon, windows], are what it adds at each step, from
+    newer and from all seasons; `strength`, [windows], is the share of the variance around the
+    moving average that the index explains.
     """
 
     def __init__(self, values: Numbers, known: Numbers, length: int, horizon: int) -> None:
@@ -215,7 +231,7 @@ class _Season:
         within = _window_sums(known, length)
         average = _window_sums(values, length) / np.maximum(within, 1e-9)
         rest = (values - average) * known
-        full = known * np.minimum(within / length, 1) ** 2  # less at the ends
+        full = known * np.minimum(within / length, 1) ** 4  # less at the ends
         self.index = self._index(rest, full, known, DECAY)
         self.slow_index = self._index(rest, full, known, SLOW_DECAY)
         left = rest - self.index[:context]
@@ -242,7 +258,9 @@ class _Season:
         return np.asarray((index * certainty)[self.phase])
 
     def columns(self, values: Numbers, known: Numbers, newest: int) -> list[Numbers]:
-        """Index, the value one season before and whether it is known, and the phase, of the newest steps and on."""
+        """Index, the value one season before and whether it is known, and the phase, of the newest
+        steps and on.
+        """
         first = self.context - newest
         step = self.step[first:]
         if self.length <= 1:
@@ -257,7 +275,10 @@ class _Season:
 
 
 def sums_by_phase(values: Numbers, length: int) -> Numbers:
-    """Sums of values [steps, windows] over the steps of a phase, [length, windows]; the newest step is of the last."""
+    """Sums of values [steps, windows] over the steps of a phase, [length, windows].
+
+    The newest step is of the last.
+    """
     steps, windows = values.shape
     begun = steps % length  # steps of a season that begins before the past
     sums = values[begun:].reshape(steps // length, length, windows).sum(0)
@@ -266,7 +287,10 @@ def sums_by_phase(values: Numbers, length: int) -> Numbers:
 
 
 def _window_sums(values: Numbers, length: int) -> Numbers:
-    """Centred sums over one season, the ends of an even one by half each; over what there is at the ends."""
+    """Centred sums over one season, the ends of an even one by half each.
+
+    Over what there is at the ends.
+    """
     half = length // 2
     sums = np.cumsum(np.pad(values, ((half + 1, half), (0, 0))), 0)
     total = sums[length:] - sums[:-length]
@@ -274,7 +298,9 @@ def _window_sums(values: Numbers, length: int) -> Numbers:
 
 
 def _levels_and_slopes(values: Numbers, known: Numbers) -> tuple[Numbers, Numbers]:
-    """Smoothed levels, and slopes of lines through newer steps (0 through two values), [rates, windows] each."""
+    """Smoothed levels, and slopes of lines through newer steps (0 through two values), [rates,
+    windows] each.
+    """
     step = np.arange(1 - len(values), 1, dtype=np.float64)
     decay = (1 - np.array(RATES)[:, None]) ** -step
     weights = (1 - np.array(SLOPE_RATES)[:, None]) ** -step

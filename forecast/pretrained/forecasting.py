@@ -1,4 +1,7 @@
-"""Forecast windows by the pretrained network, whose weights ship with the package; nothing is trained or fetched."""
+"""Forecast windows by the pretrained network, whose weights ship with the package.
+
+Nothing is trained or fetched.
+"""
 
 import hashlib
 import json
@@ -18,7 +21,8 @@ from forecast.pretrained.network import ARCHITECTURE, LEVELS, Weights, as_floats
 CONTEXTS = (64, 128, 256, 512, 1024)  # steps to which pasts are padded
 CONTEXT = CONTEXTS[-1]  # steps of the past that its features rest on at most
 NEWEST = 8 * TOKEN  # steps of the past that it reads
-# the architecture that reads the whole past, of a series and of its mirror image, as `finetuned` does
+# the architecture that reads the whole past, of a series and of its mirror image, as `finetuned`
+# does
 MIRRORED = 1
 HOURLY_SEASONS = (24, 48, 96)  # steps of a day whose series have a network of their own
 FILE, HOURS_FILE = "weights.safetensors", "hours.safetensors"
@@ -30,7 +34,10 @@ MAX_SQUASHED = 25.0  # squashed value at most: 6,200 scales once it is unsquashe
 
 @dataclass(frozen=True)
 class Network:
-    """A pretrained network: the bytes of its file, their sha256, its weights by name, and how it is run."""
+    """A pretrained network.
+
+    The bytes of its file, their sha256, its weights by name, and how it is run.
+    """
 
     data: bytes
     hash: str
@@ -46,7 +53,10 @@ def network_for(seasons: tuple[int, ...]) -> Network:
 
 @cache
 def load_network(data: bytes | None = None, file: str = FILE) -> Network:
-    """The network of these bytes, or the one that ships; `ArtifactRefused` for what is damaged or of another make."""
+    """The network of these bytes, or the one that ships.
+
+    `ArtifactRefused` for what is damaged or of another make.
+    """
     shipped = data is None
     if data is None:
         data = (Path(__file__).parent / file).read_bytes()
@@ -76,10 +86,12 @@ def how_it_was_made(file: str = FILE) -> dict[str, Any]:
 def forecast_quantiles(
     network: Network, values: Numbers, observed: Flags, horizon: int, seasons: tuple[int, ...]
 ) -> Numbers:
-    """Quantiles of what comes after windows [windows, context], at `LEVELS`: [windows, horizon, levels].
+    """Quantiles of what comes after windows [windows, context], at `LEVELS`.
 
-    The newest value is the last, and some are observed in each window. Seasons are steps, the first one first; none or
-    1 for none.
+    [windows, horizon, levels].
+
+    The newest value is the last, and some are observed in each window. Seasons are steps, the first
+    one first; none or 1 for none.
     """
     # a forecast may depend on how far a window is padded, but not on the windows beside it
     padding = ((0, 0), (max(CONTEXT - values.shape[1], 0), 0))
@@ -104,7 +116,10 @@ def forecast_quantiles(
 
 
 def window_seasons(seasons: tuple[int, ...], length: Counts) -> Counts:
-    """[windows, 3] for `features_of`: first season that the past spans, second season, first one of the calendar."""
+    """[windows, 3] for `features_of`.
+
+    First season that the past spans, second season, first one of the calendar.
+    """
     first, second, *_ = [*(season for season in seasons if season > 1), 0, 0]
     first = max(first, 1)
     spanned = np.where(length < first, 1, first)
@@ -117,7 +132,8 @@ def quantiles_of(
 ) -> Numbers:
     """Quantiles at `LEVELS`, [windows, horizon, levels], of whole tokens of past and horizon.
 
-    Seasons are those of `features_of`, [windows, 3]. A series below zero is forecast by its mirror image.
+    Seasons are those of `features_of`, [windows, 3]. A series below zero is forecast by its mirror
+    image.
     """
     if network.architecture == MIRRORED:
         quantiles = _one_way(network, values, observed, horizon, seasons)

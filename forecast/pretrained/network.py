@@ -1,7 +1,10 @@
-"""The pretrained network in numpy: gated recurrent units over tokens of eight steps, quantiles that cannot cross.
+"""The pretrained network in numpy.
 
-A GRU (Cho et al. 2014) in residual blocks with layer normalisation reads the tokens of the past, then those of the
-future, in which the values are masked, and puts out quantiles for each step ahead.
+Gated recurrent units over tokens of eight steps, quantiles that cannot cross.
+
+A GRU (Cho et al. 2014) in residual blocks with layer normalisation reads the tokens of the past,
+then those of the future, in which the values are masked, and puts out quantiles for each step
+ahead.
 """
 
 from typing import Any
@@ -33,7 +36,10 @@ Weights = dict[str, Floats]
 
 
 def tokens_of(features: Features) -> Floats:
-    """Inputs of each token, [windows, tokens, TOKEN_INPUTS]: its steps, the summary, whether and how far ahead."""
+    """Inputs of each token, [windows, tokens, TOKEN_INPUTS].
+
+    Its steps, the summary, whether and how far ahead.
+    """
     windows, steps, width = features.steps.shape
     number = np.arange(steps // TOKEN) - features.coarse // TOKEN
     ahead = np.maximum(number - features.context // TOKEN + 1, 0)
@@ -50,8 +56,8 @@ def tokens_of(features: Features) -> Floats:
 def inputs_of(features: Features) -> tuple[Floats, Floats, Floats, Floats]:
     """Tokens, first guesses, what the gates multiply, and units, as the network takes them.
 
-    The gates multiply other first guesses, [windows, horizon, OTHERS]. Seasons are limited to some units: a gate of
-    0.03 must not spoil a season that repeats exactly.
+    The gates multiply other first guesses, [windows, horizon, OTHERS]. Seasons are limited to some
+    units: a gate of 0.03 must not spoil a season that repeats exactly.
     """
     most = MOST * features.unit[:, None, None]
     gated = features.others.copy()
@@ -60,10 +66,13 @@ def inputs_of(features: Features) -> tuple[Floats, Floats, Floats, Floats]:
 
 
 def layers_of(weights: Weights) -> Weights:
-    """The layers as `run` multiplies by them, [outputs, inputs + 1]: a column of biases stands for inputs of 1.
+    """The layers as `run` multiplies by them, [outputs, inputs + 1].
 
-    What a normalisation multiplies and adds is part of the layer that reads it. Gates have the other sign, as the
-    exponential of a logistic function takes them, and those two of a block read its inputs, 1, and its state.
+    A column of biases stands for inputs of 1.
+
+    What a normalisation multiplies and adds is part of the layer that reads it. Gates have the
+    other sign, as the exponential of a logistic function takes them, and those two of a block read
+    its inputs, 1, and its state.
     """
 
     def layer(name: str, normalised: str = "", part: str = "") -> Numbers:
@@ -94,9 +103,11 @@ def layers_of(weights: Weights) -> Weights:
 
 
 def run(layers: Weights, features: Features) -> Floats:
-    """Quantiles of the steps ahead in scaled units, [windows, horizon, LEVELS], by the layers of a network.
+    """Quantiles of the steps ahead in scaled units, [windows, horizon, LEVELS], by the layers of a
+    network.
 
-    Tokens are computed one after another, each for all windows, [width, windows]: a cache holds what that takes.
+    Tokens are computed one after another, each for all windows, [width, windows]: a cache holds
+    what that takes.
     """
     tokens, base, gated, unit = inputs_of(features)
     matrix, bias = layers["inputs"][:, :-1], layers["inputs"][:, -1:]
@@ -120,7 +131,10 @@ def run(layers: Weights, features: Features) -> Floats:
 
 
 def _quantiles(outputs: Floats, base: Floats, gated: Floats, unit: Floats) -> Floats:
-    """Quantiles from outputs [horizon, OUTPUTS, windows]: a middle, and distances that are never negative."""
+    """Quantiles from outputs [horizon, OUTPUTS, windows].
+
+    A middle, and distances that are never negative.
+    """
     gates = outputs[:, :OTHERS]
     raw = outputs[:, OTHERS:]
     distances = np.log(np.exp(-np.abs(raw - 1)) + 1) + np.maximum(raw - 1, 0)  # by softplus
@@ -133,7 +147,9 @@ def _quantiles(outputs: Floats, base: Floats, gated: Floats, unit: Floats) -> Fl
 
 
 def _normalised(states: Floats, read: Floats) -> Floats:
-    """The states [width, windows] with a mean of 0 and a variance of 1, in `read`, and the 1 that follows there."""
+    """The states [width, windows] with a mean of 0 and a variance of 1, in `read`, and the 1 that
+    follows there.
+    """
     width = len(states)
     out = read[:width]
     np.subtract(states, np.full(width, 1 / width, np.float32) @ states, out=out)
@@ -143,7 +159,9 @@ def _normalised(states: Floats, read: Floats) -> Floats:
 
 
 def _next(layers: Weights, block: str, read: Floats, state: Floats) -> Floats:
-    """The next state of a GRU, [width, windows], in the place of the one before, which `read` lacks where it is 0."""
+    """The next state of a GRU, [width, windows], in the place of the one before, which `read` lacks
+    where it is 0.
+    """
     width = len(state)
     size = len(read)
     away = np.exp(layers[f"{block}.gates"][:, :size] @ read)  # of the reset, and of the update
@@ -159,7 +177,9 @@ def _next(layers: Weights, block: str, read: Floats, state: Floats) -> Floats:
 
 
 def _wider(layers: Weights, block: str, read: Floats) -> Floats:
-    """A wider layer whose outputs are multiplied by their logistic function, and a narrow one, [width, windows]."""
+    """A wider layer whose outputs are multiplied by their logistic function, and a narrow one,
+    [width, windows].
+    """
     narrow = layers[f"{block}.narrow"]
     hidden = layers[f"{block}.wide"] @ read
     hidden /= np.exp(-hidden) + 1

@@ -12,7 +12,10 @@ MAX_SMOOTHED = 5000  # steps of it that are smoothed or regressed, where seasons
 
 
 def fill_gaps(values: Values, observed: Mask, season: int) -> Values:
-    """Put into each gap the value the fewest whole seasons back, else the last observed one; zeros before the first."""
+    """Put into each gap the value the fewest whole seasons back, else the last observed one.
+
+    Zeros before the first.
+    """
     if observed.all():
         return values
     windows, span = values.shape
@@ -27,14 +30,18 @@ def fill_gaps(values: Values, observed: Mask, season: int) -> Values:
 
 
 def recent_values(values: Values, observed: Mask, season: int) -> tuple[Values, Counts]:
-    """The newest steps without gaps, [windows, steps], and the column where each window begins in them, [windows]."""
+    """The newest steps without gaps, [windows, steps], and the column where each window begins in
+    them, [windows].
+    """
     steps = max(MAX_STEPS, MAX_SEASONS * season)
     filled = fill_gaps(values, observed, season)
     return _newest(filled, observed.argmax(1), steps)
 
 
 def newest_steps(values: Values, start: Counts) -> tuple[Values, Counts]:
-    """The newest `MAX_SMOOTHED` of the steps that `recent_values` gives, and where windows begin in them."""
+    """The newest `MAX_SMOOTHED` of the steps that `recent_values` gives, and where windows begin in
+    them.
+    """
     return _newest(values, start, MAX_SMOOTHED)
 
 

@@ -1,4 +1,6 @@
-"""Ridge regression of many targets at once, each with the penalty that generalised cross-validation chooses."""
+"""Ridge regression of many targets at once, each with the penalty that generalised cross-validation
+chooses.
+"""
 
 import numpy as np
 
@@ -11,9 +13,11 @@ STILL = 1e-9  # deviation of a column, of values of about 1, below which it does
 
 
 def ridge(columns: Values, targets: Values) -> tuple[Values, Values]:
-    """Weights [..., columns, targets] and intercepts [..., 1, targets] of columns [..., rows, columns].
+    """Weights [..., columns, targets] and intercepts [..., 1, targets] of columns [..., rows,
+    columns].
 
-    Targets are [..., rows, targets]. Columns count standardised (Golub, Heath and Wahba 1979 for the penalty).
+    Targets are [..., rows, targets]. Columns count standardised (Golub, Heath and Wahba 1979 for
+    the penalty).
     """
     middle = columns.mean(-2, keepdims=True)
     centre = targets.mean(-2, keepdims=True)

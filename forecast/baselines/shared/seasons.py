@@ -20,10 +20,12 @@ WIDTHS = 2.0 ** np.arange(11)  # steps, of the kernels that smooth it, beside no
 
 
 def seasonal_index(values: Values, start: Counts, season: int) -> tuple[Values, Mask]:
-    """The seasonal indices of each window, and whether they are factors (or else summands, zeros without a season).
+    """The seasonal indices of each window, and whether they are factors (or else summands, zeros
+    without a season).
 
-    Values [windows, span] have no gaps from column `start` [windows] on, and zeros before. The first column of the
-    indices [windows, season] is for the first step ahead. What was found last is remembered: methods ask in turn.
+    Values [windows, span] have no gaps from column `start` [windows] on, and zeros before. The
+    first column of the indices [windows, season] is for the first step ahead. What was found last
+    is remembered: methods ask in turn.
     """
     return _index(values.tobytes(), start.tobytes(), season)
 
@@ -52,7 +54,10 @@ def _index(value_bytes: bytes, start_bytes: bytes, season: int) -> tuple[Values,
 
 
 def remove_season(values: Values, index: Values, factors: Mask) -> Values:
-    """Take the season out of windows [windows, span]; `index` and `factors` come from `seasonal_index`."""
+    """Take the season out of windows [windows, span].
+
+    `index` and `factors` come from `seasonal_index`.
+    """
     profile = index[:, np.arange(-values.shape[1], 0) % index.shape[1]]
     divided = values / np.where(factors[:, None], profile, 1)
     return np.where(factors[:, None], divided, values - profile)
@@ -65,7 +70,9 @@ def restore_season(points: Values, index: Values, factors: Mask) -> Values:
 
 
 def by_season(slots: NDArray[Slot], season: int) -> NDArray[Slot]:
-    """Fold the steps into seasons that end with the newest step, [windows, seasons, season], zeros in front."""
+    """Fold the steps into seasons that end with the newest step, [windows, seasons, season], zeros
+    in front.
+    """
     windows, span = slots.shape
     seasons = -(-span // season)
     padded = np.pad(slots, ((0, 0), (seasons * season - span, 0)))
@@ -73,11 +80,13 @@ def by_season(slots: NDArray[Slot], season: int) -> NDArray[Slot]:
 
 
 def smoothed(profile: Values, counts: Values, values: Values, observed: Mask) -> Values:
-    """A long seasonal profile [windows, season] without the noise of its steps, each the mean of `counts` values.
+    """A long seasonal profile [windows, season] without the noise of its steps, each the mean of
+    `counts` values.
 
-    The profile is smoothed by a circular normal kernel. Of several widths the one with the least estimated risk counts
-    (Mallows 1973): the more seasons were seen, the narrower it is. The variance of the noise comes from changes, from
-    step to step, of the differences over one season of `values` [windows, span]; they hold neither season nor level.
+    The profile is smoothed by a circular normal kernel. Of several widths the one with the least
+    estimated risk counts (Mallows 1973): the more seasons were seen, the narrower it is. The
+    variance of the noise comes from changes, from step to step, of the differences over one season
+    of `values` [windows, span]; they hold neither season nor level.
     """
     season = profile.shape[1]
     if season <= SMOOTHED_SEASON:
@@ -106,7 +115,9 @@ def smoothed(profile: Values, counts: Values, values: Values, observed: Mask) ->
 
 
 def _is_seasonal(values: Values, start: Counts, season: int) -> Mask:
-    """Whether each window is correlated with itself one season earlier by more than chance, [windows]."""
+    """Whether each window is correlated with itself one season earlier by more than chance,
+    [windows].
+    """
     span = values.shape[1]
     length = span - start
     present = np.arange(span) >= start[:, None]
@@ -118,7 +129,8 @@ def _is_seasonal(values: Values, start: Counts, season: int) -> Mask:
     variance = moments[:, 0]
     constant = variance <= 1e-24 * (values**2).sum(1)
     correlations = moments[:, 1:] / np.where(constant, 1.0, variance)[:, None]
-    # Bartlett's variance under no correlation from this lag on. Of length squared only length - season products are
+    # Bartlett's variance under no correlation from this lag on. Of length squared only length -
+    # season products are
     # summed: without that count two or three seasons, however clear, seldom pass
     products = np.maximum(length - season, 0)
     inflation = 1 + 2 * (correlations[:, :-1] ** 2).sum(1)
@@ -127,7 +139,10 @@ def _is_seasonal(values: Values, start: Counts, season: int) -> Mask:
 
 
 def _decompose(values: Values, start: Counts, season: int, multiplicative: bool) -> Values:
-    """Classical decomposition: mean by phase of what a centred moving average over one season leaves."""
+    """Classical decomposition.
+
+    Mean by phase of what a centred moving average over one season leaves.
+    """
     span = values.shape[1]
     half = season // 2
     sums = np.pad(np.cumsum(values, 1), ((0, 0), (1, 0)))

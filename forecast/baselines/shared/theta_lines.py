@@ -1,4 +1,7 @@
-"""The Theta method for many series at once: trend line, theta line, simple exponential smoothing."""
+"""The Theta method for many series at once.
+
+Trend line, theta line, simple exponential smoothing.
+"""
 
 import numpy as np
 
@@ -17,13 +20,15 @@ def theta_forecast(
 ) -> Values:
     """Classical Theta: the mean of the trend line and of the smoothed line of doubled curvature.
 
-    A season is taken out before and put back after where the autocorrelation at its lag passes the 90 % limit
-    (Fiorucci et al. 2016) and the series holds two of them: by classical decomposition, multiplicative if all values
-    are positive and no index is close to zero, else additive. Coefficient and first level of the smoothing are those of
-    the least squared error one step ahead. Fewer than four values repeat the last one. With `best_theta` the squared
-    error chooses theta as well, and so the weight of the trend line (the optimised Theta method, same source).
+    A season is taken out before and put back after where the autocorrelation at its lag passes the
+    90 % limit (Fiorucci et al. 2016) and the series holds two of them: by classical decomposition,
+    multiplicative if all values are positive and no index is close to zero, else additive.
+    Coefficient and first level of the smoothing are those of the least squared error one step
+    ahead. Fewer than four values repeat the last one. With `best_theta` the squared error chooses
+    theta as well, and so the weight of the trend line (the optimised Theta method, same source).
 
-    Values [windows, span] have no gaps from column `start` [windows] on, and zeros before; forecasts [windows, horizon]
+    Values [windows, span] have no gaps from column `start` [windows] on, and zeros before;
+    forecasts [windows, horizon]
     """
     span = values.shape[1]
     index, factors = seasonal_index(values, start, season)  # [windows, season], [windows]
@@ -49,14 +54,18 @@ def theta_forecast(
 
 
 def _smoothed(values: Values, start: Counts) -> Values:
-    """Last level of simple exponential smoothing, coefficient and first level by least squares, [windows]."""
+    """Last level of simple exponential smoothing, coefficient and first level by least squares,
+    [windows].
+    """
     run = _Smoothing(values[None], start)
     squares = run.squares[0] - run.shares[0] ** 2 / run.weight
     return _at(run.last_levels()[0], squares.argmin(0))
 
 
 def _smoothed_with_trend(values: Values, trend: Values, start: Counts) -> tuple[Values, Values]:
-    """The last level and the weight of the trend line between 0 and 1, by least squares as well, [windows] each."""
+    """The last level and the weight of the trend line between 0 and 1, by least squares as well,
+    [windows] each.
+    """
     run = _Smoothing(np.stack([values, trend]), start)
     # what the best first level leaves of the sums of squares and products
     squares, trend_squares = run.squares - run.shares**2 / run.weight
@@ -76,16 +85,19 @@ def _at(values: Values, coefficient: Counts) -> Values:
 
 
 class _Smoothing:
-    """Simple exponential smoothing of one or two lines with every coefficient of `SMOOTHING`, from zero.
+    """Simple exponential smoothing of one or two lines with every coefficient of `SMOOTHING`, from
+    zero.
 
-    Another first level adds to each error in proportion, so that sums of products give the best one: `levels` are the
-    last ones, `squares` and `shares` [lines, coefficients, windows] sums of squared errors one step ahead, and of each
-    error times the share of the first level that is left; `product` [coefficients, windows] sums products of two lines'
-    errors, `weight` squared shares, and `left` is the share in the last level.
+    Another first level adds to each error in proportion, so that sums of products give the best
+    one: `levels` are the last ones, `squares` and `shares` [lines, coefficients, windows] sums of
+    squared errors one step ahead, and of each error times the share of the first level that is
+    left; `product` [coefficients, windows] sums products of two lines' errors, `weight` squared
+    shares, and `left` is the share in the last level.
 
-    None of it takes a loop over steps. Levels are sums of values by powers of the decay. The square of a level changes
-    in each step by products of errors with values and with errors; what these add up to follows from the last level and
-    from products of values by lag, and so from the periodogram.
+    None of it takes a loop over steps. Levels are sums of values by powers of the decay. The square
+    of a level changes in each step by products of errors with values and with errors; what these
+    add up to follows from the last level and from products of values by lag, and so from the
+    periodogram.
     """
 
     def __init__(self, lines: Values, start: Counts) -> None:

@@ -1,4 +1,7 @@
-"""Forecast many windows by a baseline: some at a time, those shorter than a season without one, on one scale."""
+"""Forecast many windows by a baseline.
+
+Some at a time, those shorter than a season without one, on one scale.
+"""
 
 from collections.abc import Callable, Iterator
 
@@ -12,7 +15,8 @@ from forecast.threads import in_threads
 
 Seasons = tuple[int, ...]
 Ahead = Callable[[Values, Mask, Seasons], Values]
-"""From pasts, whether each value was observed, and seasons to an array whose first axis is windows."""
+"""From pasts, whether each value was observed, and seasons to an array whose first axis is windows.
+"""
 
 # what a cache holds
 WINDOWS_AT_ONCE = 512
@@ -22,10 +26,13 @@ MANY_COLUMNS = 4096  # where a season is so long that its neighbours are alike
 
 
 def forecast_baseline(name: str, past: Values, observed: Mask, horizon: int, season: int) -> Values:
-    """Forecast each window from its own past; a window shorter than one season is forecast as if it had none.
+    """Forecast each window from its own past.
 
-    Pasts are [windows, context], padded on the left. The points, [windows, horizon], are finite, 0 where nothing was
-    observed. Raises `UsageError` for an unknown baseline, and `Unavailable` for a missing package.
+    A window shorter than one season is forecast as if it had none.
+
+    Pasts are [windows, context], padded on the left. The points, [windows, horizon], are finite, 0
+    where nothing was observed. Raises `UsageError` for an unknown baseline, and `Unavailable` for a
+    missing package.
     """
     method = baseline_method(name)
 
@@ -45,7 +52,10 @@ def forecast_own_quantiles(
     levels: tuple[float, ...],
     network: Network | None = None,
 ) -> Values:
-    """The quantiles of a method that has its own, ascending, [windows, horizon, levels]; see `forecast_baseline`."""
+    """The quantiles of a method that has its own, ascending, [windows, horizon, levels].
+
+    See `forecast_baseline`.
+    """
     own = method.quantiles
     if own is None:
         raise TypeError("the method has no quantiles of its own")
@@ -64,9 +74,11 @@ def _in_parts(
     seasons: Seasons,
     shape: tuple[int, ...],
 ) -> Values:
-    """Forecast windows some at a time, those together that span the same seasons, [windows, *shape].
+    """Forecast windows some at a time, those together that span the same seasons, [windows,
+    *shape].
 
-    No forecast depends on the windows beside it, even in its last bits but for the pretrained network.
+    No forecast depends on the windows beside it, even in its last bits but for the pretrained
+    network.
     """
     windows, span = past.shape
     result = np.zeros((windows, *shape))
@@ -97,7 +109,10 @@ def _in_parts(
 
 
 def _alike(length: Counts, span: int, seasons: Seasons) -> Iterator[tuple[int, Seasons, Counts]]:
-    """Columns, seasons and numbers of windows of about one length that span the same seasons; not those of length 0."""
+    """Columns, seasons and numbers of windows of about one length that span the same seasons.
+
+    Not those of length 0.
+    """
     unit = MANY_COLUMNS if max(seasons, default=1) > SMOOTHED_SEASON else COLUMNS
     columns = np.minimum(-(-length // unit) * unit, span)
     ascending = sorted(seasons)
