@@ -51,9 +51,11 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
     forms = np.where(updated, 1 + factors, 0)
     forms[values.shape[1] - start < MIN_VALUES] = -1
     for form in range(3):
+        rows = np.flatnonzero(forms == form)
+        if not len(rows):
+            continue
         filters = _filters(season if form else 1, span)
         smooth = _mixed if form == 2 else _smoothed
-        rows = np.flatnonzero(forms == form)
         for low in range(0, len(rows), WINDOWS_AT_ONCE):
             part = rows[low : low + WINDOWS_AT_ONCE]
             full = np.resize(part, WINDOWS_AT_ONCE)

@@ -77,15 +77,16 @@ def features_of(
     groups, member = np.unique(seasons, axis=0, return_inverse=True)
     if len(groups) == 1:
         return _of_alike(values, observed, groups[0].tolist(), horizon, newest)
-    rows = [np.flatnonzero(member.ravel() == number) for number in range(len(groups))]
-    parts = [
-        _of_alike(values[part], observed[part], group, horizon, newest)
-        for part, group in zip(rows, groups.tolist(), strict=True)
-    ]
-    order = np.argsort(np.concatenate(rows))
+    member = member.ravel()
+    parts = []
+    for number, group in enumerate(groups.tolist()):
+        rows = member == number
+        parts.append(_of_alike(values[rows], observed[rows], group, horizon, newest))
+    order = np.argsort(np.argsort(member, kind="stable"))
     arrays: dict[str, Any] = {}
     for name in ARRAYS:
-        arrays[name] = np.concatenate([getattr(part, name) for part in parts])[order]
+        joined = np.concatenate([getattr(part, name) for part in parts])
+        arrays[name] = joined[order]
     return replace(parts[0], **arrays)
 
 
@@ -111,8 +112,9 @@ def _of_alike(
     adjusted = (adjusted - second.index[:context]) * known
     levels, slopes = _levels_and_slopes(adjusted, known)  # [rates, windows] each
     unit = _seasonal_error(scaled, known, pairs, seasons[0])
-    roughness = _dot(np.abs(np.diff(adjusted, axis=0)), pairs) / np.maximum(pairs.sum(0), 1)
-    older = known * (np.arange(context - 1, -1, -1)[:, None] >= length / 2)
+    roughness = _mean_change(adjusted, pairs)
+    age = np.arange(context - 1, -1, -1)[:, None]
+    older = known * (age >= length / 2)
     older_mean = _dot(scaled, older) / np.maximum(older.sum(0), 1)
     summary = [
         *_of_pasts(values, zero, known.sum(0), length, seasons),
@@ -129,26 +131,27 @@ def _of_alike(
     past = context - newest
     coarse = TOKEN * min(COARSE_TOKENS, -(-past // (TOKEN * COARSE)))
     steps = np.zeros((coarse + newest + horizon, STEP_FEATURES, windows), np.float32)
-    by_step = np.stack([scaled, known, adjusted, zero], 1).astype(np.float32)
+    by_step = np.stack([scaled, known, adjusted, zero], 1)
+    by_step = by_step.astype(np.float32)
     steps[:coarse, :4] = _coarse_means(by_step[:past], coarse)
     steps[coarse : coarse + newest, :4] = by_step[past:]
     of_first = first.columns(scaled, known, newest)
     of_second = second.columns(scaled, known, newest)  # the last season, in both
-    for number, column in enumerate([first.slow_index[past:], *of_first, *of_second], start=4):
+    columns = [first.slow_index[past:], *of_first, *of_second]
+    for number, column in enumerate(columns, start=4):
         steps[coarse:, number] = column
 
-    base = levels[1] + first.index[context:] + second.index[context:]
-    guesses = [
-        first.index[context:],
-        second.index[context:],
-        first.slow_index[context:] - first.index[context:],
-        (of_first[1][newest:] - base) * of_first[2][newest:],
-        (of_second[1][newest:] - base) * of_second[2][newest:],
-        levels[0] - levels[1],
-        levels[2] - levels[1],
-        *(slope * np.arange(1, horizon + 1)[:, None] for slope in slopes),
-        squashed(-location / scale) - levels[1],
-    ]
+    fast, level, slow = levels
+    index = first.index[context:]
+    second_index = second.index[context:]
+    base = level + index + second_index
+    guesses = [index, second_index, first.slow_index[context:] - index]
+    for _, before, is_known, *_ in (of_first, of_second):
+        guesses.append((before[newest:] - base) * is_known[newest:])
+    guesses += [fast - level, slow - level]
+    ahead = np.arange(1, horizon + 1)[:, None]
+    guesses += [slope * ahead for slope in slopes]
+    guesses.append(squashed(-location / scale) - level)
     others = np.empty((horizon, OTHERS, windows))
     for number, guess in enumerate(guesses):
         others[:, number] = guess
@@ -176,7 +179,8 @@ def _coarse_means(pasts: Floats, coarse: int) -> Floats:
     """
     inside = np.repeat(np.eye(coarse, dtype=np.float32), COARSE, axis=1)
     inside = inside[:, -len(pasts) :]  # there may be fewer steps
-    total = np.tensordot(inside, pasts[len(pasts) - inside.shape[1] :], 1)
+    newest = pasts[len(pasts) - inside.shape[1] :]
+    total = np.tensordot(inside, newest, 1)
     count = total[:, 1:2]  # the sum of what is known
     return np.asarray(total / np.maximum(count, 1))
 
@@ -190,7 +194,7 @@ def _scale(values: Numbers, known: Numbers, pairs: Numbers, season: int) -> tupl
     seen = known[newest].sum(0)
     total = np.where(seen > 0, values[newest].sum(0), values.sum(0))
     location = total / np.where(seen > 0, seen, count)
-    change = _dot(np.abs(np.diff(values, axis=0)), pairs) / np.maximum(pairs.sum(0), 1)
+    change = _mean_change(values, pairs)
     deviation = _dot(np.abs(values - location), known) / count
     least = 1e-6 * np.abs(location) + np.finfo(float).tiny
     return location, 0.5 * deviation + 0.5 * change + least
@@ -202,11 +206,17 @@ def _seasonal_error(scaled: Numbers, known: Numbers, pairs: Numbers, season: int
     Few pairs of values borrow from the change over one step.
     """
     paired = known[season:] * known[:-season]
-    total = _dot(np.abs(scaled[season:] - scaled[:-season]), paired)
-    count = pairs.sum(0)
-    change = _dot(np.abs(np.diff(scaled, axis=0)), pairs) / np.maximum(count, 1)
-    borrowed = BORROWED * np.where(count > 0, change, 1.0)
-    return np.asarray(np.maximum((total + borrowed) / (paired.sum(0) + BORROWED), SMALLEST_UNIT))
+    changes = np.abs(scaled[season:] - scaled[:-season])
+    borrowed = np.where(pairs.any(0), _mean_change(scaled, pairs), 1.0)
+    total = _dot(changes, paired) + BORROWED * borrowed
+    error = total / (paired.sum(0) + BORROWED)
+    return np.asarray(np.maximum(error, SMALLEST_UNIT))
+
+
+def _mean_change(values: Numbers, pairs: Numbers) -> Numbers:
+    """Mean absolute change from step to step, [windows]."""
+    changes = np.abs(np.diff(values, axis=0))
+    return _dot(changes, pairs) / np.maximum(pairs.sum(0), 1)
 
 
 class _Season:
@@ -248,9 +258,11 @@ class _Season:
         seen = total > 0
         phases = seen.sum(0)
         index = sums / np.maximum(total, 1e-12)
-        index = np.where(seen, index - index.sum(0) / np.maximum(phases, 1), 0.0)
+        mean = index.sum(0) / np.maximum(phases, 1)
+        index = np.where(seen, index - mean, 0.0)
         # an index from few seasons holds noise (James and Stein 1961)
-        seasons = total.sum(0) ** 2 / np.maximum(phases * _dot(weight, weight), 1e-12)
+        squares = phases * _dot(weight, weight)
+        seasons = total.sum(0) ** 2 / np.maximum(squares, 1e-12)
         explained = (total * index**2).sum(0)
         left = _dot(weighted, rest) - 2 * (sums * index).sum(0) + explained
         noise = np.maximum(left, 0) / np.maximum(seasons - 1, LEAST_SEASONS)
@@ -271,7 +283,8 @@ class _Season:
         back = np.maximum(back, 0)
         angle = (2 * np.pi * phase / self.length)[:, None]
         before = values[back] * inside
-        return [self.index[first:], before, known[back] * inside, np.sin(angle), np.cos(angle)]
+        is_known = known[back] * inside
+        return [self.index[first:], before, is_known, np.sin(angle), np.cos(angle)]
 
 
 def sums_by_phase(values: Numbers, length: int) -> Numbers:
@@ -292,7 +305,8 @@ def _window_sums(values: Numbers, length: int) -> Numbers:
     Over what there is at the ends.
     """
     half = length // 2
-    sums = np.cumsum(np.pad(values, ((half + 1, half), (0, 0))), 0)
+    padded = np.pad(values, ((half + 1, half), (0, 0)))
+    sums = np.cumsum(padded, 0)
     total = sums[length:] - sums[:-length]
     return total if length % 2 else (total[1:] + total[:-1]) / 2
 
@@ -306,7 +320,8 @@ def _levels_and_slopes(values: Numbers, known: Numbers) -> tuple[Numbers, Number
     weights = (1 - np.array(SLOPE_RATES)[:, None]) ** -step
     factors = np.concatenate([decay, weights, weights * step, weights * step**2])
     count, total, time, squares = np.split(factors @ known, 4)
-    level, mean, product = np.split(factors[: -len(weights)] @ values, 3)
+    products = factors[: -len(weights)] @ values
+    level, mean, product = np.split(products, 3)
     # long gaps leave no weight
     means = values.sum(0) / known.sum(0)
     levels = np.where(count > 1e-12, level / np.maximum(count, 1e-12), means)
@@ -328,18 +343,15 @@ def _of_pasts(
 ) -> list[Numbers]:
     """Seasons, lengths and kinds of values of windows, 11 of [windows]."""
     first, second, calendar = seasons
-    whole = (values == np.round(values)).all(0)
     same = np.ones(len(length))
-    return [
-        same * np.log(first) / 4,
-        same * np.log(calendar) / 4,
-        same * np.log1p(second) / 6,
-        np.log(length) / 5 - 0.8,
-        np.tanh(length / first / 4),
-        np.tanh(length / max(second, 1) / 4) * (second > 0),
-        count / length,
-        zero.sum(0) / count,
-        whole * same,
-        whole * np.log1p(np.abs(values).sum(0) / count) / 5,
-        (values >= 0).all(0) * same,
-    ]
+    columns = [same * np.log(first) / 4, same * np.log(calendar) / 4, same * np.log1p(second) / 6]
+    columns.append(np.log(length) / 5 - 0.8)
+    columns.append(np.tanh(length / first / 4))
+    columns.append(np.tanh(length / max(second, 1) / 4) * (second > 0))
+    columns.append(count / length)
+    columns.append(zero.sum(0) / count)
+    whole = (values == np.round(values)).all(0)
+    size = np.abs(values).sum(0) / count
+    columns += [whole * same, whole * np.log1p(size) / 5]
+    columns.append((values >= 0).all(0) * same)
+    return columns

@@ -94,7 +94,8 @@ def forecast_quantiles(
     one first; none or 1 for none.
     """
     # a forecast may depend on how far a window is padded, but not on the windows beside it
-    padding = ((0, 0), (max(CONTEXT - values.shape[1], 0), 0))
+    missing = max(CONTEXT - values.shape[1], 0)
+    padding = ((0, 0), (missing, 0))
     values = np.pad(values, padding)[:, -CONTEXT:]
     observed = np.pad(observed, padding)[:, -CONTEXT:]
     length = CONTEXT - observed.argmax(1)
@@ -120,11 +121,12 @@ def window_seasons(seasons: tuple[int, ...], length: Counts) -> Counts:
 
     First season that the past spans, second season, first one of the calendar.
     """
-    first, second, *_ = [*(season for season in seasons if season > 1), 0, 0]
-    first = max(first, 1)
+    real = [season for season in seasons if season > 1]
+    first, second, *_ = [*real, *(1, 0)[len(real) :], 0]
     spanned = np.where(length < first, 1, first)
     second_spanned = np.where((spanned == 1) | (length < second), 0, second)
-    return np.stack([spanned, second_spanned, np.full(len(length), first)], 1)
+    calendar = np.full(len(length), first)
+    return np.stack([spanned, second_spanned, calendar], 1)
 
 
 def quantiles_of(
@@ -147,14 +149,16 @@ def quantiles_of(
 
 def sign_of(values: Numbers, observed: Flags) -> Numbers:
     """-1 for windows whose values add up to less than zero, 1 for others, [windows]."""
-    return np.where(np.where(observed, values, 0.0).sum(1) < 0, -1.0, 1.0)
+    total = values.sum(1, where=observed)
+    return np.where(total < 0, -1.0, 1.0)
 
 
 def are_counts(values: Numbers, observed: Flags) -> Flags:
     """Whether windows hold small whole numbers only, none below 0, [windows]."""
-    whole = ((values == np.round(values)) & (values >= 0) | ~observed).all(1)
-    mean = np.where(observed, values, 0.0).sum(1) / np.maximum(observed.sum(1), 1)
-    return np.asarray(whole & (mean <= FEW))
+    whole = (values == np.round(values)) & (values >= 0)
+    total = values.sum(1, where=observed)
+    few = total <= FEW * observed.sum(1)
+    return np.asarray(few & whole.all(1, where=observed))
 
 
 def _one_way(
@@ -164,4 +168,5 @@ def _one_way(
     features = features_of(values, observed, seasons, horizon, newest)
     squashed = run(network.layers, features).astype(np.float64)
     distance = unsquashed(np.clip(squashed, -MAX_SQUASHED, MAX_SQUASHED))
-    return features.location[:, None, None] + features.scale[:, None, None] * distance
+    location = features.location[:, None, None]
+    return location + features.scale[:, None, None] * distance

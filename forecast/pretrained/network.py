@@ -45,8 +45,8 @@ def tokens_of(features: Features) -> Floats:
     ahead = np.maximum(number - features.context // TOKEN + 1, 0)
     place = np.where(number < 0, -1, ahead > 0)  # older than the newest, newest or future
     tokens = np.empty((len(number), TOKEN_INPUTS, windows), np.float32)
-    by_token = features.steps.transpose(1, 2, 0).reshape(len(number), -1, windows)
-    tokens[:, : TOKEN * width] = by_token
+    by_step = features.steps.transpose(1, 2, 0)
+    tokens[:, : TOKEN * width] = by_step.reshape(len(number), -1, windows)
     tokens[:, TOKEN * width : -2] = features.summary.T
     tokens[:, -2] = place[:, None]
     tokens[:, -1] = np.log1p(ahead)[:, None] / 2
@@ -61,7 +61,8 @@ def inputs_of(features: Features) -> tuple[Floats, Floats, Floats, Floats]:
     """
     most = MOST * features.unit[:, None, None]
     gated = features.others.copy()
-    gated[..., :SEASONAL] = most * np.tanh(gated[..., :SEASONAL] / most)
+    seasons = gated[..., :SEASONAL]
+    seasons[:] = most * np.tanh(seasons / most)
     return tokens_of(features), features.base, gated, features.unit
 
 
@@ -110,7 +111,8 @@ def run(layers: Weights, features: Features) -> Floats:
     what that takes.
     """
     tokens, base, gated, unit = inputs_of(features)
-    matrix, bias = layers["inputs"][:, :-1], layers["inputs"][:, -1:]
+    matrix = layers["inputs"][:, :-1]
+    bias = layers["inputs"][:, -1:]
     states = [matrix @ token + bias for token in tokens.transpose(1, 2, 0)]
     future = (features.coarse + features.context) // TOKEN
     blocks = sum(name.endswith(".wide") for name in layers)
@@ -125,8 +127,9 @@ def run(layers: Weights, features: Features) -> Floats:
             token += _next(layers, f"blocks.{block}", read if number else inputs, state)
             if block < blocks - 1 or number >= future:  # nothing reads the others any more
                 token += _wider(layers, f"blocks.{block}", _normalised(token, read))
-    raw = np.stack([layers["outputs"] @ _normalised(token, read) for token in states[future:]])
-    outputs = raw.reshape(-1, OUTPUTS, len(base))
+    last = layers["outputs"]
+    raw = [last @ _normalised(token, read) for token in states[future:]]
+    outputs = np.stack(raw).reshape(-1, OUTPUTS, len(base))
     return _quantiles(outputs, base.T, gated.transpose(1, 2, 0), unit)
 
 
@@ -137,10 +140,12 @@ def _quantiles(outputs: Floats, base: Floats, gated: Floats, unit: Floats) -> Fl
     """
     gates = outputs[:, :OTHERS]
     raw = outputs[:, OTHERS:]
-    distances = np.log(np.exp(-np.abs(raw - 1)) + 1) + np.maximum(raw - 1, 0)  # by softplus
-    quantiles = distances * unit
+    shifted = raw - 1
+    softplus = np.log(np.exp(-np.abs(shifted)) + 1) + np.maximum(shifted, 0)
+    quantiles = softplus * unit
     quantiles[:, :MIDDLE] *= -1
-    quantiles[:, MIDDLE] = base + np.einsum("how,how->hw", gates, gated) + unit * raw[:, MIDDLE]
+    guess = base + np.einsum("how,how->hw", gates, gated)
+    quantiles[:, MIDDLE] = guess + unit * raw[:, MIDDLE]
     for side in (slice(MIDDLE, None), slice(MIDDLE, None, -1)):
         quantiles[:, side] = np.cumsum(quantiles[:, side], 1)
     return np.asarray(quantiles.transpose(2, 0, 1))
@@ -152,7 +157,8 @@ def _normalised(states: Floats, read: Floats) -> Floats:
     """
     width = len(states)
     out = read[:width]
-    np.subtract(states, np.full(width, 1 / width, np.float32) @ states, out=out)
+    shares = np.full(width, 1 / width, np.float32)
+    np.subtract(states, shares @ states, out=out)
     variance = np.einsum("wn,wn->n", out, out) / np.float32(width)
     out /= np.sqrt(variance + np.float32(SMALL))
     return read[: width + 1]
