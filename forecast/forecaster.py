@@ -16,7 +16,7 @@ from forecast.engine.backtest import Backtest, BacktestRequest, backtest
 from forecast.engine.exporting import with_exports
 from forecast.engine.fit import fit, read_to_fit
 from forecast.engine.forecast import forecast
-from forecast.engine.requests import NO_CALLBACKS, OUTPUT, Callbacks, FitRequest, ForecastRequest
+from forecast.engine.requests import NO_CALLBACKS, Callbacks, FitRequest, ForecastRequest
 from forecast.ensemble.names import check_names
 from forecast.events.kinds import without_censored
 from forecast.events.table import events_columns
@@ -26,7 +26,6 @@ from forecast.inference.fitted import describe_fit, models_of
 from forecast.inference.forecasting import Columns
 from forecast.inference.predictor import Predictor
 from forecast.logs import log
-from forecast.metrics.metrics import result_columns
 from forecast.parameters import (
     Data,
     ForecasterParams,
@@ -50,34 +49,43 @@ from forecast.settings import (
     SumSettings,
 )
 from forecast.tables.table import Table
-from forecast.tables.writing import frame_of, refuse_clash
+from forecast.tables.writing import frame_of
 
 
 class Forecaster(ForecasterParams):
     """Forecasts of many series by networks and baselines, from tables with a time column.
 
-    The arguments are the settings of the command line under the same names, with the same defaults and bounds.
+    The arguments are the settings of the command line under the same names, with the same defaults
+    and bounds.
 
     Parameters
     ----------
     model : name of the model, see ``forecast models``
-    params : the model's hyperparameters, e.g. ``{"hidden_size": 128}``; ``params__hidden_size`` in a grid
-    horizon, lookback : steps to forecast, by default what the frequency suggests, and of the past to look at
-    scaling, transform, loss, optimizer, learning_rate, weight_decay, clip, batch_size, patience : of training
-    budget, steps, plan, members, jobs, seed, device, precision, engine : how long, how often, where and by what
-    hierarchy : id columns of sums that are trained on, too, and that forecasts are made to agree with
+    params : the model's hyperparameters, e.g. ``{"hidden_size": 128}``; ``params__hidden_size`` in
+        a grid
+    horizon, lookback : steps to forecast, by default what the frequency suggests, and of the past
+        to look at
+    scaling, transform, loss, optimizer, learning_rate, weight_decay, clip, batch_size, patience :
+        of training
+    budget, steps, plan, members, jobs, seed, device, precision, engine : how long, how often, where
+        and by what
+    hierarchy : id columns of sums that are trained on, too, and that forecasts are made to agree
+        with
     warm_start : a second `fit` goes on from the networks of the first one, in fewer steps
     layout, time, id, target, freq, aggregate, season : how a table becomes series
     known, past, static, categorical, holidays : what is known beside their values
-    events : a table of events, or its path: columns date (or start, end), name, kind, and ids where series differ. It
-        may be set anew after `fit`, as may on_duplicate, date_format, unfinished and strict
-    date_format, timezone, dst, on_duplicate, max_missing, missing, unfinished, strict : what times and rows mean
+    events : a table of events, or its path: columns date (or start, end), name, kind, and ids where
+        series differ. It may be set anew after `fit`, as may on_duplicate, date_format, unfinished
+        and strict
+    date_format, timezone, dst, on_duplicate, max_missing, missing, unfinished, strict : what times
+        and rows mean
     n_jobs, max_steps, max_grad_norm : other names of `jobs`, `steps` and `clip`
 
     Attributes
     ----------
     reading_ : what `fit` read, as lines; a saved version has none
-    schema_, plan_, fitted_ : what was inferred of the table, what training did, and all that a saved version holds
+    schema_, plan_, fitted_ : what was inferred of the table, what training did, and all that a
+        saved version holds
     events_ : the setting `events` at fit
     shard_ : the part of the series that it forecasts, of one that `shard` returned
 
@@ -103,14 +111,17 @@ class Forecaster(ForecasterParams):
 
         Parameters
         ----------
-        X, future : a DataFrame, long or wide, a Series, an array [rows], or a Table; more rows of known columns
+        X, future : a DataFrame, long or wide, a Series, an array [rows], or a Table; more rows of
+            known columns
         callbacks : receive what was read, and the progress of training
-        start : the fitted forecaster that a warm start goes on from; by default this one, if it is fitted
+        start : the fitted forecaster that a warm start goes on from; by default this one, if it is
+            fitted
 
         Raises
         ------
         UsageError, BadData
-            If a setting is wrong or contradicts the table, if the table cannot be used, or if there is a `y`.
+            If a setting is wrong or contradicts the table, if the table cannot be used, or if there
+            is a `y`.
         """
         self._refuse_y(y)
         settings, _ = self._settings()
@@ -135,9 +146,10 @@ class Forecaster(ForecasterParams):
         explain: bool = False,
         min: float | None = None,
     ) -> pd.DataFrame:
-        """Forecast what comes after the series seen at fit, or after those of another table, by the frozen model.
+        """Forecast what comes after the series seen at fit, or after those of another table.
 
-        Events set since, ``set_params(events=newer).predict()``, replace those of the fit from their first day on.
+        Events set since, ``set_params(events=newer).predict()``, replace those of the fit from
+        their first day on.
 
         Parameters
         ----------
@@ -147,12 +159,12 @@ class Forecaster(ForecasterParams):
         horizon : fewer steps than at fit
         levels : intervals in percent, 1 to 99
         explain : add the columns model and status
-        min : lower bound of every number; by default 0 for a series without a value below 0, ``-inf`` for none
+        min : lower bound of every number; by default 0 for a series without a value below 0,
+            ``-inf`` for none
 
-        Returns
-        -------
-        A row per series and step: the id columns (``series`` for a wide table), the time column, ``forecast``, then
-        ``lo_80, hi_80, ...``; UsageError or BadData as of `fit`, and where known values lack for the horizon.
+        Returns ------- A row per series and step: the id columns (``series`` for a wide table), the
+        time column, ``forecast``, then ``lo_80, hi_80, ...``; UsageError or BadData as of `fit`,
+        and where known values lack for the horizon.
         """
         output = {
             "levels": levels,
@@ -184,13 +196,13 @@ class Forecaster(ForecasterParams):
 
         Parameters
         ----------
-        by, every : columns of groups, such as ``"region,shop"`` or ``"all"``, and periods, such as ``"month"``
+        by, every : columns of groups, such as ``"region,shop"`` or ``"all"``, and periods, such as
+            ``"month"``
         frame, future, origin, levels, min : as `predict` takes `X` and the others
 
-        Returns
-        -------
-        A row per group and period: ``level``, ids (blank where summed over), start of the period, ``forecast``,
-        ``mean``, ``lo_80, hi_80, ...``, ``observed``, ``filled``, ``steps``, ``calibrated``; errors as of `predict`.
+        Returns ------- A row per group and period: ``level``, ids (blank where summed over), start
+        of the period, ``forecast``, ``mean``, ``lo_80, hi_80, ...``, ``observed``, ``filled``,
+        ``steps``, ``calibrated``; errors as of `predict`.
         """
         request = ForecastRequest(
             source=_table(frame),
@@ -205,21 +217,28 @@ class Forecaster(ForecasterParams):
     def what_if(
         self, changed: dict[str, Any] | Data, X: Data | None = None, future: Data | None = None
     ) -> pd.DataFrame:
-        """Forecast under other values of known columns: forecast, what_if and difference beside ids and times.
+        """Forecast under other values of known columns: forecast, what_if and difference.
 
-        `changed` has values by column, ``{"promo": 0}``, or is a frame like `future`; `X` and `future` as of `predict`.
+        `changed` has values by column, ``{"promo": 0}``, or is a frame like `future`; `X` and
+        `future` as of `predict`.
         """
         new_values = changed if isinstance(changed, dict) else table_of(changed)
         request = ForecastRequest(source=_table(X), future=_table(future))
         return self._frame(what_if(self._serving(), request, new_values).columns)
 
     def future_template(self, X: Data | None = None, *, origin: str | None = None) -> pd.DataFrame:
-        """The rows that `predict` needs as `future`, the columns known in advance blank; `X` and `origin` alike."""
+        """The rows that `predict` needs as `future`, the columns known in advance blank.
+
+        `X` and `origin` alike.
+        """
         columns = forecasting.future_template(self._serving().fitted, _table(X), origin, None)
         return self._frame(columns)
 
     def shard(self, name: str) -> Self:
-        """This fitted forecaster for a part of the series, such as ``3/16``; a hash of the ids decides."""
+        """This fitted forecaster for a part of the series, such as ``3/16``.
+
+        A hash of the ids decides.
+        """
         self._check_fitted()
         other = copy(self)
         other.shard_ = OutputSettings.check({"shard": name}).shard
@@ -242,16 +261,18 @@ class Forecaster(ForecasterParams):
         Parameters
         ----------
         X, future, origin, horizon, levels : as `predict` takes them
-        series : names of series, parts of ids joined by ``/``; or how many: those with the largest errors, or the first
+        series : names of series, parts of ids joined by ``/``; or how many: those with the largest
+            errors, or the first
         actual : a table with later values; with an `origin` the default is X
         history : steps of the past; default 3 horizons, and 2 seasons at least
 
-        Returns
-        -------
-        An altair.ConcatChart or LayerChart: a notebook shows it; ``chart.save("picture.png")`` writes a file.
+        Returns ------- An altair.ConcatChart or LayerChart: a notebook shows it;
+        ``chart.save("picture.png")`` writes a file.
         """
-        name, where = ("count", "series: ") if isinstance(series, int) else ("series", "")
-        settings = PictureSettings.check({name: series, "history": history}, where)
+        if isinstance(series, int):
+            settings = PictureSettings.check({"count": series, "history": history}, "series: ")
+        else:
+            settings = PictureSettings.check({"series": series, "history": history})
         output = OutputSettings.check({"levels": levels})
         actual = X if actual is None and origin is not None else actual
         all_matter = (
@@ -293,7 +314,7 @@ class Forecaster(ForecasterParams):
         return explain_panel(predictor, panel, settings, name, later is not None)
 
     def score(self, X: Data, y: None = None) -> float:
-        """Minus the MASE over the rows of `X` after the end of the fit, at most a horizon of them; higher is better.
+        """Minus the MASE over the rows of `X` after the end of the fit; higher is better.
 
         BadData if there are none. A cross-validation tests what follows: ``cv=RollingOrigin(windows=3, horizon=24)``.
         """
@@ -328,17 +349,23 @@ class Forecaster(ForecasterParams):
         sums: dict[str, Names] | None = None,
         callbacks: Callbacks = NO_CALLBACKS,
     ) -> Backtest:
-        """Forecast from rolling origins in the past, of which fits see what lies before, and compare with actuals.
+        """Forecast from rolling origins in the past, and compare with the actual values.
 
         Parameters
         ----------
-        X : as `fit` takes it; or a pair of it and of more rows of known columns, as `fit` takes them as `future`
-        windows, step : origins, by default 8 or as leave half of the steps to the first fit; and steps between them
-        refit : fit at each origin, with `warm_start` each from the one before it, not only at the oldest
+        X : as `fit` takes it; or a pair of it and of more rows of known columns, as `fit` takes
+            them as `future`
+        windows, step : origins, by default 8 or as leave half of the steps to the first fit; and
+            steps between them
+        refit : fit at each origin, with `warm_start` each from the one before it, not only at the
+            oldest
         models : names of models and baselines to compare; default the forecaster's own model
-        frozen : forecast by this fitted forecaster as it is, without a fit, and by `models` beside it
-        sums : the settings ``sum_by`` and ``sum_every``: compare sums as well, see `by` and `every` of `totals`
-        callbacks : receive what was read, the progress of the backtest, and of training unless fits run side by side
+        frozen : forecast by this fitted forecaster as it is, without a fit, and by `models` beside
+            it
+        sums : the settings ``sum_by`` and ``sum_every``: compare sums as well, see `by` and `every`
+            of `totals`
+        callbacks : receive what was read, the progress of the backtest, and of training unless fits
+            run side by side
         """
         rolling = BacktestSettings.check({"windows": windows, "step": step, "refit": refit})
         models = (models,) if isinstance(models, str) else models
@@ -351,7 +378,6 @@ class Forecaster(ForecasterParams):
         else:
             later = _table(future)
             reading = forecasting.reading_to_forecast(predictor.fitted, table_of(X), later)
-        refuse_clash(reading.schema.keys, result_columns(OUTPUT.levels), "result")
         return backtest(
             BacktestRequest(
                 reading,
@@ -366,7 +392,7 @@ class Forecaster(ForecasterParams):
         )
 
     def attention(self, X: Data | None = None) -> pd.DataFrame:
-        """The weight that an attention model gives to each step of the past, a row per series and step."""
+        """The weight that an attention model gives to each step of the past, a row for each."""
         predictor = self._serving()
         panel = forecasting.panel_to_forecast(predictor.fitted, _table(X))
         series = panel.order[~panel.skipped[panel.order]]
@@ -398,9 +424,10 @@ class Forecaster(ForecasterParams):
     ) -> Self:
         """Read the live version of a store, or another one; nothing in it can run code.
 
-        The settings are those of the fit, and what it inferred of the table, so that another `fit` reads and trains
-        alike; only `plan` is the default, and `device` and `engine` those that are given. NoInput and ArtifactRefused
-        say that the store has no such version, or that it is damaged, unsafe or too new.
+        The settings are those of the fit, and what it inferred of the table, so that another `fit`
+        reads and trains alike; only `plan` is the default, and `device` and `engine` those that are
+        given. NoInput and ArtifactRefused say that the store has no such version, or that it is
+        damaged, unsafe or too new.
         """
         predictor = forecasting.load_predictor(store, version, device, engine)
         fitted = predictor.fitted
@@ -417,7 +444,7 @@ class Forecaster(ForecasterParams):
         return forecaster
 
     def describe(self) -> list[str]:
-        """What `fit` read, what forecasts, and how it compares with seasonal naive on held-out values, as lines."""
+        """What `fit` read, what forecasts, and how well it does on held-out values, as lines."""
         return [*getattr(self, "reading_", ()), *describe_fit(self._check_fitted())]
 
     def models(self) -> list[str]:

@@ -1,1 +1,4 @@
-"""Why two forecasts of the same dates differ, step by step; what would be forecast under other known columns."""
+"""Why two forecasts of the same dates differ, step by step.
+
+What would be forecast under other known columns.
+"""

@@ -41,9 +41,10 @@ def what_if(
 ) -> WhatIf:
     """Forecast twice, the second time under other known values.
 
-    `changed` has new values of known columns, or is a table like that of the future. Raises `UsageError` for a column
-    that is not known in advance or a value that it cannot have, and `BadData` for a table without rows in the horizon.
-    Warns of values that the past has not shown, alone or together.
+    `changed` has new values of known columns, or is a table like that of the future. Raises
+    `UsageError` for a column that is not known in advance or a value that it cannot have, and
+    `BadData` for a table without rows in the horizon. Warns of values that the past has not shown,
+    alone or together.
     """
     schema = predictor.fitted.config.table
     before = forecast(predictor, request, in_parts=False)
@@ -124,7 +125,7 @@ def _number(name: str, value: object, categories: tuple[str, ...] | None) -> flo
 
 
 def _warn_unseen(panel: Panel, other: Panel, changed: Flags, schema: Schema) -> None:
-    """Warn of values in `changed` cells [slots, known] that the past has not shown, in one column or together."""
+    """Warn of values in `changed` cells [slots, known] that the past has not shown."""
     is_whole = ~np.isnan(other.known).any(1)
     past = panel.known[panel.observed & is_whole]  # [rows, known]
     new = other.known[changed.any(1) & is_whole]  # [rows, known]
@@ -144,7 +145,8 @@ def _warn_unseen(panel: Panel, other: Panel, changed: Flags, schema: Schema) -> 
     unit = np.where(few | (deviation == 0), 1.0, deviation)
     past = _thinned(past / unit)
     new = _thinned(new / unit)
-    # a combination is new if its nearest one in the past is farther than any there is from its nearest
+    # a combination is new if its nearest one in the past is farther than any there is from its
+    # nearest
     gaps = np.sort(_distances(past, past, few), 1)[:, 1:2]
     widest = gaps[np.isfinite(gaps)].max(initial=0.0)
     if (_distances(new, past, few).min(1) > widest).any():
@@ -173,7 +175,10 @@ def _thinned(rows: Numbers) -> Numbers:
 
 
 def _distances(rows: Numbers, others: Numbers, few: Flags) -> Numbers:
-    """[rows, others], distances of combinations in standard deviations; infinite where those of `few` differ."""
+    """[rows, others], distances of combinations in standard deviations.
+
+    Infinite where those of `few` differ.
+    """
     gaps = rows[:, None] - others
     differs = (gaps[..., few] != 0).any(-1)
     return np.where(differs, np.inf, np.sqrt((gaps[..., ~few] ** 2).sum(-1)))

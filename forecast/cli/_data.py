@@ -60,8 +60,9 @@ def write(
 ) -> None:
     """Write frames of the same columns to stdout as CSV, or replace a file, by its suffix.
 
-    They are written as they come, and nothing is if one fails to come. Files and pipes get text unchanged, but no
-    formulas in the header and the columns `ids` unless that is None; a terminal gets control characters escaped.
+    They are written as they come, and nothing is if one fails to come. Files and pipes get text
+    unchanged, but no formulas in the header and the columns `ids` unless that is None; a terminal
+    gets control characters escaped.
     """
     frames = [frames] if isinstance(frames, pd.DataFrame) else frames
     frames = frames if ids is None else (guard_formulas(frame, ids) for frame in frames)

@@ -27,7 +27,10 @@ from forecast.totals.sums import Totals, log_notes
 
 
 def question_of(request: Request) -> ForecastRequest:
-    """What is asked of a forecaster, still without a table; refused before any work where it cannot be."""
+    """What is asked of a forecaster, still without a table.
+
+    Refused before any work where it cannot be.
+    """
     values = request.values
     question = ForecastRequest(
         origin=values.get("origin"),
@@ -124,7 +127,10 @@ def put_sums(totals: Totals, request: Request) -> None:
 
 
 def log_written(answer: Forecast, request: Request) -> int:
-    """Report what forecasts are made of where that is asked for, and series without one; returns the exit code."""
+    """Report what forecasts are made of where that is asked for, and series without one.
+
+    Returns the exit code.
+    """
     if request.of(OutputSettings).explain:
         log_lines(ranking_of(answer.fitted))
     lost = without_forecast(answer.skipped, request.of(CheckSettings).require_all)

@@ -1,90 +1,113 @@
 """Forecast from rolling origins in the past, and compare with the actual values."""
 
+from dataclasses import replace
+
 from forecast.cli._command import Request, predicting
 from forecast.cli._console import fold_bar, log, log_lines, suggest, using_cluster
-from forecast.cli._data import check_outputs, load, load_later, text_settings, write
+from forecast.cli._data import check_outputs, load, load_later, write
+from forecast.cli._forecasts import Saved
 from forecast.cli.score import LEVEL, put_measures
-from forecast.engine.requests import Callbacks
+from forecast.engine.backtest import Backtest, BacktestRequest, backtest
+from forecast.engine.fit import read_to_fit
+from forecast.engine.requests import Callbacks, FitRequest, TableFile
 from forecast.ensemble.names import check_names
 from forecast.errors import INCOMPLETE, Setting, UsageError, Words
-from forecast.forecaster import Forecaster
+from forecast.inference.forecasting import reading_to_forecast
 from forecast.report.sections import BacktestTables, verdict_of
 from forecast.settings import (
     AFTER_FIT,
     BacktestSettings,
-    SumSettings,
     TableSettings,
     TextSettings,
     TrainSettings,
 )
 
+# settings of training that a forecaster takes as it is tested
+AS_IT_IS = {"model", "jobs", "device", "engine", *AFTER_FIT}
+
 
 def run(request: Request) -> int:
-    data = request.data
-    artifact = request.artifact
-    models = tuple(
-        name.strip() for name in str(request.values.get("model", "")).split(",") if name.strip()
-    )
+    names = str(request.values.get("model", "")).split(",")
+    models = tuple(name.strip() for name in names if name.strip())
     if models:
         request.values["model"] = models[0]
-    text = request.of(TextSettings)
-    rolling = request.of(BacktestSettings)
-    sums = request.of(SumSettings).model_dump(exclude_defaults=True)
-    if request.by == LEVEL and not sums:
-        raise UsageError(
-            "no sums are asked for",
-            setting=Setting("by", LEVEL),
-            cure=Words("add ", Setting("sum_by")),
-        )
-    check_outputs(request, request.forecasts, request.output, store=artifact)
-    check_names(train := request.of(TrainSettings), models)
-    if artifact is None:
-        if request.version is not None:
-            raise UsageError("--version: a version of a store; name it with --artifact")
-        table, defaults = load(data, text)
-        forecaster = Forecaster(
-            **train.model_dump(), **request.of(TableSettings, defaults).model_dump()
-        )
-        after = request.fit_words()
-    else:
-        fixed = {*TableSettings.model_fields, *TrainSettings.model_fields, "refit"}
-        fixed -= {"model", "jobs", "device", "engine", *AFTER_FIT}
-        request.refuse("--artifact tests a forecaster as it is", "leave one of the two out", *fixed)
-        forecaster = Forecaster.load(artifact, request.version, train.device, train.engine)
-        after_fit = {*AFTER_FIT, "jobs"} & request.values.keys()
-        forecaster.set_params(**{name: request.values[name] for name in after_fit})
-        table = load(data, text := text_settings(request, forecaster.schema_.reading))[0]
-        after = predicting(artifact, forecaster.schema_.known)
+    if request.by == LEVEL and request.sums is None:
+        cure = Words("add ", Setting("sum_by"))
+        raise UsageError("no sums are asked for", setting=Setting("by", LEVEL), cure=cure)
+    check_outputs(request, request.forecasts, request.output, store=request.artifact)
+    check_names(request.of(TrainSettings), models)
+    asked = _of_table(request) if request.artifact is None else _of_saved(request)
     with using_cluster(request.cluster), fold_bar() as (on_fold, on_step):
-        tables = (table, load_later(request.future, text))
-        options = {**rolling.model_dump(), "sums": sums}
-        options |= {
-            "frozen": artifact is not None,
-            "callbacks": Callbacks(log_lines, on_fold, on_step),
-        }
-        found = forecaster.backtest(tables, **options, models=models)
-    origins = list(found.origins)
-    oldest, newest = (str(origins[index]).removesuffix(" 00:00:00") for index in (0, -1))
-    fits = "none" if artifact else "one at each" if rolling.refit else "one at the oldest"
-    log(
-        f"origins  {len(origins)}, {oldest} to {newest}; fits: {fits}; season of mase: {found.season}"
-    )
+        callbacks = Callbacks(on_fold=on_fold, on_step=on_step)
+        result = backtest(replace(asked, models=models, callbacks=callbacks))
+
+    _log_origins(result, asked)
     if request.forecasts is not None:
-        names = list(found.by_series)
-        write(
-            found.forecasts,
-            request.forecasts,
-            names[: names.index("model")] if request.excel_safe else None,
-        )
-    more = {
-        "horizon": int(found.by_step["step"].max()),
-        "season": found.season,
-        "origins": origins,
-        "seen": found.seen,
+        columns = list(result.by_series)
+        ids = columns[: columns.index("model")] if request.excel_safe else None
+        write(result.forecasts, request.forecasts, ids)
+    facts = {
+        "horizon": int(result.by_step["step"].max()),
+        "season": result.season,
+        "origins": list(result.origins),
+        "seen": result.seen,
     }
-    records = put_measures(found, request, more)
-    log(f"result   {verdict_of(BacktestTables(records | more, 'backtest'))}")
-    if found.missing:
+    records = put_measures(result, request, facts)
+    log(f"result   {verdict_of(BacktestTables(records | facts, 'backtest'))}")
+    if result.missing:
         return INCOMPLETE
-    suggest(*after)
+    if request.artifact is None:
+        suggest(*request.fit_words())
+    else:
+        suggest(*predicting(request.artifact, asked.reading.schema.known))
     return 0
+
+
+def _of_table(request: Request) -> BacktestRequest:
+    if request.version is not None:
+        raise UsageError("--version: a version of a store; name it with --artifact")
+    train = request.of(TrainSettings)
+    text = request.of(TextSettings)
+    how = request.of(TableSettings)
+    to_read = FitRequest(
+        TableFile(request.data, text),
+        train,
+        how,
+        future=load_later(request.future, text),
+        callbacks=Callbacks(on_read=log_lines),
+    )
+    return BacktestRequest(
+        read_to_fit(to_read),
+        train,
+        request.of(BacktestSettings),
+        season_given=bool(how.season),
+        sums=request.sums,
+    )
+
+
+def _of_saved(request: Request) -> BacktestRequest:
+    """A backtest of a saved forecaster as it is."""
+    fixed = {*TableSettings.model_fields, *TrainSettings.model_fields, "refit"} - AS_IT_IS
+    request.refuse("--artifact tests a forecaster as it is", "leave one of the two out", *fixed)
+    saved = Saved(request)
+    table, _ = load(request.data, saved.text)
+    later = load_later(request.future, saved.text)
+    chosen = {"device", "engine", *({"jobs"} & request.values.keys())}
+    where = request.of(TrainSettings).model_dump(include=chosen)
+    settings = saved.fitted.settings().model_copy(update=saved.fitted.run | where)
+    return BacktestRequest(
+        reading_to_forecast(saved.fitted, table, later),
+        settings,
+        request.of(BacktestSettings),
+        predictor=saved.predictor,
+        sums=request.sums,
+    )
+
+
+def _log_origins(result: Backtest, asked: BacktestRequest) -> None:
+    times = [str(time).removesuffix(" 00:00:00") for time in result.origins]
+    fits = "one at each" if asked.rolling.refit else "one at the oldest"
+    if asked.predictor is not None:
+        fits = "none"
+    span = f"{len(times)}, {times[0]} to {times[-1]}"
+    log(f"origins  {span}; fits: {fits}; season of mase: {result.season}")

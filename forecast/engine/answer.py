@@ -20,7 +20,7 @@ from forecast.totals.sums import Totals, allocated
 
 
 def forecast_part(predictor: Predictor, request: ForecastRequest) -> Forecast:
-    """Answer a request whose series are forecast together: the whole of a table, or a part of a large one."""
+    """Answer a request whose series are forecast together: a whole table, or a part of one."""
     totals = new_totals(predictor, request)
     forecasts = _forecast(predictor, request)
     if totals is not None:
@@ -35,7 +35,10 @@ def forecast_part(predictor: Predictor, request: ForecastRequest) -> Forecast:
 
 
 def new_totals(predictor: Predictor, request: ForecastRequest) -> Totals | None:
-    """Sums of no series yet, if some are asked for; `UsageError` where the table has no such sums."""
+    """Sums of no series yet, if some are asked for.
+
+    `UsageError` where the table has no such sums.
+    """
     if request.sums is None:
         return None
     return Totals(predictor, request.sums, request.output, request.horizon)

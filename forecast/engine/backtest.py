@@ -1,4 +1,4 @@
-"""Backtest: fit and forecast from rolling origins in the past of a table, and compare with the actual values."""
+"""Backtest: fit and forecast from origins in the past, and compare with the actual values."""
 
 import logging
 import time
@@ -22,6 +22,7 @@ from forecast.metrics.metrics import (
     Measures,
     measure_frames,
     naive_errors_until,
+    result_columns,
 )
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import (
@@ -37,7 +38,7 @@ from forecast.reading.comparing import warn_seen_origins, with_status
 from forecast.reading.reading import Reading
 from forecast.settings import BacktestSettings, SumSettings, TrainSettings
 from forecast.tables.reading import table_from_frame
-from forecast.tables.writing import Column, Frame, frame_of, interval_columns, stacked
+from forecast.tables.writing import Column, Frame, frame_of, interval_columns, refuse_clash, stacked
 from forecast.totals.actual_sums import actual_sums, check_sums, measures_by_level, spans_of
 from forecast.totals.sums import Totals, warn_of_sums
 from forecast.windows.origins import PastsAtOrigins, bounds_at, cut
@@ -63,19 +64,19 @@ class BacktestRequest:
 
 @dataclass(frozen=True)
 class Backtest(Measures):
-    """How good forecasts from rolling origins were; `overall` also has the seconds that fits and forecasts took.
+    """How good forecasts from rolling origins were, and the seconds that they took.
 
     Attributes
     ----------
-    overall, by_series, by_step, season : as in `Measures`; where known columns have vintages, `overall` also has
-        ``mase_final``, the MASE of forecasts from their final values
-    forecasts : a row for each forecast: id columns, ``origin``, the time column, ``actual``, ``model``, ``forecast``,
-        ``lo_80`` and so on
+    overall, by_series, by_step, season : as in `Measures`; where known columns have vintages,
+        `overall` also has ``mase_final``, the MASE of forecasts from their final values
+    forecasts : a row for each forecast: id columns, ``origin``, the time column, ``actual``,
+        ``model``, ``forecast``, ``lo_80`` and so on
     origins : the times after which the longest series was forecast, the oldest first
     missing : ids of series that were left out, as they have too few values
     seen : origins before the end of the fit of a frozen forecaster, whose actual values it has seen
-    sums : the rows of `Forecaster.totals` at each ``origin`` beside ``actual`` sums, NaN where a value is unknown, and
-        ``naive`` ones; None where none are asked for
+    sums : the rows of `Forecaster.totals` at each ``origin`` beside ``actual`` sums, NaN where a
+        value is unknown, and ``naive`` ones; None where none are asked for
     totals : their measures by ``level``
     """
 
@@ -90,12 +91,13 @@ class Backtest(Measures):
 def backtest(request: BacktestRequest) -> Backtest:
     """Forecast from rolling origins in the past of a table, and compare with the actual values.
 
-    Fits see, and forecasts start from, panels that end at the origin: nothing later can reach them. Seasonal naive is
-    always among the models. The unit of scaled errors is its in-sample error before the oldest origin; later series
-    have none.
+    Fits see, and forecasts start from, panels that end at the origin: nothing later can reach them.
+    Seasonal naive is always among the models. The unit of scaled errors is its in-sample error
+    before the oldest origin; later series have none.
     """
     reading = request.reading
     predictor = request.predictor
+    refuse_clash(reading.schema.keys, result_columns(OUTPUT.levels), "result")
     panel, missing = _without_missing(reading.panel)
     rolling = request.rolling
     is_frozen = predictor is not None
@@ -201,7 +203,10 @@ class Model:
         return self.predictor
 
     def add_up(self, panel: Panel, origins: Integers, quantiles: Numbers) -> Frame | None:
-        """Sums of the forecasts from some origins, [windows, horizon, levels]; see `Backtest.sums`."""
+        """Sums of the forecasts from some origins, [windows, horizon, levels].
+
+        See `Backtest.sums`.
+        """
         if self.sums is None or self.predictor is None:
             return None
         frames = list[Frame]()
@@ -217,7 +222,10 @@ class Model:
         return stacked(frames) if frames else None
 
     def _sums(self, past: Panel, quantiles: Numbers) -> Frame | None:
-        """Sums at the end of a panel; None where no period ends within the horizon, or no series is left."""
+        """Sums at the end of a panel.
+
+        None where no period ends within the horizon, or no series is left.
+        """
         predictor = self.predictor
         schema = self.reading.schema
         if self.sums is None or predictor is None:
@@ -288,7 +296,7 @@ def _compare(
     jobs: int,
     request: BacktestRequest,
 ) -> Backtest:
-    """Fit and forecast, and measure: once at the oldest of origins [origins, series], or at each for a `refit`."""
+    """Fit at the oldest of origins [origins, series], or at each for a `refit`, and measure."""
     panel = reading.panel
     schema = reading.schema
     folds = [np.array([i]) for i in range(len(origins))] if refit else [np.arange(len(origins))]
@@ -403,7 +411,7 @@ def _log_known(result: Backtest, panel: Panel, schema: Schema, name: str) -> Non
 
 
 def _forecast_frame(evaluation: Evaluation, origins: Integers) -> Frame:
-    """Each forecast beside its actual value: by model, series in the order of the input, origin and step."""
+    """Each forecast beside its actual value, by model, series (as read), origin and step."""
     panel = evaluation.panel
     schema = evaluation.schema
     horizon = evaluation.actual.shape[2]

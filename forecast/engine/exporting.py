@@ -1,4 +1,4 @@
-"""Export the networks of a fitted forecaster, and compare each export with torch before it is believed."""
+"""Export networks to ONNX, and compare each export with torch before it is believed."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -23,11 +23,12 @@ RANDOM = (
     3,
     NETWORK_BATCH,
 )  # windows of the batches of random numbers, the first of which is traced
-FIRST_EXPORT, NEXT_EXPORT = 0.5, 0.2  # seconds that they take as a rule
+FIRST_EXPORT = 0.5  # seconds that it takes as a rule
+NEXT_EXPORT = 0.2  # alike
 
 
 def with_exports(fitted: Fitted) -> Fitted:
-    """A fitted forecaster with an ONNX file for each of its networks, or the reason why one has none."""
+    """A fitted forecaster with an ONNX file for each network, or the reason why it has none."""
     if not fitted.config.networks or not all(map(installed, EXTRA_PACKAGES)):
         return fitted
     from forecast.inference.torch import Networks
@@ -52,7 +53,10 @@ def with_exports(fitted: Fitted) -> Fitted:
 
 
 def seconds_of_exports(networks: int) -> float:
-    """About how long the exports of some networks take; none where the packages are not installed."""
+    """About how long the exports of some networks take.
+
+    None where the packages are not installed.
+    """
     if not networks or not all(map(installed, EXTRA_PACKAGES)):
         return 0.0
     return FIRST_EXPORT + (networks - 1) * NEXT_EXPORT
@@ -61,7 +65,10 @@ def seconds_of_exports(networks: int) -> float:
 def _export(
     network: "RecurrentModel", shape: "Shape", newest: Batch, loaded: list[Graph]
 ) -> bytes | str:
-    """The ONNX file of a network, or why it has none; its graph joins those that share the memory, `loaded`."""
+    """The ONNX file of a network, or why it has none.
+
+    Its graph joins those that share the memory, `loaded`.
+    """
     from forecast.models.shared.exporting import computed, export, random_batch
 
     if network.no_export:

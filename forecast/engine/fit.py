@@ -1,4 +1,4 @@
-"""Fit a forecaster: read the table, then hold out, train, choose, and collect what a forecast needs."""
+"""Fit a forecaster: read the table, hold out, train, choose, and collect what forecasts need."""
 
 import time
 from dataclasses import dataclass, replace
@@ -56,7 +56,8 @@ SHARES = BudgetShares()
 def fit(request: FitRequest) -> FitResult:
     """Fit a forecaster to a table.
 
-    Raises `UsageError` or `BadData` if a setting is wrong or contradicts the table, or if the table cannot be used.
+    Raises `UsageError` or `BadData` if a setting is wrong or contradicts the table, or if the table
+    cannot be used.
     """
     settings = request.settings
     if request.saves:
@@ -101,7 +102,10 @@ def read_to_fit(request: FitRequest) -> Reading:
 
 
 def _load(request: FitRequest) -> tuple[Table, TableSettings]:
-    """The table, or an even sample of its series where it does not fit into memory; and how it is read."""
+    """The table, or an even sample of its series where it does not fit into memory.
+
+    And how it is read.
+    """
     source = request.source
     how = request.table
     if isinstance(source, Reading):
@@ -132,7 +136,10 @@ def deadline_of(request: FitRequest) -> float | None:
 
 
 def _fit_hierarchy(task: FitTask, panel: Panel, levels: Levels) -> Fitted:
-    """Train on sums, too, which `panel` has after its series; reconcile forecasts with them if that helps."""
+    """Train on sums, too, which `panel` has after its series.
+
+    Reconcile forecasts with them if that helps.
+    """
     trained = tuple("ok" if word == SUM else word for word in panel.status)
     fitted = _fit_panel(replace(task, panel=replace(panel, status=trained)))
     fitted = replace(fitted, history=replace(fitted.history, status=panel.status))

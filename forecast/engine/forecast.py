@@ -1,4 +1,4 @@
-"""Forecast: a table or the series of the fit, as a whole or in parts, with what was asked for beside it."""
+"""Forecast a table or the series of the fit, as a whole or in parts."""
 
 from dataclasses import replace
 
@@ -11,8 +11,9 @@ from forecast.inference.predictor import Predictor
 def forecast(predictor: Predictor, request: ForecastRequest, in_parts: bool = True) -> Forecast:
     """What comes after the series of a table, by default those of the fit.
 
-    A large file is forecast part by part, while the parts are used; unless `in_parts`, it is read as a whole. Raises
-    `UsageError` and `BadData` where the table cannot be used, or known values are missing for the horizon.
+    A large file is forecast part by part, while the parts are used; unless `in_parts`, it is read
+    as a whole. Raises `UsageError` and `BadData` where the table cannot be used, or known values
+    are missing for the horizon.
     """
     request.check()
     new_totals(

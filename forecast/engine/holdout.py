@@ -50,7 +50,10 @@ class HeldOut:
 
 
 def hold_out(task: FitTask, earlier: Fitted | None) -> HeldOut:
-    """Choose what `HeldOut` holds without a look at held-out values; lookback and power are those of `earlier`."""
+    """Choose what `HeldOut` holds without a look at held-out values.
+
+    Lookback and power are those of `earlier`.
+    """
     panel = task.panel
     schema = task.schema
     settings = task.settings
@@ -107,7 +110,7 @@ def find_effects(panel: Panel, schema: Schema, closed: Closed, before: Integers)
 
 
 def too_short(task: FitTask, longest: int, learnable: int, model: str) -> BadData:
-    """The error of series from which a horizon of at most `learnable` steps can be learned, or none."""
+    """The error of short series, from which a horizon of `learnable` steps can be learned."""
     shorter = (Setting("horizon", learnable), " or less, or ") if learnable > 0 else ()
     needless = ", which needs no past to learn from" if model == PRETRAINED else ""
     cure = Words("pass ", *shorter, Setting("model", model), needless)
@@ -132,7 +135,7 @@ def _lags_and_lookback(task: FitTask, earlier: Fitted | None) -> tuple[tuple[int
 
 
 def _require_values(task: FitTask, longest: int) -> None:
-    """Refuse series that are too short for the horizon, unless the pretrained network can forecast them."""
+    """Refuse series that are too short, unless the pretrained network can forecast them."""
     settings = task.settings
     horizon = task.panel.ahead
     if settings.model == PRETRAINED or longest >= max(horizon, MIN_VALUES):

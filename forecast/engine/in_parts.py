@@ -67,7 +67,10 @@ class LargeForecast:
     def parts(
         self, starts: Integers, comparison: Comparison
     ) -> Iterator[tuple[Forecast, Messages]]:
-        """The forecast of each part; `starts` [series + 1] are first rows of series, and all rows."""
+        """The forecast of each part.
+
+        `starts` [series + 1] are first rows of series, and all rows.
+        """
         backend = self.predictor.backend
         cuts = [*starts[:-1:WINDOWS_AT_ONCE].tolist(), int(starts[-1])]
         tables = self.table.parts(needed_columns(self.schema, self.table), cuts)

@@ -32,7 +32,7 @@ OUTPUT = OutputSettings()
 
 @dataclass(frozen=True)
 class TableFile:
-    """A table that is read where it is needed: the path of a file or folder, a URI, ``-``, or ``synth:KIND``."""
+    """A table to be read: the path of a file or folder, a URI, ``-``, or ``synth:KIND``."""
 
     path: str
     text: TextSettings
@@ -157,7 +157,10 @@ class ForecastRequest:
 
 @dataclass(frozen=True)
 class Forecast:
-    """An answer; of a large table, sums and skipped series are complete once its parts are used up."""
+    """An answer.
+
+    Of a large table, sums and skipped series are complete once its parts are used up.
+    """
 
     fitted: Fitted
     name: str  # of the table, for messages

@@ -21,12 +21,14 @@ def choose_origins(
 ) -> Integers:
     """Grid positions of rolling origins, [origins, series], the oldest first.
 
-    The newest lies a horizon before the end of each series. By default there are 8, or as many as leave half of the
-    steps to the first fit, a horizon apart. The horizon is `fixed` if it is that of a fitted forecaster.
+    The newest lies a horizon before the end of each series. By default there are 8, or as many as
+    leave half of the steps to the first fit, a horizon apart. The horizon is `fixed` if it is that
+    of a fitted forecaster.
     """
     horizon = panel.ahead
     longest = int(panel.lengths.max())
-    step, first = step or horizon, horizon + 2  # `first`: steps of the first fit
+    step = step or horizon
+    first = horizon + 2  # steps of the first fit
     if longest < first + horizon:
         largest = max((longest - 2) // 2, 0)
         less = Words(
@@ -35,8 +37,10 @@ def choose_origins(
             " or less" if largest > 1 else "",
         )
         needed = f"needs at least {first + horizon}: {first} to fit, {horizon} to compare"
-        problem = f"the longest series has {longest} steps, and a backtest with a horizon of {horizon} {needed}"
-        raise BadData(problem, place=name, cure=less if largest else "add rows")
+        problem = f"the longest series has {longest} steps, and a backtest with a horizon of"
+        raise BadData(
+            f"{problem} {horizon} {needed}", place=name, cure=less if largest else "add rows"
+        )
     asked = windows or DEFAULT_ORIGINS
     room = longest - horizon - (first if windows else max(first, (longest + 1) // 2))
     count = max(1, min(asked, room // step + 1))

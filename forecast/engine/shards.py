@@ -1,4 +1,4 @@
-"""Forecast a large table in shards: a file for each in one folder, side by side, and a manifest of them."""
+"""Forecast a large table in shards: one file for each in a folder, and a manifest of them."""
 
 import hashlib
 import json
@@ -125,7 +125,7 @@ class ShardedForecast(LargeForecast):
 
 
 def plan_shards(predictor: Predictor, request: ForecastRequest, folder: str) -> ShardedForecast:
-    """Look at the times of a table, and refuse what cannot be forecast in shards, before any work."""
+    """Look at the times of a table, and refuse what cannot be forecast in shards."""
     request.check()
     new_totals(predictor, request)
     schema = predictor.fitted.config.table
@@ -158,10 +158,10 @@ def plan_shards(predictor: Predictor, request: ForecastRequest, folder: str) -> 
 
 
 def forecast_shards(work: ShardedForecast, shards: int, jobs: int = 1) -> tuple[Manifest, Forecast]:
-    """Forecast all shards of a table, `jobs` of them side by side; the parts of the forecast are in the files.
+    """Forecast all shards of a table, `jobs` of them side by side, into files.
 
-    The manifest of an earlier run stays until all files of this one are written; then files of earlier runs, also of
-    killed ones, are removed. Busy if another process writes into the folder.
+    The manifest of an earlier run stays until all files of this one are written; then files of
+    earlier runs, also of killed ones, are removed. Busy if another process writes into the folder.
     """
     folder = Location.of(work.folder)
     files = list[File]()
@@ -203,7 +203,10 @@ def _remove_older(folder: Location, names: set[str]) -> None:
 
 
 def _results(work: ShardedForecast, shards: int, jobs: int) -> Iterator[ShardResult]:
-    """The shards one after another; their rows wait on the disk of this machine, unless a cluster is at work."""
+    """The shards one after another.
+
+    Their rows wait on the disk of this machine, unless a cluster is at work.
+    """
     schema = work.schema
     with TemporaryDirectory(prefix="forecast-") as folder:
         if not on_cluster():

@@ -1,4 +1,7 @@
-"""Forecast from common origins of the past, for the intervals of sums; what sums of the periods to date need."""
+"""Forecast from common origins of the past, for the intervals of sums.
+
+What sums of the periods to date need.
+"""
 
 import time
 from dataclasses import replace
@@ -28,7 +31,7 @@ MAX_BYTES = 1 << 26  # of stored errors, and of forecasts of missing values
 
 
 def reconciling(fitted: Fitted, panel: Panel, levels: Levels, device: str) -> Fitted:
-    """A fitted forecaster that reconciles its forecasts with those of sums, if that lowers errors at past origins."""
+    """The forecaster, which reconciles forecasts with those of sums if that lowers past errors."""
     config = fitted.config.model_copy(update={"sums": levels})
     ways = [
         replace(fitted, config=config.model_copy(update={"reconciles": way}))
@@ -58,7 +61,10 @@ def reconciling(fitted: Fitted, panel: Panel, levels: Levels, device: str) -> Fi
 def with_joint_errors(
     fitted: Fitted, panel: Panel, device: str, deadline: float | None = None
 ) -> Fitted:
-    """A fitted forecaster that knows what intervals of sums rest on; its plan says if a deadline left origins out."""
+    """A fitted forecaster that knows what intervals of sums rest on.
+
+    Its plan says if a deadline left origins out.
+    """
     predictor = Predictor(fitted, device)
     origins = _origins(fitted, panel)
     parts = list[Numbers]()
@@ -74,7 +80,7 @@ def with_joint_errors(
 
 
 def rehearsed(fitted: Fitted, panel: Panel, device: str) -> tuple[Fitted, float]:
-    """A fitted forecaster as large as with its joint errors, and the seconds that they take, by those of the first."""
+    """A fitted forecaster with blank joint errors, and the seconds that real ones would take."""
     origins = _origins(fitted, panel)
     begun = time.monotonic()
     parts = _together(origins, panel)
@@ -129,7 +135,10 @@ def _least(fitted: Fitted) -> int:
 
 
 def _errors(predictor: Predictor, panel: Panel, origins: Integers) -> Numbers:
-    """Errors in standard deviations of the forecasts from origins, [origins, series, horizon]; NaN where unknown."""
+    """Errors in standard deviations of the forecasts from origins, [origins, series, horizon].
+
+    NaN where unknown.
+    """
     config = predictor.fitted.config
     found = np.full((len(origins), len(panel), config.horizon), np.nan)
     positions = panel.lengths - origins[:, None]  # [origins, series]

@@ -1,4 +1,7 @@
-"""The stage of a fit that trains networks: from candidates, or as a plan says; it alone imports torch."""
+"""The stage of a fit that trains networks: from candidates, or as a plan says.
+
+It alone imports torch.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -26,7 +29,7 @@ CUT_EARLY = "the budget ended training after %d steps, too few to learn much fro
 
 
 def held_out_and_start(task: FitTask, plan: Plan | None) -> tuple[HeldOut, WarmStart | None]:
-    """What is held out, and the networks of the earlier fit that training continues, where they fit."""
+    """What is held out, and the networks that training continues, if an earlier fit has some."""
     settings = task.settings
     earlier = task.request.earlier
     start = None

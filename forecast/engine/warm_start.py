@@ -30,7 +30,7 @@ FREE |= {"freq", "strict"}
 
 
 def start_of(fitted: Fitted, fitter: Fitter, schema: Schema, ids: Ids) -> WarmStart | str:
-    """The networks of a fitted forecaster as the start of another fit with its lookback and transform, or why not."""
+    """The networks of a fitted forecaster as the start of another fit, or why they cannot be."""
     base = fitted.base
     inputs = fitter.inputs
     members = [member for group in fitted.config.members() for member in group]

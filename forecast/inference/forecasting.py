@@ -1,4 +1,4 @@
-"""Forecast a table by a fitted forecaster: load it, read the table as the fit did, check it, write what comes next."""
+"""Forecast a table by a fitted forecaster: load it, read the table as at fit, check, tabulate."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -141,9 +141,10 @@ def forecast_table(
 ) -> Forecasts:
     """Forecast what comes after the series of a table, by default those of the fit.
 
-    Series that the fit saw and a `Part` lacks are left to the caller. Values after `origin` are not used, and `future`
-    has rows of the columns known in advance. `on_panel` gets the panel before it is forecast, and may raise to stop.
-    Raises `UsageError` and `BadData` where the table cannot be used, or known values are missing for the horizon.
+    Series that the fit saw and a `Part` lacks are left to the caller. Values after `origin` are not
+    used, and `future` has rows of the columns known in advance. `on_panel` gets the panel before it
+    is forecast, and may raise to stop. Raises `UsageError` and `BadData` where the table cannot be
+    used, or known values are missing for the horizon.
     """
     fitted = predictor.fitted
     output = output or OutputSettings()
@@ -266,7 +267,10 @@ def panel_to_forecast(
     future: Table | None = None,
     origin: str | None = None,
 ) -> Panel:
-    """The series of a table, read as the fit read its own, or those of the fit; parameters as in `forecast_table`."""
+    """The series of a table, read as the fit read its own, or those of the fit.
+
+    Parameters as in `forecast_table`.
+    """
     schema = fitted.config.table
     panel = fitted.history
     if source is None and origin is not None:
@@ -339,7 +343,7 @@ def columns_at(
     steps: Integers,
     numbers: Mapping[str, NDArray[Any]],
 ) -> Columns:
-    """Id columns, time columns as the input wrote them, and numbers [series, steps], so far after each origin."""
+    """Columns of ids, of times as the input wrote them, and of numbers [series, steps]."""
     refuse_clash(schema.keys, list(numbers))
     positions = panel.origins[series][:, None] + steps
     columns: Columns = {}
@@ -353,7 +357,7 @@ def columns_at(
 def with_events(
     predictor: Predictor, events: Any, changed: Mapping[str, Any] | None = None
 ) -> Predictor:
-    """A forecaster that knows newer events, which replace the fit's from their first day on, and `changed` settings."""
+    """A forecaster with `changed` settings, and newer events in the place of the fit's."""
     fitted = predictor.fitted
     schema = fitted.config.table.model_copy(update=changed)
     if events is None:
@@ -373,7 +377,7 @@ def with_events(
 
 
 def with_schema(predictor: Predictor, schema: Schema) -> Predictor:
-    """The same forecaster with another schema, such as one with other events or settings of `AFTER_FIT`."""
+    """The same forecaster with another schema, such as one with other events."""
     fitted = predictor.fitted
     if schema == fitted.config.table:
         return predictor
@@ -399,7 +403,7 @@ def checked_horizon(horizon: int | None, fitted: int) -> int:
 def error_after(
     predictor: Predictor, later: Reading, actual: Numbers, uncensored: Numbers
 ) -> float:
-    """MASE over actual values after the end of the fit [series, horizon], NaN in `uncensored` for lower bounds."""
+    """MASE of actual values [series, horizon] after the fit; NaN in `uncensored`: lower bounds."""
     fitted = predictor.fitted
     config = predictor.fitted.config
     schema = predictor.fitted.config.table
@@ -420,7 +424,10 @@ def error_after(
 
 
 def means_of(quantiles: Numbers, fitted: Fitted, panel: Panel, series: Integers) -> Numbers:
-    """The means of the forecasts of series, [series, horizon]; their past without closed slots counts."""
+    """The means of the forecasts of series, [series, horizon].
+
+    Their past without closed slots counts.
+    """
     calibration = fitted.ensemble.calibration
     recent = Recent.unknown(len(series))
     if calibration.mean_weight < 1:

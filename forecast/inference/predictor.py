@@ -1,4 +1,4 @@
-"""Forecast a panel chunk by chunk: networks, ensemble, calibration, the transform undone, agreement with sums."""
+"""Forecast a panel chunk by chunk: networks, ensemble, calibration, reconciliation."""
 
 import importlib
 from contextlib import AbstractContextManager
@@ -29,7 +29,7 @@ JITTER = 1e-12  # of the trace of a covariance matrix, which makes it regular
 
 
 def pick_engine(fitted: Fitted, engine: EngineName = "auto", device: str = "auto") -> str:
-    """The backend that runs the networks: onnx where it is installed, on the CPU, if all have exports; else torch."""
+    """The backend that runs the networks: onnx on the CPU if all have exports, else torch."""
     setting = Setting("engine", engine)
     on_cpu = device in CPU_DEVICES
     if engine == "onnx" and not on_cpu:
@@ -92,7 +92,10 @@ def installed(package: str) -> bool:
 
 
 class Backend(Protocol):
-    """Runs the networks of a fitted forecaster on a device; one file of this folder, with a class `Networks`."""
+    """Runs the networks of a fitted forecaster on a device.
+
+    One file of this folder, with a class `Networks`.
+    """
 
     to_array: ToArray  # copies arrays of numpy to where batches are gathered
     threads: bool  # whether several threads may run networks at once
@@ -101,13 +104,16 @@ class Backend(Protocol):
     def running(self) -> AbstractContextManager[None]: ...
     # of one network, in scaled units, [batch, horizon, levels]
     def quantiles(self, group: int, member: int, batch: Batch) -> Array: ...
-    # the weight of each step of the past, [batch, lookback]; None where the network has no attention
+    # the weight of each step of the past, [batch, lookback]; None without attention
     def attention(self, group: int, batch: Batch) -> Array | None: ...
     def to_numpy(self, array: Array) -> Numbers: ...
 
 
 class Predictor:
-    """A fitted forecaster whose networks, if any, are loaded; `backend` is the file of this folder that runs them."""
+    """A fitted forecaster whose networks, if any, are loaded.
+
+    `backend` is the file of this folder that runs them.
+    """
 
     def __init__(
         self, fitted: Fitted, device: str, engine: EngineName = "auto", backend: str | None = None
@@ -128,7 +134,7 @@ class Predictor:
         return other
 
     def reporting_to(self, on_windows: OnPart | None) -> Self:
-        """The same, which tells a function after each chunk how many windows are forecast, and all."""
+        """The same, which tells a function after each chunk how many windows are done, and all."""
         other = self.serving(self.fitted)
         other.on_windows = on_windows
         return other
@@ -138,7 +144,10 @@ class Predictor:
         return self.serving(replace(self.fitted, ensemble=replace(self.fitted.ensemble, memory={})))
 
     def __getstate__(self) -> dict[str, Any]:
-        """What another process needs; it loads the networks itself, as sessions of onnxruntime cannot be sent."""
+        """What another process needs.
+
+        It loads the networks itself, as sessions of onnxruntime cannot be sent.
+        """
         engine = None if self.backend is None else type(self.backend).__module__.rpartition(".")[2]
         return {"fitted": self.fitted, "device": self.device, "engine": engine}
 
@@ -157,10 +166,12 @@ class Predictor:
     ) -> Numbers:
         """Quantiles of the values after windows, [windows, horizon, levels].
 
-        A window is a series and the position before which its past ends, by default the newest. Those `left_out` count
-        where windows are parted into chunks, on which the last bits of a product of matrices depend.
+        A window is a series and the position before which its past ends, by default the newest.
+        Those `left_out` count where windows are parted into chunks, on which the last bits of a
+        product of matrices depend.
         """
-        config, ensemble = self.fitted.config, self.fitted.ensemble
+        config = self.fitted.config
+        ensemble = self.fitted.ensemble
         ends = np.ascontiguousarray(panel.lengths[series] if position is None else position)
         series = np.ascontiguousarray(series)
         used = np.ones(len(series), bool) if left_out is None else ~left_out
@@ -200,12 +211,14 @@ class Predictor:
         return [median_of_members(group) for group in groups]
 
     def _reconciled(self, sums: Panel, series: Integers, position: Integers) -> Numbers:
-        """Quantiles of windows of series that are no sums, [windows, horizon, levels], after reconciliation.
+        """Quantiles of windows of single series, [windows, horizon, levels], after reconciliation.
 
-        As by Wickramasuriya, Athanasopoulos and Hyndman (2019) with a diagonal matrix of variances. `sums` is a panel
-        with the sums after its series. All series that have begun at a window's origin are forecast with it.
+        As by Wickramasuriya, Athanasopoulos and Hyndman (2019) with a diagonal matrix of variances.
+        `sums` is a panel with the sums after its series. All series that have begun at a window's
+        origin are forecast with it.
         """
-        config, calibration = self.fitted.config, self.fitted.ensemble.calibration
+        config = self.fitted.config
+        calibration = self.fitted.ensemble.calibration
         unreconciled = config.model_copy(update={"reconciles": False})
         single = self.serving(replace(self.fitted, config=unreconciled))
         origins = sums.starts[series] + position
@@ -241,7 +254,7 @@ class Predictor:
         return quantiles
 
     def seed_spread(self, panel: Panel, series: Integers) -> float | None:
-        """How far networks that differ in their seed only lie apart, over their median's size, if there are any."""
+        """How far networks of different seeds lie apart, as a share; None without any."""
         config = self.fitted.config
         if self.backend is None or all(len(members) == 1 for members in config.members()):
             return None
@@ -259,7 +272,10 @@ class Predictor:
         return float(deviation / size) if size else None
 
     def attention(self, panel: Panel, series: Integers) -> Numbers:
-        """[series, lookback], the weight of each step of the newest past; `UsageError` if no network has attention."""
+        """[series, lookback], the weight of each step of the newest past.
+
+        `UsageError` if no network has attention.
+        """
         backend = self.backend
         if self.fitted.config.networks and TORCH not in type(backend).__module__:
             backend = load_backend(self.fitted, self.device, TORCH)  # exports hold forecasts only
@@ -284,7 +300,10 @@ def load_backend(fitted: Fitted, device: str, name: str) -> Backend:
 
 
 def fixed_of(fitted: Fitted, panel: Panel, before: Integers | None = None) -> Numbers | None:
-    """[slots], the one value of closed slots (0 if a shop is shut), else NaN; values from `before` on disprove none."""
+    """[slots], the one value of closed slots (0 if a shop is shut), else NaN.
+
+    Values from `before` on disprove none.
+    """
     schema = fitted.config.table
     index = series_index(fitted.history.ids, panel.ids)
     before = panel.lengths if before is None else before
@@ -311,8 +330,8 @@ def _members(
 ) -> list[list[Numbers]]:
     """The quantiles of the members of each group of networks, in the unit of the panel's values.
 
-    Batches are full: no forecast then depends, even in its last bit, on the other windows. A batch is gathered once for
-    all members that read it.
+    Batches are full: no forecast then depends, even in its last bit, on the other windows. A batch
+    is gathered once for all members that read it.
     """
     series, position = map(backend.to_array, index)
     nothing = np.zeros((0, config.horizon, len(config.levels)))
@@ -349,7 +368,10 @@ def median_of_members(members: list[Numbers]) -> Numbers:
 def _agreed(
     base: Numbers, means: Numbers, deviation: Numbers, sums: Flags, members: Flags, floor: Numbers
 ) -> Numbers:
-    """Quantiles of series [series, horizon, levels] with reconciled means; multiplied where no value lies below 0."""
+    """Quantiles of series [series, horizon, levels] with reconciled means.
+
+    Multiplied where no value lies below 0.
+    """
     variance = deviation**2
     matrix = members.astype(np.float64)  # [sums, series]
     expected = means[~sums]  # [series, horizon]
@@ -368,7 +390,10 @@ def _agreed(
 
 
 def panel_with_sums(panel: Panel, ids: tuple[str, ...], levels: Levels) -> Panel | None:
-    """The panel with its sums; None where its series do not end together, so that they have none."""
+    """The panel with its sums.
+
+    None where its series do not end together, so that they have none.
+    """
     ends = panel.origins
     if panel.status:
         ends = ends[np.array(panel.status) != SUM]
