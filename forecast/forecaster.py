@@ -162,9 +162,11 @@ class Forecaster(ForecasterParams):
         min : lower bound of every number; by default 0 for a series without a value below 0,
             ``-inf`` for none
 
-        Returns ------- A row per series and step: the id columns (``series`` for a wide table), the
-        time column, ``forecast``, then ``lo_80, hi_80, ...``; UsageError or BadData as of `fit`,
-        and where known values lack for the horizon.
+        Returns
+        -------
+        A row per series and step: the id columns (``series`` for a wide table), the time column,
+        ``forecast``, then ``lo_80, hi_80, ...``; UsageError or BadData as of `fit`, and where known
+        values lack for the horizon.
         """
         output = {
             "levels": levels,
@@ -200,9 +202,11 @@ class Forecaster(ForecasterParams):
             ``"month"``
         frame, future, origin, levels, min : as `predict` takes `X` and the others
 
-        Returns ------- A row per group and period: ``level``, ids (blank where summed over), start
-        of the period, ``forecast``, ``mean``, ``lo_80, hi_80, ...``, ``observed``, ``filled``,
-        ``steps``, ``calibrated``; errors as of `predict`.
+        Returns
+        -------
+        A row per group and period: ``level``, ids (blank where summed over), start of the period,
+        ``forecast``, ``mean``, ``lo_80, hi_80, ...``, ``observed``, ``filled``, ``steps``,
+        ``calibrated``; errors as of `predict`.
         """
         request = ForecastRequest(
             source=_table(frame),
@@ -227,18 +231,12 @@ class Forecaster(ForecasterParams):
         return self._frame(what_if(self._serving(), request, new_values).columns)
 
     def future_template(self, X: Data | None = None, *, origin: str | None = None) -> pd.DataFrame:
-        """The rows that `predict` needs as `future`, the columns known in advance blank.
-
-        `X` and `origin` alike.
-        """
+        """The rows that `predict` needs as `future` for `X` and `origin`, known columns blank."""
         columns = forecasting.future_template(self._serving().fitted, _table(X), origin, None)
         return self._frame(columns)
 
     def shard(self, name: str) -> Self:
-        """This fitted forecaster for a part of the series, such as ``3/16``.
-
-        A hash of the ids decides.
-        """
+        """This forecaster for a part of the series, such as ``3/16``, by a hash of the ids."""
         self._check_fitted()
         other = copy(self)
         other.shard_ = OutputSettings.check({"shard": name}).shard
@@ -266,8 +264,10 @@ class Forecaster(ForecasterParams):
         actual : a table with later values; with an `origin` the default is X
         history : steps of the past; default 3 horizons, and 2 seasons at least
 
-        Returns ------- An altair.ConcatChart or LayerChart: a notebook shows it;
-        ``chart.save("picture.png")`` writes a file.
+        Returns
+        -------
+        An altair.ConcatChart or LayerChart: a notebook shows it; ``chart.save("picture.png")``
+        writes a file.
         """
         if isinstance(series, int):
             settings = PictureSettings.check({"count": series, "history": history}, "series: ")
@@ -275,10 +275,9 @@ class Forecaster(ForecasterParams):
             settings = PictureSettings.check({"series": series, "history": history})
         output = OutputSettings.check({"levels": levels})
         actual = X if actual is None and origin is not None else actual
-        all_matter = (
-            actual is not None and not settings.series
-        )  # the errors of all tell which are the largest
-        choose = None if all_matter else partial(series_to_draw, settings=settings)
+        # the errors of all series tell which are the largest
+        needs_all = actual is not None and not settings.series
+        choose = None if needs_all else partial(series_to_draw, settings=settings)
         request = ForecastRequest(
             source=_table(X),
             future=_table(future),
@@ -288,12 +287,11 @@ class Forecaster(ForecasterParams):
             on_panel=choose,
         )
         answer = forecast(self._serving(), request)
-        fitted = answer.fitted
-        later = (
-            None if actual is None else read_as(table_of(actual), fitted.config.table, horizon=0)
-        )
-        data = plot_of_forecasts(answer.whole, fitted, output.levels)
-        return altair_chart(chart_of(data, settings, *((later.panel, later.name) if later else ())))
+        data = plot_of_forecasts(answer.whole, answer.fitted, output.levels)
+        if actual is None:
+            return altair_chart(chart_of(data, settings))
+        later = read_as(table_of(actual), answer.fitted.config.table, horizon=0)
+        return altair_chart(chart_of(data, settings, later.panel, later.name))
 
     def explain(
         self, X: Data | None = None, *, future: Data | None = None, repeats: int = 10
@@ -371,7 +369,9 @@ class Forecaster(ForecasterParams):
         models = (models,) if isinstance(models, str) else models
         settings, table_settings = self._settings()
         check_names(settings, models or (settings.model,))
-        X, future = X if isinstance(X, tuple) else (X, None)
+        future = None
+        if isinstance(X, tuple):
+            X, future = X
         predictor = self._serving() if frozen else None
         if predictor is None:
             reading = read_to_fit(self._fit_request(X, future, callbacks))
