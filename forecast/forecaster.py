@@ -1,5 +1,6 @@
 """Forecaster: the scikit-learn-style face."""
 
+import time
 from contextlib import nullcontext
 from copy import copy
 from dataclasses import replace
@@ -125,14 +126,16 @@ class Forecaster(ForecasterParams):
         """
         self._refuse_y(y)
         settings, _ = self._settings()
-        request = replace(
-            self._fit_request(X, future, callbacks),
+        asked = replace(self._fit_request(X, future, callbacks), started=time.monotonic())
+        reading = read_to_fit(asked)
+        asked = replace(
+            asked,
+            source=reading,
             earlier=getattr(start or self, "fitted_", None),
             exports=settings.engine == "onnx",
         )
-        result = fit(request)
-        self._serve(Predictor(result.fitted, settings.device, settings.engine))
-        self.reading_ = describe_reading(result.reading)
+        self._serve(Predictor(fit(asked).fitted, settings.device, settings.engine))
+        self.reading_ = describe_reading(reading)
         return self
 
     def predict(

@@ -9,7 +9,7 @@ from forecast.cli import _console as console
 from forecast.cli._console import put
 from forecast.durable import check_folder
 from forecast.engine.exporting import seconds_of_exports
-from forecast.engine.fit import fit
+from forecast.engine.fit import fit, read_to_fit
 from forecast.engine.requests import FitRequest
 from forecast.ensemble.baseline_forecasts import baselines_of
 from forecast.ensemble.candidates import compared_with
@@ -38,11 +38,10 @@ TRIED = (
 def put_dry_run(request: FitRequest, begun: float, folder: str, as_json: bool) -> None:
     """Print what a fit would do, for people or as JSON."""
     check_folder(Path(folder), folder)
+    reading = read_to_fit(request)
+    panel = reading.panel
     rehearsal = Rehearsal()
-    result = fit(replace(request, started=begun, rehearsal=rehearsal))
-    fitted = result.fitted
-    reading = result.reading
-    panel = result.reading.panel
+    fitted = fit(replace(request, source=reading, started=begun, rehearsal=rehearsal)).fitted
     names = compared_with(request.settings)
     baselines = [baseline.label for baseline in baselines_of(names, fitted.config.lags)]
     windows, refit, held_out = rehearsal.windows

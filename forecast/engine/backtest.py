@@ -3,11 +3,13 @@
 import logging
 import time
 from dataclasses import dataclass, field, replace
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 
 from forecast.engine.fit import fit
-from forecast.engine.requests import NO_CALLBACKS, OUTPUT, Callbacks, FitRequest, Fold
+from forecast.engine.requests import NO_CALLBACKS, OUTPUT, Callbacks, FitRequest, Fold, ReadPanel
 from forecast.engine.rolling import choose_origins
 from forecast.ensemble.names import is_baseline
 from forecast.errors import BadData, Message, Setting, UsageError, Words
@@ -112,9 +114,9 @@ def backtest(request: BacktestRequest) -> Backtest:
     elif not request.season_given:
         past = without_shifts(panel.until(origins[0]), schema)
         schema = schema.model_copy(update={"season": panel_seasons(past, schema.calendar)})
-    reading = replace(reading, panel=panel, schema=schema)
-    models, jobs = _models(request, reading)
-    result = _compare(reading, models, origins, rolling.refit and not is_frozen, jobs, request)
+    table = ReadPanel(panel, schema, reading.name)
+    models, jobs = _models(request, table)
+    result = _compare(table, models, origins, rolling.refit and not is_frozen, jobs, request)
     _log_known(result, panel, schema, [*models][:2][-1])
     return replace(result, missing=missing, seen=seen)
 
@@ -126,7 +128,7 @@ def _without_missing(panel: Panel) -> tuple[Panel, tuple[tuple[str, ...], ...]]:
     return panel.select(np.flatnonzero(~missing)), ids
 
 
-def _models(request: BacktestRequest, reading: Reading) -> tuple[dict[str, "Model"], int]:
+def _models(request: BacktestRequest, table: ReadPanel) -> tuple[dict[str, "Model"], int]:
     """What forecasts, the reference first, and how many fits of a model run side by side."""
     settings = request.settings
     predictor = request.predictor
@@ -138,38 +140,37 @@ def _models(request: BacktestRequest, reading: Reading) -> tuple[dict[str, "Mode
         callbacks = Callbacks(on_step=request.callbacks.on_step)
     settings = settings.model_copy(update={"jobs": settings.jobs if jobs == 1 else 1})
 
-    shortest = reading.schema.season[:1]
-    reference = Model(_without_events(reading), _as_reference(settings), lags=shortest)
-    models = {REFERENCE: reference}
+    models = {REFERENCE: _reference(table, settings)}
     own = settings.model
     if predictor is not None:
         own = predictor.fitted.settings().model
-        models[own] = Model(reading, settings, sums=request.sums, predictor=predictor, frozen=True)
+        models[own] = Model(table, settings, sums=request.sums, predictor=predictor, frozen=True)
     names = [name for name in request.models or (own,) if name != REFERENCE]
     summed = [name for name in names if not is_baseline(name)] or names[:1]
     for name in names:
         if name not in models:
             sums = request.sums if name in summed else None
             model = settings.model_copy(update={"model": name})
-            models[name] = Model(reading, model, callbacks, sums)
+            models[name] = Model(table, model, callbacks, sums)
     return models, jobs
 
 
-def _without_events(reading: Reading) -> Reading:
-    schema = reading.schema.model_copy(update={"dated_events": ()})
-    return replace(reading, schema=schema)
-
-
-def _as_reference(settings: TrainSettings) -> TrainSettings:
-    update = {"model": REFERENCE, "hierarchy": (), "transform": "none", "plan": None}
-    return settings.model_copy(update=update)
+def _reference(table: ReadPanel, settings: TrainSettings) -> "Model":
+    """Seasonal naive of the values as they are: with the shortest season, and without events."""
+    plain = {"model": REFERENCE, "hierarchy": (), "transform": "none", "plan": None}
+    schema = table.schema.model_copy(update={"dated_events": ()})
+    return Model(
+        replace(table, schema=schema),
+        settings.model_copy(update=plain),
+        lags=schema.season[:1],
+    )
 
 
 @dataclass
 class Model:
     """Fits at origins of a backtest; with a warm start each fit goes on from the one before it."""
 
-    reading: Reading
+    table: ReadPanel
     settings: TrainSettings
     callbacks: Callbacks = NO_CALLBACKS
     sums: SumSettings | None = None  # that are asked for
@@ -180,17 +181,17 @@ class Model:
     def fit(self, past: Panel) -> Predictor:
         if self.predictor is not None and self.frozen:
             return self.predictor
-        schema = self.reading.schema
+        schema = self.table.schema
         settings = self.settings
         _, lookback = lags_and_lookback(past, schema.season, settings.lookback)
         past = with_status(past, schema, lookback)
         if past.skipped.all():
             problem = "at the oldest origin no series is left to forecast"
             cure = Words("pass fewer ", Setting("windows"))
-            raise BadData(problem, place=self.reading.name, cure=cure)
+            raise BadData(problem, place=self.table.name, cure=cure)
         result = fit(
             FitRequest(
-                replace(self.reading, panel=past),
+                replace(self.table, panel=past),
                 settings,
                 lags=self.lags,
                 earlier=None if self.predictor is None else self.predictor.fitted,
@@ -213,7 +214,7 @@ class Model:
         done = 0
         lookback = self.predictor.fitted.config.lookback
         for origin in origins:
-            past = with_status(panel.until(origin), self.reading.schema, lookback)
+            past = with_status(panel.until(origin), self.table.schema, lookback)
             of_origin = quantiles[done : done + len(past)]
             done += len(past)
             sums = self._sums(past, of_origin)
@@ -227,7 +228,7 @@ class Model:
         None where no period ends within the horizon, or no series is left.
         """
         predictor = self.predictor
-        schema = self.reading.schema
+        schema = self.table.schema
         if self.sums is None or predictor is None:
             return None
         series = np.flatnonzero(~past.skipped)
@@ -244,9 +245,9 @@ class Model:
         return frame.assign(origin=position_texts(schema, calendar_of(schema), end)[0])
 
     def _with_actual(self, sums: Frame, panel: Panel, lookback: int) -> Frame:
-        schema = self.reading.schema
+        schema = self.table.schema
         table = table_from_frame(sums, "sums")
-        spans = spans_of(table, schema, self.reading.name)
+        spans = spans_of(table, schema, self.table.name)
         values, _ = actual_sums(table, spans, panel, schema, lookback)
         return sums.assign(actual=values[:, 0], naive=values[:, 1])
 
@@ -289,7 +290,7 @@ def _forecast(predictor: Predictor, panel: Panel, origins: Integers) -> Numbers:
 
 
 def _compare(
-    reading: Reading,
+    table: ReadPanel,
     models: dict[str, Model],
     origins: Integers,
     refit: bool,
@@ -297,108 +298,101 @@ def _compare(
     request: BacktestRequest,
 ) -> Backtest:
     """Fit at the oldest of origins [origins, series], or at each for a `refit`, and measure."""
-    panel = reading.panel
-    schema = reading.schema
-    folds = [np.array([i]) for i in range(len(origins))] if refit else [np.arange(len(origins))]
-    tasks = [(name, fold) for name in models for fold in folds]
-    results = side_by_side(
-        ((_run_fold, (panel, models[name], origins[fold]), {}) for name, fold in tasks), jobs
+    panel = table.panel
+    size = len(panel), len(origins)
+    windows = cut(panel, origins)
+    folds = origins[:, None] if refit else origins[None]  # [folds, origins, series]
+    tasks = ((_run_fold, (panel, model, fold), {}) for model in models.values() for fold in folds)
+    results = side_by_side(tasks, jobs)
+    numbers = dict[str, Numbers]()
+    final_numbers = dict[str, Numbers]()
+    seconds = list[Numbers]()
+    sums = list[Frame]()
+    raised_series = np.zeros((len(panel), 2), bool)
+    names = [name for name in models for _ in folds]
+    for name, named_results in groupby(zip(names, results, strict=True), itemgetter(0)):
+        of_model = list[FoldResult]()
+        logged = set[str]()  # messages, which are the same for many folds
+        for _, result in named_results:
+            of_model.append(result)
+            _log_new(name, result.messages, logged)
+            if request.callbacks.on_fold is not None:
+                done = len(numbers) * len(folds) + len(of_model)
+                request.callbacks.on_fold(Fold(done, len(names), name))
+            if result.sums is not None:
+                sums.append(result.sums.assign(model=name))
+        levels = of_model[0].levels
+        quantiles = np.concatenate([result.quantiles for result in of_model])
+        numbers[name], is_raised = _numbers(windows, quantiles, levels, size)
+        np.logical_or.at(raised_series, windows.series, is_raised)
+        final = [part for result in of_model if (part := result.final_quantiles) is not None]
+        if final:
+            final_quantiles = np.concatenate(final)
+            final_numbers[name], _ = _numbers(windows, final_quantiles, levels, size)
+        seconds.append(np.sum([result.seconds for result in of_model], 0))
+    log_raised(raised_series)
+
+    evaluation = _evaluation(table, windows, origins, numbers)
+    overall, by_series, by_step = measure_frames(evaluation)
+    if final_numbers:
+        final_overall, _, _ = measure_frames(replace(evaluation, numbers=final_numbers))
+        overall["mase_final"] = final_overall["mase"]
+    overall[["fit_seconds", "predict_seconds"]] = np.array(seconds)
+    longest = int(np.argmax(panel.lengths))
+    times = position_texts(table.schema, calendar_of(table.schema), origins[:, longest])
+    all_sums = stacked(sums) if sums else None
+    return Backtest(
+        overall,
+        by_series,
+        by_step,
+        table.schema.shortest_season,
+        _forecast_frame(evaluation, origins),
+        tuple(times),
+        sums=all_sums,
+        totals=None if all_sums is None else measures_by_level(all_sums),
     )
-    compared = _Compared(panel, cut(panel, origins), (len(panel), len(origins), panel.ahead))
-    for done, ((name, fold), result) in enumerate(zip(tasks, results, strict=True), 1):
-        compared.add(name, fold, result)
-        if request.callbacks.on_fold is not None:
-            request.callbacks.on_fold(Fold(done, len(tasks), name))
-    log_raised(compared.raised_series)
-    return compared.result(schema, origins)
 
 
-@dataclass
-class _Compared:
-    """The numbers of all models at all origins, as folds bring them."""
+def _numbers(
+    windows: PastsAtOrigins,
+    quantiles: Numbers,
+    levels: tuple[float, ...],
+    size: tuple[int, int],
+) -> tuple[Numbers, Flags]:
+    """The numbers of the output [series, origins, horizon, 1 + 2 * intervals].
 
-    panel: Panel
-    windows: PastsAtOrigins
-    size: tuple[int, int, int]  # series, origins, horizon
-    numbers: dict[str, Numbers] = field(default_factory=dict)  # [*size, 1 + 2 * intervals]
-    final_numbers: dict[str, Numbers] = field(default_factory=dict)  # alike
-    seconds: dict[str, Numbers] = field(default_factory=dict)  # of fits and of forecasts
-    sums: list[Frame] = field(default_factory=list)
-    logged: set[tuple[str, str]] = field(default_factory=set)  # models and their messages
-    raised_series: Flags = field(init=False)  # [series, 2]
+    NaN where a series had not begun. Also whether the ends of intervals of windows were raised.
+    """
+    unbounded = unbounded_numbers(quantiles, levels, OUTPUT, windows.panel.counts())
+    floor = windows.panel.floor()
+    numbers = np.full((*size, *unbounded.shape[1:]), np.nan)
+    numbers[windows.series, windows.origin] = bounded(unbounded, OUTPUT, floor)
+    return numbers, raised(unbounded, OUTPUT, floor)
 
-    def __post_init__(self) -> None:
-        self.raised_series = np.zeros((len(self.panel), 2), bool)
-        self.counts = self.windows.panel.counts()
-        self.floor = self.windows.panel.floor()
 
-    def add(self, model: str, fold: Integers, result: FoldResult) -> None:
-        rows = np.flatnonzero(np.isin(self.windows.origin, fold))
-        if result.final_quantiles is not None:
-            self._put(self.final_numbers, model, rows, result.final_quantiles, result.levels)
-        unbounded = self._put(self.numbers, model, rows, result.quantiles, result.levels)
-        is_raised = raised(unbounded, OUTPUT, self.floor[rows])
-        np.logical_or.at(self.raised_series, self.windows.series[rows], is_raised)
-        self.seconds[model] = self.seconds.get(model, np.zeros(2)) + result.seconds
-        if result.sums is not None:
-            self.sums.append(result.sums.assign(model=model))
-        self._log(model, result.messages)
+def _evaluation(
+    table: ReadPanel, windows: PastsAtOrigins, origins: Integers, numbers: dict[str, Numbers]
+) -> Evaluation:
+    panel = table.panel
+    schema = table.schema
+    size = len(panel), len(origins), panel.ahead
+    actual = np.full(size, np.nan)
+    actual[windows.series, windows.origin] = windows.actual
+    is_bound = np.zeros(size, bool)
+    first = origins[windows.origin, windows.series] + 1
+    is_bound[windows.series, windows.origin] = bounds_at(panel, schema, windows.series, first)
+    uncensored = without_censored(panel, schema)
+    errors = naive_errors_until(uncensored, origins[0], schema.shortest_season)
+    return Evaluation(panel, schema, actual, numbers, OUTPUT.levels, *errors, is_bound)
 
-    def _put(
-        self,
-        of_models: dict[str, Numbers],
-        model: str,
-        rows: Integers,
-        quantiles: Numbers,
-        levels: tuple[float, ...],
-    ) -> Numbers:
-        """Place the numbers of some windows; returns them before any bound."""
-        width = 1 + 2 * len(OUTPUT.levels)
-        numbers = of_models.setdefault(model, np.full((*self.size, width), np.nan))
-        unbounded = unbounded_numbers(quantiles, levels, OUTPUT, self.counts[rows])
-        series = self.windows.series[rows]
-        origin = self.windows.origin[rows]
-        numbers[series, origin] = bounded(unbounded, OUTPUT, self.floor[rows])
-        return unbounded
 
-    def _log(self, model: str, messages: list[logging.LogRecord]) -> None:
-        """Log messages once for all folds of a model."""
-        for record in messages:
-            key = (model, record.getMessage())
-            if key not in self.logged:
-                log.log(record.levelno, "%s: %s", model, Message.of(record))
-            self.logged.add(key)
-
-    def result(self, schema: Schema, origins: Integers) -> Backtest:
-        panel = self.panel
-        windows = self.windows
-        season = schema.shortest_season
-        actual = np.full(self.size, np.nan)
-        actual[windows.series, windows.origin] = windows.actual
-        is_bound = np.zeros(self.size, bool)
-        first = origins[windows.origin, windows.series] + 1
-        is_bound[windows.series, windows.origin] = bounds_at(panel, schema, windows.series, first)
-        errors = naive_errors_until(without_censored(panel, schema), origins[0], season)
-        evaluation = Evaluation(
-            panel, schema, actual, self.numbers, OUTPUT.levels, *errors, is_bound
-        )
-        overall, by_series, by_step = measure_frames(evaluation)
-        if self.final_numbers:
-            final, _, _ = measure_frames(replace(evaluation, numbers=self.final_numbers))
-            overall["mase_final"] = final["mase"]
-        overall[["fit_seconds", "predict_seconds"]] = np.array(list(self.seconds.values()))
-        longest = int(np.argmax(panel.lengths))
-        sums = stacked(self.sums) if self.sums else None
-        return Backtest(
-            overall,
-            by_series,
-            by_step,
-            season,
-            _forecast_frame(evaluation, origins),
-            tuple(position_texts(schema, calendar_of(schema), origins[:, longest])),
-            sums=sums,
-            totals=None if sums is None else measures_by_level(sums),
-        )
+def _log_new(model: str, messages: list[logging.LogRecord], logged: set[str]) -> None:
+    """Log the messages of a model that are not `logged` yet."""
+    for record in messages:
+        text = record.getMessage()
+        if text not in logged:
+            log.log(record.levelno, "%s: %s", model, Message.of(record))
+        logged.add(text)
 
 
 def _log_known(result: Backtest, panel: Panel, schema: Schema, name: str) -> None:

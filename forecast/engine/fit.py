@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from forecast.engine.collect import collect
 from forecast.engine.exporting import with_exports
 from forecast.engine.holdout import HeldOut
-from forecast.engine.requests import FitRequest, FitResult, FitTask
+from forecast.engine.requests import FitRequest, FitResult, FitTask, ReadPanel
 from forecast.engine.sums import reconciling, rehearsed, with_joint_errors
 from forecast.engine.train import held_out_and_start, train
 from forecast.ensemble.baseline_forecasts import BaselineForecasts, affordable_baselines
@@ -60,10 +60,11 @@ def fit(request: FitRequest) -> FitResult:
     cannot be used.
     """
     settings = request.settings
-    if request.saves:
-        require_engine(settings.engine, settings.model)
+    _check(request)
     deadline = deadline_of(request)
-    reading = request.source if isinstance(request.source, Reading) else read_to_fit(request)
+    reading = request.source
+    if not isinstance(reading, Reading | ReadPanel):
+        reading = read_to_fit(request)
     task = FitTask(reading.panel, reading.schema, reading.name, request, deadline)
     levels = hierarchy_levels(settings.hierarchy, task.schema) if settings.hierarchy else ()
     panel = with_sums(task.panel, task.schema.ids, levels) if levels else task.panel
@@ -82,7 +83,7 @@ def fit(request: FitRequest) -> FitResult:
 def read_to_fit(request: FitRequest) -> Reading:
     """The table of a request, read and inferred; also where no fit follows."""
     settings = request.settings
-    check_names(settings)
+    _check(request)
     table, how = _load(request)
     reading = read(
         table,
@@ -101,6 +102,13 @@ def read_to_fit(request: FitRequest) -> Reading:
     return reading
 
 
+def _check(request: FitRequest) -> None:
+    """Refuse, before any work, a model or an engine that is not there."""
+    check_names(request.settings)
+    if request.saves:
+        require_engine(request.settings.engine, request.settings.model)
+
+
 def _load(request: FitRequest) -> tuple[Table, TableSettings]:
     """The table, or an even sample of its series where it does not fit into memory.
 
@@ -108,7 +116,7 @@ def _load(request: FitRequest) -> tuple[Table, TableSettings]:
     """
     source = request.source
     how = request.table
-    if isinstance(source, Reading):
+    if isinstance(source, Reading | ReadPanel):
         raise TypeError("it has been read")
     if isinstance(source, Table):
         return source, how

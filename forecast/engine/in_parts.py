@@ -19,7 +19,7 @@ from forecast.reading.comparing import Comparison, Id
 from forecast.reading.dated import normalised
 from forecast.reading.large import LargeTable, large_table, needed_columns, newest_time
 from forecast.tables.table import Table
-from forecast.threads import in_order
+from forecast.threads import OnPart, in_order
 from forecast.totals.sums import Totals
 
 LEAST_ROWS = 2_000_000  # of a table that is read in parts
@@ -32,7 +32,7 @@ class LargeForecast:
     """The forecast of a large table, whose parts are each answered as a small table is."""
 
     predictor: Predictor
-    request: ForecastRequest
+    request: ForecastRequest  # whose functions stay with the caller
     table: LargeTable
     reach: int  # time of the newest value
 
@@ -52,34 +52,8 @@ class LargeForecast:
     def of_part(self, rows: Table, comparison: Comparison) -> tuple[Forecast, Messages]:
         """The forecast of whole series, and messages to be logged once all is forecast."""
         part = Part(normalised(rows), self.reach, comparison)
-        request = replace(
-            self.request,
-            source=part,
-            origin=None,
-            paths=None,
-            on_newest=None,
-            on_panel=None,
-            on_series=None,
-        )
         with held_back() as messages:
-            return forecast_part(self.predictor, request), messages
-
-    def parts(
-        self, starts: Integers, comparison: Comparison
-    ) -> Iterator[tuple[Forecast, Messages]]:
-        """The forecast of each part.
-
-        `starts` [series + 1] are first rows of series, and all rows.
-        """
-        backend = self.predictor.backend
-        cuts = [*starts[:-1:WINDOWS_AT_ONCE].tolist(), int(starts[-1])]
-        tables = self.table.parts(needed_columns(self.schema, self.table), cuts)
-        with self.table.location.unchanged(self.table.pins):
-            yield from in_order(
-                lambda rows: self.of_part(rows, comparison),
-                tables,
-                threads=backend is None or backend.threads,
-            )
+            return forecast_part(self.predictor, replace(self.request, source=part)), messages
 
 
 @dataclass
@@ -103,9 +77,9 @@ class Collected:
         if self.totals is not None and totals is not None:
             self.totals.merge(totals)
 
-    def finish(self, forecast_some: bool) -> None:
+    def finish(self, has_forecasts: bool) -> None:
         """Log what the parts had to say, and which series of the fit the table lacks."""
-        if not forecast_some:
+        if not has_forecasts:
             raise BadData("no series is left to forecast", place=self.work.table.name)
         log_kinds(self.messages)
         self.comparison.warn_missing()
@@ -133,29 +107,44 @@ def forecast_large(predictor: Predictor, request: ForecastRequest) -> Forecast |
             reach = newest_time(times, schema)
     except ForecastError:
         return None  # reading the whole says what is wrong, and where
-    work = LargeForecast(predictor, request, table, reach)
+    of_parts = replace(request, on_newest=None, on_series=None)
+    work = LargeForecast(predictor, of_parts, table, reach)
     if request.on_newest is not None:
         request.on_newest(work.newest)
     collected = Collected.of(work, messages)
-    parts = _collect(work, starts, collected)
+    parts = _collect(work, starts, collected, request.on_series)
     return Forecast(
         predictor.fitted, table.name, parts, collected.totals, skipped=collected.skipped
     )
 
 
-def _collect(work: LargeForecast, starts: Integers, collected: Collected) -> Iterator[Forecasts]:
-    """The forecasts of each part that has some; at least once, as a shard may have no series."""
+def _collect(
+    work: LargeForecast, starts: Integers, collected: Collected, on_series: OnPart | None
+) -> Iterator[Forecasts]:
+    """The forecasts of each part that has some; at least once, as a shard may have no series.
+
+    `starts` [series + 1] are first rows of series, and all rows.
+    """
+    table = work.table
+    backend = work.predictor.backend
+    cuts = [*starts[:-1:WINDOWS_AT_ONCE].tolist(), int(starts[-1])]
+    rows = table.parts(needed_columns(work.schema, table), cuts)
     done = 0
-    begun = False
-    forecast_some = False
-    for part, messages in work.parts(starts, collected.comparison):
-        forecasts = part.whole
-        collected.add(part.totals, part.skipped, messages)
-        done += len(forecasts.panel)
-        if work.request.on_series is not None:
-            work.request.on_series(done, len(starts) - 1)
-        forecast_some = forecast_some or not forecasts.panel.skipped.all()
-        if forecasts.rows or not begun:
-            begun = True
-            yield forecasts
-    collected.finish(forecast_some)
+    has_begun = False
+    has_forecasts = False
+    with table.location.unchanged(table.pins):
+        for part, messages in in_order(
+            lambda rows: work.of_part(rows, collected.comparison),
+            rows,
+            threads=backend is None or backend.threads,
+        ):
+            forecasts = part.whole
+            collected.add(part.totals, part.skipped, messages)
+            done += len(forecasts.panel)
+            if on_series is not None:
+                on_series(done, len(starts) - 1)
+            has_forecasts = has_forecasts or not forecasts.panel.skipped.all()
+            if forecasts.rows or not has_begun:
+                has_begun = True
+                yield forecasts
+    collected.finish(has_forecasts)

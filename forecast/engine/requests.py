@@ -44,6 +44,15 @@ class TableFile:
 
 
 @dataclass(frozen=True)
+class ReadPanel:
+    """A table that has been read, without its rows."""
+
+    panel: Panel  # with a horizon of future slots
+    schema: Schema  # how the table was read
+    name: str  # of the table, for messages
+
+
+@dataclass(frozen=True)
 class Fold:
     """Progress of a backtest: `done` of `folds` are over, the newest of them by `model`."""
 
@@ -73,7 +82,7 @@ NO_CALLBACKS = Callbacks()
 class FitRequest:
     """A fit: of what, how, from when on, and what beside the forecaster is wanted."""
 
-    source: Table | TableFile | Reading
+    source: Table | TableFile | Reading | ReadPanel
     settings: TrainSettings
 
     # how a table that has not been read yet is read
@@ -99,9 +108,9 @@ class FitRequest:
 class FitTask:
     """A request whose table has been read, as the stages of a fit take it."""
 
-    panel: Panel  # with a horizon of future slots
-    schema: Schema  # how the table was read
-    name: str  # of the table, for messages
+    panel: Panel
+    schema: Schema
+    name: str
     request: FitRequest
     deadline: float | None = None  # `time.monotonic()` at which training must be over
 
@@ -112,7 +121,7 @@ class FitTask:
 
 @dataclass(frozen=True)
 class FitResult:
-    reading: Reading  # what was fitted
+    reading: Reading | ReadPanel  # what was fitted
     fitted: Fitted
 
 

@@ -172,7 +172,7 @@ def forecast_shards(work: ShardedForecast, shards: int, jobs: int = 1) -> tuple[
             collected.add(shard.totals, shard.skipped, shard.messages)
             if shard.file is not None:
                 files.append(shard.file)
-        collected.finish(forecast_some=bool(files))
+        collected.finish(has_forecasts=bool(files))
         manifest = _manifest(work, shards, files)
         text = json.dumps(manifest.model_dump(mode="json"), indent=1) + "\n"
         folder.write(MANIFEST, text.encode())

@@ -20,7 +20,7 @@ from forecast.training.context import TrainingContext, WarmStart
 from forecast.training.plan import Plan
 
 if TYPE_CHECKING:
-    from forecast.artifacts.checkpoints import Checkpoint
+    from forecast.training.context import CheckpointStore
     from forecast.training.fitting import Fitter
     from forecast.training.loop import Trained
 
@@ -109,8 +109,8 @@ def _fitter(task: FitTask, held_out: HeldOut) -> "Fitter":
 
 def _checkpoint(
     task: FitTask, fitter: "Fitter", plan: Plan | None, start: WarmStart | None
-) -> "Checkpoint | None":
-    """What training goes on from, and writes."""
+) -> "CheckpointStore | None":
+    """What training goes on from, and writes; several processes must all begin at the same step."""
     from forecast.training.resume import data_key, plan_key
 
     checkpoints = task.request.checkpoints

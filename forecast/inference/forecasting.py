@@ -392,12 +392,13 @@ def checked_horizon(horizon: int | None, fitted: int) -> int:
     """The steps to forecast, at most those of the fit."""
     steps: Any = fitted if horizon is None else horizon  # Python may hand over anything
     setting = Setting("horizon", steps)
-    if not isinstance(steps, Integral) or steps < 1:
+    count = int(steps) if isinstance(steps, Integral) else 0
+    if count < 1:
         raise UsageError("a whole number of steps is needed, 1 or more", setting=setting)
-    if steps > fitted:
+    if count > fitted:
         cure = Words("fit again with ", setting)
         raise UsageError(f"this forecaster was fitted for {fitted}", setting=setting, cure=cure)
-    return int(steps)
+    return count
 
 
 def error_after(
