@@ -110,7 +110,7 @@ def _fitter(task: FitTask, held_out: HeldOut) -> "Fitter":
 def _checkpoint(
     task: FitTask, fitter: "Fitter", plan: Plan | None, start: WarmStart | None
 ) -> "CheckpointStore | None":
-    """What training goes on from, and writes; several processes must all begin at the same step."""
+    """What training goes on from, and writes."""
     from forecast.training.resume import data_key, plan_key
 
     checkpoints = task.request.checkpoints
