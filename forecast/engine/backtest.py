@@ -302,7 +302,9 @@ def _compare(
     size = len(panel), len(origins)
     windows = cut(panel, origins)
     folds = origins[:, None] if refit else origins[None]  # [folds, origins, series]
-    tasks = ((_run_fold, (panel, model, fold), {}) for model in models.values() for fold in folds)
+    tasks: Iterator[Task] = (
+        (_run_fold, (panel, model, fold), {}) for model in models.values() for fold in folds
+    )
     results = side_by_side(tasks, jobs)
     numbers = dict[str, Numbers]()
     final_numbers = dict[str, Numbers]()

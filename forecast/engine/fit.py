@@ -60,7 +60,7 @@ def fit(request: FitRequest) -> FitResult:
     cannot be used.
     """
     settings = request.settings
-    _check(request)
+    _check_engine(request)
     deadline = deadline_of(request)
     reading = request.source
     if not isinstance(reading, Reading | ReadPanel):
@@ -83,7 +83,8 @@ def fit(request: FitRequest) -> FitResult:
 def read_to_fit(request: FitRequest) -> Reading:
     """The table of a request, read and inferred; also where no fit follows."""
     settings = request.settings
-    _check(request)
+    check_names(settings)
+    _check_engine(request)
     table, how = _load(request)
     reading = read(
         table,
@@ -102,9 +103,8 @@ def read_to_fit(request: FitRequest) -> Reading:
     return reading
 
 
-def _check(request: FitRequest) -> None:
-    """Refuse, before any work, a model or an engine that is not there."""
-    check_names(request.settings)
+def _check_engine(request: FitRequest) -> None:
+    """Refuse, before any work, to save what the engine could not run."""
     if request.saves:
         require_engine(request.settings.engine, request.settings.model)
 
