@@ -17,12 +17,8 @@ if TYPE_CHECKING:
     from forecast.models.shared.model import RecurrentModel, Shape
 
 TOLERANCE = 1e-4  # of a window's scale, by which an export may differ from torch
-RANDOM = (
-    2,
-    1,
-    3,
-    NETWORK_BATCH,
-)  # windows of the batches of random numbers, the first of which is traced
+# windows of the batches of random numbers, the first of which is traced
+RANDOM = (2, 1, 3, NETWORK_BATCH)
 FIRST_EXPORT = 0.5  # seconds that it takes as a rule
 NEXT_EXPORT = 0.2  # alike
 
@@ -45,18 +41,18 @@ def with_exports(fitted: Fitted) -> Fitted:
     ):
         cut = windows.cut(members[0].lookback, members[0].scaling)
         results += [_export(network, shape, cut.batch(*newest), loaded) for network in networks]
-    exports = {number: result for number, result in enumerate(results) if isinstance(result, bytes)}
-    unexported = {
-        number: result for number, result in enumerate(results) if isinstance(result, str)
-    }
+    exports = dict[int, bytes]()
+    unexported = dict[int, str]()  # the reasons
+    for number, result in enumerate(results):
+        if isinstance(result, bytes):
+            exports[number] = result
+        else:
+            unexported[number] = result
     return replace(fitted, exports=exports, unexported=unexported)
 
 
 def seconds_of_exports(networks: int) -> float:
-    """About how long the exports of some networks take.
-
-    None where the packages are not installed.
-    """
+    """About how long exports of networks take; 0 where the packages are not installed."""
     if not networks or not all(map(installed, EXTRA_PACKAGES)):
         return 0.0
     return FIRST_EXPORT + (networks - 1) * NEXT_EXPORT
@@ -65,30 +61,27 @@ def seconds_of_exports(networks: int) -> float:
 def _export(
     network: "RecurrentModel", shape: "Shape", newest: Batch, loaded: list[Graph]
 ) -> bytes | str:
-    """The ONNX file of a network, or why it has none.
-
-    Its graph joins those that share the memory, `loaded`.
-    """
+    """The ONNX file of a network, or why it has none; graphs in `loaded` share the memory."""
     from forecast.models.shared.exporting import computed, export, random_batch
 
     if network.no_export:
         return network.no_export
-    batches = [*(random_batch(shape, rows, seed) for seed, rows in enumerate(RANDOM)), newest]
+    batches = [random_batch(shape, rows, seed) for seed, rows in enumerate(RANDOM)]
+    batches.append(newest)
     try:
         data = export(network, batches[0], OPSET)
         if len(data) > LARGEST_EXPORT:
             return f"its file would have {len(data):,} bytes"
-        loaded.append(graph := Graph(data, "the export"))
+        graph = Graph(data, "the export")
+        loaded.append(graph)
         for batch in batches:
             inputs, expected = computed(network, batch)
             difference = np.abs(graph.run(inputs, expected.shape[1:]) - expected).max()
             if not difference <= TOLERANCE:
                 return f"it differs from torch by {difference:.2g} of a window's scale"
     except Exception as error:
-        problem = (
-            "onnxruntime does not run it"
-            if isinstance(error, ForecastError)
-            else "torch cannot write it"
-        )
-        return f"{problem} ({' '.join(str(error).split())[:150] or type(error).__name__})"
+        is_of_runtime = isinstance(error, ForecastError)
+        problem = "onnxruntime does not run it" if is_of_runtime else "torch cannot write it"
+        reason = " ".join(str(error).split())[:150] or type(error).__name__
+        return f"{problem} ({reason})"
     return data

@@ -25,8 +25,9 @@ FREE = {
     "max_missing",
     "on_duplicate",
     "reading",
+    "freq",
+    "strict",
 }
-FREE |= {"freq", "strict"}
 
 
 def start_of(fitted: Fitted, fitter: Fitter, schema: Schema, ids: Ids) -> WarmStart | str:
@@ -38,11 +39,10 @@ def start_of(fitted: Fitted, fitter: Fitter, schema: Schema, ids: Ids) -> WarmSt
     reason = _misfit(fitted, fitter, schema, candidates)
     if reason is not None or base is None:
         return reason or "it was saved without what a fit can go on from"
-    index = series_index(fitted.history.ids, inputs.panel.ids)
+    index = series_index(fitted.history.ids, inputs.panel.ids)  # 0 is a new series
+    first_unseen = np.concatenate([[np.iinfo(np.int64).min], base.trained_until])[index]
     first_held_out = inputs.panel.starts + fitter.split.train_end
-    if (
-        first_held_out < np.concatenate([[np.iinfo(np.int64).min], base.trained_until])[index]
-    ).any():
+    if (first_held_out < first_unseen).any():
         return "it has seen values that are held out now"
     earlier = series_index(fitted.history.ids, ids)
     weights = []
@@ -64,18 +64,15 @@ def _misfit(
     networks = len(candidates)
     if not candidates:
         return "no network has a share in its forecasts"
-    if (
-        config.table.model_dump(exclude=FREE) != schema.model_dump(exclude=FREE)
-        or config.lags != fitter.inputs.lags
-    ):
+    reads_alike = config.table.model_dump(exclude=FREE) == schema.model_dump(exclude=FREE)
+    if not reads_alike or config.lags != fitter.inputs.lags:
         return "it reads tables differently, or sees other seasons"
     if config.horizon != fitter.inputs.horizon:
         return f"its horizon is {config.horizon}, not {fitter.inputs.horizon}"
     if settings.lookback not in (None, config.lookback):
         return f"its lookback is {config.lookback}, not {settings.lookback}"
-    if max(candidate.lookback for candidate in candidates) > most_lookback(
-        int(fitter.inputs.panel.lengths.max())
-    ):
+    longest = int(fitter.inputs.panel.lengths.max())
+    if max(candidate.lookback for candidate in candidates) > most_lookback(longest):
         return "its lookback is longer than the series are now"
     if settings.members not in (None, networks):
         return f"it has {networks} networks, not {settings.members}"
