@@ -22,8 +22,6 @@ READ = {
     "data": "the table that is read",
     "forecast": "the table of forecasts",
     "actual": "the table of actual values",
-}
-READ |= {
     "future": "the table of --future",
     "events": "the table of --events",
     "backtest": "the backtest",
@@ -42,15 +40,15 @@ def load_later(source: str | None, settings: TextSettings) -> Table | None:
 
 def text_settings(request: Request, stored: TextSettings) -> TextSettings:
     """How to read a file: by the settings of the command line, else by those of the fit."""
-    return settings_as_at_fit(
-        stored, request.of(TextSettings).model_dump(include=set(request.values))
-    )
+    given = request.of(TextSettings).model_dump(include=set(request.values))
+    return settings_as_at_fit(stored, given)
 
 
 def check_outputs(request: Request, *files: str | None, store: str | None = None) -> None:
     """Refuse, before any work, files to write that the command reads, or that are of the store."""
+    read = {what: vars(request).get(name) for name, what in READ.items()}
     for file in files:
-        check_apart(file, {what: vars(request).get(name) for name, what in READ.items()}, store)
+        check_apart(file, read, store)
 
 
 def write(
@@ -80,12 +78,14 @@ def write(
 
 
 def _visible(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with control characters escaped."""
     shown = frame.rename(columns=lambda name: visible(str(name)))
     for column, kind in enumerate(frame.dtypes):
         if kind.kind == "O":
-            texts = [
-                visible(value) if isinstance(value, str) else value
-                for value in frame.iloc[:, column]
-            ]
-            shown.isetitem(column, texts)
+            values = frame.iloc[:, column]
+            shown.isetitem(column, [_visible_text(value) for value in values])
     return shown
+
+
+def _visible_text(value: object) -> object:
+    return visible(value) if isinstance(value, str) else value

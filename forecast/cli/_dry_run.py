@@ -23,16 +23,8 @@ START = 0.3  # seconds until a command begins to count
 FORECASTING = 3  # kinds of networks that forecast, of all that are tried
 PROCESS_BYTES = 250 * 2**20  # of another process that trains
 WEIGHT_BYTES = 12  # of a version, for each weight: two copies in float32, and the export
-TRIED = (
-    "model",
-    "scaling",
-    "round",
-    "lookback",
-    "batch_size",
-    "steps",
-    "weights",
-    "seconds",
-)  # columns of networks
+# columns of networks
+TRIED = ("model", "scaling", "round", "lookback", "batch_size", "steps", "weights", "seconds")
 
 
 def put_dry_run(request: FitRequest, begun: float, folder: str, as_json: bool) -> None:

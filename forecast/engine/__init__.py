@@ -1,1 +1,1 @@
-"""What a fit does, stage by stage, with its warm start and its exports."""
+"""The verbs: fit, forecast and backtest, each with one request and one result."""
