@@ -31,7 +31,14 @@ def forecast_part(predictor: Predictor, request: ForecastRequest) -> Forecast:
     if request.paths is not None:
         paths = path_columns(forecasts, predictor.fitted, request.output, request.paths)
     name = getattr(request.source, "name", "the saved table")
-    return Forecast(predictor.fitted, name, (forecasts,), totals, paths, dict(forecasts.skipped))
+    return Forecast(
+        predictor.fitted,
+        name,
+        parts=(forecasts,),
+        totals=totals,
+        paths=paths,
+        skipped=forecasts.skipped,
+    )
 
 
 def new_totals(predictor: Predictor, request: ForecastRequest) -> Totals | None:
