@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import floor, log2
 from typing import Any
 
@@ -11,6 +11,7 @@ import pandas as pd
 
 from forecast.calendar.spec import STEPS
 from forecast.calendar.zones import DAY, wall_clock
+from forecast.checks.limits import ids_at
 from forecast.events.kinds import touched
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts
@@ -81,7 +82,8 @@ def _sums_by_day(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
         days = day.astype("datetime64[D]").astype(np.str_)
     error = (rows["forecast"] - rows["actual"]) / rows["unit"]
     error = error.where(rows["unit"] > 0)
-    sums = pd.DataFrame({"count": 1, "errors": error.notna()}, index=rows.index)
+    sums = pd.DataFrame({"count": 1}, index=rows.index)
+    sums["errors"] = error.notna()
     sums["size"] = error.abs()
     sums["error"] = error
     for level in ("80", "95"):
@@ -112,8 +114,9 @@ def _day_scores(by_day: Sequence[pd.DataFrame]) -> list[DayScore]:
 class NewActuals:
     """Values that have arrived since a run, beside what it published for them."""
 
+    panel: Panel
+    schema: Schema
     slot: Integers  # [rows], of the panel
-    actual: Numbers  # [rows]
     published: Numbers  # [rows, 5], the median and the ends of the 80 and 95 % intervals
 
     @classmethod
@@ -121,9 +124,17 @@ class NewActuals:
         rows = published.assign(panel=_series_in(panel, published))
         slot = slots_of(rows, panel, schema)
         arrived = panel.observed[slot] & (slot >= 0)
-        slot = slot[arrived]
         numbers = rows[PUBLISHED].to_numpy(np.float64)
-        return cls(slot, panel.values[slot], numbers[arrived])
+        return cls(panel, schema, slot[arrived], numbers[arrived])
+
+    @property
+    def series(self) -> Integers:
+        """[rows], of the panel."""
+        return self.panel.series_of_slots[self.slot]
+
+    @property
+    def actual(self) -> Numbers:
+        return self.panel.values[self.slot]
 
     @property
     def median(self) -> Numbers:
@@ -139,7 +150,13 @@ class NewActuals:
         return self.published[:, 4]
 
     def select(self, rows: Flags) -> "NewActuals":
-        return NewActuals(self.slot[rows], self.actual[rows], self.published[rows])
+        return replace(self, slot=self.slot[rows], published=self.published[rows])
+
+    @property
+    def times_text(self) -> str:
+        """The first and the last time, for people."""
+        starts = self.panel.starts[self.series]
+        return times_text(self.panel.positions[self.slot] + starts, self.schema)
 
     def scores(self) -> Numbers:
         """[rows], how far each value lies from its median, in distances of the 95 % end."""
@@ -150,6 +167,12 @@ class NewActuals:
             scores = np.where(error == 0, 0.0, error / half_width)
         largest = PRIORS.largest_score
         return np.clip(scores, -largest, largest)
+
+
+def times_text(positions: Integers, schema: Schema) -> str:
+    """The first and the last time of grid positions, for people."""
+    ends = np.array([positions.min(), positions.max()])
+    return " to ".join(dict.fromkeys(position_texts(schema, calendar_of(schema), ends)))
 
 
 def _series_in(panel: Panel, forecasts: pd.DataFrame) -> Integers:
@@ -169,7 +192,8 @@ def slots_of(forecasts: pd.DataFrame, panel: Panel, schema: Schema) -> Integers:
 def actual_values(forecasts: pd.DataFrame, panel: Panel, schema: Schema) -> Numbers:
     """[rows], the actual value of each forecast; NaN where none was observed."""
     slot = slots_of(forecasts, panel, schema)
-    actual = np.where((slot >= 0) & panel.observed[slot], panel.values[slot], np.nan)
+    has_value = (slot >= 0) & panel.observed[slot]
+    actual = np.where(has_value, panel.values[slot], np.nan)
     sold_out = touched(panel, schema, "stock_out")
     if sold_out is not None:  # these sales say only that demand was not less
         missed = forecasts["forecast"].to_numpy() < actual
@@ -195,9 +219,10 @@ def published_levels(levels: Sequence[float]) -> Integers:
 def _rows(panel: Panel, series: Integers, raw: Numbers) -> pd.DataFrame:
     """A row for each step of series of a panel, with raw numbers [series, horizon, 5]."""
     count, horizon = raw.shape[:2]
-    names = pd.Index([series_text(panel.ids[i]) for i in series])
+    names = pd.Index([series_text(ids) for ids in ids_at(panel, series)])
+    code = np.arange(count).repeat(horizon)
     rows = pd.DataFrame(raw.reshape(-1, len(RAW)), columns=RAW)
-    rows["series"] = pd.Categorical.from_codes(np.arange(count).repeat(horizon), names)
+    rows["series"] = pd.Categorical.from_codes(code, names)
     rows["panel"] = series.repeat(horizon)
     rows["step"] = np.tile(np.arange(1, horizon + 1), count)
     return rows
@@ -228,17 +253,18 @@ def earlier_forecasts(earlier: pd.DataFrame, forecasts: Forecasts, schema: Schem
     """What an earlier run published for the series and times of forecasts, and its series."""
     panel = forecasts.panel
     series = forecasts.series
-    steps = panel.origins[series, None] + 1 + np.arange(forecasts.means.shape[1])
-    ahead = calendar_of(schema).times(steps.ravel())
+    steps = 1 + np.arange(forecasts.means.shape[1])
+    positions = panel.origins[series, None] + steps  # [series, horizon]
+    ahead = calendar_of(schema).times(positions.ravel())
     times = np.concatenate([earlier["instant"].to_numpy(), ahead])
     instants, column = np.unique(times, return_inverse=True)
-    row = series_number(earlier, [series_text(panel.ids[i]) for i in series])
+    row = series_number(earlier, [series_text(ids) for ids in ids_at(panel, series)])
 
     by_time = np.full((len(series), len(instants), len(PUBLISHED)), np.nan)
     shared = np.flatnonzero(row >= 0)
     published = earlier[PUBLISHED].to_numpy(np.float64)
     by_time[row[shared], column[shared]] = published[shared]
-    ahead_columns = column[len(earlier) :].reshape(steps.shape)
+    ahead_columns = column[len(earlier) :].reshape(positions.shape)
     rows = np.arange(len(series))[:, None]
     return list(ids_of(earlier)), by_time[rows, ahead_columns]
 
@@ -271,7 +297,8 @@ def since_last_run(
         key = f"outside_{level}"
         shares = [run[key] for run in past if key in run]
         usual = [min(shares), max(shares)] if len(shares) >= MIN_RUNS else None
-        summary[key] = round(float(1 - _inside(rows, level).mean()), 6)
+        share = 1 - _inside(rows, level).mean()
+        summary[key] = round(float(share), 6)
         summary[f"usual_{level}"] = usual
 
     longest_by_chance = floor(log2(max(len(names), 1) / BY_CHANCE)) + 2
@@ -297,7 +324,8 @@ def _continued(before: Numbers, rows: pd.DataFrame) -> Numbers:
     error = rows["actual"] - rows["forecast"]
     counts = has_width | (error != 0)
     series = rows["code"][counts]
-    side = np.sign(np.bincount(series, np.sign(error[counts]), len(before)))
+    above = np.bincount(series, np.sign(error[counts]), len(before))
+    side = np.sign(above)
     has_values = np.bincount(series, minlength=len(before)) > 0
     streaks = np.where(np.sign(before) == side, before + side, side)
     return np.where(has_values, streaks, before)
@@ -307,7 +335,8 @@ def _farthest(rows: pd.DataFrame, panel: Panel, schema: Schema) -> list[dict[str
     """The series whose values lie farthest outside their 80 % intervals, in widths of these."""
     width = rows["hi_80"] - rows["lo_80"]
     widths = (rows["actual"] - rows["forecast"]) / width.where(width > 0)
-    rows = rows.assign(widths=widths)[widths.notna() & ~_inside(rows, "80")]
+    outside = widths.notna() & ~_inside(rows, "80")
+    rows = rows.assign(widths=widths)[outside]
     rows = rows.sort_values("widths", key=np.abs, ascending=False, kind="stable")
     rows = rows.drop_duplicates("code")[:NAMED]
     if not len(rows):
@@ -315,9 +344,10 @@ def _farthest(rows: pd.DataFrame, panel: Panel, schema: Schema) -> list[dict[str
     calendar = calendar_of(schema)
     times = position_texts(schema, calendar, calendar.positions(rows["instant"].to_numpy()))
     numbers: Any = rows[["actual", "forecast", "lo_80", "hi_80", "widths"]].round(6)
+    records = numbers.to_dict("records")
     farthest = []
-    for number, time, row in zip(rows["panel"], times, numbers.to_dict("records"), strict=True):
-        farthest.append({"series": series_name(panel.ids[number]), "time": time, **row})
+    for ids, time, row in zip(ids_at(panel, rows["panel"].to_numpy()), times, records, strict=True):
+        farthest.append({"series": series_name(ids), "time": time, **row})
     return farthest
 
 

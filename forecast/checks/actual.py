@@ -9,9 +9,9 @@ from itertools import pairwise
 import numpy as np
 
 from forecast.changes.replay import RunInput, in_common
-from forecast.checks.accuracy import NewActuals
-from forecast.checks.groups import group_finding, groupings, times_text, value_finding
-from forecast.checks.limits import Finding, teaching, usual_size
+from forecast.checks.accuracy import NewActuals, times_text
+from forecast.checks.groups import group_finding, groupings, value_finding
+from forecast.checks.limits import Finding, ids_at, teaching, usual_size
 from forecast.checks.table import age_text, duration_text
 from forecast.events.kinds import touched_by_events
 from forecast.ledger.record import Record
@@ -49,7 +49,7 @@ class Night:
 
 
 def findings(night: Night, data_age: float | None) -> dict[str, Finding]:
-    """What each check of the newest values finds; `data_age` is the age of the newest, in seconds."""
+    """What each check of the newest values finds; `data_age` is that of the newest, in seconds."""
     past = teaching(night.runs)
     panel = night.panel
     schema = night.schema
@@ -60,8 +60,8 @@ def findings(night: Night, data_age: float | None) -> dict[str, Finding]:
         left_out = short | with_unknown_events(panel, night)
         new = night.new.select(~left_out[night.new.slot])
         if len(new.slot):
-            found["group"] = group_finding(new, panel, schema, past)
-            found["value"] = value_finding(new, panel, schema, past)
+            found["group"] = group_finding(new, past)
+            found["value"] = value_finding(new, past)
     if night.before is not None:
         if schema.layout != "rows":  # whose series end on their own
             found["silent"] = _silent(night, night.before.panel)
@@ -73,12 +73,12 @@ def _had_short_past(night: Night, new: NewActuals) -> Flags:
     """[series], whether the last run had few values of each, so that its intervals were a guess."""
     panel = night.panel
     values = np.add.reduceat(panel.observed, panel.offsets[:-1], dtype=np.int64)
-    before = values - np.bincount(panel.series_of_slots[new.slot], minlength=len(panel))
+    before = values - np.bincount(new.series, minlength=len(panel))
     return np.asarray(before < max(MIN_VALUES, 2 * night.schema.shortest_season))
 
 
 def with_unknown_events(panel: Panel, night: Night) -> Flags:
-    """[slots], whether events touch each whose effect is unknown, or that the last run did not have, or alone had."""
+    """[slots], whether events without a learned effect, or of one of two runs alone, touch it."""
     declared = night.schema.dated_events
     earlier = () if night.before is None else night.before.schema.dated_events
     unknown = [event for event in earlier if event not in declared]
@@ -107,12 +107,12 @@ def _new_series(panel: Panel, published: Set[tuple[str, ...]]) -> Finding:
     """Series that the last run did not have."""
     new = tuple(ids for ids in panel.ids if ids not in published)
     share = len(new) / max(len(published), FEW_NEW)
-    text = f"{len(new):,} series are new, beside {len(published):,} of the last run ({series_names(new)})"
-    return Finding(share=share, series=new, text=text)
+    text = f"{len(new):,} series are new, beside {len(published):,} of the last run"
+    return Finding(share=share, series=new, text=f"{text} ({series_names(new)})")
 
 
 def _duplicates(panel: Panel, published: Set[tuple[str, ...]]) -> Finding:
-    """Series with exactly the values of others at the same times; pairs that the last run had do not count."""
+    """Series with the values of others at the same times; pairs of the last run do not count."""
     alike: dict[bytes, list[int]] = {}
     for series in range(len(panel)):
         if (digest := _digest(panel, series)) is not None:
@@ -122,12 +122,13 @@ def _duplicates(panel: Panel, published: Set[tuple[str, ...]]) -> Finding:
         new = [panel.ids[i] for i in group if panel.ids[i] not in published]
         copies += new if len(new) < len(group) else new[1:]
     share = len(copies) / max(len(panel), FEW_COPIES)
-    text = f"{len(copies):,} series have the values of others over their whole past ({series_names(copies)})"
-    return Finding(share=share, series=tuple(copies), text=text)
+    text = f"{len(copies):,} series have the values of others over their whole past"
+    names = series_names(copies)
+    return Finding(share=share, series=tuple(copies), text=f"{text} ({names})")
 
 
 def _digest(panel: Panel, series: int) -> bytes | None:
-    """A digest of the values of a series and their times; None where it has few, or all are equal."""
+    """A digest of the values of a series and their times; None of few or equal ones."""
     slots = panel.slots(series)
     steps = np.flatnonzero(panel.observed[slots])
     values = panel.values[slots][steps]
@@ -138,7 +139,7 @@ def _digest(panel: Panel, series: int) -> bytes | None:
 
 
 def _silent(night: Night, before: Panel) -> Finding:
-    """Groups without newest values that others have, for longer than usual, which the last run did not lack."""
+    """Groups that lack the newest values of others for longer than usual, for the first time."""
     panel = night.panel
     lacking = set(_silent_groups(panel, night.schema)) - set(_silent_groups(before, night.schema))
     silent = np.zeros(len(panel), bool)
@@ -147,12 +148,12 @@ def _silent(night: Night, before: Panel) -> Finding:
         silent |= np.isin(grouping.codes, numbers)
     names = first_names(sorted(lacking), NAMED)
     text = f"no values of {names} at the newest times that others have"
-    series = tuple(panel.ids[i] for i in np.flatnonzero(silent))
+    series = ids_at(panel, np.flatnonzero(silent))
     return Finding(share=float(silent.mean()), series=series, text=text)
 
 
 def _silent_groups(panel: Panel, schema: Schema) -> Iterator[str]:
-    """Groups none of whose series has newest values, for more steps than in gaps before; none that has ended."""
+    """Groups without newest values for more steps than in gaps before; none that has ended."""
     series = panel.series_of_slots
     step = panel.positions + panel.starts[series] - (panel.newest - GAP_STEPS + 1)
     recent = panel.observed & (step >= 0) & (step < GAP_STEPS)
@@ -187,21 +188,15 @@ def _revised(night: Night, before: Panel, past: Sequence[Record]) -> Finding:
         if shares[number] <= (largest.share or 0.0):
             continue
         changed = (group == number) & (change > 0)
-        text = (
-            f"{changed.sum():,} values of {grouping.names[number]} changed since the last run, "
-            f"{times_text(position[changed], night.schema)}, "
-            f"by {100 * shares[number]:.3g} % of the sum of its values"
-        )
+        count = f"{changed.sum():,} values of {grouping.names[number]} changed since the last run"
+        times = times_text(position[changed], night.schema)
         largest = Finding(
             share=float(shares[number]),
-            series=tuple(panel.ids[i] for i in np.unique(series[changed])),
-            text=text,
+            series=ids_at(panel, np.unique(series[changed])),
+            text=f"{count}, {times}, by {100 * shares[number]:.3g} % of the sum of its values",
         )
-    return replace(
-        largest,
-        usual=usual_size(past, "revised") or 0.0,
-        runs=_revised_runs(night, position, old, change),
-    )
+    usual = usual_size(past, "revised") or 0.0
+    return replace(largest, usual=usual, runs=_revised_runs(night, position, old, change))
 
 
 def _revised_runs(night: Night, position: Integers, old: Numbers, change: Numbers) -> list[str]:
@@ -214,7 +209,7 @@ def _revised_runs(night: Night, position: Integers, old: Numbers, change: Number
 
 
 def _shares(group: Integers, part: Numbers, whole: Numbers) -> Numbers:
-    """The sum of the parts in each group over that of its values; 1 where these were all 0, and are not any more."""
+    """The sum of the parts of each group over that of its values; 1 where only these were all 0."""
     size = np.bincount(group, whole)
     changed = np.bincount(group, part)
     unit = np.where(size > 0, size, 1.0)

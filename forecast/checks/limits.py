@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from forecast.ledger.record import Record
 from forecast.panel.naming import series_names
-from forecast.panel.panel import Ids
+from forecast.panel.panel import Ids, Integers, Panel
 from forecast.settings import CheckSettings, SettingsGroup
 
 MIN_RUNS = 20  # past runs that comparisons with them need
@@ -33,7 +33,7 @@ Statistics = Mapping[str, Mapping[str, float]]  # of the checks of a run, as its
 
 
 class Limits(SettingsGroup):
-    """Beyond `warn` a check warns, beyond `error` it is an error; at 1 a share of series never is."""
+    """Beyond `warn` a check warns, beyond `error` it is an error; a share of 1 never is."""
 
     warn: float = Field(ge=0, description="the share beyond which it warns")
     error: float = Field(ge=0, description="the share beyond which it is an error")
@@ -53,11 +53,15 @@ def _limits(warn: float, error: float, description: str) -> Any:
 
 
 class OutputCheckSettings(SettingsGroup):
-    """Checks of forecasts before a job writes them; `python -m tests.faults nights` measured the limits."""
+    """Checks of forecasts before a job writes them.
+
+    `python -m tests.faults nights` measured the limits.
+    """
 
     on_error: Literal["block", "fallback", "warn"] = Field(
         "block",
-        description="for [checks.actual] too: block: exit with 5; fallback: write rows of the last run; or warn",
+        description="for [checks.actual] too: block: exit with 5; "
+        "fallback: write rows of the last run; or warn",
     )
     series_missing: Limits = _limits(
         0.005, 0.02, "the share of the last run's series that have no rows, unless they ended"
@@ -154,6 +158,11 @@ class Finding:
         }
 
 
+def ids_at(panel: Panel, series: Integers) -> Ids:
+    """The ids of series that index a panel."""
+    return tuple(panel.ids[number] for number in series)
+
+
 class Alarm(NamedTuple):
     word: Literal["blocked", "error", "warning"]
     text: str  # for people
@@ -231,7 +240,7 @@ def _described(name: str, share: float) -> str:
 
 
 def teaching(runs: Sequence[Record]) -> list[Record]:
-    """The runs from which checks learn what is usual: they published, and nothing was wrong with them.
+    """The runs from which checks learn what is usual: they published, and nothing was wrong.
 
     A run with a finding teaches nothing, unless it was accepted or the runs of a week had found the
     same; nor does one whose newest values were revised since, or that was dated ahead.
@@ -252,7 +261,7 @@ def is_accepted(run: Record) -> bool:
 
 
 def usual_size(past: Sequence[Record], name: str, what: str = "share") -> float | None:
-    """What past runs usually had of a statistic, or an accepted one of the newest; None of too few."""
+    """What past runs usually had of a statistic, or a newest one that was accepted."""
     sized = [run for run in past if what in run.checks.get(name, {})]
     sizes = [run.checks[name][what] for run in sized]
     usual = [run.checks[name][what] for run in sized[:HELD_RUNS] if is_accepted(run)]
@@ -262,7 +271,7 @@ def usual_size(past: Sequence[Record], name: str, what: str = "share") -> float 
 
 
 def has_held(name: str, runs: Sequence[Record]) -> bool:
-    """Whether the runs of a week, seven at least, all found it, or what it follows from; newest first."""
+    """Whether the runs of a week, seven at least, newest first, found it or its cause."""
     checked = [run for run in runs if run.checks and not run.dated_ahead]
     if name in HARD or len(checked) < HELD_RUNS:
         return False

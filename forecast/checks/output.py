@@ -1,4 +1,4 @@
-"""Check forecasts before they are written: what each check finds, and what replaces refused series."""
+"""Check forecasts before they are written, and replace refused series."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ from forecast.calendar.spec import STEPS
 from forecast.calendar.zones import DAY
 from forecast.changes.replay import ARRAYS, SlotLayout
 from forecast.checks.accuracy import Earlier
-from forecast.checks.limits import Finding, usual_size
+from forecast.checks.limits import Finding, ids_at, usual_size
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Columns, Forecasts, columns_at, numbered, tabulated
 from forecast.inference.predictor import fixed_of
@@ -21,7 +21,7 @@ from forecast.intervals.corrections import SHARES
 from forecast.intervals.interval_ends import bounded, lower_bounds
 from forecast.ledger.record import Record
 from forecast.metrics.quantiles import at_levels, normal_deviates
-from forecast.panel.panel import Flags, Integers, Numbers, Panel, series_index, stacked
+from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, series_index, stacked
 from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import OutputSettings
 from forecast.tables.writing import Column, interval_columns
@@ -54,11 +54,24 @@ PRIORS = OutputPriors()
 
 @dataclass(frozen=True)
 class Output:
+    """Forecasts that are checked, and what they are compared with.
+
+    Attributes
+    ----------
+    totals : sums of the forecasts
+    earlier : what the last run published
+    past : the runs that teach what is usual
+    new : ids of series that the last run did not have
+    """
+
     forecasts: Forecasts
     fitted: Fitted
     schema: Schema
     settings: OutputSettings
     totals: Sequence[Totals] = ()
+    earlier: Earlier | None = None
+    past: Sequence[Record] = ()
+    new: Collection[tuple[str, ...]] = ()
 
     @property
     def panel(self) -> Panel:
@@ -73,8 +86,11 @@ class Output:
         return self.fitted.config.horizon
 
     @property
-    def ids(self) -> list[tuple[str, ...]]:
-        return [self.panel.ids[i] for i in self.series]
+    def ids(self) -> Ids:
+        return ids_at(self.panel, self.series)
+
+    def usual(self, name: str, what: str = "share") -> float | None:
+        return usual_size(self.past, name, what)
 
     def bounded(self, points: Numbers) -> Numbers:
         """Points [series, horizon] within the bounds of the output."""
@@ -89,26 +105,17 @@ class Output:
         self, affected: Flags, count: int, usual: float | None = 0.0, size: float | None = None
     ) -> Finding:
         """What a check finds that concerns some of the series, [series], out of a count."""
-        series = tuple(self.panel.ids[i] for i in self.series[affected])
+        series = ids_at(self.panel, self.series[affected])
         return Finding(len(series) / count if count else None, usual, series, size)
 
 
-def findings(
-    output: Output,
-    earlier: Earlier | None,
-    past: Sequence[Record],
-    new: Collection[tuple[str, ...]] = (),
-) -> dict[str, Finding]:
-    """What each check finds.
-
-    `earlier` is what the last run published, `past` are the runs that teach what is usual, and `new`
-    the ids of series that the last run did not have.
-    """
+def findings(output: Output) -> dict[str, Finding]:
+    """What each check finds."""
     found = {name: Finding(float(count)) for name, count in hard_counts(output).items()}
     if len(output.series):
-        found |= _against_past(output, past)
-        if earlier is not None:
-            found |= _against_last_run(output, earlier, past, new)
+        found |= _against_past(output)
+        if output.earlier is not None:
+            found |= _against_last_run(output, *output.earlier)
     return found
 
 
@@ -127,7 +134,8 @@ def hard_counts(output: Output) -> Mapping[str, int]:
     columns = [np.asarray(forecasts.columns[name], float) for name in names]
     published = np.stack(columns, -1)  # [rows, 1 + 2 * intervals]
     lowest = lower_bounds(output.settings, output.floor).repeat(output.horizon)
-    counts["negative"] = int((published < lowest[:, None]).any(1).sum())
+    too_low = (published < lowest[:, None]).any(1)
+    counts["negative"] = int(too_low.sum())
     counts["closed"] = _reopened(output, columns[0].reshape(forecasts.means.shape))
     counts["totals"] = 0
     for totals, table in zip(output.totals, tables[1:], strict=True):
@@ -136,7 +144,7 @@ def hard_counts(output: Output) -> Mapping[str, int]:
 
 
 def row_counts(table: Mapping[Any, Any], settings: OutputSettings) -> Counter[str]:
-    """How often rows of forecasts, or of sums, break the rules that need nothing but their numbers."""
+    """How often rows of forecasts, or of sums, break the rules of numbers."""
     columns = [_values(column) for column in table.values()]
     numbers = [column for column in columns if column.dtype.kind == "f"]
     not_finite = sum(int((~np.isfinite(column)).sum()) for column in numbers)
@@ -154,7 +162,8 @@ def _values(column: Any) -> Any:
 
 
 def _rows(columns: Columns, names: Iterable[str]) -> list[tuple[Any, ...]]:
-    return list(zip(*(_values(columns[name]).tolist() for name in names), strict=True))
+    values = [_values(columns[name]).tolist() for name in names]
+    return list(zip(*values, strict=True))
 
 
 def _incomplete_series(output: Output) -> int:
@@ -163,7 +172,8 @@ def _incomplete_series(output: Output) -> int:
     rows = _rows(columns, ids) if ids else [()] * output.forecasts.rows
     steps = Counter(rows)
     due = dict.fromkeys(output.ids, output.horizon)
-    return sum(steps[series] != due.get(series) for series in {*due, *steps})
+    series = {*due, *steps}
+    return sum(steps[ids] != due.get(ids) for ids in series)
 
 
 def _repeated_rows(output: Output, tables: Sequence[Columns]) -> int:
@@ -193,12 +203,12 @@ def _reopened(output: Output, points: Numbers) -> int:
     first = panel.offsets[series] + panel.lengths[series]
     slots = first[:, None] + np.arange(points.shape[1])
     closed = output.bounded(fixed[slots])
-    error = np.abs(points - closed)
-    return int((error > TOLERANCE * (1 + np.abs(closed))).sum())
+    limit = TOLERANCE * (1 + np.abs(closed))
+    return int((np.abs(points - closed) > limit).sum())
 
 
 def _incoherent(output: Output, totals: Totals, columns: Columns) -> int:
-    """Sums whose means, over all groups of their level, are not those of the series in the same period."""
+    """Periods in which the means of all groups of a level do not add up to those of the series."""
     level = _values(columns["level"])
     means = output.bounded(output.forecasts.means)
     wrong = 0
@@ -221,8 +231,8 @@ def _incoherent(output: Output, totals: Totals, columns: Columns) -> int:
     return wrong
 
 
-def _against_past(output: Output, past: Sequence[Record]) -> dict[str, Finding]:
-    """What the forecasts are against the values of the year before, of all years where times are only steps.
+def _against_past(output: Output) -> dict[str, Finding]:
+    """What forecasts are beside the values of the year before, or of all where times are steps.
 
     Values of the newest week, or period, are left out: they may be those that are wrong.
     """
@@ -253,15 +263,14 @@ def _against_past(output: Output, past: Sequence[Record]) -> dict[str, Finding]:
     flat = constant & varied & (points.shape[1] > 1)
     return {
         "bounds": output.share(out_of_bounds, len(points)),
-        "flat": output.share(flat, len(points), usual_size(past, "flat")),
+        "flat": output.share(flat, len(points), output.usual("flat")),
     }
 
 
 def _against_last_run(
-    output: Output, earlier: Earlier, past: Sequence[Record], new: Collection[tuple[str, ...]]
+    output: Output, series_before: Sequence[tuple[str, ...]], published: Numbers
 ) -> dict[str, Finding]:
     """What the forecasts are against those of the last run for the same times."""
-    series_before, published = earlier
     shared = np.isfinite(published[..., :1])
     before = np.where(shared, published, 0.0)
     now = np.where(shared, output.forecasts.published, 0.0)
@@ -273,21 +282,22 @@ def _against_last_run(
     count = int(has_width.sum())
 
     jumps = np.abs(change).sum(1) / unit
-    usual_jump = usual_size(past, "jump", "size") or 0.0
+    usual_jump = output.usual("jump", "size") or 0.0
     far = has_width & (jumps > max(1.0, PRIORS.jump_beyond * usual_jump))
     size = float(np.quantile(jumps[has_width], PRIORS.nearly_all)) if count else None
-    jump = output.share(far, count, usual_size(past, "jump"), size)
+    jump = output.share(far, count, output.usual("jump"), size)
 
     ratio = width_now / unit
     other = (ratio > PRIORS.times_beyond) | (ratio < 1 / PRIORS.times_beyond)
-    usual_width = usual_size(past, "width")
+    usual_width = output.usual("width")
     width = output.share(has_width & other, max(count, PRIORS.few), usual_width)
 
-    is_new = np.array([ids in new for ids in output.ids], bool)
-    added = output.forecasts.published[is_new][:, shared.any((0, 2)), 0].sum()
+    is_new = np.array([ids in output.new for ids in output.ids], bool)
+    shared_steps = shared.any((0, 2))
+    added = output.forecasts.published[is_new][:, shared_steps, 0].sum()
     total = np.abs(before[..., 0]).sum()
     total_change = abs(change.sum() + added) / total if total else None
-    usual_change = usual_size(past, "total_jump")
+    usual_change = output.usual("total_jump")
     if usual_change is not None:
         usual_change *= PRIORS.times_beyond
     return {
@@ -309,7 +319,7 @@ def _missing(output: Output, series_before: Sequence[tuple[str, ...]]) -> Findin
 def with_gone_series(
     forecasts: Forecasts, fitted: Fitted, gone: Sequence[tuple[str, ...]]
 ) -> Forecasts | None:
-    """Forecasts with room for series of the fit that the table lacks; None where the fit lacks one, too."""
+    """Forecasts with room for series that the table lacks; None where the fit lacks one, too."""
     if not gone:
         return forecasts
     panel = forecasts.panel
@@ -356,9 +366,10 @@ def _until_newest(fitted: Fitted, panel: Panel, index: Integers) -> Panel:
 def with_replaced_series(
     forecasts: Forecasts, fitted: Fitted, output: OutputSettings, series: Flags, earlier: Numbers
 ) -> tuple[Forecasts, NDArray[np.object_]]:
-    """Forecasts in which some `series` [series] have the numbers of the last run, and where each row is from [rows].
+    """Forecasts in which `series` [series] have numbers of the last run, and the source of rows.
 
-    `earlier` [series, horizon, 5] is what the last run published for the same times, NaN where it has nothing.
+    `earlier` [series, horizon, 5] is what the last run published for the same times, NaN where it
+    has nothing.
     """
     published = earlier[series]
     has_last = np.isfinite(published[..., 0])
@@ -381,7 +392,7 @@ def with_replaced_series(
 
 
 def _naive(forecasts: Forecasts, fitted: Fitted, series: Integers, medians: Numbers) -> Numbers:
-    """Seasonal naive where `medians` [series, horizon] are NaN, with its error at the fit, [series, horizon, 5]."""
+    """Seasonal naive, [series, horizon, 5], for `medians` [series, horizon] that are NaN."""
     panel = forecasts.panel
     season = fitted.config.table.shortest_season
     horizon = medians.shape[1]

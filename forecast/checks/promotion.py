@@ -53,18 +53,18 @@ class ServingVersion:
 def should_promote(
     new: Fitted, live: ServingVersion | None, read_as_live: Callable[[], Reading], require_all: bool
 ) -> tuple[bool, str]:
-    """Whether a new fit may go live, and why: it is no worse than the live version and the baselines on new values.
+    """Whether a new fit may go live, and why: it is no worse than live version and baselines.
 
-    `read_as_live` reads the table of the new fit as the live version does; with `require_all` a fit without a series of
-    the live version may not go live, or that series would be forgotten.
+    `read_as_live` reads the table of the new fit as the live version does; with `require_all` a fit
+    without a series of the live version may not go live, or that series would be forgotten.
     """
     lost = _loss_to_baselines(new)
     if live is None:
         return True, f"it is the first version{f', though {lost}' if lost else ''}"
     if lost is not None:
         return False, lost
-    missing = sorted(set(live.fitted.ids) - set(new.ids))
-    if require_all and missing:
+    missing = sorted(set(live.fitted.ids) - set(new.ids)) if require_all else []
+    if missing:
         names = series_names(missing)
         return False, f"{len(missing)} series of {live.version} are not in it ({names})"
     try:
@@ -81,7 +81,7 @@ def should_promote(
 
 
 def is_worse(ours: Numbers, theirs: Numbers) -> tuple[bool, str]:
-    """Whether losses [horizons] are worse than those of another on the same horizons, and the rule in words."""
+    """Whether losses [horizons] are worse than those of another, and the rule in words."""
     mean, error = log_ratio(ours, theirs)
     over = "less than two horizons"
     tolerance = PRIORS.much_worse
@@ -95,19 +95,20 @@ def is_worse(ours: Numbers, theirs: Numbers) -> tuple[bool, str]:
 
 
 def log_ratio(ours: Numbers, theirs: Numbers) -> tuple[float, float]:
-    """The mean logarithm of losses [horizons] over others, and its standard error; errors of nothing are alike.
+    """The mean logarithm of losses [horizons] over others, and its standard error.
 
-    The divisor n - 1 in the place of the root of n (n - 1) is about what Student's t asks for where n is small.
-    Horizons that share no value are hardly correlated: their covariance is left out.
+    The divisor n - 1 in the place of the root of n (n - 1) is about what Student's t asks for where
+    n is small. Horizons that share no value are hardly correlated: their covariance is left out.
     """
-    nothing = PRIORS.nothing * (ours.mean() + theirs.mean()) + np.finfo(float).tiny
+    nothing = PRIORS.nothing * (ours.mean() + theirs.mean())
+    nothing += np.finfo(float).tiny
     ratios = np.log((ours + nothing) / (theirs + nothing))
     error = ratios.std() * np.sqrt(len(ratios)) / max(len(ratios) - 1, 1)
     return float(ratios.mean()), float(error)
 
 
 def horizons_of(dates: Integers, horizon: int) -> Integers:
-    """The number of the horizon that each date falls into: none is shorter, the rest is shared out among them."""
+    """The number of the horizon of each date: none is shorter, the rest is shared out."""
     count = np.ptp(dates) + 1
     return np.asarray((dates - dates.min()) * max(count // horizon, 1) // count)
 
@@ -115,9 +116,10 @@ def horizons_of(dates: Integers, horizon: int) -> Integers:
 def compared_losses(
     new: Fitted, old: Predictor, reading: Reading
 ) -> tuple[Numbers, Numbers] | None:
-    """Losses [horizons] of a new fit and of an older one on what the new one held out and the older one never saw.
+    """Losses [horizons] of two fits on what the new one held out and the older one never saw.
 
-    None where there is nothing, or the two cannot be compared; BadData where the older one cannot read the table.
+    None where there is nothing, or the two cannot be compared; BadData where the older one cannot
+    read the table.
     """
     held_out = new.ensemble.validation
     horizon = new.config.horizon
@@ -138,7 +140,8 @@ def compared_losses(
     position = held_out.first - panel.starts[series]
     dates = held_out.first[:, None] + np.arange(horizon)
     fresh = held_out.observed & (dates > newest_seen[:, None])
-    usable = (series >= 0) & (position > 0) & (position <= panel.lengths[series]) & fresh.any(1)
+    in_panel = (position > 0) & (position <= panel.lengths[series])
+    usable = (series >= 0) & in_panel & fresh.any(1)
     if not usable.any():
         return None
     quantiles = old.quantiles(panel, series[usable], position[usable])
@@ -149,10 +152,10 @@ def compared_losses(
 def paired_losses(
     new: Fitted, held_out: ValidationForecasts, others: Numbers
 ) -> tuple[Numbers, Numbers] | None:
-    """Mean losses of held-out forecasts and of other points [windows, horizon], [horizons] twice; None without a pair.
+    """Mean losses [horizons] of held-out forecasts and of other points [windows, horizon].
 
-    A horizon holds the actuals of as many dates, of all series; where times are only steps, dates are counted from the
-    end of each series.
+    A horizon holds the actuals of as many dates, of all series; where times are only steps, dates
+    are counted from the end of each series.
     """
     observed = held_out.observed
     if not observed.any():

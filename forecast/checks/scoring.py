@@ -47,21 +47,21 @@ class Scores(Measures):
 def score(forecast: Data, actual: Data, settings: TableSettings | None = None) -> Scores:
     """Measure forecasts against the actual values.
 
-    The unit of MASE is the in-sample error of seasonal naive over the values of `actual` before the first forecast of
-    each series, so `actual` is best the whole history.
+    The unit of MASE is the in-sample error of seasonal naive over the values of `actual` before the
+    first forecast of each series, so `actual` is best the whole history.
 
     Parameters
     ----------
-    forecast : a table as `predict` gives it: id columns, time, ``forecast``, ``lo_80``, ``hi_80`` and so on
-    actual : a table, long, wide or with one series a row; its id columns and its time are found by the names that they
-        have in `forecast`
+    forecast : a table as `predict` gives it: id columns, time, ``forecast``, ``lo_80`` and so on
+    actual : a table, long, wide or with one series a row; its id columns and its time are found
+        by the names that they have in `forecast`
     settings : how to read `actual`
 
     Raises
     ------
     BadData
-        If no id or no time of the forecasts is among the values, times are written in another format or zone, or the
-        forecasts have several rows for one series and time.
+        If no id or no time of the forecasts is among the values, times are written in another
+        format or zone, or the forecasts have several rows for one series and time.
     """
     forecasts = _as_table(forecast, "forecasts")
     values = _as_table(actual, "actual values")
@@ -73,15 +73,17 @@ def score(forecast: Data, actual: Data, settings: TableSettings | None = None) -
     count = int(np.isfinite(evaluation.actual).sum())
     if not count:
         raise BadData(_no_overlap(saved, panel, schema, forecasts.name, values.name))
-    left = int(np.isfinite(evaluation.numbers[POINT][..., 0]).sum()) - count
+    points = evaluation.numbers[POINT][..., 0]
+    left = int(np.isfinite(points).sum()) - count
     if left:
         total = int(np.isfinite(saved.numbers[..., 0]).sum())
         text = "%s: %d of %d forecasts have no value in %s yet"
         log.warning(text, forecasts.name, left, total, values.name)
     season = schema.shortest_season
     if not np.isfinite(evaluation.naive_error).any():
-        text = "%s: before the first forecast there are no two values a season (%d) apart; skill, mase, rmsse, widths "
-        log.warning(text + "and msis stay empty", values.name, season)
+        text = "%s: before the first forecast there are no two values a season (%d) apart"
+        empty = "skill, mase, rmsse, widths and msis stay empty"
+        log.warning(f"{text}; {empty}", values.name, season)
     overall, by_series, by_step = (
         frame[frame["model"] == POINT].reset_index(drop=True)
         for frame in measure_frames(evaluation)

@@ -1,4 +1,4 @@
-"""Check tonight's table before the forecast: its age, and whether it still looks as it did at the fit."""
+"""Check tonight's table before the forecast: its age, and whether it looks as at the fit."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,7 +30,7 @@ PRIORS = DriftPriors()
 
 
 def age(newest: int, schema: Schema, instant: datetime) -> float | None:
-    """Seconds from the end of the newest observed period to an instant; None where times are steps."""
+    """Seconds from the end of the newest observed period to an instant; None of steps."""
     now = on_clock(instant, schema.time_format)
     if now is None or schema.layout == "rows":
         return None
@@ -40,7 +40,7 @@ def age(newest: int, schema: Schema, instant: datetime) -> float | None:
 def lagging(
     panel: Panel, schema: Schema, limits: CheckSettings, name: str
 ) -> list[tuple[str, ...]]:
-    """The series, with a warning, that lie behind others by `limits.error_after` or `warn_after`, else by a horizon."""
+    """The series that lie behind others by an age limit, else by a horizon; warns of them."""
     if schema.layout == "rows":
         return []
     times = calendar_of(schema).times
@@ -49,17 +49,19 @@ def lagging(
     if limit is None or schema.time_format.kind == STEPS:
         behind = panel.origins.max() - newest >= panel.ahead
     else:
-        behind = times(panel.origins.max(keepdims=True))[0] - times(newest) >= seconds_of(limit)
+        newest_of_all = times(panel.origins.max(keepdims=True))
+        behind = newest_of_all - times(newest) >= seconds_of(limit)
     ended = np.isin(panel.status, SKIPPED)  # reported with the statuses
     ids = [panel.ids[i] for i in np.flatnonzero(behind & ~ended)]
     if ids:
-        text = "%s: %d series have no recent value, while others do: %s; if one closed, add an event of kind closed"
-        log.warning(text, name, len(ids), series_names(ids))
+        text = "%s: %d series have no recent value, while others do: %s"
+        cure = "if one closed, add an event of kind closed"
+        log.warning(f"{text}; {cure}", name, len(ids), series_names(ids))
     return ids
 
 
 def check_age(seconds: float | None, limits: CheckSettings, name: str) -> None:
-    """Warn of a table that is old, and raise StaleData where it is as old as `limits.error_after`."""
+    """Warn of a table that is old; StaleData where it is as old as `limits.error_after`."""
     if seconds is None:
         return
     text = f"{name}: the newest value is {age_text(seconds)}"
@@ -74,7 +76,7 @@ def check_age(seconds: float | None, limits: CheckSettings, name: str) -> None:
 def without_forecast(
     skipped: dict[tuple[str, ...], str], require_all: bool
 ) -> list[tuple[str, ...]]:
-    """The series, of those skipped and why, for which a run ends as partly done; with `require_all` ended ones too."""
+    """The skipped series for which a run ends as partly done, of ended ones too if required."""
     incomplete = {"missing", "gone", "ended"} if require_all else {"missing"}
     return [series for series, status in skipped.items() if status in incomplete]
 
@@ -98,11 +100,12 @@ def age_text(seconds: float) -> str:
 
 
 def check_drift(panel: Panel, fitted: Panel, season: int, name: str) -> dict[str, float]:
-    """Compare the values since the fit with the last ones of the fit, and warn where they look different.
+    """Compare the values since the fit with the last ones of the fit; warns of differences.
 
-    The two-sample Kolmogorov-Smirnov test compares changes over a season, in units of each series' mean change at fit,
-    so that neither level nor trend nor season (in steps, 1 for none) counts as drift. Returns the number of new values,
-    the share that is missing, and the statistic of the test where enough are new.
+    The two-sample Kolmogorov-Smirnov test compares changes over a season, in units of each series'
+    mean change at fit, so that neither level nor trend nor season (in steps, 1 for none) counts as
+    drift. Returns the number of new values, the share that is missing, and the statistic of the
+    test where enough are new.
     """
     in_fit = series_index(fitted.ids, panel.ids) - 1
     if (in_fit < 0).all():
@@ -111,7 +114,8 @@ def check_drift(panel: Panel, fitted: Panel, season: int, name: str) -> dict[str
     old, old_series, _ = _changes(fitted, season)
     new, new_series, position = _changes(panel, season)
     count = np.bincount(old_series, minlength=len(fitted))
-    mean_change = np.bincount(old_series, np.abs(old), len(fitted)) / count.clip(1)
+    total_change = np.bincount(old_series, np.abs(old), len(fitted))
+    mean_change = total_change / count.clip(1)
     old_unit = mean_change[old_series]
     new_unit = mean_change[in_fit[new_series]]
     since_fit = (position > end[new_series]) & (new_unit > 0)
@@ -135,7 +139,7 @@ def check_drift(panel: Panel, fitted: Panel, season: int, name: str) -> dict[str
 
 
 def kolmogorov_smirnov(first: Numbers, second: Numbers) -> tuple[float, float]:
-    """Largest distance of the distribution functions of two samples, and the chance of one as large (Stephens 1970)."""
+    """The statistic of two samples, and the chance of one as large (Stephens 1970)."""
     both = np.concatenate([first, second])
     below_first = np.searchsorted(np.sort(first), both, side="right") / len(first)
     below_second = np.searchsorted(np.sort(second), both, side="right") / len(second)
@@ -143,12 +147,13 @@ def kolmogorov_smirnov(first: Numbers, second: Numbers) -> tuple[float, float]:
     size = np.sqrt(len(first) * len(second) / len(both))
     scaled = (size + 0.12 + 0.11 / size) * statistic
     terms = np.arange(1, 101)
-    p_value = 2 * ((-1.0) ** (terms - 1) * np.exp(-2 * (terms * scaled) ** 2)).sum()
+    signs = (-1.0) ** (terms - 1)
+    p_value = 2 * (signs * np.exp(-2 * (terms * scaled) ** 2)).sum()
     return statistic, float(np.clip(p_value, 0.0, 1.0))
 
 
 def _changes(panel: Panel, season: int) -> tuple[Numbers, Integers, Integers]:
-    """Changes over a season between observed past values, the series of each, and its grid position."""
+    """Changes over a season between observed past values, their series and grid positions."""
     step = panel.positions
     later = np.flatnonzero((step >= season) & panel.observed)
     later = later[panel.observed[later - season]]
@@ -158,8 +163,9 @@ def _changes(panel: Panel, season: int) -> tuple[Numbers, Integers, Integers]:
 
 
 def _missing_share(panel: Panel, after: Integers) -> float:
-    """Share of the past slots after a grid position of each series [series] that are not observed."""
+    """Share of the past slots after a grid position [series] that are not observed."""
     series = panel.series_of_slots
     step = panel.positions
-    past = (step < panel.lengths[series]) & (panel.starts[series] + step > after[series])
-    return float((~panel.observed[past]).mean()) if past.any() else 0.0
+    later = panel.starts[series] + step > after[series]
+    observed = panel.observed[later & (step < panel.lengths[series])]
+    return float((~observed).mean()) if len(observed) else 0.0

@@ -1,1 +1,1 @@
-"""What a nightly run adds: pipeline file, sources and sinks, checks, gate, ledger and run record."""
+"""What a nightly run adds: pipeline file, source and sinks, gate, publication and its record."""

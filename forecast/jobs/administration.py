@@ -1,4 +1,4 @@
-"""Administer a store: the job that owns it, its versions and the live one, the status of its jobs."""
+"""Administer a store: the job that owns it, its versions, and the status of its jobs."""
 
 import os
 import secrets
@@ -74,7 +74,7 @@ class Owner(BaseModel):
 
 
 def owner_of(store: str, note: str = OWNER) -> Owner | None:
-    """The job that a store belongs to, or what else a note is about; None if no job has run with it yet."""
+    """The job that a store, or what else a note is about, belongs to; None before its first run."""
     data = Store(store).note(note, most=100_000)
     try:
         return None if data is None else Owner.model_validate_json(data)
@@ -85,10 +85,11 @@ def owner_of(store: str, note: str = OWNER) -> Owner | None:
 
 @contextmanager
 def claimed(pipeline: Pipeline, take_over: bool = False) -> Iterator[None]:
-    """Make sure that a locked store belongs to a job; one without an owner becomes the job's, unless it is refused.
+    """Make sure that a locked store belongs to a job; one without an owner becomes the job's.
 
-    It is the same job if it has the same pipeline file, or the same name and the old pipeline file no longer exists.
-    With `take_over` it may take the store from another job; else that is a UsageError.
+    It is the same job if it has the same pipeline file, or the same name and the old pipeline file
+    no longer exists. With `take_over` it may take the store from another job; else that is a
+    UsageError.
     """
     if not pipeline.file:  # made in Python
         yield
@@ -112,7 +113,7 @@ def claimed(pipeline: Pipeline, take_over: bool = False) -> Iterator[None]:
 
 
 def owner_to_replace(pipeline: Pipeline, take_over: bool) -> Owner | None:
-    """The job that a store has belonged to; UsageError if it is another one, unless this job is to take the store."""
+    """The job that a store has belonged to; UsageError if another one may keep it."""
     claimant = _claimant(pipeline)
     before = owner_of(pipeline.store)
     if before is None or not pipeline.file or _is_same(before, claimant):
@@ -143,9 +144,10 @@ def _whole_path(path: str) -> str:
 
 
 def claim_sinks(pipeline: Pipeline, series: Iterable[tuple[str, ...]], write: bool = False) -> None:
-    """Refuse files and tables of sums that another job writes, and a table where it writes some of these series.
+    """Refuse files and tables of sums of another job, and a table where it writes these series.
 
-    With `write`, a note beside a file and a table of the database say from now on that they are this job's.
+    With `write`, a note beside a file and a table of the database say from now on that they are
+    this job's.
     """
     if not pipeline.file or pipeline._take_over is None:
         return
@@ -171,8 +173,8 @@ def claim_sinks(pipeline: Pipeline, series: Iterable[tuple[str, ...]], write: bo
                     names = series if sink is pipeline.sink else [()]
                     _claim_rows(pipeline, owner, target_of(sink.table), names, execute, write)
     except CannotCreate as error:
-        text = "which job writes which rows cannot be recorded, so that other jobs may replace them: %s"
-        log.warning(text, error)
+        text = "which job writes which rows cannot be recorded, so that other jobs may replace them"
+        log.warning("%s: %s", text, error)
 
 
 def _claim_rows(
@@ -227,7 +229,7 @@ def _is_copy(owner: Owner, place: str) -> bool:
 
 
 def versions_of(artifact: str, pipeline: Pipeline | None = None) -> list[dict[str, Any]]:
-    """List the versions of a store, oldest first: id, hash, time, whether it is live, and the notes of its jobs."""
+    """The versions of a store, oldest first, with the notes of its jobs."""
     store = Store(artifact)
     live = store.current()
     notes = {}
@@ -248,7 +250,7 @@ def versions_of(artifact: str, pipeline: Pipeline | None = None) -> list[dict[st
 
 
 def promote(artifact: str, version: str, wait: float, pipeline: Pipeline | None = None) -> str:
-    """Make the version live whose id or hash begins so, record that in the ledger, and return its id."""
+    """Make the version live whose id or hash begins so, and record that; returns its id."""
     store = Store(artifact)
     # before the lock, which would create a missing folder
     version = _whole_id(store, version)
@@ -276,7 +278,7 @@ def _whole_id(store: Store, begin: str) -> str:
 
 
 def rollback(artifact: str, wait: float, pipeline: Pipeline | None = None) -> tuple[str, str]:
-    """Make the version before the live one live, but none that the gate refused; returns the one that was, and is."""
+    """Make the version before the live one live that the gate did not refuse; returns both."""
     store = Store(artifact)
     store.current()
     with store.lock(wait) as writer:
@@ -295,7 +297,7 @@ def rollback(artifact: str, wait: float, pipeline: Pipeline | None = None) -> tu
 
 
 def _mark(ledger: Ledger, version: str, promoted: bool, done: str) -> None:
-    """Record a change by hand behind the verdict of the gate, in the place of an earlier change by hand."""
+    """Record a change by hand behind the verdict of the gate; it replaces an earlier one."""
     fits = ledger.fits(unfinished=True)
     if not fits:
         return
@@ -308,7 +310,7 @@ def _mark(ledger: Ledger, version: str, promoted: bool, done: str) -> None:
 def status_of(
     ledger: Ledger, store: str, as_of: datetime | None = None, runs: int = 10
 ) -> dict[str, Any]:
-    """The status of a job now or at a time, from its ledger, with its newest runs; NoInput if it had not run."""
+    """The status of a job now or at a time, with its newest runs; NoInput if it had not run."""
     now = as_of or datetime.now(UTC)
     until = ALWAYS if as_of is None else as_text(as_of)
     all_runs = ledger.runs(MAX_RECORDS, until)
@@ -320,7 +322,7 @@ def status_of(
             when = f"had not run at {until}"
         raise NoInput(f"job '{ledger.job}' {when}")
 
-    # runs that are dated in the future, as by a clock that was ahead, say nothing of what came after them
+    # runs dated in the future, as by a clock that was ahead, say nothing of what came after them
     newest = next((run for run in newest_runs if run.as_of <= as_text(now)), newest_runs[0])
     read = next((run for run in newest_runs if run.data_age is not None), None)
     age = None
@@ -363,7 +365,7 @@ def status_of(
 
 
 def run_note(run: dict[str, Any]) -> str:
-    """What is to be said of a run of a status: its error, the series that it left out, or why it fitted; else ""."""
+    """The error of a run, the series that it left out, or why it fitted; else ""."""
     if run["error"]:
         return str(run["error"])
     if run["skipped"] and run["exit_code"] == PARTIAL:

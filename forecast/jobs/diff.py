@@ -1,4 +1,4 @@
-"""Why the forecasts of a run differ from those of the run before: which runs, what they kept, and the replay."""
+"""Why the forecasts of a run differ from those of the run before."""
 
 import json
 from functools import cache, partial
@@ -33,11 +33,12 @@ MOST_COMPARED = 500  # series of which networks are compared, which is enough
 def diff_of(
     ledger: Ledger, store: str, chosen: Pair, where: TrainSettings, sums: SumSettings | None = None
 ) -> dict[str, Any]:
-    """How published forecasts changed between two runs, as plain values: by steps, series and times, and sums.
+    """How published forecasts changed between two runs: by steps, series and times, and sums.
 
-    `chosen` are the beginnings of the times of the two runs, by default the two newest; `where` networks run. Raises
-    `NoInput` where there are no two runs, or one has no inputs or no version left; `UsageError` where a name means
-    several runs, or the runs have no times in common; `ArtifactRefused` where the ledger is damaged.
+    `chosen` are the beginnings of the times of the two runs, by default the two newest; `where`
+    networks run. Raises `NoInput` where there are no two runs, or one has no inputs or no version
+    left; `UsageError` where a name means several runs, or the runs have no times in common;
+    `ArtifactRefused` where the ledger is damaged.
     """
     load = cache(partial(load_predictor, store, device=where.device, engine=where.engine))
     runs = _chosen(ledger, *chosen)

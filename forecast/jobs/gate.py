@@ -159,16 +159,18 @@ def _output_findings(
     night: Night,
     of_values: Mapping[str, Finding],
 ) -> dict[str, Finding]:
-    earlier = None if last is None else _comparable(last, passed.forecasts, night)
+    new = of_values["new_series"].series if "new_series" in of_values else ()
     output = checks.Output(
         forecasts=passed.forecasts,
         fitted=live.fitted,
         schema=live.schema,
         settings=pipeline.output,
         totals=passed.totals,
+        earlier=None if last is None else _comparable(last, passed.forecasts, night),
+        past=limits.teaching(night.runs),
+        new=set(new),
     )
-    new = of_values["new_series"].series if "new_series" in of_values else ()
-    return checks.findings(output, earlier, limits.teaching(night.runs), set(new))
+    return checks.findings(output)
 
 
 def _refused(alarms: Mapping[str, Alarm], findings: Mapping[str, Finding]) -> set[tuple[str, ...]]:
@@ -205,7 +207,7 @@ def _fallen_back(
     last: Kept,
     refused: set[tuple[str, ...]],
 ) -> CheckedForecasts:
-    """Forecasts with those of the last run for refused series, and seasonal naive where these end."""
+    """Forecasts with rows of the last run for refused series, then seasonal naive."""
     forecasts = as_forecast.forecasts
     gone = refused - {forecasts.panel.ids[i] for i in forecasts.series}
     with_gone = checks.with_gone_series(forecasts, live.fitted, sorted(gone))
@@ -242,7 +244,7 @@ def refuse(passed: CheckedForecasts) -> None:
 
 
 def replayed_checks(pipeline: Pipeline, runs: int) -> list[str]:
-    """A line for each of the newest runs of which a check would have said something, and a summary."""
+    """A line for each of the newest runs of which a check would say something, and a summary."""
     with pipeline.hidden.kept_out():
         records = [run for run in ledger_of(pipeline).runs(runs) if run.checks]
     lines = []

@@ -1,4 +1,4 @@
-"""Read the tables of a job as they could be known at the time of a run, keep what it knew in advance, and check it."""
+"""Read the tables of a job as they could be known at the time of a run, and check the job."""
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -53,7 +53,7 @@ class Inputs:
     defaults : settings of tables that come with the source
     live : the version that serves; None before the first fit
     why : the reason of a fit that is due; "" without one
-    schema : of an earlier fit, as which a new one reads the table; None where the file alone says how
+    schema : of an earlier fit, as which a new one reads the table; None for the file alone
     """
 
     table: Table
@@ -81,7 +81,7 @@ def _source_columns(pipeline: Pipeline) -> tuple[str, ...]:
 
 
 def check_sink(pipeline: Pipeline, schema: Schema, table: Table) -> list[str]:
-    """Refuse what the sinks do not take, and sums that the table does not have; returns a line for each sink."""
+    """Refuse what the sinks do not take, and sums that the table lacks; a line for each sink."""
     refuse_clash(schema.keys, reserved_columns(pipeline))
     output = pipeline.output
     lines = []
@@ -112,8 +112,9 @@ def check_periods(pipeline: Pipeline, schema: Schema, origin: int, horizon: int)
     for every in dict.fromkeys(pipeline._periods):
         needed = longest(schema, every)
         if horizon < needed:
-            text = "%d steps do not always reach the end of a %s, and a run without a sum ends with exit code 2"
-            log.warning(f"{text}; %d always do", horizon, every, needed)
+            text = "%d steps do not always reach the end of a %s"
+            cure = "and a run without a sum ends with exit code 2; %d always do"
+            log.warning(f"{text}, {cure}", horizon, every, needed)
 
 
 def look(pipeline: Pipeline, store: Store, ledger: Ledger, instant: datetime) -> Inputs:
@@ -154,7 +155,7 @@ def look(pipeline: Pipeline, store: Store, ledger: Ledger, instant: datetime) ->
 
 
 def _text_settings(pipeline: Pipeline, fitted: Schema | None) -> TextSettings:
-    """How files are read: as the pipeline says, and otherwise as an earlier fit read its own file."""
+    """How files are read: as the pipeline says, and otherwise as an earlier fit did."""
     text = pipeline.source.text()
     if fitted is None:
         return text
@@ -162,9 +163,9 @@ def _text_settings(pipeline: Pipeline, fitted: Schema | None) -> TextSettings:
 
 
 def _table_settings(pipeline: Pipeline, inputs: Inputs) -> TableSettings:
-    """How a fit reads the table: as the pipeline and its source say, and otherwise as an earlier fit did.
+    """How a fit reads the table: as pipeline and source say, and otherwise as an earlier fit did.
 
-    Without the earlier fit what is inferred could change with the data, and what is forecast from run to run.
+    Else what is inferred could change with the data, and what is forecast from run to run.
     """
     settings = pipeline.table.model_copy(update=inputs.defaults)
     if inputs.schema is None:
@@ -176,7 +177,7 @@ def _table_settings(pipeline: Pipeline, inputs: Inputs) -> TableSettings:
 def read_to_forecast(
     pipeline: Pipeline, instant: datetime, table: Table, schema: Schema
 ) -> DatedTable:
-    """Date a table for a forecast by the version of a schema, and refuse what the sink cannot take."""
+    """Date a table as the version of a schema does, and refuse what the sink cannot take."""
     check_schema(schema, table)
     check_sink(pipeline, schema, table)
     return known_by(dated_table(table, schema), schema, instant)
@@ -226,7 +227,7 @@ def read_as_live(
     live: Schema,
     horizon: int,
 ) -> Reading:
-    """The table as the live version reads it, which may know columns in advance that `reading` does not."""
+    """The table as the live version reads it, which may know other columns in advance."""
     other = reading.schema
     deciding = ["time_format", "calendar"]  # what is left of the table
     if live.known or other.known:
@@ -241,7 +242,7 @@ def read_as_live(
 
 
 def check_job(pipeline: Pipeline, as_of: str | None = None, take_over: bool = False) -> list[str]:
-    """Read the source as a run would, and check that the store and the sink can be written; returns the findings."""
+    """Read the source as a run would, check that store and sink can be written; the findings."""
     with pipeline.hidden.kept_out(), keys_in_errors():
         pipeline._take_over = take_over
         owner = owner_to_replace(pipeline, take_over)
@@ -278,7 +279,7 @@ def check_job(pipeline: Pipeline, as_of: str | None = None, take_over: bool = Fa
 def known_differences(
     pipeline: Pipeline, panel: Panel, schema: Schema, instant: datetime
 ) -> dict[str, bytes]:
-    """What a run knows of its horizon in advance, where earlier runs knew something else, by the ledger's table."""
+    """What a run knows in advance where earlier runs knew something else, for the ledger."""
     if pipeline.source.vintages == "off" or not schema.known:
         return {}
     if len(ledger_of(pipeline).known(after=as_text(instant))):
@@ -318,7 +319,7 @@ def known_differences(
 def with_earlier_known(
     pipeline: Pipeline, panel: Panel, schema: Schema, instant: datetime
 ) -> Panel:
-    """A panel to fit to, whose known columns are as earlier runs knew them; those of before are as they are now."""
+    """A panel to fit to, whose known columns are as earlier runs knew them, as far as they did."""
     if pipeline.source.vintages == "off":
         return panel
     values = _earlier_known(pipeline, panel, schema, instant, int(panel.starts.min()))
@@ -331,7 +332,7 @@ def with_earlier_known(
 def _earlier_known(
     pipeline: Pipeline, panel: Panel, schema: Schema, instant: datetime, position: int
 ) -> Vintages:
-    """What runs before an instant knew of the grid positions of a panel from one on, as far as the schema has it."""
+    """What runs before an instant knew of the grid positions of a panel from one on."""
     calendar = calendar_of(schema)
     reach = calendar.times(np.array([position - panel.ahead])) - DAY  # in any zone
     after = "" if schema.time_format.kind == STEPS else str(reach.astype("datetime64[s]")[0])

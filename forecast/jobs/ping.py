@@ -10,7 +10,10 @@ from contextlib import suppress
 from forecast.logs import log
 
 TIMEOUT = 5.0  # seconds in all, name resolution, redirects and slow answers included
-USE = "it is an address: write http:// or https://host/path without user and password, and %20 and so on for blanks"
+USE = (
+    "it is an address: write http:// or https://host/path without user and password, "
+    "and %20 and so on for blanks"
+)
 
 
 def check_address(given: str) -> str:
@@ -31,7 +34,7 @@ def check_address(given: str) -> str:
 
 
 def ping(url: str | None, word: str = "", body: str = "") -> None:
-    """Post `body` to URL/word ("start", "fail", or "" for success); a failure is only logged, without the URL."""
+    """Post `body` to URL/word: start, fail, or "" for success; a failure is only logged."""
     if url is None:
         return
     outcome = {"failure": f"no complete answer within {TIMEOUT:g} seconds"}  # until there is one

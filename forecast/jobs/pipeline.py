@@ -59,17 +59,20 @@ class JobSettings(settings.StoreSettings):
     )
     refit: Annotated[str, BeforeValidator(_refit_text)] = Field(
         "weekly",
-        description="when to fit: never, daily, weekly, 'every N days' or 'when worse'; the first run always fits",
+        description="when to fit: never, daily, weekly, 'every N days' or 'when worse'; "
+        "the first run always fits",
     )
     as_of: str | None = Field(None, description="the time as of which the job runs; default now")
     ledger: Literal["store", "sink"] = Field(
         "store",
-        description="where runs and scores are recorded: STORE.runs/ledger.db, or the database of the sink",
+        description="where runs and scores are recorded: STORE.runs/ledger.db, "
+        "or the database of the sink",
     )
     ping: Annotated[str, AfterValidator(check_address)] | None = Field(
         None,
         repr=False,
-        description="health-check URL, called at start (URL/start), on success and failure (URL/fail)",
+        description="health-check URL, called at start (URL/start), on success "
+        "and failure (URL/fail)",
     )
 
 
@@ -114,7 +117,7 @@ class Pipeline(JobSettings):
 
     @property
     def sinks(self) -> dict[str, SinkSettings]:
-        """Where forecasts and their sums go, by the tables of the file that say so: [sink] first."""
+        """Where forecasts and their sums go, by the tables of the file: [sink] first."""
         sums = {
             f"{SUMS} {number}": totals.sink(self.sink)
             for number, totals in enumerate(self.totals, start=1)
@@ -141,8 +144,9 @@ _KEYS = {"sum_by": "by", "sum_every": "every"}  # of settings that have other na
 def read_pipeline(path: str) -> Pipeline:
     """Read and check a pipeline file; relative paths in it start at its folder.
 
-    Raises NoInput if there is no such file; UsageError if it is not TOML, a key is unknown (the message names the
-    nearest one of all tables), a value is out of bounds, or a variable, the source or the sink is missing.
+    Raises NoInput if there is no such file; UsageError if it is not TOML, a key is unknown (the
+    message names the nearest one of all tables), a value is out of bounds, or a variable, the
+    source or the sink is missing.
     """
     file = Path(path)
     hidden = Redactor()
@@ -189,7 +193,7 @@ class _Reader:
     hidden: Redactor
 
     def settings(self, group: type[SettingsGroup], given: dict[str, Any], where: str) -> Any:
-        """The settings of a table of the file and of the tables in it, checked, with whole paths."""
+        """The checked settings of a table of the file, and of tables in it, with whole paths."""
         values: dict[str, Any] = {}
         from_variables = []
         for name, value in given.items():
@@ -240,7 +244,7 @@ class _Reader:
         return self.settings(kind, value, f"{head} ")
 
     def _expanded(self, value: Any, where: str, is_secret: bool) -> Any:
-        """Replace each ${NAME} by the environment variable of that name, which no message may show."""
+        """Replace each ${NAME} by that environment variable, which no message may show."""
         if isinstance(value, dict):
             return {
                 name: self._expanded(item, f"{where}.{name}", is_secret)
@@ -327,7 +331,7 @@ def _check_together(pipeline: Pipeline, where: str) -> None:
 
 
 def _check_places(pipeline: Pipeline, where: str) -> None:
-    """Refuse files and tables that are read, that are of the ledger, or that would be written twice."""
+    """Refuse files and tables that are read, of the ledger, or that would be written twice."""
     own_tables = {*TABLES, *KEEP, ROWS} if pipeline.ledger == "sink" else {ROWS}
     taken: dict[str, str] = {}
     for name, sink in pipeline.sinks.items():
@@ -356,7 +360,7 @@ def target_of(table: str) -> str:
 
 
 def as_key(setting: Setting) -> str:
-    """A setting as a pipeline file has it: ``horizon = 30 in [train]``; as a flag where it has none."""
+    """A setting as a pipeline file has it: ``horizon = 30 in [train]``; else as a flag."""
     name = _KEYS.get(setting.name, setting.name)
     if name not in _HOMES:
         return as_flag(setting)

@@ -1,4 +1,4 @@
-"""What a run publishes: sinks, ledger, live version; a folder keeps it where a check blocks it, to be accepted."""
+"""What a run publishes; a folder keeps it where a check blocks it, so that it can be accepted."""
 
 import hashlib
 import os
@@ -80,7 +80,7 @@ class Publication:
         ledger.add_run(self.record, self.forecasts, self.days, self.fit, self.more)
 
     def keep(self, pipeline: Pipeline) -> dict[str, Any]:
-        """Keep all of it in a folder beside the ledger, which appears at once; returns what the record says of it."""
+        """Keep all of it in a folder, which appears at once; returns what the record says of it."""
         folder = _blocked_folder(pipeline.store, self.record.as_of)
         half = folder.with_name("blocked-half")
         # of a run that was killed, and of an earlier run as of this time
@@ -212,7 +212,7 @@ def _to_accept(pipeline: Pipeline, blocked: Record) -> Publication:
 
 
 def promote_owed(ledger: Ledger, store: Store, writer: Writer) -> None:
-    """Make live the version that the newest run with a promoted fit owes: this run, or one that was killed."""
+    """Make live what the newest run with a promoted fit owes: this run, or one that was killed."""
     clock = as_text(datetime.now(UTC) + CLOCK_TOLERANCE)
     owed = [fit.version for fit in ledger.fits(clock) if fit.goes_live]
     if not owed or not (store.path / owed[-1]).exists():
@@ -241,8 +241,8 @@ def write_record(record: Record, pipeline: Pipeline) -> None:
 def accept_blocked(pipeline: Pipeline, take_over: bool = False) -> Record:
     """Publish the newest blocked run exactly as it was.
 
-    With `take_over` store and sinks are taken from the job that they belong to. Raises `UsageError` if no run is
-    blocked, or a later run has published.
+    With `take_over` store and sinks are taken from the job that they belong to. Raises `UsageError`
+    if no run is blocked, or a later run has published.
     """
     pipeline._take_over = take_over
     job = f"job '{pipeline.hidden(pipeline.name or 'job')}'"

@@ -53,9 +53,10 @@ def serving_version(
     device: str,
     engine: EngineName,
 ) -> ServingVersion | None:
-    """The version that forecasts at the time of a run, fitted to no later values; None if there is no version yet.
+    """The version that forecasts at the time of a run, fitted to no later values, if there is one.
 
-    It is the version that an earlier run at that instant has `taken`, else the live one, else the newest promoted one.
+    It is what an earlier run at that instant has `taken`, else the live version, else the newest
+    promoted one.
     """
     if store.empty:
         return None
@@ -78,7 +79,7 @@ def serving_version(
 def reason_to_fit(
     pipeline: Pipeline, live: ServingVersion | None, ledger: Ledger, instant: datetime
 ) -> tuple[str, bool]:
-    """Why a job fits anew, "" where it does not, and whether the file alone says how the table is read then."""
+    """Why a job fits anew, or "", and whether the file alone says how the table is read then."""
     if live is None:
         return "there is no version yet", True
     if instant - datetime.now(UTC) > CLOCK_TOLERANCE:
@@ -107,7 +108,10 @@ def reason_to_fit(
 
 
 def _worse(fitted: Fitted, days: list[DayScore]) -> str:
-    """Why scores ask for a fit; the first horizon after the fit does not count: the version before forecast it, too."""
+    """Why scores ask for a fit, or "".
+
+    The first horizon after the fit does not count, as the version before forecast it, too.
+    """
     error_at_fit = fitted.config.scores.get(CHOSEN)
     if not error_at_fit or fitted.settings().metric != "mase":
         return ""
@@ -138,7 +142,7 @@ def _worse(fitted: Fitted, days: list[DayScore]) -> str:
 
 
 def settings_of_fit(pipeline: Pipeline) -> str:
-    """The settings that decide the result of a fit, but for defaults: their names and digests of their values."""
+    """The settings that decide the result of a fit, but for defaults, as digests."""
     groups = {"table": pipeline.table, "train": pipeline.train, "reading": pipeline.source.text()}
     digests = {}
     for group, settings in groups.items():
@@ -150,7 +154,7 @@ def settings_of_fit(pipeline: Pipeline) -> str:
 
 
 def _have_changed(before: str, now: str, inferred: Collection[str]) -> bool:
-    """Whether settings of a fit have other values now; new ones may say what that fit `inferred`."""
+    """Whether settings of a fit have changed; new ones may say what that fit `inferred`."""
     try:
         of_fit = json.loads(before)
     except ValueError:  # one digest of all, as 0.2.0 stored it
@@ -165,7 +169,7 @@ def _have_changed(before: str, now: str, inferred: Collection[str]) -> bool:
 def settings_changed(
     pipeline: Pipeline, version: str, config: Config, fits: list[FitEntry]
 ) -> str | None:
-    """Why a file needs another fit than the version that forecasts, if it does; UsageError where it forbids that."""
+    """Why a file needs another fit, if it does; UsageError where it forbids that."""
     never = pipeline.refit == "never"
     differences, equal = settings_differences(pipeline, config)
     last = fits[-1] if fits else None
@@ -200,7 +204,7 @@ def _inferred_text(pipeline: Pipeline, schema: Schema) -> list[str]:
 
 
 def settings_differences(pipeline: Pipeline, config: Config) -> tuple[str, list[str]]:
-    """The settings of the file that differ from those of a fit, in words, "" if none does; and names of equal ones."""
+    """The settings of a file that differ from those of a fit, in words, and names of equal ones."""
     schema = config.table
     trained = TrainSettings.check(config.settings).model_dump(exclude=set(RUN_SETTINGS))
     trained["horizon"] = config.horizon

@@ -94,9 +94,10 @@ def run_job(
 ) -> Record:
     """Run a job once, and return the record that the ledger keeps of it.
 
-    The store is held from start to end. A new version is saved, the sink's table is written in one transaction, its
-    file is replaced, the ledger gets the run and its fit, and the version goes live, in this order. A run killed before
-    the ledger has it is repaired by running it again with its `as_of`, one that was killed later by the next run.
+    The store is held from start to end. A new version is saved, the sink's table is written in one
+    transaction, its file is replaced, the ledger gets the run and its fit, and the version goes
+    live, in this order. A run killed before the ledger has it is repaired by running it again with
+    its `as_of`, one that was killed later by the next run.
 
     Parameters
     ----------
@@ -109,8 +110,8 @@ def run_job(
     Raises
     ------
     ForecastError
-        As reading, fitting, predicting and writing do; the record says so too. Before there is one: Busy, if another
-        run holds the store; UsageError, if the store belongs to another job.
+        As reading, fitting, predicting and writing do; the record says so too. Before there is one:
+        Busy, if another run holds the store; UsageError, if the store belongs to another job.
     """
     with pipeline.hidden.kept_out():
         instant = parse_as_of(pipeline.as_of if as_of is None else as_of)
@@ -192,7 +193,7 @@ class _Run:
 
 @dataclass(frozen=True)
 class _Fit:
-    """A new fit, and what forecasts tonight: it, or the live version where the gate keeps it back."""
+    """A new fit, and what forecasts tonight: it, or the live version if the gate refuses it."""
 
     entry: FitEntry
     serving: ServingVersion
@@ -233,12 +234,13 @@ def _begin(run: _Run, warn_of_later: bool) -> None:
     killed = {"exit_code": KILLED, "error": "it began, and did not end; run it again"}
     ledger.add_run(record.model_copy(update=killed))
     if later is not None:
-        text = "the run as of %s already wrote the output, and this one, as of %s, replaces it with an older forecast"
-        log.warning(f"{text}; --output FILE writes elsewhere", later, record.as_of)
+        text = "the run as of %s already wrote the output, and this one, as of %s"
+        cure = "replaces it with an older forecast; --output FILE writes elsewhere"
+        log.warning(f"{text}, {cure}", later, record.as_of)
 
 
 def _read_fit_forecast_write(run: _Run) -> None:
-    """The steps of a run, in order; what a kill leaves undone after a step, the next run finishes or repeats."""
+    """The steps of a run; what a kill leaves undone, the next run finishes or repeats."""
     pipeline = run.pipeline
     record = run.record
     ledger = run.ledger
@@ -359,7 +361,7 @@ def _fit(run: _Run, found: inputs.Inputs) -> _Fit:
 def _save(
     run: _Run, fitted: Fitted, live: ServingVersion | None, promoted: bool, verdict: str
 ) -> tuple[FitEntry, ServingVersion]:
-    """Save a version; the ledger knows it before it is in the store, so that no kill makes it live."""
+    """Save a version that the ledger knows before the store does, so that no kill makes it live."""
     pipeline = run.pipeline
     begun = FitEntry(run.record.as_of, "", False, UNFINISHED, settings_of_fit(pipeline))
     version = run.writer.save(
@@ -384,7 +386,7 @@ def _save(
 
 
 class _TableChecks:
-    """Check the panel of a run before it is forecast, and compare it with what earlier runs forecast."""
+    """Check the panel of a run before it is forecast, and compare it with earlier forecasts."""
 
     comparison: _Comparison
     lagging: list[tuple[str, ...]]  # series without a recent value
@@ -421,7 +423,7 @@ class _TableChecks:
         return ForecastOptions(factors=partial(self._factors, panel))
 
     def _factors(self, panel: Panel, series: Integers, quantiles: Numbers) -> Numbers:
-        """The factors [levels] of the intervals of series, from their quantiles [series, horizon, levels]."""
+        """The factors [levels] of intervals, from their quantiles [series, horizon, levels]."""
         record = self.run.record
         levels = self.live.fitted.config.levels
         # a repeated run keeps its factors: runs of earlier times may have been repeated since
@@ -468,7 +470,7 @@ def _compare(run: _Run, panel: Panel, live: ServingVersion) -> _Comparison:
 
 
 def _input_of(run: _Run, last_run: Record | None, live: ServingVersion) -> RunInput | None:
-    """What an earlier run forecast from; None where the ledger, or the version that it had, is not there any more."""
+    """What an earlier run forecast from; None where that, or its version, is not there any more."""
     if last_run is None or last_run.version is None:
         return None
     data = run.ledger.inputs(last_run.as_of)
@@ -502,7 +504,7 @@ def _publication(
     checks: _TableChecks,
     new_fit: _Fit | None,
 ) -> Publication:
-    """What goes to the sinks and into the ledger: forecasts and sums, and the scores of earlier ones."""
+    """What goes to the sinks and into the ledger: forecasts, sums, and scores of earlier ones."""
     pipeline = run.pipeline
     record = run.record
     forecasts = passed.forecasts
@@ -559,7 +561,7 @@ def _without_new_values(
 
 
 def _new_scores(days: list[DayScore], before: Mapping[str, DayScore]) -> dict[str, DayScore]:
-    """Scores by day; a run that has only samples of some forecasts of a day left does not score it again."""
+    """Scores by day; no day of whose forecasts only samples are left is scored again."""
     scores = {}
     for score in days:
         earlier = before.get(score.day)

@@ -83,7 +83,8 @@ class TotalsSettings(_Places):
 
     by: Series = Field(
         (),
-        description="id or static columns that name groups: region,product; or all; or a list of such",
+        description="id or static columns that name groups: region,product; or all; "
+        "or a list of such",
     )
     every: PeriodNames = Field(
         (), description="day, week, month, quarter, year or horizon; or a list of these"
@@ -189,7 +190,7 @@ def ids_in(schema: Schema, table: Table) -> list[tuple[str, ...]]:
 
 
 def sample_rows(schema: Schema, table: Table, output: OutputSettings) -> pd.DataFrame:
-    """Rows like those to come: ids of the table, times on its grid, and numbers that mean nothing."""
+    """Rows like those to come: ids of the table, times on its grid, and any numbers."""
     ids = sorted(ids_in(schema, table), key=lambda names: max(map(len, names)))
     longest = ids[-1_000:]
     # more steps than the hours of a day, so that a column of dates cannot hold them
@@ -223,7 +224,7 @@ def sample_sums(
 
 
 def _times(seconds: Integers, schema: Schema) -> "pd.Index[Any]":
-    """Times as timestamps, with a zone where the input's have one, or whole numbers where they are steps."""
+    """Times as timestamps, with the zone of the input; whole numbers where they are steps."""
     if schema.time_format.kind == "integer" or schema.layout == "rows":
         return pd.Index(seconds)
     timestamps = pd.DatetimeIndex(seconds.astype("datetime64[s]"))

@@ -19,7 +19,8 @@ class SourceSettings(TextSettings):
 
     path: FilePath | None = Field(
         None,
-        description="a CSV, JSON or Parquet file, a workbook, a folder of Parquet files, or synth:KIND",
+        description="a CSV, JSON or Parquet file, a workbook, a folder of Parquet files, "
+        "or synth:KIND",
     )
     sql: str | None = Field(None, description="the query whose rows are the table; needs url")
     url: str | None = Field(

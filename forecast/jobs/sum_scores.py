@@ -1,4 +1,4 @@
-"""Sums of the forecasts of a job: what the ledger keeps of them, and scores of those of earlier runs."""
+"""Sums of the forecasts of a job: what the ledger keeps of them, and scores of earlier ones."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any

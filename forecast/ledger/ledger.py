@@ -25,20 +25,22 @@ from forecast.errors import ArtifactRefused, CannotCreate
 from forecast.ledger.record import Record
 from forecast.logs import log
 
-MAX_SAMPLE = 10_000  # rows of a run that corrections need: the share of values inside hardly varies more with fewer
+# rows of a run that corrections need: the share of values inside hardly varies more with fewer
+MAX_SAMPLE = 10_000
 WHOLE = 2.0**53  # numbers of digits below it are exact in float64
 PUBLISHED = ["forecast", "lo_80", "hi_80", "lo_95", "hi_95"]  # as the output has them
 RAW = ["raw_median", *(f"raw_{name}" for name in PUBLISHED[1:])]  # of each value alone, uncorrected
 PLACES = [
     f"{name}_places" for name in PUBLISHED
 ]  # of their decimal points, while they are packed as digits
-# ids as JSON (categories), from 1, time of the value on the clock of the table, ..., naive error, ..., and runs in
-# a row whose values lay above the median of the series, or below it if negative
+# ids as JSON (categories), from 1, time of the value on the clock of the table, ..., naive error,
+# ..., and runs in a row whose values lay above the median, or below it if negative
 COLUMNS = ["series", "step", "instant", *PUBLISHED, "unit", *RAW, "streak"]
 # level and group as JSON, number of the period, its first and last time, ...
 SUM_COLUMNS = ["series", "step", "first", "instant", *PUBLISHED]
 TEXTS = pa.dictionary(pa.int32(), pa.string())
-# of what runs knew in advance: ids as JSON, the word of a category or "", times on the clock of the table, ...
+# of what runs knew in advance: ids as JSON, the word of a category or "", times on the clock of
+# the table, ...
 KNOWN_COLUMNS = pa.schema(
     dict.fromkeys(["zone", "series", "column", "word"], TEXTS)
     | {"origin": pa.int64(), "time": pa.int64(), "value": pa.float64()}
@@ -46,7 +48,8 @@ KNOWN_COLUMNS = pa.schema(
 DAMAGED = (ValueError, LookupError, TypeError, AttributeError, OSError, NotImplementedError)
 FILE = "ledger.db"
 BATCH_ROWS = 100_000  # forecasts of several runs that are handed out together
-MAX_RUNS = 90  # runs of a job whose forecasts and scores are stored; of older ones, the newest score of each day
+# runs of a job whose forecasts and scores are stored; of older ones, the newest score of each day
+MAX_RUNS = 90
 WHOLE_RUNS, WHOLE_FORECASTS = (
     3,
     3_400_000,
@@ -54,24 +57,27 @@ WHOLE_RUNS, WHOLE_FORECASTS = (
 MAX_RECORDS = 1_000  # runs of a job, and fits, that are stored at all
 KILLED = 137  # exit code of a run that began and did not end: that of SIGKILL
 LOCK_PATIENCE = 30.0  # seconds to wait for another process that writes
-UNFINISHED = "its run has not ended"  # the reason of a fit until its run is in the ledger: no other part of it counts
+# the reason of a fit until its run is in the ledger: no other part of it counts
+UNFINISHED = "its run has not ended"
 ALWAYS = "9"  # sorts after every time
 LIVE = 2  # `promoted` of a fit whose run makes it the live version right after
 
 # in SQL that SQLite and PostgreSQL share; the columns job and as_of come first
 TABLES = {
     "forecast_runs": "exit_code INTEGER NOT NULL, record TEXT NOT NULL, PRIMARY KEY (job, as_of)",
-    "forecast_fits": "version TEXT NOT NULL, promoted INTEGER NOT NULL, reason TEXT NOT NULL, settings TEXT NOT NULL, "
-    "PRIMARY KEY (job, as_of)",
-    "forecast_cells": "count INTEGER NOT NULL, cells BYTEA NOT NULL, PRIMARY KEY (job, as_of)",  # Parquet
-    "forecast_scores": "day TEXT NOT NULL, count INTEGER NOT NULL, mase DOUBLE PRECISION, bias DOUBLE PRECISION, "
-    "coverage_80 DOUBLE PRECISION, coverage_95 DOUBLE PRECISION, PRIMARY KEY (job, as_of, day)",
+    "forecast_fits": "version TEXT NOT NULL, promoted INTEGER NOT NULL, reason TEXT NOT NULL, "
+    "settings TEXT NOT NULL, PRIMARY KEY (job, as_of)",
+    # Parquet
+    "forecast_cells": "count INTEGER NOT NULL, cells BYTEA NOT NULL, PRIMARY KEY (job, as_of)",
+    "forecast_scores": "day TEXT NOT NULL, count INTEGER NOT NULL, mase DOUBLE PRECISION, "
+    "bias DOUBLE PRECISION, coverage_80 DOUBLE PRECISION, coverage_95 DOUBLE PRECISION, "
+    "PRIMARY KEY (job, as_of, day)",
 }
 TOTALS = (
     "forecast_totals"  # sums, as forecast_cells; this and the next are created when there are some
 )
 INPUTS = "forecast_inputs"  # what runs forecast from, see `changes/replay.py`
-KNOWN = "forecast_known"  # what runs knew in advance where earlier ones knew something else, see `jobs/inputs.py`
+KNOWN = "forecast_known"  # what runs knew in advance and not by earlier ones, see `jobs/inputs.py`
 KEEP = {TOTALS: MAX_RUNS, INPUTS: 10, KNOWN: 4_000}  # newest runs that keep them
 Kept = pd.DataFrame | None
 Flags = NDArray[np.bool_]
@@ -80,7 +86,7 @@ More = Mapping[str, pd.DataFrame | bytes] | None  # by table
 
 
 def packed(forecasts: pd.DataFrame) -> bytes:
-    """Forecasts or sums as a Parquet file; published numbers keep all of their digits, raw ones of large runs fewer."""
+    """Forecasts or sums as Parquet; published numbers keep all digits, raw ones may lose some."""
     numbers = forecasts[PUBLISHED].to_numpy()
     # as outputs are rounded; else the numbers are their own digits
     places = np.clip(6 - np.floor(np.log10(np.abs(np.where(numbers == 0, 1, numbers)))), 4, 300)
@@ -144,10 +150,10 @@ def packed_known(columns: Mapping[str, Any]) -> bytes:
 
 
 def sampled(forecasts: pd.DataFrame, run: Integers | None = None) -> Flags:
-    """[rows], those that corrections need: all of a run, or one of 2, 4, 8, ... of each series and of each step.
+    """[rows], those that corrections need: all of a run, or one of 2, 4, 8, ... of each series.
 
-    They depend on the ids of a series, not on other series: the samples of two runs have most of their rows in common.
-    `run` [rows] numbers the runs of the rows; without it they are of one run.
+    They depend on the ids of a series, not on other series: the samples of two runs have most of
+    their rows in common. `run` [rows] numbers the runs of the rows; without it they are of one run.
     """
     series = forecasts["series"].cat
     run = np.zeros(len(forecasts), np.int64) if run is None else run
@@ -161,7 +167,7 @@ def sampled(forecasts: pd.DataFrame, run: Integers | None = None) -> Flags:
 
 
 def series_number(rows: pd.DataFrame, names: Sequence[str], column: str = "series") -> Integers:
-    """[rows], the index of the series of each among the ids as JSON of others; -1 where it is none of them."""
+    """[rows], the index of each series among the ids as JSON of others; -1 where it is none."""
     series = rows[column].cat
     return np.asarray(pd.Index(names).get_indexer(series.categories)[series.codes])
 
@@ -180,7 +186,7 @@ class FitEntry:
 
 @dataclass(frozen=True)
 class DayScore:
-    """Scores of the forecasts for one day, errors in units of the seasonal naive error; too high if `bias` > 0."""
+    """Scores of a day, errors in units of the seasonal naive error; too high if `bias` > 0."""
 
     day: str
     count: int
@@ -191,7 +197,7 @@ class DayScore:
 
 
 class Ledger:
-    """The ledger of one job, whose rows have its name or another key; each method is one transaction."""
+    """The ledger of one job, whose rows have its name or a key; a method is one transaction."""
 
     def __init__(self, job: str, connect: Connect, key: str | None = None) -> None:
         self.job = job
@@ -207,7 +213,7 @@ class Ledger:
         fit: FitEntry | None = None,
         more: More = None,
     ) -> None:
-        """Record a run, its fit and forecasts, scores of earlier ones and more; it replaces a run of the same time."""
+        """Record a run, and what belongs to it, in the place of a run of the same time."""
         at = run.as_of
         more = more or {}
         if run.ahead_of_clock:  # later runs would learn from its forecasts
@@ -234,8 +240,9 @@ class Ledger:
             self._replace_fit(execute, fit)
 
     def mark(self, version: str, promoted: bool, reason: str) -> None:
-        """Change whether a fit was promoted, and the reason; no run makes its version live after that."""
-        sql = "UPDATE forecast_fits SET promoted = :promoted, reason = :reason WHERE job = :job AND version = :version"
+        """Change whether a fit was promoted, and why; no run makes its version live after that."""
+        sql = "UPDATE forecast_fits SET promoted = :promoted, reason = :reason"
+        sql = f"{sql} WHERE job = :job AND version = :version"
         values = {"job": self.key, "version": version, "promoted": int(promoted), "reason": reason}
         with self._writing() as execute:
             execute(
@@ -250,8 +257,9 @@ class Ledger:
         ]
 
     def runs(self, count: int, until: str = ALWAYS, since: str = "") -> list[Record]:
-        """The newest runs, newest first, and those ahead of their clock last; damaged records are left out."""
-        sql = "SELECT as_of, exit_code, record FROM forecast_runs WHERE job = :job AND as_of BETWEEN :since AND :until"
+        """The newest runs, newest first, those ahead of their clock last; no damaged records."""
+        sql = "SELECT as_of, exit_code, record FROM forecast_runs"
+        sql = f"{sql} WHERE job = :job AND as_of BETWEEN :since AND :until"
         rows = self._read(
             f"{sql} ORDER BY as_of DESC LIMIT :count", until=until, since=since, count=count
         )
@@ -268,7 +276,7 @@ class Ledger:
         return sorted(found, key=lambda run: run.ahead_of_clock)
 
     def fits(self, until: str = ALWAYS, unfinished: bool = False) -> list[FitEntry]:
-        """The fits until a time, inclusive, oldest first; those whose run has not ended only if they are asked for."""
+        """The fits until a time, inclusive, oldest first; `unfinished` ones if asked for."""
         sql = "SELECT as_of, version, promoted, reason, settings FROM forecast_fits"
         rows = self._read(f"{sql} WHERE job = :job AND as_of <= :until ORDER BY as_of", until=until)
         fits = [
@@ -285,11 +293,12 @@ class Ledger:
     def forecasts(self, before: str, runs: int, sums: bool = False) -> Iterator[pd.DataFrame]:
         """Forecasts, or sums, of the newest `runs` runs before a time that have some, oldest first.
 
-        Each frame holds several whole runs, of about BATCH_ROWS rows together, with their times in the
-        column `as_of`. Damaged runs are left out.
+        Each frame holds several whole runs, of about BATCH_ROWS rows together, with their times in
+        the column `as_of`. Damaged runs are left out.
         """
         table = TOTALS if sums else "forecast_cells"
-        sql = f"SELECT DISTINCT as_of FROM {table} WHERE job = :job AND as_of < :before ORDER BY as_of DESC"
+        sql = f"SELECT DISTINCT as_of FROM {table} WHERE job = :job AND as_of < :before"
+        sql = f"{sql} ORDER BY as_of DESC"
         batch = []
         rows = 0
         with self._connect(reads=(table,)) as execute:
@@ -309,7 +318,7 @@ class Ledger:
             yield _frame_of(batch)
 
     def stored(self, at: str) -> tuple[pd.DataFrame | None, bytes | None]:
-        """The forecasts of a run, and what it forecast from as it was packed; None where they are not there."""
+        """The forecasts of a run, and what it forecast from as it was packed, if they are there."""
         inputs = self.inputs(at)
         if inputs is None:
             return None, None
@@ -327,8 +336,9 @@ class Ledger:
         return bytes(rows[0][0]) if rows else None
 
     def known(self, after: str, before: str = ALWAYS) -> pd.DataFrame:
-        """What runs after one time and before another knew in advance, oldest first; nothing that is damaged."""
-        sql = f"SELECT as_of, cells FROM {KNOWN} WHERE job = :job AND as_of > :after AND as_of < :before ORDER BY as_of"
+        """What runs between two times knew in advance, oldest first; nothing that is damaged."""
+        sql = f"SELECT as_of, cells FROM {KNOWN} WHERE job = :job"
+        sql = f"{sql} AND as_of > :after AND as_of < :before ORDER BY as_of"
         tables = [KNOWN_COLUMNS.empty_table()]
         for at, cells in self._read(sql, KNOWN, after=after, before=before):
             try:
@@ -339,11 +349,13 @@ class Ledger:
         return pd.DataFrame(pa.concat_tables(tables).unify_dictionaries().to_pandas())
 
     def days(self, count: int, before: str = ALWAYS) -> list[DayScore]:
-        """The scores of the newest days, newest first, from the newest run before a time that scored the day."""
+        """The scores of the newest days, newest first, from the newest run that scored each."""
         names = ", ".join(field.name for field in fields(DayScore))
-        last = "SELECT day, MAX(as_of) AS as_of FROM forecast_scores WHERE job = :job AND as_of < :before GROUP BY day"
-        sql = f"SELECT {names} FROM forecast_scores JOIN ({last}) AS newest USING (day, as_of) WHERE job = :job"
-        rows = self._read(f"{sql} ORDER BY day DESC LIMIT :count", count=count, before=before)
+        before_then = "WHERE job = :job AND as_of < :before"
+        last = f"SELECT day, MAX(as_of) AS as_of FROM forecast_scores {before_then} GROUP BY day"
+        sql = f"SELECT {names} FROM forecast_scores JOIN ({last}) AS newest USING (day, as_of)"
+        order = "WHERE job = :job ORDER BY day DESC LIMIT :count"
+        rows = self._read(f"{sql} {order}", count=count, before=before)
         return [DayScore(*row) for row in rows]
 
     def _read(self, sql: str, table: str = "forecast_runs", **values: Any) -> list[Row]:
@@ -361,19 +373,19 @@ class Ledger:
             return None
 
     def _warn(self, what: str, at: str) -> None:
-        problem = f"job '{self.job}': the {what} of the run as of {at} in the ledger are damaged, and left out"
+        of_run = f"job '{self.job}': the {what} of the run as of {at}"
+        problem = f"{of_run} in the ledger are damaged, and left out"
         if problem not in self._named:
             log.warning("%s", problem)
         self._named.add(problem)
 
     @contextmanager
     def _writing(self, *more: str) -> Iterator[Execute]:
-        """Open one transaction that writes, and create missing tables, and some `more` that are like that of cells."""
+        """Open one transaction that writes, and create missing tables and `more` of cells."""
         with self._connect() as execute:
             for table, columns in (TABLES | dict.fromkeys(more, TABLES["forecast_cells"])).items():
-                execute(
-                    f"CREATE TABLE IF NOT EXISTS {table} (job TEXT NOT NULL, as_of TEXT NOT NULL, {columns})"
-                )
+                key = "job TEXT NOT NULL, as_of TEXT NOT NULL"
+                execute(f"CREATE TABLE IF NOT EXISTS {table} ({key}, {columns})")
             yield execute
 
     def _replace(
@@ -393,7 +405,7 @@ class Ledger:
     def _store(
         self, execute: Execute, at: str, forecasts: pd.DataFrame, table: str = "forecast_cells"
     ) -> None:
-        """Store the forecasts or sums of a run, and of older runs samples, where the newest ones have enough."""
+        """Store the forecasts or sums of a run; samples of older runs take their place."""
         rows = [{"count": len(forecasts), "cells": packed(forecasts)}] if len(forecasts) else []
         self._replace(execute, table, at, rows)
         kept = execute(
@@ -426,7 +438,7 @@ def series_text(ids: tuple[str, ...]) -> str:
 
 
 def _prune(execute: Execute, job: str, more: Collection[str]) -> None:
-    """Delete the forecasts of old runs, scores of days that newer runs scored too, then whole runs and fits."""
+    """Delete forecasts of old runs, scores of days that newer ones scored too, runs and fits."""
     newest = "SELECT as_of FROM forecast_{} WHERE job = :job ORDER BY as_of DESC LIMIT {}"
     counts = {"cells": MAX_RUNS, "runs": MAX_RECORDS, "fits": MAX_RECORDS}
     counts |= {table.removeprefix("forecast_"): KEEP[table] for table in more}
@@ -445,10 +457,11 @@ def _prune(execute: Execute, job: str, more: Collection[str]) -> None:
 
 @contextmanager
 def open_file(path: Path, reads: Collection[str] = ()) -> Iterator[Execute]:
-    """Open one transaction of the ledger in a file: committed at the end of the block, rolled back if it raises.
+    """Open one transaction of the ledger in a file: rolled back if the block raises.
 
-    `reads` are tables that are only read; where one of them is missing, no row is found.
-    Raises Busy if another process writes for longer than half a minute, ArtifactRefused if the file is no ledger.
+    `reads` are tables that are only read; where one of them is missing, no row is found. Raises
+    Busy if another process writes for longer than half a minute, ArtifactRefused if the file is no
+    ledger.
     """
     if not reads:
         make_directory(path.parent)

@@ -77,7 +77,7 @@ class Record(BaseModel):
 
     @property
     def dated_ahead(self) -> bool:
-        """Whether the run is dated beyond its clock or its data, so that later runs learn nothing from it."""
+        """Whether the run is dated beyond its clock or its data, so that it teaches nothing."""
         return self.ahead_of_clock or self.horizon_over
 
 
@@ -98,7 +98,7 @@ def sha256_of_frame(frame: pd.DataFrame) -> str:
 def written_later(
     runs: Sequence[Record], as_of: str, output: Mapping[str, str | None]
 ) -> str | None:
-    """The time of the newest run after `as_of` that has written the same file or table; `runs` are newest first."""
+    """The time of the newest later run with the same output; `runs` are newest first."""
     later = [run for run in runs if run.as_of > as_of and not run.ahead_of_clock]
     same = (
         run.as_of

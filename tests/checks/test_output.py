@@ -74,7 +74,8 @@ class Night:
     fitted: Fitted
 
     def found(self, past: int = MIN_RUNS) -> dict[str, Finding]:
-        return findings(self.output, self.earlier, past_runs(dict.fromkeys(CHANGING, CALM), past))
+        runs = past_runs(dict.fromkeys(CHANGING, CALM), past)
+        return findings(replace(self.output, earlier=self.earlier, past=runs))
 
     def words(self, limits: JobCheckSettings = LIMITS, past: int = MIN_RUNS) -> dict[str, str]:
         """The checks that say something."""
@@ -289,7 +290,9 @@ def test_more_than_usual_is_what_past_runs_did_not_have(calm: Night) -> None:
         "jump": {"share": 1.0, "usual": 0.0, "size": 50.0},
         "total_jump": {"share": 0.4, "usual": 0.0},
     }
-    found = findings(scaled(calm, 2.0).output, calm.earlier, past_runs(wild, MIN_RUNS))
+    runs = past_runs(wild, MIN_RUNS)
+    output = replace(scaled(calm, 2.0).output, earlier=calm.earlier, past=runs)
+    found = findings(output)
     assert not any(outcome(name, finding.statistic(), LIMITS) for name, finding in found.items())
 
 

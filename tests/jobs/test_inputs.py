@@ -24,7 +24,7 @@ from forecast.panel.panel import Panel
 from forecast.reading.dated import dated_table
 from forecast.reading.reading import read
 from forecast.settings import TableSettings, TextSettings
-from forecast.tables.reading import read_table, table_from_frame
+from forecast.tables.reading import load_future, read_table, table_from_frame
 from tests._databases import Server
 from tests.conftest import Ran
 from tests.jobs.a_job import Job
@@ -517,7 +517,9 @@ def nights(job: Job, forecast: Run, at: At) -> Callable[[int, float], Ran]:
 def panel_to_fit(job: Job, at: At, day: int) -> Panel:
     pipeline = read_pipeline(str(job.file))
     table = read_table(str(job.folder / "sales.csv"), TextSettings())
-    return read_to_fit(pipeline, parse_as_of(at(day)), Inputs(table))[0].panel
+    file = pipeline.source.future
+    future = None if file is None else load_future(file, TextSettings())
+    return read_to_fit(pipeline, parse_as_of(at(day)), Inputs(table, future=future))[0].panel
 
 
 def ledger_of(job: Job) -> Ledger:
