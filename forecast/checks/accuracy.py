@@ -205,23 +205,20 @@ def current_intervals(
     panel: Panel, series: Integers, quantiles: Numbers, levels: Sequence[float]
 ) -> RawIntervals:
     """A sample of what a version forecasts for series of a panel, [series, horizon, levels]."""
-    rows = _rows(panel, series, quantiles[..., published_levels(levels)])
+    rows = _rows(panel, series, quantiles, levels)
     sample = rows[sampled(rows)]
     return RawIntervals(sample["panel"].to_numpy(), sample[RAW].to_numpy())
 
 
-def published_levels(levels: Sequence[float]) -> Integers:
-    """The indices of the median and of the ends of the 80 and 95 % intervals among levels."""
-    distances = np.abs(np.subtract.outer(SHARES, levels))
-    return np.asarray(np.argmin(distances, axis=1))
-
-
-def _rows(panel: Panel, series: Integers, raw: Numbers) -> pd.DataFrame:
-    """A row for each step of series of a panel, with raw numbers [series, horizon, 5]."""
-    count, horizon = raw.shape[:2]
+def _rows(
+    panel: Panel, series: Integers, quantiles: Numbers, levels: Sequence[float]
+) -> pd.DataFrame:
+    """A row for each step of series of a panel, from quantiles [series, horizon, levels]."""
+    count, horizon = quantiles.shape[:2]
     names = pd.Index([series_text(ids) for ids in ids_at(panel, series)])
     code = np.arange(count).repeat(horizon)
-    rows = pd.DataFrame(raw.reshape(-1, len(RAW)), columns=RAW)
+    columns = [int(np.argmin(np.abs(np.array(levels) - share))) for share in SHARES]
+    rows = pd.DataFrame(quantiles[..., columns].reshape(-1, len(RAW)), columns=RAW)
     rows["series"] = pd.Categorical.from_codes(code, names)
     rows["panel"] = series.repeat(horizon)
     rows["step"] = np.tile(np.arange(1, horizon + 1), count)
@@ -234,8 +231,8 @@ def forecasts_to_keep(forecasts: Forecasts, fitted: Fitted, streaks: Streaks) ->
     count, horizon = forecasts.quantiles.shape[:2]
     kept = min(count, max(MAX_FORECASTS // horizon, 1))
     chosen = np.unique(np.linspace(0, count - 1, kept).astype(np.int64))
-    raw = forecasts.quantiles[chosen][..., published_levels(fitted.config.levels)]
-    rows = _rows(panel, forecasts.series[chosen], raw)
+    series = forecasts.series[chosen]
+    rows = _rows(panel, series, forecasts.quantiles[chosen], fitted.config.levels)
 
     series = rows["panel"].to_numpy()
     in_fit = series_index(fitted.history.ids, panel.ids)[series]
@@ -252,21 +249,18 @@ def forecasts_to_keep(forecasts: Forecasts, fitted: Fitted, streaks: Streaks) ->
 def earlier_forecasts(earlier: pd.DataFrame, forecasts: Forecasts, schema: Schema) -> Earlier:
     """What an earlier run published for the series and times of forecasts, and its series."""
     panel = forecasts.panel
-    series = forecasts.series
-    steps = 1 + np.arange(forecasts.means.shape[1])
-    positions = panel.origins[series, None] + steps  # [series, horizon]
-    ahead = calendar_of(schema).times(positions.ravel())
-    times = np.concatenate([earlier["instant"].to_numpy(), ahead])
-    instants, column = np.unique(times, return_inverse=True)
-    row = series_number(earlier, [series_text(ids) for ids in ids_at(panel, series)])
+    count, horizon = forecasts.means.shape
+    origins = panel.origins[forecasts.series, None]
+    positions = (origins + 1 + np.arange(horizon)).ravel()
+    ahead = calendar_of(schema).times(positions)
+    wanted = pd.MultiIndex.from_arrays([np.arange(count).repeat(horizon), ahead])
 
-    by_time = np.full((len(series), len(instants), len(PUBLISHED)), np.nan)
-    shared = np.flatnonzero(row >= 0)
-    published = earlier[PUBLISHED].to_numpy(np.float64)
-    by_time[row[shared], column[shared]] = published[shared]
-    ahead_columns = column[len(earlier) :].reshape(positions.shape)
-    rows = np.arange(len(series))[:, None]
-    return list(ids_of(earlier)), by_time[rows, ahead_columns]
+    ids = ids_at(panel, forecasts.series)
+    row = series_number(earlier, [series_text(names) for names in ids])
+    shared = earlier[row >= 0]
+    cells = pd.MultiIndex.from_arrays([row[row >= 0], shared["instant"]])
+    published = shared[PUBLISHED].set_axis(cells).reindex(wanted).to_numpy(np.float64)
+    return list(ids_of(earlier)), published.reshape(count, horizon, len(PUBLISHED))
 
 
 def ids_of(forecasts: pd.DataFrame) -> Ids:

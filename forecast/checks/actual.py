@@ -83,10 +83,11 @@ def with_unknown_events(panel: Panel, night: Night) -> Flags:
     earlier = () if night.before is None else night.before.schema.dated_events
     unknown = [event for event in earlier if event not in declared]
     for event in declared:
-        if event not in earlier or (event.kind == "effect" and event.name not in night.learned):
+        not_learned = event.kind == "effect" and event.name not in night.learned
+        if not_learned or event not in earlier:
             unknown.append(event)
-    schema = night.schema.model_copy(update={"holidays": None, "dated_events": tuple(unknown)})
-    return touched_by_events(panel, schema)
+    with_unknown = {"holidays": None, "dated_events": tuple(unknown)}
+    return touched_by_events(panel, night.schema.model_copy(update=with_unknown))
 
 
 def _late(age: float | None, past: Sequence[Record]) -> Finding:
@@ -141,7 +142,8 @@ def _digest(panel: Panel, series: int) -> bytes | None:
 def _silent(night: Night, before: Panel) -> Finding:
     """Groups that lack the newest values of others for longer than usual, for the first time."""
     panel = night.panel
-    lacking = set(_silent_groups(panel, night.schema)) - set(_silent_groups(before, night.schema))
+    lacked_before = set(_silent_groups(before, night.schema))
+    lacking = set(_silent_groups(panel, night.schema)) - lacked_before
     silent = np.zeros(len(panel), bool)
     for grouping in groupings(panel.ids, night.schema):
         numbers = [i for i, name in enumerate(grouping.names) if name in lacking]
@@ -165,8 +167,10 @@ def _silent_groups(panel: Panel, schema: Schema) -> Iterator[str]:
         for column in present.T:
             longest = np.where(column, np.maximum(longest, length), longest)
             length = np.where(column, 0, length + 1)
-        for number in np.flatnonzero((length > longest) & (length < GAP_STEPS)).tolist():
-            yield grouping.names[number]
+        silent = (length > longest) & (length < GAP_STEPS)
+        for name, is_silent in zip(grouping.names, silent, strict=True):
+            if is_silent:
+                yield name
 
 
 def _revised(night: Night, before: Panel, past: Sequence[Record]) -> Finding:

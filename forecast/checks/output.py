@@ -66,12 +66,15 @@ class Output:
 
     forecasts: Forecasts
     fitted: Fitted
-    schema: Schema
     settings: OutputSettings
     totals: Sequence[Totals] = ()
     earlier: Earlier | None = None
     past: Sequence[Record] = ()
     new: Collection[tuple[str, ...]] = ()
+
+    @property
+    def schema(self) -> Schema:
+        return self.fitted.config.table
 
     @property
     def panel(self) -> Panel:
@@ -111,7 +114,8 @@ class Output:
 
 def findings(output: Output) -> dict[str, Finding]:
     """What each check finds."""
-    found = {name: Finding(float(count)) for name, count in hard_counts(output).items()}
+    counts = hard_counts(output)
+    found = {name: Finding(float(count)) for name, count in counts.items()}
     if len(output.series):
         found |= _against_past(output)
         if output.earlier is not None:
@@ -135,7 +139,7 @@ def hard_counts(output: Output) -> Mapping[str, int]:
     published = np.stack(columns, -1)  # [rows, 1 + 2 * intervals]
     lowest = lower_bounds(output.settings, output.floor).repeat(output.horizon)
     too_low = (published < lowest[:, None]).any(1)
-    counts["negative"] = int(too_low.sum())
+    counts["negative"] = _count(too_low)
     counts["closed"] = _reopened(output, columns[0].reshape(forecasts.means.shape))
     counts["totals"] = 0
     for totals, table in zip(output.totals, tables[1:], strict=True):
@@ -147,14 +151,18 @@ def row_counts(table: Mapping[Any, Any], settings: OutputSettings) -> Counter[st
     """How often rows of forecasts, or of sums, break the rules of numbers."""
     columns = [_values(column) for column in table.values()]
     numbers = [column for column in columns if column.dtype.kind == "f"]
-    not_finite = sum(int((~np.isfinite(column)).sum()) for column in numbers)
+    not_finite = sum(_count(~np.isfinite(column)) for column in numbers)
     # intervals lie inside each other, around the point
     levels = sorted(settings.levels)
     names = [f"lo_{level:g}" for level in reversed(levels)]
     names += ["forecast", *(f"hi_{level:g}" for level in levels)]
     line = np.stack([np.asarray(table[name], float) for name in names])
     disordered = (np.diff(line, axis=0) < 0).any(0)
-    return Counter(finite=not_finite, order=int(disordered.sum()))
+    return Counter(finite=not_finite, order=_count(disordered))
+
+
+def _count(flags: NDArray[np.bool_]) -> int:
+    return int(flags.sum())
 
 
 def _values(column: Any) -> Any:
@@ -204,7 +212,7 @@ def _reopened(output: Output, points: Numbers) -> int:
     slots = first[:, None] + np.arange(points.shape[1])
     closed = output.bounded(fixed[slots])
     limit = TOLERANCE * (1 + np.abs(closed))
-    return int((np.abs(points - closed) > limit).sum())
+    return _count(np.abs(points - closed) > limit)
 
 
 def _incoherent(output: Output, totals: Totals, columns: Columns) -> int:
@@ -227,7 +235,7 @@ def _incoherent(output: Output, totals: Totals, columns: Columns) -> int:
         error = np.abs(summed["mean"] - summed["observed"] - of_series)
         off = error > TOLERANCE * (sizes + np.abs(summed["observed"]))
         # gaps of the past are filled by forecasts of their own
-        wrong += int((off & (summed["filled"] == 0)).sum())
+        wrong += _count(off & (summed["filled"] == 0))
     return wrong
 
 
@@ -279,7 +287,7 @@ def _against_last_run(
     width_now = (now[..., 2] - now[..., 1]).sum(1)
     has_width = width_before > 0
     unit = np.where(has_width, width_before, 1.0)
-    count = int(has_width.sum())
+    count = _count(has_width)
 
     jumps = np.abs(change).sum(1) / unit
     usual_jump = output.usual("jump", "size") or 0.0

@@ -24,6 +24,7 @@ from forecast.reading.saved import POINT, SavedForecasts, missing_series, read_s
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 from forecast.tables.table import Table
+from forecast.tables.writing import Frame
 from forecast.windows.origins import bounds_at, values_at
 
 Data = Any  # a pandas DataFrame, or a Table
@@ -84,11 +85,12 @@ def score(forecast: Data, actual: Data, settings: TableSettings | None = None) -
         text = "%s: before the first forecast there are no two values a season (%d) apart"
         empty = "skill, mase, rmsse, widths and msis stay empty"
         log.warning(f"{text}; {empty}", values.name, season)
-    overall, by_series, by_step = (
-        frame[frame["model"] == POINT].reset_index(drop=True)
-        for frame in measure_frames(evaluation)
-    )
+    overall, by_series, by_step = map(_of_forecasts, measure_frames(evaluation))
     return Scores(overall, by_series, by_step, season, count, missing)
+
+
+def _of_forecasts(measures: Frame) -> Frame:
+    return measures[measures["model"] == POINT].reset_index(drop=True)
 
 
 def _as_table(data: Data, name: str) -> Table:

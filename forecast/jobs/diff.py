@@ -148,7 +148,8 @@ def _changes(inputs: list[RunInput], frames: list[pd.DataFrame]) -> Changes:
     times = np.intersect1d(first["instant"], second["instant"])
     names = sorted({*first["series"].cat.categories, *second["series"].cat.categories})
     ids = tuple(tuple(json.loads(name)) for name in names)
-    old, new = (_grid(frame, names, times) for frame in frames)  # [series, times]
+    old = _grid(first, names, times)
+    new = _grid(second, names, times)
     in_old = np.isfinite(old)
     in_new = np.isfinite(new)
     kept = (series_index(before.panel.ids, ids) > 0) & (series_index(after.panel.ids, ids) > 0)

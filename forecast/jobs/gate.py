@@ -163,7 +163,6 @@ def _output_findings(
     output = checks.Output(
         forecasts=passed.forecasts,
         fitted=live.fitted,
-        schema=live.schema,
         settings=pipeline.output,
         totals=passed.totals,
         earlier=None if last is None else _comparable(last, passed.forecasts, night),

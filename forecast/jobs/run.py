@@ -201,17 +201,6 @@ class _Fit:
     checkpoints: Checkpoints
 
 
-@dataclass(frozen=True)
-class _Comparison:
-    """What earlier runs have forecast, beside the panel of this one."""
-
-    night: Night
-    last: pd.DataFrame | None  # what the last run published
-    streaks: accuracy.Streaks
-    past: PastIntervals
-    days: list[DayScore]
-
-
 def _finish(run: _Run) -> None:
     run.record.seconds = round(time.monotonic() - run.began, 3)
     run.record.finished = as_text(datetime.now(UTC))
@@ -266,17 +255,16 @@ def _read_fit_forecast_write(run: _Run) -> None:
     record.hash = live.hash
     record.train_end = live.fitted.config.train_end
 
-    checks = _TableChecks(run, live, source.name, fits=new_fit is not None)
+    past = _Comparison(run, live, source.name, fits=new_fit is not None)
     # ids as they are
     output = inputs.explained_output(pipeline).model_copy(update={"excel_safe": False})
-    request = ForecastRequest(source, found.future, output=output, on_panel=checks)
+    request = ForecastRequest(source, found.future, output=output, on_panel=past)
     forecasts = forecast(live.predictor, request).whole
     if not record.ahead_of_clock:
         run.known = inputs.known_differences(pipeline, forecasts.panel, live.schema, run.instant)
-    past = checks.comparison
     passed = gate.checked(pipeline, live, forecasts, record, past.last, past.night)
     raise_if_interrupted()
-    publication = _publication(run, passed, forecasts.panel, live, checks, new_fit)
+    publication = _publication(run, passed, forecasts.panel, live, past, new_fit)
     if passed.problems:
         if pipeline._take_over is not None:  # what --output asks for is no publication of the job
             record.blocked = publication.keep(pipeline)
@@ -385,25 +373,37 @@ def _save(
     return entry, ServingVersion(version.id, predictor, version.hash)
 
 
-class _TableChecks:
-    """Check the panel of a run before it is forecast, and compare it with earlier forecasts."""
+class _Comparison:
+    """A panel, which is checked before it is forecast, beside what earlier runs forecast.
 
-    comparison: _Comparison
-    lagging: list[tuple[str, ...]]  # series without a recent value
+    Attributes
+    ----------
+    lagging : series without a recent value
+    last : what the last run published
+    """
 
-    def __init__(self, run: _Run, live: ServingVersion, name: str, fits: bool) -> None:
+    lagging: list[tuple[str, ...]]
+    night: Night
+    last: pd.DataFrame | None
+    streaks: accuracy.Streaks
+    past: PastIntervals
+    days: list[DayScore]
+
+    def __init__(self, run: _Run, live: ServingVersion, table: str, fits: bool) -> None:
         self.run = run
         self.live = live
-        self.name = name  # of the table
+        self.table = table
         self.fits = fits
 
     def __call__(self, panel: Panel) -> ForecastOptions:
+        """Check the panel; raises what stops the run."""
+        live = self.live
         run = self.run
         record = run.record
-        schema = self.live.schema
-        horizon = self.live.fitted.config.horizon
-        _check_age(run, panel, schema, self.name)
-        seconds_over = table_checks.age(panel.newest + horizon, schema, run.instant)
+        pipeline = run.pipeline
+        horizon = live.fitted.config.horizon
+        _check_age(run, panel, live.schema, self.table)
+        seconds_over = table_checks.age(panel.newest + horizon, live.schema, run.instant)
         record.horizon_over = (seconds_over or 0) > 0
         if record.ahead_of_clock:
             text = "the run as of %s is dated ahead of its clock: it leaves nothing to later runs"
@@ -411,16 +411,44 @@ class _TableChecks:
         elif record.dated_ahead:
             text = "the run as of %s is dated ahead of the newest value by more than a horizon"
             log.warning(f"{text}: later runs set no limits by it", record.as_of)
-        self.lagging = table_checks.lagging(panel, schema, run.pipeline.checks, self.name)
-        season = schema.shortest_season
-        record.drift = table_checks.check_drift(panel, self.live.fitted.history, season, self.name)
-        if run.pipeline.totals:
+        self.lagging = table_checks.lagging(panel, live.schema, pipeline.checks, self.table)
+        season = live.schema.shortest_season
+        record.drift = table_checks.check_drift(panel, live.fitted.history, season, self.table)
+        if pipeline.totals:
             if not self.fits:
-                inputs.check_periods(run.pipeline, schema, int(panel.origins.max()), horizon)
+                inputs.check_periods(pipeline, live.schema, int(panel.origins.max()), horizon)
             sums = run.ledger.forecasts(record.as_of, accuracy.NEWEST, sums=True)
-            record.totals = compare_sums(sums, panel, self.live, run.pipeline)
-        self.comparison = _compare(run, panel, self.live)
+            record.totals = compare_sums(sums, panel, live, pipeline)
+        self._compare(panel)
         return ForecastOptions(factors=partial(self._factors, panel))
+
+    def _compare(self, panel: Panel) -> None:
+        live = self.live
+        ledger = self.run.ledger
+        record = self.run.record
+        before = ledger.runs(accuracy.NEWEST + 1, record.as_of)
+        runs = [past for past in before if past.as_of < record.as_of]
+        self.night = Night(panel, live.schema, runs)
+        self.last = next(ledger.forecasts(record.as_of, 1), None)
+        self.streaks = {}
+        if self.last is not None:
+            at = str(self.last["as_of"].iloc[0])
+            last_run = next((past for past in runs if past.as_of == at), None)
+            published = set(accuracy.ids_of(self.last))
+            if last_run is not None and len(published) < last_run.counts.get("series", 0):
+                published |= set(live.fitted.ids)  # the ledger has a sample of a large run
+            self.night = replace(
+                self.night,
+                new=accuracy.NewActuals.of(self.last, panel, live.schema),
+                published=published,
+                before=_input_of(self.run, last_run, live),
+                learned=() if live.fitted.effects is None else live.fitted.effects.labels,
+            )
+            usual = [past.actuals for past in runs if past.settled and not past.dated_ahead]
+            compared = accuracy.since_last_run(self.last, panel, live.schema, usual)
+            record.actuals, self.streaks = compared
+        forecasts = ledger.forecasts(record.as_of, accuracy.NEWEST)
+        self.past, self.days = accuracy.compare(forecasts, panel, live.schema)
 
     def _factors(self, panel: Panel, series: Integers, quantiles: Numbers) -> Numbers:
         """The factors [levels] of intervals, from their quantiles [series, horizon, levels]."""
@@ -428,45 +456,14 @@ class _TableChecks:
         levels = self.live.fitted.config.levels
         # a repeated run keeps its factors: runs of earlier times may have been repeated since
         if not record.settled:
-            past = self.comparison.past
-            oldest = past.as_of[0] if past.as_of else record.as_of
+            as_of = self.past.as_of
+            oldest = as_of[0] if as_of else record.as_of
             ended = self.run.ledger.runs(MAX_RECORDS, record.as_of, since=oldest)
             version_of = {run.as_of: run.version for run in ended}
-            record.intervals = interval_factors(
-                past,
-                versions=[version_of.get(as_of) for as_of in past.as_of],
-                version=self.live.version,
-                current=accuracy.current_intervals(panel, series, quantiles, levels),
-            )
+            versions = [version_of.get(time) for time in as_of]
+            current = accuracy.current_intervals(panel, series, quantiles, levels)
+            record.intervals = interval_factors(self.past, versions, self.live.version, current)
         return factors_of_levels(record.intervals, levels)
-
-
-def _compare(run: _Run, panel: Panel, live: ServingVersion) -> _Comparison:
-    record = run.record
-    schema = live.schema
-    before = run.ledger.runs(accuracy.NEWEST + 1, record.as_of)
-    runs = [past for past in before if past.as_of < record.as_of]
-    night = Night(panel, schema, runs)
-    last = next(run.ledger.forecasts(record.as_of, 1), None)
-    streaks: accuracy.Streaks = {}
-    if last is not None:
-        at = str(last["as_of"].iloc[0])
-        last_run = next((past for past in runs if past.as_of == at), None)
-        published = set(accuracy.ids_of(last))
-        if last_run is not None and len(published) < last_run.counts.get("series", 0):
-            published |= set(live.fitted.ids)  # the ledger has a sample of a large run
-        night = replace(
-            night,
-            new=accuracy.NewActuals.of(last, panel, schema),
-            published=published,
-            before=_input_of(run, last_run, live),
-            learned=() if live.fitted.effects is None else live.fitted.effects.labels,
-        )
-        usual = [past.actuals for past in runs if past.settled and not past.dated_ahead]
-        record.actuals, streaks = accuracy.since_last_run(last, panel, schema, usual)
-    forecasts = run.ledger.forecasts(record.as_of, accuracy.NEWEST)
-    past, days = accuracy.compare(forecasts, panel, schema)
-    return _Comparison(night, last, streaks, past, days)
 
 
 def _input_of(run: _Run, last_run: Record | None, live: ServingVersion) -> RunInput | None:
@@ -501,7 +498,7 @@ def _publication(
     passed: gate.CheckedForecasts,
     panel: Panel,
     live: ServingVersion,
-    checks: _TableChecks,
+    past: _Comparison,
     new_fit: _Fit | None,
 ) -> Publication:
     """What goes to the sinks and into the ledger: forecasts, sums, and scores of earlier ones."""
@@ -509,7 +506,7 @@ def _publication(
     record = run.record
     forecasts = passed.forecasts
     tables = passed.tables(pipeline, live)
-    incomplete = _without_new_values(run, forecasts, checks.lagging)
+    incomplete = _without_new_values(run, forecasts, past.lagging)
     record.exit_code = INCOMPLETE if incomplete or passed.replaced else 0
     record.settled = True
     record.counts = {
@@ -525,7 +522,7 @@ def _publication(
         record.fit["promoted"] = new_fit.entry.promoted
 
     before = {day.day: day for day in run.ledger.days(MAX_RECORDS, record.as_of)}
-    scores = _new_scores(checks.comparison.days, before)
+    scores = _new_scores(past.days, before)
     newest = sorted((before | scores).items())[-7:]
     record.scores = [vars(score) for _, score in newest]
 
@@ -538,7 +535,7 @@ def _publication(
         record=record,
         tables=dict(zip(destinations(pipeline), tables, strict=True)),
         series=[forecasts.panel.ids[i] for i in forecasts.series],
-        forecasts=accuracy.forecasts_to_keep(forecasts, live.fitted, checks.comparison.streaks),
+        forecasts=accuracy.forecasts_to_keep(forecasts, live.fitted, past.streaks),
         more=more,
         days=[score for day, score in scores.items() if score != before.get(day)],
         fit=None if new_fit is None else new_fit.entry,

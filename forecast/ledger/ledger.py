@@ -50,10 +50,8 @@ FILE = "ledger.db"
 BATCH_ROWS = 100_000  # forecasts of several runs that are handed out together
 # runs of a job whose forecasts and scores are stored; of older ones, the newest score of each day
 MAX_RUNS = 90
-WHOLE_RUNS, WHOLE_FORECASTS = (
-    3,
-    3_400_000,
-)  # newest runs that are stored whole, and others of so many forecasts in all
+WHOLE_RUNS = 3  # newest runs that are stored whole
+WHOLE_FORECASTS = 3_400_000  # of the runs before them that are stored whole
 MAX_RECORDS = 1_000  # runs of a job, and fits, that are stored at all
 KILLED = 137  # exit code of a run that began and did not end: that of SIGKILL
 LOCK_PATIENCE = 30.0  # seconds to wait for another process that writes
@@ -88,23 +86,32 @@ More = Mapping[str, pd.DataFrame | bytes] | None  # by table
 def packed(forecasts: pd.DataFrame) -> bytes:
     """Forecasts or sums as Parquet; published numbers keep all digits, raw ones may lose some."""
     numbers = forecasts[PUBLISHED].to_numpy()
-    # as outputs are rounded; else the numbers are their own digits
-    places = np.clip(6 - np.floor(np.log10(np.abs(np.where(numbers == 0, 1, numbers)))), 4, 300)
+    # as outputs are rounded
+    magnitude = np.floor(np.log10(np.abs(np.where(numbers == 0, 1, numbers))))
+    places = np.clip(6 - magnitude, 4, 300)
     digits = np.rint(numbers * 10**places)
     exact = (np.abs(digits) < WHOLE) & (digits / 10**places == numbers)
-    digits, places = (digits.astype(np.int64), places) if exact.all() else (numbers, 0 * places)
-    columns: dict[str, Any] = dict(
-        zip([*PUBLISHED, *PLACES], [*digits.T, *places.T.astype(np.int16)], strict=True)
-    )
-    columns["series"] = forecasts["series"].cat.remove_unused_categories()
+    if exact.all():
+        digits = digits.astype(np.int64)
+    else:  # the numbers are their own digits
+        digits = numbers
+        places = 0 * places
+
     raw = [*forecasts.columns.intersection(RAW)]
     precision = np.float32 if len(forecasts) > 2 * MAX_SAMPLE else np.float64
-    frame = forecasts.assign(**columns).astype(dict.fromkeys(raw, precision) | {"step": np.int32})
-    options: dict[str, Any] = {"use_byte_stream_split": [*PUBLISHED, *raw], "compression": "zstd"}
-    options["use_dictionary"] = [
-        name for name in frame if name not in options["use_byte_stream_split"]
-    ]
-    return bytes(frame.to_parquet(engine="pyarrow", index=False, **options))
+    frame = forecasts.astype(dict.fromkeys(raw, precision) | {"step": np.int32})
+    frame["series"] = forecasts["series"].cat.remove_unused_categories()
+    frame[PUBLISHED] = digits
+    frame[PLACES] = places.astype(np.int16)
+    split = [*PUBLISHED, *raw]
+    data = frame.to_parquet(
+        engine="pyarrow",
+        index=False,
+        compression="zstd",
+        use_byte_stream_split=split,
+        use_dictionary=[name for name in frame if name not in split],
+    )
+    return bytes(data)
 
 
 def unpacked(data: bytes) -> pd.DataFrame:
@@ -263,17 +270,15 @@ class Ledger:
         rows = self._read(
             f"{sql} ORDER BY as_of DESC LIMIT :count", until=until, since=since, count=count
         )
-        found = []
-        for as_of, code, record in rows:
+        runs = []
+        for as_of, code, text in rows:
             try:
-                found.append(
-                    Record.model_validate_json(record).model_copy(
-                        update={"as_of": as_of, "exit_code": code}
-                    )
-                )
+                record = Record.model_validate_json(text)
             except ValidationError:
                 self._warn("record", as_of)
-        return sorted(found, key=lambda run: run.ahead_of_clock)
+            else:
+                runs.append(record.model_copy(update={"as_of": as_of, "exit_code": code}))
+        return sorted(runs, key=lambda run: run.ahead_of_clock)
 
     def fits(self, until: str = ALWAYS, unfinished: bool = False) -> list[FitEntry]:
         """The fits until a time, inclusive, oldest first; `unfinished` ones if asked for."""

@@ -106,7 +106,7 @@ def nights() -> tuple[Callable[..., Night], Any]:
         fitted = predictor.fitted
         totals = Totals(predictor, SumSettings(sum_by=("all",)), OutputSettings(), None)
         totals.add(forecasts)
-        output = Output(forecasts, fitted, fitted.config.table, OutputSettings(), [totals])
+        output = Output(forecasts, fitted, OutputSettings(), [totals])
         earlier = earlier_forecasts(
             forecasts_to_keep(last, fitted, {}), forecasts, fitted.config.table
         )
@@ -362,7 +362,7 @@ def test_an_hour_that_clocks_repeat_is_no_row_twice() -> None:
     ).fit(frame)
     forecasts, fitted = forecast_table(model._serving()), model._serving().fitted
     night = Night(
-        Output(forecasts, fitted, fitted.config.table, OutputSettings()),
+        Output(forecasts, fitted, OutputSettings()),
         ([("y",)], forecasts.published),
         fitted,
     )
@@ -393,7 +393,7 @@ def test_a_known_column_that_is_shifted_by_a_day_is_a_jump() -> None:
     last = forecast_table(predictor, table_from_frame(table(DAYS - HORIZON - 1)))
     for late, expected in ((0, ""), (1, "error")):
         forecasts = forecast_table(predictor, table_from_frame(table(DAYS - HORIZON, late)))
-        output = Output(forecasts, predictor.fitted, schema, OutputSettings())
+        output = Output(forecasts, predictor.fitted, OutputSettings())
         night = Night(
             output,
             earlier_forecasts(forecasts_to_keep(last, predictor.fitted, {}), forecasts, schema),
