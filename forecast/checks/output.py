@@ -161,7 +161,7 @@ def row_counts(table: Mapping[Any, Any], settings: OutputSettings) -> Counter[st
     return Counter(finite=not_finite, order=_count(disordered))
 
 
-def _count(flags: NDArray[np.bool_]) -> int:
+def _count(flags: Any) -> int:
     return int(flags.sum())
 
 
