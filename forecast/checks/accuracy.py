@@ -105,8 +105,8 @@ def _day_scores(by_day: Sequence[pd.DataFrame]) -> list[DayScore]:
     scores = pd.concat([total["count"], scaled, inside], axis=1)
     days = []
     for day, *numbers in scores.itertuples():
-        known: list[Any] = [None if np.isnan(number) else number for number in numbers]
-        days.append(DayScore(day, *known))
+        measures: list[Any] = [None if np.isnan(number) else number for number in numbers]
+        days.append(DayScore(day, *measures))
     return days
 
 

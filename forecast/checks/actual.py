@@ -53,20 +53,20 @@ def findings(night: Night, data_age: float | None) -> dict[str, Finding]:
     past = teaching(night.runs)
     panel = night.panel
     schema = night.schema
-    found = {"late": _late(data_age, past), "duplicate": _duplicates(panel, night.published)}
+    measured = {"late": _late(data_age, past), "duplicate": _duplicates(panel, night.published)}
     if night.new is not None:
-        found["new_series"] = _new_series(panel, night.published)
+        measured["new_series"] = _new_series(panel, night.published)
         short = _had_short_past(night, night.new)[panel.series_of_slots]
         left_out = short | with_unknown_events(panel, night)
         new = night.new.select(~left_out[night.new.slot])
         if len(new.slot):
-            found["group"] = group_finding(new, past)
-            found["value"] = value_finding(new, past)
+            measured["group"] = group_finding(new, past)
+            measured["value"] = value_finding(new, past)
     if night.before is not None:
         if schema.layout != "rows":  # whose series end on their own
-            found["silent"] = _silent(night, night.before.panel)
-        found["revised"] = _revised(night, night.before.panel, past)
-    return found
+            measured["silent"] = _silent(night, night.before.panel)
+        measured["revised"] = _revised(night, night.before.panel, past)
+    return measured
 
 
 def _had_short_past(night: Night, new: NewActuals) -> Flags:

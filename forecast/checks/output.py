@@ -115,12 +115,12 @@ class Output:
 def findings(output: Output) -> dict[str, Finding]:
     """What each check finds."""
     counts = hard_counts(output)
-    found = {name: Finding(float(count)) for name, count in counts.items()}
+    measured = {name: Finding(float(count)) for name, count in counts.items()}
     if len(output.series):
-        found |= _against_past(output)
+        measured |= _against_past(output)
         if output.earlier is not None:
-            found |= _against_last_run(output, *output.earlier)
-    return found
+            measured |= _against_last_run(output, *output.earlier)
+    return measured
 
 
 def hard_counts(output: Output) -> Mapping[str, int]:

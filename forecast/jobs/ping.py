@@ -16,10 +16,10 @@ USE = (
 )
 
 
-def check_address(given: str) -> str:
+def check_address(address: str) -> str:
     """Refuse what is no plain http or https address with a ValueError, which shows none of it."""
     try:
-        parts = urllib.parse.urlsplit(given)
+        parts = urllib.parse.urlsplit(address)
         usable = (
             bool((parts.hostname or "").encode("idna"))
             and parts.port != 0
@@ -28,9 +28,9 @@ def check_address(given: str) -> str:
     except ValueError:
         usable = False
     # http.client refuses characters that are not visible only when it sends
-    if not usable or parts.scheme not in ("http", "https") or not re.fullmatch("[!-~]+", given):
+    if not usable or parts.scheme not in ("http", "https") or not re.fullmatch("[!-~]+", address):
         raise ValueError(USE) from None
-    return given
+    return address
 
 
 def ping(url: str | None, word: str = "", body: str = "") -> None:

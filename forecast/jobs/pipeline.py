@@ -42,8 +42,8 @@ REFIT = re.compile("never|daily|weekly|when worse|every [1-9][0-9]{0,3} days?")
 VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
-def _refit_text(given: object) -> object:
-    text = f"every {given} days" if type(given) is int else given
+def _refit_text(value: object) -> object:
+    text = f"every {value} days" if type(value) is int else value
     if not isinstance(text, str) or not REFIT.fullmatch(text):
         raise ValueError(
             "it is never, daily, weekly, 'when worse', or 'every N days' with N from 1"
@@ -152,8 +152,8 @@ def read_pipeline(path: str) -> Pipeline:
     hidden = Redactor()
     reader = _Reader(file.resolve().parent, hidden)
     with hidden.kept_out():
-        given = _toml(path)
-        pipeline: Pipeline = reader.settings(Pipeline, given, f"{path}: ")
+        content = _toml(path)
+        pipeline: Pipeline = reader.settings(Pipeline, content, f"{path}: ")
         pipeline = pipeline.model_copy(update={"name": pipeline.name or file.stem})
         pipeline._file = path
         pipeline._hidden = hidden
@@ -192,11 +192,11 @@ class _Reader:
     folder: Path  # at which relative paths start
     hidden: Redactor
 
-    def settings(self, group: type[SettingsGroup], given: dict[str, Any], where: str) -> Any:
+    def settings(self, group: type[SettingsGroup], content: dict[str, Any], where: str) -> Any:
         """The checked settings of a table of the file, and of tables in it, with whole paths."""
         values: dict[str, Any] = {}
         from_variables = []
-        for name, value in given.items():
+        for name, value in content.items():
             if name not in group.model_fields:
                 schema = "(`forecast run --schema` prints all keys)"
                 raise UsageError(f"{where}unknown key '{name}'{_hint(name)} {schema}")
@@ -271,24 +271,24 @@ class _Reader:
             self.hidden.add(text, MASK if is_secret else value, parts=True)
         return text
 
-    def _whole_path(self, given: str, where: str) -> str:
-        if given.startswith(SYNTHETIC) or given == "-":
-            return given
-        if "://" in given:  # it may hold a password, so that no message shows it
+    def _whole_path(self, path: str, where: str) -> str:
+        if path.startswith(SYNTHETIC) or path == "-":
+            return path
+        if "://" in path:  # it may hold a password, so that no message shows it
             problem = "is a path, and here it is an address; a database belongs to url"
             raise UsageError(f"{where} {problem}")
         try:
-            return os.path.normpath(self.folder / Path(given).expanduser())
+            return os.path.normpath(self.folder / Path(path).expanduser())
         except RuntimeError:
-            user = given.partition("/")[0]
+            user = path.partition("/")[0]
             problem = f"the home folder of {user} is not known: no such user, or HOME is not set"
             raise UsageError(f"{where}: {problem}; write an absolute path") from None
 
-    def _whole_url(self, given: str) -> str:
+    def _whole_url(self, url: str) -> str:
         """The address of a database; the path of an SQLite file in it starts at the folder, too."""
-        file = given.removeprefix(SQLITE)
-        if file == given or file.startswith(("/", ":")) or Path(file).is_absolute():
-            return given
+        file = url.removeprefix(SQLITE)
+        if file == url or file.startswith(("/", ":")) or Path(file).is_absolute():
+            return url
         return f"{SQLITE}{str(self.folder).replace('%', '%25')}/{file}"
 
 

@@ -251,12 +251,12 @@ def _text(value: Any) -> str:
 
 
 def _same_frequency(freq: str, schema: Schema) -> bool:
-    asked = parse_frequency(freq)
+    wanted = parse_frequency(freq)
     fitted = schema.calendar
-    if (asked.kind, asked.every) != (fitted.kind, fitted.every):
+    if (wanted.kind, wanted.every) != (fitted.kind, fitted.every):
         return False
     if fitted.kind == "months":
-        same_end = asked.end is None or asked.end == (fitted.day < 0)
-        same_month = asked.anchor is None or fitted.anchor == asked.anchor % fitted.every
+        same_end = wanted.end is None or wanted.end == (fitted.day < 0)
+        same_month = wanted.anchor is None or fitted.anchor == wanted.anchor % fitted.every
         return same_end and same_month
-    return asked.anchor is None or fitted.name.endswith(WEEKDAYS[asked.anchor])
+    return wanted.anchor is None or fitted.name.endswith(WEEKDAYS[wanted.anchor])

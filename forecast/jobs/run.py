@@ -151,13 +151,13 @@ def _recorded(run: "_Run") -> Iterator[None]:
             ping(pipeline.ping, "start")
             yield
     except BaseException as error:
-        known = error if isinstance(error, Interrupted) else explained(error)
-        record.error = pipeline.hidden(render(known, as_flag)).split("\n")[0]
-        record.exit_code = known.exit_code
+        failure = error if isinstance(error, Interrupted) else explained(error)
+        record.error = pipeline.hidden(render(failure, as_flag)).split("\n")[0]
+        record.exit_code = failure.exit_code
         try:
             _finish(run)
             published = run.accepted if isinstance(error, Blocked) else None
-            run.ledger.add_run(published or record, more=run.known)
+            run.ledger.add_run(published or record, more=run.known_ahead)
             write_record(record, pipeline)
         except ForecastError as other:  # the error on its way matters more
             log.warning("the failure could not be recorded: %s", other)
@@ -175,7 +175,7 @@ class _Run:
     Attributes
     ----------
     accepted : an earlier run as of this time that a check blocked, and that was published
-    known : in advance and not by earlier runs, for the ledger
+    known_ahead : what is known in advance and not by earlier runs, for the ledger
     """
 
     pipeline: Pipeline
@@ -188,7 +188,7 @@ class _Run:
     on_step: Callable[[Progress], None] | None
     began: float = field(default_factory=time.monotonic)
     accepted: Record | None = None
-    known: dict[str, bytes] = field(default_factory=dict)
+    known_ahead: dict[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -236,18 +236,18 @@ def _read_fit_forecast_write(run: _Run) -> None:
     finish_accepted(pipeline, ledger, run.store, run.writer)
     promote_owed(ledger, run.store, run.writer)
 
-    found = inputs.look(pipeline, run.store, ledger, run.instant)
-    table = found.table
+    job_inputs = inputs.look(pipeline, run.store, ledger, run.instant)
+    table = job_inputs.table
     digest = table.sha256 or sha256_of_frame(table.frame)
     record.input = {"name": pipeline.hidden(table.name), "rows": len(table), "sha256": digest}
     new_fit = None
     source: Source
-    if found.live is None or found.why:
-        new_fit = _fit(run, found)
+    if job_inputs.live is None or job_inputs.why:
+        new_fit = _fit(run, job_inputs)
         live = new_fit.serving
         source = new_fit.reading
     else:
-        live = found.live
+        live = job_inputs.live
         source = inputs.read_to_forecast(pipeline, run.instant, table, live.schema)
         record.fit = _fit_of_instant(ledger, record.as_of)
     was_settled = record.settled
@@ -258,10 +258,12 @@ def _read_fit_forecast_write(run: _Run) -> None:
     past = _Comparison(run, live, source.name, fits=new_fit is not None)
     # ids as they are
     output = inputs.explained_output(pipeline).model_copy(update={"excel_safe": False})
-    request = ForecastRequest(source, found.future, output=output, on_panel=past)
+    request = ForecastRequest(source, job_inputs.future, output=output, on_panel=past)
     forecasts = forecast(live.predictor, request).whole
     if not record.ahead_of_clock:
-        run.known = inputs.known_differences(pipeline, forecasts.panel, live.schema, run.instant)
+        run.known_ahead = inputs.known_differences(
+            pipeline, forecasts.panel, live.schema, run.instant
+        )
     passed = gate.checked(pipeline, live, forecasts, record, past.last, past.night)
     raise_if_interrupted()
     publication = _publication(run, passed, forecasts.panel, live, past, new_fit)
@@ -290,17 +292,17 @@ def _fit_of_instant(ledger: Ledger, as_of: str) -> dict[str, Any]:
     return {}
 
 
-def _fit(run: _Run, found: inputs.Inputs) -> _Fit:
+def _fit(run: _Run, job_inputs: inputs.Inputs) -> _Fit:
     """Fit, save, and compare with the live version."""
     pipeline = run.pipeline
-    live = found.live
+    live = job_inputs.live
     began = time.monotonic()
-    reading, dated = inputs.read_to_fit(pipeline, run.instant, found)
+    reading, dated = inputs.read_to_fit(pipeline, run.instant, job_inputs)
     panel = reading.panel
     if pipeline.checks.error_after is not None:
-        _check_age(run, panel, reading.schema, found.table.name)
+        _check_age(run, panel, reading.schema, job_inputs.table.name)
     inputs.check_periods(pipeline, reading.schema, int(panel.origins.max()), panel.ahead)
-    log.info("fit      %s", found.why)
+    log.info("fit      %s", job_inputs.why)
     check_to_fit(reading)
     for line in describe_reading(reading):
         log.info("%s", line)
@@ -326,7 +328,7 @@ def _fit(run: _Run, found: inputs.Inputs) -> _Fit:
     promoted, verdict = should_promote(fitted, live, as_live, pipeline.checks.require_all)
     entry, saved = _save(run, fitted, live, promoted, verdict)
     run.record.fit = {
-        "why": pipeline.hidden(found.why),
+        "why": pipeline.hidden(job_inputs.why),
         "version": entry.version,
         "promoted": False,
         "verdict": entry.reason,
@@ -526,7 +528,7 @@ def _publication(
     newest = sorted((before | scores).items())[-7:]
     record.scores = [vars(score) for _, score in newest]
 
-    more: dict[str, pd.DataFrame | bytes] = {**run.known}
+    more: dict[str, pd.DataFrame | bytes] = {**run.known_ahead}
     more[INPUTS] = packed(live.fitted, panel, pipeline.output, passed.replaced)
     if passed.totals:
         more[TOTALS] = sums_to_keep(passed.totals, forecasts)

@@ -82,8 +82,8 @@ def compare_sums(
     if not compared:
         return []
     level_of = {name: level for level, (_, names) in groups.items() for name in names}
-    known = pd.concat(compared).dropna(subset="actual")
-    by_level = known.groupby(known["series"].map(level_of))
+    over = pd.concat(compared).dropna(subset="actual")
+    by_level = over.groupby(over["series"].map(level_of))
     return [_score(str(level), sums) for level, sums in by_level]
 
 
