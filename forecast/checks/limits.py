@@ -33,7 +33,7 @@ Statistics = Mapping[str, Mapping[str, float]]  # of the checks of a run, as its
 
 
 class Limits(SettingsGroup):
-    """Beyond `warn` a check warns, beyond `error` it is an error; a share of 1 never is."""
+    """Beyond `warn` a check warns, beyond `error` it is an error; no share is beyond 1."""
 
     warn: float = Field(ge=0, description="the share beyond which it warns")
     error: float = Field(ge=0, description="the share beyond which it is an error")
@@ -53,10 +53,7 @@ def _limits(warn: float, error: float, description: str) -> Any:
 
 
 class OutputCheckSettings(SettingsGroup):
-    """Checks of forecasts before a job writes them.
-
-    `python -m tests.faults nights` measured the limits.
-    """
+    """Checks of forecasts before a job writes them; `tests.faults nights` measured the limits."""
 
     on_error: Literal["block", "fallback", "warn"] = Field(
         "block",
