@@ -149,7 +149,7 @@ def _mean_vintages(known: Numbers, vintages: Vintages, cell_of_slot: Integers) -
     slot, column = np.nonzero(~np.isnan(vintages.blanked(known)))
     always = Vintages(slot, column, np.full(len(slot), ALWAYS), known[slot, column])
     every = joined([vintages, always])
-    is_first = np.diff([every.slot, every.column], prepend=-1).any(0)
+    is_first = np.any(np.diff([every.slot, every.column], prepend=-1), axis=0)
     changes = every.value - np.where(is_first, 0.0, np.roll(every.value, 1))
     means = replace(every, slot=cell_of_slot[every.slot])
     group = means.slot * known.shape[1] + means.column

@@ -57,7 +57,7 @@ def find_series(ids: Sequence[tuple[str, ...]], name: str) -> int:
 def repeated_ids(
     ids: Sequence[tuple[str, ...]], names: tuple[str, ...], steps: int
 ) -> dict[str, Column]:
-    """The id columns `names` of an output with `steps` rows for each series, by name: [series * steps]."""
+    """The id columns of an output with `steps` rows for each series, by name: [series * steps]."""
     columns = {}
     for name, *parts in zip(names, *ids, strict=True):
         columns[name] = Column(np.repeat(np.array(parts, object), steps))
@@ -66,7 +66,7 @@ def repeated_ids(
 
 @dataclass(frozen=True)
 class Shard:
-    """Shard `number`, counted from 1, of `count`; `shard_numbers` says which series belong to it."""
+    """Shard `number`, counted from 1, of `count`; see `shard_numbers`."""
 
     number: int
     count: int

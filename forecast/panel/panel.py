@@ -52,14 +52,14 @@ class Vintages:
         """Those in ascending order; of several of a cell and an origin, the last one."""
         ordered = self.where(np.lexsort((self.available, self.column, self.slot)))
         keys = np.stack([ordered.slot, ordered.column, ordered.available])
-        return ordered.where(np.diff(keys, append=-2).any(0))
+        return ordered.where(np.any(np.diff(keys, append=-2), axis=0))
 
     def until(self, origins: Integers) -> "Vintages":
         """Those that were known at the origins [slots]."""
         return self.where(self.available <= origins[self.slot])
 
     def at(self, known: Numbers, origins: Integers) -> Numbers:
-        """The known columns [slots, columns] as of the origins [slots], NaN where nothing was known."""
+        """The known columns [slots, columns] as of origins [slots], NaN where nothing was known."""
         result = self.blanked(known)
         then = self.until(origins)
         result[then.slot, then.column] = then.value  # of several the last one stays, the newest
@@ -148,7 +148,7 @@ class Panel:
         return np.asarray(self.positions < np.repeat(limit, np.diff(self.offsets)))
 
     def trailing_gap(self) -> Integers:
-        """[series], past slots after the last observed value of each series; all of them where there is none."""
+        """[series], past slots after the last observed value; all of them where there is none."""
         rank = np.where(self.observed, self.positions, -1)
         return self.lengths - 1 - np.maximum.reduceat(rank, self.offsets[:-1])
 
@@ -158,16 +158,16 @@ class Panel:
         return int((self.origins - self.trailing_gap()).max())
 
     def lowest_seen(self) -> Numbers:
-        """[series], the lowest value of the whole past of each series; infinite where none was observed."""
+        """[series], the lowest value of the whole past; infinite where none was observed."""
         seen = np.minimum.reduceat(np.where(self.observed, self.values, np.inf), self.offsets[:-1])
         return seen if self.lowest is None else np.minimum(seen, self.lowest)
 
     def floor(self) -> Numbers:
-        """[series], lower bound of forecasts: 0 where no value of the past is below 0, else minus infinity."""
+        """[series], lower bound of forecasts: 0, or minus infinity where values lie below it."""
         return np.where(self.lowest_seen() >= 0, 0.0, -np.inf)
 
     def counts(self) -> Flags:
-        """[series], whether all values of the past are whole numbers from 0 to 100, as of rare sales."""
+        """[series], whether all values are whole numbers from 0 to 100, as of rare sales."""
         whole = self.values == np.floor(self.values)
         whole &= (self.values >= 0) & (self.values <= LARGEST_COUNT)
         counts = np.asarray(np.logical_and.reduceat(whole | ~self.observed, self.offsets[:-1]))
@@ -233,7 +233,7 @@ class Panel:
         return {name: None if array is None else array[indices] for name, array in arrays}
 
     def expanding_std(self) -> Floats:
-        """[slots], standard deviation of the series' observed values up to and with each slot: its past only."""
+        """[slots], standard deviation of the values of the series up to and with each slot."""
         if self.spread is not None:
             return self.spread
         sizes = np.diff(self.offsets)
@@ -274,7 +274,7 @@ def running_sums(values: Numbers, offsets: Integers) -> Numbers:
 
 
 def series_index(fitted: Ids, ids: Ids) -> Integers:
-    """The index of each of `ids` among the series of the fit, counted from 1; 0 for a series that was not there."""
+    """The index of each of `ids` among the series of the fit, counted from 1; 0 for a new one."""
     rank = {names: number for number, names in enumerate(fitted, start=1)}
     return np.array([rank.get(names, 0) for names in ids], np.int64)
 
@@ -287,7 +287,7 @@ def steps_within(sizes: Integers) -> Integers:
 
 
 def runs(starts: Integers, sizes: Integers) -> tuple[Integers, Integers]:
-    """Offsets of runs of slots end to end, [runs + 1], and the slots themselves, given by first slot and size."""
+    """Offsets of runs of slots end to end, [runs + 1], and the slots, by first slot and size."""
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     return offsets, np.repeat(starts - offsets[:-1], sizes) + np.arange(offsets[-1])
 

@@ -30,7 +30,8 @@ EventKind = Literal["effect", "ignore", "closed", "stock_out", "level_shift"]
 class Event(Stored):
     """A day, or several, on which something special happens, such as a promotion.
 
-    `ids` names the series that it concerns, one text for each id column and None for any; () for all series.
+    `ids` names the series that it concerns, one text for each id column and None for any; () for
+    all series.
     """
 
     newer: ClassVar[Names] = ("kind", "end")
@@ -49,10 +50,10 @@ class Event(Stored):
 class Schema(Stored):
     """How one kind of table becomes a panel.
 
-    `ids` names the id columns of the output: the user's own in a long table, the first column in a `rows` table,
-    ``("series",)`` in a wide one. `known`, `past` and `static` name the covariate columns in the order in which the
-    panel holds them; a name that is a key of `categories` holds codes: 1 + its position there, 0 for a value not
-    among them.
+    `ids` names the id columns of the output: the user's own in a long table, the first column in a
+    `rows` table, ``("series",)`` in a wide one. `known`, `past` and `static` name the covariate
+    columns in the order in which the panel holds them; a name that is a key of `categories` holds
+    codes: 1 + its position there, 0 for a value not among them.
     """
 
     newer: ClassVar[Names] = ("dated_events", "whole_ids", "unfinished")
@@ -124,7 +125,7 @@ class Schema(Stored):
 
     @property
     def dated(self) -> bool:
-        """Whether its series have dates; those of a `rows` table have steps, and each its own end."""
+        """Whether its series have dates; in a `rows` table they have steps, each its own end."""
         return self.layout != "rows"
 
     def agrees(self, other: "Schema", fields: Iterable[str]) -> bool:

@@ -1,1 +1,1 @@
-"""From the columns of a table to a panel: roles, detection, observations, grid, building, comparing."""
+"""From the columns of a table to a panel, and how a table differs from that of the fit."""

@@ -88,13 +88,12 @@ def fill(observations: Observations, schema: Schema, origin: str | None, reach: 
         observed = observed.combined(schema.on_duplicate)
     placed = observed.placed_on(calendar)
     if reach is None and schema.dated:
-        _refuse_outlier(observations, observed, placed.timestamps, schema)
+        _refuse_outlier(observations, distinct(placed.timestamps), schema)
     if schema.aggregate is not None:
         placed = aggregated(observations, observed, blank, schema)
     placed = placed.combined("first")
     _check_sizes(observations, placed, schema)
-    ends = np.array([] if end is None else [end], np.int64)
-    newest = np.concatenate([placed.timestamps, calendar.positions(ends)]).max()
+    newest = placed.timestamps.max() if end is None else calendar.positions(np.array([end]))[0]
     return _grid(placed, blank.placed_on(calendar), len(observations.ids), int(newest), schema)
 
 
@@ -135,28 +134,23 @@ def _origin_time(observations: Observations, present: Flags, schema: Schema, ori
     return min(last, newest)
 
 
-def _refuse_outlier(
-    observations: Observations, observed: TimedValues, positions: Integers, schema: Schema
-) -> None:
+def _refuse_outlier(observations: Observations, positions: Integers, schema: Schema) -> None:
     """Refuse a time far from all others: 9999-12-31 would end all series long before the origin."""
-    unique = distinct(positions)
-    if len(unique) <= MIN_TIMES:
+    if len(positions) <= MIN_TIMES:
         return
-    ends = [(unique[-1], unique[:-1])]
+    ends = [(positions[-1], positions[:-1])]
     if schema.layout == "wide":
-        ends.insert(0, (unique[0], unique[1:]))
+        ends.insert(0, (positions[0], positions[1:]))
     for position, others in ends:
         span = int(np.ptp(others))
         gap = int(np.abs(others - position).min())
         if gap > FAR * max(span, FAR):
-            time = observed.timestamps[np.argmax(positions == position)]
-            row = int(np.argmax(observations.row_timestamps == time))
-            text = format_timestamp(int(time), schema.time_format)
-            raise BadData(
-                f"{text} lies {gap:,} steps from all other times, which span {span:,}",
-                place=observations.table.place(row, schema.time),
-                cure="correct it, or remove the row",
-            )
+            times = observations.row_timestamps
+            row = int(np.argmax(calendar_of(schema).positions(times) == position))
+            text = format_timestamp(int(times[row]), schema.time_format)
+            problem = f"{text} lies {gap:,} steps from all other times, which span {span:,}"
+            place = observations.table.place(row, schema.time)
+            raise BadData(problem, place=place, cure="correct it, or remove the row")
 
 
 def _check_sizes(observations: Observations, placed: TimedValues, schema: Schema) -> None:
@@ -223,11 +217,8 @@ def aggregated(
     inside = (placed.timestamps >= low) & (placed.timestamps <= high)
     placed = placed.select(order[inside[order]])
     if not len(placed.values):
-        raise BadData(
-            Words("no period of ", Setting("freq", schema.calendar.name), " is complete"),
-            place=name,
-            cure=Words("pass a finer ", Setting("freq")),
-        )
+        problem = Words("no period of ", Setting("freq", schema.calendar.name), " is complete")
+        raise BadData(problem, place=name, cure=Words("pass a finer ", Setting("freq")))
     sums = placed.combined(schema.aggregate or "sum")
     if schema.aggregate != "sum":
         return sums
@@ -251,7 +242,7 @@ def aggregated(
 def _whole_periods(
     name: str, rows: TimedValues, fine: Calendar | None, schema: Schema
 ) -> tuple[int, int]:
-    """The first and the last period that the table covers to its end, and for a sum from its start."""
+    """The first and the last period that the table covers to its end; for a sum, from its start."""
     calendar = calendar_of(schema)
     times = distinct(rows.timestamps)
     if fine is not None:
@@ -259,7 +250,7 @@ def _whole_periods(
         edges = fine.times(np.array([first - 1, last + 1]))
     else:
         step = int(np.median(np.diff(times))) if len(times) > 1 else 0
-        edges = times[[0, -1]] + [-step, step]
+        edges = times[[0, -1]] + np.array([-step, step])
     low, high = calendar.positions(times[[0, -1]]).tolist()
     before, after = calendar.positions(edges).tolist()
     if schema.aggregate == "sum" and before == low:
@@ -287,17 +278,15 @@ def _with_zeros(
     fine: Calendar,
     schema: Schema,
 ) -> TimedValues:
-    """The values, and a zero for each step of the finer grid without a row, from the first row on."""
+    """The values, and a zero for each step of the finer grid without a row since the first one."""
     placed = observed.placed_on(fine)
     newest = int(placed.timestamps.max())
     grid = _grid(placed, blank.placed_on(fine), len(observations.ids), newest, schema)
     count = int(grid.lengths.sum())
     if count > MAX_ROWS:
-        raise Unavailable(
-            f"with a zero for each absent row it has {count:,} rows, more than fit in memory",
-            place=observations.table.name,
-            cure=Words("pass ", Setting("aggregate", "sum"), ", or a table of fewer series"),
-        )
+        problem = f"with a zero for each absent row it has {count:,} rows, more than fit in memory"
+        cure = Words("pass ", Setting("aggregate", "sum"), ", or a table of fewer series")
+        raise Unavailable(problem, place=observations.table.name, cure=cure)
     offsets, steps = runs(grid.first, grid.lengths)
     absent = grid.zero_slots(offsets)
     series = np.repeat(np.arange(len(grid.first)), grid.lengths)[absent]
@@ -317,11 +306,10 @@ def build_panel(schema: Schema, observations: Observations, grid: Grid, horizon:
     steps = int(sizes.sum())
     if steps * (2 + len(schema.known) + len(schema.past)) > MAX_NUMBERS:
         on_grid = f"{len(sizes):,} series on the grid {schema.calendar.name}"
-        raise Unavailable(
-            f"{on_grid} from first to last time need {steps:,} steps, more than fit in memory",
-            place=observations.table.name,
-            cure=Words("pass a coarser ", Setting("freq"), " with ", Setting("aggregate")),
-        )
+        need = f"need {steps:,} steps, more than fit in memory"
+        problem = f"{on_grid} from first to last time {need}"
+        cure = Words("pass a coarser ", Setting("freq"), " with ", Setting("aggregate"))
+        raise Unavailable(problem, place=observations.table.name, cure=cure)
     offsets, _ = runs(grid.first, sizes)
     observed = grid.zero_slots(offsets)
     slots = offsets[grid.placed.series] + grid.steps(grid.placed)
@@ -353,7 +341,7 @@ def with_future(
     times: ParsedTimes | None = None,
     instant: int | None = None,
 ) -> Panel:
-    """The panel with known columns from a table of the future, whose times may be parsed already."""
+    """The panel with known columns from a table of the future; its times may be parsed already."""
     if not schema.known:
         return panel
     dated = DatedTable(normalised(future), schema.time, times, schema, instant)
@@ -413,12 +401,10 @@ def _warn_repeated_rows(table: Table) -> None:
     comparable = [column for column in table.names if table.kind(column) != "other"]
     same = repeated_rows(table, comparable)
     if same.any():
-        log.warning(
-            "%s: %s repeat an earlier row in every column, first %s; was the table loaded twice?",
-            table.name,
-            rows_text(same.sum()),
-            table.line(int(np.argmax(same))),
-        )
+        rows = rows_text(same.sum())
+        first = table.line(int(np.argmax(same)))
+        text = "%s: %s repeat an earlier row in every column, first %s; was the table loaded twice?"
+        log.warning(text, table.name, rows, first)
 
 
 def _check_on_grid(table: Table, row_times: Integers, schema: Schema, whole: bool) -> None:
@@ -459,16 +445,12 @@ def warn_gaps(panel: Panel, schema: Schema, name: str) -> None:
     if not gaps.any():
         return
     series = int(np.argmax(gaps > 0))
-    position = panel.starts[[series]] + np.argmin(panel.observed[panel.slots(series)])
+    step = np.argmin(panel.observed[panel.slots(series)])
+    position = panel.starts[[series]] + step
     (time,) = position_texts(schema, calendar_of(schema), position)
-    log.warning(
-        "%s: %d of %d values are missing, in %d of %d series (the first: %s): "
-        "blank, or without a row%s.",
-        name,
-        gaps.sum(),
-        spans.sum(),
-        (gaps > 0).sum(),
-        len(gaps),
-        f"{series_name(panel.ids[series])} at {time}".removeprefix(" at "),
-        ", or ignored by events" if has_kind(schema, "ignore") else "",
-    )
+    first = f"{series_name(panel.ids[series])} at {time}".removeprefix(" at ")
+    values = f"{gaps.sum()} of {spans.sum()} values"
+    series_text = f"{(gaps > 0).sum()} of {len(gaps)} series"
+    ignored = ", or ignored by events" if has_kind(schema, "ignore") else ""
+    text = "%s: %s are missing, in %s (the first: %s): blank, or without a row%s."
+    log.warning(text, name, values, series_text, first, ignored)

@@ -24,7 +24,7 @@ Id = tuple[str, ...]
 
 
 def mean_level(panel: Panel, steps: int) -> Numbers:
-    """[series], the mean absolute value of each series over its last `steps`; 0 if none was observed."""
+    """[series], the mean absolute value of the last `steps` of each; 0 if none was observed."""
     used = panel.observed & ~panel.before(panel.lengths - steps)
     first = panel.offsets[:-1]
     total = np.add.reduceat(np.abs(panel.values) * used, first)
@@ -68,7 +68,7 @@ class Comparison:
         return sorted(self.fitted - self.seen)
 
     def warn_missing(self) -> None:
-        """Warn of ids that are missing since the fit; a small change of new ones may be the reason."""
+        """Warn of ids that are missing since the fit; a change of their spelling may be why."""
         missing = self.missing
         if not missing:
             return
@@ -111,7 +111,7 @@ def check_levels(
 
 
 def warn_seen(panel: Panel, fitted: Panel, schema: Schema, horizon: int, name: str) -> None:
-    """Warn where forecasts begin before the end of the fit: the model has seen what it forecasts."""
+    """Warn where forecasts begin before the end of the fit: the model has seen those values."""
     ahead = _ends(panel, fitted) - panel.origins
     if (ahead > 0).any():
         ends = np.array([panel.origins[np.argmax(ahead)], fitted.origins.max()])
@@ -124,7 +124,7 @@ def warn_seen(panel: Panel, fitted: Panel, schema: Schema, horizon: int, name: s
 
 
 def warn_seen_origins(panel: Panel, fitted: Panel, origins: Integers, end: str) -> int:
-    """Warn of origins of a backtest, [origins, series], before the end of the fit; returns how many."""
+    """Warn of origins, [origins, series], before the end of the fit; returns how many there are."""
     seen = int((origins < _ends(panel, fitted)).any(1).sum())
     if seen:
         text = "%d of %d origins lie before %s, the end of the fit: this forecaster has seen"
@@ -133,7 +133,7 @@ def warn_seen_origins(panel: Panel, fitted: Panel, origins: Integers, end: str) 
 
 
 def warn_short(panel: Panel, fitted: Panel, lookback: int, name: str) -> None:
-    """Warn of series whose past is shorter than a forecast looks back, unless that of the fit was."""
+    """Warn of series whose past is shorter than a forecast looks back, unless it was so at fit."""
     before = np.concatenate([[lookback], fitted.lengths])[series_index(fitted.ids, panel.ids)]
     short = np.flatnonzero(panel.lengths < np.minimum(before, lookback))
     if len(short):
@@ -169,7 +169,7 @@ def _ends(panel: Panel, fitted: Panel) -> Numbers:
 
 
 def with_status(panel: Panel, schema: Schema, lookback: int | None = None) -> Panel:
-    """The panel with the gravest status of each series; without a lookback none is short or ended."""
+    """The panel with a status of each series; without a lookback none is short or ended."""
     first = panel.offsets[:-1]
     spans, counts = observed_spans(panel)
     lowest = np.minimum.reduceat(np.where(panel.observed, panel.values, np.inf), first)
@@ -184,7 +184,7 @@ def with_status(panel: Panel, schema: Schema, lookback: int | None = None) -> Pa
 
 
 def observed_spans(panel: Panel) -> tuple[Integers, Integers]:
-    """[series], steps from the first to the last observed value, at least 1; and observed values."""
+    """[series], steps from the first to the last observed value, at least 1; and their number."""
     counts = np.add.reduceat(panel.observed, panel.offsets[:-1], dtype=np.int64)
     return np.maximum(panel.lengths - panel.trailing_gap(), 1), counts
 

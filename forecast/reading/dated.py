@@ -1,4 +1,4 @@
-"""Normalise a table where it enters, find its time columns, and parse them before any row is used."""
+"""Normalise a table where it enters, find its time columns, and parse its times."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -336,7 +336,7 @@ def _time_columns(table: Table, settings: TableSettings) -> Names:
 
 
 def _refuse_years_by_periods(table: Table) -> None:
-    """Refuse a table with a row for each year and a column for each month, or the other way round."""
+    """Refuse a table with a row for each year and a column for each month, or the reverse."""
     headers = table.names
     for period, names in PERIODS_OF_YEAR.items():
         across = names <= _starts(headers) and any(

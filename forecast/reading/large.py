@@ -184,7 +184,7 @@ class LargeTable:
     def survey(
         self, ids: Sequence[str], time: Sequence[str], target: str
     ) -> tuple[Integers | None, Table]:
-        """The first row of each series and the end of the last, and a row of each time with a value.
+        """The first row of each series and the end of the last; a row of each time with a value.
 
         The former is None where an id is blank, or the rows of a series stand in several places.
         """
@@ -345,12 +345,8 @@ def sampled(source: str, reading: TextSettings, settings: TableSettings, seed: i
     log_kinds(messages)
     if not len(sample):
         return None
-    log.warning(
-        "%s: takes about %.1f GiB to fit, and %.1f GiB are free: the fit sees one series in %d, "
-        "drawn by the hashes of their ids; it can forecast all of them, as series that are new to it",
-        table.name,
-        needed / 2**30,
-        free / 2**30,
-        one_in,
-    )
+    sizes = f"takes about {needed / 2**30:.1f} GiB to fit, and {free / 2**30:.1f} GiB are free"
+    text = "%s: %s: the fit sees one series in %d, drawn by the hashes of their ids;"
+    text += " it can forecast all of them, as series that are new to it"
+    log.warning(text, table.name, sizes, one_in)
     return sample

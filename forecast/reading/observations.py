@@ -55,7 +55,7 @@ class TimedValues:
         return TimedValues(self.series, calendar.positions(self.timestamps), self.values)
 
     def combined(self, rule: str) -> "TimedValues":
-        """One value for each series and time, ascending: the first, last, mean or sum of several."""
+        """One value for each series and time, in order: the first, last, mean or sum of several."""
         further = np.diff(self.series)
         if np.where(further == 0, np.diff(self.timestamps) > 0, further > 0).all():
             return self
@@ -127,7 +127,7 @@ def id_codes(table: Table, columns: Names) -> tuple[Ids, Integers]:
 
 
 def wide_columns(table: Table, schema: Schema) -> list[str]:
-    """The columns of a wide table that are series: those of the fit, and if it took all, new ones."""
+    """The columns of a wide table that are series: as at fit, and new ones if it took all."""
     columns = table.names
     taken = set(schema.series)
     if schema.all_columns:
@@ -259,7 +259,7 @@ def slots_of(
 
 
 def covariates(panel: Panel, observations: Observations, schema: Schema, columns: Names) -> Numbers:
-    """Columns of the table of `observations` by slot [slots, columns], NaN where it has no value."""
+    """Columns of the table of `observations` by slot, [slots, columns], NaN where blank."""
     result = np.full((len(panel.values), len(columns)), np.nan)
     if not columns:
         return result

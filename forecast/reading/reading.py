@@ -365,7 +365,7 @@ def _rows_schema(table: Table, settings: TableSettings) -> Schema:
 def _timed_schema(
     table: Table, settings: TableSettings, time: Names, times: ParsedTimes
 ) -> tuple[Schema, ParsedTimes]:
-    """The schema of a long or wide table, and its times, parsed by series if they depend on them."""
+    """The schema of a long or wide table, and its times, parsed by series if they depend on it."""
     covariates = (*settings.known, *settings.past, *settings.static)
     named = {*time, table.numbering, *covariates}
     if settings.known:

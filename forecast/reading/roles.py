@@ -48,7 +48,7 @@ def id_columns(
     others: list[str],
     numeric: list[str],
 ) -> Names:
-    """The smallest set of the `others` that makes (id, time) unique; () where times do not repeat."""
+    """The smallest set of `others` that makes (id, time) unique; () where times do not repeat."""
     table, times = _comparable_rows(table, settings, times)
     issued = _availability(table, settings)
     if not repeats(times.timestamps, issued).any():
@@ -120,7 +120,7 @@ def groups_rows(table: Table, column: str) -> bool:
 
 
 def _availability(table: Table, settings: TableSettings) -> Integers:
-    """[rows], a code for the time at which each became available; one code in a table without it."""
+    """[rows], a code for the time at which each became available, if the table says that."""
     if settings.known and AVAILABLE_AT in table.names:
         return table.distinct(AVAILABLE_AT)[0]
     return np.zeros(len(table), np.int64)
@@ -215,7 +215,7 @@ def target_column(table: Table, settings: TableSettings, numeric: list[str]) -> 
 
 
 def calendar_columns(table: Table, columns: list[str], times: ParsedTimes) -> dict[str, str]:
-    """Columns of numbers that repeat the calendar of their rows or number them, with what they hold.
+    """Columns of numbers that repeat the calendar of their rows or number them, and their kinds.
 
     All cells equal the year (or the year less a constant), the month, and so on, from 0 or 1 on. A
     series may do so too, hence the name must fit, but for years in full and for row numbers in the

@@ -118,7 +118,7 @@ def observed_forecasts(forecasts: Table, actual: str, schema: Schema) -> Observa
 
 
 def numbers_of(forecasts: Table) -> tuple[Numbers, tuple[float, ...]]:
-    """The point and the ends of the intervals, [rows, 1 + 2 * intervals], and intervals in percent."""
+    """The point and the ends of intervals, [rows, 1 + 2 * intervals], and these in percent."""
     names = forecasts.names
     low_ends = [name for name in names if name.startswith("lo_")]
     intervals = tuple(float(name[3:]) for name in low_ends if f"hi_{name[3:]}" in names)
@@ -127,7 +127,8 @@ def numbers_of(forecasts: Table) -> tuple[Numbers, tuple[float, ...]]:
     crossed = np.argwhere(numbers[:, 1::2] > numbers[:, 2::2])  # rows and intervals
     if len(crossed):
         row, interval = crossed[0].tolist()
-        low, high = columns[1:][2 * interval : 2 * interval + 2]
+        low = columns[1 + 2 * interval]
+        high = columns[2 + 2 * interval]
         begins = f"the interval begins at {forecasts.value(row, (low,))}"
         problem = f"{begins} and ends at {forecasts.value(row, (high,))}"
         raise BadData(problem, place=forecasts.place(row, (low, high)), cure=PREDICTED)

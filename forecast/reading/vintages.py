@@ -41,13 +41,14 @@ def known_by(dated: DatedTable, schema: Schema, instant: datetime | None = None)
     """
     now = instant or datetime.now(UTC)
     end = on_clock(now, schema.time_format)
-    if dated.times is None or end is None or dated.instant is not None:
+    parsed = dated.times
+    if parsed is None or end is None or dated.instant is not None:
         return dated
     if instant is not None:
         dated = replace(dated, instant=end)
     table = dated.table
     calendar = calendar_of(schema)
-    times = dated.times.timestamps
+    times = parsed.timestamps
     positions = calendar.positions(times)
     unfinished = calendar.ends(positions) > end
     if not unfinished.any():
@@ -69,8 +70,9 @@ def known_by(dated: DatedTable, schema: Schema, instant: datetime | None = None)
     if not schema.known:
         return dated.rows(~removed)
     frame = table.frame.copy()
+    blank = "" if table.text else np.nan
     for name in (*targets, *schema.past):
-        frame[name] = frame[name].where(~removed, "" if table.text else np.nan)
+        frame[name] = frame[name].where(~removed, blank)
     return replace(dated, table=replace(table, frame=frame))
 
 
@@ -146,20 +148,26 @@ def with_vintages(panel: Panel, dated: DatedTable, schema: Schema, whole: bool =
     has_stamp, stamps = _available_times(table, schema)
     rank = np.where(has_stamp, stamps, np.inf)
     available = positions.copy()
-    end = int(calendar.ends(panel.origins.max(keepdims=True))[0])
-    delay = 0 if dated.instant is None else max(0, dated.instant - end)
+    delay = 0  # of a run after the end of the newest step
+    if dated.instant is not None:
+        (end,) = calendar.ends(panel.origins.max(keepdims=True)).tolist()
+        delay = max(0, dated.instant - end)
     available[has_stamp] = _steps_known_at(stamps[has_stamp] - delay, calendar)
     always: list[Vintages] = []
     for name in names:
         values = column_values(table, name, schema)
-        used = ~np.isnan(values) if series is None else ~np.isnan(values) & (series >= 0)
+        used = ~np.isnan(values)
+        if series is not None:
+            used &= series >= 0
         rows = np.flatnonzero(used)
         # of several rows of a period, or of one time, the last one holds
         rows = rows[np.lexsort((timestamps[rows], rank[rows]))]
         series_of_rows = None if series is None else series[rows]
         if schema.on_duplicate == "error" and schema.aggregate is None:
-            same = np.zeros(len(rows)) if series_of_rows is None else series_of_rows
-            _refuse_conflicts(table, name, rows, (same, timestamps[rows], rank[rows]), values[rows])
+            keys = [timestamps[rows], rank[rows]]
+            if series_of_rows is not None:
+                keys.append(series_of_rows)
+            _refuse_conflicts(table, name, rows, keys, values[rows])
         slot, index = slots_of(panel, series_of_rows, positions[rows])
         rows = rows[index]
         column = schema.known.index(name)
@@ -178,12 +186,13 @@ def with_vintages(panel: Panel, dated: DatedTable, schema: Schema, whole: bool =
 def _steps_known_at(stamps: Integers, calendar: Calendar) -> Integers:
     """The first grid positions at whose ends something is known that became available then."""
     position = calendar.positions(stamps)
-    before = (calendar.ends(position + shift) < stamps for shift in (-1, 0))
-    return position - 1 + sum(flags.astype(np.int64) for flags in before)
+    after_last_step = calendar.ends(position - 1) < stamps
+    after_own_step = calendar.ends(position) < stamps
+    return position - 1 + after_last_step + after_own_step
 
 
 def _refuse_conflicts(
-    table: Table, name: str, rows: Integers, keys: tuple[NDArray[Any], ...], values: Numbers
+    table: Table, name: str, rows: Integers, keys: list[NDArray[Any]], values: Numbers
 ) -> None:
     """Refuse different values of one cell that became available at one time."""
     conflicts = repeats(*keys) & ~repeats(*keys, values)
@@ -193,20 +202,19 @@ def _refuse_conflicts(
     same = np.logical_and.reduce([key == key[conflict] for key in keys])
     first, other = sorted(rows[[np.argmax(same), conflict]].tolist())
     what = f", time and {AVAILABLE_AT}" if AVAILABLE_AT in table.names else " and time"
-    raise BadData(
-        f"{table.line(first)} has another value for the same series{what}",
-        place=table.place(other, name),
-        cure=Words("keep one of the two, or pass ", Setting("on_duplicate", "last")),
-    )
+    problem = f"{table.line(first)} has another value for the same series{what}"
+    cure = Words("keep one of the two, or pass ", Setting("on_duplicate", "last"))
+    raise BadData(problem, place=table.place(other, name), cure=cure)
 
 
 def _available_times(table: Table, schema: Schema) -> tuple[Flags, Integers]:
-    """Which rows say when they became available, and when, on the clock of the table; [rows] both."""
+    """[rows], which of them say when they became available; and when, on the clock of the table."""
     stamps = np.zeros(len(table), np.int64)
     has_stamp = np.zeros(len(table), bool)
     if has_vintages(table, schema):
         codes, texts = table.distinct(AVAILABLE_AT)
-        has_stamp = np.array([bool(text.strip()) for text in texts])[codes]
+        present = [bool(text.strip()) for text in texts]
+        has_stamp = np.array(present)[codes]
     if not has_stamp.any():
         return has_stamp, stamps
     place = table.place(int(np.argmax(has_stamp)), AVAILABLE_AT)
@@ -255,10 +263,11 @@ def added(panel: Panel, new: Vintages, strict: bool = True) -> Panel:
         steps = np.minimum(steps, origins[slot])
     now = Vintages(slot, column, steps, panel.known[slot, column])
     if not strict:
-        vintages.append(replace(now, available=np.full(len(slot), ALWAYS)))
+        always = np.full(len(slot), ALWAYS)
+        vintages.append(replace(now, available=always))
     every = joined([*vintages, new, now]).newest()
-    known = np.where(replaced, np.nan, panel.known)
-    return replace(panel, known=every.at(known, origins), vintages=every.until(origins))
+    known = every.at(np.where(replaced, np.nan, panel.known), origins)
+    return replace(panel, known=known, vintages=every.until(origins))
 
 
 def _known_always(panel: Panel, values: Vintages) -> Panel:
