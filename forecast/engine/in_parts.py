@@ -13,9 +13,9 @@ from forecast.inference.forecasting import Forecasts, Part
 from forecast.inference.predictor import WINDOWS_AT_ONCE, Predictor
 from forecast.logs import held_back, log_kinds
 from forecast.panel.naming import only_in_shard
-from forecast.panel.panel import Integers
+from forecast.panel.panel import Id, Integers
 from forecast.panel.schema import Schema, calendar_of
-from forecast.reading.comparing import Comparison, Id
+from forecast.reading.comparing import Comparison
 from forecast.reading.dated import normalised
 from forecast.reading.large import LargeTable, large_table, needed_columns, newest_time
 from forecast.tables.table import Table

@@ -18,10 +18,10 @@ from forecast.errors import BadData, CannotCreate, Setting, UsageError
 from forecast.inference.forecasting import checked_horizon
 from forecast.inference.predictor import Predictor
 from forecast.panel.naming import Shard, shard_numbers
-from forecast.panel.panel import Integers
+from forecast.panel.panel import Id, Integers
 from forecast.panel.schema import calendar_of, position_texts
 from forecast.parallel import Task, on_cluster, side_by_side
-from forecast.reading.comparing import Comparison, Id
+from forecast.reading.comparing import Comparison
 from forecast.reading.large import large_table, needed_columns, newest_time
 from forecast.reading.observations import id_codes
 from forecast.settings import Stored

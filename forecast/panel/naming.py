@@ -8,14 +8,14 @@ from unicodedata import normalize
 import numpy as np
 
 from forecast.errors import Setting, UsageError, did_you_mean
-from forecast.panel.panel import Flags, Ids, Integers
+from forecast.panel.panel import Flags, Id, Ids, Integers
 from forecast.tables.writing import Column
 
 NAMED = 5  # series that a message names
 MAX_LENGTH = 200  # letters of a name that a message shows
 
 
-def series_name(ids: tuple[str, ...]) -> str:
+def series_name(ids: Id) -> str:
     """One series: FLORAL/292, or an empty text where series have no ids; a long name is cut."""
     name = "/".join(ids)
     if len(name) > MAX_LENGTH:
@@ -23,18 +23,19 @@ def series_name(ids: tuple[str, ...]) -> str:
     return name or "''" * bool(ids)
 
 
-def series_names(series: Sequence[tuple[str, ...]], most: int = NAMED) -> str:
+def series_names(series: Sequence[Id], most: int = NAMED) -> str:
     """The first of several series: FLORAL/292, FLORAL/356, ..."""
     return first_names([series_name(ids) for ids in series[: most + 1]], most)
 
 
 def first_names(names: Sequence[str], most: int) -> str:
-    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+    more = ", ..." if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
-def first_alike(names: Iterable[tuple[str, ...]]) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+def first_alike(names: Iterable[Id]) -> tuple[Id, Id] | None:
     """The first two names that differ only in blanks, invisible characters and case."""
-    seen = dict[str, tuple[str, ...]]()
+    seen = dict[str, Id]()
     for name in names:
         folded = normalize("NFKC", "/".join(name)).casefold()
         visible = "".join(filter(str.isprintable, folded)).replace(" ", "")
@@ -44,7 +45,7 @@ def first_alike(names: Iterable[tuple[str, ...]]) -> tuple[tuple[str, ...], tupl
     return None
 
 
-def find_series(ids: Sequence[tuple[str, ...]], name: str) -> int:
+def find_series(ids: Sequence[Id], name: str) -> int:
     """The index of the series that a user names, as messages name it; `UsageError` for others."""
     shown = list(map(series_name, ids))
     for names in (list(map("/".join, ids)), shown):
@@ -54,13 +55,12 @@ def find_series(ids: Sequence[tuple[str, ...]], name: str) -> int:
     raise UsageError(f"no such series{hint}", setting=Setting("series", name))
 
 
-def repeated_ids(
-    ids: Sequence[tuple[str, ...]], names: tuple[str, ...], steps: int
-) -> dict[str, Column]:
+def repeated_ids(ids: Sequence[Id], names: Id, steps: int) -> dict[str, Column]:
     """The id columns of an output with `steps` rows for each series, by name: [series * steps]."""
     columns = {}
     for name, *parts in zip(names, *ids, strict=True):
-        columns[name] = Column(np.repeat(np.array(parts, object), steps))
+        texts = np.array(parts, object)
+        columns[name] = Column(np.repeat(texts, steps))
     return columns
 
 
@@ -100,12 +100,13 @@ def shard_numbers(ids: Ids, count: int) -> Integers:
 
 def in_shard(ids: Ids, name: str | None) -> Flags:
     """[series], which of them belong to the shard of this name; without a name all."""
-    return np.ones(len(ids), bool) if name is None else Shard.named(name).holds(ids)
+    if name is None:
+        return np.ones(len(ids), bool)
+    return Shard.named(name).holds(ids)
 
 
-def only_in_shard(
-    words: dict[tuple[str, ...], str], name: str | None
-) -> dict[tuple[str, ...], str]:
+def only_in_shard(words: dict[Id, str], name: str | None) -> dict[Id, str]:
     """Those of some words about series that are about series of a shard."""
-    held = in_shard(tuple(words), name)
-    return {ids: word for (ids, word), inside in zip(words.items(), held, strict=True) if inside}
+    ids = tuple(words)
+    held = np.flatnonzero(in_shard(ids, name))
+    return {ids[series]: words[ids[series]] for series in held}

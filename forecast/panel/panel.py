@@ -12,8 +12,9 @@ Numbers = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 ALWAYS = -(2**62)  # in the place of an origin: the value was known at all of them
-Ids = tuple[tuple[str, ...], ...]
-"""A tuple of strings for each series."""
+Id = tuple[str, ...]
+"""The id of a series, one text for each id column."""
+Ids = tuple[Id, ...]
 ARRAYS = ("order", "offsets", "starts", "values", "observed", "known", "past", "static")
 """The arrays that every panel has."""
 BY_SLOT = ("values", "observed", "known", "past", "spread", "vintages")
@@ -50,9 +51,10 @@ class Vintages:
 
     def newest(self) -> "Vintages":
         """Those in ascending order; of several of a cell and an origin, the last one."""
-        ordered = self.where(np.lexsort((self.available, self.column, self.slot)))
-        keys = np.stack([ordered.slot, ordered.column, ordered.available])
-        return ordered.where(np.any(np.diff(keys, append=-2), axis=0))
+        keys = np.stack([self.available, self.column, self.slot])
+        order = np.lexsort(keys)
+        differs = np.diff(keys[:, order], append=-2)
+        return self.where(order[np.any(differs, axis=0)])
 
     def until(self, origins: Integers) -> "Vintages":
         """Those that were known at the origins [slots]."""
@@ -74,8 +76,8 @@ class Vintages:
 
 def joined(parts: list[Vintages]) -> Vintages:
     """Vintages one after another."""
-    arrays = zip(*(vars(part).values() for part in parts), strict=True)
-    return Vintages(*map(np.concatenate, arrays))
+    fields = [vars(part).values() for part in parts]
+    return Vintages(*map(np.concatenate, zip(*fields, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -116,9 +118,19 @@ class Panel:
         return len(self.ids)
 
     @property
+    def first_slots(self) -> Integers:
+        """[series]"""
+        return self.offsets[:-1]
+
+    @property
+    def sizes(self) -> Integers:
+        """[series], slots of each series, those of the future included."""
+        return np.diff(self.offsets)
+
+    @property
     def lengths(self) -> Integers:
-        """[series], past slots of each series, the future not counted."""
-        return np.diff(self.offsets) - self.ahead
+        """[series], past slots of each series."""
+        return self.sizes - self.ahead
 
     @property
     def origins(self) -> Integers:
@@ -131,26 +143,27 @@ class Panel:
         return np.isin(self.status, SKIPPED)
 
     def slots(self, series: int) -> slice:
-        return slice(int(self.offsets[series]), int(self.offsets[series + 1]) - self.ahead)
+        first, end = self.offsets[series : series + 2].tolist()
+        return slice(first, end - self.ahead)
 
     @property
     def series_of_slots(self) -> Integers:
         """[slots], the series of each."""
-        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
+        return np.repeat(np.arange(len(self)), self.sizes)
 
     @property
     def positions(self) -> Integers:
         """[slots], the position of each in its series, from 0 on."""
-        return steps_within(np.diff(self.offsets))
+        return steps_within(self.sizes)
 
     def before(self, limit: Integers) -> Flags:
         """[slots], whether each lies before position `limit` [series] of its series."""
-        return np.asarray(self.positions < np.repeat(limit, np.diff(self.offsets)))
+        return np.asarray(self.positions < np.repeat(limit, self.sizes))
 
     def trailing_gap(self) -> Integers:
         """[series], past slots after the last observed value; all of them where there is none."""
         rank = np.where(self.observed, self.positions, -1)
-        return self.lengths - 1 - np.maximum.reduceat(rank, self.offsets[:-1])
+        return self.lengths - 1 - np.maximum.reduceat(rank, self.first_slots)
 
     @property
     def newest(self) -> int:
@@ -159,7 +172,8 @@ class Panel:
 
     def lowest_seen(self) -> Numbers:
         """[series], the lowest value of the whole past; infinite where none was observed."""
-        seen = np.minimum.reduceat(np.where(self.observed, self.values, np.inf), self.offsets[:-1])
+        values = np.where(self.observed, self.values, np.inf)
+        seen = np.minimum.reduceat(values, self.first_slots)
         return seen if self.lowest is None else np.minimum(seen, self.lowest)
 
     def floor(self) -> Numbers:
@@ -170,12 +184,12 @@ class Panel:
         """[series], whether all values are whole numbers from 0 to 100, as of rare sales."""
         whole = self.values == np.floor(self.values)
         whole &= (self.values >= 0) & (self.values <= LARGEST_COUNT)
-        counts = np.asarray(np.logical_and.reduceat(whole | ~self.observed, self.offsets[:-1]))
-        return counts if self.counted is None else counts & self.counted
+        counts = np.logical_and.reduceat(whole | ~self.observed, self.first_slots)
+        return np.asarray(counts if self.counted is None else counts & self.counted)
 
     def select(self, series: Integers) -> "Panel":
         """The panel of some of the series, given as ascending indices."""
-        offsets, slots = runs(self.offsets[series], np.diff(self.offsets)[series])
+        offsets, slots = runs(self.offsets[series], self.sizes[series])
         rank = np.full(len(self), -1, np.int64)
         rank[series] = np.arange(len(series))
         order = rank[self.order]
@@ -193,12 +207,17 @@ class Panel:
         """The last `steps` past slots of every series, or [series], and its future slots."""
         lengths = np.minimum(self.lengths, steps)
         cut = self.lengths - lengths
-        offsets, slots = runs(self.offsets[:-1] + cut, lengths + self.ahead)
-        whole = replace(
-            self, spread=self.expanding_std(), lowest=self.lowest_seen(), counted=self.counts()
+        offsets, slots = runs(self.first_slots + cut, lengths + self.ahead)
+        arrays = self._taken(BY_SLOT, slots)
+        arrays["spread"] = self.expanding_std()[slots]
+        return replace(
+            self,
+            offsets=offsets,
+            starts=self.starts + cut,
+            lowest=self.lowest_seen(),
+            counted=self.counts(),
+            **arrays,
         )
-        arrays = whole._taken(BY_SLOT, slots)
-        return replace(whole, offsets=offsets, starts=self.starts + cut, **arrays)
 
     def until(self, origin: int | Integers) -> "Panel":
         """The panel as it stood at an earlier origin, without later values.
@@ -211,8 +230,8 @@ class Panel:
         begun = self.select(np.flatnonzero(lengths > 0))
         lengths = lengths[lengths > 0]
         sizes = lengths + self.ahead
-        offsets, slots = runs(begun.offsets[:-1], sizes)
-        newest = np.repeat(begun.offsets[:-1] + lengths - 1, sizes)
+        offsets, slots = runs(begun.first_slots, sizes)
+        newest = np.repeat(begun.first_slots + lengths - 1, sizes)
         arrays = begun._taken(BY_SLOT, slots)
         future = slots > newest
         arrays["values"][future] = 0.0
@@ -236,21 +255,23 @@ class Panel:
         """[slots], standard deviation of the values of the series up to and with each slot."""
         if self.spread is not None:
             return self.spread
-        sizes = np.diff(self.offsets)
         seen = self.observed
         if not len(seen):
             return np.zeros(0, np.float32)
         slot = np.where(seen, np.arange(len(seen)), len(seen) - 1)
-        first = np.minimum.reduceat(slot, self.offsets[:-1])
-        moved = np.where(seen, self.values - np.repeat(self.values[first], sizes), 0.0)
+        first = np.minimum.reduceat(slot, self.first_slots)
+        base = np.repeat(self.values[first], self.sizes)
+        moved = np.where(seen, self.values - base, 0.0)
         # in units of the largest, sums keep their digits, however small the values are
-        size = np.maximum.reduceat(np.abs(moved), self.offsets[:-1])
-        unit = np.repeat(np.where(size > 0, size, 1.0), sizes)
+        size = np.maximum.reduceat(np.abs(moved), self.first_slots)
+        unit = np.repeat(np.where(size > 0, size, 1.0), self.sizes)
         moved /= unit
-        count = np.maximum(running_sums(seen.astype(np.float64), self.offsets), 1.0)
+        count = running_sums(seen.astype(np.float64), self.offsets)
+        count = np.maximum(count, 1.0)
         mean = running_sums(moved, self.offsets) / count
         variance = running_sums(moved**2, self.offsets) / count - mean**2
-        return np.asarray(np.sqrt(np.maximum(variance, 0.0)) * unit, np.float32)
+        deviation = np.sqrt(np.maximum(variance, 0.0))
+        return np.asarray(deviation * unit, np.float32)
 
 
 def running_sums(values: Numbers, offsets: Integers) -> Numbers:
@@ -263,7 +284,7 @@ def running_sums(values: Numbers, offsets: Integers) -> Numbers:
         return np.cumsum(values.reshape(len(sizes), -1), 1).ravel()
     order = np.argsort(sizes, kind="stable")  # those of nearly one length together
     sums = np.empty_like(values)
-    at_once = max(1, VALUES_AT_ONCE // max(int(sizes.max(initial=1)), 1))
+    at_once = max(1, VALUES_AT_ONCE // int(sizes.max(initial=1)))
     for low in range(0, len(order), at_once):
         series = order[low : low + at_once]
         step = np.arange(sizes[series].max())
@@ -276,20 +297,24 @@ def running_sums(values: Numbers, offsets: Integers) -> Numbers:
 def series_index(fitted: Ids, ids: Ids) -> Integers:
     """The index of each of `ids` among the series of the fit, counted from 1; 0 for a new one."""
     rank = {names: number for number, names in enumerate(fitted, start=1)}
-    return np.array([rank.get(names, 0) for names in ids], np.int64)
+    ranks = [rank.get(names, 0) for names in ids]
+    return np.array(ranks, np.int64)
 
 
 def steps_within(sizes: Integers) -> Integers:
     """[slots], the position of each slot in its run, of runs of these sizes end to end."""
     if len(sizes) and (sizes == sizes[0]).all():
         return np.tile(np.arange(sizes[0]), len(sizes))
-    return np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    ends = np.cumsum(sizes)
+    return np.arange(sizes.sum()) - np.repeat(ends - sizes, sizes)
 
 
 def runs(starts: Integers, sizes: Integers) -> tuple[Integers, Integers]:
     """Offsets of runs of slots end to end, [runs + 1], and the slots, by first slot and size."""
-    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-    return offsets, np.repeat(starts - offsets[:-1], sizes) + np.arange(offsets[-1])
+    offsets = np.zeros(len(sizes) + 1, np.int64)
+    np.cumsum(sizes, out=offsets[1:])
+    shifts = np.repeat(starts - offsets[:-1], sizes)
+    return offsets, shifts + np.arange(offsets[-1])
 
 
 def stacked(panels: list[Panel]) -> Panel:

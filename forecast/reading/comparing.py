@@ -9,7 +9,7 @@ from forecast.errors import BadData, Setting, Words
 from forecast.events.kinds import touched
 from forecast.logs import log
 from forecast.panel.naming import first_names, series_name, series_names
-from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, series_index
+from forecast.panel.panel import Flags, Id, Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of, position_texts
 
 MAX_RATIO = 10.0  # a level that moved by more than this looks like a change of unit
@@ -20,13 +20,12 @@ STATUSES = {
     "missing": "miss more than %s of their values (%s) and get no forecast",
 }
 """What warnings say about series of a status."""
-Id = tuple[str, ...]
 
 
 def mean_level(panel: Panel, steps: int) -> Numbers:
     """[series], the mean absolute value of the last `steps` of each; 0 if none was observed."""
     used = panel.observed & ~panel.before(panel.lengths - steps)
-    first = panel.offsets[:-1]
+    first = panel.first_slots
     total = np.add.reduceat(np.abs(panel.values) * used, first)
     counts = np.add.reduceat(used, first, dtype=np.int64)
     return np.asarray(total / np.maximum(counts, 1))
@@ -170,7 +169,7 @@ def _ends(panel: Panel, fitted: Panel) -> Numbers:
 
 def with_status(panel: Panel, schema: Schema, lookback: int | None = None) -> Panel:
     """The panel with a status of each series; without a lookback none is short or ended."""
-    first = panel.offsets[:-1]
+    first = panel.first_slots
     spans, counts = observed_spans(panel)
     lowest = np.minimum.reduceat(np.where(panel.observed, panel.values, np.inf), first)
     highest = np.maximum.reduceat(np.where(panel.observed, panel.values, -np.inf), first)
@@ -185,7 +184,7 @@ def with_status(panel: Panel, schema: Schema, lookback: int | None = None) -> Pa
 
 def observed_spans(panel: Panel) -> tuple[Integers, Integers]:
     """[series], steps from the first to the last observed value, at least 1; and their number."""
-    counts = np.add.reduceat(panel.observed, panel.offsets[:-1], dtype=np.int64)
+    counts = np.add.reduceat(panel.observed, panel.first_slots, dtype=np.int64)
     return np.maximum(panel.lengths - panel.trailing_gap(), 1), counts
 
 

@@ -254,7 +254,7 @@ def slots_of(
         series = np.repeat(np.arange(len(panel)), len(positions))
         index = np.tile(index, len(panel))
     step = positions[index] - panel.starts[series]
-    inside = (step >= 0) & (step < np.diff(panel.offsets)[series])
+    inside = (step >= 0) & (step < panel.sizes[series])
     return (panel.offsets[series] + step)[inside], index[inside]
 
 
