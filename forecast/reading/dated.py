@@ -64,19 +64,22 @@ def _without_totals(table: Table) -> Table:
     for column, last_cell in zip(table.names, last_row, strict=True):
         if (last_cell and not LETTER.search(last_cell)) or not guesses(table.first(column)):
             continue  # the usual case, as a table may have thousands of columns
-        cells = [str(cell).strip() for cell in table.frame[column].iloc[-MAX_ROWS_BELOW:]]
-        count = next((row for row, cell in enumerate(reversed(cells)) if guesses(cell)), 0)
-        below = np.arange(len(table)) >= len(table) - count
+        cells = table.frame[column].iloc[-MAX_ROWS_BELOW:]
+        is_time = [bool(guesses(str(cell).strip())) for cell in cells]
+        if not any(is_time):
+            continue
+        below = np.arange(len(table)) >= len(table) - is_time[::-1].index(True)
         data = table.rows(~below)
-        if not count or not looks_like_times(data, column, column.lower() in TIME_NAMES):
+        if not looks_like_times(data, column, column.lower() in TIME_NAMES):
             continue
-        if not _are_totals(table.rows(below), data, column):
+        others = [name for name in table.names if name != column]
+        if any(looks_like_times(table, name) for name in others):
             continue
-        if any(looks_like_times(table, name) for name in table.names if name != column):
-            continue
-        removed = f"rows without a time below the data (from {table.line(len(data))} on)"
-        log.warning("%s: left out %s", table.name, removed)
-        return replace(data, skipped="; ".join(filter(None, (table.skipped, removed))))
+        if _are_totals(table.rows(below), data, column):
+            removed = f"rows without a time below the data (from {table.line(len(data))} on)"
+            log.warning("%s: left out %s", table.name, removed)
+            skipped = f"{table.skipped}; {removed}" if table.skipped else removed
+            return replace(data, skipped=skipped)
     return table
 
 
@@ -85,21 +88,22 @@ def _are_totals(rows: Table, data: Table, time: str) -> bool:
     has_words = False
     for name in rows.names:
         texts = rows.texts(name)
-        words = [bool(LETTER.search(text)) and text.lower() not in MISSING for text in texts]
-        noted |= np.array(words) & ~np.isin(texts, data.texts(name))
-        has_words = has_words or any(words)
-    return bool(noted.all()) or (list(rows.texts(time)) == [""] and not has_words)
+        for row, text in enumerate(texts):
+            if LETTER.search(text) and text.lower() not in MISSING:
+                has_words = True
+                noted[row] |= text not in data.texts(name)
+    is_untimed = list(rows.texts(time)) == [""]
+    return bool(noted.all()) or (is_untimed and not has_words)
 
 
 def _with_row_numbers(table: Table) -> Table:
     """Number the rows of a single column of values, as steps of a time."""
     (name,) = table.names
     is_name = LETTER.search(name) and name.lower() not in (*TIME_NAMES, INDEX)
-    if not is_name or not numeric_columns(table, [name]) or looks_like_times(table, name):
+    if not is_name or looks_like_times(table, name) or not numeric_columns(table, [name]):
         return table
-    log.warning(
-        "%s has one column, '%s': its rows are numbered as steps of a time", table.name, name
-    )
+    text = "%s has one column, '%s': its rows are numbered as steps of a time"
+    log.warning(text, table.name, name)
     return table.numbered(INDEX)
 
 
@@ -109,9 +113,8 @@ def _name_first_column(table: Table) -> Table:
     numbered = first in UNNAMED and _numbers_rows(table, first)
     if first not in UNNAMED or (first and not numbered):
         return table
-    if numbered and any(
-        looks_like_times(table, name) or resembles_times(table, name) for name in others
-    ):
+    timed = (looks_like_times(table, name) or resembles_times(table, name) for name in others)
+    if numbered and any(timed):
         log.warning("%s: the unnamed first column holds row numbers and was left out", table.name)
         return replace(table, frame=table.frame.drop(columns=first), numbering=None)
     label = "time" if DATE_OR_FRACTION.match(table.first(first)) else INDEX
@@ -128,12 +131,11 @@ def _name_first_column(table: Table) -> Table:
 
 
 def _numbers_rows(table: Table, column: str) -> bool:
-    if len(table) < 2 or not is_whole(table, column):
+    numbers = counted_values(table, column, 18) if is_whole(table, column) else None
+    if numbers is None or len(numbers) < 2:
         return False
-    numbers = counted_values(table, column, 18)
-    if numbers is None:
-        return False
-    return bool(numbers.min() in (0, 1) and (np.diff(np.sort(numbers)) == 1).all())
+    steps = np.diff(np.sort(numbers))
+    return bool(numbers.min() in (0, 1) and (steps == 1).all())
 
 
 def find_time_columns(table: Table, settings: TableSettings) -> Names:
@@ -142,7 +144,8 @@ def find_time_columns(table: Table, settings: TableSettings) -> Names:
     Columns such as year and month, or date and hour, join where one alone repeats times within a
     series, and names and cells show which parts they hold.
     """
-    named = {*settings.id, *settings.target, *settings.known, *settings.past, *settings.static}
+    named = {*settings.id, *settings.target}
+    named.update((*settings.known, *settings.past, *settings.static))
     if settings.known:
         named.add(AVAILABLE_AT)
     columns = [column for column in table.names if column not in named]
@@ -155,11 +158,9 @@ def find_time_columns(table: Table, settings: TableSettings) -> Names:
     if by_name or len(candidates) == 1:
         return _with_finer(table, (by_name or candidates)[0], columns, parts)
     if candidates:
-        raise UsageError(
-            f"columns {', '.join(candidates)} all hold times",
-            place=table.name,
-            cure=Words("name the one to use with ", Setting("time")),
-        )
+        cure = Words("name the one to use with ", Setting("time"))
+        problem = f"columns {', '.join(candidates)} all hold times"
+        raise UsageError(problem, place=table.name, cure=cure)
     nearly = [column for column in unnumbered if resembles_times(table, column)]
     if nearly:
         return (nearly[0],)
@@ -185,33 +186,21 @@ def _coarsest(table: Table, candidates: list[str], parts: dict[str, str]) -> lis
 
 def _no_times(table: Table, columns: list[str]) -> BadData:
     if table.text and len(columns) == 1:
+        problem = f"all lines have one column, '{columns[0]}'"
+        needed = "a table needs a column of times too; pass "
+        cure = Words(needed, Setting("delimiter"), " if there are several")
         if re.fullmatch(r"[\d.,eE+-]+", columns[0]):
-            return BadData(
-                f"the first line, '{columns[0]}', holds data and no header",
-                place=table.name,
-                cure="put a line with the name of the column before it",
-            )
-        return BadData(
-            f"all lines have one column, '{columns[0]}'",
-            place=table.name,
-            cure=Words(
-                "a table needs a column of times too; pass ",
-                Setting("delimiter"),
-                " if there are several",
-            ),
-        )
+            problem = f"the first line, '{columns[0]}', holds data and no header"
+            cure = Words("put a line with the name of the column before it")
+        return BadData(problem, place=table.name, cure=cure)
     numbers = [column for column in columns if looks_like_times(table, column, named=True)]
     hint = f" ({numbers[0]} can hold numbers that are times)" if numbers else ""
+    rows = Setting("layout", "rows")
+    cure = Words("name it with ", Setting("time"), f"{hint}, or pass ", rows)
     return BadData(
         f"no column holds times (columns: {', '.join(columns[:20])})",
         place=table.name,
-        cure=Words(
-            "name it with ",
-            Setting("time"),
-            f"{hint}, or pass ",
-            Setting("layout", "rows"),
-            " if each row is a series",
-        ),
+        cure=Words(cure, " if each row is a series"),
     )
 
 
@@ -219,19 +208,28 @@ def _with_finer(table: Table, time: str, columns: list[str], parts: dict[str, st
     """A time column with the columns that hold finer parts, where rows need them to differ."""
     others = [column for column in columns if column != time]
     level = parts.get(time) or (None if _has_clock(table, time) else "day")
-    if level not in FINER or not any(parts.get(column) in FINER[level] for column in others):
+    finer = _finer_column(others, parts, level)
+    if finer is None:
         return (time,)
     keys = _possible_ids(table, others, parts, level)
     joined: Names = (time,)
-    while level in FINER and all(repeated_rows(table, (*key, *joined)).any() for key in keys):
-        finer = [column for part in FINER[level] for column in others if parts.get(column) == part]
-        if not finer:
-            break
-        joined = (*joined, finer[0])
-        level = parts[finer[0]]
+    while finer and all(repeated_rows(table, (*key, *joined)).any() for key in keys):
+        joined = (*joined, finer)
+        finer = _finer_column(others, parts, parts[finer])
     joined = tuple(column for column in columns if column in joined)  # as the table has them
-    fewer_repeats = repeated_rows(table, joined).sum() < repeated_rows(table, (time,)).sum()
-    return joined if fewer_repeats and is_parts(table, joined) else (time,)
+    repeats_joined = repeated_rows(table, joined).sum()
+    if repeats_joined < repeated_rows(table, (time,)).sum() and is_parts(table, joined):
+        return joined
+    return (time,)
+
+
+def _finer_column(columns: list[str], parts: dict[str, str], level: str | None) -> str | None:
+    """The first column that holds a part that may follow a level."""
+    for part in FINER.get(level or "", ()):
+        for column in columns:
+            if parts.get(column) == part:
+                return column
+    return None
 
 
 def _has_clock(table: Table, time: str) -> bool:
@@ -242,21 +240,23 @@ def _has_clock(table: Table, time: str) -> bool:
 
 
 def _possible_ids(
-    table: Table, columns: list[str], parts: dict[str, str], level: str
+    table: Table, columns: list[str], parts: dict[str, str], level: str | None
 ) -> list[Names]:
     """Sets of columns that can name series: all of text; beside a day also one of whole numbers."""
     candidates = [column for column in columns if column not in (*parts, *TARGET_NAMES)]
     candidates = [column for column in candidates if groups_rows(table, column)]
     numbers = numeric_columns(table, candidates)
     texts = tuple(column for column in candidates if column not in numbers)
-    if level != "day":
-        return [texts]
-    return [texts, *((*texts, column) for column in numbers if is_whole(table, column))]
+    sets: list[Names] = [texts]
+    if level == "day":
+        sets += [(*texts, column) for column in numbers if is_whole(table, column)]
+    return sets
 
 
 def repeated_rows(table: Table, columns: Sequence[str]) -> Flags:
     """[rows], whether an earlier row has the same in all of these columns."""
-    return repeats(np.zeros(len(table)), *(table.distinct(column)[0] for column in columns))
+    codes = [table.distinct(column)[0] for column in columns]
+    return repeats(np.zeros(len(table)), *codes)
 
 
 def heading_times(table: Table, names: list[str]) -> Names:
@@ -339,16 +339,15 @@ def _refuse_years_by_periods(table: Table) -> None:
     """Refuse a table with a row for each year and a column for each month, or the reverse."""
     headers = table.names
     for period, names in PERIODS_OF_YEAR.items():
-        across = names <= _starts(headers) and any(
-            YEAR.fullmatch(table.first(column)) for column in headers
-        )
-        down = len(table) == len(names) and all(map(YEAR.fullmatch, headers[1:]))
-        if across or (down and names == _starts(table.texts(headers[0]))):
-            raise BadData(
-                f"years by {period}s have no column of times",
-                place=table.name,
-                cure=f"write a row for each {period}, with its year (in pandas, DataFrame.melt)",
-            )
+        refused = False
+        if names <= _starts(headers):
+            refused = any(YEAR.fullmatch(table.first(column)) for column in headers)
+        elif len(table) == len(names) and names == _starts(table.texts(headers[0])):
+            refused = all(map(YEAR.fullmatch, headers[1:]))
+        if refused:
+            cure = f"write a row for each {period}, with its year (in pandas, DataFrame.melt)"
+            problem = f"years by {period}s have no column of times"
+            raise BadData(problem, place=table.name, cure=cure)
 
 
 def _starts(texts: Iterable[str]) -> set[str]:
@@ -362,10 +361,8 @@ def _check_settings(table: Table, settings: TableSettings) -> None:
     if settings.freq is not None:
         parse_frequency(settings.freq)
     if settings.aggregate and not settings.freq:
-        raise UsageError(
-            Words("pass the ", Setting("freq"), " to bring the table to"),
-            setting=Setting("aggregate", settings.aggregate),
-        )
+        problem = Words("pass the ", Setting("freq"), " to bring the table to")
+        raise UsageError(problem, setting=Setting("aggregate", settings.aggregate))
 
 
 def _check_roles(table: Table, settings: TableSettings) -> None:
@@ -374,24 +371,15 @@ def _check_roles(table: Table, settings: TableSettings) -> None:
     role_of: dict[str, str] = {}
     for column, role in named:
         if column in role_of:
-            problem = Words(
-                f"column '{column}' is named by ",
-                Setting(role_of[column]),
-                " and by ",
-                Setting(role),
-            )
+            both = Words(Setting(role_of[column]), " and by ", Setting(role))
+            problem = Words(f"column '{column}' is named by ", both)
             raise UsageError(problem, cure="name it once")
         role_of[column] = role
     for column in settings.categorical:
         if role_of.get(column) not in ("known", "past", "static"):
+            past_or_static = Words(Setting("past"), " or ", Setting("static"))
             problem = Words(
-                "name the column with ",
-                Setting("known"),
-                ", ",
-                Setting("past"),
-                " or ",
-                Setting("static"),
-                ", too",
+                "name the column with ", Setting("known"), ", ", past_or_static, ", too"
             )
             raise UsageError(problem, setting=Setting("categorical", column))
 
@@ -402,6 +390,7 @@ def _looks_like_rows(table: Table) -> bool:
     is_numbering = first == table.numbering
     # under row numbers a 0, 1, 2 is a series, as pandas names the columns of an array
     numbered = r"[Vv]\d+" if is_numbering else r"[Vv]?\d+"
-    if len(others) < 2 or not all(re.fullmatch(numbered, column) for column in others):
+    matches = [re.fullmatch(numbered, column) for column in others]
+    if len(others) < 2 or not all(matches):
         return False
     return is_numbering or not looks_like_times(table, first)
