@@ -82,31 +82,35 @@ def members_of(panel: Panel) -> tuple[Integers, Flags]:
     """The sums among the series of a panel, and which series each adds up, [sums, series]."""
     is_sum = np.array(panel.status) == SUM
     sums = np.flatnonzero(is_sum)
-    columns = [np.array(names, object) for names in zip(*panel.ids, strict=True)]
     members = np.tile(~is_sum, (len(sums), 1))
-    for row, series in enumerate(sums):
-        for column, name in zip(columns, panel.ids[series], strict=True):
-            if name:
-                members[row] &= column == name
+    for names in zip(*panel.ids, strict=True):
+        column = np.array(names, object)
+        of_sums = column[sums, None]
+        members &= (of_sums == "") | (of_sums == column)
     return sums, members
 
 
 def _sum(panel: Panel, ids: Names, members: Integers) -> Panel:
     """A panel of one series, the sum of members of another panel that all end at the same time."""
     starts = panel.starts[members]
-    lengths = panel.lengths[members]
+    sizes = panel.sizes[members]
     start = int(starts.min())
-    size = int((starts + lengths).max()) - start + panel.ahead
-    slots = runs(panel.offsets[members], lengths + panel.ahead)[1]
+    size = int((starts + sizes).max()) - start
+    _, slots = runs(panel.offsets[members], sizes)
     steps = panel.positions[slots]
-    cell = steps + np.repeat(starts - start, lengths + panel.ahead)  # [slots], of the sum
+    cell = steps + np.repeat(starts - start, sizes)  # [slots], of the sum
     ended = np.array(panel.status)[members] == "ended"
-    last = np.where(ended, lengths - panel.trailing_gap()[members], lengths)
-    is_over = steps >= np.repeat(last, lengths + panel.ahead)
+    last = panel.lengths[members]
+    last[ended] -= panel.trailing_gap()[members][ended]
+    is_over = steps >= np.repeat(last, sizes)
     seen = panel.observed[slots]
-    values = np.bincount(cell, np.where(seen, panel.values[slots], 0.0), size)
-    unknown = np.bincount(cell, ~seen & ~is_over, size)
-    observed = (unknown == 0) & (np.bincount(cell, seen, size) > 0)
+    values = np.bincount(cell[seen], panel.values[slots][seen], size)
+    counts = np.bincount(cell[seen], minlength=size)
+    unknown = np.bincount(cell[~seen & ~is_over], minlength=size)
+    observed = (unknown == 0) & (counts > 0)
+    lowest = panel.lowest
+    if lowest is not None:
+        lowest = lowest[members].sum(keepdims=True)
     vintages = panel.vintages
     if vintages is not None:
         cell_of_slot = np.full(len(panel.known), -1)
@@ -125,7 +129,7 @@ def _sum(panel: Panel, ids: Names, members: Integers) -> Panel:
         static=np.full((1, panel.static.shape[1]), np.nan),
         status=(SUM,),
         spread=None,
-        lowest=None if panel.lowest is None else panel.lowest[members].sum(keepdims=True),
+        lowest=lowest,
         counted=None if panel.counted is None else np.array([False]),
         vintages=vintages,
     )
@@ -135,9 +139,11 @@ def _means(values: Numbers, cell: Integers, size: int) -> Numbers:
     """Means of columns [slots, columns] by cell, [size, columns]; NaN where all are blank."""
     means = np.full((size, values.shape[1]), np.nan)
     for number, column in enumerate(values.T):
-        count = np.bincount(cell, ~np.isnan(column), size)
-        total = np.bincount(cell, np.nan_to_num(column), size)
-        np.divide(total, count, out=means[:, number], where=count > 0)
+        seen = ~np.isnan(column)
+        counts = np.bincount(cell[seen], minlength=size)
+        totals = np.bincount(cell[seen], column[seen], size)
+        used = counts > 0
+        means[used, number] = totals[used] / counts[used]
     return means
 
 
@@ -149,14 +155,18 @@ def _mean_vintages(known: Numbers, vintages: Vintages, cell_of_slot: Integers) -
     slot, column = np.nonzero(~np.isnan(vintages.blanked(known)))
     always = Vintages(slot, column, np.full(len(slot), ALWAYS), known[slot, column])
     every = joined([vintages, always])
-    is_first = np.any(np.diff([every.slot, every.column], prepend=-1), axis=0)
-    changes = every.value - np.where(is_first, 0.0, np.roll(every.value, 1))
+    steps = np.diff([every.slot, every.column], prepend=-1)
+    is_first = np.any(steps, axis=0)
+    before = np.roll(every.value, 1)
+    before[is_first] = 0.0
     means = replace(every, slot=cell_of_slot[every.slot])
     group = means.slot * known.shape[1] + means.column
-    # of other cells all values were always known
-    order = np.flatnonzero((means.slot >= 0) & np.isin(group, group[: len(vintages)]))
+    changing = np.isin(group, group[: len(vintages)])  # of other cells all was always known
+    order = np.flatnonzero((means.slot >= 0) & changing)
     order = order[np.lexsort((every.available[order], group[order]))]
-    edges = np.append(np.flatnonzero(np.diff(group[order], prepend=-1)), len(order))
-    totals = running_sums(changes[order], edges)
+    group = group[order]
+    starts = np.flatnonzero(np.diff(group, prepend=-1))
+    edges = np.append(starts, len(group))
+    totals = running_sums((every.value - before)[order], edges)
     counts = running_sums(is_first[order].astype(np.float64), edges)
     return replace(means.where(order), value=totals / counts).newest()

@@ -96,7 +96,9 @@ def _error(panel: Panel, lag: int, span: int) -> float:
     """
     now = np.flatnonzero((panel.positions >= 2 * span) & panel.observed)
     now = now[panel.observed[now - lag]]
-    deviation = panel.expanding_std()[panel.offsets[1:] - 1][panel.series_of_slots[now]]
+    last_slots = panel.offsets[1:] - 1
+    deviations = panel.expanding_std()[last_slots]  # [series]
+    deviation = deviations[panel.series_of_slots[now]]
     moves = deviation > 0
     if len(now) < 2 * span or not moves.any():
         return float("inf")
@@ -130,10 +132,12 @@ def confirm_seasons(
             if rest is not None:
                 seen = np.isfinite(rest)
                 rest = np.nan_to_num(rest)
-                products += [rest[lag:] @ rest[:-lag] for lag in lags]
-                pairs += [np.count_nonzero(seen[lag:] & seen[:-lag]) for lag in lags]
+                for number, lag in enumerate(lags):
+                    products[number] += rest[lag:] @ rest[:-lag]
+                    pairs[number] += np.count_nonzero(seen[lag:] & seen[:-lag])
         correlations = products / np.maximum(pairs, 1)
-        variance = 1 + 2 * step * float((correlations[3:] ** 2).sum())
+        squares = correlations[3:] ** 2
+        variance = 1 + 2 * step * float(squares.sum())
         chance = errors * np.sqrt(variance / max(pairs[0], 1))
         needed = max(PRIORS.min_correlation, chance, correlations[1:3].min())
         if pairs[0] >= length and correlations[0] > needed:
@@ -148,9 +152,14 @@ def _remainder(values: Numbers, length: int, confirmed: Seasons) -> Numbers | No
     for season in confirmed:  # less the mean of each phase
         phase = np.arange(len(rest)) % season
         sums = np.bincount(phase, np.where(seen, rest, 0.0), season)
-        rest = rest - (sums / np.maximum(np.bincount(phase, seen, season), 1))[phase]
-    scale = np.sqrt(np.nanmean(rest**2)) if seen.any() else 0.0
-    return rest / scale if scale > FLAT * float(np.nanmax(np.abs(values))) else None
+        counts = np.bincount(phase, seen, season)
+        means = sums / np.maximum(counts, 1)
+        rest = rest - means[phase]
+    if not seen.any():
+        return None
+    scale = np.sqrt(np.nanmean(rest**2))
+    size = float(np.nanmax(np.abs(values)))
+    return rest / scale if scale > FLAT * size else None
 
 
 def panel_seasons(panel: Panel, spec: CalendarSpec) -> Seasons:
@@ -181,8 +190,10 @@ def shown_seasons(spec: CalendarSpec, series: Sequence[Numbers]) -> Seasons:
     confirmed.update(confirm_seasons(usual, series))
     known = tuple(sorted(confirmed))
     periods = Counter(repeat_period(values, known) for values in series)
-    shown = sorted(period for period, count in periods.items() if period > 1 and count >= needed)
-    return tuple(sorted({*confirmed, *shown[: PRIORS.max_periods]}))
+    del periods[1]
+    shown = sorted(period for period, count in periods.items() if count >= needed)
+    confirmed.update(shown[: PRIORS.max_periods])
+    return tuple(sorted(confirmed))
 
 
 def repeat_period(values: Numbers, seasons: Seasons = ()) -> int:
@@ -207,7 +218,8 @@ def _repeat_period(values: Numbers, seasons: Seasons, least: float, periods: int
         return 1
     rest = np.where(seen, _without_line(values), 0.0)
     variance = float((rest**2).sum() / seen.sum())
-    if not variance > (FLAT * float(np.nanmax(np.abs(values)))) ** 2:
+    size = float(np.nanmax(np.abs(values)))
+    if not variance > (FLAT * size) ** 2:
         return 1
     longest = len(values) // periods
     # 1 for an exact repeat, 0 for none; one lag more, so that the last has a neighbour
@@ -216,7 +228,8 @@ def _repeat_period(values: Numbers, seasons: Seasons, least: float, periods: int
     is_after = np.minimum.accumulate(inside) < 0  # a slow wander resembles itself nearby
     before = np.concatenate([[-np.inf], inside[:-1]])
     is_peak = (inside >= before) & (inside >= likeness[1:] - ROUNDING)
-    needed_pairs = np.maximum((periods - 1) * np.arange(1, longest + 1), 2)
+    lags = np.arange(1, longest + 1)
+    needed_pairs = np.maximum((periods - 1) * lags, 2)
     for season in seasons:
         if season <= longest:
             remainder = PRIORS.max_remainder * (1 - inside[season - 1])
@@ -233,17 +246,19 @@ def _likeness(
     Both are [lags], of the lags from 1 to `longest`.
     """
     size = 1 << int(2 * len(rest)).bit_length()
-    parts = np.stack([seen.astype(np.float64), rest, rest**2])
-    one, first, second = np.fft.rfft(parts, size)
+    one, first, second = np.fft.rfft(np.stack([seen * 1.0, rest, rest**2]), size)
 
     def at_lags(spectrum: NDArray[np.complex128]) -> Numbers:
         """Sums of products of values so many steps apart."""
-        return np.asarray(np.fft.irfft(spectrum, size)[1 : longest + 1])
+        sums = np.fft.irfft(spectrum, size)
+        return np.asarray(sums[1 : longest + 1])
 
-    pairs = np.maximum(np.round(at_lags(one * one.conj())), 1.0)
+    pairs = np.round(at_lags(one * one.conj()))
+    pairs = np.maximum(pairs, 1.0)
     total = at_lags(first * one.conj() - one * first.conj())
-    squares = second * one.conj() + one * second.conj() - 2 * first * first.conj()
-    differences = at_lags(squares) / pairs - (total / pairs) ** 2
+    both = second * one.conj() + one * second.conj()
+    squares = at_lags(both - 2 * first * first.conj())
+    differences = squares / pairs - (total / pairs) ** 2
     return 1 - differences / (2 * variance), pairs
 
 
@@ -253,18 +268,21 @@ def _without_line(values: Numbers) -> Numbers:
         return values
     step = np.arange(len(values)) - np.flatnonzero(seen).mean()
     rest = values - values[seen].mean()
-    slope = (step * rest)[seen].sum() / (step[seen] ** 2).sum()
+    covariance = (step * rest)[seen].sum()
+    slope = covariance / (step[seen] ** 2).sum()
     return np.asarray(rest - slope * step)
 
 
 def _without_trend(values: Numbers, length: int) -> Numbers:
     """Values less their straight line, then less their moving average over one season."""
     rest = _without_line(values)  # first the line, as the average is lopsided at both ends
-    low = np.clip(np.arange(len(values)) - length // 2, 0, len(values) - length)
+    low = np.arange(len(values)) - length // 2
+    low = np.clip(low, 0, len(values) - length)
 
     def in_season(terms: Numbers) -> Numbers:
         sums = np.concatenate([[0.0], np.cumsum(terms)])
         return np.asarray(sums[low + length] - sums[low])
 
-    counts = in_season(np.isfinite(rest).astype(np.float64))
-    return np.asarray(rest - in_season(np.nan_to_num(rest)) / np.maximum(counts, 1))
+    counts = in_season(np.isfinite(rest) * 1.0)
+    totals = in_season(np.nan_to_num(rest))
+    return np.asarray(rest - totals / np.maximum(counts, 1))

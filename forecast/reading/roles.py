@@ -40,6 +40,20 @@ CALENDAR_NAMES: dict[str, str] = {
 }
 
 
+WALL_PARTS = {
+    "month": "month",
+    "quarter": "quarter",
+    "day": "day",
+    "day of the year": "day_of_year",
+    "hour": "hour",
+    "minute": "minute",
+    "weekend": "day_of_week",
+    "day of the week": "day_of_week",
+    "week": "day_of_year",
+}
+"""The part of a pandas.DatetimeIndex that tells each kind."""
+
+
 def id_columns(
     table: Table,
     settings: TableSettings,
@@ -142,7 +156,7 @@ def _open_ids(
     """
     codes = id_codes(table, nearly)[1]
     repeated = repeats(codes, times.timestamps, _availability(table, settings))
-    cure: list[object] = [*zone_cure(times.timestamps[repeated], times.format.zone)]
+    cure = list(zone_cure(times.timestamps[repeated], times.format.zone))
     if nearly:
         cure.append(f"that {', '.join(nearly)} is the id was guessed: ")
     if parts:
@@ -165,15 +179,13 @@ def repeated_row(
     names, codes = id_codes(table, ids)
     row = int(np.argmax(repeated))
     timestamp = times.timestamps[row]
-    earlier = int(np.argmax((codes == codes[row]) & (times.timestamps == timestamp)))
+    same = (codes == codes[row]) & (times.timestamps == timestamp)
+    earlier = table.line(int(np.argmax(same)))
     series = f" for {', '.join(ids)} '{', '.join(names[codes[row]])}'" if ids else ""
     text = format_timestamp(int(timestamp), times.format)
-    return BadData(
-        f"{text} comes twice{series}, first in {table.line(earlier)} "
-        f"({rows_text(repeated.sum())} like that)",
-        place=table.place(row, time),
-        cure=cure,
-    )
+    count = rows_text(repeated.sum())
+    problem = f"{text} comes twice{series}, first in {earlier} ({count} like that)"
+    return BadData(problem, place=table.place(row, time), cure=cure)
 
 
 def no_numbers(table: Table, others: list[str]) -> BadData:
@@ -185,9 +197,9 @@ def no_numbers(table: Table, others: list[str]) -> BadData:
             problem = "no series has a value; "
         return BadData(f"{problem}blank in every row: {', '.join(blank[:20])}", place=table.name)
     reason: object = f"columns: {', '.join(others[:20]) or 'none'}"
-    likely = [column for column in others if column.lower() in TARGET_NAMES] or others[-1:]
+    likely = [column for column in others if column.lower() in TARGET_NAMES]
     try:
-        parse_columns(table, likely[:1])
+        parse_columns(table, likely[:1] or others[-1:])
     except BadData as error:
         reason = error
     return BadData(Words(problem, reason), place=table.name)
@@ -233,44 +245,42 @@ def calendar_columns(table: Table, columns: list[str], times: ParsedTimes) -> di
 
 
 def _calendar_kind(table: Table, column: str, wall: pd.DatetimeIndex | None) -> str | None:
-    words = {re.sub(r"[\W_]", "", column), *re.split(r"[\W_\d]+", column)}
-    words = {word.lower() for word in words}
-    kinds = [kind for kind, names in CALENDAR_NAMES.items() if words & set(names.split())]
+    lower = column.lower()
+    words = re.split(r"[\W_\d]+", lower)
+    words.append(re.sub(r"[\W_]", "", lower))
+    kinds = [kind for kind, names in CALENDAR_NAMES.items() if set(words) & set(names.split())]
     if column == table.names[0]:
         kinds.append(ROW_NUMBER)
     in_full = bool(FULL_YEAR.fullmatch(table.first(column)))
     values = counted_values(table, column, 9) if kinds or in_full else None
     if values is None:
         return None
-    if ROW_NUMBER in kinds and values[0] in (0, 1) and (np.diff(values) == 1).all():
+    counts_up = values[0] in (0, 1) and (np.diff(values) == 1).all()
+    if counts_up and ROW_NUMBER in kinds:
         return ROW_NUMBER
     if wall is None:
         return None
     before = wall.year.to_numpy() - values
-    named = "year" in kinds and before[0] >= 0
-    if (named or (in_full and before[0] == 0)) and (before == before[0]).all():
-        return "year"
+    if (before == before[0]).all():
+        if in_full and before[0] == 0:
+            return "year"
+        if "year" in kinds and before[0] >= 0:
+            return "year"
     return next((kind for kind in kinds if _repeats(values, kind, wall)), None)
 
 
 def _repeats(values: Integers, kind: str, wall: pd.DatetimeIndex) -> bool:
     """Whether values [rows] are the parts of the times of their rows, counted from 0 or 1."""
-    parts = {
-        "month": wall.month - 1,
-        "quarter": wall.quarter - 1,
-        "day": wall.day - 1,
-        "day of the year": wall.day_of_year - 1,
-        "hour": wall.hour,
-        "minute": wall.minute,
-        "weekend": wall.day_of_week >= 5,
-        "day of the week": wall.day_of_week,
-        "week": (wall.day_of_year - 1) // 7,
-    }
-    if kind not in parts:
+    if kind not in WALL_PARTS:
         return False
-    shifts = values - np.asarray(parts[kind], np.int64)
+    part = getattr(wall, WALL_PARTS[kind]).to_numpy().astype(np.int64)
     if kind == "week":  # may begin on any day, and belong to the year before or after
-        return bool(((shifts + 1) % 52 <= 3).all() and values.max() <= 54)
+        weeks_ahead = (values - (part - 1) // 7) % 52
+        return bool(np.isin(weeks_ahead, (51, 0, 1, 2)).all() and values.max() <= 54)
+    if kind == "weekend":
+        part = (part >= 5).astype(np.int64)
+    shifts = values - part
     if kind == "day of the week":  # may be counted from any day
-        return bool((shifts % 7 == shifts[0] % 7).all() and values.max() <= 7)
-    return bool(shifts[0] in (0, 1) and (shifts == shifts[0]).all())
+        shifts %= 7
+        return bool((shifts == shifts[0]).all() and values.max() <= 7)
+    return bool(shifts[0] in (-1, 0, 1) and (shifts == shifts[0]).all())
