@@ -35,7 +35,7 @@ from forecast.panel.schema import (
     time_columns_at,
 )
 from forecast.panel.season import lags_and_lookback, panel_seasons
-from forecast.parallel import on_cluster, side_by_side, workers
+from forecast.parallel import Task, on_cluster, side_by_side, workers
 from forecast.reading.comparing import warn_seen_origins, with_status
 from forecast.reading.reading import Reading
 from forecast.settings import BacktestSettings, SumSettings, TrainSettings

@@ -38,7 +38,6 @@ from forecast.reading.comparing import (
     require_known,
     warn_blank_ahead,
     warn_seen,
-    warn_short,
 )
 from forecast.reading.reading import Reading, Source, read_as
 from forecast.reading.vintages import describe_vintages
@@ -180,7 +179,6 @@ def _warn(
     warn_blank_ahead(panel, schema, config.horizon if config.networks else horizon, name)
     if source is not None:
         warn_seen(panel, fitted.history, schema, horizon, source.name)
-        warn_short(panel, fitted.history, config.lookback, source.name)
 
 
 def _skipped(panel: Panel) -> dict[tuple[str, ...], str]:

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, Words
 from forecast.events.kinds import touched
@@ -71,16 +70,12 @@ class Comparison:
         missing = self.missing
         if not missing:
             return
-        none_left = "; none of the fit is left: is this the right table?"
+        names = series_names(missing, NAMED_SERIES)
         text = "%s: %d series of the fit are not here (%s); they get no forecast%s"
-        log.warning(
-            text,
-            self.name,
-            len(missing),
-            series_names(missing, NAMED_SERIES),
-            none_left if not self.seen else "",
-        )
-        if set(map(_bare, self.new)) & set(map(_bare, missing)):
+        none = "" if self.seen else "; none of the fit is left: is this the right table?"
+        log.warning(text, self.name, len(missing), names, none)
+        before = {_bare(ids) for ids in missing}
+        if any(_bare(ids) in before for ids in self.new):
             text = "%s: some new ids are ids of the fit but for leading zeros, blanks or capitals"
             log.warning(f"{text}; were they changed?", self.name)
 
@@ -93,11 +88,11 @@ def check_levels(
     panel: Panel, ids: Ids, level: Numbers, lookback: int, name: str, strict: bool
 ) -> None:
     """Warn of series whose level [series of the fit] moved more than tenfold, or refuse them."""
+    index = series_index(ids, panel.ids)
     now = mean_level(panel, lookback)
-    then = np.concatenate([[0.0], level])[series_index(ids, panel.ids)]
-    both = (now > 0) & (then > 0)
-    ratio = np.divide(now, then, out=np.ones_like(now), where=both)
-    moved = np.flatnonzero((ratio > MAX_RATIO) | (ratio < 1 / MAX_RATIO))
+    then = np.concatenate([[0.0], level])[index]
+    moved = (now > MAX_RATIO * then) | (then > MAX_RATIO * now)
+    moved = np.flatnonzero(moved & (now > 0) & (then > 0))
     if not len(moved):
         return
     names = series_names([panel.ids[series] for series in moved], NAMED_SERIES)
@@ -113,7 +108,8 @@ def warn_seen(panel: Panel, fitted: Panel, schema: Schema, horizon: int, name: s
     """Warn where forecasts begin before the end of the fit: the model has seen those values."""
     ahead = _ends(panel, fitted) - panel.origins
     if (ahead > 0).any():
-        ends = np.array([panel.origins[np.argmax(ahead)], fitted.origins.max()])
+        origin = panel.origins[np.argmax(ahead)]
+        ends = np.array([origin, fitted.origins.max()])
         after, end = position_texts(schema, calendar_of(schema), ends)
         seen = min(int(ahead.max()), horizon)
         text = (
@@ -124,21 +120,12 @@ def warn_seen(panel: Panel, fitted: Panel, schema: Schema, horizon: int, name: s
 
 def warn_seen_origins(panel: Panel, fitted: Panel, origins: Integers, end: str) -> int:
     """Warn of origins, [origins, series], before the end of the fit; returns how many there are."""
-    seen = int((origins < _ends(panel, fitted)).any(1).sum())
+    is_seen = (origins < _ends(panel, fitted)).any(1)
+    seen = int(is_seen.sum())
     if seen:
         text = "%d of %d origins lie before %s, the end of the fit: this forecaster has seen"
         log.warning(f"{text} what it is judged by", seen, len(origins), end)
     return seen
-
-
-def warn_short(panel: Panel, fitted: Panel, lookback: int, name: str) -> None:
-    """Warn of series whose past is shorter than a forecast looks back, unless it was so at fit."""
-    before = np.concatenate([[lookback], fitted.lengths])[series_index(fitted.ids, panel.ids)]
-    short = np.flatnonzero(panel.lengths < np.minimum(before, lookback))
-    if len(short):
-        names = series_names([panel.ids[series] for series in short], NAMED_SERIES)
-        text = "%s: %d series have a shorter past than the %d steps that a forecast looks back (%s)"
-        log.warning(f"{text}: less certain", name, len(short), lookback, names)
 
 
 def actuals_after(
@@ -159,23 +146,27 @@ def actuals_after(
     step = later.starts[series] + later.positions - end - 1
     used = later.observed & (step >= 0) & (step < horizon)
     actual[rank[used], step[used]] = later.values[used]
-    return actual, int((later.observed & (step < 0)).sum())
+    others = later.observed & (step < 0)
+    return actual, int(others.sum())
 
 
 def _ends(panel: Panel, fitted: Panel) -> Numbers:
     """[series], grid position at which each ended at fit; minus infinity for a new series."""
-    return np.concatenate([[-np.inf], fitted.origins])[series_index(fitted.ids, panel.ids)]
+    ends = np.concatenate([[-np.inf], fitted.origins])
+    return ends[series_index(fitted.ids, panel.ids)]
 
 
 def with_status(panel: Panel, schema: Schema, lookback: int | None = None) -> Panel:
     """The panel with a status of each series; without a lookback none is short or ended."""
     first = panel.first_slots
     spans, counts = observed_spans(panel)
-    lowest = np.minimum.reduceat(np.where(panel.observed, panel.values, np.inf), first)
-    highest = np.maximum.reduceat(np.where(panel.observed, panel.values, -np.inf), first)
+    missing_share = (spans - counts) / spans
+    values = np.where(panel.observed, panel.values, np.inf)
+    lowest = np.minimum.reduceat(values, first)
+    highest = np.maximum.reduceat(np.where(panel.observed, values, -np.inf), first)
     status = np.full(len(panel), "ok", object)
     status[(lowest == highest) & (counts > 1)] = "constant"
-    status[(counts == 0) | ((spans - counts) / spans > schema.max_missing)] = "missing"
+    status[(counts == 0) | (missing_share > schema.max_missing)] = "missing"
     if lookback is not None:
         status[(status == "ok") & (panel.lengths < lookback)] = "short"
         status[(status != "missing") & (panel.trailing_gap() > lookback)] = "ended"
@@ -195,29 +186,22 @@ def warn_status(
 
     Statuses that were the same `before` are not repeated.
     """
-    status: NDArray[np.object_] = np.array(panel.status, object)
-    new = status != np.array(before or [None] * len(status), object)
     limit = f"{schema.max_missing:.0%}"
     setting = Setting("max_missing")
-    for word, meaning in STATUSES.items():
-        series = np.flatnonzero((status == word) & new)
-        if len(series):
-            names = series_names([panel.ids[i] for i in series], NAMED_SERIES) or "the whole table"
+    series: dict[str, list[Id]] = {word: [] for word in STATUSES}
+    for number, word in enumerate(panel.status):
+        if word in STATUSES and before[number : number + 1] != (word,):
+            series[word].append(panel.ids[number])
+    for word, ids in series.items():
+        if ids:
+            names = series_names(ids, NAMED_SERIES) or "the whole table"
             details = (limit, setting) if word == "missing" else ()
-            log.warning(f"%s: %d series {meaning}: %s", name, len(series), *details, names)
+            log.warning(f"%s: %d series {STATUSES[word]}: %s", name, len(ids), *details, names)
     if whole and panel.skipped.all():
         problem = "no series is left to forecast: each misses more than"
-        cure = Words(
-            "pass a higher ",
-            setting,
-            ", a coarser ",
-            Setting("freq"),
-            " with ",
-            Setting("aggregate"),
-            ", or ",
-            Setting("missing", "zero"),
-            " if absent rows mean zero",
-        )
+        coarser = Words(", a coarser ", Setting("freq"), " with ", Setting("aggregate"))
+        zero = Words(", or ", Setting("missing", "zero"), " if absent rows mean zero")
+        cure = Words("pass a higher ", setting, coarser, zero)
         raise BadData(f"{problem} {limit} of its values or ended long ago", place=name, cure=cure)
 
 

@@ -48,7 +48,9 @@ Shares = Callable[[Table], Integers]
 ROWS_AT_ONCE = 1 << 18  # of Parquet
 BYTES_AT_ONCE = 1 << 23  # of a CSV
 SHORTEST = 6  # bytes of a row of a CSV at least: an id, a time, a value, and what parts them
-ROW, SHARE = "\0row", "\0share"  # columns beside those of a table
+# columns beside those of a table
+ROW = "\0row"
+SHARE = "\0share"
 OPEN_AT_ONCE = 200  # files of shares
 
 
@@ -135,10 +137,11 @@ class LargeTable:
         self, columns: Sequence[str], by: Sequence[str], keep: Callable[[Table], Flags]
     ) -> Table:
         """The rows that `keep` flags by the columns `by`; beside them a block is in memory."""
-        parts = [self._empty(columns)]
+        kept = [self._empty(columns)]
         for rows in self.batches(columns):
-            parts.append(rows.filter(pa.array(keep(self.table(rows.select([*by, ROW]))))))
-        return self.table(pa.concat_tables(parts).combine_chunks())
+            flags = keep(self.table(rows.select([*by, ROW])))
+            kept.append(rows.filter(pa.array(flags)))
+        return self.table(pa.concat_tables(kept).combine_chunks())
 
     def parts(self, columns: Sequence[str], cuts: Sequence[int]) -> Iterator[Table]:
         """The rows from each of the `cuts` to the next one."""
@@ -179,7 +182,8 @@ class LargeTable:
         path = Path(folder, str(share))
         if not path.exists():
             return None
-        return self.table(pyarrow.dataset.dataset(path, format="feather").to_table().sort_by(ROW))
+        rows = pyarrow.dataset.dataset(path, format="feather").to_table()
+        return self.table(rows.sort_by(ROW))
 
     def survey(
         self, ids: Sequence[str], time: Sequence[str], target: str
@@ -193,7 +197,8 @@ class LargeTable:
         times = self._empty(time)
         end = 0
         last_ids = None
-        for rows in self.batches(list(dict.fromkeys([*ids, *time, target]))):
+        columns = dict.fromkeys([*ids, *time, target])
+        for rows in self.batches(list(columns)):
             keys = rows.select(ids)
             begins = np.logical_or.reduce([changes(column) for column in keys.columns])
             begins[0] = keys.slice(0, 1).to_pylist() != last_ids
@@ -202,11 +207,14 @@ class LargeTable:
             end += len(rows)
             first_rows = keys.filter(pa.array(begins)).columns
             firsts.append(pa.table(list(map(_decoded, first_rows)), list(ids)))
-            valued = rows.select([*time, ROW]).filter(pa.array(~_missing(rows[target])))
-            times = pa.concat_tables([times, valued]).group_by(list(time), use_threads=False)
-            times = times.aggregate([(ROW, "min")]).rename_columns([*time, ROW])
-        value = pa.array(["1"] * len(times)) if self.delimiter else pa.array(np.ones(len(times)))
-        table = self.table(times.append_column(target, value))
+            has_value = ~_missing(rows[target])
+            valued = rows.select([*time, ROW]).filter(pa.array(has_value))
+            groups = pa.concat_tables([times, valued]).group_by(list(time), use_threads=False)
+            times = groups.aggregate([(ROW, "min")]).rename_columns([*time, ROW])
+        values = pa.array(np.ones(len(times)))
+        if self.delimiter:
+            values = values.cast(pa.string())
+        table = self.table(times.append_column(target, values))
         if not firsts or not _stands_together(pa.concat_tables(firsts)):
             return None, table
         return np.concatenate([*starts, [end]]), table
@@ -230,7 +238,8 @@ def _stands_together(series: Any) -> bool:
     for column in series.columns:
         if column.null_count or (_is_text(column) and pc.any(pc.equal(column, "")).as_py()):
             return False
-    return len(series) == len(series.group_by(series.column_names).aggregate([]))
+    different = series.group_by(series.column_names).aggregate([])
+    return len(series) == len(different)
 
 
 def _is_text(column: Any) -> bool:
@@ -238,7 +247,9 @@ def _is_text(column: Any) -> bool:
 
 
 def _decoded(column: Any) -> Any:
-    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+    if pa.types.is_dictionary(column.type):
+        return column.cast(column.type.value_type)
+    return column
 
 
 def large_table(
@@ -277,14 +288,16 @@ def _plain_csv(location: Location, settings: TextSettings, least: int) -> LargeT
         sample = opened.read_at(SAMPLE, 0)
         end = opened.read_at(1, file.size - 1)
     header, _, rest = sample.partition(b"\n")
-    if not rest or end != b"\n" or not (sample[:1].isalnum() or sample[:1] == b'"'):
+    begins = sample[:1].isalnum() or sample[:1] == b'"'
+    if not begins or not rest or end != b"\n":
         return None
     if sample.startswith(b"PK") or DELIMITER_LINE.match(sample) or foreign_kind(sample):
         return None
     delimiter = given_delimiter(settings) or best_delimiter(sample)
     try:
-        lines = csv.reader([header.decode().strip("\r")], delimiter=delimiter, strict=True)
-        names = column_names(next(lines), location.name, location.name)
+        line = header.decode().strip("\r")
+        cells = next(csv.reader([line], delimiter=delimiter, strict=True))
+        names = column_names(cells, location.name, location.name)
     except (ForecastError, UnicodeDecodeError, csv.Error):
         return None
     if not all(names):
@@ -337,9 +350,11 @@ def sampled(source: str, reading: TextSettings, settings: TableSettings, seed: i
                 ids = schema.ids if schema.layout == "long" else ()
             if not ids or not set(ids) <= set(table.names):
                 return None
-            sample = table.filtered(
-                table.names, ids, lambda rows: rows.hashes(ids, seed) % one_in == 0
-            )
+
+            def is_drawn(rows: Table) -> Flags:
+                return rows.hashes(ids, seed) % one_in == 0
+
+            sample = table.filtered(table.names, ids, is_drawn)
     except ForecastError:
         return None  # reading the whole says what is wrong
     log_kinds(messages)

@@ -235,9 +235,8 @@ def _on_grid(
 def _same_grid(schema: Schema, other: Schema) -> bool:
     """Whether two schemas bring the same values of a table to the same grid."""
     fields = (*GRID_FIELDS, *WIDE_FIELDS) if schema.layout == "wide" else GRID_FIELDS
-    ignored, other_ignored = (
-        [event for event in one.dated_events if event.kind == "ignore"] for one in (schema, other)
-    )
+    ignored = [event for event in schema.dated_events if event.kind == "ignore"]
+    other_ignored = [event for event in other.dated_events if event.kind == "ignore"]
     return ignored == other_ignored and schema.agrees(other, fields)
 
 
@@ -291,7 +290,8 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
         names = [panel.ids[series][0] for series in panel.order]
         lines.append(("columns", f"{_listed(names)}: each is forecast by itself"))
     lines.append(("time", _time_text(schema, panel)))
-    lines.append(("season", ", ".join(map(str, schema.season)) or "none"))
+    seasons = ", ".join(map(str, schema.season))
+    lines.append(("season", seasons or "none"))
     for role in ("known", "past", "static"):
         columns = list(getattr(schema, role))
         for number, column in enumerate(columns):
@@ -403,9 +403,8 @@ def _timed_schema(
     def place(timestamp: int) -> str:
         return table.place(int(np.argmax(times.timestamps == timestamp)), time)
 
-    calendar = infer_calendar(
-        times.timestamps, codes, settings.freq, times.format, settings.aggregate is not None, place
-    )
+    is_finer = settings.aggregate is not None
+    calendar = infer_calendar(times.timestamps, codes, settings.freq, times.format, is_finer, place)
     ignored = tuple(column for column in others if column not in used)
     schema = Schema(
         layout="long" if layout == "long" else "wide",
@@ -424,8 +423,8 @@ def _series_columns(
     table: Table, others: list[str], numeric: set[str], repeating: set[str]
 ) -> Names:
     """The columns of a wide table that are series: of numbers, or without a value yet."""
-    return tuple(
-        column
-        for column in others
-        if column in numeric or (column not in repeating and is_blank(table, column))
-    )
+    series = []
+    for column in others:
+        if column in numeric or (column not in repeating and is_blank(table, column)):
+            series.append(column)
+    return tuple(series)

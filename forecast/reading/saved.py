@@ -47,29 +47,23 @@ def read_saved(
     if off.any():
         row = int(np.argmax(off))
         time = forecasts.value(row, schema.time)
-        raise BadData(
-            f"{time} does not lie on the grid {schema.calendar.name} of {actual.name}",
-            place=forecasts.place(row, schema.time),
-            cure=Words("bring both to one frequency", to_one_frequency),
-        )
+        problem = f"{time} does not lie on the grid {schema.calendar.name} of {actual.name}"
+        cure = Words("bring both to one frequency", to_one_frequency)
+        raise BadData(problem, place=forecasts.place(row, schema.time), cure=cure)
     positions = calendar.positions(observed.timestamps)
     first = np.full(len(observed.ids), np.iinfo(np.int64).max)
     np.minimum.at(first, observed.series, positions)
     step = positions - first[observed.series]
     order = np.lexsort((positions, observed.series))
-    between = np.diff(positions[order])[np.diff(observed.series[order]) == 0]
+    same_series = np.diff(observed.series[order]) == 0
+    between = np.diff(positions[order])[same_series]
     if (between > 1).all() and len(between):  # those of days may be sums of the values of hours
-        log.warning(
-            "%s: times lie %d steps (%s) of %s apart; unless values mean the same, "
-            "bring them to its frequency%s",
-            forecasts.name,
-            between.min(),
-            schema.calendar.name,
-            actual.name,
-            to_one_frequency,
-        )
+        steps = f"{between.min()} steps ({schema.calendar.name}) of {actual.name}"
+        text = "%s: times lie %s apart; unless values mean the same, bring them to its frequency%s"
+        log.warning(text, forecasts.name, steps, to_one_frequency)
     rows, intervals = numbers_of(forecasts)
-    numbers = np.full((len(first), int(step.max()) + 1, rows.shape[1]), np.nan)
+    horizon = int(step.max()) + 1
+    numbers = np.full((len(first), horizon, rows.shape[1]), np.nan)
     numbers[observed.series, step] = rows
     return reading, SavedForecasts(observed.ids, first, numbers, intervals)
 
@@ -95,11 +89,9 @@ def observed_forecasts(forecasts: Table, actual: str, schema: Schema) -> Observa
     missing = [name for name in schema.keys if name not in forecasts.names]
     if missing:
         ids_and_time = Words(Setting("id"), " and ", Setting("time"))
-        raise BadData(
-            f"no column '{missing[0]}', by which {actual} is read",
-            place=forecasts.name,
-            cure=Words("name the columns that both have with ", ids_and_time),
-        )
+        problem = f"no column '{missing[0]}', by which {actual} is read"
+        cure = Words("name the columns that both have with ", ids_and_time)
+        raise BadData(problem, place=forecasts.name, cure=cure)
     no_covariates: dict[str, Any] = {"known": (), "past": (), "static": (), "aggregate": None}
     update = {"layout": "long", "target": POINT, **no_covariates}
     try:
@@ -109,11 +101,10 @@ def observed_forecasts(forecasts: Table, actual: str, schema: Schema) -> Observa
         raise BadData(problem, setting=error.setting, place=error.place, cure=error.cure) from None
     repeated = repeats(observed.series, observed.timestamps)
     if repeated.any():
-        raise BadData(
-            f"a series and time come twice ({repeated.sum()} such rows)",
-            place=forecasts.place(int(np.argmax(repeated)), schema.time),
-            cure="score the forecasts of one model from one origin at a time",
-        )
+        problem = f"a series and time come twice ({repeated.sum()} such rows)"
+        place = forecasts.place(int(np.argmax(repeated)), schema.time)
+        cure = "score the forecasts of one model from one origin at a time"
+        raise BadData(problem, place=place, cure=cure)
     return observed
 
 

@@ -15,7 +15,6 @@ from forecast.tables.reading import read_table
 
 Run = Callable[..., Any]
 SEEN = "the model was trained on values up to"
-SHORT = "have a shorter past than"
 
 
 @pytest.fixture
@@ -50,32 +49,12 @@ def test_an_origin_before_the_end_of_training_is_said_with_what_was_seen(
     assert "steps after 2024-02-10" in early.err
     late = forecast("predict", tmp_path / "t.csv", "--artifact", store, "--origin", "2024-02-26")
     assert "it has seen 3 of the 7 steps after 2024-02-26" in late.err
-    assert SHORT not in late.err
     table[table["day"] < "2024-02-20"].drop(columns="promo").to_csv(
         tmp_path / "old.csv", index=False
     )
     assert SEEN in forecast("predict", tmp_path / "old.csv", "--artifact", store).err
     for words in ((), (tmp_path / "t.csv",), (tmp_path / "t.csv", "--origin", "2024-02-29")):
         assert SEEN not in forecast("predict", *words, "--artifact", store).err
-
-
-def test_a_past_that_is_too_short_is_said_with_its_steps(
-    forecast: Run, table: pd.DataFrame, tmp_path: Path
-) -> None:
-    store = _fitted(forecast, tmp_path, table.drop(columns="promo"))
-    early = forecast("predict", tmp_path / "t.csv", "--artifact", store, "--origin", "2024-01-05")
-    assert early.code == 0
-    assert f"t.csv: 2 series {SHORT} the 20 steps that a forecast looks back (a, b)" in early.err
-    enough = forecast("predict", tmp_path / "t.csv", "--artifact", store, "--origin", "2024-01-20")
-    assert SHORT not in enough.err
-
-
-def test_a_series_that_was_short_at_fit_is_no_news(
-    forecast: Run, table: pd.DataFrame, tmp_path: Path
-) -> None:
-    young = table[(table["shop"] == "a") | (table["day"] > "2024-02-20")].drop(columns="promo")
-    store = _fitted(forecast, tmp_path, young)
-    assert SHORT not in forecast("predict", tmp_path / "t.csv", "--artifact", store).err
 
 
 def test_blank_known_values_in_the_horizon_are_counted(
