@@ -47,11 +47,10 @@ def first_alike(names: Iterable[Id]) -> tuple[Id, Id] | None:
 
 def find_series(ids: Sequence[Id], name: str) -> int:
     """The index of the series that a user names, as messages name it; `UsageError` for others."""
-    shown = list(map(series_name, ids))
-    for names in (list(map("/".join, ids)), shown):
-        if name in names:
-            return names.index(name)
-    hint = did_you_mean(name, shown) or f"; there are {series_names(ids)}"
+    names = list(map("/".join, ids))
+    if name in names:
+        return names.index(name)
+    hint = did_you_mean(name, names) or f"; there are {series_names(ids)}"
     raise UsageError(f"no such series{hint}", setting=Setting("series", name))
 
 

@@ -174,19 +174,15 @@ def _check_sizes(observations: Observations, placed: TimedValues, schema: Schema
 
 
 def warn_sparse(name: str, grid: Grid, panel: Panel, schema: Schema) -> None:
-    """Warn where counts are mostly absent and absent rows are unknown: they may mean zero."""
+    """Warn where counts are mostly absent, and not blank: absent rows may mean zero."""
     values = grid.placed.values
-    if schema.missing == "zero" or not schema.dated or (values == 0).mean() >= MAX_ZEROS:
+    if schema.missing == "zero" or not schema.dated or len(grid.blank.values):
         return
     if (values < 0).any() or (values != np.floor(values)).any():
         return
     spans, counts = observed_spans(panel)
-    steps = grid.steps(grid.blank)
-    inside = (steps >= 0) & (steps < spans[grid.blank.series])
-    blank = distinct((panel.offsets[grid.blank.series] + steps)[inside])
-    total = max(int(spans[counts > 0].sum()), 1)
-    share = (total - counts.sum() - len(blank)) / total
-    if share > MIN_ABSENT:
+    share = 1 - counts.sum() / spans.sum()
+    if share > MIN_ABSENT and (values == 0).mean() < MAX_ZEROS:
         text = "%s: counts without zeros: %.0f %% of the rows are absent, and unknown; pass %s"
         zero = Setting("missing", "zero")
         log.warning(f"{text} if they mean zero", name, np.floor(100 * share), zero)
