@@ -4,11 +4,10 @@ import re
 from itertools import chain, combinations
 
 import numpy as np
-import pandas as pd
 
 from forecast.calendar.inference import TIME_NAMES, part_named
 from forecast.calendar.parsing import ParsedTimes, format_timestamp
-from forecast.calendar.zones import Flags, Integers, wall_clock, zone_cure
+from forecast.calendar.zones import DAY, Flags, Integers, wall_clock, zone_cure
 from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.panel.schema import Names
 from forecast.reading.observations import id_codes
@@ -38,20 +37,6 @@ CALENDAR_NAMES: dict[str, str] = {
     ROW_NUMBER: "index idx id no nr num number row rownum rowid obs observation record rec t trend "
     "step counter seq",
 }
-
-
-WALL_PARTS = {
-    "month": "month",
-    "quarter": "quarter",
-    "day": "day",
-    "day of the year": "day_of_year",
-    "hour": "hour",
-    "minute": "minute",
-    "weekend": "day_of_week",
-    "day of the week": "day_of_week",
-    "week": "day_of_year",
-}
-"""The part of a pandas.DatetimeIndex that tells each kind."""
 
 
 def id_columns(
@@ -235,16 +220,38 @@ def calendar_columns(table: Table, columns: list[str], times: ParsedTimes) -> di
     """
     if len(table) < MIN_ROWS:
         return {}
-    wall: pd.DatetimeIndex | None = None
+    parts: dict[str, Integers] = {}
     if times.format.kind != "integer":
-        seconds = wall_clock(times.timestamps, times.format.zone)
-        wall = pd.DatetimeIndex(seconds.astype("datetime64[s]"))
-    kinds = {column: _calendar_kind(table, column, wall) for column in columns}
+        parts = _calendar_parts(wall_clock(times.timestamps, times.format.zone))
+    kinds = {column: _calendar_kind(table, column, parts) for column in columns}
     repeating = {column: kind for column, kind in kinds.items() if kind}
     return repeating if len(repeating) < len(columns) else {}
 
 
-def _calendar_kind(table: Table, column: str, wall: pd.DatetimeIndex | None) -> str | None:
+def _calendar_parts(wall: Integers) -> dict[str, Integers]:
+    """The parts of each kind, [rows], counted from 0, of what the clock shows."""
+    times = wall.astype("datetime64[s]")
+    months = times.astype("datetime64[M]")
+    first_of_month = months.astype("datetime64[D]").astype(np.int64)
+    first_of_year = times.astype("datetime64[Y]").astype("datetime64[D]").astype(np.int64)
+    month = months.astype(np.int64) % 12
+    day = wall // DAY
+    weekday = (day + 3) % 7  # 1970-01-01 was a Thursday
+    return {
+        "year": times.astype("datetime64[Y]").astype(np.int64) + 1970,
+        "month": month,
+        "quarter": month // 3,
+        "day": day - first_of_month,
+        "day of the year": day - first_of_year,
+        "hour": wall // 3600 % 24,
+        "minute": wall // 60 % 60,
+        "weekend": weekday // 5,
+        "day of the week": weekday,
+        "week": (day - first_of_year) // 7,
+    }
+
+
+def _calendar_kind(table: Table, column: str, parts: dict[str, Integers]) -> str | None:
     lower = column.lower()
     words = re.split(r"[\W_\d]+", lower)
     words.append(re.sub(r"[\W_]", "", lower))
@@ -255,32 +262,22 @@ def _calendar_kind(table: Table, column: str, wall: pd.DatetimeIndex | None) -> 
     values = counted_values(table, column, 9) if kinds or in_full else None
     if values is None:
         return None
-    counts_up = values[0] in (0, 1) and (np.diff(values) == 1).all()
-    if counts_up and ROW_NUMBER in kinds:
+    if ROW_NUMBER in kinds and values[0] in (0, 1) and (np.diff(values) == 1).all():
         return ROW_NUMBER
-    if wall is None:
-        return None
-    before = wall.year.to_numpy() - values
-    if (before == before[0]).all():
-        if in_full and before[0] == 0:
-            return "year"
-        if "year" in kinds and before[0] >= 0:
-            return "year"
-    return next((kind for kind in kinds if _repeats(values, kind, wall)), None)
+    if in_full and parts and (values == parts["year"]).all():
+        return "year"
+    for kind in kinds:
+        if kind in parts and _repeats(values, parts[kind], kind):
+            return kind
+    return None
 
 
-def _repeats(values: Integers, kind: str, wall: pd.DatetimeIndex) -> bool:
-    """Whether values [rows] are the parts of the times of their rows, counted from 0 or 1."""
-    if kind not in WALL_PARTS:
-        return False
-    part = getattr(wall, WALL_PARTS[kind]).to_numpy().astype(np.int64)
-    if kind == "week":  # may begin on any day, and belong to the year before or after
-        weeks_ahead = (values - (part - 1) // 7) % 52
-        return bool(np.isin(weeks_ahead, (51, 0, 1, 2)).all() and values.max() <= 54)
-    if kind == "weekend":
-        part = (part >= 5).astype(np.int64)
+def _repeats(values: Integers, part: Integers, kind: str) -> bool:
+    """Whether values [rows] are a part of the times of their rows, counted from 0 or 1."""
     shifts = values - part
+    if kind == "week":  # may begin on any day, and belong to the year before or after
+        return bool(((shifts + 1) % 52 <= 3).all() and values.max() <= 54)
     if kind == "day of the week":  # may be counted from any day
-        shifts %= 7
-        return bool((shifts == shifts[0]).all() and values.max() <= 7)
-    return bool(shifts[0] in (-1, 0, 1) and (shifts == shifts[0]).all())
+        return bool((shifts % 7 == shifts[0] % 7).all() and values.max() <= 7)
+    starts = shifts[0] <= 0 if kind == "year" else shifts[0] in (0, 1)
+    return bool(starts and (shifts == shifts[0]).all())
