@@ -15,6 +15,7 @@ from forecast.calendar.zones import (
     WEEK,
     Flags,
     Integers,
+    first_days,
     months_of,
     timestamps_at,
     wall_clock,
@@ -22,6 +23,7 @@ from forecast.calendar.zones import (
 from forecast.errors import INSTALL, Setting, Unavailable, UsageError, did_you_mean
 
 Floats = NDArray[np.float32]
+Columns = Iterator[tuple[str, NDArray[np.float64]]]  # names and values
 # steps of the M4 competition by the length of a step
 USUAL_HORIZONS = {
     "months": {12: 6, 3: 8, 1: 18},
@@ -65,7 +67,8 @@ class Calendar:
         wall = wall_clock(timestamps, self.zone) if self._local else timestamps
         if spec.kind == "weekdays":
             week, day = np.divmod(wall // DAY + 3, 7)  # 1970-01-01 was a Thursday
-            return week * len(spec.weekdays) + np.searchsorted(spec.weekdays, day, side="right") - 1
+            rank = np.searchsorted(spec.weekdays, day, side="right") - 1
+            return week * len(spec.weekdays) + rank
         since = wall - spec.anchor
         every = spec.every
         if spec.kind == "months":
@@ -108,10 +111,12 @@ class Calendar:
             table[:, column] = values
         if self.holidays is not None:
             days = wall // DAY
-            named = named_holidays(int(days.min()) - 1, int(days.max()) + 1, self.holidays)
-            off = [day for day, _ in named]
-            for column, shift in ((-3, 0), (-2, 1), (-1, -1)):
-                table[:, column] = np.isin(days + shift, off)
+            first = int(days.min()) - 1
+            last = int(days.max()) + 1
+            off = [day for day, _ in named_holidays(first, last, self.holidays)]
+            table[:, -3] = np.isin(days, off)
+            table[:, -2] = np.isin(days + 1, off)
+            table[:, -1] = np.isin(days - 1, off)
         return table[codes.reshape(-1)]
 
     def _times(self, positions: Integers) -> Integers:
@@ -119,8 +124,8 @@ class Calendar:
         spec = self.spec
         if spec.kind == "months":
             months = spec.anchor + positions * spec.every
-            first = _first_days(months)
-            after = _first_days(months + 1)
+            first = first_days(months)
+            after = first_days(months + 1)
             day = first + spec.day - 1 if spec.day > 0 else after + spec.day
             return np.clip(day, first, after - 1) * DAY + spec.offset
         if spec.kind == "weekdays":
@@ -130,12 +135,7 @@ class Calendar:
         return spec.anchor + positions * spec.every
 
 
-def _first_days(months: Integers) -> Integers:
-    """Days since 1970-01-01 on which months begin."""
-    return months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
-
-
-def _features(wall: Integers, spec: CalendarSpec) -> Iterator[tuple[str, NDArray[np.float64]]]:
+def _features(wall: Integers, spec: CalendarSpec) -> Columns:
     """Names and values of times on the wall clock: of cycles, and centred from -0.5 to 0.5."""
     if spec.kind == "steps" or (spec.kind == "months" and spec.every % 12 == 0):
         return
@@ -152,11 +152,11 @@ def _features(wall: Integers, spec: CalendarSpec) -> Iterator[tuple[str, NDArray
     if finest % WEEK:
         yield from _cycle("week", (days + 3) % 7 / 7)
     if finest >= DAY:
-        yield "day_of_month", (days - _first_days(months)) / 30 - 0.5
-        yield from _cycle("year", (days - _first_days(months // 12 * 12)) / 365.25)
+        yield "day_of_month", (days - first_days(months)) / 30 - 0.5
+        yield from _cycle("year", (days - first_days(months // 12 * 12)) / 365.25)
 
 
-def _cycle(name: str, phase: NDArray[np.float64]) -> Iterator[tuple[str, NDArray[np.float64]]]:
+def _cycle(name: str, phase: NDArray[np.float64]) -> Columns:
     yield f"{name}_sin", np.sin(2 * np.pi * phase)
     yield f"{name}_cos", np.cos(2 * np.pi * phase)
 
@@ -200,8 +200,8 @@ def named_holidays(first: int, last: int, country: str) -> list[tuple[int, str]]
 
     Days count from 1970-01-01, the first and the last included.
     """
-    years = (months_of(np.array([first, last]) * DAY) // 12 + 1970).tolist()
-    named = _holidays(country, tuple(range(years[0], years[1] + 1)))
+    start, end = np.array([first, last], "datetime64[D]").astype("datetime64[Y]").tolist()
+    named = _holidays(country, tuple(range(start.year, end.year + 1)))
     return [(day, name) for day, name in named if first <= day <= last]
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from forecast.calendar import patterns
 from forecast.calendar.spec import DecimalYears, TimeFormat, TimeSettings
-from forecast.calendar.zones import DAY, Flags, Integers, months_of
+from forecast.calendar.zones import DAY, Flags, Integers, first_days, months_of
 from forecast.errors import BadData, Setting, Words
 from forecast.tables.cells import Texts
 from forecast.tables.table import PER_SECOND, Table, TypedTimes, encoded
@@ -84,13 +84,17 @@ class TimeCells:
 
     def first(self, wrong: Flags) -> str:
         """The text of the first row whose text is `wrong` [texts]."""
-        return self.texts[int(self.codes[np.argmax(wrong[self.codes])])]
+        return self.texts[self.codes[self._row(wrong)]]
+
+    def _row(self, wrong: Flags) -> int:
+        return int(np.argmax(wrong[self.codes]))
 
     def fault(self, problem: object, *cure: object, wrong: Flags | None = None) -> BadData:
         """An error about the first cell, or the first that is `wrong` [texts]."""
-        row = 0 if wrong is None else int(np.argmax(wrong[self.codes]))
-        problem = Words(f"'{self.texts[self.codes[row]]}' ", problem)
-        return BadData(problem, place=self.table.place(row, self.columns), cure=Words(*cure))
+        row = 0 if wrong is None else self._row(wrong)
+        text = self.texts[self.codes[row]]
+        place = self.table.place(row, self.columns)
+        return BadData(Words(f"'{text}' ", problem), place=place, cure=Words(*cure))
 
 
 def time_cells(table: Table, column: str, rows: int | None = None) -> TimeCells:
@@ -198,7 +202,8 @@ def candidates(cells: TimeCells, certain: bool) -> Iterator[tuple[TimeFormat, Fl
             time_format = time_format.model_copy(update={"kind": kind})
         if fits.any():
             yield time_format, fits
-    counts = numbers.min() <= USUAL_DAY_NUMBERS[0] and np.abs(numbers).max() < EARLIEST
+    small = np.abs(numbers).max() < EARLIEST
+    counts = small and numbers.min() <= USUAL_DAY_NUMBERS[0]
     if counts and (not certain or name in STEP_NAMES):
         yield TimeFormat(kind="integer"), every
 
@@ -233,29 +238,18 @@ def infer_numbers(cells: TimeCells, settings: TimeSettings) -> TimeFormat | None
 
 def _unclear(cells: TimeCells) -> BadData:
     """Say which number is no time as others are, or that it is open what all of them mean."""
-    date_format = Setting("date_format")
-    spreadsheet = Setting("date_format", DAY_NUMBERS)
+    settings = (Setting("date_format"), ", ", Setting("date_format", DAY_NUMBERS), " or ")
+    cure = ("correct it, or pass ", *settings, Setting("freq", "1"), " to count steps")
     if cells.numbers is None:
         wrong = np.array([not is_whole_number(text) for text in cells.texts])
-        problem = "is not a whole number that can be a time"
-        if is_day_number(cells.first(wrong), *USUAL_DAY_NUMBERS):
-            way: tuple[object, ...] = (spreadsheet, ", if it is a spreadsheet's")
-        else:
-            way = (date_format,)
-        return cells.fault(problem, "correct it, or pass ", *way, wrong=wrong)
-
+        return cells.fault("is not a whole number that can be a time", *cure, wrong=wrong)
     flags = [fits for _, fits in candidates(cells, certain=False)]
     fits = max(flags, key=np.sum, default=np.zeros(1, bool))
     if 2 * fits.sum() > len(cells.texts):
         problem = f"is not a time as '{cells.texts[int(np.argmax(fits))]}' is"
-        return cells.fault(problem, "correct it, or pass ", date_format, wrong=~fits)
-    count = (", or ", Setting("freq", "1"), " to count steps")
-    if all(is_day_number(text, *USUAL_DAY_NUMBERS) for text in cells.texts):
-        date = np.datetime64(int(cells.numbers[0]) - EPOCH_DAY, "D")
-        problem = f"can be a spreadsheet's day number ({date}) or a step"
-        return cells.fault(problem, "pass ", spreadsheet, *count)
-    problem = "is not certain as a time (epoch number, yyyymmdd or step)"
-    return cells.fault(problem, "write dates, pass ", date_format, *count)
+        return cells.fault(problem, *cure, wrong=~fits)
+    kinds = "epoch number, yyyymmdd, spreadsheet's day number or step"
+    return cells.fault(f"is not certain as a time ({kinds})", *cure)
 
 
 def _decimal_years(cells: TimeCells) -> DecimalYears | None:
@@ -273,16 +267,10 @@ def _decimal_years(cells: TimeCells) -> DecimalYears | None:
     for per_year, middle in product((2, 4, 12), (False, True)):
         slack = per_year * 10.0**-digits + 1e-6
         periods = values * per_year - 0.5 * middle
-        if slack < 0.25 and (np.abs(periods - np.rint(periods)) <= slack).all():
-            return DecimalYears.model_validate(
-                {
-                    "per_year": per_year,
-                    "middle": middle,
-                    "digits": digits,
-                    "whole": whole,
-                    "number": number,
-                }
-            )
+        misses = np.abs(periods - np.rint(periods))
+        if slack < 0.25 and (misses <= slack).all():
+            stored = {"per_year": per_year, "middle": middle, "digits": digits}
+            return DecimalYears.model_validate(stored | {"whole": whole, "number": number})
     return None
 
 
@@ -306,14 +294,15 @@ def read_numbers(texts: list[str], time_format: TimeFormat) -> Integers:
         return whole_numbers(texts) // PER_SECOND[time_format.unit or "s"]
     periods = np.rint(np.array(texts, float) * years.per_year - 0.5 * years.middle)
     months = periods.astype(np.int64) * (12 // years.per_year) - 12 * 1970
-    return months.astype("datetime64[M]").astype("datetime64[s]").astype(np.int64)
+    return first_days(months) * DAY
 
 
 def write_numbers(wall: Integers, time_format: TimeFormat) -> NDArray[Any]:
     """The inverse of `read_numbers`."""
     if time_format.kind == "days":
         days = wall / DAY + EPOCH_DAY
-        return days.astype(np.int64) if (days % 1 == 0).all() else days.round(9)
+        whole = (days % 1 == 0).all()
+        return days.astype(np.int64) if whole else days.round(9)
     years = time_format.years
     if years is None:
         return wall * PER_SECOND[time_format.unit or "s"]

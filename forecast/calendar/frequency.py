@@ -10,7 +10,16 @@ from forecast.calendar import patterns
 from forecast.calendar.calendar import Calendar
 from forecast.calendar.parsing import format_timestamp
 from forecast.calendar.spec import CalendarSpec, TimeFormat
-from forecast.calendar.zones import DAY, HOUR, MINUTE, WEEK, Integers, wall_clock
+from forecast.calendar.zones import (
+    DAY,
+    HOUR,
+    MINUTE,
+    WEEK,
+    Integers,
+    first_days,
+    months_of,
+    wall_clock,
+)
 from forecast.errors import BadData, Setting, UsageError, Words, did_you_mean
 from forecast.tables.table import distinct
 
@@ -86,11 +95,13 @@ def infer_calendar(
             first = f", the first is {format_timestamp(off_grid[0], time_format)}"
             problem = Words(count, Setting("freq", freq), first)
             ways = (Setting("aggregate", "sum"), " (or mean, last), or another ", Setting("freq"))
-            raise BadData(problem, place=place(int(off_grid[0])), cure=Words("pass ", *ways))
+            cure = Words("pass ", *ways)
+            raise BadData(problem, place=place(int(off_grid[0])), cure=cure)
         return spec
     if len(unique) < 2:
         problem = "only one time, so that its frequency cannot be inferred"
-        raise BadData(problem, place=place(int(unique[0])), cure=Words("pass ", Setting("freq")))
+        cure = Words("pass ", Setting("freq"))
+        raise BadData(problem, place=place(int(unique[0])), cure=cure)
     if time_format.kind == "integer":
         step = _step(timestamps, series)
         grid = _of_steps(step, unique) if step else None
@@ -115,8 +126,8 @@ def _irregular(unique: Integers, time_format: TimeFormat, place: Callable[[int],
         # such as midnights of Berlin in UTC, or a clock that changes by less than a step
         zone = ("pass another ", Setting("timezone"), " or none, ") if time_format.zone else ()
         freq = _of_seconds(usual, 0).name.partition("-")[0]
-        way = (Setting("freq", freq), " ", Setting("aggregate", "mean"))
-        cure = Words("correct it, ", *zone, "or combine rows, such as with ", *way)
+        way = (Setting("freq", freq), " ", Setting("aggregate", "mean"), " (or sum, last)")
+        cure = Words("correct it, ", *zone, "or pass another step, such as ", *way)
     return BadData(problem, place=place(int(unique[odd + 1])), cure=cure)
 
 
@@ -156,11 +167,10 @@ def _grid_of_dates(
 
 def _in_months(days: Integers) -> tuple[Integers, Integers, bool]:
     """[days], months since 1970-01 and days of the month; and whether each is the last of its."""
-    dates = days.astype("datetime64[D]")
-    months = dates.astype("datetime64[M]")
-    days_of_month = (dates - months.astype("datetime64[D]")).astype(np.int64) + 1
-    at_end = ((dates + 1).astype("datetime64[M]") > months).all()
-    return months.astype(np.int64), days_of_month, bool(at_end)
+    months = months_of(days * DAY)
+    days_of_month = days - first_days(months) + 1
+    at_end = days + 1 == first_days(months + 1)
+    return months, days_of_month, bool(at_end.all())
 
 
 def _weekday_pattern(days: Integers, offset: int) -> CalendarSpec | None:
@@ -181,10 +191,13 @@ def _step(times: Integers, series: Integers) -> int | None:
     order = np.lexsort((times, series))
     steps = np.diff(times[order])[np.diff(series[order]) == 0]
     steps = steps[steps > 0]
-    values, counts = np.unique(steps if len(steps) else np.diff(unique), return_counts=True)
+    if not len(steps):
+        steps = np.diff(unique)
+    values, counts = np.unique(steps, return_counts=True)
     divisor = int(np.gcd.reduce(unique - unique[0]))
-    often = counts[values == divisor].sum()
-    return divisor if often == counts.max() or often >= max(MIN_SHARE * counts.sum(), 2) else None
+    count = counts[values == divisor].sum()
+    common = count >= max(MIN_SHARE * counts.sum(), 2)
+    return divisor if common or count == counts.max() else None
 
 
 def _given_grid(
@@ -225,20 +238,24 @@ def _given_months(
         day = -1 if at_end else min(int(days_of_month[0]), 28)
     if not coarser and "%d" not in pattern.replace("-", ""):
         day = 1  # a month without a day means its first day
-    anchor = given.anchor
-    if anchor is None and coarser:
+    anchor = int(months[0])
+    if given.anchor is not None:
+        anchor = given.anchor
+    elif coarser:
         anchor = given.every - 1 if day < 0 else 0
-    return _of_months(given.every, int(months[0]) if anchor is None else anchor, day, offset)
+    return _of_months(given.every, anchor, day, offset)
 
 
 def _of_steps(every: int, unique: Integers) -> CalendarSpec:
-    return CalendarSpec(kind="steps", every=every, anchor=int(unique[0]) % every, name=str(every))
+    anchor = int(unique[0]) % every
+    return CalendarSpec(kind="steps", every=every, anchor=anchor, name=str(every))
 
 
 def _counted(every: int, **units: int) -> str:
     """The name of a step by the coarsest unit that divides it: D, 2D, 15min."""
-    unit, size = next((unit, size) for unit, size in units.items() if every % size == 0)
-    return f"{every // size if every > size else ''}{unit}"
+    unit = next(unit for unit, size in units.items() if every % size == 0)
+    count = every // units[unit]
+    return f"{count if count > 1 else ''}{unit}"
 
 
 def _of_seconds(every: int, anchor: int, offset: int = 0) -> CalendarSpec:
@@ -251,7 +268,8 @@ def _of_seconds(every: int, anchor: int, offset: int = 0) -> CalendarSpec:
 
 
 def _of_months(every: int, anchor: int, day: int, offset: int) -> CalendarSpec:
-    name = _counted(every, Y=12, Q=3, M=1) + {1: "S", -1: "E"}.get(day, "")
+    side = {1: "S", -1: "E"}.get(day, "")
+    name = _counted(every, Y=12, Q=3, M=1) + side
     return CalendarSpec(
         kind="months", every=every, anchor=anchor % every, day=day, offset=offset, name=name
     )

@@ -18,7 +18,7 @@ from forecast.calendar.patterns import ParsedTexts, codes_of
 from forecast.calendar.spec import TimeFormat, TimeSettings
 from forecast.calendar.zones import Flags, months_of
 from forecast.errors import BadData, Setting, UsageError, Words
-from forecast.tables.table import SAMPLE, Table, encoded
+from forecast.tables.table import SAMPLE, Table, encoded, repeats
 
 TIME_NAMES = (
     "date", "datetime", "time", "timestamp", "ds", "date_time", "day", "month", "week", "quarter",
@@ -60,7 +60,8 @@ def _are_times(cells: TimeCells, named: bool) -> bool:
         return all(map(YEAR_MONTH.fullmatch, texts))
     if WHOLE.fullmatch(texts[0]):
         return False
-    return any(patterns.matches(cells.array, guess).all() for guess in patterns.guesses(texts[0]))
+    guesses = patterns.guesses(texts[0])
+    return any(patterns.matches(cells.array, guess).all() for guess in guesses)
 
 
 def resembles_times(table: Table, column: str) -> bool:
@@ -127,23 +128,17 @@ def _missing_part(pattern: str) -> str | None:
 
 def _mismatch(cells: TimeCells, matched: dict[str, Flags]) -> BadData:
     """Say that the first text has the shape of no time, or which text differs from it."""
-    none = np.zeros(len(cells.texts), bool)
-    wrong = ~max(matched.values(), key=np.sum, default=none)
-    text = cells.first(wrong)
-    first = cells.texts[0]
+    wrong = ~max(matched.values(), key=np.sum, default=np.zeros(len(cells.texts), bool))
     date_format = Setting("date_format")
-    if CLOCK_ONLY.fullmatch(text):
+    if CLOCK_ONLY.fullmatch(cells.first(wrong)):
         return cells.fault("is a time of day without a date", "add the date", wrong=wrong)
     if not matched:
         example = "2024-01-31 or 2024-01-31 13:00:00+01:00"
         cure = (f"write it as {example}, or pass ", date_format, " or ", Setting("time"))
         return cells.fault("is not a time that can be recognised", *cure, wrong=wrong)
-    zones = {patterns.has_zone(guess) for guess in [*matched, *patterns.guesses(text)][::1]}
-    if len(zones) > 1:
-        problem = f"and '{first}' mix times with and without a zone"
-        return cells.fault(problem, "write all of them the same way", wrong=wrong)
-    problem = f"is not written as '{first}' is"
-    return cells.fault(problem, "write all times the same way, or pass ", date_format, wrong=wrong)
+    problem = f"is not written as '{cells.texts[0]}' is"
+    cure = ("write all times the same way, all with a zone or none, or pass ", date_format)
+    return cells.fault(problem, *cure, wrong=wrong)
 
 
 def _refuse_uncertain_years(cells: TimeCells, chosen: ParsedTexts) -> None:
@@ -153,10 +148,9 @@ def _refuse_uncertain_years(cells: TimeCells, chosen: ParsedTexts) -> None:
         return
     months = months_of(chosen.wall)
     steps = np.abs(np.diff(months))
-    short_years = (months // 12 + 70) % 100
-    can_be_days = ((short_years > 0) & (short_years <= 31)).all()
-    regular = len(steps) > 0 and np.bincount(steps).argmax() == np.gcd.reduce(steps)
-    if can_be_days and not (regular and (steps % 12).any()):
+    several_months = (steps % 12).any()
+    regular = several_months and np.bincount(steps).argmax() == np.gcd.reduce(steps)
+    if not regular and chosen.exists.all():
         cure = ("pass ", _as_setting(chosen.pattern), ", or write the year in full")
         raise cells.fault("can be a month and a year, or a day of a month", *cure)
 
@@ -221,10 +215,8 @@ def read_split_times(
     """The times that several columns hold together, joined by blanks, and how to write them."""
     parts = [filled_cells(table, column, "a part of the time") for column in columns]
     forms = tuple(map(_unpadded, settings.fitted.parts if settings.fitted else ()))
-    fits = len(forms) == len(parts) and all(
-        _fitting(part, form).all() for part, form in zip(parts, forms, strict=True)
-    )
-    if not fits:
+    fitting = [_fitting(part, form).all() for part, form in zip(parts, forms, strict=False)]
+    if len(forms) != len(parts) or not all(fitting):
         forms = tuple(map(_unpadded, _infer_forms(parts, settings)))
     joined = " ".join(forms)
     missing = _missing_part(joined)
@@ -235,8 +227,9 @@ def read_split_times(
     keys = np.zeros(len(table), np.int64)
     for part in parts:  # compressed after each column, so that the product of many cannot overflow
         keys, _ = encoded(keys * len(part.texts) + part.codes)
-    first_rows = np.flatnonzero(np.diff(np.maximum.accumulate(keys), prepend=-1))
-    texts = [" ".join(part.texts[part.codes[row]] for part in parts) for row in first_rows.tolist()]
+    first_rows = np.flatnonzero(~repeats(keys))
+    columns_of_texts = [np.array(part.texts, object)[part.codes[first_rows]] for part in parts]
+    texts = list(map(" ".join, zip(*columns_of_texts, strict=True)))
     cells = TimeCells(table, columns, keys, texts)
     parsed = patterns.parse(cells.array, joined, settings.pivot)
 
@@ -254,13 +247,17 @@ def read_split_times(
 def part_named(table: Table, column: str) -> str | None:
     """The part of a time that a column holds by its name and its cells; None where it has none."""
     names = _parts_by_name(column)
-    if not names or table.kind(column) in ("datetime", "boolean") or table.missing(column).any():
+    if not names or table.kind(column) in ("datetime", "boolean"):
+        return None
+    if table.missing(column).any():
         return None
     cells = time_cells(table, column)
     if column.strip().lower() == "period" and WHOLE.fullmatch(cells.texts[0]):
         return None  # M01 is a month, 1 may be anything
-    # a year of two digits may be anything, too
-    return next((name for name in names if _form(cells, name) not in (None, "%y")), None)
+    for name in names:
+        if _form(cells, name) not in (None, "%y"):  # a year of two digits may be anything, too
+            return name
+    return None
 
 
 def is_parts(table: Table, columns: Names) -> bool:
@@ -274,8 +271,14 @@ def is_parts(table: Table, columns: Names) -> bool:
     return bool(parsed.exists.all())
 
 
+def _is_date(pattern: str) -> bool:
+    """Whether a pattern has several parts of a date."""
+    return len(codes_of(pattern) & DATE_CODES) > 1
+
+
 def _parts_by_name(column: str) -> list[str]:
-    return [name for name, part in PARTS.items() if column.strip().lower() in part.names]
+    column = column.strip().lower()
+    return [name for name, part in PARTS.items() if column in part.names]
 
 
 def _infer_forms(parts: list[TimeCells], settings: TimeSettings) -> Names:
@@ -294,7 +297,7 @@ def _infer_forms(parts: list[TimeCells], settings: TimeSettings) -> Names:
 def _infer_form(part: TimeCells, settings: TimeSettings) -> str:
     """The pattern of a column that is a date by its cells, or a part of a time by its name."""
     guesses = patterns.guesses(part.texts[0])
-    if part.kind == "datetime" or any(len(codes_of(guess) & DATE_CODES) > 1 for guess in guesses):
+    if part.kind == "datetime" or any(map(_is_date, guesses)):
         return infer_pattern(part, settings).pattern
     names = _parts_by_name(part.name)
     for name in names:
@@ -304,13 +307,17 @@ def _infer_form(part: TimeCells, settings: TimeSettings) -> str:
     if not names:
         cure = ("pass ", Setting("date_format"), " with a part for each column, such as '%Y %m'")
         raise part.fault("is not a part of a time that can be recognised", *cure)
-    closest = max((_fitting(part, form) for form in PARTS[names[0]].forms), key=np.sum)
+    flags = [_fitting(part, form) for form in PARTS[names[0]].forms]
+    closest = max(flags, key=np.sum)
     name = "time of day" if names[0] == "clock" else names[0]
     raise part.fault(f"is not a {name}", "correct it, or name other columns", wrong=~closest)
 
 
 def _form(part: TimeCells, name: str) -> str | None:
-    return next((form for form in PARTS[name].forms if _fitting(part, form).all()), None)
+    for form in PARTS[name].forms:
+        if _fitting(part, form).all():
+            return form
+    return None
 
 
 def _fitting(part: TimeCells, form: str) -> Flags:
@@ -330,8 +337,8 @@ def _as_written(part: TimeCells, form: str) -> str:
     """The pattern that writes a part just as the cells have it: padded where they are."""
     if len(codes_of(form)) > 1 or form in ("%b", "%B"):
         return patterns.parse(part.array, form).pattern
-    padded = part.kind != "number" and any(re.search(r"(?<!\d)0\d", text) for text in part.texts)
-    return form.replace("%-", "%") if padded else form
+    padded = any(re.search(r"(?<!\d)0\d", text) for text in part.texts)
+    return form.replace("%-", "%") if padded and part.kind != "number" else form
 
 
 def _unpadded(form: str) -> str:
@@ -343,9 +350,11 @@ def _whole_pattern(forms: Names) -> str:
     """The pattern that writes a time of several columns as one text, near to ISO 8601."""
     joined = " ".join(forms)
     codes = codes_of(joined)
-    if patterns.has_zone(joined) or any(len(codes_of(form) & CLOCK_CODES) > 1 for form in forms):
+    clocks = [form for form in forms if len(codes_of(form) & CLOCK_CODES) > 1]
+    if clocks or patterns.has_zone(joined):
         return joined
-    dates = [form for form in forms if len(codes_of(form) & DATE_CODES) > 1]
-    date = dates[0] if dates else next(iso for code, iso in ISO_DATES.items() if code in codes)
+    dates = list(filter(_is_date, forms))
+    dates += [iso for code, iso in ISO_DATES.items() if code in codes]
+    date = dates[0]
     clock = " %H:%M:%S" if "S" in codes else " %H:%M"
     return date + clock if patterns.has_clock(joined) else date

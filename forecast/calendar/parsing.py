@@ -92,23 +92,25 @@ def parse_timestamp(text: str, time_format: TimeFormat) -> int:
         return _earlier(read_numbers([text], time_format), time_format.zone)
     if time_format.kind == "integer":
         raise UsageError("not a whole number, as the times of the table are", setting=setting)
-    if time_format.kind == "text" and time_format.pattern:
-        timestamp = _as_pattern(text, time_format.pattern, time_format)
-        if timestamp is not None:
-            return timestamp
-    readings = {_as_pattern(text, guess, time_format) for guess in patterns.guesses(text)} - {None}
-    if len(readings) == 1:
-        return int(readings.pop() or 0)
+    of_table = [time_format.pattern] if time_format.kind == "text" and time_format.pattern else []
+    readings: set[int] = set()
+    for choices in (of_table, patterns.guesses(text)):
+        for pattern in choices:
+            readings |= _readings(text, pattern, time_format)
+        if len(readings) == 1:
+            return readings.pop()
     problem = "can mean two times" if readings else "not a time"
     cure = "write it as 2024-01-31 or 2024-01-31T13:00:00"
     raise UsageError(problem, setting=setting, cure=cure)
 
 
-def _as_pattern(text: str, pattern: str, time_format: TimeFormat) -> int | None:
-    """The timestamp that a pattern reads in a text; None where it reads none."""
-    parsed = patterns.parse(pa.array([text], pa.string()), pattern, time_format.pivot)
+def _readings(text: str, pattern: str, time_format: TimeFormat) -> set[int]:
+    """The timestamp that a pattern reads in a text, if any."""
+    parsed = patterns.parse(pa.array([text]), pattern, time_format.pivot)
+    if not parsed.exists.all():
+        return set()
     zone = "UTC" if patterns.has_zone(pattern) else time_format.zone
-    return _earlier(parsed.wall, zone) - int(parsed.offsets[0]) if parsed.exists.all() else None
+    return {_earlier(parsed.wall - parsed.offsets, zone)}
 
 
 def _earlier(wall: Integers, zone: str | None) -> int:

@@ -11,7 +11,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from forecast.calendar.zones import DAY, EPOCH, HOUR, MINUTE, Flags, Integers
+from forecast.calendar.zones import (
+    DAY,
+    EPOCH,
+    HOUR,
+    MINUTE,
+    Flags,
+    Integers,
+    first_days,
+    months_of,
+)
 from forecast.errors import Setting, UsageError
 from forecast.tables.cells import Texts
 
@@ -247,25 +256,26 @@ def _years(groups: _Groups, pivot: int | None) -> Integers:
 
 def _days(groups: _Groups, year: Integers) -> tuple[Integers, Flags]:
     """Days since 1970-01-01, and whether there is such a date."""
-    years = (year - 1970).astype("datetime64[Y]")
-    first_days = years.astype("datetime64[D]").astype(np.int64)
+    january = 12 * (year - 1970)
+    new_year = first_days(january)
     exists = groups.matched & (year >= 1)
     if "G" in groups.codes:
         week = groups.number("V", 1)
-        fourth = first_days + 3  # of January, which lies in week 1
+        fourth = new_year + 3  # of January, which lies in week 1
         days = fourth - (fourth + 3) % 7 + 7 * (week - 1)
-        thursdays = (days + 3).astype("datetime64[D]")
         exists &= (week >= 1) & (week <= 53)
-        return days, exists & (thursdays.astype("datetime64[Y]") == years)
+        return days, exists & _in_year(days + 3, year)  # by its Thursday
     if "j" in groups.codes:
-        days = first_days + groups.number("j") - 1
-        return days, exists & (days.astype("datetime64[D]").astype("datetime64[Y]") == years)
-    months = (years.astype("datetime64[M]").astype(np.int64) + _month(groups) - 1).astype(
-        "datetime64[M]"
-    )
-    days = months.astype("datetime64[D]").astype(np.int64) + groups.number("d", 1) - 1
-    exists &= months.astype("datetime64[Y]") == years
-    return days, exists & (days.astype("datetime64[D]").astype("datetime64[M]") == months)
+        days = new_year + groups.number("j") - 1
+        return days, exists & _in_year(days, year)
+    months = january + _month(groups) - 1
+    days = first_days(months) + groups.number("d", 1) - 1
+    exists &= months_of(days * DAY) == months
+    return days, exists & (months // 12 == year - 1970)
+
+
+def _in_year(days: Integers, year: Integers) -> Flags:
+    return months_of(days * DAY) // 12 == year - 1970
 
 
 def _month(groups: _Groups) -> Integers:
@@ -305,8 +315,13 @@ def _as_written(pattern: str, groups: _Groups) -> str:
     matched = pa.array(groups.matched)
     words = {code: groups.words(code).filter(matched) for code in groups.codes}
     loose = groups.codes & set(LOOSE)
-    short = {code for code in loose if pc.min(pc.utf8_length(words[code])).as_py() == 1}
-    padded = {code for code in loose if pc.any(pc.starts_with(words[code], "0")).as_py()}
+    short: set[str] = set()
+    padded: set[str] = set()
+    for code in loose:
+        if pc.min(pc.utf8_length(words[code])).as_py() == 1:
+            short.add(code)
+        if pc.any(pc.starts_with(words[code], "0")).as_py():
+            padded.add(code)
     if short & {"m", "d"}:
         # a day of two digits in every row is written as the month is
         short |= {"m", "d"} - padded
@@ -330,8 +345,9 @@ def _as_written(pattern: str, groups: _Groups) -> str:
 def write(wall: Integers, timestamps: Integers, pattern: str) -> list[str]:
     """Write times: seconds since 1970-01-01 by the wall clock and of UTC, [n] each."""
     parts = tokens(pattern)
+    offsets = (wall - timestamps).tolist()
     texts: list[str] = []
-    for seconds, offset in zip(wall.tolist(), (wall - timestamps).tolist(), strict=True):
+    for seconds, offset in zip(wall.tolist(), offsets, strict=True):
         time = EPOCH + timedelta(seconds=seconds)
         texts.append("".join(_written(part, time, offset) for part in parts))
     return texts

@@ -54,6 +54,11 @@ def months_of(wall: Integers) -> Integers:
     return wall.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64)
 
 
+def first_days(months: Integers) -> Integers:
+    """Days since 1970-01-01 on which months begin that count from 1970-01."""
+    return months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
+
+
 def wall_clock(timestamps: Integers, zone: str | None) -> Integers:
     """Seconds since 1970-01-01 as the clocks of `zone` show them; as they are without a zone."""
     return timestamps + offsets_at(timestamps, zone)
@@ -64,8 +69,8 @@ def offsets_at(timestamps: Integers, zone: str | None) -> Integers:
     if zone is None or zone == "UTC":
         return np.zeros_like(timestamps)
     codes, days = encoded(timestamps // DAY)
-    bounds = [(_offset(zone, day * DAY), _offset(zone, (day + 1) * DAY)) for day in days.tolist()]
-    starts, ends = np.array(bounds, np.int64).reshape(-1, 2).T
+    starts = np.array([_offset(zone, day * DAY) for day in days.tolist()], np.int64)
+    ends = np.array([_offset(zone, (day + 1) * DAY) for day in days.tolist()], np.int64)
     offsets = starts[codes]
     changing = (starts != ends)[codes]  # clocks change at most once within a day
     offsets[changing] = [_offset(zone, timestamp) for timestamp in timestamps[changing].tolist()]
@@ -114,7 +119,7 @@ def resolve_by_order(series: Integers, wall: Integers, twice: Flags) -> tuple[Fl
     This works where a series has such a reading in exactly two rows, and its rows of that day go
     forward in time (or backward in all), but for the hour that comes again.
     """
-    rows = pd.DataFrame({"series": series, "day": wall // DAY, "wall": wall, "twice": twice})
+    rows = pd.DataFrame({"series": series, "day": wall // DAY, "wall": wall})
     rows = rows[rows["day"].isin(rows["day"][twice])]
     keys = [rows["series"], rows["day"]]
     step = rows.groupby(keys)["wall"].diff()
@@ -123,7 +128,8 @@ def resolve_by_order(series: Integers, wall: Integers, twice: Flags) -> tuple[Fl
     forward = (drops <= 1) & (rises > drops)
     backward = (rises <= 1) & (drops > rises)
 
-    readings = rows[rows["twice"] & (forward | backward)].groupby(["series", "wall"])
+    in_order = rows[twice[rows.index] & (forward | backward)]
+    readings = in_order.groupby(["series", "wall"])
     second = readings.cumcount() == 1
     pairs = second[readings["wall"].transform("size") == 2]
     resolved = np.zeros(len(wall), bool)
