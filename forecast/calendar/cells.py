@@ -84,7 +84,7 @@ class TimeCells:
 
     def first(self, wrong: Flags) -> str:
         """The text of the first row whose text is `wrong` [texts]."""
-        return self.texts[self.codes[self._row(wrong)]]
+        return self.texts[int(self.codes[self._row(wrong)])]
 
     def _row(self, wrong: Flags) -> int:
         return int(np.argmax(wrong[self.codes]))

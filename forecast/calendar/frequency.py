@@ -95,8 +95,7 @@ def infer_calendar(
             first = f", the first is {format_timestamp(off_grid[0], time_format)}"
             problem = Words(count, Setting("freq", freq), first)
             ways = (Setting("aggregate", "sum"), " (or mean, last), or another ", Setting("freq"))
-            cure = Words("pass ", *ways)
-            raise BadData(problem, place=place(int(off_grid[0])), cure=cure)
+            raise BadData(problem, place=place(int(off_grid[0])), cure=Words("pass ", *ways))
         return spec
     if len(unique) < 2:
         problem = "only one time, so that its frequency cannot be inferred"

@@ -137,8 +137,8 @@ def _mismatch(cells: TimeCells, matched: dict[str, Flags]) -> BadData:
         cure = (f"write it as {example}, or pass ", date_format, " or ", Setting("time"))
         return cells.fault("is not a time that can be recognised", *cure, wrong=wrong)
     problem = f"is not written as '{cells.texts[0]}' is"
-    cure = ("write all times the same way, all with a zone or none, or pass ", date_format)
-    return cells.fault(problem, *cure, wrong=wrong)
+    same_way = "write all times the same way, all with a zone or none, or pass "
+    return cells.fault(problem, same_way, date_format, wrong=wrong)
 
 
 def _refuse_uncertain_years(cells: TimeCells, chosen: ParsedTexts) -> None:

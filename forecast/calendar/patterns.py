@@ -275,7 +275,7 @@ def _days(groups: _Groups, year: Integers) -> tuple[Integers, Flags]:
 
 
 def _in_year(days: Integers, year: Integers) -> Flags:
-    return months_of(days * DAY) // 12 == year - 1970
+    return np.equal(months_of(days * DAY) // 12, year - 1970)
 
 
 def _month(groups: _Groups) -> Integers:
@@ -307,7 +307,7 @@ def _offsets(groups: _Groups) -> Integers:
     digits = pc.utf8_rpad(pc.replace_substring_regex(words, "[^0-9]", ""), 4, "0")
     hours, minutes = np.divmod(_numpy(digits.cast(pa.int64())), 100)
     signs = np.where(_numpy(pc.starts_with(words, "-")), -1, 1)
-    return signs * (hours * HOUR + minutes * MINUTE)
+    return np.multiply(signs, hours * HOUR + minutes * MINUTE)
 
 
 def _as_written(pattern: str, groups: _Groups) -> str:

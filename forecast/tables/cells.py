@@ -330,7 +330,7 @@ def infer_decimal(table: Table, delimiter: str) -> DecimalMark:
 def _first_place(table: Table, names: Sequence[str], flags: Flags) -> str:
     """Where the first of the flagged cells [columns, rows] stands, '' where none is."""
     column, row = np.unravel_index(flags.argmax(), flags.shape)
-    return table.place(int(row), names[column]) if flags.any() else ""
+    return table.place(int(row), names[int(column)]) if flags.any() else ""
 
 
 def _typed_numbers(table: Table, column: str) -> NDArray[np.float64]:

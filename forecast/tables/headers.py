@@ -103,8 +103,8 @@ def column_names(
         cure = Words("remove the comment, or pass ", header_row)
         raise BadData(f"{where} starts with #", cure=cure)
     if names[0] and _is_data(names):
-        cure = "put a line with the names of the columns before it"
-        raise BadData(f"{where} holds data and no header", cure=cure)
+        problem = f"{where} holds data and no header"
+        raise BadData(problem, cure="put a line with the names of the columns before it")
     if "" in names[1:]:
         cure = Words("give it one, or pass ", header_row)
         raise BadData(f"{where}: column {label(names.index('', 1))} has no name", cure=cure)

@@ -175,7 +175,8 @@ def _column(cells: list[Any], mark: str) -> Series:
         return pd.Series(numbers).astype("Int64") if whole.all() else pd.Series(numbers)
     if datetime in kinds:  # all of them alike, with midnights
         cells = [datetime.combine(cell, time()) if type(cell) is date else cell for cell in cells]
-    return pd.Series([_text(cell, mark) for cell in cells], dtype=text_type())
+    text: Series = pd.Series([_text(cell, mark) for cell in cells], dtype=text_type())
+    return text
 
 
 def _in_seconds(cell: Cell) -> Cell:

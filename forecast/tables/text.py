@@ -124,7 +124,7 @@ def json_table(data: bytes, name: str, settings: TextSettings) -> Table:
     ]
     frame = pd.DataFrame(texts, dtype=text_type()).fillna("")
     header = list(map(str, frame.columns))
-    frame.columns = range(len(header))
+    frame = frame.set_axis(range(len(header)), axis=1)
     frame, lines = with_header(header, frame, np.array([0, *numbers]), name, unit)
     return Table(name, frame, True, None if is_array else lines, mark, settings.thousands)
 

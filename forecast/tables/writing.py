@@ -42,11 +42,12 @@ class Column:
     period: str | None = None  # frequency of periods, of which the datetimes are starts
 
     def index(self) -> "pd.Index[Any]":
-        if self.values.dtype.kind == "O":
-            # also without a row text has the type of text
-            return pd.Index(self.values.tolist() or [""])[: len(self.values)]
         if self.values.dtype.kind != "M":
-            return pd.Index(self.values)
+            values: Any = self.values
+            if values.dtype.kind == "O":
+                values = values.tolist() or [""]  # also without a row it has the type of text
+            plain: pd.Index[Any] = pd.Index(values)[: len(self.values)]
+            return plain
         times = pd.DatetimeIndex(self.values)
         if self.period is not None:
             return pd.PeriodIndex(times, freq=self.period)
