@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from typing import Any
 
@@ -30,7 +30,7 @@ def workers() -> int:
     return _workers[-1] if _workers else cores()
 
 
-def side_by_side(tasks: Iterable[Task], jobs: int) -> Iterator[Any]:
+def side_by_side(tasks: Iterable[Task], jobs: int) -> Generator[Any, None, None]:
     """The results of tasks in their order, as they come where the backend can tell."""
     if jobs == 1:
         return (function(*args, **named) for function, args, named in tasks)
@@ -40,7 +40,8 @@ def side_by_side(tasks: Iterable[Task], jobs: int) -> Iterator[Any]:
     results = (
         "generator" if get_active_backend()[0].supports_return_generator else "list"
     )  # that of Ray cannot
-    return iter(Parallel(n_jobs=workers() if on_cluster() else jobs, return_as=results)(tasks))
+    parallel = Parallel(n_jobs=workers() if on_cluster() else jobs, return_as=results)
+    return (result for result in parallel(tasks))
 
 
 @contextmanager

@@ -98,9 +98,10 @@ class Network(RecurrentModel):
         paths = self.params.paths
         generator = generator or Generator(device).manual_seed(0)
         size = (self.shape.horizon, self.likelihood.draws, paths)
-        order = torch.rand(size, generator=generator, device=device).argsort(-1)
+        order = torch.rand(size, generator=generator, device=device)
         within = torch.rand(size, generator=generator, device=device)
-        uniform = ((order + within) / paths).clamp(1e-6, 1 - 1e-6)
+        uniform = (order.argsort(-1) + within) / paths
+        uniform = uniform.clamp(1e-6, 1 - 1e-6)
 
         def draw(step: int, likelihood: Likelihood) -> tuple[Tensor, Tensor]:
             values = likelihood.draw(uniform[step, :, None, :])  # [batch, paths]
@@ -131,9 +132,10 @@ class Network(RecurrentModel):
         horizon = []
         for step in range(self.shape.horizon):
             before = torch.stack([value, mask], -1)
-            known = steps[:, None, lookback + step]
-            now = torch.cat([before, known.expand(-1, paths, -1)], -1)  # [batch, paths, inputs]
-            states, state = self.encoder(now.view(rows * paths, 1, -1), state)
+            known = steps[:, None, lookback + step].expand(-1, paths, -1)
+            now = torch.cat([before, known], -1)  # [batch, paths, inputs]
+            flat = now.view(rows * paths, 1, -1)
+            states, state = self.encoder(flat, state)
             states = states.view(rows, paths, -1)
             lagged_now = lagged[:, lookback + step, None]  # [batch, 1, seasons]
             likelihood = self._likelihood(states, now, lagged_now, batch)
@@ -159,10 +161,11 @@ class Network(RecurrentModel):
         others.
         """
         shape = self.shape
-        back = [shape.seasons[0] * number for number in range(shape.recent_seasons, 0, -1)]
-        back += [shape.seasons[place] for place in shape.longer_seasons]
-        lags = torch.tensor(back, dtype=torch.int64)
-        steps = torch.arange(shape.lookback)[:, None] - lags
+        recent = range(shape.recent_seasons, 0, -1)
+        lags = [shape.seasons[0] * number for number in recent]
+        lags += [shape.seasons[place] for place in shape.longer_seasons]
+        back = torch.tensor(lags, dtype=torch.int64)
+        steps = torch.arange(shape.lookback)[:, None] - back
         steps = steps.to(batch.past.device)  # [lookback, earlier]
         slots = steps.clamp(min=0)
         present = (steps >= 0) & batch.mask.bool()[:, slots]

@@ -58,7 +58,8 @@ class Network(RecurrentModel):
         state = self.encoder(inputs(left))
         raw = self.decoder(state, batch.future_covariates)  # [batch, horizon, outputs]
 
-        gates = self.gates.T + raw[..., len(self.shape.levels) :]  # [batch, horizon, earlier]
+        levels = len(self.shape.levels)
+        gates = self.gates.T + raw[..., levels:]  # [batch, horizon, earlier]
         share = 1.0 - gates.sum(-1)
         continued = (smoothed.level + smoothed.ahead) * share
         continued = continued / self._seasonal_error(batch)
@@ -70,8 +71,8 @@ class Network(RecurrentModel):
         if self.training:
             seen = torch.rand(len(series), device=series.device) >= self.params.unseen
             series = series * seen
-        coefficients = torch.sigmoid(self.shared + self.own(series))[..., None]
-        level_rate, season_rate, start = coefficients.unbind(1)
+        coefficients = torch.sigmoid(self.shared + self.own(series))
+        level_rate, season_rate, start = coefficients[..., None].unbind(1)
         horizon = self.shape.horizon
         return smooth(batch.past, batch.mask, level_rate, season_rate, start, self.season, horizon)
 
@@ -113,9 +114,11 @@ def smooth(
     mask = by_cycle(mask)
     observed = values * mask
     count = mask.sum((1, 2))[:, None]
-    level = observed.sum((1, 2))[:, None] / count.clamp(min=1)
+    total = observed.sum((1, 2))[:, None]
+    level = total / count.clamp(min=1)
     cycles = mask.sum(1)  # [batch, cycle], as offsets
-    offset = start * (observed.sum(1) - level * cycles) / cycles.clamp(min=1)
+    above_level = observed.sum(1) - level * cycles
+    offset = start * above_level / cycles.clamp(min=1)
     if not season:
         offset = torch.zeros_like(offset)
         season_rate = torch.zeros_like(season_rate)

@@ -57,8 +57,8 @@ class Network(SegmentModel):
         if effects is not None:
             batch = replace(batch, target=batch.target - effects)
         forks = self._seen_from(batch, self.shape.lookback - back * self.segment)
-        states = self._states(batch)[:, -1 - back].flatten(0, 1)
-        raw = self.decoder(states, forks.future_covariates)
+        states = self._states(batch)[:, -1 - back]
+        raw = self.decoder(states.flatten(0, 1), forks.future_covariates)
         return self._put_together(raw, forks), forks
 
     def _states(self, batch: Batch) -> Tensor:
@@ -89,14 +89,18 @@ class Network(SegmentModel):
         def repeated(column: Tensor) -> Tensor:
             return column.repeat_interleave(len(origins), 0)
 
+        past_values = batch.past[:, within_past]
+        future_covariates = at_forks(self._known_past(batch), batch.future_covariates)
+        target = at_forks(batch.past, batch.target)
+        target_mask = at_forks(batch.mask, batch.target_mask)
         return replace(
             batch,
-            past=batch.past[:, within_past].flatten(0, 1),
+            past=past_values.flatten(0, 1),
             mask=observed.flatten(0, 1),
-            future_covariates=at_forks(self._known_past(batch), batch.future_covariates),
+            future_covariates=future_covariates,
             seasonal=seasonal.flatten(0, 1),
-            target=at_forks(batch.past, batch.target),
-            target_mask=at_forks(batch.mask, batch.target_mask),
+            target=target,
+            target_mask=target_mask,
             weight=repeated(batch.weight),
             location=repeated(batch.location),
             scale=repeated(batch.scale),

@@ -167,7 +167,8 @@ class Network(RecurrentModel):
         tree = torch.arange(trees, device=rows.device)
         numbers = self.features.flatten().to(torch.int64)
         thresholds = self.thresholds.flatten()
-        node = torch.zeros((rows.shape[0], trees), dtype=torch.int64, device=rows.device)
+        size = (rows.shape[0], trees)
+        node = torch.zeros(size, dtype=torch.int64, device=rows.device)
         for _ in range(self.params.depth):
             at = node + inner * tree
             exceeds = rows.gather(1, numbers[at]) > thresholds[at]
@@ -186,13 +187,18 @@ class Network(RecurrentModel):
         count = batch.mask[:, -season:].sum(1, keepdim=True)
         total = batch.past[:, -season:].sum(1, keepdim=True)
         level = total / count.clamp(min=1)
-        of_window = [newest, level, own_past[:, -1], own_past.mean(1), batch.static]
+        columns = [newest, level, own_past[:, -1], own_past.mean(1), batch.static]
+        of_window = torch.cat(columns, -1)[:, None]
+        number = (steps / horizon).expand(newest.shape[0], -1)
+        calendar = batch.future_covariates[..., : self.calendar_columns]
+        earlier = self._earlier(batch).transpose(1, 2)
+        base = self._base(batch)[..., None]
         features = [
-            (steps / horizon).expand(newest.shape[0], -1)[..., None],
-            batch.future_covariates[..., : self.calendar_columns],
-            self._earlier(batch).transpose(1, 2),
-            self._base(batch)[..., None],
-            torch.cat(of_window, -1)[:, None].expand(-1, horizon, -1),
+            number[..., None],
+            calendar,
+            earlier,
+            base,
+            of_window.expand(-1, horizon, -1),
         ]
         if self.shape.future > self.calendar_columns:
             past = self._known_past(batch)[..., self.calendar_columns :]

@@ -16,7 +16,6 @@ from forecast.training.sampling import Draw
 from forecast.training.state import TrainingState
 from forecast.windows.windows import Batch
 
-PROBE_BATCH = 32  # windows of the batch that an estimate counts with
 PROBE_STEPS = 3  # the first one is slow, since memory is set up
 
 
@@ -34,55 +33,51 @@ SPEED = MachineSpeed()
 
 def default_batch_size(windows: int, estimate: Callable[[int], float], seconds: float) -> int:
     """A power of two from 32 to 128: some steps in a pass over the windows, many in `seconds`."""
-    size = max(32, min(128, 1 << max(0, (max(windows, 1) // 8).bit_length() - 1)))
+    size = 128
+    while size > 32 and 8 * size > windows:
+        size //= 2
     while size > 64 and seconds / estimate(size) < PRIORS.min_steps:
         size //= 2
     return size
 
 
-def estimate_step(network: RecurrentModel, batch: Batch, batch_size: int) -> float:
-    """Seconds of one training step on two cores, forward and backward, by weights and steps."""
-    if network.rows_at_once:
-        return network.seconds_to_learn(batch_size)
-    operations = 0.0  # of a window
-    launches = 0.0
-
-    def count(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        nonlocal operations, launches
-        if isinstance(inputs[0], Tensor) and inputs[0].is_floating_point():
-            times = prod(inputs[0].shape[:-1]) / len(batch)
-            weights = sum(weight.numel() for weight in layer.parameters(recurse=False))
-            operations += 2.0 * weights * times
-            launches += times * layer.num_layers if isinstance(layer, nn.RNNBase) else 1
-
-    hooks = [
-        layer.register_forward_hook(count)
-        for layer in network.modules()
-        if layer is not network and any(True for _ in layer.parameters(recurse=False))
-    ]
-    try:
-        with torch.no_grad():
-            network.outputs(batch)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    computing = 3.0 * operations * batch_size / SPEED.operations_a_second
-    return computing + launches * SPEED.recurrent_step + SPEED.other
-
-
 class StepCosts:
-    """What steps of a candidate take on one core, by the windows of a step."""
+    """Seconds that steps of a candidate take, by the windows of a step."""
 
-    def __init__(self, network: RecurrentModel, draw: Draw, seed: int) -> None:
+    def __init__(self, network: RecurrentModel, batch: Batch) -> None:
         self.network = network
-        self.draw = draw
-        self.batch = draw(torch.Generator().manual_seed(seed), PROBE_BATCH, False)
+        self.batch = batch  # to count with
         self.measured: dict[int, float] = {}  # seconds of the fastest step
 
     def estimated(self, batch_size: int) -> float:
-        return estimate_step(self.network, self.batch, batch_size)
+        """On two cores, forward and backward, by weights and steps."""
+        if self.network.rows_at_once:
+            return self.network.seconds_to_learn(batch_size)
+        operations = 0.0  # of a window
+        launches = 0.0
 
-    def measure(self, member: Member, settings: TrainSettings) -> float:
+        def count(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+            nonlocal operations, launches
+            if isinstance(inputs[0], Tensor) and inputs[0].is_floating_point():
+                times = prod(inputs[0].shape[:-1]) / len(self.batch)
+                weights = sum(weight.numel() for weight in layer.parameters(recurse=False))
+                operations += 2.0 * weights * times
+                launches += times * layer.num_layers if isinstance(layer, nn.RNNBase) else 1
+
+        hooks = []
+        for layer in self.network.modules():
+            if layer is not self.network and list(layer.parameters(recurse=False)):
+                hooks.append(layer.register_forward_hook(count))
+        try:
+            with torch.no_grad():
+                self.network.outputs(self.batch)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        computing = 3.0 * operations * batch_size / SPEED.operations_a_second
+        return computing + launches * SPEED.recurrent_step + SPEED.other
+
+    def measure(self, member: Member, settings: TrainSettings, draw: Draw) -> float:
         """Train the network to measure a step, once; slow ones waited for other work."""
         size = member.batch_size
         if size not in self.measured:
@@ -90,7 +85,7 @@ class StepCosts:
             seconds = []
             for _ in range(PROBE_STEPS):
                 start = time.monotonic()
-                state.take(self.draw(state.generator, size, False))
+                state.take(draw(state.generator, size, False))
                 seconds.append(time.monotonic() - start)
             self.measured[size] = min(seconds)
         return self.measured[size]

@@ -3,23 +3,21 @@
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
-from typing import Any
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
 
 from forecast.errors import Setting, Unavailable, Words
 from forecast.logs import log
 from forecast.models import model_class
 from forecast.models.shared.building import build, network_shape, to_arrays, to_tensors
 from forecast.models.shared.model import Shape
-from forecast.parallel import on_cluster, side_by_side
+from forecast.parallel import Task, on_cluster, side_by_side
 from forecast.settings import TrainSettings
 from forecast.training.context import PlannedNetwork, Progress, Rehearsal, TrainingContext
 from forecast.training.costs import StepCosts, default_batch_size
@@ -42,6 +40,7 @@ from forecast.training.state import member_seed
 from forecast.windows.inputs import Inputs
 from forecast.windows.windows import Batch, WindowIndex, Windows
 
+PROBE_BATCH = 32  # windows of the batch that an estimate counts with
 STEPS_SHARE = 0.92  # of a budget; the rest is for validation, and for a machine that is busy
 PAST_OF_A_ROW = 24  # steps of the past in the memory of a step ahead, of models without gradients
 SLOWER = 1.25  # times that a step of training takes longer than one of a probe: caches are full
@@ -63,17 +62,18 @@ def train_members(
     groups = schedule(work.costs, context.jobs)
 
     until = None if context.deadline is None else time.time() + context.deadline - time.monotonic()
-    silent = replace(context, on_step=None)
-    if on_cluster() and context.jobs > 1:
-        # its machines have neither the clock nor the folders of this one
-        there = partial(work.train_there, replace(silent, checkpoints=None), until, None)
-        tasks = [(there, (group,), {}) for group in groups]
-        trained = list(side_by_side(tasks, len(groups)))
-    else:
-        there = partial(work.train_there, silent, until, os.getpid())
-        with _elsewhere(there, groups[1:]) as running:
-            # the first group in this process, so that its progress shows
-            trained = [work.train(context, groups[0]), *running]
+    # machines of a cluster have neither the clock nor the folders of this one
+    remote = on_cluster() and context.jobs > 1
+    store = None if remote else context.checkpoints
+    silent = replace(context, on_step=None, checkpoints=store)
+    there = partial(work.train_there, silent, until, None if remote else os.getpid())
+    # else the first group in this process, so that its progress shows
+    here = [] if remote else groups[:1]
+    tasks: list[Task] = [(there, (group,), {}) for group in groups[len(here) :]]
+    with warnings.catch_warnings(), closing(side_by_side(tasks, len(groups))) as running:
+        # that others are cancelled where one failed is no news
+        warnings.filterwarnings("ignore", ".*cancelled")
+        trained = [*(work.train(context, group) for group in here), *running]
 
     results = dict(zip(chain(*groups), chain(*trained), strict=True))
     return [results[number] for number in range(len(members))]
@@ -132,25 +132,6 @@ class _Work:
         if parent not in (None, os.getpid()):
             context = replace(context, on_step=leave_with_parent)
         return self.train(context, numbers)
-
-
-@contextmanager
-def _elsewhere(
-    there: Callable[[list[int]], list[Trained]], groups: list[list[int]]
-) -> Iterator[Any]:
-    """What other processes train in the meantime, group after group."""
-    if not groups:
-        yield ()
-        return
-    # two at least: with one job joblib would train in this process, and only when asked
-    parallel = Parallel(n_jobs=max(2, len(groups)), return_as="generator")
-    running = parallel(delayed(there)(group) for group in groups)
-    try:
-        yield running
-    finally:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that others are cancelled where one failed is no news
-            running.close()
 
 
 @dataclass(frozen=True)
@@ -276,13 +257,15 @@ class Fitter:
         rehearsal.seconds += training if left is None else min(training, max(left, 0.0))
         return untrained
 
+    def _draw(self, candidate: Candidate) -> Draw:
+        return sampler(self.windows.cut(candidate.lookback, candidate.scaling), self.split)
+
     def _costs(self, candidate: Candidate) -> StepCosts:
         if candidate.key not in self._step_costs:
             seed = self.settings.seed
-            windows = self.windows.cut(candidate.lookback, candidate.scaling)
             network = build(candidate, self.shape(candidate), seed).to(self.device)
-            costs = StepCosts(network, sampler(windows, self.split), seed)
-            self._step_costs[candidate.key] = costs
+            batch = self._draw(candidate)(torch.Generator().manual_seed(seed), PROBE_BATCH, False)
+            self._step_costs[candidate.key] = StepCosts(network, batch)
         return self._step_costs[candidate.key]
 
     def _batch_size(self, candidate: Candidate, seconds: float) -> int:
@@ -298,7 +281,7 @@ class Fitter:
             return costs.estimated(batch_size)
         precision = chosen_precision(self.settings.precision, candidate, self.device)
         member = plan_member(candidate, 1, batch_size, refit=False, precision=precision)
-        return costs.measure(member, self.settings)
+        return costs.measure(member, self.settings, self._draw(candidate))
 
     def _enough_steps(self, candidate: Candidate, batch_size: int, warm: int = 0) -> int:
         model = model_class(candidate.model)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, replace
 from operator import itemgetter
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ NETWORK_BATCH = 128  # windows that go through a network at once when it forecas
 
 WindowIndex = tuple[Integers, Integers]
 """Windows, each as a series and the position that its past ends before, [windows] twice."""
+
+Holder = TypeVar("Holder")
 
 ToArray = Callable[[NDArray[Any]], Array]
 """Copies an array of numpy to where windows are gathered."""
@@ -93,6 +95,15 @@ class Columns:
     span: int
 
 
+def _with_arrays(holder: Holder, to_array: ToArray) -> Holder:
+    """A copy of an object whose arrays of numpy are converted."""
+    other = copy(holder)
+    for name, value in vars(holder).items():
+        if isinstance(value, np.ndarray):
+            vars(other)[name] = to_array(value)
+    return other
+
+
 class PastSlots(NamedTuple):
     """Where the past of windows lies."""
 
@@ -126,16 +137,8 @@ class Windows:
         self.spread = panel.expanding_std()
         self.offsets = panel.offsets[:-1]
         self.lengths = panel.lengths
-        self.known = columns.known
-        self.known_codes = columns.known_codes
-        self.keys = columns.keys
-        self.span = columns.span
-        self.past_columns = columns.past
-        self.past_codes = columns.past_codes
-        self.static = columns.static
-        self.static_codes = columns.static_codes
+        self.columns = columns
         self.series_index = series_index
-        self.calendar = columns.calendar
         self.grid = panel.starts - columns.first
         self.steps = np.arange(horizon)
         # a step h beyond one season looks back as many whole seasons as bring it before the origin
@@ -154,10 +157,8 @@ class Windows:
 
     def to(self, to_array: ToArray) -> Self:
         """The same windows, gathered where `to_array` copies the arrays."""
-        other = copy(self)
-        for name, value in vars(self).items():
-            if isinstance(value, np.ndarray):
-                setattr(other, name, to_array(value))
+        other = _with_arrays(self, to_array)
+        other.columns = _with_arrays(self.columns, to_array)
         return other
 
     def cut(self, lookback: int, scaling: ScalingName) -> Self:
@@ -207,26 +208,27 @@ class Windows:
             present = (lagged >= 0) & self.visible[slots]
             seasonal.append(scaled(slots, present)[..., None])
 
+        columns = self.columns
         origin = self.grid[series] + position  # on the calendar
         known = self._known(past.slots, origin)
         known_ahead = self._known(ahead_slots, origin)
         past_columns = [
             self._calendar(series, past.positions),
-            self.known[known],
-            self.past_columns[past.slots],
+            columns.known[known],
+            columns.past[past.slots],
         ]
-        future_columns = [self._calendar(series, ahead), self.known[known_ahead]]
-        past_codes = [self.known_codes[known], self.past_codes[past.slots]]
+        future_columns = [self._calendar(series, ahead), columns.known[known_ahead]]
+        past_codes = [columns.known_codes[known], columns.past_codes[past.slots]]
         return Batch(
             past=scaled(past.slots, mask),
             mask=xp.astype(mask, xp.float32),
             past_covariates=xp.concat(past_columns, axis=-1) * inside,
             future_covariates=xp.concat(future_columns, axis=-1),
-            static=self.static[series],
+            static=columns.static[series],
             series=self.series_index[series],
             past_codes=xp.concat(past_codes, axis=-1) * inside,
-            future_codes=self.known_codes[known_ahead],
-            static_codes=self.static_codes[series],
+            future_codes=columns.known_codes[known_ahead],
+            static_codes=columns.static_codes[series],
             seasonal=xp.concat(seasonal, axis=-1),
             target=scaled(ahead_slots, target_mask),
             target_mask=xp.astype(target_mask, xp.float32),
@@ -246,20 +248,22 @@ class Windows:
     def _calendar(self, series: Array, positions: Array) -> Array:
         """Features of the calendar at positions of the series, [batch, steps, features]."""
         row = self.grid[series][:, None] + positions
-        last = len(self.calendar) - 1
-        return self.calendar[array_namespace(row).clip(row, 0, last)]
+        calendar = self.columns.calendar
+        return calendar[array_namespace(row).clip(row, 0, len(calendar) - 1)]
 
     def _known(self, slots: Array, origin: Array) -> Array:
         """Rows of known columns for slots [batch, steps], as they were known at origins [batch]."""
-        if not len(self.keys):
+        keys = self.columns.keys
+        span = self.columns.span
+        if not len(keys):
             return slots
         xp = array_namespace(slots)
-        first_key = slots * self.span
-        since = xp.clip(origin, 0, self.span - 1)
+        first_key = slots * span
+        since = xp.clip(origin, 0, span - 1)
         newest_key = first_key + since[:, None]
-        after = xp.searchsorted(self.keys, xp.reshape(newest_key, (-1,)), side="right")
+        after = xp.searchsorted(keys, xp.reshape(newest_key, (-1,)), side="right")
         row = xp.reshape(after - 1, newest_key.shape)
         row = xp.clip(row, min=0)
-        key = self.keys[row]
+        key = keys[row]
         is_vintage = (key >= first_key) & (key <= newest_key)
         return xp.where(is_vintage, len(self.values) + row, slots)

@@ -234,24 +234,10 @@ def test_all_that_training_gathers_lies_on_the_device_of_the_network() -> None:
         patch.setattr(Fitter, "of", classmethod(spied))
         Forecaster(**{**SETTINGS, "steps": 2}).fit(frame())
     fitter = made[0]
-    tensors = {
-        name: value
-        for name, value in vars(fitter.windows).items()
-        if isinstance(value, torch.Tensor)
-    }
-    assert {
-        "values",
-        "observed",
-        "spread",
-        "known",
-        "past_columns",
-        "static",
-        "calendar",
-        "offsets",
-    } <= tensors.keys()
-    assert not [
-        name for name, value in vars(fitter.windows).items() if isinstance(value, np.ndarray)
-    ]
+    arrays = {**vars(fitter.windows), **vars(fitter.windows.columns)}
+    tensors = {name for name, value in arrays.items() if isinstance(value, torch.Tensor)}
+    assert {"values", "observed", "spread", "known", "past", "static", "calendar"} <= tensors
+    assert not [name for name, value in arrays.items() if isinstance(value, np.ndarray)]
     _, draw, validation = fitter.make_data(Candidate(model="gru", lookback=14))
     for batch in (draw(torch.Generator().manual_seed(0), 4, False), *validation):
         assert all(value.device == fitter.device for value in vars(batch).values())

@@ -19,7 +19,6 @@ from forecast.training.costs import (
     PROBE_STEPS,
     StepCosts,
     default_batch_size,
-    estimate_step,
 )
 from forecast.training.fitting import Fitter, train_members
 from forecast.training.loop import Trained
@@ -150,7 +149,7 @@ SHAPE = Shape(lookback=48, horizon=4, levels=(0.1, 0.5, 0.9))
 
 def seconds(model: str, windows: int = 64, shape: Shape = SHAPE, **params: object) -> float:
     network = build(Candidate(model=model, params=params, lookback=shape.lookback), shape)
-    return estimate_step(network, random_batch(shape, 8, 0), windows)
+    return StepCosts(network, random_batch(shape, 8, 0)).estimated(windows)
 
 
 def test_wide_deep_and_long_networks_cost_more_and_more_windows_too() -> None:
@@ -166,7 +165,7 @@ def test_wide_deep_and_long_networks_cost_more_and_more_windows_too() -> None:
 def test_an_estimate_is_the_same_each_time_and_leaves_the_network_as_it_is() -> None:
     assert seconds("segrnn") == seconds("segrnn")
     network, batch = build(Candidate(model="gru", lookback=48), SHAPE), random_batch(SHAPE, 8, 0)
-    estimate_step(network, batch, 64)
+    StepCosts(network, batch).estimated(64)
     assert not any(layer._forward_hooks for layer in network.modules())
 
 
@@ -187,11 +186,11 @@ def test_a_step_is_measured_once_and_the_fastest_counts(monkeypatch: pytest.Monk
     def draw(generator: torch.Generator, size: int, held_out_too: bool) -> Batch:
         return random_batch(SHAPE, size, 0)
 
-    costs = StepCosts(network, draw, seed=0)
+    costs = StepCosts(network, random_batch(SHAPE, 8, 0))
     monkeypatch.setattr(time, "monotonic", lambda: next(times))
-    assert costs.measure(member, TrainSettings()) == 2.0
+    assert costs.measure(member, TrainSettings(), draw) == 2.0
     assert PROBE_STEPS == 3
-    assert costs.measure(member, TrainSettings()) == 2.0
+    assert costs.measure(member, TrainSettings(), draw) == 2.0
 
 
 NETWORK_SHAPE = Shape(lookback=6, horizon=2, levels=(0.1, 0.5, 0.9))

@@ -89,8 +89,9 @@ def random_batch(shape: Shape, rows: int, seed: int) -> Batch:
         return torch.cat(columns, -1)
 
     mask = torch.rand(rows, shape.lookback, generator=generator) < 0.9
+    past = normal(shape.lookback) * mask
     return Batch(
-        past=normal(shape.lookback) * mask,
+        past=past,
         mask=mask.float(),
         past_covariates=normal(shape.lookback, shape.past),
         future_covariates=normal(shape.horizon, shape.future),
