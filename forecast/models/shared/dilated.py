@@ -2,28 +2,22 @@
 
 import math
 from itertools import accumulate
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 from torch import Tensor, nn
 
 from forecast.models.shared.model import Shape
 from forecast.models.shared.parts import StackParams, padded_steps, past_segments, recurrent
+from forecast.settings import names_in
 
 DENSE = 64  # steps of a past that is read value by value
 Dilation = Annotated[int, Field(ge=1, le=10_000)]
 Dilations = Annotated[tuple[Dilation, ...], Field(min_length=1, max_length=16)]
 
 
-def _split_commas(dilations: Any) -> Any:
-    """The command line passes one number, or several separated by commas."""
-    if isinstance(dilations, str):
-        return tuple(part for part in dilations.split(",") if part.strip())
-    return (dilations,) if isinstance(dilations, int) else dilations
-
-
 class DilationParams(StackParams):
-    dilations: Annotated[Dilations | None, BeforeValidator(_split_commas)] = Field(
+    dilations: Annotated[Dilations, BeforeValidator(names_in)] | None = Field(
         None, description="dilation of each block, comma-separated; default by season and lookback"
     )
 
