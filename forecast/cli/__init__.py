@@ -32,7 +32,7 @@ PURPOSES = {
         "report": "Write a report as one page of HTML: a forecaster, its backtest, its job.",
         "explain": "Say what forecasts rest on, and what they are made of.",
         "inspect": "Show a saved forecaster, or how a table would be read.",
-        "backtest": "Forecast from rolling origins in the past, and compare with the actual values.",
+        "backtest": "Forecast from rolling origins in the past, and compare with actual values.",
         "score": "Compare saved forecasts with the actual values.",
     },
     "Models and data": {
@@ -48,7 +48,9 @@ PURPOSES = {
         "rollback": "Go back to the version before the live one.",
     },
 }
-"""All commands as help lists them, with the first sentence of their own help; `commands` declares them."""
+"""All commands as help lists them, with the first sentence of their own help; `commands` declares
+them.
+"""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -135,10 +137,12 @@ def main() -> None:
 
 
 def _prepare_streams() -> None:
-    """Reopen closed streams, so that no other file gets their descriptors, and write UTF-8 to files and pipes."""
+    """Reopen closed streams, so that no other file gets their descriptors, and write UTF-8 to files
+    and pipes.
+    """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
-            # messages are dropped, and data are not: writing to a stdout that is opened for reading fails
+            # messages are dropped, and data are not: writing to a stdout opened for reading fails
             descriptor = os.open(os.devnull, os.O_WRONLY if name == "stderr" else os.O_RDONLY)
             if descriptor != number:
                 os.dup2(descriptor, number)

@@ -1,4 +1,6 @@
-"""Commands as data: options come from the settings, help lists them by purpose, and the body is loaded when it runs."""
+"""Commands as data: options come from the settings, help lists them by purpose, and the body is
+loaded when it runs.
+"""
 
 import importlib
 import types
@@ -45,14 +47,18 @@ class Declaration:
 
 
 class PathText(click.Path):
-    """The path of a file or folder: not "", as of a variable that is not set, which would mean the default."""
+    """The path of a file or folder: not "", as of a variable that is not set, which would mean the
+    default.
+    """
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         return str(value) or self.fail("the path is empty", param, ctx)
 
 
 class Option(click.Option):
-    """An option with a place in the help: under `heading`, and only in --help-all unless it comes `first`."""
+    """An option with a place in the help: under `heading`, and only in --help-all unless it comes
+    `first`.
+    """
 
     def __init__(
         self,
@@ -79,7 +85,9 @@ class Option(click.Option):
 
 
 class Request(types.SimpleNamespace):
-    """A command line: each parameter of the command is an attribute; `values` has, by name, those that were given."""
+    """A command line: each parameter of the command is an attribute; `values` has, by name, those
+    that were given.
+    """
 
     values: dict[str, Any]
 
@@ -122,7 +130,9 @@ class Request(types.SimpleNamespace):
 
 
 class Command(click.Command):
-    """A command with examples in its help; its body, `run` in a module of its name, gets a `Request`."""
+    """A command with examples in its help; its body, `run` in a module of its name, gets a
+    `Request`.
+    """
 
     def __init__(self, name: str, purpose: str, declaration: Declaration) -> None:
         self.examples = declaration.examples
@@ -139,7 +149,9 @@ class Command(click.Command):
         super().__init__(name, help=about, params=[*params, _QUIET, _LOG_FORMAT])
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Check all settings, load the body and call it: nothing else here imports when a command runs."""
+        """Check all settings, load the body and call it: nothing else here imports when a command
+        runs.
+        """
         values = {
             name: value
             for name, value in ctx.params.items()
@@ -296,5 +308,7 @@ def named(artifact: str) -> tuple[str, ...]:
 
 
 def predicting(artifact: str, known: Sequence[str]) -> tuple[str, ...]:
-    """The command that forecasts with a store; covariates known in advance need a table of the future."""
+    """The command that forecasts with a store; covariates known in advance need a table of the
+    future.
+    """
     return ("predict", *named(artifact), *(("--future", "FILE") if known else ()))

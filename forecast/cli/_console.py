@@ -60,7 +60,9 @@ def echo(text: str) -> None:
 
 @contextmanager
 def writing() -> Iterator[None]:
-    """Write to stdout in the block, and drop what it does not take; a reader that stops early is no error."""
+    """Write to stdout in the block, and drop what it does not take; a reader that stops early is no
+    error.
+    """
     try:
         yield
     except OSError as error:
@@ -91,7 +93,9 @@ def put_json(value: Any, indent: int | None = None) -> None:
 
 
 def put_table(table: "Table", width: int | None = None) -> None:
-    """Write a table of rich to stdout, `width` wide where that is no terminal; lines wrap, and no number is cut."""
+    """Write a table of rich to stdout, `width` wide where that is no terminal; lines wrap, and no
+    number is cut.
+    """
     from rich.console import Console
     from rich.measure import Measurement
 
@@ -111,7 +115,9 @@ def put_numbers(
     title: str = "",
     width: int | None = None,
 ) -> None:
-    """Write a table to stdout whose first columns are texts, `texts` of them, and the others numbers."""
+    """Write a table to stdout whose first columns are texts, `texts` of them, and the others
+    numbers.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -158,7 +164,7 @@ def using_cluster(address: str | None) -> Iterator[None]:
 
 @contextmanager
 def progress_bar() -> "Iterator[Callable[[Training], None] | None]":
-    """Show the progress of training on a terminal, with loss and time left; elsewhere yield None."""
+    """Show the progress of training on a terminal, with loss and time left; else yield None."""
     with _bar("training") as update:
         yield update and (lambda at: update(at.steps, at.step, _loss(at)))
 
@@ -167,7 +173,9 @@ def progress_bar() -> "Iterator[Callable[[Training], None] | None]":
 def fold_bar() -> (
     "Iterator[tuple[Callable[[Fold], None] | None, Callable[[Training], None] | None]]"
 ):
-    """Show the progress of a backtest on a terminal, and of the training of each fit; elsewhere yield None."""
+    """Show the progress of a backtest on a terminal, and of the training of each fit; elsewhere
+    yield None.
+    """
     with _bar("backtest") as update:
         if update is None:
             yield None, None
@@ -187,7 +195,9 @@ def fold_bar() -> (
 def steps_bar(
     title: str, unit: str, after: float = 0.0
 ) -> "Iterator[Callable[[int, int], None] | None]":
-    """Show on a terminal how many series are forecast, or inputs explained, `after` seconds; elsewhere yield None."""
+    """Show on a terminal how many series are forecast, or inputs explained, `after` seconds;
+    elsewhere yield None.
+    """
     with _bar(title, after) as update:
         yield update and (lambda done, total: update(total, done, f"{done:,} of {total:,} {unit}"))
 

@@ -40,7 +40,9 @@ class NamedStore:
 
 @contextmanager
 def named_store(job: str | None, artifact: str | None) -> Iterator[NamedStore]:
-    """The store that a pipeline file or --artifact names; no error that ends the block holds the file's secrets."""
+    """The store that a pipeline file or --artifact names; no error that ends the block holds the
+    file's secrets.
+    """
     if job is None:
         yield NamedStore(artifact or STORE.store)
         return

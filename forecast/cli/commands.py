@@ -1,4 +1,6 @@
-"""What commands are called with: help, parameters and examples. Nothing is imported that help does not need."""
+"""What commands are called with: help, parameters and examples. Nothing is imported that help does
+not need.
+"""
 
 import click
 
@@ -15,7 +17,8 @@ from forecast.settings import (
 
 DATA = file_argument("data")
 DATA_OR_FIT = file_argument("data", required=False)
-FORMATS = "DATA is a CSV, .csv.gz, JSON, .xlsx, .ods or Parquet file, a folder of Parquet, - for stdin, or synth:KIND."
+FORMATS = "DATA is a CSV, .csv.gz, JSON, .xlsx, .ods or Parquet file, a folder of Parquet, "
+FORMATS += "- for stdin, or synth:KIND."
 READING = TableSettings, TextSettings
 OF_STORE = StoreSettings.heading
 DEFAULT = f"[default: {settings.STORE.store}]"

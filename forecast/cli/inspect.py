@@ -90,7 +90,9 @@ def _statuses(panel: Panel) -> dict[str, int]:
 
 
 def _training(config: Config, weights: int) -> list[str]:
-    """Which networks forecast and for how long they were trained, how many were tried, and what they went on from."""
+    """Which networks forecast and for how long they were trained, how many were tried, and what
+    they went on from.
+    """
     members = config.plan.members
     groups = config.plan.groups()
     used = [number for group in config.networks for number in groups[group]]
@@ -148,6 +150,7 @@ def _as_events(rows: list[Row], ids: tuple[str, ...]) -> list[str]:
     for *event, names in rows[:MOST_SUSPECTS]:
         writer.writerow([*event, *(names or [""] * len(ids))])
     shown = f" (the first {MOST_SUSPECTS} here)" if len(rows) > MOST_SUSPECTS else ""
-    text = f"suspects {len(rows):,} runs of one value, or lone outliers{shown}; all are used. To say what they are, "
-    text += "paste lines into a file of events: closed, stock_out where only the stock was 0, or ignore for errors"
+    text = f"suspects {len(rows):,} runs of one value, or lone outliers{shown}; all are used. "
+    text += "To say what they are, paste lines into a file of events: closed, "
+    text += "stock_out where only the stock was 0, or ignore for errors"
     return [text, *(f"         {line}" for line in file.getvalue().splitlines())]

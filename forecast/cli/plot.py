@@ -163,7 +163,9 @@ def _drawing(answer: Forecast, request: Request, past: Panel) -> Draw:
 
 
 def _put(chart: Chart) -> None:
-    """Write a chart to stdout as characters; a terminal gets colours, and lines as wide as it is, up to 120."""
+    """Write a chart to stdout as characters; a terminal gets colours, and lines as wide as it is,
+    up to 120.
+    """
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
     unicode = (sys.stdout.encoding or "").lower().startswith("utf")
     with console.capture() as captured:

@@ -120,7 +120,8 @@ def _page(
         config = saved.fitted.config
         words = verdict(config.scores, len(config.components))
         verdicts.append(words[0].upper() + words[1:])
-        text = "No backtest was given. These lines make one, and a report with its errors by step and by series."
+        text = "No backtest was given. These lines make one, and a report with its errors "
+        text += "by step and by series."
         test = ("backtest", "DATA", *_fit_words(saved.fitted), *BACKTEST)
         again = ("report", *store.words, "--backtest", BACKTEST[1], "--output", request.output)
         parts.append(Section("Errors in the past", (text, _lines(store, test, again))))
@@ -185,7 +186,9 @@ def _version_sections(store: NamedStore, saved: ServingVersion) -> list[Section]
 
 
 def _forecasts(request: Request, saved: ServingVersion) -> Forecasts | None:
-    """The forecasts after the values that a version holds; None without the known values that they need."""
+    """The forecasts after the values that a version holds; None without the known values that they
+    need.
+    """
     table = saved.fitted.config.table
     if table.known and request.future is None:
         return None
@@ -199,7 +202,9 @@ def _forecasts(request: Request, saved: ServingVersion) -> Forecasts | None:
 def _plot_data(
     store: NamedStore, request: Request, saved: ServingVersion, forecasts: Forecasts | None
 ) -> tuple[PlotData, str]:
-    """What is drawn, and what it is: the newest forecasts of a job, those after the fit, or history."""
+    """What is drawn, and what it is: the newest forecasts of a job, those after the fit, or
+    history.
+    """
     config = saved.fitted.config
     if store.pipeline is not None and request.version is None and request.future is None:
         published = _plot_of_ledger(saved.fitted, store.pipeline)
@@ -219,7 +224,7 @@ def _plot_data(
 
 
 def _plot_of_ledger(fitted: Fitted, pipeline: Pipeline) -> tuple[PlotData, str] | None:
-    """The newest forecasts of a job beside the values that its version holds; None without any of its series."""
+    """The newest forecasts of a job beside the values of its version; None without such series."""
     rows = next(ledger_of(pipeline).forecasts(ALWAYS, 1), None)
     if rows is None:
         return None

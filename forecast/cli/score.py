@@ -59,9 +59,13 @@ def actual_table(actual: str, request: Request) -> tuple[Table, TableSettings]:
 
 
 def put_measures(measures: object, request: Request, more: dict[str, Any]) -> dict[str, Any]:
-    """Write the measures that --by names, the first table by default; a terminal gets the main ones, --json `more`."""
-    frames = {name: getattr(measures, name, None) for name in TABLES}
-    frames = {name: frame for name, frame in frames.items() if frame is not None}
+    """Write the measures that --by names, the first table by default; a terminal gets the main
+    ones, --json `more`.
+    """
+    frames: dict[str, Any] = {}
+    for name in TABLES:
+        if (table := getattr(measures, name, None)) is not None:
+            frames[name] = table
     chosen = next((name for name in frames if TABLES[name] == request.by), None)
     if request.by is None:
         chosen = next(iter(frames))

@@ -31,7 +31,7 @@ class PlotData:
     schema: Schema
     series: Integers  # [forecasts], indices into the panel
     first: Integers  # [forecasts], grid position of the first forecast
-    # [forecasts, horizon, 1 + 2 * levels], the point, then the ends of each interval; NaN without one
+    # [forecasts, horizon, 1 + 2 * levels], the point, then both ends of intervals; NaN without
     numbers: Numbers
     levels: tuple[float, ...]  # of the intervals, in percent
     naive_error: Numbers  # [forecasts], the unit of MASE
@@ -79,7 +79,7 @@ def plot_of_history(fitted: Fitted) -> PlotData:
 def plot_of_table(
     panel: Panel, schema: Schema, saved: SavedForecasts, naive_error: Numbers | None = None
 ) -> PlotData:
-    """Saved forecasts beside the series of a panel, with their naive errors, by default those before each forecast."""
+    """Saved forecasts beside the series of a panel; their naive errors are those before each."""
     rows = series_index(saved.ids, panel.ids) - 1
     series = panel.order[rows[panel.order] >= 0]
     rows = rows[series]
@@ -94,7 +94,9 @@ def plot_of_table(
 
 
 def series_to_draw(panel: Panel, settings: PictureSettings) -> ForecastOptions:
-    """The series to forecast for a chart that lacks actual values to find the worst by: those named, or the first."""
+    """The series to forecast for a chart that lacks actual values to find the worst by: those
+    named, or the first.
+    """
     candidates = panel.order[~panel.skipped[panel.order]]
     if not settings.series:
         return ForecastOptions(candidates[: settings.count])
@@ -103,7 +105,9 @@ def series_to_draw(panel: Panel, settings: PictureSettings) -> ForecastOptions:
 
 
 def actuals_at(panel: Panel, ids: Ids, first: Integers, steps: int) -> Numbers:
-    """Observed values of series, which need not be in the panel, from grid positions on, [series, steps], else NaN."""
+    """Observed values of series, which need not be in the panel, from grid positions on, [series,
+    steps], else NaN.
+    """
     index = series_index(panel.ids, ids) - 1
     values = values_at(panel, index, first, steps)
     values[index < 0] = np.nan
@@ -112,7 +116,9 @@ def actuals_at(panel: Panel, ids: Ids, first: Integers, steps: int) -> Numbers:
 
 @dataclass(frozen=True)
 class SeriesChart:
-    """The chart of one series. Times are seconds since 1970-01-01 by the wall clock, or numbered steps."""
+    """The chart of one series. Times are seconds since 1970-01-01 by the wall clock, or numbered
+    steps.
+    """
 
     name: str  # as messages name the series
     note: str  # a line below the name, or ""
@@ -125,11 +131,11 @@ class SeriesChart:
     actual: Numbers  # [horizon], values at the times of the forecast, NaN where there is none
     events: tuple[EventSpan, ...] = ()  # in the order of time
     # texts of the first time, that of the first forecast, and the last
-    labels: tuple[str, str, str] = ("", "", "")
+    labels: tuple[str, ...] = ("", "", "")
 
     @property
     def times_ahead(self) -> Integers:
-        """The last time of the past, at which lines of forecasts begin, and those of the horizon."""
+        """The last time of the past, where lines of forecasts begin, and those of the horizon."""
         return np.append(self.past_times[-1], self.times)
 
     def from_past(self, values: Numbers) -> Numbers:
@@ -140,7 +146,7 @@ class SeriesChart:
     def values(self) -> Numbers:
         """All that are drawn, without those that are missing."""
         arrays = (self.past, self.forecast, self.actual, self.low, self.high)
-        values = np.concatenate([array.ravel() for array in arrays])
+        values: Numbers = np.concatenate([array.ravel() for array in arrays])
         return values[np.isfinite(values)]
 
 
@@ -162,7 +168,9 @@ class Chart:
 def chart_of(
     data: PlotData, settings: PictureSettings, actuals: Panel | None = None, name: str = ""
 ) -> Chart:
-    """The chart of some series, with actual values of their panel, or of `actuals`, which messages call `name`."""
+    """The chart of some series, with actual values of their panel, or of `actuals`, which messages
+    call `name`.
+    """
     panel = data.panel
     schema = data.schema
     actual = actuals_at(actuals or panel, data.ids, data.first, data.horizon)
@@ -210,7 +218,9 @@ def chart_of(
 
 
 def _note(data: PlotData, row: int, actual: Numbers, error: float) -> str:
-    """What is noted of a series, and how good its forecast was where there are actual values, in a line."""
+    """What is noted of a series, and how good its forecast was where there are actual values, in a
+    line.
+    """
     numbers = data.numbers[row]
     notes = [note for note in data.notes[row : row + 1] if note]
     scored = np.isfinite(actual) & np.isfinite(numbers[:, 0])

@@ -30,7 +30,9 @@ PARTS = ("median", "level", "season", "events", "known", "rest")
 
 @dataclass(frozen=True)
 class ExplanationPriors:
-    """Sizes that were chosen for few repeats on two cores, and what is known before of season and slope."""
+    """Sizes that were chosen for few repeats on two cores, and what is known before of season and
+    slope.
+    """
 
     windows: int = 256  # that are forecast again and again
     origins: int = 8  # of one series
@@ -54,12 +56,14 @@ class Importance(NamedTuple):
 def importances(
     predictor: Predictor, panel: Panel, repeats: int, seed: int = 0, on_part: OnPart | None = None
 ) -> list[Importance]:
-    """How much the forecasts of the newest horizons of a panel rest on each input, the most important first.
+    """How much the forecasts of the newest horizons of a panel rest on each input, the most
+    important first.
 
-    Forecasts start within the panel, so that they have actual values. Values of a column are shuffled within each
-    series, those of a static column between series (Breiman 2001). An event loses its effect, and a part of the past is
-    hidden, as values that are missing are. Each repeat shuffles anew, and draws the series and the origins that count
-    with replacement (Owen 2007). Raises `BadData` if no series is long enough to hold out a horizon.
+    Forecasts start within the panel, so that they have actual values. Values of a column are
+    shuffled within each series, those of a static column between series (Breiman 2001). An event
+    loses its effect, and a part of the past is hidden, as values that are missing are. Each repeat
+    shuffles anew, and draws the series and the origins that count with replacement (Owen 2007).
+    Raises `BadData` if no series is long enough to hold out a horizon.
     """
     held_out = _HeldOut(predictor, panel)
     inputs = list(held_out.inputs())
@@ -93,8 +97,8 @@ class _HeldOut:
         self.predictor = predictor.remembering()
         self.errors = self._errors(self.predictor, self.pasts.panel)  # with all inputs
         if not np.isfinite(self.errors).any():
-            problem = "no value was observed in the newest horizons, so that no forecast has an actual value"
-            raise BadData(problem)
+            problem = "no value was observed in the newest horizons, "
+            raise BadData(f"{problem}so that no forecast has an actual value")
 
     def _errors(self, predictor: Predictor, panel: Panel) -> Numbers:
         """[windows], mean absolute errors of the medians; NaN without an actual value."""
@@ -116,7 +120,7 @@ class _HeldOut:
         return means
 
     def _weights(self, windows: Integers, draw: np.random.Generator) -> Integers:
-        """[windows], how often each was drawn with its series and its origin; some at least once."""
+        """[windows], how often each was drawn with its series and its origin; not all never."""
         weights = np.zeros(len(windows), np.int64)
         while not weights.any():
             weights = np.ones(len(windows), np.int64)
@@ -148,7 +152,9 @@ class _HeldOut:
     def _shuffled(
         self, kind: str, column: int, draw: np.random.Generator
     ) -> tuple[Predictor, Panel]:
-        """The values of a column in another order within each series, blanks where they were; static ones exchanged."""
+        """The values of a column in another order within each series, blanks where they were;
+        static ones exchanged.
+        """
         # with vintages each window has the values that were known then
         issued = kind == "known" and self.panel.vintages is not None
         panel = self.pasts.panel if issued else self.panel
@@ -183,7 +189,9 @@ class _HeldOut:
         return self.predictor.serving(fitted), self.pasts.panel
 
     def _hidden(self, first: int, last: int, draw: np.random.Generator) -> tuple[Predictor, Panel]:
-        """No values from more than `first` up to `last` steps before each origin, where others are left."""
+        """No values from more than `first` up to `last` steps before each origin, where others are
+        left.
+        """
         panel = self.pasts.panel
         sizes = np.diff(panel.offsets)
         back = np.repeat(panel.lengths, sizes) - panel.positions  # 1 for the newest
@@ -199,12 +207,14 @@ def _labels(event: str) -> set[str]:
 
 
 def parts_of(predictor: Predictor, panel: Panel, series: Integers) -> dict[str, Numbers]:
-    """`PARTS` of the forecasts of some series, indices into the panel: [series, horizon], in the target's unit.
+    """`PARTS` of the forecasts of some series, indices into the panel: [series, horizon], in the
+    target's unit.
 
-    The median is neither rounded nor bounded. The events are what is put back into the forecast. Known columns are what
-    it changes by where they have their usual values in the horizon. What is left is a line, the level, and a season by
-    least squares; both are drawn towards those of the newest past, which tell them apart where the horizon is shorter
-    than two seasons. Without a season the level is all that is left.
+    The median is neither rounded nor bounded. The events are what is put back into the forecast.
+    Known columns are what it changes by where they have their usual values in the horizon. What is
+    left is a line, the level, and a season by least squares; both are drawn towards those of the
+    newest past, which tell them apart where the horizon is shorter than two seasons. Without a
+    season the level is all that is left.
     """
     predictor = predictor.remembering()
     fitted = predictor.fitted
@@ -220,7 +230,8 @@ def parts_of(predictor: Predictor, panel: Panel, series: Integers) -> dict[str, 
     _, adjustment = adjusted_panel(part, with_effects_only(schema), fitted.effects, index, fixed)
     without_effects = part
     if adjustment is not None:
-        # closed slots keep their values, by which they are found again; events of other kinds act in each forecast
+        # closed slots keep their values, by which they are found again;
+        # events of other kinds act in each forecast
         without_effects = replace(adjustment, fixed=None).removed(part)
     serving = predictor.serving(replace(fitted, effects=None))
     without_events = medians(serving, without_effects)
@@ -240,7 +251,9 @@ def parts_of(predictor: Predictor, panel: Panel, series: Integers) -> dict[str, 
 
 
 def _with_usual_columns(panel: Panel, schema: Schema) -> Panel:
-    """A panel whose known columns have, ahead, the median of their past, or the most frequent category."""
+    """A panel whose known columns have, ahead, the median of their past, or the most frequent
+    category.
+    """
     known = panel.known.copy()
     for series, (column, name) in product(range(len(panel)), enumerate(schema.known)):
         past = panel.slots(series)
@@ -257,7 +270,9 @@ def _with_usual_columns(panel: Panel, schema: Schema) -> Panel:
 
 
 def _past_season(panel: Panel, series: int, length: int) -> tuple[Numbers, float]:
-    """The mean season of the newest past of a series, [length], around its level, and by what that grows in a step."""
+    """The mean season of the newest past of a series, [length], around its level, and by what that
+    grows in a step.
+    """
     slots = panel.slots(series)
     values = np.where(panel.observed[slots], panel.values[slots], np.nan)
     count = min(len(values) // length, PRIORS.seasons)
@@ -281,7 +296,9 @@ def _means(values: Numbers, axis: int) -> Numbers:
 
 
 def _split(path: Numbers, seasons: Numbers, slopes: Numbers) -> tuple[Numbers, Numbers]:
-    """The line and the season of forecasts [series, horizon], from prior seasons [series, season] and slopes."""
+    """The line and the season of forecasts [series, horizon], from prior seasons [series, season]
+    and slopes.
+    """
     horizon = path.shape[1]
     steps = np.arange(horizon)
     phase = steps % seasons.shape[1]
@@ -304,12 +321,14 @@ class Explanation:
 
     Attributes
     ----------
-    importance : a row for each input, the most important first: ``input``, its ``kind`` (known, past, static, event, or
-        values for the past of the series themselves), and mean and standard deviation over repeats of what the mean
-        absolute error of the newest horizons grows by without it, ``mean`` and ``std``, in the target's unit; no rows
-        where no series is long enough to hold out a horizon
-    parts : a row for each forecast: id columns, time column, ``median``, and ``level``, ``season``, ``events``,
-        ``known`` and ``rest``, which add up to it; no rows where values known in advance are missing
+    importance : a row for each input, the most important first: ``input``, its ``kind`` (known,
+        past, static, event, or values for the past of the series themselves), and mean and standard
+        deviation over repeats of what the mean absolute error of the newest horizons grows by
+        without it, ``mean`` and ``std``, in the target's unit; no rows where no series is long
+        enough to hold out a horizon
+    parts : a row for each forecast: id columns, time column, ``median``, and ``level``, ``season``,
+        ``events``, ``known`` and ``rest``, which add up to it; no rows where values known in
+        advance are missing
     ids : of the series of the parts, in their order
     """
 
@@ -329,7 +348,8 @@ def explain_panel(
 ) -> Explanation:
     """Explain the forecasts of a panel, read as at fit, with a horizon of future slots.
 
-    The parts are those of the series with these `names`: of the first one if there are none, of all by default.
+    The parts are those of the series with these `names`: of the first one if there are none, of all
+    by default.
     """
     fitted = predictor.fitted
     schema = fitted.config.table
@@ -357,8 +377,8 @@ def explain_panel(
             raise
         log.warning("without importance: %s", error)
     if inputs and panel.newest <= fitted.history.newest:
-        text = "importance is measured on values of the fit; a table with newer ones measures it on those"
-        log.info(text)
+        text = "importance is measured on values of the fit; "
+        log.info(f"{text}a table with newer ones measures it on those")
     columns = {
         name: np.array([getattr(row, name) for row in inputs]) for name in Importance._fields
     }

@@ -1,4 +1,6 @@
-"""A report as one page of HTML that needs no other file: text, tables, charts, and the series as compact numbers."""
+"""A report as one page of HTML that needs no other file: text, tables, charts, and the series as
+compact numbers.
+"""
 
 import hashlib
 import json
@@ -40,8 +42,8 @@ PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; base-uri 'none'; form-action 'none'; \
-style-src '{style_hash}'; script-src '{script_hash}'">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; base-uri 'none'; \
+form-action 'none'; style-src '{style_hash}'; script-src '{script_hash}'">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>{title}</title>
@@ -56,8 +58,8 @@ style-src '{style_hash}'; script-src '{script_hash}'">
 <main>
 <p id="verdict" class="verdict" tabindex="-1">{verdict}</p>
 <nav aria-label="Sections"><ol>{links}</ol></nav>
-<p id="unscripted">Scripts are off here, as in mail programs. Open this file in a browser to see its charts and all \
-series; verdict and tables are complete.</p>
+<p id="unscripted">Scripts are off here, as in mail programs. Open this file in a browser to see \
+its charts and all series; verdict and tables are complete.</p>
 """
 END = """</main>
 <footer><p>{made}</p></footer>
@@ -69,7 +71,9 @@ END = """</main>
 
 @dataclass(frozen=True)
 class Gallery:
-    """Series that a page shows, with as much of their past as a page of some megabytes has room for."""
+    """Series that a page shows, with as much of their past as a page of some megabytes has room
+    for.
+    """
 
     data: PlotData
     measure: str  # what the errors are
@@ -126,7 +130,9 @@ def as_json(value: object) -> str:
 
 
 def _series(gallery: Gallery, count: int, time_index: Integers, steps: int) -> Iterator[str]:
-    """Each series as JSON: name, note, error, which times, past, forecast, and the ends of each interval."""
+    """Each series as JSON: name, note, error, which times, past, forecast, and the ends of each
+    interval.
+    """
     data = gallery.data
     ids = data.ids[:count]
     start = data.first[:count] - steps

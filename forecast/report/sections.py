@@ -1,4 +1,6 @@
-"""Sections of a report, and the verdict of a backtest: errors, coverage, models, gaps, versions and runs."""
+"""Sections of a report, and the verdict of a backtest: errors, coverage, models, gaps, versions and
+runs.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -64,10 +66,12 @@ MEANINGS = {
 
 
 class BacktestTables:
-    """The content of a file that `forecast backtest` wrote, called `name`; `BadData` if it has no such tables.
+    """The content of a file that `forecast backtest` wrote, called `name`; `BadData` if it has no
+    such tables.
 
-    `origins` are the times from which it forecast, `seen` those whose actual values a saved forecaster had seen at its
-    fit; `model` is the first model that is not the reference, if there is one.
+    `origins` are the times from which it forecast, `seen` those whose actual values a saved
+    forecaster had seen at its fit; `model` is the first model that is not the reference, if there
+    is one.
     """
 
     def __init__(self, content: object, name: str) -> None:
@@ -151,7 +155,9 @@ def _comparison(backtest: BacktestTables, whole: Row) -> str:
 
 
 def _worse(backtest: BacktestTables) -> str:
-    """The series that are forecast worse than by seasonal naive, if there are several series and not all are."""
+    """The series that are forecast worse than by seasonal naive, if there are several series and
+    not all are.
+    """
     rows = backtest.rows("by_series")
     skills = _measured(rows, "skill")
     worse = [series_name(_ids(row)) for row, skill in skills if skill < 0]
@@ -163,7 +169,7 @@ def _worse(backtest: BacktestTables) -> str:
 
 
 def _held(rows: Sequence[Row], what: str = "") -> str:
-    """How many values the intervals held; a row of measures of sums counts as often as it has sums."""
+    """How many values the intervals held; a row of sums counts as often as it has sums."""
     texts = list[str]()
     for level in INTERVALS:
         shares = _measured(rows, f"coverage_{level:g}")
@@ -178,11 +184,16 @@ def _held(rows: Sequence[Row], what: str = "") -> str:
 
 def error_section(backtest: BacktestTables) -> Section:
     origins = backtest.origins
-    text = f"Forecasts from {len(origins)} origins, {origins[0]} to {origins[-1]}, compared with the actual values. "
-    text += "Skill is the error reduction against seasonal naive; the unit of MASE is the error of seasonal naive "
-    text += "before the oldest origin."
+    text = (
+        f"Forecasts from {len(origins)} origins, {origins[0]} to {origins[-1]}, compared with the "
+    )
+    text += (
+        "actual values. Skill is the error reduction against seasonal naive; the unit of MASE is "
+    )
+    text += "the error of seasonal naive before the oldest origin."
     if backtest.seen:
-        text += " The saved forecaster had seen values that it is compared with, so that these errors may be too small."
+        text += " The saved forecaster had seen values that it is compared with, so that "
+        text += "these errors may be too small."
     models = backtest.models[:MOST_LINES]
     lines = {model: _line(backtest.rows("by_step", model), ERROR) for model in models}
     chart = LineChart("MASE by step of the horizon", "step", ("1", str(backtest.steps)), lines)
@@ -195,8 +206,8 @@ def error_section(backtest: BacktestTables) -> Section:
 
 
 def coverage_section(backtest: BacktestTables) -> Section:
-    text = "Share of the actual values inside the intervals; it should be near 0.8 and 0.95. MSIS weighs the width of "
-    text += "the 95 % intervals and their misses: lower is better."
+    text = "Share of the actual values inside the intervals; it should be near 0.8 and 0.95. "
+    text += "MSIS weighs the width of the 95 % intervals and their misses: lower is better."
     overall = _table("By model", backtest.tables["overall"], ("model",), COVERED)
     title = f"Share of values inside the intervals of {backtest.model}, by step of the horizon"
     lines = _coverage_lines(backtest.rows("by_step"))
@@ -218,7 +229,8 @@ def _by_series(backtest: BacktestTables) -> tuple[str | Table, ...]:
     if len(rows) < 2 or not errors:
         return ()
     half, most = np.quantile(errors, [0.5, 0.9])
-    text = f"Half of the {len(errors):,} series have a MASE below {half:.3g}, one in ten above {most:.3g}"
+    text = f"Half of the {len(errors):,} series have a MASE below {half:.3g}, "
+    text += f"one in ten above {most:.3g}"
     skills = [skill for _, skill in _measured(rows, "skill")]
     if skills and backtest.model != REFERENCE:
         better = sum(skill > 0 for skill in skills)
@@ -275,12 +287,14 @@ def gaps_section(fitted: Fitted) -> Section:
     text = "No value is missing. "
     if count:
         total = int(panel.lengths.sum())
-        text = f"{count:,} of {total:,} values are missing, in {np.count_nonzero(missing):,} of {len(panel):,} series. "
-    text += f"The version holds the newest {int(panel.lengths.max()):,} steps of the series; older gaps do not count."
+        series = f"{np.count_nonzero(missing):,} of {len(panel):,} series"
+        text = f"{count:,} of {total:,} values are missing, in {series}. "
+    text += f"The version holds the newest {int(panel.lengths.max()):,} steps of the series; "
+    text += "older gaps do not count."
     statuses = list[tuple[Cell, ...]]()
     for status, ids in _ids_by(panel.status, panel.ids):
         statuses.append((status, len(ids), MEANINGS.get(status, ""), series_names(ids, NAMED)))
-    heads = ("status", "series", "meaning", "such as")
+    heads: tuple[str, ...] = ("status", "series", "meaning", "such as")
     tables = [Table("Series by status", heads, tuple(statuses))]
     if count:
         worst = np.argsort(-missing, kind="stable")[: min(ROWS, np.count_nonzero(missing))]
@@ -312,7 +326,9 @@ def _longest_gap(panel: Panel, schema: Schema, series: int) -> tuple[Cell, ...]:
 
 
 def models_section(predictor: Predictor) -> Section:
-    """Which models forecast which series and by what weight; how candidates compared, and networks were trained."""
+    """Which models forecast which series and by what weight; how candidates compared, and networks
+    were trained.
+    """
     fitted = predictor.fitted
     config = fitted.config
     groups = _ids_by(models_of(fitted), fitted.history.ids)
@@ -351,7 +367,9 @@ def models_section(predictor: Predictor) -> Section:
 
 
 def _attention(predictor: Predictor) -> tuple[LineChart, ...]:
-    """The weight that a network with attention gives to each step of the past, the mean over series."""
+    """The weight that a network with attention gives to each step of the past, the mean over
+    series.
+    """
     config = predictor.fitted.config
     panel = predictor.fitted.history
     if not any("attention" in member.model for group in config.members() for member in group):
@@ -380,8 +398,9 @@ def importance_section(
     rows = list[tuple[Cell, ...]]()
     for row, mean in zip(inputs, means, strict=True):
         rows.append((row.input, row.kind, mean, f"± {number(row.std)}" if row.std else ""))
-    text = "By how much the mean absolute error of the newest horizons grows without an input, in the unit of the "
-    text += f"target. `forecast explain` repeats this more often than the {REPEATS} times here."
+    text = "By how much the mean absolute error of the newest horizons grows without an input, "
+    text += "in the unit of the target. `forecast explain` repeats this more often than the "
+    text += f"{REPEATS} times here."
     heads = ("input", "kind", "error grows by", "standard deviation")
     return Section(title, (text, Table("Importance", heads, tuple(rows))))
 
@@ -401,7 +420,9 @@ def versions_section(versions: Sequence[Row]) -> Section:
 def job_section(
     state: str, runs: Sequence[Row], newest_days: Sequence[Row], actuals: Sequence[str]
 ) -> Section:
-    """The runs of a job, and how good its forecasts were by day, newest first; and lines on its newest actuals."""
+    """The runs of a job, and how good its forecasts were by day, newest first; and lines on its
+    newest actuals.
+    """
     parts: list[Part] = [f"{state}."]
     if actuals:
         parts.append(f"Since the last run: {'. '.join(actuals)}.")
@@ -420,7 +441,9 @@ def job_section(
 
 
 def changes_section(changes: Row) -> Section:
-    """Why the newest forecasts differ from those of the run before; from plain values of what changed."""
+    """Why the newest forecasts differ from those of the run before; from plain values of what
+    changed.
+    """
     runs = " to that as of ".join(changes[name]["as_of"] for name in ("from", "to"))
     moved = 100 * (changes["size"] or 0)
     text = f"From the run as of {runs} forecasts of the same times changed by {moved:.3g} %."
@@ -453,7 +476,8 @@ def job_verdict(days: Sequence[Row]) -> str:
     if not values:
         return ""
     held = sum(day["count"] * share for day, share in covered) / values
-    text = f"In the job's last {len(covered)} scored days 95 % intervals held {100 * held:.0f} % of {values:,} values"
+    text = f"In the job's last {len(covered)} scored days 95 % intervals held "
+    text += f"{100 * held:.0f} % of {values:,} values"
     scored = _measured((day for day, _ in covered), "mase")
     weight = sum(day["count"] for day, _ in scored)
     if weight:

@@ -1,6 +1,8 @@
-"""Sums of forecasts beside the sums of the past: as plot data, as one chart, and as a section of a report."""
+"""Sums of forecasts beside the sums of the past: as plot data, as one chart, and as a section of a
+report.
+"""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -29,7 +31,7 @@ from forecast.totals.sums import Totals
 from forecast.windows.origins import values_at
 
 AT_ONCE = 2048  # series
-TEXT = "A sum has a distribution of its own: `forecast` is its median, and `mean` the sum of the means of the series."
+TEXT = "A sum has a distribution of its own: `forecast` is its median, and `mean` the sum of the means."
 
 
 def schema_of_sums(schema: Schema, every: Every | None) -> Schema:
@@ -57,10 +59,12 @@ def past_sums(
     every: Every | None,
     exact: bool = False,
 ) -> Panel:
-    """The sums of the values of a panel over a period, for each group of some levels: ids are that level and its key.
+    """The sums of the values of a panel over a period, for each group of some levels: ids are that
+    level and its key.
 
-    A gap counts as the newest value a whole number of seasons before it, unless sums are to be `exact`. One is unknown
-    where the panel lacks a part of the period, and where the newest values of a series are missing that has not ended.
+    A gap counts as the newest value a whole number of seasons before it, unless sums are to be
+    `exact`. One is unknown where the panel lacks a part of the period, and where the newest values
+    of a series are missing that has not ended.
     """
     schema = fitted.config.table
     panel = with_fixed(panel, fixed_of(fitted, panel))
@@ -169,7 +173,7 @@ def _array(column: Column | np.ndarray) -> np.ndarray:
 def chart_of_sums(
     totals: Totals, past: Panel, settings: PictureSettings, actuals: Panel | None, name: str
 ) -> Chart:
-    """The chart of sums, one period after another; parameters as of `plots_of_sums` and `chart_of`."""
+    """The chart of sums, one period after another; see `plots_of_sums` and `chart_of`."""
     plots = plots_of_sums(totals, past, actuals)
     charts = [chart_of(data, settings, later, name) for data, later in plots]
     if not charts:
@@ -182,7 +186,9 @@ def chart_of_sums(
 
 
 def sums_section(predictor: Predictor, forecasts: Forecasts, asked: list[SumSettings]) -> Section:
-    """Charts and tables of sums of forecasts; where none are asked for, of all series over a usual period."""
+    """Charts and tables of sums of forecasts; where none are asked for, of all series over a usual
+    period.
+    """
     config = predictor.fitted.config
     parts: list[Part] = [TEXT]
     for settings in asked or [_usual_sums(config.table, forecasts.panel, config.horizon)]:
@@ -194,7 +200,7 @@ def sums_section(predictor: Predictor, forecasts: Forecasts, asked: list[SumSett
         for data, _ in plots_of_sums(totals, forecasts.panel):
             parts.append(Gallery(data, "", {}, data.notes, searched=False))
         columns = totals.columns()
-        cells = list[list[Cell]]()
+        cells = list[Sequence[Cell]]()
         for column in columns.values():
             cells.append(column.texts() if isinstance(column, Column) else column.tolist())
         rows = tuple(zip(*cells, strict=True))
@@ -203,7 +209,9 @@ def sums_section(predictor: Predictor, forecasts: Forecasts, asked: list[SumSett
 
 
 def _usual_sums(schema: Schema, panel: Panel, horizon: int) -> SumSettings:
-    """All series together, over the longest period that a horizon reaches to its end and a panel has a whole one of."""
+    """All series together, over the longest period that a horizon reaches to its end and a panel
+    has a whole one of.
+    """
     origin = int(panel.origins.max())
     for every in ("year", "quarter", "month", "week"):
         with suppress(UsageError):  # of a table that has no such periods

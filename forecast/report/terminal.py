@@ -1,4 +1,6 @@
-"""A chart in characters: lines in Braille, of which a character has two by four dots, or plain ASCII."""
+"""A chart in characters: lines in Braille, of which a character has two by four dots, or plain
+ASCII.
+"""
 
 from collections.abc import Iterable, Iterator
 
@@ -75,7 +77,7 @@ def _numbers(series: SeriesChart) -> dict[int, str]:
 
 
 def _drawing(series: SeriesChart, width: int, unicode: bool) -> Iterator[Line]:
-    """Lines of characters and their styles; actual values cover lines, and lines cover intervals."""
+    """Lines of the drawing; actual values cover lines, and lines cover intervals."""
     low, high = _range(series)
     first = float(series.past_times[0])
     length = max(float(series.times[-1]) - first, 1)
@@ -122,7 +124,9 @@ def _drawing(series: SeriesChart, width: int, unicode: bool) -> Iterator[Line]:
 
 
 def _codes(columns: Numbers, rows: Numbers, width: int) -> Integers:
-    """The characters of a line through points in dots, [HEIGHT, width]; a point that is not finite is a gap."""
+    """The characters of a line through points in dots, [HEIGHT, width]; a point that is not finite
+    is a gap.
+    """
     index = np.arange(len(rows))
     fine = np.arange(FINE * index[-1] + 1) / FINE
     row = np.interp(fine, index, rows)
@@ -137,7 +141,9 @@ def _codes(columns: Numbers, rows: Numbers, width: int) -> Integers:
 
 
 def _times(series: SeriesChart, width: int) -> str:
-    """The first time, that of the first forecast where there is room, and the last, below the drawing."""
+    """The first time, that of the first forecast where there is room, and the last, below the
+    drawing.
+    """
     first, middle, last = series.labels
     line = f"{first}{last:>{max(width - len(first), 0)}}"
     past = len(series.past)

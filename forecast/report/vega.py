@@ -1,4 +1,6 @@
-"""A chart as a Vega-Lite specification, a panel for each series, and as a file: PNG, SVG, PDF or a page of HTML."""
+"""A chart as a Vega-Lite specification, a panel for each series, and as a file: PNG, SVG, PDF or a
+page of HTML.
+"""
 
 import math
 from collections.abc import Iterator
@@ -78,7 +80,9 @@ vegaEmbed("#live", spec, {{actions: false, renderer: "svg", mode: "vega-lite"}})
 
 
 def vega_lite(chart: Chart, hover: bool = True) -> Spec:
-    """A chart as a specification, with all data in it; `hover`: the pointer shows times and numbers."""
+    """A chart as a specification, with all data in it; `hover`: the pointer shows times and
+    numbers.
+    """
     levels = ", ".join(f"{level:g} %" for level in chart.levels)
     names = ", ".join(series.name for series in chart.series)
     whole: Spec = {
@@ -255,7 +259,9 @@ def _at(chart: Chart, time: float) -> int:
 
 
 def check_chart_file(output: str) -> None:
-    """Refuse an output file whose suffix is none of a chart, and say if the package that draws is missing."""
+    """Refuse an output file whose suffix is none of a chart, and say if the package that draws is
+    missing.
+    """
     if PurePath(output).suffix.lower() not in SUFFIXES:
         problem = f"pictures are written as {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
         raise UsageError(problem, setting=Setting("output", output), cure="name such a file")
@@ -276,7 +282,9 @@ def altair_chart(chart: Chart) -> Any:
 
 
 def write_chart(chart: Chart, output: str) -> None:
-    """Write a chart to a file that `check_chart_file` takes, and fetch nothing; the file is replaced at once."""
+    """Write a chart to a file that `check_chart_file` takes, and fetch nothing; the file is
+    replaced at once.
+    """
     import vl_convert
 
     convert: Any = vl_convert  # its stub asks for an argument that it does not need

@@ -49,7 +49,9 @@ def is_totals(table: Table) -> bool:
 
 
 def score_totals(sums: Table, actual: Table, settings: TableSettings) -> TotalScores:
-    """Measure a table of sums against values that are read by the settings; `BadData` if they do not fit together."""
+    """Measure a table of sums against values that are read by the settings; `BadData` if they do
+    not fit together.
+    """
     *groups, time = sums.names[1 : sums.names.index(POINT)]
     ids = [name for name in groups if name in actual.names and name not in settings.static]
     reading = read_actual(sums, [*ids, time], actual, settings)
@@ -78,7 +80,9 @@ def score_totals(sums: Table, actual: Table, settings: TableSettings) -> TotalSc
 
 
 def measures_by_level(sums: Frame) -> Frame:
-    """How good sums were, by level and model; skill, widths and msis in units of seasonal naive, summed likewise."""
+    """How good sums were, by level and model; skill, widths and msis in units of seasonal naive,
+    summed likewise.
+    """
     rows = list[dict[str, Any]]()
     for (level, model), part in sums.groupby(["level", "model"], sort=False):
         intervals = tuple(float(name[3:]) for name in part.columns if name.startswith("lo_"))
@@ -112,7 +116,9 @@ def check_sums(schema: Schema, settings: SumSettings, origins: Integers, horizon
 
 
 def spans_of(sums: Table, schema: Schema, actual: str) -> Integers:
-    """The first step of each sum, the first that was forecast, and the one after the last: grid positions [rows, 3]."""
+    """The first step of each sum, the first that was forecast, and the one after the last: grid
+    positions [rows, 3].
+    """
     keys = sums.names[1 : sums.names.index(POINT)]
     lacking = set(keys) - {*schema.keys, *schema.static}
     if lacking:
@@ -149,7 +155,8 @@ def actual_sums(
 ) -> tuple[Numbers, Ids]:
     """The sums of actual values, NaN where one is unknown, and those of seasonal naive, [rows, 2].
 
-    A series that begins later is in none, one that had ended with what was observed. Also returned: groups without one.
+    A series that begins later is in none, one that had ended with what was observed. Also returned:
+    groups without one.
     """
     if not schema.dated and len(set(panel.origins.tolist())) > 1:
         raise BadData("series without dates that end at different steps have no sums in common")
@@ -180,7 +187,9 @@ def actual_sums(
 def _actual_and_naive(
     panel: Panel, schema: Schema, lookback: int, origin: int, back: int
 ) -> tuple[Integers, Numbers]:
-    """Series that are in sums, and actual values and seasonal naive from `back` steps before on: [series, steps, 2]."""
+    """Series that are in sums, and actual values and seasonal naive from `back` steps before on:
+    [series, steps, 2].
+    """
     closed = fixed_values(find_closed(panel, schema, panel.lengths), panel, schema)
     series = np.arange(len(panel))
     steps = origin + 1 + np.arange(-back, panel.ahead)

@@ -1,4 +1,6 @@
-"""What a period has already when it is forecast: its observed values, and forecasts of those that are missing."""
+"""What a period has already when it is forecast: its observed values, and forecasts of those that
+are missing.
+"""
 
 from dataclasses import dataclass
 
@@ -18,7 +20,9 @@ AT_ONCE = 1 << 22  # numbers of forecasts of missing values
 
 @dataclass(frozen=True)
 class Past:
-    """The values of the first period that lie before the forecast; numbers are [series of the panel] or [values]."""
+    """The values of the first period that lie before the forecast; numbers are [series of the
+    panel] or [values].
+    """
 
     periods: Periods
     observed: Numbers  # [series], their sum
@@ -46,7 +50,9 @@ def past_of(predictor: Predictor, panel: Panel, periods: Periods, output: Output
 
 
 def to_date(predictor: Predictor, panel: Panel, count: int) -> tuple[Numbers, Filled]:
-    """The sum of the last `count` steps of a panel, [series], and its missing values, forecast from those before."""
+    """The sum of the last `count` steps of a panel, [series], and its missing values, forecast from
+    those before.
+    """
     fitted = predictor.fitted
     lengths = panel.lengths
     if panel.spread is not None:  # the tail of each series of the fit
@@ -69,7 +75,9 @@ def to_date(predictor: Predictor, panel: Panel, count: int) -> tuple[Numbers, Fi
 
 
 def _filled(predictor: Predictor, panel: Panel, missing: Flags, chosen: Flags) -> Filled:
-    """Forecasts of the `chosen` slots of those that are missing, each from the values before its gap."""
+    """Forecasts of the `chosen` slots of those that are missing, each from the values before its
+    gap.
+    """
     config = predictor.fitted.config
     slots = np.flatnonzero(chosen)
     series = panel.series_of_slots[slots]

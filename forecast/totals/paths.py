@@ -1,4 +1,6 @@
-"""Paths of all series: what could come together, with the intervals of each value and the dependence of past errors."""
+"""Paths of all series: what could come together, with the intervals of each value and the
+dependence of past errors.
+"""
 
 from collections.abc import Callable, Iterator
 from zlib import crc32
@@ -19,10 +21,12 @@ SEED = 0
 def path_columns(
     forecasts: Forecasts, fitted: Fitted, output: OutputSettings, count: int
 ) -> Iterator[Columns]:
-    """So many paths of each series, as columns of ids, time, path from 1 on, and value; part by part.
+    """So many paths of each series, as columns of ids, time, path from 1 on, and value; part by
+    part.
 
-    A path draws a weight for each window of the past, the same for all series and steps. The normal score of a value is
-    the sum of its errors in these windows, by their weights, and its value the quantile at that score.
+    A path draws a weight for each window of the past, the same for all series and steps. The normal
+    score of a value is the sum of its errors in these windows, by their weights, and its value the
+    quantile at that score.
     """
     panel = forecasts.panel
     horizon = forecasts.shown.shape[1]
@@ -52,7 +56,9 @@ def path_columns(
 
 
 def _scores(fitted: Fitted, count: int) -> Callable[[Integers, list[int]], Numbers]:
-    """What draws normal scores of series, [paths, series, horizon], by index and with a seed of its own for each."""
+    """What draws normal scores of series, [paths, series, horizon], by index and with a seed of its
+    own for each.
+    """
     joint = fitted.joint
     horizon = fitted.config.horizon
     random = np.random.default_rng(SEED)

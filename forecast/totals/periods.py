@@ -77,7 +77,9 @@ def periods_of(schema: Schema, origin: int, horizon: int, every: Every | None) -
 def steps_of_periods(
     schema: Schema, starts: Integers, steps: Integers, every: Every | None
 ) -> tuple[Integers, Integers]:
-    """Grid positions of the first step of periods that start at timestamps, and of the one after the last step."""
+    """Grid positions of the first step of periods that start at timestamps, and of the one after
+    the last step.
+    """
     calendar = calendar_of(schema)
     if every is None or every == "horizon":
         first = calendar.positions(starts)
@@ -106,7 +108,8 @@ def horizon_of_next(schema: Schema, origin: int, every: tuple[Every, ...]) -> in
 
 
 def with_next_periods(reading: Reading, every: tuple[Every, ...], later: bool = False) -> Reading:
-    """A reading whose horizon reaches the ends of the next whole periods, if its past is long enough for that.
+    """A reading whose horizon reaches the ends of the next whole periods, if its past is long
+    enough for that.
 
     With `later` it does so from any later origin, too, or as far as its past allows.
     """
@@ -153,7 +156,9 @@ def _steps_are_weeks(spec: CalendarSpec) -> bool:
 
 
 def period_keys(calendar: Calendar, positions: Integers, every: Every) -> Integers:
-    """A number for each grid position that is the same in one period, ascending by 1 from one to the next."""
+    """A number for each grid position that is the same in one period, ascending by 1 from one to
+    the next.
+    """
     wall = calendar.wall(positions)
     if _steps_are_weeks(calendar.spec):
         if every == "week":
@@ -212,7 +217,9 @@ class Level:
 
 
 def levels_of(settings: SumSettings, schema: Schema) -> list[Level]:
-    """All pairs of groups and periods that are asked for, each once; the period None is each step alone."""
+    """All pairs of groups and periods that are asked for, each once; the period None is each step
+    alone.
+    """
     for every in settings.sum_every:
         check_period(schema, every)
     if not settings.sum_every and not schema.dated:
@@ -230,13 +237,17 @@ def levels_of(settings: SumSettings, schema: Schema) -> list[Level]:
     for by, group in groups.items():
         if periods == (None,) and set(schema.ids) <= set(by):
             problem = "each group would be one series, and nothing is summed"
-            cure = "leave out an id column, or name a period"
-            raise UsageError(problem, setting=Setting("sum_by", group), cure=cure)
+            setting = Setting("sum_by", group)
+            raise UsageError(
+                problem, setting=setting, cure="leave out an id column, or name a period"
+            )
     return [Level(by, group, every) for (by, group), every in product(groups.items(), periods)]
 
 
 def checked_levels(settings: SumSettings, schema: Schema, columns: Sequence[str]) -> list[Level]:
-    """`levels_of` a table of sums that has `columns` beside levels, ids and times; none may have two meanings."""
+    """`levels_of` a table of sums that has `columns` beside levels, ids and times; none may have
+    two meanings.
+    """
     levels = levels_of(settings, schema)
     refuse_clash(key_columns(levels, schema) + schema.time, ["level", *columns], "sums")
     return levels
@@ -260,7 +271,9 @@ def _columns(name: str, schema: Schema) -> Key:
 
 
 def key_columns(levels: list[Level], schema: Schema) -> Key:
-    """The columns of a table of sums that name groups: all id columns, and static ones by which something is summed."""
+    """The columns of a table of sums that name groups: all id columns, and static ones by which
+    something is summed.
+    """
     summed_by = {name for level in levels for name in level.by}
     return schema.ids + tuple(name for name in schema.static if name in summed_by)
 

@@ -23,10 +23,11 @@ Summands = dict[str, np.ndarray]
 
 
 def moments_of(errors: Numbers, known: Flags, deviation: Numbers, alone: Numbers) -> Numbers:
-    """The moments of values, [..., 2 * windows + 4], from errors [windows, ...] in standard deviations [...].
+    """The moments of values, [..., 2 * windows + 4], from errors [windows, ...] in standard
+    deviations [...].
 
-    By window the errors and the variances where they are known; then the squares of these errors, the variance, the
-    deviation, and the variance of the sum of the steps of one series (`alone`).
+    By window the errors and the variances where they are known; then the squares of these errors,
+    the variance, the deviation, and the variance of the sum of the steps of one series (`alone`).
     """
     scaled = errors * deviation
     variance = deviation**2
@@ -37,7 +38,7 @@ def moments_of(errors: Numbers, known: Flags, deviation: Numbers, alone: Numbers
 def of_one_value(moments: Numbers) -> Flags:
     """Which sums, by their moments, are of one value, the others being certain."""
     variance, deviation, _ = np.moveaxis(moments[..., -3:], -1, 0)
-    return np.isclose(variance, deviation**2, rtol=1e-9)
+    return np.asarray(np.isclose(variance, deviation**2, rtol=1e-9))
 
 
 @dataclass

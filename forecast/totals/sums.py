@@ -1,4 +1,6 @@
-"""Add up forecasts over groups of series and over time, part by part of a panel, and say how sure the sums are."""
+"""Add up forecasts over groups of series and over time, part by part of a panel, and say how sure
+the sums are.
+"""
 
 from itertools import pairwise
 from typing import Any, Self
@@ -161,7 +163,9 @@ class Totals:
         return summands
 
     def _add_past(self, summands: Summands, past: Past, series: Integers, index: Integers) -> None:
-        """Add to the first period of some series what came before the forecast; `index` is of all series."""
+        """Add to the first period of some series what came before the forecast; `index` is of all
+        series.
+        """
         first = summands["exact"][:, 0]
         first += past.observed[series][:, None]
         first[:, FILLED] = 0
@@ -189,7 +193,9 @@ class Totals:
         np.add.at(summands["moments"][:, 0], rows, moments)
 
     def _variances(self, deviation: Numbers, edges: Integers) -> Numbers:
-        """Variances of the sums of steps between edges, [rows, periods], of deviations [rows, horizon]."""
+        """Variances of the sums of steps between edges, [rows, periods], of deviations [rows,
+        horizon].
+        """
         variances = np.zeros((len(deviation), len(edges) - 1))
         for period, (start, end) in enumerate(pairwise(edges)):
             steps = deviation[:, start:end]
@@ -199,13 +205,15 @@ class Totals:
 
     @property
     def calibrated(self) -> bool:
-        """Whether all intervals rest on enough errors of the past, or are those of a single value."""
+        """Whether all intervals rest on enough past errors, or are those of a single value."""
         if self.joint.independent_windows >= LEAST_WINDOWS:
             return True
         return all(of_one_value(groups.sums["moments"]).all() for groups in self.groups)
 
     def medians(self, groups: list[int]) -> np.ndarray:
-        """The sums of the medians of what is summed, of groups of the first level, [groups, periods]."""
+        """The sums of the medians of what is summed, of groups of the first level, [groups,
+        periods].
+        """
         median = QUANTILES + self.fitted.config.levels.index(0.5)
         return np.asarray(self.groups[0].sums["exact"][groups, :, median])
 
@@ -218,7 +226,9 @@ class Totals:
         return np.concatenate(times)
 
     def columns(self, levels: tuple[float, ...] | None = None) -> Columns:
-        """The table of sums: level, ids, time, forecast, mean, intervals of some levels, and what they rest on."""
+        """The table of sums: level, ids, time, forecast, mean, intervals of some levels, and what
+        they rest on.
+        """
         output = self.output
         if levels is not None:
             output = output.model_copy(update={"levels": levels})
@@ -252,7 +262,9 @@ class Totals:
         return np.repeat(labels, len(groups.periods), 0)
 
     def _numbers(self, groups: Groups, output: OutputSettings) -> Numbers:
-        """The numbers of sums of groups, [sums, columns]: forecast, mean, intervals, and what they rest on."""
+        """The numbers of sums of groups, [sums, columns]: forecast, mean, intervals, and what they
+        rest on.
+        """
         edges = groups.periods.edges
         used = list(groups.ordered().values())
         sums = {name: table[used] for name, table in groups.sums.items()}
@@ -283,7 +295,7 @@ class Totals:
     def _quantiles(
         self, sums: Summands, edges: Integers, quantiles: Numbers, mean: Numbers
     ) -> tuple[Numbers, Flags]:
-        """The quantiles of sums of groups [sums, levels], and which of them rest on enough windows."""
+        """The quantiles of sums of groups [sums, levels], and which rest on enough windows."""
         joint = self.joint
         windows = len(joint.values)
         moments = sums["moments"].reshape(-1, 2 * windows + 4)
@@ -309,7 +321,9 @@ def significant(values: Numbers) -> Numbers:
 
 
 def log_notes(totals: Totals) -> None:
-    """Log what a reader of sums should know: periods that are left out, intervals, and that medians do not add up."""
+    """Log what a reader of sums should know: periods that are left out, intervals, and that medians
+    do not add up.
+    """
     for every, needed in totals.left_out.items():
         log.info(
             "the last %s is left out, as the horizon of %d steps does not reach its end; %d would",
@@ -331,7 +345,8 @@ def warn_of_sums(totals: Totals) -> None:
     joint = totals.fitted.joint
     aggregate = totals.schema.aggregate
     if aggregate in ("mean", "last"):
-        text = "the table was brought to its grid by the %s of its values, and sums of these are no totals; pass %s"
+        text = "the table was brought to its grid by the %s of its values, "
+        text += "and sums of these are no totals; pass %s"
         log.warning(text, aggregate, Setting("aggregate", "sum"))
     if totals.calibrated:
         return
@@ -347,10 +362,12 @@ def warn_of_sums(totals: Totals) -> None:
 
 
 def allocated(forecasts: Forecasts, totals: Totals) -> Columns:
-    """A table of forecasts whose medians add up to the sums of the only level; intervals grow where they must.
+    """A table of forecasts whose medians add up to the sums of the only level; intervals grow where
+    they must.
 
-    What a group has too little or too much in a period is shared among its series there by their medians, or by their
-    means where all medians are 0. Values of the past, missing ones too, stay as they are.
+    What a group has too little or too much in a period is shared among its series there by their
+    medians, or by their means where all medians are 0. Values of the past, missing ones too, stay
+    as they are.
     """
     groups = totals.groups[0]
     output = totals.output
@@ -406,7 +423,7 @@ def _moved(values: Numbers, gap: float, sizes: Numbers, low: Numbers, high: floa
 
 
 def _whole(values: Numbers) -> Numbers:
-    """Whole numbers with the same sum: those with the largest remainders are the next ones above."""
+    """Whole numbers with the same sum: those with the largest remainders are rounded up."""
     below = np.floor(values + 1e-9)
     left = round(float((values - below).sum()))
     order = np.argsort((below - values).ravel(), kind="stable")
