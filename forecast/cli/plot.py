@@ -167,8 +167,7 @@ def _put(chart: Chart) -> None:
     up to 120.
     """
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
-    unicode = (sys.stdout.encoding or "").lower().startswith("utf")
     with console.capture() as captured:
-        for line in terminal_lines(chart, min(console.width, 120), unicode):
+        for line in terminal_lines(chart, min(console.width, 120)):
             console.print(line, soft_wrap=True)
     echo(captured.get().removesuffix("\n"))

@@ -223,23 +223,15 @@ def _coverage_lines(rows: Sequence[Row]) -> dict[str, list[float | None]]:
     return {f"{level:g} %": _line(rows, f"coverage_{level:g}") for level in INTERVALS}
 
 
-def _by_series(backtest: BacktestTables) -> tuple[str | Table, ...]:
+def _by_series(backtest: BacktestTables) -> tuple[Table, ...]:
     rows = backtest.rows("by_series")
-    errors = list(backtest.errors.values())
-    if len(rows) < 2 or not errors:
+    if len(rows) < 2 or not backtest.errors:
         return ()
-    half, most = np.quantile(errors, [0.5, 0.9])
-    text = f"Half of the {len(errors):,} series have a MASE below {half:.3g}, "
-    text += f"one in ten above {most:.3g}"
-    skills = [skill for _, skill in _measured(rows, "skill")]
-    if skills and backtest.model != REFERENCE:
-        better = sum(skill > 0 for skill in skills)
-        text += f"; {better:,} of {len(skills):,} are forecast better than by seasonal naive"
     worst = sorted(rows, key=lambda row: -(_number(row, ERROR) or 0.0))
     named = [{"series": series_name(_ids(row)), **row} for row in worst[:ROWS]]
     title = f"Series, the largest error first, at most {ROWS}"
     heads = {**HEADS, "coverage_95": "in 95 %"}
-    return f"{text}.", _table(title, named, ("series",), heads)
+    return (_table(title, named, ("series",), heads),)
 
 
 def _table(

@@ -2,7 +2,7 @@
 ASCII.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from rich.text import Text
@@ -15,16 +15,15 @@ HEIGHT = 12  # lines of one series
 FINE = 256  # points of a line between two values
 DOTS = np.array([1, 8, 2, 16, 4, 32, 64, 128]).reshape(4, 1, 2)  # of a character, by row
 BRAILLE = np.array([chr(0x2800 + code) for code in range(256)])
-UNICODE = {"history": "⣀⠤⠒", "forecast": "⣀⠤⠒", "actual": "●", "shades": "░▒", "edge": "│"}
-PLAIN = {"history": "*", "forecast": "+", "actual": "o", "shades": ".:", "edge": "|"}
+WIDEST, NARROWER = "░▒"  # shades of intervals
+ACTUAL = "●"
 Line = Iterable[tuple[str, str]]
 """Characters and their styles."""
 STYLES = {"forecast": "bold cyan", "interval": "cyan", "actual": "bold red", "history": ""}
 
 
-def terminal_lines(chart: Chart, width: int, unicode: bool = True) -> list[Text]:
+def terminal_lines(chart: Chart, width: int) -> list[Text]:
     """A chart as lines of `width` characters, with a legend below."""
-    marks = UNICODE if unicode else PLAIN
     numbers = [_numbers(series) for series in chart.series]
     left = max(len(text) for texts in numbers for text in texts.values()) + 1
     across = max(width - left - 2, 8)
@@ -34,17 +33,16 @@ def terminal_lines(chart: Chart, width: int, unicode: bool = True) -> list[Text]
         if series.note:
             title.append(f"  {series.note}", "dim")
         lines += [Text(), title]
-        for row, cells in enumerate(_drawing(series, across, unicode)):
-            edge = f"{texts.get(row, ''):>{left - 1}} {marks['edge']}"
+        for row, cells in enumerate(_drawing(series, across)):
+            edge = f"{texts.get(row, ''):>{left - 1}} │"
             lines.append(Text.assemble(edge, *cells))
         lines.append(Text(" " * (left + 1) + _times(series, across)))
 
-    keys = [(marks[kind], kind, kind) for kind in ("history", "forecast")]
+    keys = [("⣀⠤⠒", "history", "history"), ("⣀⠤⠒", "forecast", "forecast")]
     for level in chart.levels:
-        shade = marks["shades"][level != max(chart.levels)]
-        keys.append((2 * shade, "interval", f"{level:g} %"))
+        keys.append((2 * _shade(chart.levels, level), "interval", f"{level:g} %"))
     if chart.has_actuals:
-        keys.append((marks["actual"], "actual", "actual"))
+        keys.append((ACTUAL, "actual", "actual"))
     legend = list[Text]()
     for symbol, kind, name in keys:
         legend.append(Text.assemble((symbol, STYLES[kind]), f" {name}"))
@@ -52,6 +50,10 @@ def terminal_lines(chart: Chart, width: int, unicode: bool = True) -> list[Text]
     if len(one_line) <= width:
         legend = [one_line]
     return [*lines, Text(), *legend]
+
+
+def _shade(levels: Sequence[float], level: float) -> str:
+    return WIDEST if level == max(levels) else NARROWER
 
 
 def _range(series: SeriesChart) -> tuple[float, float]:
@@ -76,7 +78,7 @@ def _numbers(series: SeriesChart) -> dict[int, str]:
     return {row: number(value) for row, value in values.items()}
 
 
-def _drawing(series: SeriesChart, width: int, unicode: bool) -> Iterator[Line]:
+def _drawing(series: SeriesChart, width: int) -> Iterator[Line]:
     """Lines of the drawing; actual values cover lines, and lines cover intervals."""
     low, high = _range(series)
     first = float(series.past_times[0])
@@ -89,13 +91,13 @@ def _drawing(series: SeriesChart, width: int, unicode: bool) -> Iterator[Line]:
         share = (high / 2 - values / 2) / (high / 2 - low / 2)
         return share * (4 * HEIGHT - 1)
 
-    marks = UNICODE if unicode else PLAIN
     characters = np.full((HEIGHT, width), " ")
     styles = np.full((HEIGHT, width), "", object)
     ahead = columns_of(series.times_ahead)
     middles = 4 * np.arange(HEIGHT)[:, None] + 1.5
     cells = 2 * np.arange(width) + 0.5
-    for level in reversed(range(series.low.shape[1])):  # the widest comes first
+    levels = range(series.low.shape[1])
+    for level in reversed(levels):  # the widest comes first
         top = rows_of(series.from_past(series.high[:, level]))
         bottom = rows_of(series.from_past(series.low[:, level]))
         known = np.isfinite(top) & np.isfinite(bottom)
@@ -104,7 +106,7 @@ def _drawing(series: SeriesChart, width: int, unicode: bool) -> Iterator[Line]:
             above = np.interp(cells, columns, top[known], np.inf, np.inf)
             below = np.interp(cells, columns, bottom[known])
             inside = (middles >= above) & (middles <= below)
-            characters[inside] = marks["shades"][level < series.low.shape[1] - 1]
+            characters[inside] = _shade(levels, level)
             styles[inside] = STYLES["interval"]
 
     past = columns_of(series.past_times), series.past
@@ -112,12 +114,12 @@ def _drawing(series: SeriesChart, width: int, unicode: bool) -> Iterator[Line]:
     for kind, (columns, values) in (("history", past), ("forecast", forecast)):
         codes = _codes(columns, rows_of(values), width)
         on = codes > 0
-        characters[on] = BRAILLE[codes[on]] if unicode else marks[kind]
+        characters[on] = BRAILLE[codes[on]]
         styles[on] = STYLES[kind]
     known = np.isfinite(series.actual)
     rows = rows_of(series.actual[known]).astype(int) // 4
     columns = columns_of(series.times[known]).astype(int) // 2
-    characters[rows, columns] = marks["actual"]
+    characters[rows, columns] = ACTUAL
     styles[rows, columns] = STYLES["actual"]
     for line in zip(characters, styles, strict=True):
         yield zip(*line, strict=True)

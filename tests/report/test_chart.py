@@ -1,12 +1,13 @@
 """A picture of characters shows what the numbers are."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from forecast.report.chart import Chart, SeriesChart
-from forecast.report.terminal import HEIGHT, PLAIN, terminal_lines
+from forecast.report.terminal import HEIGHT, STYLES, WIDEST, terminal_lines
 
 NONE = np.full(10, np.nan)
 
@@ -22,15 +23,22 @@ def chart(
     return Chart((drawn,), (80.0,), True, "step", "", 1)
 
 
-def texts(shown: Chart, width: int, unicode: bool = True) -> list[str]:
-    return [line.plain for line in terminal_lines(shown, width, unicode)]
+def texts(shown: Chart, width: int) -> list[str]:
+    return [line.plain for line in terminal_lines(shown, width)]
 
 
 def drawing(shown: Chart, width: int = 93) -> list[str]:
-    """The lines of the drawing, without numbers, plain."""
-    lines = texts(shown, width, unicode=False)
-    assert max(map(len, lines)) <= width
-    return [line.partition(PLAIN["edge"])[2] for line in lines[2 : 2 + HEIGHT]]
+    """The lines of the drawing, without numbers; lines are * for history and + for forecasts."""
+    plain = list[str]()
+    for line in terminal_lines(shown, width)[2 : 2 + HEIGHT]:
+        assert len(line) <= width
+        ahead = {
+            at for span in line.spans if span.style == STYLES["forecast"] for at in range(*span[:2])
+        }
+        text = re.sub("[\u2801-\u28ff]", "*", line.plain)
+        text = "".join("+" if at in ahead else mark for at, mark in enumerate(text))
+        plain.append(text.partition("│")[2])
+    return plain
 
 
 def test_a_rising_series_rises_from_the_lower_left_to_the_upper_right() -> None:
@@ -59,8 +67,8 @@ def test_intervals_are_shaded_around_the_forecast_only_and_actual_values_cover_i
         chart(np.full(30, 5.0), np.full(10, 5.0), np.where(np.arange(10) == 4, 6.0, np.nan))
     )
     assert all(line[:60].strip(" *") == "" for line in lines)
-    assert sum(line.count(PLAIN["shades"][0]) for line in lines) > 100
-    assert sum(line.count("o") for line in lines) == 1
+    assert sum(line.count(WIDEST) for line in lines) > 100
+    assert sum(line.count("●") for line in lines) == 1
 
 
 def test_a_forecast_of_one_step_begins_at_the_last_value() -> None:
@@ -70,7 +78,7 @@ def test_a_forecast_of_one_step_begins_at_the_last_value() -> None:
     )
     lines = drawing(Chart((drawn,), (80.0,), True, "step", "", 1))
     assert max(line.count("+") for line in lines) >= 8
-    assert sum(line.count(PLAIN["shades"][0]) for line in lines) > 30
+    assert sum(line.count(WIDEST) for line in lines) > 30
 
 
 @pytest.mark.parametrize(
