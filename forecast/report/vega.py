@@ -31,21 +31,17 @@ BROKEN = {"invalid": "break-paths-show-domains"}  # a missing value is a gap
 LINE = {"strokeWidth": 1.8, "strokeJoin": "round", "strokeCap": "round", **BROKEN}
 NAME = {"type": "text", "angle": 270, "align": "right", "baseline": "middle", "dx": -3}
 NAME |= {"fontSize": 9, "color": "#6b5420", "limit": 110}
-GREYS = {"gridColor": "#e8e8e8", "domainColor": "#bbbbbb", "tickColor": "#bbbbbb"}
-WORDS = {"labelColor": "#555555", "titleColor": "#555555", "titleFontWeight": "normal"}
-TITLE = {"fontSize": 13, "color": "#222222", "subtitleColor": "#767676", "subtitleFontSize": 11}
+AXIS = {"gridColor": "#e8e8e8", "domainColor": "#bbbbbb", "tickColor": "#bbbbbb"}
+AXIS |= {"labelColor": "#555555", "titleColor": "#555555", "titleFontWeight": "normal"}
+TITLE = {"anchor": "start", "frame": "group", "offset": 8, "subtitleColor": "#767676"}
+LEGEND = {"orient": "top", "title": None, "labelFontSize": 12, "columnPadding": 18}
+LEGEND |= {"symbolType": "square", "symbolSize": 140, "symbolOpacity": 1, "symbolStrokeWidth": 0}
 CONFIG: Spec = {
     "font": "Helvetica, Arial, Liberation Sans, sans-serif",
     "view": {"stroke": None},
-    "axis": {**GREYS, **WORDS, "labelFontSize": 11, "titleFontSize": 11},
-    "title": {"anchor": "start", "frame": "group", "offset": 8, **TITLE},
-    "legend": {
-        "orient": "top",
-        "title": None,
-        "labelFontSize": 12,
-        "labelColor": "#333333",
-        "columnPadding": 18,
-    },
+    "axis": AXIS,
+    "title": TITLE,
+    "legend": LEGEND,
 }
 SUFFIXES = (".png", ".svg", ".pdf", ".html")
 NEEDED = f"the packages altair and vl-convert-python; {INSTALL.format('plot')}"
@@ -240,8 +236,7 @@ def _colours(chart: Chart) -> Spec:
     if any(series.events for series in chart.series):
         colours["event"] = EVENT_ON_WHITE
     scale = {"domain": list(colours), "range": list(colours.values())}
-    legend = {"symbolType": "square", "symbolSize": 140, "symbolOpacity": 1, "symbolStrokeWidth": 0}
-    return {"type": "nominal", "scale": scale, "legend": legend}
+    return {"type": "nominal", "scale": scale}
 
 
 def _rows(chart: Chart, times: Integers, **columns: Numbers) -> list[Spec]:

@@ -45,7 +45,8 @@ class TotalScores:
 
 
 def is_totals(table: Table) -> bool:
-    return table.names[:1] == ["level"] and {POINT, *COLUMNS} <= set(table.names)
+    first = table.names[:1]
+    return first == ["level"] and {POINT, *COLUMNS} <= set(table.names)
 
 
 def score_totals(sums: Table, actual: Table, settings: TableSettings) -> TotalScores:
@@ -72,9 +73,11 @@ def score_totals(sums: Table, actual: Table, settings: TableSettings) -> TotalSc
 
     numbers, intervals = numbers_of(sums)
     names = (POINT, *interval_columns(intervals), "actual", "naive")
-    columns: dict[str, Any] = dict(zip(names, (*numbers.T, *values.T), strict=True))
+    arrays = (*numbers.T, *values.T)
+    columns: dict[str, Any] = dict(zip(names, arrays, strict=True))
     columns["level"] = sums.texts("level")
-    columns["calibrated"] = np.char.lower(sums.texts("calibrated").astype(str)) == "true"
+    calibrated = sums.texts("calibrated").astype(str)
+    columns["calibrated"] = np.char.lower(calibrated) == "true"
     totals = measures_by_level(frame_of(columns).assign(model=POINT))
     return TotalScores(totals, schema.shortest_season, known, missing)
 
@@ -84,9 +87,11 @@ def measures_by_level(sums: Frame) -> Frame:
     summed likewise.
     """
     rows = list[dict[str, Any]]()
+    lows = [name for name in sums.columns if name.startswith("lo_")]
+    intervals = tuple(float(name[3:]) for name in lows)
+    shown = [POINT, *interval_columns(intervals)]
     for (level, model), part in sums.groupby(["level", "model"], sort=False):
-        intervals = tuple(float(name[3:]) for name in part.columns if name.startswith("lo_"))
-        numbers = part[[POINT, *interval_columns(intervals)]].to_numpy(float)
+        numbers = part[shown].to_numpy(float)
         actual, naive = part[["actual", "naive"]].to_numpy(float).T
         unit = np.full(len(part), mae(actual, naive))
         results = measures(Outcome(actual, numbers, intervals, unit, unit**2))
@@ -99,8 +104,8 @@ def measures_by_level(sums: Frame) -> Frame:
     if unknown := sum(row["unknown"] for row in rows):
         text = "%d of %d sums do not count, as not all of their actual values are known"
         log.warning(text, unknown, len(sums))
-    columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-    return frame_of(columns)
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    return frame_of({name: np.array(column) for name, column in columns.items()})
 
 
 def check_sums(schema: Schema, settings: SumSettings, origins: Integers, horizon: int) -> None:
@@ -125,7 +130,8 @@ def spans_of(sums: Table, schema: Schema, actual: str) -> Integers:
         problem = f"no id column and no static one '{min(lacking)}', as the sums have"
         cure = Words("name the columns of groups with ", Setting("id"), " or ", Setting("static"))
         raise BadData(problem, place=actual, cure=cure)
-    keyed = schema.model_copy(update={"ids": ("level", *_group_columns(sums, schema))})
+    ids = ("level", *_group_columns(sums, schema))
+    keyed = schema.model_copy(update={"ids": ids})
     times = observed_forecasts(sums, actual, keyed).timestamps
     steps = np.nan_to_num(parse_numbers(sums, "steps")).astype(np.int64)
     levels = sums.texts("level")
@@ -134,7 +140,9 @@ def spans_of(sums: Table, schema: Schema, actual: str) -> Integers:
     for level in dict.fromkeys(levels):
         every = next((period for period in PERIODS if level.endswith(f"/{period}")), None)
         rows = levels == level
-        first[rows], end[rows] = steps_of_periods(schema, times[rows], steps[rows], every)
+        starts, ends = steps_of_periods(schema, times[rows], steps[rows], every)
+        first[rows] = starts
+        end[rows] = ends
 
     first_ahead = end - steps
     begun_before = (first < first_ahead.min()) & (first <= first_ahead)
@@ -147,7 +155,8 @@ def spans_of(sums: Table, schema: Schema, actual: str) -> Integers:
 
 
 def _group_columns(sums: Table, schema: Schema) -> list[str]:
-    return [name for name in sums.names if name in (*schema.ids, *schema.static)]
+    groups = (*schema.ids, *schema.static)
+    return [name for name in sums.names if name in groups]
 
 
 def actual_sums(

@@ -40,11 +40,12 @@ def past_of(predictor: Predictor, panel: Panel, periods: Periods, output: Output
     total, missing = to_date(predictor, panel, count)
     floor = lower_bounds(output, panel.floor())
     ceiling = np.inf if output.max is None else output.max
-    quantiles = bounded(missing.quantiles[:, None], output, floor[missing.series])[:, 0]
+    floors = floor[missing.series]
+    quantiles = bounded(missing.quantiles[:, None], output, floors)[:, 0]
     means = fitted.ensemble.calibration.quantile_means(quantiles, fitted.config.levels)
     low = np.zeros(len(panel))
     high = np.zeros(len(panel))
-    np.add.at(low, missing.series, floor[missing.series])
+    np.add.at(low, missing.series, floors)
     np.add.at(high, missing.series, ceiling)
     return Past(periods, total, low, high, missing, quantiles, means)
 
@@ -70,8 +71,8 @@ def to_date(predictor: Predictor, panel: Panel, count: int) -> tuple[Numbers, Fi
     missing = begun & ~closed.observed & ~skipped
     values = np.where(closed.observed & inside & newest, closed.values, 0.0)
     values = values.astype(np.longdouble)
-    total = np.add.reduceat(values, panel.offsets[:-1]).astype(np.float64)
-    return total, _filled(predictor, panel, missing, missing & newest)
+    total = np.add.reduceat(values, panel.offsets[:-1])
+    return total.astype(np.float64), _filled(predictor, panel, missing, missing & newest)
 
 
 def _filled(predictor: Predictor, panel: Panel, missing: Flags, chosen: Flags) -> Filled:

@@ -34,23 +34,26 @@ def path_columns(
     draw_scores = _scores(fitted, count)
     index = series_index(fitted.history.ids, panel.ids)
     steps = np.repeat(np.arange(1, horizon + 1), count)
+    one_to_count = np.arange(1, count + 1)
     at_once = max(1, AT_ONCE // (count * horizon))
     for start in range(0, len(forecasts.series), at_once):
         series = forecasts.series[start : start + at_once]
         floor = panel.floor()[series]
         quantiles = bounded(forecasts.shown[start : start + at_once], output, floor)
-        seeds = [crc32(repr(panel.ids[i]).encode()) for i in series]
+        names = [repr(panel.ids[i]) for i in series]
+        seeds = [crc32(name.encode()) for name in names]
         scores = draw_scores(index[series], seeds)[..., :horizon]
         scores = np.moveaxis(scores, 0, 2)  # [series, horizon, paths]
 
-        right = np.clip(np.searchsorted(deviates, scores), 1, len(deviates) - 1)
+        right = np.searchsorted(deviates, scores)
+        right = np.clip(right, 1, len(deviates) - 1)
         left = right - 1
         share = (scores - deviates[left]) / (deviates[right] - deviates[left])
         below = np.take_along_axis(quantiles, left, -1)
         above = np.take_along_axis(quantiles, right, -1)
         values = below + np.clip(share, 0.0, 1.0) * (above - below)
         values = bounded(values, output, floor).reshape(len(series), -1)
-        path = np.tile(np.arange(1, count + 1), (len(series), horizon))
+        path = np.tile(one_to_count, (len(series), horizon))
         numbers = {"path": path, "value": values}
         yield columns_at(panel, fitted.config.table, series, steps, numbers)
 
@@ -75,12 +78,13 @@ def _scores(fitted: Fitted, count: int) -> Callable[[Integers, list[int]], Numbe
     def draw(index: Integers, seeds: list[int]) -> Numbers:
         random = [np.random.default_rng((SEED, seed)) for seed in seeds]
         alone = np.stack([own.normal(size=common.shape) for own in random], 1)
-        usual = np.sqrt(share) * common[:, None] + np.sqrt(1 - share) * alone
-        usual = usual @ root.T
+        usual = np.sqrt(share) * common[:, None]
+        usual = (usual + np.sqrt(1 - share) * alone) @ root.T
         errors = joint.at(index, horizon)[0]
         sizes = np.sqrt((errors**2).sum(0))
         known = np.where(sizes > 0, joint.data_weight, 0.0)
-        past = np.tensordot(weights, errors / np.where(sizes > 0, sizes, 1.0), 1)
+        scaled = errors / np.where(sizes > 0, sizes, 1.0)
+        past = np.tensordot(weights, scaled, 1)
         return np.asarray(np.sqrt(known) * past + np.sqrt(1 - known) * usual)
 
     return draw

@@ -241,7 +241,8 @@ def levels_of(settings: SumSettings, schema: Schema) -> list[Level]:
             raise UsageError(
                 problem, setting=setting, cure="leave out an id column, or name a period"
             )
-    return [Level(by, group, every) for (by, group), every in product(groups.items(), periods)]
+    pairs = product(groups.items(), periods)
+    return [Level(by, group, every) for (by, group), every in pairs]
 
 
 def checked_levels(settings: SumSettings, schema: Schema, columns: Sequence[str]) -> list[Level]:

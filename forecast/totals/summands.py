@@ -32,7 +32,8 @@ def moments_of(errors: Numbers, known: Flags, deviation: Numbers, alone: Numbers
     scaled = errors * deviation
     variance = deviation**2
     squares = (scaled**2).sum(0)
-    return np.stack([*scaled, *(known * variance), squares, variance, deviation, alone], -1)
+    by_window = [*scaled, *(known * variance)]
+    return np.stack([*by_window, squares, variance, deviation, alone], -1)
 
 
 def of_one_value(moments: Numbers) -> Flags:
@@ -59,7 +60,8 @@ class Groups:
         touched = codes[order][starts]
         for name, add in ADDED_BY.items():
             before = self.sums[name]
-            sums = np.full((len(self.keys), *before.shape[1:]), add.identity, before.dtype)
+            shape = (len(self.keys), *before.shape[1:])
+            sums = np.full(shape, add.identity, before.dtype)
             sums[: len(before)] = before
             added = add.reduceat(rows[name][order], starts, axis=0)
             sums[touched] = add(sums[touched], added)
@@ -68,4 +70,5 @@ class Groups:
     def ordered(self) -> dict[Key, int]:
         """The groups of which something is forecast, by their keys, and their numbers."""
         ahead = self.sums["ahead"]
-        return {key: group for key, group in sorted(self.keys.items()) if ahead[group]}
+        groups = sorted(self.keys.items())
+        return {key: group for key, group in groups if ahead[group]}

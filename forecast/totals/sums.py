@@ -83,7 +83,8 @@ class Totals:
         origin = int(panel.origins.max())
         kinds = dict.fromkeys(level.every for level in self.levels)
         pasts = dict[Every | None, Past]()
-        for every, periods in whole_periods(self.schema, origin, self.horizon, kinds).items():
+        whole = whole_periods(self.schema, origin, self.horizon, kinds)
+        for every, periods in whole.items():
             if periods.next_horizon:
                 self.left_out[every] = periods.next_horizon
             if len(periods):
@@ -91,7 +92,8 @@ class Totals:
         if not self.groups:
             for level in self.levels:
                 if past := pasts.get(level.every):
-                    self.groups.append(Groups(level, past.periods, self._nothing(0, past)))
+                    nothing = self._nothing(0, past)
+                    self.groups.append(Groups(level, past.periods, nothing))
 
         index = series_index(self.fitted.history.ids, panel.ids)
         ended = np.flatnonzero(np.array(panel.status) == "ended")
@@ -120,7 +122,8 @@ class Totals:
     ) -> None:
         for groups in self.groups:
             if groups.level.every == every:
-                groups.add(keys_of(panel, self.schema, series, groups.level.by), summands)
+                keys = keys_of(panel, self.schema, series, groups.level.by)
+                groups.add(keys, summands)
 
     def _nothing(self, count: int, past: Past) -> Summands:
         """Summands of so many series before anything is added."""
@@ -149,13 +152,14 @@ class Totals:
         low = none + lower_bounds(self.output, floor)[:, None, None]
         high = none + (np.inf if self.output.max is None else self.output.max)
         steps = np.concatenate([means, none, none, low, high, quantiles], -1)
+        steps = steps.astype(np.longdouble)
 
         deviation = standard_deviation(quantiles, self.fitted.config.levels)
         errors, known = self.joint.at(index, horizon)
         moments = moments_of(errors, known, deviation, none[..., 0])
         summands = self._nothing(len(series), past)
-        np.add.reduceat(steps.astype(np.longdouble), starts, axis=1, out=summands["exact"])
-        np.add.reduceat(moments, starts, axis=1, out=summands["moments"])
+        np.add.reduceat(steps, starts, 1, out=summands["exact"])
+        np.add.reduceat(moments, starts, 1, out=summands["moments"])
         summands["moments"][..., -1] = self._variances(deviation, edges)
         summands["deviation"][:, :horizon] = deviation
         summands["counts"] = panel.counts()[series]
@@ -215,14 +219,16 @@ class Totals:
         periods].
         """
         median = QUANTILES + self.fitted.config.levels.index(0.5)
-        return np.asarray(self.groups[0].sums["exact"][groups, :, median])
+        exact = self.groups[0].sums["exact"]
+        return np.asarray(exact[groups, :, median])
 
     @property
     def starts(self) -> Integers:
         """[rows of `columns`], timestamps at which the periods start."""
         times = list[Integers]()
         for groups in self.groups:
-            times.append(np.tile(groups.periods.times, len(groups.ordered())))
+            count = len(groups.ordered())
+            times.append(np.tile(groups.periods.times, count))
         return np.concatenate(times)
 
     def columns(self, levels: tuple[float, ...] | None = None) -> Columns:
@@ -237,9 +243,9 @@ class Totals:
         labels = np.concatenate([self._labels(groups) for groups in self.groups])
         tables = [self._numbers(groups, output) for groups in self.groups]
         *numbers, observed, filled, steps, calibrated = np.concatenate(tables).T
-        columns: dict[str, Column | NDArray[Any]] = {"level": Column(labels[:, 0])}
-        for name, texts in zip(key_columns(self.levels, self.schema), labels[:, 1:].T, strict=True):
-            columns[name] = Column(texts)
+        names = ("level", *key_columns(self.levels, self.schema))
+        columns: dict[str, Column | NDArray[Any]] = {}
+        columns |= zip(names, map(Column, labels.T), strict=True)
         columns |= time_columns(self.schema, self.starts)
         shown = ("forecast", "mean", *interval_columns(output.levels))
         columns |= zip(shown, numbers, strict=True)
@@ -257,7 +263,8 @@ class Totals:
         rows = list[list[str]]()
         for key in groups.ordered():
             texts = dict(zip(by, key, strict=True))
-            rows.append([groups.level.name, *(texts.get(name, "") for name in names)])
+            columns = [texts.get(name, "") for name in names]
+            rows.append([groups.level.name, *columns])
         labels = np.array(rows, object).reshape(-1, 1 + len(names))
         return np.repeat(labels, len(groups.periods), 0)
 
@@ -276,12 +283,9 @@ class Totals:
         quantiles, calibrated = self._quantiles(sums, edges, exact[:, QUANTILES:], mean)
 
         unbounded = output.model_copy(update={"min": None, "max": None})  # as the summands are
+        counts = np.repeat(sums["counts"], len(groups.periods))
         numbers = unbounded_numbers(
-            quantiles[:, None],
-            self.fitted.config.levels,
-            unbounded,
-            np.repeat(sums["counts"], len(groups.periods)),
-            mean[:, None],
+            quantiles[:, None], self.fitted.config.levels, unbounded, counts, mean[:, None]
         )
         numbers = bounded(numbers, unbounded)[:, 0]
         numbers = np.clip(numbers, low[:, None], high[:, None])
@@ -289,8 +293,9 @@ class Totals:
         point = mean if output.point == "mean" else numbers[:, 0]
         steps = np.tile(np.diff(edges), len(used))
         observed = significant(exact[:, OBSERVED])
-        before = (point, mean, *numbers[:, 1:].T)
-        return np.stack([*before, observed, exact[:, FILLED], steps, calibrated], 1)
+        filled = exact[:, FILLED]
+        forecast = (point, mean, *numbers[:, 1:].T)
+        return np.stack([*forecast, observed, filled, steps, calibrated], 1)
 
     def _quantiles(
         self, sums: Summands, edges: Integers, quantiles: Numbers, mean: Numbers
@@ -384,7 +389,8 @@ def allocated(forecasts: Forecasts, totals: Totals) -> Columns:
     sums = sums.reshape(len(keys), -1)
     gaps = sums - totals.medians(list(keys.values()))
     rows_of = dict[Key, list[int]]()
-    for row, key in enumerate(keys_of(panel, totals.schema, series, groups.level.by)):
+    keys_of_rows = keys_of(panel, totals.schema, series, groups.level.by)
+    for row, key in enumerate(keys_of_rows):
         rows_of.setdefault(key, []).append(row)
 
     before = np.asarray(forecasts.columns["forecast"])
