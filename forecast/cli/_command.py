@@ -28,7 +28,10 @@ from forecast.settings import (
     TextSettings,
 )
 
-INPUT, OUTPUT, RUN, MESSAGES = "Input", "Output", "Run", "Messages"
+INPUT = "Input"  # headings of options
+OUTPUT = "Output"
+RUN = "Run"
+MESSAGES = "Messages"
 REFUSED = {"now": ("past", "static")}  # settings that a command refuses, and help leaves out
 _ALL = "forecast.help-all"  # in the context of a call that lists all options
 
@@ -142,7 +145,8 @@ class Command(click.Command):
             if isinstance(parameter, click.Parameter):
                 params.append(parameter)
                 continue
-            group, *names = parameter if isinstance(parameter, tuple) else (parameter,)
+            some = parameter if isinstance(parameter, tuple) else (parameter,)
+            group, *names = some
             self.groups.append(group)
             params += [_option(field, group, name) for field in names or group.model_fields]
         about = f"{purpose}\n\n{cleandoc(declaration.details)}"

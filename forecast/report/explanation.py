@@ -239,7 +239,8 @@ def parts_of(predictor: Predictor, panel: Panel, series: Integers) -> dict[str, 
     usual = without_events
     if schema.known:
         usual = medians(serving, _with_usual_columns(without_effects, schema))
-    level, season = usual, np.zeros_like(usual)
+    level = usual
+    season = np.zeros_like(usual)
     length = max(schema.season, default=1)
     if length > 1:
         pasts = [_past_season(without_effects, i, length) for i in range(len(part))]

@@ -197,16 +197,11 @@ class LineChart:
 
 
 @dataclass(frozen=True)
-class Facts:
-    rows: tuple[tuple[str, str], ...]  # names, and a text for each
-
-
-@dataclass(frozen=True)
 class Commands:
     lines: tuple[str, ...]  # for a shell
 
 
-Part = str | Table | Facts | LineChart | Commands | Gallery
+Part = str | Table | LineChart | Commands | Gallery
 
 
 @dataclass(frozen=True)
@@ -271,11 +266,6 @@ def _html(part: Part) -> Iterator[str]:
     match part:
         case str():
             yield "<p>" + CODE.sub(r"<code>\1</code>", _text(part)) + "</p>\n"
-        case Facts():
-            yield "<dl>\n"
-            for name, text in part.rows:
-                yield f"<div><dt>{_text(name)}</dt><dd>{_text(text)}</dd></div>\n"
-            yield "</dl>\n"
         case Commands():
             lines = "\n".join(map(_text, part.lines))
             yield f'<pre tabindex="0"><code>{lines}</code></pre>\n'

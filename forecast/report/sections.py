@@ -20,7 +20,6 @@ from forecast.report.explanation import importances
 from forecast.report.page import (
     MOST_LINES,
     Cell,
-    Facts,
     LineChart,
     Part,
     Section,
@@ -254,20 +253,21 @@ def _table(
 
 def read_section(fitted: Fitted, version: str) -> Section:
     config = fitted.config
-    table = config.table
-    time = f"{', '.join(table.time)}, every {table.calendar.name}, up to {config.train_end}"
+    schema = config.table
+    time = f"{', '.join(schema.time)}, every {schema.calendar.name}, up to {config.train_end}"
     facts = [
         ("version", version),
         ("series", f"{len(fitted.history):,}"),
-        ("layout", table.layout),
+        ("layout", schema.layout),
         ("time", time),
         ("horizon", f"{config.horizon} steps, from the last {config.lookback}"),
     ]
-    for line in describe(table, fitted.history):
-        label, text = line[:9].strip(), line[9:]
+    for line in describe(schema, fitted.history):
+        label = line[:9].strip()
         if label not in ("layout", "time"):
-            facts.append((label, text))
-    return Section("What was read", (Facts(tuple(facts)),))
+            facts.append((label, line[9:]))
+    table = Table("The table of the fit", ("what", "as it was read"), tuple(facts))
+    return Section("What was read", (table,))
 
 
 def gaps_section(fitted: Fitted) -> Section:
@@ -307,14 +307,15 @@ def _ids_by(names: Sequence[str], ids: Ids) -> list[tuple[str, list[tuple[str, .
 def _longest_gap(panel: Panel, schema: Schema, series: int) -> tuple[Cell, ...]:
     missing = ~panel.observed[panel.slots(series)]
     changes = np.flatnonzero(np.diff(np.pad(missing, 1).astype(int)))
-    begins, ends = changes[::2], changes[1::2]
+    begins = changes[::2]
+    ends = changes[1::2]
     longest = int(np.argmax(ends - begins))
     edges = panel.starts[series] + np.array([begins[longest], ends[longest] - 1])
-    times = position_texts(schema, calendar_of(schema), edges)
-    first, last = (time.removesuffix(" 00:00:00") for time in times)
+    texts = position_texts(schema, calendar_of(schema), edges)
+    times = [text.removesuffix(" 00:00:00") for text in texts]
     name = series_name(panel.ids[series]) or "the series"
     steps = int(ends[longest] - begins[longest])
-    return name, int(missing.sum()), float(missing.mean()), steps, first, last
+    return name, int(missing.sum()), float(missing.mean()), steps, *times
 
 
 def models_section(predictor: Predictor) -> Section:

@@ -15,7 +15,8 @@ HEIGHT = 12  # lines of one series
 FINE = 256  # points of a line between two values
 DOTS = np.array([1, 8, 2, 16, 4, 32, 64, 128]).reshape(4, 1, 2)  # of a character, by row
 BRAILLE = np.array([chr(0x2800 + code) for code in range(256)])
-WIDEST, NARROWER = "░▒"  # shades of intervals
+WIDEST = "░"  # shade of the widest interval
+NARROWER = "▒"
 ACTUAL = "●"
 Line = Iterable[tuple[str, str]]
 """Characters and their styles."""

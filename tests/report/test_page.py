@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from forecast.report.page import Bar, Commands, Facts, LineChart, Section, Table, number, page_bytes
+from forecast.report.page import Bar, Commands, LineChart, Section, Table, number, page_bytes
 
 WILD = "</script><b>&\x1b"
 
@@ -16,9 +16,7 @@ def html(*parts: object) -> str:
 
 def test_text_of_users_is_text_everywhere() -> None:
     chart = LineChart(WILD, WILD, (WILD, WILD), {WILD: [1.0, None, 2.0]}, (0.5,))
-    page = html(
-        WILD, Table(WILD, (WILD,), ((WILD,),)), Facts(((WILD, WILD),)), Commands((WILD,)), chart
-    )
+    page = html(WILD, Table(WILD, (WILD,), ((WILD,),)), Commands((WILD,)), chart)
     assert "<b>" not in page
     assert "\x1b" not in page
     assert (
