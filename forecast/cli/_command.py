@@ -145,8 +145,8 @@ class Command(click.Command):
             if isinstance(parameter, click.Parameter):
                 params.append(parameter)
                 continue
-            some = parameter if isinstance(parameter, tuple) else (parameter,)
-            group, *names = some
+            group_and_names = parameter if isinstance(parameter, tuple) else (parameter,)
+            group, *names = group_and_names
             self.groups.append(group)
             params += [_option(field, group, name) for field in names or group.model_fields]
         about = f"{purpose}\n\n{cleandoc(declaration.details)}"

@@ -163,8 +163,8 @@ class _HeldOut:
             columns[:, column] = draw.permutation(columns[:, column])
         else:
             for values in np.split(columns[:, column], panel.offsets[1:-1]):  # views
-                known = np.flatnonzero(np.isfinite(values))
-                values[known] = draw.permutation(values[known])
+                present = np.flatnonzero(np.isfinite(values))
+                values[present] = draw.permutation(values[present])
         if issued:
             return self.predictor, replace(panel, known=columns, vintages=None)
         shuffled = replace(panel, **{kind: columns})
@@ -246,8 +246,8 @@ def parts_of(predictor: Predictor, panel: Panel, series: Integers) -> dict[str, 
         pasts = [_past_season(without_effects, i, length) for i in range(len(part))]
         profiles, slopes = map(np.array, zip(*pasts, strict=True))
         level, season = _split(usual, profiles, slopes)
-    known = without_events - usual
-    parts = (median, level, season, median - without_events, known, usual - level - season)
+    columns = without_events - usual
+    parts = (median, level, season, median - without_events, columns, usual - level - season)
     return {name: numbers[rows] for name, numbers in zip(PARTS, parts, strict=True)}
 
 
@@ -281,10 +281,10 @@ def _past_season(panel: Panel, series: int, length: int) -> tuple[Numbers, float
         return np.zeros(length), 0.0
     folded = values[len(values) - count * length :].reshape(count, length)
     means = _means(folded, 1)
-    known = np.flatnonzero(np.isfinite(folded).any(1))
+    observed_seasons = np.flatnonzero(np.isfinite(folded).any(1))
     slope = 0.0
-    if len(known) > 1:
-        slope = float(np.polyfit(known, means[known], 1)[0]) / length
+    if len(observed_seasons) > 1:
+        slope = float(np.polyfit(observed_seasons, means[observed_seasons], 1)[0]) / length
     line = slope * (np.arange(length) - (length - 1) / 2)
     profile = _means(folded - means[:, None] - line, 0)
     return profile - profile.mean(), slope

@@ -167,13 +167,14 @@ def bars(values: Iterable[float]) -> list[Bar]:
 
 
 Cell = str | float | int | Bar | None
+Rows = list[tuple[Cell, ...]]
 
 
 @dataclass(frozen=True)
 class Table:
     caption: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]  # numbers get three digits, None is an empty cell
+    head: Sequence[str]
+    rows: Sequence[Sequence[Cell]]  # numbers get three digits, None is an empty cell
     folded: bool = False  # whether it is behind a line that opens it
 
     @classmethod
@@ -181,8 +182,8 @@ class Table:
         cls, caption: str, heads: Mapping[str, str], rows: Iterable[Mapping[str, Any]]
     ) -> "Table":
         """A table of the columns that `heads` names, each with its head."""
-        cells = tuple(tuple(row[name] for name in heads) for row in rows)
-        return cls(caption, tuple(heads.values()), cells)
+        cells = [[row[name] for name in heads] for row in rows]
+        return cls(caption, list(heads.values()), cells)
 
 
 @dataclass(frozen=True)

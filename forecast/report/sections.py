@@ -22,6 +22,7 @@ from forecast.report.page import (
     Cell,
     LineChart,
     Part,
+    Rows,
     Section,
     Table,
     bars,
@@ -242,13 +243,13 @@ def _table(
 ) -> Table:
     """A table of measures by some keys; measures that no row has are left out."""
     names = [name for name in heads if any(name in row for row in rows)]
-    cells = list[tuple[Cell, ...]]()
+    cells = Rows()
     for row in rows:
         texts = [str(row.get(key, "")) for key in keys]
         numbers = [_number(row, name) for name in names]
         cells.append((*texts, *numbers))
     shown = [heads[name] for name in names]
-    return Table(title, (*keys, *shown), tuple(cells), folded)
+    return Table(title, (*keys, *shown), cells, folded)
 
 
 def read_section(fitted: Fitted, version: str) -> Section:
@@ -266,7 +267,7 @@ def read_section(fitted: Fitted, version: str) -> Section:
         label = line[:9].strip()
         if label not in ("layout", "time"):
             facts.append((label, line[9:]))
-    table = Table("The table of the fit", ("what", "as it was read"), tuple(facts))
+    table = Table("The table of the fit", ("what", "as it was read"), facts)
     return Section("What was read", (table,))
 
 
@@ -283,15 +284,15 @@ def gaps_section(fitted: Fitted) -> Section:
         text = f"{count:,} of {total:,} values are missing, in {series}. "
     text += f"The version holds the newest {int(panel.lengths.max()):,} steps of the series; "
     text += "older gaps do not count."
-    statuses = list[tuple[Cell, ...]]()
+    statuses = Rows()
     for status, ids in _ids_by(panel.status, panel.ids):
         statuses.append((status, len(ids), MEANINGS.get(status, ""), series_names(ids, NAMED)))
-    heads: tuple[str, ...] = ("status", "series", "meaning", "such as")
-    tables = [Table("Series by status", heads, tuple(statuses))]
+    heads = ["status", "series", "meaning", "such as"]
+    tables = [Table("Series by status", heads, statuses)]
     if count:
         worst = np.argsort(-missing, kind="stable")[: min(ROWS, np.count_nonzero(missing))]
         rows = tuple(_longest_gap(panel, fitted.config.table, i) for i in worst.tolist())
-        heads = ("series", "missing", "share", "longest gap, steps", "from", "to")
+        heads = ["series", "missing", "share", "longest gap, steps", "from", "to"]
         tables.append(Table("The series with the most missing values", heads, rows))
     return Section("Gaps in the data", (text, *tables))
 
@@ -325,11 +326,11 @@ def models_section(predictor: Predictor) -> Section:
     fitted = predictor.fitted
     config = fitted.config
     groups = _ids_by(models_of(fitted), fitted.history.ids)
-    mixtures = list[tuple[Cell, ...]]()
+    mixtures = Rows()
     for name, ids in groups[:ROWS]:
         mixtures.append((counted_models(name), len(ids), series_names(ids, NAMED)))
-    heads: tuple[str, ...] = ("models", "series", "such as")
-    parts: list[Part] = [Table("Mixtures", heads, tuple(mixtures))]
+    heads = ["models", "series", "such as"]
+    parts: list[Part] = [Table("Mixtures", heads, mixtures)]
     if len(groups) > ROWS:
         parts.append(f"The {ROWS} most frequent of {len(groups):,} mixtures.")
 
@@ -339,23 +340,23 @@ def models_section(predictor: Predictor) -> Section:
         weights[name] += weight
     shares = zip(weights, bars(weights.values()), strict=True)
     by_weight = sorted(shares, key=lambda row: -row[1].value)
-    parts.append(Table("Mean weight in the forecasts", ("model", "weight"), tuple(by_weight)))
+    parts.append(Table("Mean weight in the forecasts", ("model", "weight"), by_weight))
 
     metric = fitted.settings().metric.upper()
     scores = sorted(config.scores.items(), key=lambda item: item[1])
     if scores:
         title = f"Candidates on held-out values, by {metric}"
-        parts.append(Table(title, ("candidate", metric), tuple(scores)))
+        parts.append(Table(title, ("candidate", metric), scores))
     else:
         parts.append("No value could be held out to compare candidates on.")
 
-    trained = list[tuple[Cell, ...]]()
+    trained = Rows()
     networks = zip(config.plan.members, config.trained_steps, config.validation, strict=True)
     for member, steps, loss in networks:
         trained.append((member.model, steps, member.batch_size, member.lookback, loss))
     if trained:
-        heads = ("network", "steps", "windows a step", "steps of the past", "best held-out loss")
-        parts.append(Table("Training of the networks", heads, tuple(trained)))
+        heads = ["network", "steps", "windows a step", "steps of the past", "best held-out loss"]
+        parts.append(Table("Training of the networks", heads, trained))
     return Section("Who forecasts what", (*parts, *_attention(predictor)))
 
 
@@ -388,26 +389,26 @@ def importance_section(
     except BadData as error:
         return Section(title, (f"Not measured: {error}",))
     means = bars(row.mean for row in inputs)
-    rows = list[tuple[Cell, ...]]()
+    rows = Rows()
     for row, mean in zip(inputs, means, strict=True):
         rows.append((row.input, row.kind, mean, f"± {number(row.std)}" if row.std else ""))
     text = "By how much the mean absolute error of the newest horizons grows without an input, "
     text += "in the unit of the target. `forecast explain` repeats this more often than the "
     text += f"{REPEATS} times here."
-    heads = ("input", "kind", "error grows by", "standard deviation")
-    return Section(title, (text, Table("Importance", heads, tuple(rows))))
+    heads = ["input", "kind", "error grows by", "standard deviation"]
+    return Section(title, (text, Table("Importance", heads, rows)))
 
 
 def versions_section(versions: Sequence[Row]) -> Section:
     """The versions of a store, the newest first; their rows come the oldest first."""
-    rows = list[tuple[Cell, ...]]()
+    rows = Rows()
     for row in reversed(versions):
         saved = row["created"][:19].replace("T", " ")
         live = "live" if row["live"] else ""
         short_hash = row["hash"][:12]
         rows.append((row["version"], saved, live, short_hash, row["note"]))
-    heads = ("version", "saved, UTC", "", "hash", "note")
-    return Section("Versions", (Table("Versions of the store", heads, tuple(rows)),))
+    heads = ["version", "saved, UTC", "", "hash", "note"]
+    return Section("Versions", (Table("Versions of the store", heads, rows),))
 
 
 def job_section(
@@ -446,19 +447,19 @@ def changes_section(changes: Row) -> Section:
     lines = {"run before": _line(times, "old"), "newest run": _line(times, "new")}
     chart = LineChart("Sum of all series", "time", ends, lines)
 
-    steps = list[tuple[Cell, ...]]()
+    steps = Rows()
     sizes = bars(row["size"] or 0 for row in changes["steps"])
     for row, size in zip(changes["steps"], sizes, strict=True):
         steps.append((row["step"], row["change"], size))
-    series = list[tuple[Cell, ...]]()
+    series = Rows()
     for row in changes["by_series"][:ROWS]:
         name = " / ".join(list(row.values())[:-5])
         series.append((name, row["old"], row["new"], row["change"]))
     title = "Steps in the order in which they were taken"
-    heads: tuple[str, ...] = ("step", "change of the sum", "share that moved")
-    by_step = Table(title, heads, tuple(steps))
-    heads = ("series", "before", "now", "change")
-    by_series = Table(f"Series that moved most, at most {ROWS}", heads, tuple(series))
+    heads = ["step", "change of the sum", "share that moved"]
+    by_step = Table(title, heads, steps)
+    heads = ["series", "before", "now", "change"]
+    by_series = Table(f"Series that moved most, at most {ROWS}", heads, series)
     return Section("Changes", (text, *notes, chart, by_step, by_series))
 
 

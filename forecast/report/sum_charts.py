@@ -31,7 +31,7 @@ from forecast.totals.sums import Totals
 from forecast.windows.origins import values_at
 
 AT_ONCE = 2048  # series
-TEXT = "A sum has a distribution of its own: `forecast` is its median, and `mean` the sum of the means."
+TEXT = "A sum has its own distribution: `forecast` is its median, and `mean` the sum of the means."
 
 
 def schema_of_sums(schema: Schema, every: Every | None) -> Schema:
@@ -90,13 +90,13 @@ def past_sums(
         series = start + np.flatnonzero(status[start : start + AT_ONCE] != "missing")
         first = panel.origins[series] + 1 - steps
         values = values_at(panel, series, first, steps)  # [series, steps]
-        known = np.isfinite(values)
-        begun = np.maximum.accumulate(known, 1)
-        over = ~np.maximum.accumulate(known[:, ::-1], 1)[:, ::-1]
+        seen = np.isfinite(values)
+        begun = np.maximum.accumulate(seen, 1)
+        over = ~np.maximum.accumulate(seen[:, ::-1], 1)[:, ::-1]
         inside = begun & ~over
-        gaps = exact & inside & ~known
+        gaps = exact & inside & ~seen
         awaited = begun & over & ~ended[series, None]
-        filled = fill_gaps(np.where(known, values, 0.0), known, schema.shortest_season)
+        filled = fill_gaps(np.where(seen, values, 0.0), seen, schema.shortest_season)
         parts = np.stack([filled * inside, inside, gaps | awaited])
         added = np.add.reduceat(parts, edges, axis=2)
         for codes in codes_by_level:

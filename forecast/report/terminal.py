@@ -101,11 +101,11 @@ def _drawing(series: SeriesChart, width: int) -> Iterator[Line]:
     for level in reversed(levels):  # the widest comes first
         top = rows_of(series.from_past(series.high[:, level]))
         bottom = rows_of(series.from_past(series.low[:, level]))
-        known = np.isfinite(top) & np.isfinite(bottom)
-        if known.any():
-            columns = ahead[known]
-            above = np.interp(cells, columns, top[known], np.inf, np.inf)
-            below = np.interp(cells, columns, bottom[known])
+        drawn = np.isfinite(top) & np.isfinite(bottom)
+        if drawn.any():
+            columns = ahead[drawn]
+            above = np.interp(cells, columns, top[drawn], np.inf, np.inf)
+            below = np.interp(cells, columns, bottom[drawn])
             inside = (middles >= above) & (middles <= below)
             characters[inside] = _shade(levels, level)
             styles[inside] = STYLES["interval"]
@@ -117,9 +117,9 @@ def _drawing(series: SeriesChart, width: int) -> Iterator[Line]:
         on = codes > 0
         characters[on] = BRAILLE[codes[on]]
         styles[on] = STYLES[kind]
-    known = np.isfinite(series.actual)
-    rows = rows_of(series.actual[known]).astype(int) // 4
-    columns = columns_of(series.times[known]).astype(int) // 2
+    drawn = np.isfinite(series.actual)
+    rows = rows_of(series.actual[drawn]).astype(int) // 4
+    columns = columns_of(series.times[drawn]).astype(int) // 2
     characters[rows, columns] = ACTUAL
     styles[rows, columns] = STYLES["actual"]
     for line in zip(characters, styles, strict=True):
@@ -134,10 +134,10 @@ def _codes(columns: Numbers, rows: Numbers, width: int) -> Integers:
     fine = np.arange(FINE * index[-1] + 1) / FINE
     row = np.interp(fine, index, rows)
     column = np.interp(fine, index, columns)
-    known = np.isfinite(row)
+    drawn = np.isfinite(row)
     dots = np.zeros((4 * HEIGHT, 2 * width), bool)
-    row = np.round(row[known]).astype(int)
-    column = np.round(column[known]).astype(int)
+    row = np.round(row[drawn]).astype(int)
+    column = np.round(column[drawn]).astype(int)
     dots[row, column] = True
     by_character = dots.reshape(HEIGHT, 4, width, 2)
     return np.asarray((by_character * DOTS).sum((1, 3)))

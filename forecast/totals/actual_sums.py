@@ -66,8 +66,8 @@ def score_totals(sums: Table, actual: Table, settings: TableSettings) -> TotalSc
     if missing:
         text = "%s: %d groups have no series in %s (%s)"
         log.warning(text, sums.name, len(missing), actual.name, series_names(missing))
-    known = int(np.isfinite(values[:, 0]).sum())
-    if not known:
+    count = int(np.isfinite(values[:, 0]).sum())
+    if not count:
         problem = f"not all values of any sum are in {actual.name}; are they there yet?"
         raise BadData(problem, place=sums.name)
 
@@ -79,7 +79,7 @@ def score_totals(sums: Table, actual: Table, settings: TableSettings) -> TotalSc
     calibrated = sums.texts("calibrated").astype(str)
     columns["calibrated"] = np.char.lower(calibrated) == "true"
     totals = measures_by_level(frame_of(columns).assign(model=POINT))
-    return TotalScores(totals, schema.shortest_season, known, missing)
+    return TotalScores(totals, schema.shortest_season, count, missing)
 
 
 def measures_by_level(sums: Frame) -> Frame:
@@ -97,9 +97,9 @@ def measures_by_level(sums: Frame) -> Frame:
         results = measures(Outcome(actual, numbers, intervals, unit, unit**2))
         mase = results.pop("mase")
         del results["rmsse"]  # which says in another unit what rmse says
-        known = int(np.isfinite(actual).sum())
+        count = int(np.isfinite(actual).sum())
         row = {"level": level, "model": model, "skill": 1 - mase, **results}
-        row |= {"sums": known, "unknown": len(part) - known}
+        row |= {"sums": count, "unknown": len(part) - count}
         rows.append({**row, "calibrated": bool(part["calibrated"].all())})
     if unknown := sum(row["unknown"] for row in rows):
         text = "%d of %d sums do not count, as not all of their actual values are known"

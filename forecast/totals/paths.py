@@ -82,9 +82,9 @@ def _scores(fitted: Fitted, count: int) -> Callable[[Integers, list[int]], Numbe
         usual = (usual + np.sqrt(1 - share) * alone) @ root.T
         errors = joint.at(index, horizon)[0]
         sizes = np.sqrt((errors**2).sum(0))
-        known = np.where(sizes > 0, joint.data_weight, 0.0)
+        weight = np.where(sizes > 0, joint.data_weight, 0.0)
         scaled = errors / np.where(sizes > 0, sizes, 1.0)
         past = np.tensordot(weights, scaled, 1)
-        return np.asarray(np.sqrt(known) * past + np.sqrt(1 - known) * usual)
+        return np.asarray(np.sqrt(weight) * past + np.sqrt(1 - weight) * usual)
 
     return draw
