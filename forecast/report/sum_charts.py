@@ -97,7 +97,8 @@ def past_sums(
         gaps = exact & inside & ~seen
         awaited = begun & over & ~ended[series, None]
         filled = fill_gaps(np.where(seen, values, 0.0), seen, schema.shortest_season)
-        parts = np.stack([filled * inside, inside, gaps | awaited])
+        inner_values = np.where(inside, filled, 0.0)
+        parts = np.stack([inner_values, inside, gaps | awaited])
         added = np.add.reduceat(parts, edges, axis=2)
         for codes in codes_by_level:
             np.add.at(totals, np.s_[:, codes[series]], added)  # type: ignore[arg-type]
@@ -141,12 +142,13 @@ def plots_of_sums(
         rows = np.concatenate([np.flatnonzero(level_names == level.name) for level in levels])
         first_rows = rows[:: len(periods)]
         so_far = _array(columns["observed"])[first_rows].tolist()
-        notes = [f"{number(value)} so far" if value else "" for value in so_far]
-        if every is not None:
-            notes = [f"per {every}, {note}".removesuffix(", ") for note in notes]
         if every == "day" and schema.calendar.kind == "weekdays":  # each step is a day
             every = None
-            notes = [note.removeprefix("per day") for note in notes]
+        period = "" if every is None else f"per {every}"
+        notes = [period] * len(ids)
+        for i, value in enumerate(so_far):
+            if value:
+                notes[i] = f"{period}, {number(value)} so far".removeprefix(", ")
 
         before = past_sums(fitted, past, levels, every)
         sums_schema = schema_of_sums(schema, every)
