@@ -201,8 +201,8 @@ def error_section(backtest: BacktestTables) -> Section:
     measures = {ERROR: "MASE", **COVERED}
     numbers = _table("Numbers by step", steps, ("step", "model"), measures, folded=True)
     overall = _table("By model", backtest.tables["overall"], ("model",), HEADS)
-    parts = (text, overall, chart, numbers, *_by_series(backtest))
-    return Section("Errors in the past", parts)
+    parts: list[Part] = [text, overall, chart, numbers]
+    return Section("Errors in the past", (*parts, *_by_series(backtest)))
 
 
 def coverage_section(backtest: BacktestTables) -> Section:
