@@ -5,7 +5,7 @@ not need.
 import click
 
 from forecast import settings
-from forecast.cli._command import OUTPUT, RUN, Declaration, Option, file_argument
+from forecast.cli._command import OUTPUT, RUN, Command, Declaration, Option, file_argument
 from forecast.settings import (
     OutputSettings,
     StoreSettings,
@@ -472,3 +472,7 @@ COMMANDS["rollback"] = Declaration(
         "forecast rollback --artifact shops",
     ),
 )
+
+
+def command_of(name: str, purpose: str) -> Command:
+    return Command(name, purpose, COMMANDS[name])
