@@ -71,9 +71,11 @@ def plot_of_history(fitted: Fitted) -> PlotData:
     panel = fitted.history
     series = panel.order[~panel.skipped[panel.order]]
     first = panel.origins[series] + 1
-    numbers = np.full((len(series), fitted.config.horizon, 1), np.nan)
+    schema = fitted.config.table
+    shape = (len(series), fitted.config.horizon, 1)
+    numbers = np.full(shape, np.nan)
     unit = fitted.naive_error[series]
-    return PlotData(panel, fitted.config.table, series, first, numbers, (), unit, len(series))
+    return PlotData(panel, schema, series, first, numbers, (), unit, len(series))
 
 
 def plot_of_table(
@@ -140,8 +142,9 @@ class SeriesChart:
 
     def from_past(self, values: Numbers) -> Numbers:
         """The last value of the past, and values [horizon]; all missing where none is there."""
-        start = self.past[-1] if np.isfinite(values).any() else np.nan
-        return np.append(start, values)
+        if not np.isfinite(values).any():
+            return np.append(np.nan, values)
+        return np.append(self.past[-1], values)
 
     def values(self) -> Numbers:
         """All that are drawn, without those that are missing."""
@@ -190,7 +193,8 @@ def chart_of(
         compared = bool(np.isfinite(errors).any())
         worst = compared and len(rows) > settings.count
         if worst:
-            rows = np.argsort(-np.nan_to_num(errors, nan=-1.0), kind="stable")
+            sizes = np.nan_to_num(errors, nan=-1.0)
+            rows = np.argsort(-sizes, kind="stable")
         rows = rows[: settings.count]
         drawn = data.series[rows].tolist()
     if not drawn:
@@ -200,7 +204,8 @@ def chart_of(
     for series, row in zip(drawn, rows.tolist(), strict=True):
         if row >= 0:
             note = _note(data, row, actual[row], errors[row])
-            charts.append(_series_chart(data, settings.history, series, row, note, actual[row]))
+            values = actual[row]
+            charts.append(_series_chart(data, settings.history, series, row, note, values))
         else:
             status = panel.status[series] if panel.status else ""
             note = f"no forecast: {status}" if status else "no forecast"

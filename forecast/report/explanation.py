@@ -72,7 +72,9 @@ def importances(
         if on_part is not None:
             on_part(done, len(inputs))
         increases = held_out.increases(change, kind in RANDOM, repeats, seed)
-        rows.append(Importance(name, kind, float(np.mean(increases)), float(np.std(increases))))
+        mean = float(np.mean(increases))
+        std = float(np.std(increases))
+        rows.append(Importance(name, kind, mean, std))
     return sorted(rows, key=lambda row: -row.mean)
 
 
@@ -86,12 +88,15 @@ class _HeldOut:
             problem = f"no series has more values than the horizon of {horizon}: "
             problem += "no forecast has an actual value"
             raise BadData(problem, cure="name a longer table")
-        spread_evenly = np.linspace(0, len(long) - 1, PRIORS.windows).astype(int)
-        self.panel = panel.select(long[np.unique(spread_evenly)])
+        evenly = np.linspace(0, len(long) - 1, PRIORS.windows)
+        rows = np.unique(evenly.astype(int))
+        self.panel = panel.select(long[rows])
         # the oldest origin leaves half of the longest series
         half = self.panel.lengths.max() // (2 * horizon)
-        limit = np.clip(PRIORS.windows // len(self.panel), 1, PRIORS.origins)
-        back = horizon * np.arange(1, int(np.clip(half, 1, limit)) + 1)
+        fitting = PRIORS.windows // len(self.panel)
+        limit = np.clip(fitting, 1, PRIORS.origins)
+        count = int(np.clip(half, 1, limit))
+        back = horizon * np.arange(1, count + 1)
         self.origins = self.panel.origins - back[:, None]  # [origins, series]
         self.pasts = cut(self.panel, self.origins)
         self.predictor = predictor.remembering()
@@ -103,9 +108,10 @@ class _HeldOut:
     def _errors(self, predictor: Predictor, panel: Panel) -> Numbers:
         """[windows], mean absolute errors of the medians; NaN without an actual value."""
         median = predictor.fitted.config.levels.index(0.5)
-        errors = np.abs(predictor.predict_quantiles(panel)[..., median] - self.pasts.actual)
+        medians = predictor.predict_quantiles(panel)[..., median]
+        errors = np.abs(medians - self.pasts.actual)
         count = np.isfinite(errors).sum(1)
-        return np.where(count > 0, np.nansum(errors, 1) / np.maximum(count, 1), np.nan)
+        return np.where(count > 0, _means(errors, 1), np.nan)
 
     def increases(self, change: Change, random: bool, repeats: int, seed: int) -> list[float]:
         """How much worse forecasts are without an input, in each repeat."""
@@ -124,7 +130,8 @@ class _HeldOut:
         weights = np.zeros(len(windows), np.int64)
         while not weights.any():
             weights = np.ones(len(windows), np.int64)
-            for groups in (self.pasts.series[windows], self.pasts.origin[windows]):
+            for groups_of_all in (self.pasts.series, self.pasts.origin):
+                groups = groups_of_all[windows]
                 values = np.unique(groups)
                 drawn = draw.choice(values, len(values))
                 weights *= np.bincount(drawn, minlength=groups.max() + 1)[groups]
@@ -162,7 +169,8 @@ class _HeldOut:
         if kind == "static":
             columns[:, column] = draw.permutation(columns[:, column])
         else:
-            for values in np.split(columns[:, column], panel.offsets[1:-1]):  # views
+            shuffled_column = columns[:, column]
+            for values in np.split(shuffled_column, panel.offsets[1:-1]):  # views
                 present = np.flatnonzero(np.isfinite(values))
                 values[present] = draw.permutation(values[present])
         if issued:
@@ -183,7 +191,8 @@ class _HeldOut:
         self, effects: Effects, name: str, draw: np.random.Generator
     ) -> tuple[Predictor, Panel]:
         """No effect of an event, of its eve and of the day after."""
-        others = np.array([label not in _labels(name) for label in effects.labels])
+        labels = _labels(name)
+        others = np.array([label not in labels for label in effects.labels])
         without = replace(effects, effect=effects.effect * others[:, None])
         fitted = replace(self.predictor.fitted, effects=without)
         return self.predictor.serving(fitted), self.pasts.panel
@@ -196,7 +205,8 @@ class _HeldOut:
         sizes = np.diff(panel.offsets)
         back = np.repeat(panel.lengths, sizes) - panel.positions  # 1 for the newest
         shown = panel.observed & ~((back > first) & (back <= last))
-        left = np.repeat(np.logical_or.reduceat(shown, panel.offsets[:-1]), sizes)
+        has_values = np.logical_or.reduceat(shown, panel.offsets[:-1])
+        left = np.repeat(has_values, sizes)
         observed = np.where(left, shown, panel.observed)
         values = np.where(observed, panel.values, 0.0)
         return self.predictor, replace(panel, observed=observed, values=values)
@@ -284,7 +294,8 @@ def _past_season(panel: Panel, series: int, length: int) -> tuple[Numbers, float
     observed_seasons = np.flatnonzero(np.isfinite(folded).any(1))
     slope = 0.0
     if len(observed_seasons) > 1:
-        slope = float(np.polyfit(observed_seasons, means[observed_seasons], 1)[0]) / length
+        growth, _ = np.polyfit(observed_seasons, means[observed_seasons], 1)
+        slope = float(growth) / length
     line = slope * (np.arange(length) - (length - 1) / 2)
     profile = _means(folded - means[:, None] - line, 0)
     return profile - profile.mean(), slope
@@ -307,13 +318,16 @@ def _split(path: Numbers, seasons: Numbers, slopes: Numbers) -> tuple[Numbers, N
     dummies = np.eye(phases)[phase]
     line = np.stack([np.ones(horizon), steps / horizon], 1)
     design = np.concatenate([line, dummies], 1)
-    prior = np.diag([0.0, *[PRIORS.weight] * (1 + phases)])
+    weights = [PRIORS.weight] * (1 + phases)
+    prior = np.diag([0.0, *weights])
     level = slopes[:, None] * steps
     season = seasons[:, phase]
     remainder = path - level - season
     normal = design.T @ design + prior
     coefficients = np.linalg.solve(normal, design.T @ remainder.T).T  # [series, 2 + phases]
-    return level + coefficients[:, :2] @ line.T, season + coefficients[:, 2:] @ dummies.T
+    level = level + coefficients[:, :2] @ line.T
+    season = season + coefficients[:, 2:] @ dummies.T
+    return level, season
 
 
 @dataclass(frozen=True)
@@ -369,7 +383,8 @@ def explain_panel(
         log.warning("without the parts of the forecasts: %s", error)
     else:
         numbers = parts_of(predictor, panel, series)
-        parts = frame_of(columns_at(panel, schema, series, np.arange(1, horizon + 1), numbers))
+        steps = np.arange(1, horizon + 1)
+        parts = frame_of(columns_at(panel, schema, series, steps, numbers))
     inputs = list[Importance]()
     try:
         inputs = importances(predictor, panel, settings.repeats, fitted.settings().seed, on_part)
@@ -383,4 +398,5 @@ def explain_panel(
     columns = {
         name: np.array([getattr(row, name) for row in inputs]) for name in Importance._fields
     }
-    return Explanation(frame_of(columns), parts, tuple(panel.ids[i] for i in series))
+    explained = tuple(panel.ids[i] for i in series)
+    return Explanation(frame_of(columns), parts, explained)

@@ -137,7 +137,8 @@ def _series(gallery: Gallery, count: int, time_index: Integers, steps: int) -> I
     ids = data.ids[:count]
     start = data.first[:count] - steps
     past = actuals_at(data.panel, ids, start, steps)
-    begun = np.clip(data.panel.starts[data.series[:count]] - start, 0, steps - 1)
+    starts = data.panel.starts[data.series[:count]]
+    begun = np.clip(starts - start, 0, steps - 1)
     for i in range(count):
         name = visible(series_name(ids[i]) or data.schema.target or "the series")
         error = _short(gallery.errors.get(ids[i], np.nan))
@@ -247,7 +248,8 @@ def _pieces(title: str, verdict: str, sections: Sequence[Section], made: str) ->
 
 
 def _hash(source: str) -> str:
-    return "sha256-" + b64encode(hashlib.sha256(source.encode()).digest()).decode()
+    digest = hashlib.sha256(source.encode()).digest()
+    return "sha256-" + b64encode(digest).decode()
 
 
 def number(value: float) -> str:

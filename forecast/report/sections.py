@@ -83,7 +83,8 @@ class BacktestTables:
         self.tables: dict[str, list[Row]] = dict(zip(TABLES, tables, strict=True))
         self.tables[SUMS] = whole.get(SUMS) or []
         self.models: list[str] = [row["model"] for row in whole["overall"]]
-        self.model = next((model for model in self.models if model != REFERENCE), REFERENCE)
+        others = [model for model in self.models if model != REFERENCE]
+        self.model = others[0] if others else REFERENCE
         self.origins = tuple(map(str, whole["origins"]))
         self.seen = int(whole.get("seen") or 0)
         self.steps = len(self.rows("by_step"))
@@ -105,7 +106,8 @@ def _is_table(table: object) -> bool:
 def _ids(row: Row) -> tuple[str, ...]:
     """The ids of a row of measures by series: what stands before the model."""
     names = list(row)
-    return tuple(str(row[name]) for name in names[: names.index("model")])
+    ids = names[: names.index("model")]
+    return tuple(str(row[name]) for name in ids)
 
 
 def _number(row: Row, name: str) -> float | None:
@@ -173,9 +175,10 @@ def _held(rows: Sequence[Row], what: str = "") -> str:
     texts = list[str]()
     for level in INTERVALS:
         shares = _measured(rows, f"coverage_{level:g}")
+        values = [share for _, share in shares]
         counts = [_number(row, "sums") or 1.0 for row, _ in shares]
         if shares:
-            held = float(np.average([share for _, share in shares], weights=counts))
+            held = float(np.average(values, weights=counts))
             texts.append(f"{level:g} % intervals{what} held {100 * held:.0f} %")
             if level == INTERVALS[0]:
                 narrow = held < NARROW
@@ -227,11 +230,11 @@ def _by_series(backtest: BacktestTables) -> tuple[Table, ...]:
     rows = backtest.rows("by_series")
     if len(rows) < 2 or not backtest.errors:
         return ()
-    worst = sorted(rows, key=lambda row: -(_number(row, ERROR) or 0.0))
-    named = [{"series": series_name(_ids(row)), **row} for row in worst[:ROWS]]
+    named = [{"series": series_name(_ids(row)), **row} for row in rows]
+    named.sort(key=lambda row: -(_number(row, ERROR) or 0.0))
     title = f"Series, the largest error first, at most {ROWS}"
     heads = {**HEADS, "coverage_95": "in 95 %"}
-    return (_table(title, named, ("series",), heads),)
+    return (_table(title, named[:ROWS], ("series",), heads),)
 
 
 def _table(
@@ -286,12 +289,14 @@ def gaps_section(fitted: Fitted) -> Section:
     text += "older gaps do not count."
     statuses = Rows()
     for status, ids in _ids_by(panel.status, panel.ids):
-        statuses.append((status, len(ids), MEANINGS.get(status, ""), series_names(ids, NAMED)))
+        meaning = MEANINGS.get(status, "")
+        statuses.append((status, len(ids), meaning, series_names(ids, NAMED)))
     heads = ["status", "series", "meaning", "such as"]
     tables = [Table("Series by status", heads, statuses)]
     if count:
-        worst = np.argsort(-missing, kind="stable")[: min(ROWS, np.count_nonzero(missing))]
-        rows = tuple(_longest_gap(panel, fitted.config.table, i) for i in worst.tolist())
+        shown = min(ROWS, np.count_nonzero(missing))
+        worst = np.argsort(-missing, kind="stable")[:shown].tolist()
+        rows = [_longest_gap(panel, fitted.config.table, i) for i in worst]
         heads = ["series", "missing", "share", "longest gap, steps", "from", "to"]
         tables.append(Table("The series with the most missing values", heads, rows))
     return Section("Gaps in the data", (text, *tables))
@@ -307,11 +312,13 @@ def _ids_by(names: Sequence[str], ids: Ids) -> list[tuple[str, list[tuple[str, .
 
 def _longest_gap(panel: Panel, schema: Schema, series: int) -> tuple[Cell, ...]:
     missing = ~panel.observed[panel.slots(series)]
-    changes = np.flatnonzero(np.diff(np.pad(missing, 1).astype(int)))
+    padded = np.pad(missing, 1).astype(int)
+    changes = np.flatnonzero(np.diff(padded))
     begins = changes[::2]
     ends = changes[1::2]
     longest = int(np.argmax(ends - begins))
-    edges = panel.starts[series] + np.array([begins[longest], ends[longest] - 1])
+    gap = np.array([begins[longest], ends[longest] - 1])
+    edges = panel.starts[series] + gap
     texts = position_texts(schema, calendar_of(schema), edges)
     times = [text.removesuffix(" 00:00:00") for text in texts]
     name = series_name(panel.ids[series]) or "the series"
@@ -328,7 +335,8 @@ def models_section(predictor: Predictor) -> Section:
     groups = _ids_by(models_of(fitted), fitted.history.ids)
     mixtures = Rows()
     for name, ids in groups[:ROWS]:
-        mixtures.append((counted_models(name), len(ids), series_names(ids, NAMED)))
+        models = counted_models(name)
+        mixtures.append((models, len(ids), series_names(ids, NAMED)))
     heads = ["models", "series", "such as"]
     parts: list[Part] = [Table("Mixtures", heads, mixtures)]
     if len(groups) > ROWS:
@@ -366,7 +374,8 @@ def _attention(predictor: Predictor) -> tuple[LineChart, ...]:
     """
     config = predictor.fitted.config
     panel = predictor.fitted.history
-    if not any("attention" in member.model for group in config.members() for member in group):
+    models = [member.model for group in config.members() for member in group]
+    if not any("attention" in model for model in models):
         return ()  # before torch is imported
     series = panel.order[~panel.skipped[panel.order]]
     try:
@@ -375,7 +384,8 @@ def _attention(predictor: Predictor) -> tuple[LineChart, ...]:
         return ()
     title = "Attention of the network to the past, the mean over series"
     ends = (f"{len(weights):,}", "1")
-    return (LineChart(title, "steps before the forecast", ends, {"weight": weights.tolist()}),)
+    lines = {"weight": weights.tolist()}
+    return (LineChart(title, "steps before the forecast", ends, lines),)
 
 
 def importance_section(
@@ -391,7 +401,8 @@ def importance_section(
     means = bars(row.mean for row in inputs)
     rows = Rows()
     for row, mean in zip(inputs, means, strict=True):
-        rows.append((row.input, row.kind, mean, f"± {number(row.std)}" if row.std else ""))
+        std = f"± {number(row.std)}" if row.std else ""
+        rows.append((row.input, row.kind, mean, std))
     text = "By how much the mean absolute error of the newest horizons grows without an input, "
     text += "in the unit of the target. `forecast explain` repeats this more often than the "
     text += f"{REPEATS} times here."
@@ -423,7 +434,8 @@ def job_section(
     if len(newest_days) > 1:
         days = newest_days[::-1]
         ends = str(days[0]["day"]), str(days[-1]["day"])
-        parts.append(LineChart("MASE by day", "day", ends, {"MASE": _line(days, "mase")}))
+        errors = {"MASE": _line(days, "mase")}
+        parts.append(LineChart("MASE by day", "day", ends, errors))
         title = "Share of values inside the intervals by day"
         parts.append(LineChart(title, "day", ends, _coverage_lines(days), TARGETS))
     if newest_days:

@@ -92,7 +92,8 @@ def past_sums(
         values = values_at(panel, series, first, steps)  # [series, steps]
         seen = np.isfinite(values)
         begun = np.maximum.accumulate(seen, 1)
-        over = ~np.maximum.accumulate(seen[:, ::-1], 1)[:, ::-1]
+        to_come = np.maximum.accumulate(seen[:, ::-1], 1)
+        over = ~to_come[:, ::-1]
         inside = begun & ~over
         gaps = exact & inside & ~seen
         awaited = begun & over & ~ended[series, None]
@@ -193,7 +194,8 @@ def sums_section(predictor: Predictor, forecasts: Forecasts, asked: list[SumSett
     """
     config = predictor.fitted.config
     parts: list[Part] = [TEXT]
-    for settings in asked or [_usual_sums(config.table, forecasts.panel, config.horizon)]:
+    usual = _usual_sums(config.table, forecasts.panel, config.horizon)
+    for settings in asked or [usual]:
         totals = Totals(predictor, settings, OutputSettings(levels=INTERVALS), None)
         try:
             totals.add(forecasts)
@@ -204,7 +206,8 @@ def sums_section(predictor: Predictor, forecasts: Forecasts, asked: list[SumSett
         columns = totals.columns()
         cells = list[Sequence[Cell]]()
         for column in columns.values():
-            cells.append(column.texts() if isinstance(column, Column) else column.tolist())
+            texts = column.texts() if isinstance(column, Column) else column.tolist()
+            cells.append(texts)
         rows = tuple(zip(*cells, strict=True))
         parts.append(Table("Sums, at most 60", tuple(columns), rows[:60]))
     return Section("Sums of the forecasts", tuple(parts))

@@ -26,7 +26,8 @@ STYLES = {"forecast": "bold cyan", "interval": "cyan", "actual": "bold red", "hi
 def terminal_lines(chart: Chart, width: int) -> list[Text]:
     """A chart as lines of `width` characters, with a legend below."""
     numbers = [_numbers(series) for series in chart.series]
-    left = max(len(text) for texts in numbers for text in texts.values()) + 1
+    lengths = [len(text) for texts in numbers for text in texts.values()]
+    left = max(lengths) + 1
     across = max(width - left - 2, 8)
     lines = list[Text]()
     for series, texts in zip(chart.series, numbers, strict=True):
@@ -37,7 +38,8 @@ def terminal_lines(chart: Chart, width: int) -> list[Text]:
         for row, cells in enumerate(_drawing(series, across)):
             edge = f"{texts.get(row, ''):>{left - 1}} │"
             lines.append(Text.assemble(edge, *cells))
-        lines.append(Text(" " * (left + 1) + _times(series, across)))
+        margin = " " * (left + 1)
+        lines.append(Text(margin + _times(series, across)))
 
     keys = [("⣀⠤⠒", "history", "history"), ("⣀⠤⠒", "forecast", "forecast")]
     for level in chart.levels:
