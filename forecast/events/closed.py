@@ -76,8 +76,8 @@ class Closed:
         low = np.searchsorted(self.series, series)
         count = np.searchsorted(self.series, series, "right") - low
         _, numbers = runs(low, count)
-        closed = self.take(numbers)
-        return replace(closed, series=np.repeat(np.arange(len(series)), count))
+        owner = np.repeat(np.arange(len(series)), count)
+        return replace(self.take(numbers), series=owner)
 
     def take(self, numbers: Integers) -> "Closed":
         """Some of the positions, by number."""
@@ -193,8 +193,8 @@ def with_fixed(panel: Panel, fixed: Numbers | None) -> Panel:
 def closed_groups(closed: Closed, schema: Schema) -> list[tuple[int, str, float]]:
     """How many series hold one value, where, and the value; the most frequent first."""
     phases = defaultdict[tuple[int, int, float], list[int]](list)
-    for row in zip(*(getattr(closed, name).tolist() for name in ARRAYS), strict=True):
-        series, season, phase, value = row
+    columns = [getattr(closed, name).tolist() for name in ARRAYS]
+    for series, season, phase, value in zip(*columns, strict=True):
         phases[series, season, value].append(phase)
 
     groups = Counter[tuple[int, float, tuple[int, ...]]]()
@@ -230,12 +230,14 @@ def _constant_groups(
     exceptions = np.bincount(group_of[differs & free], minlength=count)
     candidate = np.flatnonzero((cycles >= CYCLES) & (exceptions == 0))
 
-    equal = _equal_elsewhere(values, series[group_of], series[candidate], value[candidate])
-    equal -= cycles[candidate]
+    equal = _equal_values(values, series[group_of], series[candidate], value[candidate])
+    equal_elsewhere = equal - cycles[candidate]
     size = np.bincount(group_of, minlength=count)
-    elsewhere = np.bincount(series, size)[series[candidate]] - size[candidate]
-    share = np.where(elsewhere > 0, equal / np.maximum(elsewhere, 1), 1.0)
-    candidate = candidate[share ** cycles[candidate] * season < CHANCE]
+    size_of_series = np.bincount(series, size)[series]
+    elsewhere = (size_of_series - size)[candidate]
+    share = np.where(elsewhere > 0, equal_elsewhere / np.maximum(elsewhere, 1), 1.0)
+    chance = share ** cycles[candidate] * season
+    candidate = candidate[chance < CHANCE]
 
     has_one_value = _equal_but_for_rounding(values, group_of, series)
     has_one_value[candidate] = True
@@ -261,7 +263,7 @@ def _pairs(positions: Integers, labels: NDArray[Any]) -> set[tuple[int, str]]:
     return set(zip(positions.tolist(), labels.tolist(), strict=True))
 
 
-def _equal_elsewhere(
+def _equal_values(
     values: Numbers, series_of: Integers, series: Integers, value: Numbers
 ) -> Integers:
     """[groups], how many values of the series of a group equal the value of the group."""
@@ -279,8 +281,9 @@ def _equal_but_for_rounding(values: Numbers, group_of: Integers, series: Integer
     high = np.full(len(series), -np.inf)
     np.minimum.at(low, group_of, values)
     np.maximum.at(high, group_of, values)
+    sizes = np.maximum(np.abs(low), np.abs(high))
     largest = np.zeros(int(series.max()) + 1)
-    np.maximum.at(largest, series, np.maximum(np.abs(low), np.abs(high)))
+    np.maximum.at(largest, series, sizes)
     return np.asarray(high - low <= ROUNDING * largest[series])
 
 
@@ -355,11 +358,12 @@ def _named(spec: CalendarSpec, season: int, phases: tuple[int, ...]) -> str:
 
     pattern = "%H:%M" if season * spec.every == DAY else "%a %H:%M"
     texts = []
-    for steps in np.split(phases, np.flatnonzero(np.diff(phases) != 1) + 1):
+    gaps = np.flatnonzero(np.diff(phases) != 1)
+    for steps in np.split(phases, gaps + 1):
         ends = [f"step {phase or season} of {season}" for phase in steps[[0, -1]]]
         if on_clock:  # 1970-01-01 was at phase 0
-            times = [datetime.fromtimestamp(phase * spec.every, UTC) for phase in steps[[0, -1]]]
-            ends = [time.strftime(pattern) for time in times]
+            seconds = steps[[0, -1]] * spec.every
+            ends = [datetime.fromtimestamp(at, UTC).strftime(pattern) for at in seconds]
         texts.append(" to ".join(dict.fromkeys(ends)))
     return f"at {', '.join(texts)}"
 
@@ -386,20 +390,20 @@ def suspects(panel: Panel, schema: Schema) -> list[Row]:
     first = np.append(first, outliers)
     last = np.append(last, outliers)
     series = panel.series_of_slots[first]
-    is_zero = (panel.values[first] == 0) & (panel.lowest_seen()[series] >= 0)
+    never_negative = panel.lowest_seen()[series] >= 0
+    is_zero = (panel.values[first] == 0) & never_negative
     first_day = _days(panel, schema, first, 0)
     last_day = _days(panel, schema, last, 1)
 
-    series_of_event = defaultdict[tuple[str, str, str, str], list[int]](list)
+    series_of_event = defaultdict[tuple[str, ...], list[int]](list)
     for n, name in enumerate(names):
         words = ("zeros", "closed") if is_zero[n] else (name, "ignore")
-        series_of_event[first_day[n], last_day[n], *words].append(int(series[n]))
+        event = (first_day[n], last_day[n], *words)
+        series_of_event[event].append(int(series[n]))
     rows: list[Row] = []
-    for event, numbers in sorted(series_of_event.items()):
-        has_all = len(numbers) == len(panel)
-        rows += [
-            (*event, ids) for ids in ([()] if has_all else map(panel.ids.__getitem__, numbers))
-        ]
+    for (begin, end, name, kind), numbers in sorted(series_of_event.items()):
+        owners = [()] if len(numbers) == len(panel) else [panel.ids[n] for n in numbers]
+        rows += [(begin, end, name, kind, ids) for ids in owners]
     return rows
 
 
@@ -444,15 +448,19 @@ def _outliers(panel: Panel, season: int) -> Integers:
     series = panel.series_of_slots[slots]
     steps = np.array([1, season, 2 * season] if season > 1 else [1, 2, 3])
     near = slots[:, None] + np.concatenate([-steps, steps])
-    inside = (near >= panel.offsets[series, None]) & (near < panel.offsets[series + 1, None])
+    first = panel.offsets[series, None]
+    end = panel.offsets[series + 1, None]
+    inside = (near >= first) & (near < end)
     near = np.where(inside, near, 0)
     around = np.where(inside & panel.observed[near], panel.values[near], np.nan)
-    distance = np.nan_to_num(np.abs(panel.values[slots] - median(around)))
+    usual = median(around)
+    distance = np.nan_to_num(np.abs(panel.values[slots] - usual))
 
     order = np.lexsort((distance, series))
-    farthest = np.flatnonzero(np.append(np.diff(series) > 0, True))  # of each series, in this order
-    has_values = np.bincount(series)[series[farthest]] >= LIMITS.outlier_values
-    farthest = farthest[has_values]
+    is_farthest = np.append(np.diff(series) > 0, True)  # of its series, in this order
+    has_values = np.bincount(series)[series] >= LIMITS.outlier_values
+    farthest = np.flatnonzero(is_farthest & has_values)
     next_distance = distance[order[farthest - 1]]
     is_far = distance[order[farthest]] > LIMITS.outlier_distance * next_distance
-    return np.sort(slots[order[farthest[is_far & (next_distance > 0)]]])
+    outliers = farthest[is_far & (next_distance > 0)]
+    return np.sort(slots[order[outliers]])

@@ -1,6 +1,5 @@
 """What events do to values: estimated from the past, taken out of it, put back into forecasts."""
 
-import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated
@@ -93,7 +92,8 @@ class Adjustment:
 
     def _adjusted(self, panel: Panel) -> tuple[Numbers, Flags]:
         """[slots], adjusted values, and where they are known: in open slots."""
-        values = (panel.values - self.shift) / np.where(self.known, self.factor, 1.0)
+        factor = np.where(self.known, self.factor, 1.0)
+        values = (panel.values - self.shift) / factor
         observed = panel.observed & self.known
         if self.fixed is not None:
             observed &= np.isnan(self.fixed)
@@ -119,7 +119,8 @@ class Adjustment:
         """Values, as events make them of adjusted ones [windows, horizon, ...] in [windows,
         horizon].
         """
-        slot = slot.reshape(*slot.shape, *(1,) * (values.ndim - slot.ndim))
+        more_axes = (1,) * (values.ndim - slot.ndim)
+        slot = slot.reshape(*slot.shape, *more_axes)
         moved = np.asarray(values * self.factor[slot] + self.shift[slot])
         if self.fixed is None:
             return moved
@@ -133,8 +134,8 @@ def adjustment(
     """What effects do to the values of a panel whose series have these numbers, 0 for a new one."""
     marks = mark(panel, schema)
     index = {label: number for number, label in enumerate(effects.labels)}
-    numbers = np.array([index.get(label, -1) for label in marks.labels], np.int64)
-    label = numbers[marks.label]
+    numbers = [index.get(label, -1) for label in marks.labels]
+    label = np.int64(numbers)[marks.label]
     slot = marks.slot[label >= 0]
     label = label[label >= 0]
     row = series_index[panel.series_of_slots]
@@ -146,7 +147,8 @@ def adjustment(
     amount = np.bincount(slot, of_label[:, 0] + of_weekday, len(row))
     amount = amount * effects.reaction[row]
     profile = effects.profile[row, marks.weekday]
-    factor = np.clip(1 + amount * profile**effects.exponent, 0, PRIORS.largest_factor)
+    share = amount * profile**effects.exponent
+    factor = np.clip(1 + share, 0, PRIORS.largest_factor)
     factor[factor < PRIORS.closed] = 0.0
     factor[is_additive] = 1.0
     return Adjustment(factor, amount * unit, factor >= PRIORS.hidden)
@@ -206,7 +208,8 @@ def unseen_events(panel: Panel, schema: Schema, effects: Effects) -> list[str]:
     """Events in the future of a panel that the past of the fit has not shown, by name."""
     marks = mark(panel.tail(1), schema)
     is_future = marks.slot % (1 + panel.ahead) > 0
-    labels = {marks.labels[number] for number in np.unique(marks.label[is_future])}
+    numbers = np.unique(marks.label[is_future])
+    labels = {marks.labels[number] for number in numbers}
     return sorted((labels & set(marks.names)) - set(effects.labels))
 
 
@@ -315,11 +318,13 @@ class _Past:
     @cached_property
     def profile(self) -> Numbers:
         """[series + 1, 7], mean of each weekday over that of all days; row 0 over all series."""
-        shape = (len(self.size), WEEKDAYS)
         cell = (self.series * WEEKDAYS + self.marks.weekday)[self.untouched]
-        sums = np.bincount(cell, self.values[self.untouched], math.prod(shape)).reshape(shape)
-        counts = np.bincount(cell, minlength=math.prod(shape)).reshape(shape)
-        level = sums.sum(1, keepdims=True) / np.maximum(counts.sum(1, keepdims=True), 1)
+        cells = len(self.size) * WEEKDAYS
+        sums = np.bincount(cell, self.values[self.untouched], cells)
+        counts = np.bincount(cell, minlength=cells).reshape(-1, WEEKDAYS)
+        sums = sums.reshape(-1, WEEKDAYS)
+        count = counts.sum(1, keepdims=True)
+        level = sums.sum(1, keepdims=True) / np.maximum(count, 1)
         # the profile of each series times the count
         total = _ratio(sums, level, counts)
         shared = _ratio(total.sum(0), counts.sum(0), np.ones(WEEKDAYS))
@@ -385,9 +390,11 @@ def _levels(past: _Past, slots: Integers) -> Numbers:
     steps = PRIORS.level_weeks * max(past.week, 2)
     left = np.maximum(slots - steps, past.offsets[series])
     right = np.minimum(slots + steps + 1, past.offsets[series + 1])
-    sums = np.append(0.0, np.cumsum(np.where(past.untouched, past.values, 0.0)))
+    values = np.where(past.untouched, past.values, 0.0)
+    sums = np.append(0.0, np.cumsum(values))
     counts = np.append(0, np.cumsum(past.untouched))
-    level = (sums[right] - sums[left]) / np.maximum(counts[right] - counts[left], 1)
+    count = counts[right] - counts[left]
+    level = (sums[right] - sums[left]) / np.maximum(count, 1)
     unit = past.unit[series]
     return np.where(unit > 0, unit, level)
 
@@ -413,7 +420,8 @@ def _expected(past: _Past, slots: Integers, label_sets: Integers, asked: Integer
     trimmed = count > 3
     rank = np.arange(2 * side)
     inside = (rank >= trimmed) & (rank < count - trimmed)
-    mean = np.where(inside, around, 0.0).sum(1) / np.maximum(inside.sum(1), 1)
+    total = np.where(inside, around, 0.0).sum(1)
+    mean = total / np.maximum(inside.sum(1), 1)
     return np.where(count[:, 0] > 0, mean, np.nan)
 
 
@@ -422,7 +430,8 @@ def _weights(past: _Past, days: _Days) -> Numbers:
     series = past.series[days.slot]
     dates = past.marks.date[days.slot]
     _, date, on_date = np.unique(dates, return_inverse=True, return_counts=True)
-    variance = _noise(past)[series] ** 2 * (1 + PRIORS.correlation * (on_date[date] - 1))
+    others = on_date[date] - 1  # series that deviate on the same date
+    variance = _noise(past)[series] ** 2 * (1 + PRIORS.correlation * others)
     return np.asarray(1 / variance)
 
 
@@ -438,7 +447,8 @@ def _noise(past: _Past) -> Numbers:
     sums = np.bincount(series, size, len(past.size))
     counts = np.bincount(series, minlength=len(past.size))
     mean = (sums + PRIORS.prior_days * pooled) / (counts + PRIORS.prior_days)
-    return np.asarray(np.maximum(np.sqrt(np.pi / 2) * mean, PRIORS.least))
+    deviation = np.sqrt(np.pi / 2) * mean
+    return np.asarray(np.maximum(deviation, PRIORS.least))
 
 
 def _weekday_sets(slots: Integers, marks: Marks) -> tuple[Integers, Numbers]:
@@ -506,19 +516,22 @@ class _Regression:
         count = len(self.matrix)
         any_day = self.matrix[:, :, 0]
         whole = (self.matrix * effect).sum((1, 2))  # [sets]
-        total = any_day.T @ (whole * np.bincount(self.weekday_set, share, count))
+        shares = np.bincount(self.weekday_set, share, count)
+        total = any_day.T @ (whole * shares)
         days = any_day.T @ np.bincount(self.weekday_set, minlength=count)
         return np.asarray(total / np.maximum(days, 1))
 
     def _errors(self, design: Numbers, matrix: Numbers, effect: Numbers) -> Numbers:
-        return np.asarray(self.deviation - design * (matrix @ effect)[self.weekday_set])
+        of_set = matrix @ effect
+        return np.asarray(self.deviation - design * of_set[self.weekday_set])
 
     def _ridge(self, design: Numbers, deviation: Numbers, matrix: Numbers) -> Numbers:
         """[columns], effects, small ones shrunk most (adaptive ridge, Grandvalet 1998)."""
         used = np.flatnonzero(matrix.any(0))
         columns = matrix[:, used]
-        precision = np.bincount(self.weekday_set, self.weight * design**2, len(matrix))
-        weighted = np.bincount(self.weekday_set, self.weight * design * deviation, len(matrix))
+        weight = self.weight * design
+        precision = np.bincount(self.weekday_set, weight * design, len(matrix))
+        weighted = np.bincount(self.weekday_set, weight * deviation, len(matrix))
         gram = columns.T @ (precision[:, None] * columns)
         moment = columns.T @ weighted
         effect = np.zeros(matrix.shape[1])
@@ -536,7 +549,8 @@ class _Regression:
         moment = np.bincount(self.series, self.weight * predicted * self.deviation)
         shown = precision > 0
         single = _ratio(moment, precision, np.ones_like(moment))
-        excess = (precision * (single - 1) ** 2)[shown].sum() - shown.sum()
+        distance = precision * (single - 1) ** 2
+        excess = distance[shown].sum() - shown.sum()
         variance = max(0.0, float(excess / max(precision.sum(), PRIORS.least)))
         evidence = variance * precision
         return np.asarray(1 + (single - 1) * evidence / (1 + evidence))

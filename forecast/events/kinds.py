@@ -64,13 +64,19 @@ class Marks:
             slot = self.slot[rank == nth]
             keys = numbers[slot] * len(self.labels) + self.label[rank == nth]
             _, set_number = np.unique(keys, return_inverse=True)
-            numbers[slot] = set_number.reshape(-1) + int(numbers.max(initial=0)) + 1
+            highest = int(numbers.max(initial=0))
+            numbers[slot] = set_number.reshape(-1) + highest + 1
         return numbers
 
 
 def _rank_within(groups: Integers) -> Integers:
     """The place of each item in its group, from 0; groups ascend."""
     return np.arange(len(groups)) - np.searchsorted(groups, groups)
+
+
+def _unpacked(keys: Integers) -> tuple[Integers, Integers]:
+    first, second = np.divmod(keys, np.int64(KEY_STRIDE))
+    return first, second
 
 
 def takes_events(spec: CalendarSpec) -> bool:
@@ -95,7 +101,8 @@ def mark(panel: Panel, schema: Schema) -> Marks:
     sizes = np.diff(panel.offsets)
     margin = _steps_a_day(schema.calendar)  # an event of the day before touches the first day
     first = int(panel.starts.min()) - margin
-    positions = np.arange(first, int((panel.starts + sizes).max()) + margin)
+    last = int((panel.starts + sizes).max()) + margin
+    positions = np.arange(first, last)
     first_days, last_days = day_spans(calendar, positions)
     low = int(first_days[0])
     high = int(last_days[-1])
@@ -104,11 +111,11 @@ def mark(panel: Panel, schema: Schema) -> Marks:
         named = named_holidays(low, high, schema.holidays)
         holidays = [(day, day, name) for day, name in named]
 
-    slots = [np.zeros(0, np.int64)]
-    labels = [np.zeros(0, np.int64)]
+    keys = [np.zeros(0, np.int64)]
     names: dict[str, int] = {}
-    all_series = np.arange(len(panel))
-    for series, events in ((all_series, holidays), *_by_series(panel.ids, schema, "effect")):
+    events_of_series = [(np.arange(len(panel)), holidays)]
+    events_of_series += _by_series(panel.ids, schema, "effect")
+    for series, events in events_of_series:
         spans = [span for span in events if span[0] <= high and span[1] >= low]
         begin = np.searchsorted(last_days, [begin for begin, _, _ in spans])
         end = np.searchsorted(first_days, [end for _, end, _ in spans], "right")
@@ -116,14 +123,14 @@ def mark(panel: Panel, schema: Schema) -> Marks:
         index, label = _around(first_days, begin, end, name, _is_weekly(schema.calendar))
         position = first + index - panel.starts[series, None]  # [series, marks]
         in_series = (position >= 0) & (position < sizes[series, None])
-        slots.append((panel.offsets[series, None] + position)[in_series])
-        labels.append(np.broadcast_to(label, position.shape)[in_series])
+        slot = panel.offsets[series, None] + position
+        keys.append((slot * KEY_STRIDE + label)[in_series])
 
     texts = [text.format(name) for name in names for text in EVENT_DAYS]
     number = {text: index for index, text in enumerate(dict.fromkeys(texts))}
-    label = np.array([number[text] for text in texts], np.int64)[np.concatenate(labels)]
-    keys = np.unique(np.concatenate(slots) * KEY_STRIDE + label)
-    slot, label = np.divmod(keys, np.int64(KEY_STRIDE))
+    label_of_text = np.array([number[text] for text in texts], np.int64)
+    slot, text_number = _unpacked(np.concatenate(keys))
+    slot, label = _unpacked(np.unique(slot * KEY_STRIDE + label_of_text[text_number]))
     index = panel.positions + (panel.starts - first)[panel.series_of_slots]
     weekdays = (first_days + 3) % 7  # 1970-01-01 was a Thursday
     if _is_weekly(schema.calendar):
@@ -153,13 +160,15 @@ def _by_series(ids: Ids, schema: Schema, kind: EventKind) -> Iterator[tuple[Inte
     for event in schema.dated_events:
         if event.kind == kind:
             begin = event.day.toordinal() - EPOCH
-            events[event.ids].append((begin, event.last.toordinal() - EPOCH, event.name))
+            end = event.last.toordinal() - EPOCH
+            events[event.ids].append((begin, end, event.name))
 
     series = defaultdict[Owners, list[int]](list)
     for pattern in {tuple(part is not None for part in owners) for owners in events}:
         for number, parts in enumerate(ids):
             pairs = zip(parts, pattern, strict=False)
-            series[tuple(part if is_named else None for part, is_named in pairs)].append(number)
+            owners = tuple(part if is_named else None for part, is_named in pairs)
+            series[owners].append(number)
     for owners, spans in events.items():
         yield np.array(series[owners], np.int64), spans
 
@@ -171,13 +180,16 @@ def _around(
     eve = begin
     after = end
     if not weekly:
-        eve = np.searchsorted(days, days[np.maximum(begin - 1, 0)])
-        after = np.searchsorted(days, days[np.minimum(end, len(days) - 1)], "right")
+        day_before = days[np.maximum(begin - 1, 0)]
+        day_after = days[np.minimum(end, len(days) - 1)]
+        eve = np.searchsorted(days, day_before)
+        after = np.searchsorted(days, day_after, "right")
     starts = np.concatenate([eve, begin, end])
     sizes = np.concatenate([begin, end, after]) - starts
     _, index = runs(starts, sizes)
     names = np.repeat(np.tile(name, 3), sizes)
-    day = np.repeat(np.repeat([0, 1, 2], len(name)), sizes)
+    day = np.repeat([0, 1, 2], len(name))  # before the event, of it, after it
+    day = np.repeat(day, sizes)
     # a day of an event of several days is neither its eve nor the day after
     keys = names * KEY_STRIDE + index
     used = (day == 1) | ~np.isin(keys, keys[day == 1])
@@ -229,9 +241,10 @@ def covered(
     edges = np.zeros(int(offsets[-1]) + 1, np.int64)
     for series, begins, ends in _spans(ids, starts, offsets, schema, kind):
         some = ends > begins  # [events]
-        for positions, step in ((begins[some], 1), (ends[some], -1)):
-            index = np.clip(positions[:, None] - starts[series], 0, sizes[series])
-            np.add.at(edges, offsets[series] + index, step)
+        low = np.clip(begins[some, None] - starts[series], 0, sizes[series])
+        high = np.clip(ends[some, None] - starts[series], 0, sizes[series])
+        np.add.at(edges, offsets[series] + low, 1)
+        np.add.at(edges, offsets[series] + high, -1)
     return np.asarray(np.cumsum(edges[:-1]) > 0)
 
 
@@ -300,7 +313,7 @@ def steps_of_shifts(panel: Panel, schema: Schema, steps: int) -> int:
     series, position = _shifts(panel, schema)
     back = panel.lengths[series] - position
     compared = _steps_compared(compared_season(schema))
-    return int(max(steps, (back[back < steps] + compared).max(initial=0)))
+    return int((back[back < steps] + compared).max(initial=steps))
 
 
 def stand_ins(panel: Panel, bound: Numbers, season: int) -> Numbers:
@@ -344,7 +357,8 @@ def _spans(
     if not len(starts):
         return
     low = int(starts.min())
-    positions = np.arange(low, int((starts + np.diff(offsets)).max()))
+    ends = starts + np.diff(offsets)
+    positions = np.arange(low, int(ends.max()))
     first, last = day_spans(calendar_of(schema), positions)
     whole_periods = kind in ("closed", "level_shift")
     for series, events in _by_series(ids, schema, kind):
@@ -358,12 +372,12 @@ def _spans(
 def _shifts(panel: Panel, schema: Schema) -> tuple[Integers, Integers]:
     """Series and position of each level shift in the past, in this order; none comes twice."""
     keys = [np.zeros(0, np.int64)]
-    for series, begins, _ in _spans(panel.ids, panel.starts, panel.offsets, schema, "level_shift"):
+    spans = _spans(panel.ids, panel.starts, panel.offsets, schema, "level_shift")
+    for series, begins, _ in spans:
         position = begins[:, None] - panel.starts[series]  # [events, series]
         inside = (position > 0) & (position < panel.lengths[series])
         keys.append((series * KEY_STRIDE + position)[inside])
-    series, position = np.divmod(np.unique(np.concatenate(keys)), np.int64(KEY_STRIDE))
-    return series, position
+    return _unpacked(np.unique(np.concatenate(keys)))
 
 
 def compared_season(schema: Schema) -> int:
@@ -392,23 +406,27 @@ def _move(
 
     before = values_from(position - len(steps), 0, position)
     after = values_from(position, position[:, None], until)
-    usual = median(before.reshape(len(series), -1, season).swapaxes(1, 2))  # [shifts, season]
+    by_season = before.reshape(len(series), -1, season)
+    usual = median(by_season.swapaxes(1, 2))  # [shifts, season]
     usual = np.tile(usual, len(steps) // season)
     # without a step of the season that both sides have, their levels are compared
-    has_common_step = (np.isfinite(usual) & np.isfinite(after)).any(1, keepdims=True)
-    usual = np.where(has_common_step, usual, median(before)[:, None])
+    is_common = np.isfinite(usual) & np.isfinite(after)
+    level = median(before)[:, None]
+    usual = np.where(is_common.any(1, keepdims=True), usual, level)
 
     positive_usual = np.where(usual > 0, usual, np.nan)
     ratio = median(after / positive_usual)
     added = median(after - usual)
     is_ratio = ~(before < 0).any(1) & (ratio > 0)
-    return np.where(is_ratio, ratio, 1.0), np.where(is_ratio | np.isnan(added), 0.0, added)
+    ratio = np.where(is_ratio, ratio, 1.0)
+    return ratio, np.where(is_ratio | np.isnan(added), 0.0, added)
 
 
 def median(values: Numbers) -> Numbers:
     """Medians over the last axis of what is no NaN; NaN where all is."""
     ordered = np.sort(values, -1)
     count = np.isfinite(values).sum(-1, keepdims=True)
-    low = np.take_along_axis(ordered, np.maximum(count - 1, 0) // 2, -1)
+    before_middle = np.maximum(count - 1, 0) // 2
+    low = np.take_along_axis(ordered, before_middle, -1)
     high = np.take_along_axis(ordered, count // 2, -1)
     return np.asarray(((low + high) / 2)[..., 0])
