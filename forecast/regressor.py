@@ -92,8 +92,9 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
             dtype=np.float64,
         )
         windows = _three_dimensional(windows)
-        targets = np.asarray(y, np.float64).reshape(len(y), -1)
-        self.flat_ = np.ndim(y) == 1
+        targets = np.asarray(y, np.float64)
+        self.flat_ = targets.ndim == 1
+        targets = targets.reshape(len(targets), -1)
         self.X_scaler_ = StandardScaler().fit(_by_feature(windows))
         self.y_scaler_ = StandardScaler().fit(targets)
         count, steps, features = windows.shape
@@ -137,8 +138,8 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
         features].
         """
         check_is_fitted(self)
-        X = validate_data(self, X, allow_nd=True, reset=False, dtype=np.float64)
-        windows = _three_dimensional(X)
+        checked: Floats = validate_data(self, X, allow_nd=True, reset=False, dtype=np.float64)
+        windows = _three_dimensional(checked)
         features = windows.shape[2]
         fitted = self.X_scaler_.n_features_in_
         if features != fitted:
@@ -147,7 +148,7 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
 
         inputs = self._inputs(windows, next(self.network_.parameters()).device)
         outputs = []
-        for rows in inputs.split(NETWORK_BATCH):
+        for rows in torch.split(inputs, NETWORK_BATCH):
             no_targets = rows.new_zeros(len(rows), self.shape_.horizon)
             with torch.no_grad():
                 output = self.network_.outputs(_batch(rows, no_targets).padded(NETWORK_BATCH))

@@ -272,7 +272,7 @@ def _equal_values(
     keys = series_of[used] * len(levels) + level.reshape(-1)
     different_keys, counts = np.unique(keys, return_counts=True)
     key = series * len(levels) + np.searchsorted(levels, value)
-    return counts[np.searchsorted(different_keys, key)]
+    return np.asarray(counts[np.searchsorted(different_keys, key)])
 
 
 def _equal_but_for_rounding(values: Numbers, group_of: Integers, series: Integers) -> Flags:
@@ -412,8 +412,8 @@ def _days(panel: Panel, schema: Schema, slots: Integers, end: int) -> list[str]:
     series = panel.series_of_slots[slots]
     positions = slots - panel.offsets[series] + panel.starts[series]
     ascending, index = np.unique(positions, return_inverse=True)
-    days = day_spans(calendar_of(schema), ascending)[end]
-    return np.datetime_as_string(days.astype("datetime64[D]"))[index].tolist()
+    days = day_spans(calendar_of(schema), ascending)[end].astype("datetime64[D]")
+    return [str(day) for day in days[index]]
 
 
 def _runs(panel: Panel, cycle: int) -> tuple[Integers, Integers]:

@@ -12,6 +12,7 @@ from forecast.events.kinds import KEY_STRIDE, NO_LABELS, Marks, mark, moved_leve
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import Schema
 
+Real = Numbers | Integers
 WEEKDAYS = 7
 NOT_COMPARED = -1  # in place of the label set of a slot that no day is compared with
 NAMED = 4  # effects that a line names
@@ -135,7 +136,7 @@ def adjustment(
     marks = mark(panel, schema)
     index = {label: number for number, label in enumerate(effects.labels)}
     numbers = [index.get(label, -1) for label in marks.labels]
-    label = np.int64(numbers)[marks.label]
+    label = np.array(numbers, np.int64)[marks.label]
     slot = marks.slot[label >= 0]
     label = label[label >= 0]
     row = series_index[panel.series_of_slots]
@@ -144,8 +145,8 @@ def adjustment(
 
     of_label = effects.effect[is_additive[slot].astype(np.int64), label]  # [marks, 8]
     of_weekday = of_label[np.arange(len(slot)), 1 + marks.weekday[slot]]
-    amount = np.bincount(slot, of_label[:, 0] + of_weekday, len(row))
-    amount = amount * effects.reaction[row]
+    of_slot = np.bincount(slot, of_label[:, 0] + of_weekday, len(row))
+    amount = of_slot * effects.reaction[row]
     profile = effects.profile[row, marks.weekday]
     share = amount * profile**effects.exponent
     factor = np.clip(1 + share, 0, PRIORS.largest_factor)
@@ -347,7 +348,7 @@ class _Past:
         return np.where(is_signed, np.sqrt(squares / known), 0.0)
 
 
-def _ratio(numerators: Numbers, denominators: Numbers, otherwise: Numbers) -> Numbers:
+def _ratio(numerators: Real, denominators: Real, otherwise: Real) -> Numbers:
     """The ratio where a denominator lies above 0."""
     positive = denominators > 0
     return np.where(positive, numerators / np.where(positive, denominators, 1.0), otherwise)
@@ -379,9 +380,10 @@ def _compare(past: _Past, slots: Integers) -> _Days:
     expected = expected[usable]
     keys = past.series[slots] * KEY_STRIDE + marks.date[slots]
     _, first, day = np.unique(keys, return_index=True, return_inverse=True)
-    level = np.bincount(day, level[usable])
-    deviation = np.bincount(day, past.values[slots] - expected) / level
-    return _Days(slots[first], deviation, np.bincount(day, expected) / level)
+    level_of_day = np.bincount(day, level[usable])
+    deviation = np.bincount(day, past.values[slots] - expected)
+    expected = np.bincount(day, expected) / level_of_day
+    return _Days(slots[first], deviation / level_of_day, expected)
 
 
 def _levels(past: _Past, slots: Integers) -> Numbers:

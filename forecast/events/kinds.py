@@ -119,7 +119,7 @@ def mark(panel: Panel, schema: Schema) -> Marks:
         spans = [span for span in events if span[0] <= high and span[1] >= low]
         begin = np.searchsorted(last_days, [begin for begin, _, _ in spans])
         end = np.searchsorted(first_days, [end for _, end, _ in spans], "right")
-        name = np.int64([names.setdefault(name, len(names)) for _, _, name in spans])
+        name = np.array([names.setdefault(name, len(names)) for _, _, name in spans], np.int64)
         index, label = _around(first_days, begin, end, name, _is_weekly(schema.calendar))
         position = first + index - panel.starts[series, None]  # [series, marks]
         in_series = (position >= 0) & (position < sizes[series, None])

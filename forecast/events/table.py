@@ -167,8 +167,8 @@ def _days(table: Table, column: str, pivot: int | None, may_be_blank: bool) -> l
             place=dated.place(row, column),
             cure="write the date alone",
         )
-    for row, day in zip(np.flatnonzero(filled), wall // DAY, strict=True):
-        days[row] = date.fromordinal(int(day) + EPOCH)
+    for index, day in zip(np.flatnonzero(filled), wall // DAY, strict=True):
+        days[index] = date.fromordinal(int(day) + EPOCH)
     return days
 
 
