@@ -28,9 +28,8 @@ from forecast.errors import (
 from forecast.logs import log
 
 TEMPORARY = ".forecast-*.tmp"  # glob pattern of temporary files, which a killed process may leave
-STALE = (
-    3600.0  # seconds without a write after which a temporary file no longer belongs to a process
-)
+# seconds without a write after which a temporary file no longer belongs to a process
+STALE = 3600.0
 _TEMPORARY_NAME = re.compile(r"\.forecast-[0-9a-f]{16}\.tmp")
 POSIX = hasattr(os, "O_DIRECTORY")  # folders can be synced, and open files can be renamed
 BINARY: int = getattr(os, "O_BINARY", 0)  # else Windows turns \n into \r\n
@@ -87,9 +86,8 @@ def write_new(
         with raised_as(failure, shown):
             if mode is not None and POSIX:
                 os.fchmod(descriptor, mode)
-            os.fsync(
-                descriptor
-            )  # once: after a failure the kernel may report success for lost data
+            # once: after a failure the kernel may report success for lost data
+            os.fsync(descriptor)
     except BaseException:
         close_quietly(descriptor)
         raise
@@ -116,13 +114,11 @@ def check_folder(folder: Path, path: str) -> None:
     """Refuse a folder in which `path` could not be created; create nothing."""
     nearest = next(parent for parent in (folder, *folder.parents) if os.path.lexists(parent))
     if not nearest.is_dir():
-        raise CannotCreate(
-            f"cannot be created: {nearest} is a file where a folder is needed", place=path
-        )
+        problem = f"cannot be created: {nearest} is a file where a folder is needed"
+        raise CannotCreate(problem, place=path)
     if not os.access(nearest, os.W_OK | os.X_OK):
-        raise CannotCreate(
-            f"cannot be created: the folder {nearest} may not be written", place=path
-        )
+        problem = f"cannot be created: the folder {nearest} may not be written"
+        raise CannotCreate(problem, place=path)
 
 
 def make_directory(path: Path) -> None:
@@ -199,10 +195,11 @@ def _cannot_replace(error: OSError, path: Path) -> ForecastError:
 def _sweep(folder: Path) -> None:
     """Remove stale temporary files if possible; a recent one may belong to another process."""
     with suppress(OSError), os.scandir(folder) as entries:
-        for entry in [entry for entry in entries if _TEMPORARY_NAME.fullmatch(entry.name)]:
-            found = entry.stat(follow_symlinks=False)
-            if stat.S_ISREG(found.st_mode) and found.st_mtime < time.time() - STALE:
-                remove_quietly(Path(entry))
+        for entry in entries:
+            if _TEMPORARY_NAME.fullmatch(entry.name):
+                status = entry.stat(follow_symlinks=False)
+                if stat.S_ISREG(status.st_mode) and status.st_mtime < time.time() - STALE:
+                    remove_quietly(Path(entry))
 
 
 def _mode_of(target: Path) -> int | None:
@@ -309,9 +306,8 @@ def lock_file(path: Path, wait: float | None = None) -> Iterator[None]:
         finally:
             with suppress(OSError):  # the lock ends with the descriptor
                 os.ftruncate(descriptor, 0)  # else messages could name a past holder
-                unlock_descriptor(
-                    descriptor
-                )  # closing is not enough if a forked child has the file open
+                # closing is not enough if a forked child has the file open
+                unlock_descriptor(descriptor)
     finally:
         close_quietly(descriptor)
 
@@ -322,23 +318,21 @@ def _acquire(descriptor: int, path: Path, wait: float | None) -> None:
         while not lock_descriptor(descriptor, blocking=False):
             left = deadline - time.monotonic()
             if not left > 0:  # also for NaN
-                os.lseek(
-                    descriptor, 1, os.SEEK_SET
-                )  # after the blank, which Windows does not let others read
-                pid, _, host = (
-                    os.read(descriptor, _MAX_SIGNATURE)
-                    .decode(errors="replace")
-                    .strip()
-                    .partition(" ")
-                )
-                holder = f"process {pid} on {host}" if pid and host else "another process"
                 waited = f" after {wait:g} seconds" if wait and wait > 0 else ""
-                cure = Words(
-                    "try again later",
-                    *([", or pass a longer ", Setting("wait")] if wait is not None else []),
-                )
-                raise Busy(f"still held by {holder}{waited}", place=path, cure=cure)
+                cure = Words("try again later")
+                if wait is not None:
+                    cure = Words("try again later, or pass a longer ", Setting("wait"))
+                problem = f"still held by {_holder(descriptor)}{waited}"
+                raise Busy(problem, place=path, cure=cure)
             time.sleep(min(0.1, left))
+
+
+def _holder(descriptor: int) -> str:
+    """Who holds the lock on a file, by what `lock_file` has written into it."""
+    os.lseek(descriptor, 1, os.SEEK_SET)  # after the blank, which Windows does not let others read
+    signature = os.read(descriptor, _MAX_SIGNATURE).decode(errors="replace")
+    pid, _, host = signature.strip().partition(" ")
+    return f"process {pid} on {host}" if pid and host else "another process"
 
 
 def is_held(path: Path) -> bool:
@@ -351,9 +345,8 @@ def is_held(path: Path) -> bool:
         if not POSIX or host != socket.gethostname():
             return False
         os.kill(int(pid), 0)
-    except (
-        PermissionError
-    ):  # it belongs to another user; on Windows the first byte of a locked file cannot be read
+    except PermissionError:
+        # it belongs to another user; on Windows the first byte of a locked file cannot be read
         return True
     except (OSError, OverflowError, ValueError):
         return False

@@ -11,9 +11,8 @@ log = logging.getLogger("forecast")
 Listener = Callable[[logging.LogRecord], object]
 """Is given each message of a block, and says whether it goes on."""
 
-_listeners: ContextVar[tuple[Listener, ...]] = ContextVar(
-    "listeners", default=()
-)  # the innermost block first
+# the innermost block first
+_listeners: ContextVar[tuple[Listener, ...]] = ContextVar("listeners", default=())
 # for good: all threads share the logger, and each has listeners of its own
 log.addFilter(lambda record: all(listener(record) for listener in _listeners.get()))
 

@@ -18,7 +18,9 @@ _workers: list[int] = []  # processes of the cluster in use, if any
 
 def cores() -> int:
     """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def on_cluster() -> bool:
@@ -37,9 +39,8 @@ def side_by_side(tasks: Iterable[Task], jobs: int) -> Generator[Any, None, None]
     from joblib import Parallel
     from joblib.parallel import get_active_backend
 
-    results = (
-        "generator" if get_active_backend()[0].supports_return_generator else "list"
-    )  # that of Ray cannot
+    backend, _ = get_active_backend()
+    results = "generator" if backend.supports_return_generator else "list"  # Ray cannot
     parallel = Parallel(n_jobs=workers() if on_cluster() else jobs, return_as=results)
     return (result for result in parallel(tasks))
 
@@ -68,10 +69,9 @@ def cluster(address: str | None) -> Iterator[None]:
             stack.enter_context(parallel_config(n_jobs=count, **backend))
             _workers.append(count)
         except ImportError:
+            problem = f"the packages for {scheme} are not installed"
             cure = f"{INSTALL.format(scheme)}, on every machine"
-            raise Unavailable(
-                f"the packages for {scheme} are not installed", setting=setting, cure=cure
-            ) from None
+            raise Unavailable(problem, setting=setting, cure=cure) from None
         except (OSError, RuntimeError, ValueError) as error:
             raise _failed("the cluster does not answer", setting, error) from None
         stack.callback(_workers.pop)
@@ -84,8 +84,9 @@ def cluster(address: str | None) -> Iterator[None]:
 
 
 def _failed(problem: str, setting: Setting, error: Exception) -> Unavailable:
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-    return Unavailable(f"{problem}: {reason}", setting=setting, cure="look at its own log")
+    reason = str(error).strip() or type(error).__name__
+    first_line = reason.splitlines()[0][:200]
+    return Unavailable(f"{problem}: {first_line}", setting=setting, cure="look at its own log")
 
 
 def _ray(host: str, stack: ExitStack) -> tuple[int, dict[str, Any]]:
@@ -93,15 +94,15 @@ def _ray(host: str, stack: ExitStack) -> tuple[int, dict[str, Any]]:
     import ray
     from ray.util.joblib import register_ray
 
-    stack.enter_context(
-        redirect_stdout(sys.stderr)
-    )  # Ray prints what happens to its workers; data go to stdout
+    # Ray prints what happens to its workers; data go to stdout
+    stack.enter_context(redirect_stdout(sys.stderr))
     address = AUTO if host == AUTO else f"ray://{host}"
     ray.init(address=address, log_to_driver=False, logging_level="ERROR", namespace="forecast")
     stack.callback(ray.shutdown)
     register_ray()
-    lost = {"max_restarts": -1, "max_task_retries": RETRIES, "num_cpus": 1}
-    return int(ray.cluster_resources().get("CPU", 0)), {"backend": "ray", "ray_remote_args": lost}
+    retries = {"max_restarts": -1, "max_task_retries": RETRIES, "num_cpus": 1}
+    cpus = int(ray.cluster_resources().get("CPU", 0))
+    return cpus, {"backend": "ray", "ray_remote_args": retries}
 
 
 def _dask(host: str, stack: ExitStack) -> tuple[int, dict[str, Any]]:
@@ -109,10 +110,8 @@ def _dask(host: str, stack: ExitStack) -> tuple[int, dict[str, Any]]:
     from distributed import Client
 
     client = stack.enter_context(Client(f"tcp://{host}", timeout=10, set_as_default=False))
-    return sum(client.nthreads().values()), {"backend": "dask", "client": client}
+    threads = sum(client.nthreads().values())
+    return threads, {"backend": "dask", "client": client}
 
 
-_CLUSTERS: dict[str, Callable[[str, ExitStack], tuple[int, dict[str, Any]]]] = {
-    "ray": _ray,
-    "dask": _dask,
-}
+_CLUSTERS = {"ray": _ray, "dask": _dask}

@@ -120,9 +120,9 @@ def explained(error: BaseException) -> ForecastError:
     if isinstance(error, OSError):
         return StorageFailure(error.strerror, place=error.filename or "input or output")
     if isinstance(error, MemoryError):
-        lookback, freq = Setting("lookback"), Setting("freq")
-        smaller = ("pass a smaller ", lookback, ", fewer series, or a coarser ", freq)
-        return Unavailable("out of memory", cure=Words(*smaller, " with ", Setting("aggregate")))
+        smaller = ("pass a smaller ", Setting("lookback"), ", fewer series, or a coarser ")
+        coarser = (Setting("freq"), " with ", Setting("aggregate"))
+        return Unavailable("out of memory", cure=Words(*smaller, *coarser))
     kinds = [kind.__name__ for kind in type(error).__mro__]
     if "BrokenProcessPool" in kinds:  # by name, as its import takes long
         problem = "a parallel process was killed, most often because memory ran out"

@@ -192,7 +192,9 @@ class SettingsGroup(Stored):
             raise UsageError(f"{where}{reason}")
         name = str(problem["loc"][0])
         value = problem["input"]
-        setting: object = Setting(name, value) if within is None else Setting(within, {name: value})
+        setting: object = Setting(name, value)
+        if within is not None:
+            setting = Setting(within, {name: value})
         field = cls.model_fields.get(name)
         if name in hidden or (field is not None and not field.repr):
             setting = name
@@ -485,7 +487,10 @@ class OutputSettings(SettingsGroup, heading="Forecasts"):
             return self
         if self.min > self.max:
             raise ValueError("min lies above max")
-        if self.integer and math.isfinite(self.min) and math.ceil(self.min) > math.floor(self.max):
+        holds_no_whole_number = math.isfinite(self.min) and math.ceil(self.min) > math.floor(
+            self.max
+        )
+        if self.integer and holds_no_whole_number:
             problem = f"no whole number lies between min {self.min:g} and max {self.max:g}"
             raise ValueError(f"{problem}; leave out integer, or move one")
         return self

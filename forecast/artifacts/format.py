@@ -331,9 +331,8 @@ def installed() -> dict[str, str]:
 
 def version_id(created: datetime, suffix: str) -> str:
     """The id of a version saved at `created` (UTC); ids sort in the order of saving."""
-    stamp = _STAMP.replace(
-        "%Y", f"{created.year:04d}"
-    )  # strftime writes years before 1000 without zeros
+    # strftime writes years before 1000 without zeros
+    stamp = _STAMP.replace("%Y", f"{created.year:04d}")
     return f"v-{created.strftime(stamp)}-{suffix}"
 
 

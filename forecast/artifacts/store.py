@@ -104,9 +104,8 @@ class Store:
         for _ in range(READ_ATTEMPTS):
             try:
                 return self._read(version)
-            except (
-                FileNotFoundError
-            ) as error:  # pruned between a look at its name and one at its files
+            except FileNotFoundError as error:
+                # pruned between a look at its name and one at its files
                 missing = error.filename
         raise ArtifactRefused(f"{missing}: is missing", cure="restore it, or fit again")
 
@@ -313,9 +312,12 @@ def check_apart(
             raise UsageError(problem, cure="write elsewhere")
     if store is None:
         return
-    name, *_ = (*_path_below(store, output), "")
-    is_own = name.startswith("v-") or name in (POINTER, OWNER, LOCK, RESUME)
-    if is_own or _path_below(str(runs_folder(store)), output):
+    own_files = [
+        name
+        for name in _path_below(store, output)[:1]
+        if name.startswith("v-") or name in (POINTER, OWNER, LOCK, RESUME)
+    ]
+    if own_files or _path_below(str(runs_folder(store)), output):
         problem = f"{output} would replace a file of the store {store}"
         raise UsageError(problem, cure="write to a file elsewhere")
 

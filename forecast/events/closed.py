@@ -81,7 +81,7 @@ class Closed:
 
     def take(self, numbers: Integers) -> "Closed":
         """Some of the positions, by number."""
-        new_numbers = {old: new for new, old in enumerate(numbers.tolist())}
+        new_numbers = dict(zip(numbers.tolist(), range(len(numbers)), strict=True))
         opened = []
         for number, label in self.opened:
             if number in new_numbers:
@@ -142,8 +142,10 @@ def unless_contradicted(closed: Closed, panel: Panel, schema: Schema, before: In
     position = _position_of_slots(closed, panel, schema)
     is_closed = (position >= 0) & panel.observed & panel.before(before)
     slots = np.flatnonzero(is_closed & (panel.values != closed.value[position]))
+    if not len(slots):
+        return closed
     opened = set(closed.opened)
-    if len(slots) and has_events(schema):
+    if has_events(schema):
         touched, labels = _touching(mark(panel, schema), slots)
         opened |= _pairs(position[slots[touched]], labels)
         slots = np.delete(slots, touched)

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import cached_property
 
 import numpy as np
 
@@ -55,7 +56,7 @@ class Marks:
     date: Integers
     weekday: Integers  # [slots], Monday 0; 0 throughout on a grid of weeks
 
-    @property
+    @cached_property
     def label_set(self) -> Integers:
         """[slots], the number of the set of labels that each has, `NO_LABELS` for none."""
         numbers = np.full(len(self.date), NO_LABELS)

@@ -132,7 +132,7 @@ def _spans(table: Table, used: list[str], pivot: int | None) -> list[tuple[date,
     for row in range(len(table)):
         filled = [name for name in names if days[name][row] is not None]
         if filled not in ([DATE], [START, END]):
-            column, *_ = (*filled, *names)
+            column = [*filled, *names][0]
             problem = "an event has either a date, or a start and an end; this one has"
             columns = " and ".join(filled) or "neither"
             raise BadData(f"{problem} {columns}", place=table.place(row, column))

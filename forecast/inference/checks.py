@@ -114,7 +114,8 @@ def _check_models(config: Config) -> None:
             raise ValueError(f"there is no model '{name[:80]}'")
 
     networks = list(config.networks)
-    if networks != sorted(set(networks)) or max(networks, default=-1) >= len(config.plan.groups()):
+    groups = len(config.plan.groups())
+    if networks != sorted(set(networks)) or max(networks, default=-1) >= groups:
         raise ValueError("networks must be groups of the plan's members, each once")
     names = [members[0].model for members in config.members()]
     if names != list(config.components[: len(names)]):
@@ -134,7 +135,8 @@ def check_statistics(statistics: Statistics, config: Config) -> None:
 
 
 def check_effects(effects: Effects) -> None:
-    if len(set(effects.labels)) != len(effects.labels) or not all(map(_is_label, effects.labels)):
+    is_unique = len(set(effects.labels)) == len(effects.labels)
+    if not is_unique or not all(map(_is_label, effects.labels)):
         raise ValueError("the labels of events must be texts, each once")
     if type(effects.exponent) is not int or abs(effects.exponent) > MAX_EXPONENT:
         raise ValueError(f"the exponent of events must be from {-MAX_EXPONENT} to {MAX_EXPONENT}")
@@ -145,7 +147,8 @@ def check_closed(closed: Closed) -> None:
     if not len(closed) or not ascending or (closed.phase >= closed.season).any():
         raise ValueError("the closed positions contradict each other")
     for position, label in closed.opened:
-        if type(position) is not int or position not in range(len(closed)) or not _is_label(label):
+        inside = type(position) is int and position in range(len(closed))
+        if not inside or not _is_label(label):
             raise ValueError("an event opens no closed position")
 
 
