@@ -59,6 +59,8 @@ REST = "not reproduced"
 STEPS = (SERIES, HISTORY, ACTUALS, KNOWN, EVENTS, REFIT, BOUNDS, INTERVALS, FALLBACK, REST)
 """In the order in which they are taken."""
 
+Arrays = dict[str, NDArray[Any]]
+Rows = list[dict[str, Any]]
 Pairs = tuple[Integers, ...]  # the same elements, as indices into two arrays
 # ids; of each forecast, the index into them and the timestamp
 ForecastKeys = tuple[Ids, Integers, Integers]
@@ -77,16 +79,17 @@ class SlotLayout:
     @property
     def offsets(self) -> Integers:
         """[series + 1], the first slot of each series."""
-        return np.concatenate([[0], np.cumsum(self.lengths + self.ahead)]).astype(np.int64)
+        ends = np.cumsum(self.lengths + self.ahead)
+        return np.append(0, ends).astype(np.int64)
 
-    def arrays(self, sources: Sources) -> dict[str, NDArray[Any]]:
+    def arrays(self, sources: Sources) -> Arrays:
         """Arrays of such a panel.
 
         Each element is that of the first panel that has its series and slot, else blank.
         """
         # all sources have the same panels
         shared = {id(panel): self._shared(panel) for panel in sources["values"]}
-        arrays = dict[str, NDArray[Any]]()
+        arrays = Arrays()
         for name, panels in sources.items():
             for panel in reversed(panels):
                 source = _array_of(panel, name)
@@ -114,8 +117,10 @@ class SlotLayout:
             end = (self.starts + self.lengths + ahead * self.ahead)[here]
             other_end = (panel.starts + panel.lengths + ahead * panel.ahead)[there]
             sizes = np.maximum(np.minimum(end, other_end) - first, 0)
-            _, own = runs((self.offsets[:-1] - self.starts)[here] + first, sizes)
-            _, others = runs((panel.offsets[:-1] - panel.starts)[there] + first, sizes)
+            own_slots = self.offsets[:-1] - self.starts  # of the grid position 0
+            other_slots = panel.offsets[:-1] - panel.starts
+            _, own = runs(own_slots[here] + first, sizes)
+            _, others = runs(other_slots[there] + first, sizes)
             return own, others
 
         return _Shared((here, there), slots(ahead=False), slots(ahead=True))
@@ -157,7 +162,7 @@ class RunInput:
         return self.predictor.fitted.config.table
 
 
-def aligned(panel: Panel, other: Panel) -> dict[str, NDArray[Any]]:
+def aligned(panel: Panel, other: Panel) -> Arrays:
     """The arrays of another panel at the series and slots of a panel."""
     layout = SlotLayout(panel.ids, panel.starts, panel.lengths, panel.ahead)
     return layout.arrays(dict.fromkeys(ARRAYS, (other,)))
@@ -174,9 +179,11 @@ def packed(fitted: Fitted, panel: Panel, output: OutputSettings, fallback: Ids =
     count = len(panel)
     panel = _as_far_back(panel, fitted.history)
     arrays = _differences(panel, fitted.history)
-    while (size := sum(map(np.size, arrays.values()))) > MAX_NUMBERS and len(panel) > 1:
+    size = _size(arrays)
+    while size > MAX_NUMBERS and len(panel) > 1:
         panel = panel.select(np.arange(0, len(panel), size // MAX_NUMBERS + 1))
         arrays = _differences(panel, fitted.history)
+        size = _size(arrays)
     words = list(dict.fromkeys(panel.status))
     events = fitted.config.table.dated_events
     header = {
@@ -188,11 +195,16 @@ def packed(fitted: Fitted, panel: Panel, output: OutputSettings, fallback: Ids =
         "output": output.model_dump(include=POINTS),
         "events": [event.model_dump(mode="json") for event in events],
     }
-    arrays["status"] = np.array([words.index(word) for word in panel.status], np.uint8)
+    codes = [words.index(word) for word in panel.status]
+    arrays["status"] = np.array(codes, np.uint8)
     arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
     file = io.BytesIO()
     np.savez(file, allow_pickle=False, **arrays)  # type: ignore[arg-type]
     return bytes(pa.compress(file.getvalue(), "zstd", asbytes=True))
+
+
+def _size(arrays: Arrays) -> int:
+    return sum(array.size for array in arrays.values())
 
 
 def _as_far_back(panel: Panel, history: Panel) -> Panel:
@@ -203,12 +215,12 @@ def _as_far_back(panel: Panel, history: Panel) -> Panel:
     return panel.tail(np.maximum(panel.origins + 1 - first, 1))
 
 
-def _differences(panel: Panel, history: Panel) -> dict[str, NDArray[Any]]:
+def _differences(panel: Panel, history: Panel) -> Arrays:
     """Where the arrays of a panel differ from those of the version, and what they hold there.
 
     And its layout.
     """
-    arrays = dict[str, NDArray[Any]]()
+    arrays = Arrays()
     for name, held in aligned(panel, history).items():
         values = getattr(panel, name)
         rows = np.flatnonzero(rows_differ(values, held))
@@ -234,7 +246,8 @@ def unpacked(data: bytes, predictor: Predictor, version: str) -> RunInput:
     ids = fitted.ids if header["ids"] is None else tuple(map(tuple, header["ids"]))
     starts, lengths, order = map(np.cumsum, (stored[name] for name in LAYOUT))
     layout = SlotLayout(ids, starts, lengths, header["ahead"])
-    arrays: dict[str, Any] = layout.arrays(dict.fromkeys(ARRAYS, (serving.fitted.history,)))
+    held = dict.fromkeys(ARRAYS, (serving.fitted.history,))
+    arrays: dict[str, Any] = layout.arrays(held)
     for name in stored.keys() & arrays.keys():
         arrays[name][np.cumsum(stored[f"{name}_at"])] = stored[name]
     status = tuple(header["words"][code] for code in stored["status"].tolist())
@@ -269,7 +282,7 @@ class Changes:
         """
         return self._share((self.new - self.old)[self.both])
 
-    def steps(self) -> list[dict[str, Any]]:
+    def steps(self) -> Rows:
         """By how much each step changed the sum of all, and its size, as a share like `size`."""
         rows = []
         for name, part in zip(STEPS, self.parts, strict=True):
@@ -278,7 +291,7 @@ class Changes:
                 rows.append({"step": name, "change": float(part.sum()), "size": size})
         return rows
 
-    def rows(self, names: list[dict[str, Any]], groups: Integers) -> list[dict[str, Any]]:
+    def rows(self, names: Rows, groups: Integers) -> Rows:
         """Named sums over `groups` [forecasts], indices into the names, by step."""
 
         def summed(numbers: Numbers) -> list[float]:
@@ -286,17 +299,17 @@ class Changes:
             return sums
 
         change = self.new - self.old
-        columns = {"old": self.old, "new": self.new, "change": change, "moved": np.abs(change)}
-        sums = {name: summed(numbers) for name, numbers in columns.items()}
-        steps = {name: summed(part) for name, part in zip(STEPS, self.parts, strict=True)}
-        return [
-            {
-                **name,
-                **{column: values[row] for column, values in sums.items()},
-                "steps": {step: values[row] for step, values in steps.items()},
-            }
-            for row, name in enumerate(names)
-        ]
+        old = summed(self.old)
+        new = summed(self.new)
+        changes = summed(change)
+        moved = summed(np.abs(change))
+        parts = [summed(part) for part in self.parts]
+        rows = []
+        for row, name in enumerate(names):
+            steps = {step: part[row] for step, part in zip(STEPS, parts, strict=True)}
+            sums = {"old": old[row], "new": new[row], "change": changes[row], "moved": moved[row]}
+            rows.append({**name, **sums, "steps": steps})
+        return rows
 
     def _share(self, moved: Numbers) -> float | None:
         whole = float(np.abs(self.old)[self.both].sum())
@@ -323,7 +336,7 @@ def by_step(
 
 def rows_of_sums(
     changes: Changes, settings: SumSettings, schema: Schema, panels: Sequence[Panel]
-) -> list[dict[str, Any]]:
+) -> Rows:
     """Rows by level, ids and first time; static columns are of the last panel with a series.
 
     Errors of `levels_of`.
@@ -337,18 +350,17 @@ def rows_of_sums(
         periods = _periods(level, positions, schema)  # [times]
         _, first, period_of = np.unique(periods, return_index=True, return_inverse=True)
         texts = position_texts(schema, calendar, positions[first])
-        keys = _group_keys(changes.ids, level, schema, panels)
-        groups = [
-            (keys[series], period)
-            for series, period in zip(changes.series, period_of[time_of].tolist(), strict=True)
-        ]
+        key_of = _group_keys(changes.ids, level, schema, panels)
+        keys = [key_of[series] for series in changes.series]
+        groups = list(zip(keys, period_of[time_of].tolist(), strict=True))
         numbers = {group: number for number, group in enumerate(sorted(set(groups)))}
         names = []
         for key, period in numbers:
             ids = dict.fromkeys(key_columns(levels, schema), "")
             ids |= dict(zip(level.by, key, strict=True))
             names.append({"level": level.name, **ids, "time": texts[period]})
-        rows += changes.rows(names, np.array([numbers[group] for group in groups], np.int64))
+        rows_of_groups = np.array([numbers[group] for group in groups], np.int64)
+        rows += changes.rows(names, rows_of_groups)
     return rows
 
 
@@ -384,7 +396,8 @@ def replayed(
     anew; a step without any is left out, and the replay, too, where all steps are.
     """
     states = list(_states(before, after))
-    changed = [_changed(earlier, later) for (_, earlier), (_, later) in pairwise(states)]
+    inputs = [state for _, state in states]
+    changed = [_changed(earlier, later) for earlier, later in pairwise(inputs)]
     if not any(series.any() for series in changed):
         return
     every = np.ones(len(before.panel), bool)
@@ -418,7 +431,7 @@ def alike(before: RunInput, after: RunInput) -> bool:
     return all(getattr(before.schema, name) == getattr(after.schema, name) for name in READING)
 
 
-def in_common(old: Panel, panel: Panel) -> tuple[dict[str, NDArray[Any]], Flags, Flags]:
+def in_common(old: Panel, panel: Panel) -> tuple[Arrays, Flags, Flags]:
     """The arrays of an earlier panel at the slots of a later one.
 
     Whether it has each slot, and as past [slots].
@@ -460,7 +473,7 @@ def _panels(before: RunInput, new: Panel, one_version: bool) -> Iterator[tuple[s
     index = series_index(old.ids, new.ids) - 1
     was_there = index >= 0
     ends = np.where(was_there, old.origins[index], old.origins.max())
-    longest = np.where(was_there, np.minimum(old.starts[index], new.starts), new.starts)
+    longest = np.minimum(np.where(was_there, old.starts[index], new.starts), new.starts)
     # of another version the new panel may hold less of the past
     first = new.starts if one_version else longest
     names = (*ARRAYS, "status")

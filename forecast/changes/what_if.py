@@ -94,7 +94,8 @@ def _changed_panel(
             )
     else:
         for name, value in changed.items():
-            values[ahead, _column(name, schema)] = _number(name, value, schema.categories.get(name))
+            column = _column(name, schema)
+            values[ahead, column] = _number(name, value, schema.categories.get(name))
     is_changed = ~np.isnan(values)
     other = replace(panel, known=np.where(is_changed, values, panel.known), vintages=None)
     _warn_unseen(panel, other, is_changed, schema)
@@ -131,12 +132,10 @@ def _warn_unseen(panel: Panel, other: Panel, changed: Flags, schema: Schema) -> 
     new = other.known[changed.any(1) & is_whole]  # [rows, known]
     if not len(past) or not len(new):
         return
-    is_unseen = [
-        _warn_unseen_alone(name, past[:, column], new[:, column], schema)
-        for column, name in enumerate(schema.known)
-        if changed[:, column].any()
-    ]
-    if any(is_unseen) or len(schema.known) == 1:
+    is_unseen = False
+    for column in np.flatnonzero(changed.any(0)).tolist():
+        is_unseen |= _warn_unseen_alone(column, past, new, schema)
+    if is_unseen or len(schema.known) == 1:
         return
 
     few = np.array([len(np.unique(column)) <= FEW for column in past.T])
@@ -153,10 +152,12 @@ def _warn_unseen(panel: Panel, other: Panel, changed: Flags, schema: Schema) -> 
         log.warning(TOGETHER, " and ".join(schema.known))
 
 
-def _warn_unseen_alone(name: str, past: Numbers, new: Numbers, schema: Schema) -> bool:
-    """Warn of new values of one column that the past has not shown; says whether there are some."""
+def _warn_unseen_alone(column: int, past: Numbers, new: Numbers, schema: Schema) -> bool:
+    """Warn of values of one column that the past has not shown; says whether there are some."""
+    name = schema.known[column]
     categories = schema.categories.get(name)
-    values = np.unique(new)
+    past = past[:, column]
+    values = np.unique(new[:, column])
     if categories:
         unseen = np.setdiff1d(values, past)
         texts = [("another", *categories)[int(value)] for value in unseen[:FEW]]
@@ -181,4 +182,5 @@ def _distances(rows: Numbers, others: Numbers, few: Flags) -> Numbers:
     """
     gaps = rows[:, None] - others
     differs = (gaps[..., few] != 0).any(-1)
-    return np.where(differs, np.inf, np.sqrt((gaps[..., ~few] ** 2).sum(-1)))
+    squares = gaps[..., ~few] ** 2
+    return np.where(differs, np.inf, np.sqrt(squares.sum(-1)))
