@@ -52,6 +52,9 @@ from forecast.settings import (
 from forecast.tables.table import Table
 from forecast.tables.writing import frame_of
 
+Origin = str | int | datetime  # a time of the table
+Levels = float | tuple[float, ...]  # in percent
+
 
 class Forecaster(ForecasterParams):
     """Forecasts of many series by networks and baselines, from tables with a time column.
@@ -143,9 +146,9 @@ class Forecaster(ForecasterParams):
         X: Data | None = None,
         *,
         future: Data | None = None,
-        origin: str | int | datetime | None = None,
+        origin: Origin | None = None,
         horizon: int | None = None,
-        levels: float | tuple[float, ...] = INTERVALS,
+        levels: Levels = INTERVALS,
         explain: bool = False,
         min: float | None = None,
     ) -> pd.DataFrame:
@@ -193,8 +196,8 @@ class Forecaster(ForecasterParams):
         by: Names = (),
         every: Names = (),
         future: Data | None = None,
-        origin: str | int | datetime | None = None,
-        levels: float | tuple[float, ...] = INTERVALS,
+        origin: Origin | None = None,
+        levels: Levels = INTERVALS,
         min: float | None = None,
     ) -> pd.DataFrame:
         """Forecast sums over groups of series and over time, with intervals of the sums.
@@ -253,9 +256,9 @@ class Forecaster(ForecasterParams):
         actual: Data | None = None,
         history: int | None = None,
         future: Data | None = None,
-        origin: str | int | datetime | None = None,
+        origin: Origin | None = None,
         horizon: int | None = None,
-        levels: float | tuple[float, ...] = INTERVALS,
+        levels: Levels = INTERVALS,
     ) -> Any:
         """Draw the past of some series, their forecasts with intervals, and the actual values.
 
@@ -435,12 +438,8 @@ class Forecaster(ForecasterParams):
         predictor = forecasting.load_predictor(store, version, device, engine)
         fitted = predictor.fitted
         schema = predictor.fitted.config.table
-        settings = {
-            **fitted.settings().model_dump(),
-            **fitted.run,
-            "device": device,
-            "engine": engine,
-        }
+        settings = fitted.settings().model_dump() | fitted.run
+        settings |= {"device": device, "engine": engine}
         events = frame_of(events_columns(schema)) if schema.dated_events else None
         forecaster = cls(**settings).set_params(**schema.table_settings(), events=events)
         forecaster._serve(predictor)
@@ -484,5 +483,5 @@ def _table(data: Data | None) -> Table | None:
     return None if data is None else table_of(data)
 
 
-def _text(origin: str | int | datetime | None) -> str | None:
+def _text(origin: Origin | None) -> str | None:
     return None if origin is None else str(origin)

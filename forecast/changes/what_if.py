@@ -47,7 +47,7 @@ def what_if(
     alone or together.
     """
     schema = predictor.fitted.config.table
-    before = forecast(predictor, request, in_parts=False)
+    before = forecast(predictor, replace(request, in_parts=False))
     horizon = before.whole.numbers.shape[1]
     panel = _changed_panel(before.whole.panel, horizon, changed, schema)
     question = replace(request, source=panel, future=None, origin=None)

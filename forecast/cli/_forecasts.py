@@ -97,9 +97,11 @@ class Saved:
         source = None if request.data is None else TableFile(request.data, self.text)
         return replace(question, source=source, future=load_later(request.future, self.text))
 
-    def forecast(self, question: ForecastRequest, in_parts: bool = False) -> Forecast:
+    def forecast(self, question: ForecastRequest) -> Forecast:
+        """The answer to a question about tables that are read as a whole."""
         with steps_bar("forecasts", "series") as on_series:
-            return forecast(self.predictor, replace(question, on_series=on_series), in_parts)
+            question = replace(question, in_parts=False, on_series=on_series)
+            return forecast(self.predictor, question)
 
 
 def put_forecast(answer: Forecast, request: Request) -> int:

@@ -15,7 +15,7 @@ from forecast.events.kinds import steps_of_shifts, without_shifts
 from forecast.inference.fitted import RESTORED_SETTINGS, RUN_SETTINGS, Base, Config, Fitted
 from forecast.metrics.metrics import naive_errors
 from forecast.metrics.quantiles import LEVELS
-from forecast.panel.panel import Panel, series_index
+from forecast.panel.panel import series_index
 from forecast.panel.schema import calendar_of, position_texts
 from forecast.reading.comparing import mean_level
 from forecast.registry import plugins
@@ -43,6 +43,9 @@ def collect(
 
     forecasting = [number for group in ensemble.networks for number in plan.groups()[group]]
     unshifted = without_shifts(panel, schema)
+    naive_error = naive_errors(
+        unshifted.values, unshifted.observed, unshifted.offsets, schema.shortest_season
+    )
     steps_seen = _steps_seen(held_out, ensemble, plan, forecasting, panel.ahead)
     steps_back = steps_of_shifts(panel, schema, steps_seen)
     trained_until = panel.starts.copy()
@@ -51,7 +54,7 @@ def collect(
         config=_config(task, held_out, ensemble, plan, trained),
         statistics=held_out.statistics,
         level=mean_level(panel, held_out.lookback + max(held_out.inputs.lags, default=0)),
-        naive_error=_naive_error(unshifted, schema.shortest_season),
+        naive_error=naive_error,
         ensemble=ensemble,
         history=replace(panel, spread=spread).tail(steps_back),
         network_weights=[trained[number].weights for number in forecasting],
@@ -99,7 +102,3 @@ def _steps_seen(
     # roughness takes values a season before
     season = lags[0] if lags else horizon
     return max([*lookbacks, ensemble.steps_back, held_out.lookback + season])
-
-
-def _naive_error(panel: Panel, season: int) -> np.ndarray:
-    return naive_errors(panel.values, panel.observed, panel.offsets, season)

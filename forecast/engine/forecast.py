@@ -8,7 +8,7 @@ from forecast.engine.requests import Forecast, ForecastRequest, TableFile
 from forecast.inference.predictor import Predictor
 
 
-def forecast(predictor: Predictor, request: ForecastRequest, in_parts: bool = True) -> Forecast:
+def forecast(predictor: Predictor, request: ForecastRequest) -> Forecast:
     """What comes after the series of a table, by default those of the fit.
 
     A large file is forecast part by part, while the parts are used; unless `in_parts`, it is read
@@ -16,11 +16,9 @@ def forecast(predictor: Predictor, request: ForecastRequest, in_parts: bool = Tr
     are missing for the horizon.
     """
     request.check()
-    new_totals(
-        predictor, request
-    )  # sums that the table does not have are refused before it is read
+    new_totals(predictor, request)  # sums that cannot be are refused before the table is read
     if isinstance(request.source, TableFile):
-        large = forecast_large(predictor, request) if in_parts else None
+        large = forecast_large(predictor, request)
         if large is not None:
             return large
         table, _ = request.source.load()

@@ -92,7 +92,9 @@ def forecast_large(predictor: Predictor, request: ForecastRequest) -> Forecast |
     schema = predictor.fitted.config.table
     source = request.source
     needs_whole = any((request.future, request.origin, request.allocate, request.paths))
-    if not isinstance(source, TableFile) or needs_whole or request.on_panel is not None:
+    if needs_whole or not request.in_parts or request.on_panel is not None:
+        return None
+    if not isinstance(source, TableFile):
         return None
     if predictor.fitted.config.sums or not schema.ids or schema.aggregate or schema.target is None:
         return None

@@ -137,6 +137,7 @@ class ForecastRequest:
     sums: SumSettings | None = None
     allocate: bool = False  # whether the medians of the series add up to the sums
     paths: int | None = None  # how many paths of all series
+    in_parts: bool = True  # whether a large file is forecast part by part
 
     # gets the grid position of the newest value before anything is forecast; may raise
     on_newest: Callable[[int], None] | None = None
