@@ -354,6 +354,7 @@ def _save(
     """Save a version that the ledger knows before the store does, so that no kill makes it live."""
     pipeline = run.pipeline
     begun = FitEntry(run.record.as_of, "", False, UNFINISHED, settings_of_fit(pipeline))
+    follows_live = run.store.empty if live is None else live.version == run.store.current()
     version = run.writer.save(
         to_contents(fitted),
         pipeline.keep,
@@ -363,7 +364,6 @@ def _save(
         announce=lambda version: run.ledger.add_fit(replace(begun, version=version)),
     )
     promoted &= not run.record.ahead_of_clock
-    follows_live = run.store.empty if live is None else live.version == run.store.current()
     entry = replace(
         begun,
         version=version.id,
