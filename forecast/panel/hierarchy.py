@@ -74,8 +74,10 @@ def with_sums(panel: Panel, ids: Names, levels: Levels) -> Panel:
     if len(members) > MOST_SUMS:
         problem = f"{len(members):,} sums are more than {MOST_SUMS:,}"
         raise UsageError(problem, setting=Setting("hierarchy"), cure="name coarser levels")
-    sums = [_sum(panel, key, np.array(series)) for key, series in members.items()]
-    return stacked([panel, *sums])
+    panels = [panel]
+    for key, series in members.items():
+        panels.append(_sum(panel, key, np.array(series)))
+    return stacked(panels)
 
 
 def members_of(panel: Panel) -> tuple[Integers, Flags]:
@@ -153,7 +155,8 @@ def _mean_vintages(known: Numbers, vintages: Vintages, cell_of_slot: Integers) -
     The mean of a cell changes whenever one of its values does. Cells are -1 for other slots.
     """
     slot, column = np.nonzero(~np.isnan(vintages.blanked(known)))
-    always = Vintages(slot, column, np.full(len(slot), ALWAYS), known[slot, column])
+    available = np.full(len(slot), ALWAYS)
+    always = Vintages(slot, column, available, known[slot, column])
     every = joined([vintages, always])
     steps = np.diff([every.slot, every.column], prepend=-1)
     is_first = np.any(steps, axis=0)

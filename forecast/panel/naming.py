@@ -25,7 +25,8 @@ def series_name(ids: Id) -> str:
 
 def series_names(series: Sequence[Id], most: int = NAMED) -> str:
     """The first of several series: FLORAL/292, FLORAL/356, ..."""
-    return first_names([series_name(ids) for ids in series[: most + 1]], most)
+    names = [series_name(ids) for ids in series[: most + 1]]
+    return first_names(names, most)
 
 
 def first_names(names: Sequence[str], most: int) -> str:
@@ -73,7 +74,8 @@ class Shard:
     @classmethod
     def named(cls, name: str) -> "Shard":
         """The shard that the settings write as 3/16."""
-        return cls(*map(int, name.split("/")))
+        number, count = name.split("/")
+        return cls(int(number), int(count))
 
     def holds(self, ids: Ids) -> Flags:
         """[series], which of them belong to this shard."""

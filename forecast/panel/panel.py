@@ -149,7 +149,8 @@ class Panel:
     @property
     def series_of_slots(self) -> Integers:
         """[slots], the series of each."""
-        return np.repeat(np.arange(len(self)), self.sizes)
+        series = np.arange(len(self))
+        return np.repeat(series, self.sizes)
 
     @property
     def positions(self) -> Integers:
@@ -158,17 +159,20 @@ class Panel:
 
     def before(self, limit: Integers) -> Flags:
         """[slots], whether each lies before position `limit` [series] of its series."""
-        return np.asarray(self.positions < np.repeat(limit, self.sizes))
+        limits = np.repeat(limit, self.sizes)
+        return np.asarray(self.positions < limits)
 
     def trailing_gap(self) -> Integers:
         """[series], past slots after the last observed value; all of them where there is none."""
         rank = np.where(self.observed, self.positions, -1)
-        return self.lengths - 1 - np.maximum.reduceat(rank, self.first_slots)
+        newest = np.maximum.reduceat(rank, self.first_slots)
+        return self.lengths - 1 - newest
 
     @property
     def newest(self) -> int:
         """Grid position of the newest observed value of all series."""
-        return int((self.origins - self.trailing_gap()).max())
+        newest = self.origins - self.trailing_gap()
+        return int(newest.max())
 
     def lowest_seen(self) -> Numbers:
         """[series], the lowest value of the whole past; infinite where none was observed."""
@@ -281,7 +285,8 @@ def running_sums(values: Numbers, offsets: Integers) -> Numbers:
     """
     sizes = np.diff(offsets)
     if len(sizes) and (sizes == sizes[0]).all():
-        return np.cumsum(values.reshape(len(sizes), -1), 1).ravel()
+        rows = values.reshape(len(sizes), -1)  # [series, steps]
+        return np.cumsum(rows, 1).ravel()
     order = np.argsort(sizes, kind="stable")  # those of nearly one length together
     sums = np.empty_like(values)
     at_once = max(1, VALUES_AT_ONCE // int(sizes.max(initial=1)))

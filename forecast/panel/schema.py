@@ -175,12 +175,14 @@ def calendar_of(schema: Schema) -> Calendar:
 def time_columns(schema: Schema, timestamps: Integers) -> dict[str, Column]:
     if len(schema.time) == 1:
         return {schema.time[0]: format_times(timestamps, schema.time_format)}
-    return dict(zip(schema.time, format_columns(timestamps, schema.time_format), strict=True))
+    columns = format_columns(timestamps, schema.time_format)
+    return dict(zip(schema.time, columns, strict=True))
 
 
 def format_positions(schema: Schema, calendar: Calendar, positions: Integers) -> Column:
     """Grid positions [n] as the table wrote its times, those of several columns as one text."""
-    return format_times(calendar.times(positions), schema.time_format)
+    times = calendar.times(positions)
+    return format_times(times, schema.time_format)
 
 
 def position_texts(schema: Schema, calendar: Calendar, positions: Integers) -> list[str]:

@@ -81,7 +81,8 @@ def lags_and_lookback(
 ) -> tuple[Seasons, int]:
     """The lags that a network sees, and how far a window looks back, unless that is given."""
     lags = choose_lags(panel, season)
-    return lags, lookback or choose_lookback(panel.ahead, lags, int(panel.lengths.max()))
+    longest = int(panel.lengths.max())
+    return lags, lookback or choose_lookback(panel.ahead, lags, longest)
 
 
 def most_lookback(longest: int) -> int:

@@ -94,7 +94,8 @@ def fill(observations: Observations, schema: Schema, origin: str | None, reach: 
     placed = placed.combined("first")
     _check_sizes(observations, placed, schema)
     newest = placed.timestamps.max() if end is None else calendar.positions(np.array([end]))[0]
-    return _grid(placed, blank.placed_on(calendar), len(observations.ids), int(newest), schema)
+    blank = blank.placed_on(calendar)
+    return _grid(placed, blank, len(observations.ids), int(newest), schema)
 
 
 def _grid(placed: TimedValues, blank: TimedValues, count: int, newest: int, schema: Schema) -> Grid:
@@ -162,7 +163,8 @@ def _check_sizes(observations: Observations, placed: TimedValues, schema: Schema
     wrong = too_large | ((sizes > 0) & (largest[placed.series] < MIN_VALUE))
     if wrong.any():
         row = int(wrong.argmax())
-        time = position_texts(schema, calendar_of(schema), placed.timestamps[[row]])[0]
+        position = placed.timestamps[[row]]
+        (time,) = position_texts(schema, calendar_of(schema), position)
         name = series_name(observations.ids[placed.series[row]]) or "the series"
         size = "large" if too_large[row] else "small"
         numbers = f"numbers from {MIN_VALUE:.0e} to {MAX_VALUE:.0e} can be forecast"
@@ -223,11 +225,13 @@ def aggregated(
         both = blank.placed_on(calendar).followed_by(sums)
         lacks = repeats(both.series, both.timestamps)[len(blank.values) :]
     elif fine is not None:  # fewer values than the period has steps of the finer grid
-        first, last = fine.positions(distinct(observed.timestamps)[[0, -1]])
-        fine_times = fine.times(np.arange(first, min(last + 1, first + MAX_STEPS)))
-        periods = calendar.positions(fine_times)
+        ends = distinct(observed.timestamps)[[0, -1]]
+        first, last = fine.positions(ends)
+        fine_positions = np.arange(first, min(last + 1, first + MAX_STEPS))
+        periods = calendar.positions(fine.times(fine_positions))
         steps = np.bincount(periods - periods[0], minlength=high - periods[0] + 1)
-        counts = replace(placed, values=np.ones_like(placed.values)).combined("sum").values
+        ones = replace(placed, values=np.ones_like(placed.values))
+        counts = ones.combined("sum").values
         lacks = counts < steps[sums.timestamps - periods[0]]
     if lacks.any():
         text = "%s: %d of %d sums lack values of their period of %s; what is missing counts as 0."
@@ -277,7 +281,8 @@ def _with_zeros(
     """The values, and a zero for each step of the finer grid without a row since the first one."""
     placed = observed.placed_on(fine)
     newest = int(placed.timestamps.max())
-    grid = _grid(placed, blank.placed_on(fine), len(observations.ids), newest, schema)
+    blank = blank.placed_on(fine)
+    grid = _grid(placed, blank, len(observations.ids), newest, schema)
     count = int(grid.lengths.sum())
     if count > MAX_ROWS:
         problem = f"with a zero for each absent row it has {count:,} rows, more than fit in memory"
@@ -286,7 +291,8 @@ def _with_zeros(
     offsets, steps = runs(grid.first, grid.lengths)
     absent = grid.zero_slots(offsets)
     series = np.repeat(np.arange(len(grid.first)), grid.lengths)[absent]
-    zeros = TimedValues(series, fine.times(steps[absent]), np.zeros(len(series)))
+    times = fine.times(steps[absent])
+    zeros = TimedValues(series, times, np.zeros(len(series)))
     return observed.followed_by(zeros)
 
 

@@ -66,9 +66,10 @@ def _without_totals(table: Table) -> Table:
             continue  # the usual case, as a table may have thousands of columns
         cells = table.frame[column].iloc[-MAX_ROWS_BELOW:]
         is_time = [bool(guesses(str(cell).strip())) for cell in cells]
-        if not any(is_time):
+        if is_time[-1] or not any(is_time):
             continue
-        below = np.arange(len(table)) >= len(table) - is_time[::-1].index(True)
+        count = is_time[::-1].index(True)
+        below = np.arange(len(table)) >= len(table) - count
         data = table.rows(~below)
         if not looks_like_times(data, column, column.lower() in TIME_NAMES):
             continue

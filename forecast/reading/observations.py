@@ -56,8 +56,9 @@ class TimedValues:
 
     def combined(self, rule: str) -> "TimedValues":
         """One value for each series and time, in order: the first, last, mean or sum of several."""
-        further = np.diff(self.series)
-        if np.where(further == 0, np.diff(self.timestamps) > 0, further > 0).all():
+        next_series = np.diff(self.series)
+        later = np.diff(self.timestamps) > 0
+        if np.where(next_series == 0, later, next_series > 0).all():
             return self
         times = distinct(self.timestamps)
         keys = self.series * len(times) + np.searchsorted(times, self.timestamps)
@@ -131,7 +132,8 @@ def wide_columns(table: Table, schema: Schema) -> list[str]:
     columns = table.names
     taken = set(schema.series)
     if schema.all_columns:
-        named = {*schema.time, *schema.known, *schema.past, *schema.ignored, *taken}
+        named = {*schema.time, *schema.known, *schema.past}
+        named.update((*schema.ignored, *taken))
         free = [name for name in columns if name not in named and name != table.numbering]
         taken.update(numeric_columns(table, free))
         taken.update(name for name in free if name not in taken and is_blank(table, name))
@@ -143,7 +145,8 @@ def _long(
 ) -> Observations:
     if ids[0] and not any(ids[0]):  # a blank id comes first
         text = "%s: %d rows have no id in %s; they are read as a series of their own."
-        log.warning(text, table.name, (series == 0).sum(), ", ".join(schema.ids))
+        count = (series == 0).sum()
+        log.warning(text, table.name, count, ", ".join(schema.ids))
     values = parse_numbers(table, schema.target or "")
     _, first_rows = np.unique(series, return_index=True)
     order = np.argsort(first_rows)
@@ -175,8 +178,10 @@ def _rows(table: Table) -> Observations:
     ids = tuple((name,) for name in sorted(names))
     order = _ranks(names)
     series = np.repeat(order, len(columns))
-    steps = np.tile(np.arange(1, len(columns) + 1), len(names))
-    return Observations(series, steps, values, table, ids, order, np.zeros(0, np.int64))
+    steps = np.arange(1, len(columns) + 1)
+    times = np.tile(steps, len(names))
+    no_times = np.zeros(0, np.int64)
+    return Observations(series, times, values, table, ids, order, no_times)
 
 
 def _ranks(texts: list[str]) -> Integers:
@@ -206,13 +211,15 @@ def _looks_categorical(table: Table, column: str) -> bool:
     parsed = read_cells(cells_of([cells]), table)
     present = ~parsed.blank
     letters = parsed.bad & present
-    if (parsed.bad & parsed.numberlike).any() or letters.sum() < MIN_ROWS:
+    typing_errors = parsed.bad & parsed.numberlike
+    if typing_errors.any() or letters.sum() < MIN_ROWS:
         return False
     different = pc.unique(parsed.text.filter(present))
     if len(different) > min(MAX_CODES, present.sum() / MIN_ROWS):
         return False
-    numbers = pc.unique(parsed.text.filter(present & ~parsed.bad & ~parsed.word))
-    return bool(pc.all(pc.match_substring_regex(numbers, CODE), min_count=0).as_py())
+    is_number = present & ~parsed.bad & ~parsed.word
+    are_codes = pc.match_substring_regex(parsed.text.filter(is_number), CODE)
+    return bool(pc.all(are_codes, min_count=0).as_py())
 
 
 def rows_of(
@@ -255,7 +262,8 @@ def slots_of(
         index = np.tile(index, len(panel))
     step = positions[index] - panel.starts[series]
     inside = (step >= 0) & (step < panel.sizes[series])
-    return (panel.offsets[series] + step)[inside], index[inside]
+    slots = panel.offsets[series] + step
+    return slots[inside], index[inside]
 
 
 def covariates(panel: Panel, observations: Observations, schema: Schema, columns: Names) -> Numbers:

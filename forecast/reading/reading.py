@@ -228,7 +228,8 @@ def _on_grid(
         offsets = np.arange(count + 1) * size
         ignored = covered(observations.ids, starts, offsets, schema, "ignore")
         ignored = ignored[observations.series * size + positions - first]
-        observations = replace(observations, values=np.where(ignored, np.nan, observations.values))
+        values = np.where(ignored, np.nan, observations.values)
+        observations = replace(observations, values=values)
     return observations, fill(observations, schema, origin, reach)
 
 
@@ -307,7 +308,8 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
         lines.append(("holidays", schema.holidays + idle))
     if schema.dated_events:
         days = sum((event.last - event.day).days + 1 for event in schema.dated_events)
-        lines.append(("events", f"{days:,} days: {_listed(event_names(schema.dated_events))}"))
+        events = _listed(event_names(schema.dated_events))
+        lines.append(("events", f"{days:,} days: {events}"))
     given = schema.reading.model_dump(exclude_defaults=True)
     if given:
         flags = [as_flag(Setting(name, value)) for name, value in given.items()]
@@ -326,9 +328,9 @@ def _time_text(schema: Schema, panel: Panel) -> str:
         return f"step, {panel.lengths.min()} to {panel.lengths.max()} for a series"
     ends = np.array([panel.starts.min(), panel.origins.max()])
     texts = position_texts(schema, calendar_of(schema), ends)
-    first, last = (text.removesuffix(" 00:00:00") for text in texts)
+    first_to_last = " to ".join(text.removesuffix(" 00:00:00") for text in texts)
     zone = f", {schema.time_format.zone}" if schema.time_format.zone else ""
-    return f"{', '.join(schema.time)}: {first} to {last}, every {schema.calendar.name}{zone}"
+    return f"{', '.join(schema.time)}: {first_to_last}, every {schema.calendar.name}{zone}"
 
 
 def _ignored_text(schema: Schema) -> str:
@@ -398,7 +400,8 @@ def _timed_schema(
         codes = np.zeros(len(table), np.int64)
         roles = {"ids": ("series",), "series": series, "all_columns": not settings.target}
     if times.needs_series:
-        times = parse_times(table, time, TimeSettings.at_fit(settings, times.format.pivot), codes)
+        reading = TimeSettings.at_fit(settings, times.format.pivot)
+        times = parse_times(table, time, reading, codes)
 
     def place(timestamp: int) -> str:
         return table.place(int(np.argmax(times.timestamps == timestamp)), time)

@@ -231,14 +231,15 @@ def calendar_columns(table: Table, columns: list[str], times: ParsedTimes) -> di
 def _calendar_parts(wall: Integers) -> dict[str, Integers]:
     """The parts of each kind, [rows], counted from 0, of what the clock shows."""
     times = wall.astype("datetime64[s]")
+    years = times.astype("datetime64[Y]")
     months = times.astype("datetime64[M]")
     first_of_month = months.astype("datetime64[D]").astype(np.int64)
-    first_of_year = times.astype("datetime64[Y]").astype("datetime64[D]").astype(np.int64)
+    first_of_year = years.astype("datetime64[D]").astype(np.int64)
     month = months.astype(np.int64) % 12
     day = wall // DAY
     weekday = (day + 3) % 7  # 1970-01-01 was a Thursday
     return {
-        "year": times.astype("datetime64[Y]").astype(np.int64) + 1970,
+        "year": years.astype(np.int64) + 1970,
         "month": month,
         "quarter": month // 3,
         "day": day - first_of_month,
@@ -262,7 +263,8 @@ def _calendar_kind(table: Table, column: str, parts: dict[str, Integers]) -> str
     values = counted_values(table, column, 9) if kinds or in_full else None
     if values is None:
         return None
-    if ROW_NUMBER in kinds and values[0] in (0, 1) and (np.diff(values) == 1).all():
+    counts_up = values[0] in (0, 1) and (np.diff(values) == 1).all()
+    if counts_up and ROW_NUMBER in kinds:
         return ROW_NUMBER
     if in_full and parts and (values == parts["year"]).all():
         return "year"
@@ -276,8 +278,13 @@ def _repeats(values: Integers, part: Integers, kind: str) -> bool:
     """Whether values [rows] are a part of the times of their rows, counted from 0 or 1."""
     shifts = values - part
     if kind == "week":  # may begin on any day, and belong to the year before or after
-        return bool(((shifts + 1) % 52 <= 3).all() and values.max() <= 54)
+        near = (shifts + 1) % 52 <= 3
+        return bool(near.all() and values.max() <= 54)
     if kind == "day of the week":  # may be counted from any day
-        return bool((shifts % 7 == shifts[0] % 7).all() and values.max() <= 7)
-    starts = shifts[0] <= 0 if kind == "year" else shifts[0] in (0, 1)
+        shifts %= 7
+        starts = values.max() <= 7
+    elif kind == "year":  # may be counted from any year
+        starts = shifts[0] <= 0
+    else:
+        starts = shifts[0] in (0, 1)
     return bool(starts and (shifts == shifts[0]).all())

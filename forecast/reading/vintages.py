@@ -171,7 +171,8 @@ def with_vintages(panel: Panel, dated: DatedTable, schema: Schema, whole: bool =
         slot, index = slots_of(panel, series_of_rows, positions[rows])
         rows = rows[index]
         column = schema.known.index(name)
-        new = Vintages(slot, np.full(len(slot), column), available[rows], values[rows])
+        columns = np.full(len(slot), column)
+        new = Vintages(slot, columns, available[rows], values[rows])
         if has_stamp[rows].any():
             if whole:  # all values of the column are in the table
                 known = panel.known.copy()
@@ -200,7 +201,8 @@ def _refuse_conflicts(
         return
     conflict = np.argmax(conflicts)
     same = np.logical_and.reduce([key == key[conflict] for key in keys])
-    first, other = sorted(rows[[np.argmax(same), conflict]].tolist())
+    both = rows[[np.argmax(same), conflict]]
+    first, other = sorted(both.tolist())
     what = f", time and {AVAILABLE_AT}" if AVAILABLE_AT in table.names else " and time"
     problem = f"{table.line(first)} has another value for the same series{what}"
     cure = Words("keep one of the two, or pass ", Setting("on_duplicate", "last"))
@@ -290,7 +292,8 @@ def describe_vintages(panel: Panel, schema: Schema) -> list[str]:
     first_ahead = panel.lengths[panel.series_of_slots[vintages.slot]]
     ahead = panel.positions[vintages.slot] >= first_ahead
     issued = vintages.available[ahead]
-    names = ", ".join(schema.known[column] for column in np.unique(vintages.column))
+    columns = np.unique(vintages.column)
+    names = ", ".join(schema.known[column] for column in columns)
     age = panel.origins.max() - issued.max() if len(issued) else "none"
     text = f"{len(vintages):,} vintages; age of the newest at the origin in steps: {age}"
     return [f"known    {names}: {text}"]
