@@ -32,6 +32,7 @@ from forecast.tables.table import Table, repeats
 UNNAMED = ("", "Unnamed: 0")  # pandas reads the first as the second
 INDEX = "index"
 MAX_ROWS_BELOW = 20  # rows at the end that may be totals and notes
+STEP = r"[Vv]?\d+"  # the name of a column of a table with a series in each row
 YEAR = re.compile(r"[12]\d{3}(\.0*)?")
 PERIODS_OF_YEAR = {"month": set(ABBREVIATIONS), "quarter": {"q1", "q2", "q3", "q4"}}
 FINER: dict[str, Names] = {  # the parts that may follow each part of a time
@@ -114,10 +115,14 @@ def _name_first_column(table: Table) -> Table:
     numbered = first in UNNAMED and _numbers_rows(table, first)
     if first not in UNNAMED or (first and not numbered):
         return table
-    timed = (looks_like_times(table, name) or resembles_times(table, name) for name in others)
-    if numbered and any(timed):
-        log.warning("%s: the unnamed first column holds row numbers and was left out", table.name)
-        return replace(table, frame=table.frame.drop(columns=first), numbering=None)
+    if numbered:
+        rest = replace(table, frame=table.frame.drop(columns=first), numbering=None)
+        timed = (looks_like_times(rest, name) or resembles_times(rest, name) for name in others)
+        has_ids = not re.fullmatch(STEP, others[0])
+        if any(timed) or (has_ids and _looks_like_rows(rest)):
+            text = "%s: the unnamed first column holds row numbers and was left out"
+            log.warning(text, table.name)
+            return rest
     label = "time" if DATE_OR_FRACTION.match(table.first(first)) else INDEX
     if label in others:
         raise BadData(
@@ -390,7 +395,7 @@ def _looks_like_rows(table: Table) -> bool:
     first, *others = table.names
     is_numbering = first == table.numbering
     # under row numbers a 0, 1, 2 is a series, as pandas names the columns of an array
-    numbered = r"[Vv]\d+" if is_numbering else r"[Vv]?\d+"
+    numbered = STEP.replace("?", "") if is_numbering else STEP
     matches = [re.fullmatch(numbered, column) for column in others]
     if len(others) < 2 or not all(matches):
         return False
