@@ -75,8 +75,8 @@ def with_sums(panel: Panel, ids: Names, levels: Levels) -> Panel:
         problem = f"{len(members):,} sums are more than {MOST_SUMS:,}"
         raise UsageError(problem, setting=Setting("hierarchy"), cure="name coarser levels")
     panels = [panel]
-    for key, series in members.items():
-        panels.append(_sum(panel, key, np.array(series)))
+    for key, summed in members.items():
+        panels.append(_sum(panel, key, np.array(summed)))
     return stacked(panels)
 
 

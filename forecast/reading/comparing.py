@@ -91,8 +91,8 @@ def check_levels(
     index = series_index(ids, panel.ids)
     now = mean_level(panel, lookback)
     then = np.concatenate([[0.0], level])[index]
-    moved = (now > MAX_RATIO * then) | (then > MAX_RATIO * now)
-    moved = np.flatnonzero(moved & (now > 0) & (then > 0))
+    far = (now > MAX_RATIO * then) | (then > MAX_RATIO * now)
+    moved = np.flatnonzero(far & (now > 0) & (then > 0))
     if not len(moved):
         return
     names = series_names([panel.ids[series] for series in moved], NAMED_SERIES)

@@ -352,7 +352,7 @@ def sampled(source: str, reading: TextSettings, settings: TableSettings, seed: i
                 return None
 
             def is_drawn(rows: Table) -> Flags:
-                return rows.hashes(ids, seed) % one_in == 0
+                return np.equal(rows.hashes(ids, seed) % one_in, 0)
 
             sample = table.filtered(table.names, ids, is_drawn)
     except ForecastError:

@@ -103,8 +103,8 @@ def observed_forecasts(forecasts: Table, actual: str, schema: Schema) -> Observa
     if repeated.any():
         problem = f"a series and time come twice ({repeated.sum()} such rows)"
         place = forecasts.place(int(np.argmax(repeated)), schema.time)
-        cure = "score the forecasts of one model from one origin at a time"
-        raise BadData(problem, place=place, cure=cure)
+        one_origin = "score the forecasts of one model from one origin at a time"
+        raise BadData(problem, place=place, cure=one_origin)
     return observed
 
 
