@@ -60,7 +60,8 @@ class Grid:
         for values in (self.blank, self.placed):
             steps = self.steps(values)
             inside = (steps >= 0) & (steps < sizes[values.series])
-            zeros[(offsets[values.series] + steps)[inside]] = False
+            slots = offsets[values.series] + steps
+            zeros[slots[inside]] = False
         return zeros
 
 

@@ -176,7 +176,8 @@ def with_status(panel: Panel, schema: Schema, lookback: int | None = None) -> Pa
 def observed_spans(panel: Panel) -> tuple[Integers, Integers]:
     """[series], steps from the first to the last observed value, at least 1; and their number."""
     counts = np.add.reduceat(panel.observed, panel.first_slots, dtype=np.int64)
-    return np.maximum(panel.lengths - panel.trailing_gap(), 1), counts
+    spans = panel.lengths - panel.trailing_gap()
+    return np.maximum(spans, 1), counts
 
 
 def warn_status(
@@ -266,7 +267,8 @@ def _blank_ahead(panel: Panel, schema: Schema, horizon: int) -> Flags:
     Where an event closes a series, none lacks.
     """
     steps = np.arange(horizon if schema.known else 0)
-    slots = (panel.offsets[1:] - panel.ahead)[:, None] + steps
+    first_ahead = panel.offsets[1:] - panel.ahead
+    slots = first_ahead[:, None] + steps
     blank = np.isnan(panel.known[slots])
     closed = touched(panel, schema, "closed")
     if closed is not None:

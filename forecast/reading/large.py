@@ -130,8 +130,10 @@ class LargeTable:
         blank = replace(blank, text=True, thousands=settings.thousands, reading=settings)
         if settings.decimal is not None:
             return replace(blank, decimal=settings.decimal)
-        first = arrow_frame(next(self.batches(self.names)).drop_columns([ROW]))
-        return replace(blank, decimal=infer_decimal(replace(blank, frame=first), self.delimiter))
+        rows = next(self.batches(self.names))
+        first = replace(blank, frame=arrow_frame(rows.drop_columns([ROW])))
+        decimal = infer_decimal(first, self.delimiter)
+        return replace(blank, decimal=decimal)
 
     def filtered(
         self, columns: Sequence[str], by: Sequence[str], keep: Callable[[Table], Flags]

@@ -124,7 +124,8 @@ def id_codes(table: Table, columns: Names) -> tuple[Ids, Integers]:
     rows = np.arange(len(table))
     first[keys[::-1]] = rows[::-1]
     names = [texts[codes[first]].tolist() for texts, codes in parts]
-    return tuple(zip(*names, strict=True)), keys
+    ids = tuple(zip(*names, strict=True))
+    return ids, keys
 
 
 def wide_columns(table: Table, schema: Schema) -> list[str]:

@@ -186,8 +186,9 @@ def check_to_fit(reading: Reading) -> None:
     panel = reading.panel
     schema = reading.schema
     warn_status(panel, schema, reading.name)
+    calendar = calendar_of(schema)
     last = panel.origins.max(keepdims=True) + panel.ahead
-    time_columns_at(schema, calendar_of(schema), last)
+    time_columns_at(schema, calendar, last)
     warn_blank(panel, schema, reading.name)
 
 

@@ -51,7 +51,8 @@ def read_saved(
         cure = Words("bring both to one frequency", to_one_frequency)
         raise BadData(problem, place=forecasts.place(row, schema.time), cure=cure)
     positions = calendar.positions(observed.timestamps)
-    first = np.full(len(observed.ids), np.iinfo(np.int64).max)
+    latest = np.iinfo(np.int64).max
+    first = np.full(len(observed.ids), latest)
     np.minimum.at(first, observed.series, positions)
     step = positions - first[observed.series]
     order = np.lexsort((positions, observed.series))
@@ -115,7 +116,9 @@ def numbers_of(forecasts: Table) -> tuple[Numbers, tuple[float, ...]]:
     intervals = tuple(float(name[3:]) for name in low_ends if f"hi_{name[3:]}" in names)
     columns = [POINT, *interval_columns(intervals)]
     numbers = np.stack([parse_numbers(forecasts, name) for name in columns], -1)
-    crossed = np.argwhere(numbers[:, 1::2] > numbers[:, 2::2])  # rows and intervals
+    lows = numbers[:, 1::2]
+    highs = numbers[:, 2::2]
+    crossed = np.argwhere(lows > highs)  # rows and intervals
     if len(crossed):
         row, interval = crossed[0].tolist()
         low = columns[1 + 2 * interval]
