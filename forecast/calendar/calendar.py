@@ -72,7 +72,7 @@ class Calendar:
         since = wall - spec.anchor
         every = spec.every
         if spec.kind == "months":
-            since = months_of(wall) - spec.anchor
+            since = months_of(wall // DAY) - spec.anchor
         elif self._days:  # by days, as the clock change may move midnight itself
             since = wall // DAY - spec.anchor // DAY
             every = spec.every // DAY
@@ -139,7 +139,7 @@ def _features(wall: Integers, spec: CalendarSpec) -> Columns:
     """Names and values of times on the wall clock: of cycles, and centred from -0.5 to 0.5."""
     if spec.kind == "steps" or (spec.kind == "months" and spec.every % 12 == 0):
         return
-    months = months_of(wall)
+    months = months_of(wall // DAY)
     if spec.kind == "months":
         yield from _cycle("month", months % 12 / 12)
         return

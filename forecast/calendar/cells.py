@@ -18,7 +18,7 @@ from forecast.errors import BadData, Setting, Words
 from forecast.tables.cells import Texts
 from forecast.tables.table import PER_SECOND, Table, TypedTimes, encoded
 
-WHOLE = re.compile(r"-?\d{1,19}")
+WHOLE = re.compile(r"-?\d{1,19}(\.0*)?")
 DECIMAL_YEAR = re.compile(r"[12]\d{3}(\.\d{1,17})?")
 DAY_NUMBER = re.compile(r"\d{1,7}([.,]\d*)?")
 YEAR_NAMES = ("year", "yr", "date", "time", "ds", "period")
@@ -106,10 +106,13 @@ def time_cells(table: Table, column: str, rows: int | None = None) -> TimeCells:
     if kind == "datetime":
         return typed_cells(table, column, table.times(column))
     codes, texts = table.distinct(column, rows)
+    texts = [text.strip() for text in texts]
+    if all(map(WHOLE.fullmatch, texts)):  # such as epochs that are written as floats
+        texts = [text.partition(".")[0] for text in texts]
     written_as: Literal["number", "text"] = "text"
     if kind in ("whole", "number", "boolean"):
         written_as = "number"
-    return TimeCells(table, (column,), codes, [text.strip() for text in texts], written_as)
+    return TimeCells(table, (column,), codes, texts, written_as)
 
 
 def typed_cells(
@@ -144,7 +147,7 @@ def filled_cells(table: Table, column: str, what: str = "the time") -> TimeCells
 
 def is_whole_number(text: str) -> bool:
     """Whether a text is a whole number that 64 bits hold."""
-    return WHOLE.fullmatch(text) is not None and abs(int(text)) < 2**63
+    return re.fullmatch(r"-?\d{1,19}", text) is not None and abs(int(text)) < 2**63
 
 
 def is_decimal_year(text: str) -> bool:
@@ -277,7 +280,7 @@ def _decimal_years(cells: TimeCells) -> DecimalYears | None:
 def _follow_each_other(cells: TimeCells, years: DecimalYears) -> bool:
     """Whether there are many decimal years, and none is missing between them."""
     wall = read_numbers(cells.texts, TimeFormat(kind="years", years=years))
-    steps = np.diff(np.sort(months_of(wall)))
+    steps = np.diff(np.sort(months_of(wall // DAY)))
     return len(wall) >= MIN_VALUES and bool((steps * years.per_year == 12).all())
 
 
@@ -306,7 +309,7 @@ def write_numbers(wall: Integers, time_format: TimeFormat) -> NDArray[Any]:
     years = time_format.years
     if years is None:
         return wall * PER_SECOND[time_format.unit or "s"]
-    year, month = np.divmod(months_of(wall), 12)
+    year, month = np.divmod(months_of(wall // DAY), 12)
     periods = month // (12 // years.per_year) + 0.5 * years.middle
     values = 1970 + year + periods / years.per_year
     texts = [f"{value:.{years.digits}f}" for value in values.tolist()]

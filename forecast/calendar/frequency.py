@@ -93,9 +93,9 @@ def infer_calendar(
         if len(off_grid) and not aggregated:
             count = f"{len(off_grid)} of {len(unique)} times do not lie on the grid of "
             first = f", the first is {format_timestamp(off_grid[0], time_format)}"
-            problem = Words(count, Setting("freq", freq), first)
+            misfit = Words(count, Setting("freq", freq), first)
             ways = (Setting("aggregate", "sum"), " (or mean, last), or another ", Setting("freq"))
-            raise BadData(problem, place=place(int(off_grid[0])), cure=Words("pass ", *ways))
+            raise BadData(misfit, place=place(int(off_grid[0])), cure=Words("pass ", *ways))
         return spec
     if len(unique) < 2:
         problem = "only one time, so that its frequency cannot be inferred"
@@ -166,7 +166,7 @@ def _grid_of_dates(
 
 def _in_months(days: Integers) -> tuple[Integers, Integers, bool]:
     """[days], months since 1970-01 and days of the month; and whether each is the last of its."""
-    months = months_of(days * DAY)
+    months = months_of(days)
     days_of_month = days - first_days(months) + 1
     at_end = days + 1 == first_days(months + 1)
     return months, days_of_month, bool(at_end.all())

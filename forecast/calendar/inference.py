@@ -16,7 +16,7 @@ from forecast.calendar.cells import (
 )
 from forecast.calendar.patterns import ParsedTexts, codes_of
 from forecast.calendar.spec import TimeFormat, TimeSettings
-from forecast.calendar.zones import Flags, months_of
+from forecast.calendar.zones import DAY, Flags, months_of
 from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.tables.table import SAMPLE, Table, encoded, repeats
 
@@ -146,7 +146,7 @@ def _refuse_uncertain_years(cells: TimeCells, chosen: ParsedTexts) -> None:
     codes = codes_of(chosen.pattern)
     if "y" not in codes or "d" in codes:
         return
-    months = months_of(chosen.wall)
+    months = months_of(chosen.wall // DAY)
     steps = np.abs(np.diff(months))
     several_months = (steps % 12).any()
     regular = several_months and np.bincount(steps).argmax() == np.gcd.reduce(steps)

@@ -270,12 +270,12 @@ def _days(groups: _Groups, year: Integers) -> tuple[Integers, Flags]:
         return days, exists & _in_year(days, year)
     months = january + _month(groups) - 1
     days = first_days(months) + groups.number("d", 1) - 1
-    exists &= months_of(days * DAY) == months
+    exists &= months_of(days) == months
     return days, exists & (months // 12 == year - 1970)
 
 
 def _in_year(days: Integers, year: Integers) -> Flags:
-    return np.equal(months_of(days * DAY) // 12, year - 1970)
+    return np.equal(months_of(days) // 12, year - 1970)
 
 
 def _month(groups: _Groups) -> Integers:
@@ -303,17 +303,21 @@ def _hours(groups: _Groups) -> Integers:
 
 def _offsets(groups: _Groups) -> Integers:
     """Seconds east of UTC, of offsets such as +02:00, +0200 and +02."""
+    if "z" not in groups.codes:
+        return np.zeros(len(groups.matched), np.int64)
     words = groups.words("z")
     digits = pc.utf8_rpad(pc.replace_substring_regex(words, "[^0-9]", ""), 4, "0")
     hours, minutes = np.divmod(_numpy(digits.cast(pa.int64())), 100)
     signs = np.where(_numpy(pc.starts_with(words, "-")), -1, 1)
-    return np.multiply(signs, hours * HOUR + minutes * MINUTE)
+    offsets: Integers = signs * (hours * HOUR + minutes * MINUTE)
+    return offsets
 
 
 def _as_written(pattern: str, groups: _Groups) -> str:
     """The pattern with the flags that write it back just as these texts have it."""
     matched = pa.array(groups.matched)
-    words = {code: groups.words(code).filter(matched) for code in groups.codes}
+    flagged = groups.codes & set(LOOSE + "bBf")
+    words = {code: groups.words(code).filter(matched) for code in flagged}
     loose = groups.codes & set(LOOSE)
     short: set[str] = set()
     padded: set[str] = set()

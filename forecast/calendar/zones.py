@@ -49,9 +49,9 @@ def offset_name(seconds: int) -> str:
     return str(timezone(timedelta(seconds=seconds))).removeprefix("UTC") or "UTC"
 
 
-def months_of(wall: Integers) -> Integers:
-    """Months since 1970-01 of times in seconds."""
-    return wall.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64)
+def months_of(days: Integers) -> Integers:
+    """Months since 1970-01 of days since 1970-01-01."""
+    return days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
 
 
 def first_days(months: Integers) -> Integers:

@@ -141,8 +141,9 @@ def cells_of(series: Sequence[Series]) -> Texts:
         values: Any = column
         if not isinstance(column.dtype, pd.StringDtype):
             values = column.astype(object).where(column.notna(), "").map(str)
-        array = pa.chunked_array([pa.array(values, pa.large_string(), from_pandas=True)])
-        chunks += array.chunks
+        array = pa.array(values, from_pandas=True)
+        pieces = array.chunks if isinstance(array, pa.ChunkedArray) else [array]
+        chunks += [piece.cast(pa.large_string()) for piece in pieces]
     joined = pa.concat_arrays(chunks)
     return pc.fill_null(joined, "") if joined.null_count else joined
 
@@ -198,9 +199,9 @@ def parse_columns(
         numbers[:, group] = cells.values.reshape(len(names), -1).T
         words[group] = cells.word.reshape(len(names), -1).sum(axis=1)
     if words.any():
-        where = f"column '{columns[int(words.argmax())]}'"
-        if (words > 0).sum() > 1:
-            where = f"{where} and {(words > 0).sum() - 1} more"
+        touched = np.flatnonzero(words)
+        more = f" and {len(touched) - 1} more" if len(touched) > 1 else ""
+        where = f"column '{columns[touched[0]]}'{more}"
         text = "%s: words such as n/a or - are read as missing: %d in %s"
         log.warning(text, table.name, words.sum(), where)
     numbers += 0.0  # turns -0.0 into 0.0
@@ -228,9 +229,11 @@ def numeric_columns(table: Table, columns: Sequence[str]) -> list[str]:
         wrong = (cells.bad & ~cells.numberlike).reshape(shape).sum(axis=1)
         few = np.maximum(1, (1 - NEARLY_ALL) * present)
         likely = (present > 0) & (wrong <= few) & (2 * wrong < present)
-        values = pd.DataFrame(cells.values.reshape(shape).T)
-        codes = (wrong > 1) & (values.nunique() < 2) & ~cells.numberlike.reshape(shape).any(axis=1)
-        numeric += [names[position] for position in np.flatnonzero(likely & ~codes)]
+        foreign = cells.numberlike.reshape(shape).any(axis=1)
+        values = cells.values.reshape(shape)
+        for position in np.flatnonzero(likely & (wrong > 1) & ~foreign):
+            likely[position] = pd.Series(values[position]).nunique() > 1
+        numeric += [names[position] for position in np.flatnonzero(likely)]
     return numeric
 
 

@@ -102,7 +102,7 @@ class Table:
             same, texts = pd.factorize(_as_text(pd.Series(texts)))
             codes = same[codes]
         codes = np.asarray(codes, np.int64)[np.cumsum(begins) - 1]
-        return codes, [str(text) for text in texts]
+        return codes, list(map(str, np.asarray(texts, object)))
 
     def texts(self, column: str) -> NDArray[np.object_]:
         """[rows], the cells just as written; whole numbers without a point, '' where missing."""
