@@ -54,7 +54,10 @@ DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg",
 
 @contextmanager
 def connect(url: str, reads: Collection[str] = (), ledger: str = "") -> Iterator[Execute]:
-    """Open a transaction for the ledger in the database of a job's sink; `reads` are tables that are only read."""
+    """Open a transaction for the ledger in the database of a job's sink.
+
+    `reads` are tables that are only read.
+    """
     if reads and _missing_file(_parsed(url, "sink")):
         yield no_tables
         return
@@ -73,7 +76,7 @@ def connect(url: str, reads: Collection[str] = (), ledger: str = "") -> Iterator
 def transaction(
     url: str, role: Role, purpose: Literal["write", "rehearse", "read"] = "write", ledger: str = ""
 ) -> Iterator[sa.Connection]:
-    """Open a transaction: committed at the end if it writes and no exception comes, else rolled back.
+    """Open a transaction: committed at the end if it writes, else rolled back, as by an exception.
 
     One that reads can change nothing in SQLite and PostgreSQL. A rehearsal creates no SQLite file.
     Errors are of the classes that `failures.py` lists.
@@ -134,7 +137,10 @@ def read_query(url: str, sql: str) -> pd.DataFrame:
 
 
 def exclude_others(connection: sa.Connection) -> None:
-    """Wait until no other transaction of this application can create a table; SQLite has one writer anyway."""
+    """Wait until no other transaction of this application can create a table.
+
+    SQLite has one writer anyway.
+    """
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
 

@@ -49,20 +49,21 @@ BUSY = _either(Busy, "another process is writing; run again later")
 
 # by the beginning of the SQLSTATE; the longest match counts
 SQLSTATES = {
-    "08": AWAY, "28": AWAY, "3D": AWAY, "57": AWAY, "53300": AWAY, "53": MEMORY, "53100": STORAGE, "58": STORAGE,
-    "XX": STORAGE, "40": BUSY, "55P03": BUSY, "55006": BUSY, "25006": DENIED, "42501": DENIED, "42P01": MISSING,
-    "3F": MISSING, "21": DATA, "22": DATA, "23": DATA, "54": DATA, "57014": SLOW,
+    "08": AWAY, "28": AWAY, "3D": AWAY, "57": AWAY, "53300": AWAY, "53": MEMORY,
+    "53100": STORAGE, "58": STORAGE, "XX": STORAGE, "40": BUSY, "55P03": BUSY, "55006": BUSY,
+    "25006": DENIED, "42501": DENIED, "42P01": MISSING, "3F": MISSING,
+    "21": DATA, "22": DATA, "23": DATA, "54": DATA, "57014": SLOW,
 }  # fmt: skip
 # by the primary result code of SQLite
 SQLITE_CODES = {
-    3: DENIED, 5: BUSY, 6: BUSY, 7: MEMORY, 8: DENIED, 10: STORAGE, 11: DAMAGED, 13: STORAGE, 14: DENIED, 15: BUSY,
-    18: DATA, 19: DATA, 20: DATA, 22: STORAGE, 23: DENIED, 26: DAMAGED,
+    3: DENIED, 5: BUSY, 6: BUSY, 7: MEMORY, 8: DENIED, 10: STORAGE, 11: DAMAGED, 13: STORAGE,
+    14: DENIED, 15: BUSY, 18: DATA, 19: DATA, 20: DATA, 22: STORAGE, 23: DENIED, 26: DAMAGED,
 }  # fmt: skip
-# by the exception classes of every driver (PEP 249)
+# by the exception classes of every driver (PEP 249), and of SQLAlchemy
 CLASSES = {
     "DataError": DATA, "IntegrityError": DATA, "InternalError": STORAGE, "OperationalError": AWAY,
-    "InterfaceError": AWAY, "ProgrammingError": WRONG, "NotSupportedError": WRONG, "DatabaseError": AWAY,
-    "SQLAlchemyError": WRONG,
+    "InterfaceError": AWAY, "ProgrammingError": WRONG, "NotSupportedError": WRONG,
+    "DatabaseError": AWAY, "SQLAlchemyError": WRONG,
 }  # fmt: skip
 MAX_LENGTH = 300  # characters of a database's message
 

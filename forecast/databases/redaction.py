@@ -24,7 +24,10 @@ class Redactor:
         self._shown: dict[str, str] = {}
 
     def add(self, text: str, shown: str = MASK, parts: bool = False) -> None:
-        """Hide a text, its lines, and the password of an address; with `parts` its user, host and path too."""
+        """Hide a text, its lines, and the password of an address.
+
+        With `parts` also user, host and path of the address.
+        """
         for part in {text, *text.splitlines(), *_parts(text, parts)}:
             for form in _forms(part):
                 if len(form) >= MIN_LENGTH and form.lower() not in NEVER_HIDDEN:

@@ -1,4 +1,4 @@
-"""Insert or update the rows of a frame in one transaction, or try out whether that would succeed."""
+"""Insert or update the rows of a frame in one transaction, or try out whether that succeeds."""
 
 import io
 import secrets
@@ -126,7 +126,7 @@ def _create(
 
 
 def _table(name: str, columns: Sequence[str], schema: str | None = None) -> sa.TableClause:
-    """A table without types, so that values reach the driver as they are; all its names are quoted."""
+    """A table without types, so that values reach the driver as they are, under quoted names."""
     quoted: list[sa.ColumnClause[Any]] = [sa.column(_quoted(column)) for column in columns]
     return sa.table(_quoted(name), *quoted, schema=schema and _quoted(schema))
 
@@ -237,7 +237,8 @@ def _send_to_postgresql(
     into = f"COPY {temporary.name} FROM STDIN (FORMAT csv, ENCODING 'UTF8')"
     # text has quotes, even empty text; NULL has none
     options = pyarrow.csv.WriteOptions(include_header=False, quoting_style="needed")
-    with closing(connection.connection.cursor()) as cursor, cursor.copy(into) as copy:  # type: ignore[attr-defined]
+    driver: Any = connection.connection
+    with closing(driver.cursor()) as cursor, cursor.copy(into) as copy:
         for batch in rows.to_batches(BATCH_ROWS):
             buffer = io.BytesIO()
             pyarrow.csv.write_csv(batch, buffer, options)

@@ -35,7 +35,8 @@ from forecast.tables.synthetic import synthesize, table_settings
 from forecast.tables.table import Table
 from forecast.tables.text import DELIMITERS, given_delimiter, json_table, text_table
 
-GZIP, ZIP = b"\x1f\x8b", (b"PK\x03\x04", b"PK\x05\x06")
+GZIP = b"\x1f\x8b"
+ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 # peak of reading a text table, in multiples of its size: bytes, check, columns, frame
 MEMORY_FACTOR = 6
 READ_SIZE = 1 << 22  # bytes read at once

@@ -77,7 +77,8 @@ def workbook_table(data: bytes, name: str, settings: TextSettings) -> Table:
         sheet = sheets[chosen]
         rows = [list(map(_in_seconds, row)) for row in sheet.to_python()]
     where = f"{name}, sheet '{chosen}'" if len(sheets) > 1 else name
-    top, left = sheet.start or (0, 0)
+    corner: tuple[int, int] = sheet.start or (0, 0)
+    top, left = corner
     numbered = enumerate(([_text(cell, ".") for cell in row] for row in rows), top + 1)
     above, skipped = rows_above(numbered, settings, where, "row")
     rows = rows[max(0, above - top) :]
