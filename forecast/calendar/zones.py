@@ -6,7 +6,6 @@ from typing import Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.errors import Setting, UsageError, did_you_mean
@@ -119,21 +118,29 @@ def resolve_by_order(series: Integers, wall: Integers, twice: Flags) -> tuple[Fl
     This works where a series has such a reading in exactly two rows, and its rows of that day go
     forward in time (or backward in all), but for the hour that comes again.
     """
-    rows = pd.DataFrame({"series": series, "day": wall // DAY, "wall": wall})
-    rows = rows[rows["day"].isin(rows["day"][twice])]
-    keys = [rows["series"], rows["day"]]
-    step = rows.groupby(keys)["wall"].diff()
-    rises = (step > 0).groupby(keys).transform("sum")
-    drops = (step < 0).groupby(keys).transform("sum")
-    forward = (drops <= 1) & (rises > drops)
-    backward = (rises <= 1) & (drops > rises)
-
-    in_order = rows[twice[rows.index] & (forward | backward)]
-    readings = in_order.groupby(["series", "wall"])
-    second = readings.cumcount() == 1
-    pairs = second[readings["wall"].transform("size") == 2]
     resolved = np.zeros(len(wall), bool)
-    resolved[pairs.index] = True
     later = np.zeros(len(wall), bool)
-    later[pairs.index] = pairs == forward[pairs.index]
+    days = wall // DAY
+    near = np.flatnonzero(np.isin(days, np.unique(days[twice])))
+    if not len(near):
+        return resolved, later
+    near = near[np.lexsort((days[near], series[near]))]  # else in the order of the table
+    same_day = (np.diff(series[near]) == 0) & (np.diff(days[near]) == 0)
+    group = np.append(0, np.cumsum(~same_day))
+    step = np.append(0, np.where(same_day, np.diff(wall[near]), 0))
+    rises = np.bincount(group, step > 0)
+    drops = np.bincount(group, step < 0)
+    forward = ((drops <= 1) & (rises > drops))[group]
+    backward = ((rises <= 1) & (drops > rises))[group]
+
+    rows = near[twice[near] & (forward | backward)]
+    rows = rows[np.lexsort((rows, wall[rows], series[rows]))]
+    second = np.append(False, (np.diff(series[rows]) == 0) & (np.diff(wall[rows]) == 0))[
+        : len(rows)
+    ]
+    reading = np.cumsum(~second)
+    is_pair = (np.bincount(reading) == 2)[reading]
+    resolved[rows[is_pair]] = True
+    goes_forward = np.isin(rows, near[forward])
+    later[rows[is_pair]] = (second == goes_forward)[is_pair]
     return resolved, later
