@@ -95,12 +95,14 @@ def infer_calendar(
             first = f", the first is {format_timestamp(off_grid[0], time_format)}"
             misfit = Words(count, Setting("freq", freq), first)
             ways = (Setting("aggregate", "sum"), " (or mean, last), or another ", Setting("freq"))
-            raise BadData(misfit, place=place(int(off_grid[0])), cure=Words("pass ", *ways))
+            where = place(int(off_grid[0]))
+            raise BadData(misfit, place=where, cure=Words("pass ", *ways))
         return spec
     if len(unique) < 2:
         problem = "only one time, so that its frequency cannot be inferred"
         cure = Words("pass ", Setting("freq"))
-        raise BadData(problem, place=place(int(unique[0])), cure=cure)
+        where = place(int(unique[0]))
+        raise BadData(problem, place=where, cure=cure)
     if time_format.kind == "integer":
         step = _step(timestamps, series)
         grid = _of_steps(step, unique) if step else None
@@ -127,7 +129,8 @@ def _irregular(unique: Integers, time_format: TimeFormat, place: Callable[[int],
         freq = _of_seconds(usual, 0).name.partition("-")[0]
         way = (Setting("freq", freq), " ", Setting("aggregate", "mean"), " (or sum, last)")
         cure = Words("correct it, ", *zone, "or pass another step, such as ", *way)
-    return BadData(problem, place=place(int(unique[odd + 1])), cure=cure)
+    where = place(int(unique[odd + 1]))
+    return BadData(problem, place=where, cure=cure)
 
 
 def _inferred_grid(
@@ -140,8 +143,10 @@ def _inferred_grid(
         offset = int(np.bincount(clock).argmax())  # midnight may be missing where the clock changes
         all_days = wall_clock(timestamps, zone) // DAY
         grid = _grid_of_dates(all_days, series, days, offset)
-        if grid is not None and Calendar(grid, zone).on_grid(unique).all():
-            return grid
+        if grid is not None:
+            on_grid = Calendar(grid, zone).on_grid(unique)
+            if on_grid.all():
+                return grid
     step = _step(timestamps, series)
     if step is None or (step % DAY == 0 and zone is not None and not same_clock):
         return None
@@ -156,12 +161,17 @@ def _grid_of_dates(
     first_day = int(days_of_month[0])
     if at_end or (first_day <= 28 and (days_of_month == first_day).all()):
         every = int(np.gcd.reduce(np.diff(months)))
-        return _of_months(every, int(months[0]), -1 if at_end else first_day, offset)
+        day = -1 if at_end else first_day
+        return _of_months(every, int(months[0]), day, offset)
     weekdays = _weekday_pattern(days, offset)
-    if weekdays is not None and _step(Calendar(weekdays).positions(all_days * DAY), series) == 1:
-        return weekdays
+    if weekdays is not None:
+        positions = Calendar(weekdays).positions(all_days * DAY)
+        if _step(positions, series) == 1:
+            return weekdays
     step = _step(all_days, series)
-    return None if step is None else _of_seconds(step * DAY, int(days[0]) * DAY, offset)
+    if step is None:
+        return None
+    return _of_seconds(step * DAY, int(days[0]) * DAY, offset)
 
 
 def _in_months(days: Integers) -> tuple[Integers, Integers, bool]:
@@ -175,11 +185,13 @@ def _in_months(days: Integers) -> tuple[Integers, Integers, bool]:
 def _weekday_pattern(days: Integers, offset: int) -> CalendarSpec | None:
     """A grid of some days of the week, if the others never occur and these mostly do."""
     weekdays = distinct((days + 3) % 7)
-    if not 2 <= len(weekdays) <= 6 or days[-1] - days[0] < 21:  # three weeks
+    three_weeks = days[-1] - days[0] >= 21
+    if not three_weeks or not 2 <= len(weekdays) <= 6:
         return None
     spec = _of_weekdays(tuple(weekdays.tolist()), offset)
     positions = Calendar(spec).positions(days * DAY)
-    return spec if 2 * len(days) >= positions[-1] - positions[0] + 1 else None
+    span = positions[-1] - positions[0] + 1
+    return spec if 2 * len(days) >= span else None
 
 
 def _step(times: Integers, series: Integers) -> int | None:
@@ -188,7 +200,8 @@ def _step(times: Integers, series: Integers) -> int | None:
     if len(unique) < 2:
         return None
     order = np.lexsort((times, series))
-    steps = np.diff(times[order])[np.diff(series[order]) == 0]
+    same_series = np.diff(series[order]) == 0
+    steps = np.diff(times[order])[same_series]
     steps = steps[steps > 0]
     if not len(steps):
         steps = np.diff(unique)

@@ -94,7 +94,8 @@ def infer_pattern(cells: TimeCells, settings: TimeSettings) -> ParsedTexts:
     # a pattern with a fraction fits times without any too
     needed = [g for g in complete if "%f" not in g or g.replace(".%f", "") not in complete]
     fitting = [patterns.parse(cells.array, guess, settings.pivot) for guess in needed]
-    if len(fitting) > 1 and re.match(r"\d{1,2}[-/.]\d{1,2}[-/.]", cells.texts[0]):
+    numbers_first = re.match(r"\d{1,2}[-/.]\d{1,2}[-/.]", cells.texts[0])
+    if numbers_first and len(fitting) > 1:
         return _day_or_month_first(cells, fitting)
     chosen = max(fitting, key=lambda parsed: int(parsed.exists.sum()))
     _refuse_uncertain_years(cells, chosen)
@@ -128,7 +129,8 @@ def _missing_part(pattern: str) -> str | None:
 
 def _mismatch(cells: TimeCells, matched: dict[str, Flags]) -> BadData:
     """Say that the first text has the shape of no time, or which text differs from it."""
-    wrong = ~max(matched.values(), key=np.sum, default=np.zeros(len(cells.texts), bool))
+    none = np.zeros(len(cells.texts), bool)
+    wrong = ~max(matched.values(), key=np.sum, default=none)
     date_format = Setting("date_format")
     if CLOCK_ONLY.fullmatch(cells.first(wrong)):
         return cells.fault("is a time of day without a date", "add the date", wrong=wrong)
@@ -215,7 +217,7 @@ def read_split_times(
     """The times that several columns hold together, joined by blanks, and how to write them."""
     parts = [filled_cells(table, column, "a part of the time") for column in columns]
     forms = tuple(map(_unpadded, settings.fitted.parts if settings.fitted else ()))
-    fitting = [_fitting(part, form).all() for part, form in zip(parts, forms, strict=False)]
+    fitting = [flags.all() for flags in map(_fitting, parts, forms)]
     if len(forms) != len(parts) or not all(fitting):
         forms = tuple(map(_unpadded, _infer_forms(parts, settings)))
     joined = " ".join(forms)
@@ -228,19 +230,18 @@ def read_split_times(
     for part in parts:  # compressed after each column, so that the product of many cannot overflow
         keys, _ = encoded(keys * len(part.texts) + part.codes)
     first_rows = np.flatnonzero(~repeats(keys))
-    columns_of_texts = [np.array(part.texts, object)[part.codes[first_rows]] for part in parts]
-    texts = list(map(" ".join, zip(*columns_of_texts, strict=True)))
+    texts: list[str] = []
+    for row in first_rows.tolist():
+        texts.append(" ".join(part.texts[part.codes[row]] for part in parts))
     cells = TimeCells(table, columns, keys, texts)
     parsed = patterns.parse(cells.array, joined, settings.pivot)
 
     written = tuple(map(_as_written, parts, forms))
-    units = [table.times(part.name).unit for part in parts if part.kind == "datetime"]
-    stored = {
-        "pattern": _whole_pattern(written),
-        "parts": written,
-        "kinds": tuple(map(_kind_of, parts, written)),
-        "unit": units[0] if units else None,
-    }
+    stored: dict[str, object] = {"pattern": _whole_pattern(written), "parts": written}
+    stored["kinds"] = tuple(map(_kind_of, parts, written))
+    for part in parts:
+        if part.kind == "datetime":
+            stored["unit"] = table.times(part.name).unit
     return cells, parsed, TimeFormat.model_validate(stored)
 
 
@@ -252,7 +253,8 @@ def part_named(table: Table, column: str) -> str | None:
     if table.missing(column).any():
         return None
     cells = time_cells(table, column)
-    if column.strip().lower() == "period" and WHOLE.fullmatch(cells.texts[0]):
+    whole = WHOLE.fullmatch(cells.texts[0])
+    if whole and column.strip().lower() == "period":
         return None  # M01 is a month, 1 may be anything
     for name in names:
         if _form(cells, name) not in (None, "%y"):  # a year of two digits may be anything, too
