@@ -6,9 +6,8 @@ from forecast.baselines.shared.theta_lines import theta_forecast
 
 
 def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Values:
-    return theta_forecast(
-        *recent_values(values, observed, season), horizon, season, best_theta=True
-    )
+    values, start = recent_values(values, observed, season)
+    return theta_forecast(values, start, horizon, season, best_theta=True)
 
 
 METHOD = Method(forecast, default_rank=8)

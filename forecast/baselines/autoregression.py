@@ -1,11 +1,13 @@
 """Linear autoregression with a ridge penalty, for many series at once."""
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from forecast.baselines.shared.gaps import newest_steps, recent_values
 from forecast.baselines.shared.method import Counts, Mask, Method, Values
 
-MIN_LAGS, MAX_LAGS = 24, 64
+MIN_LAGS = 24
+MAX_LAGS = 64
 LAGS_PER_SEASON = 4 / 3
 MIN_VALUES = 4  # fewer values repeat the last one
 PENALTIES = 10.0 ** np.arange(-12, 2)  # of the ridge, as shares of the largest eigenvalue
@@ -58,11 +60,13 @@ def _continued(values: Values, start: Counts, order: int, horizon: int) -> Value
     low = scaled.min(1)
     high = scaled.max(1)
     reach = (high - low) * np.maximum(1.0, horizon / length[:, 0])
-    path = np.pad(scaled[:, span - order :], ((0, 0), (0, horizon)))
+    newest = scaled[:, span - order :]
+    path = np.pad(newest, ((0, 0), (0, horizon)))
     for step in range(horizon):
         ahead = (weights * path[:, step : step + order]).sum(1) + intercept
         path[:, order + step] = np.clip(ahead, low - reach, high + reach)
-    return np.where(moving, mean + scale * path[:, order:], values[:, -1:])
+    points = mean + scale * path[:, order:]
+    return np.where(moving, points, values[:, -1:])
 
 
 def _fitted(scaled: Values, present: Mask, order: int) -> tuple[Values, Values]:
@@ -70,7 +74,7 @@ def _fitted(scaled: Values, present: Mask, order: int) -> tuple[Values, Values]:
     # a row whose oldest lag is padding does not count
     used = present[:, :-order].astype(np.float64)
     count = used.sum(1, keepdims=True)
-    past = np.lib.stride_tricks.sliding_window_view(scaled, order, axis=1)[:, :-1]
+    past = sliding_window_view(scaled, order, axis=1)[:, :-1]
     target = scaled[:, order:]
     middle = (used[..., None] * past).sum(1) / count  # [windows, order]
     centre = (used * target).sum(1, keepdims=True) / count

@@ -9,7 +9,8 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
     span = values.shape[1]
     rows = np.arange(len(values))
     oldest = observed.argmax(1)
-    newest = span - 1 - observed[:, ::-1].argmax(1)
+    since = observed[:, ::-1].argmax(1)
+    newest = span - 1 - since
     last = values[rows, newest]
     slope = (last - values[rows, oldest]) / np.maximum(newest - oldest, 1)
     steps = np.arange(span, span + horizon) - newest[:, None]

@@ -102,7 +102,8 @@ def _filter(span: int, damping: float, season: int, rates: tuple[float, ...]) ->
 
     An error, a value less `measurement @ states`, moves the states by `gain`.
     """
-    points = np.array(list(product(LEVELS, TRENDS if damping else TRENDS[:1], rates)))
+    trends = TRENDS if damping else TRENDS[:1]
+    points = np.array(list(product(LEVELS, trends, rates)))
     level, trend, rate = points.T
     states = 2 + season
     gain = np.zeros((len(points), states))
@@ -127,8 +128,9 @@ def _filter(span: int, damping: float, season: int, rates: tuple[float, ...]) ->
     for _ in range(span - 1):
         left.append((closed_loop @ left[-1][..., None])[..., 0])
     responses = np.stack(left)
-    by_state = np.ascontiguousarray(responses[::-1].reshape(span, -1).T)
-    return _Filters(by_state, energy, _spectra(measurement, gain, energy, responses))
+    spectra = _spectra(measurement, gain, energy, responses)
+    by_state = responses[::-1].reshape(span, -1).T
+    return _Filters(np.ascontiguousarray(by_state), energy, spectra)
 
 
 def _energies(measurement: Values, closed_loop: Values) -> tuple[Values, Mask]:
@@ -157,7 +159,8 @@ def _spectra(measurement: Values, gain: Values, energy: Values, responses: Value
     products[0] += 1
     products[1:] -= responses[:-1] @ measurement
     products[1:] *= 2  # a step before and a step after
-    spectra = np.fft.rfft(products.T, 2 * span).real / (2 * span)
+    size = 2 * span
+    spectra = np.fft.rfft(products.T, size).real / size
     spectra[:, 1:-1] *= 2  # both a frequency and its negative, but for the first and the last
     return spectra
 
@@ -172,7 +175,8 @@ def _mixed(
     summands = (index - 1) * mean[:, None]
     by_factor, factor_weight = _smoothed(filters, values, start, index, factors, horizon)
     by_summand, summand_weight = _smoothed(filters, values, start, summands, ~factors, horizon)
-    share = 1 / (1 + np.exp(np.minimum(summand_weight - factor_weight, 700)))[:, None]
+    ratio = np.exp(np.minimum(summand_weight - factor_weight, 700))
+    share = 1 / (1 + ratio[:, None])
     points = share * by_factor + (1 - share) * by_summand
     return points, np.logaddexp(factor_weight, summand_weight)
 
@@ -220,7 +224,8 @@ def _smoothed(
             total = left * total + share
             sums = left[:, None] * sums + path
 
-    profile = np.where(factors[:, None], index, 1.0)[:, np.arange(-span, 0) % index.shape[1]]
+    divisors = np.where(factors[:, None], index, 1.0)
+    profile = divisors[:, np.arange(-span, 0) % index.shape[1]]
     # errors of what is left, as those of the values
     log_jacobian = np.log(np.where(present, profile, 1.0)).sum(1)
     points = restore_season(sums / total[:, None], index, factors)
@@ -255,7 +260,8 @@ def _beginning(values: Values, start: Counts) -> tuple[Values, Values]:
     count = inside.sum(1)
     middle = (count - 1) / 2
     time = (np.arange(FIRST_VALUES) - middle[:, None]) * inside
-    slope = (first * time).sum(1) / np.maximum((time**2).sum(1), 1.0)
+    squares = np.maximum((time**2).sum(1), 1.0)
+    slope = (first * time).sum(1) / squares
     return first.sum(1) / count - slope * (middle + 1), slope
 
 

@@ -6,8 +6,8 @@ from forecast.baselines.shared.method import Mask, Method, Values
 
 
 def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Values:
-    newest = values.shape[1] - 1 - observed[:, ::-1].argmax(1)
-    last = values[np.arange(len(values)), newest]
+    since = observed[:, ::-1].argmax(1)  # steps since then
+    last = values[np.arange(len(values)), -1 - since]
     return np.repeat(last[:, None], horizon, 1)
 
 

@@ -11,7 +11,8 @@ from forecast.pretrained.network import LEVELS
 
 
 def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Values:
-    return quantiles(None, values, observed, horizon, (season,), (0.5,))[..., 0]
+    seasons = (season,)
+    return quantiles(None, values, observed, horizon, seasons, (0.5,))[..., 0]
 
 
 def quantiles(
@@ -26,16 +27,18 @@ def quantiles(
     ahead = forecast_quantiles(network, values, observed, horizon, seasons)
     ahead = ahead[..., [LEVELS.index(level) for level in levels]]
     # a constant, which the network continues but for rounding
-    lowest = values.min(1, where=observed, initial=np.inf)[:, None, None]
-    highest = values.max(1, where=observed, initial=-np.inf)[:, None, None]
-    return np.where(lowest == highest, lowest, ahead)
+    lowest = values.min(1, where=observed, initial=np.inf)
+    highest = values.max(1, where=observed, initial=-np.inf)
+    constant = lowest == highest
+    ahead[constant] = lowest[constant, None, None]
+    return ahead
 
 
 def about() -> str:
     weights = sum(array.size for array in network_for(()).weights.values())
     return (
-        f"a recurrent network of {weights:,} weights, and another for hours, trained on synthetic series only; they "
-        f"see up to {CONTEXT:,} steps of the past"
+        f"a recurrent network of {weights:,} weights, and another for hours, trained on synthetic "
+        f"series only; they see up to {CONTEXT:,} steps of the past"
     )
 
 

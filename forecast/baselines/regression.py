@@ -1,6 +1,4 @@
-"""Ridge regression on the last seasons and on columns known in advance, in the manner of LEAR (Lago
-et al. 2021).
-"""
+"""Ridge regression on the last seasons and on columns known in advance (LEAR, Lago et al. 2021)."""
 
 from dataclasses import dataclass
 
@@ -97,7 +95,8 @@ def forecast_series(
     long_season = next((count for count in counts if count <= PRIORS.most_long), 1)  # in seasons
 
     old = np.minimum(ends, MAX_STEPS) // (PRIORS.refits * season)
-    every = season * 2 ** np.log2(np.clip(old, 1, PRIORS.refits)).astype(np.int64)
+    doublings = np.log2(np.clip(old, 1, PRIORS.refits)).astype(np.int64)
+    every = season * 2**doublings
     learned = (start + ends) // every * every - start
     usable = (learned > 0) & (ends - learned <= CONTEXT - MAX_STEPS)
     learned = np.where(usable, learned, ends)
@@ -108,8 +107,10 @@ def forecast_series(
         low = max(0, age - MAX_STEPS)
         low += int(observed[low:age].argmax())
         stop = int(ends[rows].max())
-        past = fill_gaps(values[None, low:stop], observed[None, low:stop], season)[0]
-        learner = _Learner(past, known[low : stop + horizon], age - low, season, long_season)
+        gaps = observed[None, low:stop]
+        past = fill_gaps(values[None, low:stop], gaps, season)[0]
+        columns = known[low : stop + horizon]
+        learner = _Learner(past, columns, age - low, season, long_season)
         points[rows] = learner.forecast(ends[rows] - low, horizon)
     return points
 
@@ -143,7 +144,8 @@ class _Learner:
         lags = self.season * seasons
         steps = ends[:, None] + np.arange(horizon)
         if self.season <= PRIORS.most_season and self.age - horizon >= 2 * lags:
-            profile = np.resize(self._profile(rest[: self.age]), len(rest) + horizon)
+            profile = self._profile(rest[: self.age])
+            profile = np.resize(profile, len(rest) + horizon)
             beyond = rest - profile[: len(rest)]
             by_window = self._from_windows(beyond, ends, horizon, lags) + profile[steps]
             points += PRIORS.share_of_windows * (by_window - points)
@@ -151,7 +153,8 @@ class _Learner:
 
         low, high = past.min(), past.max()
         reach = PRIORS.widened * (high - low)
-        bounds = np.arcsinh((np.array([low - reach, high + reach]) - middle) / unit)
+        bounds = np.array([low - reach, high + reach])
+        bounds = np.arcsinh((bounds - middle) / unit)
         return np.sinh(np.clip(points, *bounds)) * unit + middle
 
     def _effects(self, scaled: Values) -> Values:
@@ -161,10 +164,12 @@ class _Learner:
         """
         effect = np.zeros(len(self.known))
         spans = np.zeros(len(self.known))
-        for begin in {max(0, self.age - span * self.season) for span in PRIORS.spans[1:]}:
+        begins = {max(0, self.age - span * self.season) for span in PRIORS.spans[1:]}
+        for begin in begins:
             spans[begin:] += 1
             if self.known.shape[1]:
-                effect[begin:] += self._effect(scaled[begin : self.age], self.known[begin:])
+                past = scaled[begin : self.age]
+                effect[begin:] += self._effect(past, self.known[begin:])
         return effect / np.maximum(spans, 1)
 
     def _effect(self, values: Values, known: Values) -> Values:
@@ -182,7 +187,8 @@ class _Learner:
 
         def changes(steps: Values) -> Values:
             """[season, rows, columns], less much of what was a season and a week before."""
-            by_season = steps[begin:age].reshape(count, season, -1).swapaxes(0, 1)
+            by_season = steps[begin:age].reshape(count, season, -1)
+            by_season = by_season.swapaxes(0, 1)
             last_season = PRIORS.last_season * by_season[:, before - 1 : -1]
             last_week = PRIORS.last_week * by_season[:, :-before]
             return by_season[:, before:] - last_season - last_week
@@ -192,8 +198,10 @@ class _Learner:
         target = changes(values)
         centred = moved - moved.mean(1, keepdims=True)
         centred_target = target - target.mean(1, keepdims=True)
-        weights, _ = ridge(centred.reshape(season * rows, -1), centred_target.reshape(-1, 1))
-        days = np.broadcast_to(self._dummies(np.arange(rows)), (season, rows, self.long_season - 1))
+        all_steps = centred.reshape(season * rows, -1)
+        weights, _ = ridge(all_steps, centred_target.reshape(-1, 1))
+        days = self._dummies(np.arange(rows))
+        days = np.broadcast_to(days, (season, *days.shape))
         own, _ = ridge(np.concatenate([moved, days], 2), target - moved @ weights)
         by_step = weights + own[:, : columns.shape[1]]  # [season, columns, 1]
         step = (np.arange(len(known)) - begin) % season
@@ -207,7 +215,8 @@ class _Learner:
         season = min(self.season, len(past))
         begin = len(past) % season
         whole = past[begin:].reshape(-1, season)
-        seasons = [self._next_season(whole, later) for later in range(-(-horizon // season))]
+        count = -(-horizon // season)
+        seasons = [self._next_season(whole, later) for later in range(count)]
         return np.concatenate(seasons)[:horizon]
 
     def _next_season(self, whole: Values, later: int) -> Values:
@@ -227,10 +236,12 @@ class _Learner:
             return np.asarray(whole[-1])
 
         def columns(at: Counts) -> Values:
-            return np.concatenate([*(whole[at - ago] for ago in back), dummies[at]], 1)
+            before = [whole[at - ago] for ago in back]
+            return np.concatenate([*before, dummies[at]], 1)
 
         weights, intercept = ridge(columns(rows), whole[rows + later])
-        return np.asarray((columns(np.array([count])) @ weights + intercept)[0])
+        newest = columns(np.array([count]))
+        return np.asarray((newest @ weights + intercept)[0])
 
     def _dummies(self, season: Counts) -> Values:
         """Which season of a longer one each is, as columns of 0 and 1, [seasons, long_season - 1]."""
@@ -263,7 +274,8 @@ class _Learner:
             """Mean and deviation of windows, [windows, 1] each."""
             mean = (sums[at] - sums[at - lags])[:, None] / lags
             square = (squares[at] - squares[at - lags])[:, None] / lags
-            return mean, np.sqrt(np.maximum(square - mean**2, PRIORS.smallest**2))
+            variance = np.maximum(square - mean**2, PRIORS.smallest**2)
+            return mean, np.sqrt(variance)
 
         def scaled(at: Counts, steps: Counts) -> Values:
             mean, unit = scale(at)
@@ -283,7 +295,8 @@ def _scale(past: Values) -> tuple[float, float]:
     middle = np.median(past)
     deviation = past.std()
     unit = max(np.median(np.abs(past - middle)) / NORMAL_DEVIATION, deviation)
-    skewness = (((past - past.mean()) / deviation) ** 3).mean() if deviation > 0 else 0.0
+    scaled = (past - past.mean()) / (deviation or 1.0)
+    skewness = (scaled**3).mean()
     if abs(skewness) > PRIORS.skewed:
         middle = np.quantile(past, PRIORS.low if skewness > 0 else 1 - PRIORS.low)
         unit = np.abs(past - middle).mean()
@@ -305,10 +318,11 @@ def _features(known: Values, age: int, season: int) -> Values:
 
     steps = np.arange(len(now))
     features = [now[np.maximum(steps - back, 0)] for back in PRIORS.steps_back]
-    sums = np.concatenate([np.zeros((1, now.shape[1])), np.cumsum(now, 0)])
+    sums = np.pad(np.cumsum(now, 0), ((1, 0), (0, 0)))
     for seasons in PRIORS.means:
         oldest = np.maximum(steps + 1 - seasons * season, 0)
-        features.append((sums[1:] - sums[oldest]) / (steps + 1 - oldest)[:, None])
+        count = steps + 1 - oldest
+        features.append((sums[1:] - sums[oldest]) / count[:, None])
     return np.concatenate(features, 1)
 
 

@@ -8,8 +8,9 @@ from forecast.baselines.shared.method import Mask, Method, Values
 
 def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Values:
     paired = observed[:, season:] & observed[:, :-season]
-    changes = np.where(paired, values[:, season:] - values[:, :-season], 0.0)
-    change = changes.sum(1) / np.maximum(paired.sum(1), 1)
+    changes = values[:, season:] - values[:, :-season]
+    total = changes.sum(1, where=paired)
+    change = total / np.maximum(paired.sum(1), 1)
     repeated = seasonal_naive.forecast(values, observed, horizon, season)
     seasons = 1 + np.arange(horizon) // season
     return np.asarray(repeated + change[:, None] * seasons)

@@ -10,7 +10,8 @@ from forecast.baselines.shared.method import Mask, Method, Values
 
 
 def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Values:
-    return fill_gaps(values, observed, season)[:, np.arange(horizon) % season - season]
+    filled = fill_gaps(values, observed, season)
+    return filled[:, np.arange(horizon) % season - season]
 
 
 METHOD = Method(forecast, default_rank=2, repeats_season=True, without_season="last")

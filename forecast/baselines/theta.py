@@ -9,7 +9,8 @@ from forecast.baselines.shared.theta_lines import theta_forecast
 
 
 def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Values:
-    return theta_forecast(*recent_values(values, observed, season), horizon, season)
+    values, start = recent_values(values, observed, season)
+    return theta_forecast(values, start, horizon, season)
 
 
 METHOD = Method(forecast, default_rank=7)

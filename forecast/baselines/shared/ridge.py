@@ -46,9 +46,12 @@ def ridge(columns: Values, targets: Values) -> tuple[Values, Values]:
     errors = np.maximum(errors, ROUNDING * total)
     free = rows - 1 - share.sum(-1, keepdims=True)
     leaves = free > MIN_FREEDOM
-    score = np.where(leaves, errors / np.maximum(free, MIN_FREEDOM) ** 2, np.inf)
-    best = np.broadcast_to(score.argmin(-2)[..., None, :], product.shape)
-    used = np.where((sizes > 0) & leaves, shrunk, 0.0).swapaxes(-1, -2)
+    score = errors / np.maximum(free, MIN_FREEDOM) ** 2
+    score = np.where(leaves, score, np.inf)
+    best = score.argmin(-2)[..., None, :]
+    best = np.broadcast_to(best, product.shape)
+    used = np.where((sizes > 0) & leaves, shrunk, 0.0)
+    used = used.swapaxes(-1, -2)
     chosen = vectors @ (np.take_along_axis(used, best, -1) * product)
     weights = (turned @ chosen if wide else chosen) / unit.swapaxes(-1, -2)
     return weights, centre - middle @ weights

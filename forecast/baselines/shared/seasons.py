@@ -40,8 +40,8 @@ def _index(value_bytes: bytes, start_bytes: bytes, season: int) -> tuple[Values,
     if season > 1 and span >= MIN_SEASONS * season:
         seasonal = _is_seasonal(values, start, season)
         present = np.arange(span) >= start[:, None]
-        positive = seasonal & (values.min(1, where=present, initial=np.inf) > 0)
-        rows = np.flatnonzero(positive)
+        lowest = values.min(1, where=present, initial=np.inf)
+        rows = np.flatnonzero(seasonal & (lowest > 0))
         divided = _decompose(values[rows], start[rows], season, multiplicative=True)
         usable = divided.min(1, initial=np.inf) >= MIN_INDEX
         index[rows[usable]] = divided[usable]
@@ -58,14 +58,16 @@ def remove_season(values: Values, index: Values, factors: Mask) -> Values:
 
     `index` and `factors` come from `seasonal_index`.
     """
-    profile = index[:, np.arange(-values.shape[1], 0) % index.shape[1]]
+    steps = np.arange(-values.shape[1], 0)
+    profile = index[:, steps % index.shape[1]]
     divided = values / np.where(factors[:, None], profile, 1)
     return np.where(factors[:, None], divided, values - profile)
 
 
 def restore_season(points: Values, index: Values, factors: Mask) -> Values:
     """Put the season back into forecasts [windows, horizon] of windows without it."""
-    profile = index[:, np.arange(points.shape[1]) % index.shape[1]]
+    steps = np.arange(points.shape[1])
+    profile = index[:, steps % index.shape[1]]
     return np.where(factors[:, None], points * profile, points + profile)
 
 
@@ -75,7 +77,8 @@ def by_season(slots: NDArray[Slot], season: int) -> NDArray[Slot]:
     """
     windows, span = slots.shape
     seasons = -(-span // season)
-    padded = np.pad(slots, ((0, 0), (seasons * season - span, 0)))
+    missing = seasons * season - span
+    padded = np.pad(slots, ((0, 0), (missing, 0)))
     return padded.reshape(windows, seasons, season)
 
 
@@ -107,7 +110,8 @@ def smoothed(profile: Values, counts: Values, values: Values, observed: Mask) ->
     least = 2 * noise
     for width in WIDTHS:
         kept = np.exp(-((frequency * width) ** 2) / 2)
-        risk = power @ (1 - kept) ** 2 + 2 * noise * (twice * kept).sum() / season
+        freedom = (twice * kept).sum() / season
+        risk = power @ (1 - kept) ** 2 + 2 * noise * freedom
         better = risk < least
         least[better] = risk[better]
         result[better] = np.fft.irfft(spectrum[better] * kept, season)
@@ -125,17 +129,20 @@ def _is_seasonal(values: Values, start: Counts, season: int) -> Mask:
     centred = np.where(present, values - mean[:, None], 0.0)
     size = 1 << int(span + season).bit_length()
     spectrum = np.fft.rfft(centred, size)
-    moments = np.fft.irfft(spectrum * spectrum.conj(), size)[:, : season + 1]
+    moments = np.fft.irfft(spectrum * spectrum.conj(), size)
+    moments = moments[:, : season + 1]
     variance = moments[:, 0]
     constant = variance <= 1e-24 * (values**2).sum(1)
-    correlations = moments[:, 1:] / np.where(constant, 1.0, variance)[:, None]
+    variance = np.where(constant, 1.0, variance)
+    correlations = moments[:, 1:] / variance[:, None]
     # Bartlett's variance under no correlation from this lag on. Of length squared only length -
     # season products are
     # summed: without that count two or three seasons, however clear, seldom pass
     products = np.maximum(length - season, 0)
     inflation = 1 + 2 * (correlations[:, :-1] ** 2).sum(1)
     limit = LIMIT * np.sqrt(inflation * products) / length
-    return np.asarray((length >= MIN_SEASONS * season) & ~constant & (correlations[:, -1] > limit))
+    usable = (length >= MIN_SEASONS * season) & ~constant
+    return np.asarray(usable & (correlations[:, -1] > limit))
 
 
 def _decompose(values: Values, start: Counts, season: int, multiplicative: bool) -> Values:
@@ -149,9 +156,10 @@ def _decompose(values: Values, start: Counts, season: int, multiplicative: bool)
     middle = np.arange(half, span - half)
     # an even season counts its two ends by half each
     first = middle - half
-    trend = sums[:, first + season] - sums[:, first]
+    total = sums[:, first + season] - sums[:, first]
     first = middle + half + 1 - season
-    trend = (trend + sums[:, first + season] - sums[:, first]) / (2 * season)
+    total += sums[:, first + season] - sums[:, first]
+    trend = total / (2 * season)
     inside = middle >= start[:, None] + half
     rest = values[:, middle]
     rest = rest / np.where(inside, trend, 1.0) if multiplicative else rest - trend

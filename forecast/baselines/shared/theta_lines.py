@@ -38,8 +38,10 @@ def theta_forecast(
     length = span - start
     mean = plain.sum(1) / length
     middle = (start + span - 1) / 2
-    time = np.where(present, np.arange(span) - middle[:, None], 0.0)  # centred in each window
-    slope = (plain * time).sum(1) / np.maximum((time**2).sum(1), 1.0)
+    time = np.arange(span) - middle[:, None]  # centred in each window
+    time = np.where(present, time, 0.0)
+    squares = np.maximum((time**2).sum(1), 1.0)
+    slope = (plain * time).sum(1) / squares
     centred = np.where(present, plain - mean[:, None], 0.0)
     trend = slope[:, None] * time
     if best_theta:
@@ -48,8 +50,10 @@ def theta_forecast(
         level = _smoothed(centred - trend / 2, start)
         weight = np.full(len(values), 0.5)
     steps = (length[:, None] - 1) / 2 + np.arange(1, horizon + 1)
-    points = (mean + level)[:, None] + (weight * slope)[:, None] * steps
-    points = np.where(length[:, None] < MIN_VALUES, plain[:, -1:], points)
+    slope = weight * slope
+    points = (mean + level)[:, None] + slope[:, None] * steps
+    short = length < MIN_VALUES
+    points[short] = plain[short, -1:]
     return restore_season(points, index, factors)
 
 
@@ -119,7 +123,8 @@ class _Smoothing:
         self.weight = (1 - self.left**2) / (1 - decay**2)
 
         size = 1 << (2 * span - 1).bit_length()
-        by_lag = np.concatenate([np.ones_like(decay), -coefficient * powers[:, :-1]], 1)
+        earlier = -coefficient * powers[:, :-1]
+        by_lag = np.concatenate([np.ones_like(decay), earlier], 1)
         by_frequency = np.fft.rfft(by_lag, size).real / size
         by_frequency[:, [0, -1]] *= 2
         by_frequency[:, 1:-1] *= 4  # a frequency and its negative
@@ -127,8 +132,7 @@ class _Smoothing:
 
         def products(line: int, other: int) -> Values:
             """Sums of products of the errors of two lines, [coefficients, windows]."""
-            one, two = spectra[line], spectra[other]
-            power = one.real * two.real + one.imag * two.imag
+            power = (spectra[line] * spectra[other].conj()).real
             summed = _by_window(by_frequency, power)
             last = self.levels[line] * self.levels[other] / coefficient
             return np.asarray((summed - last) / (1 + decay))
@@ -148,5 +152,6 @@ def _by_window(matrix: Values, rows: Values) -> Values:
     padded = np.zeros((*lines, blocks * AT_ONCE, width))
     padded[..., :count, :] = rows
     products = padded.reshape(*lines, blocks, AT_ONCE, width) @ matrix.T
-    products = products.reshape(*lines, -1, len(matrix))[..., :count, :]
+    products = products.reshape(*lines, -1, len(matrix))
+    products = products[..., :count, :]
     return products.swapaxes(-1, -2)
