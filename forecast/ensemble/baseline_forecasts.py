@@ -97,7 +97,9 @@ def context_length(lookback: int, seasons: tuple[int, ...], longest: int) -> int
 
 def steps_back(labels: Iterable[str], context: int) -> int:
     """Steps of the past that the baselines with these labels see, `context` unless one wants more."""
-    return max([context, *(baseline_method(base_name(label)).context for label in labels)])
+    for label in labels:
+        context = max(context, baseline_method(base_name(label)).context)
+    return context
 
 
 def baseline_forecasts(
@@ -116,20 +118,19 @@ def baseline_forecasts(
         return forecasts_by_series(inputs, windows, method.forecast_series)
 
     if method.quantiles is None:
-        points = [
-            forecast_baseline(baseline.name, past, observed, horizon, baseline.season)
-            for past, observed in _pasts(inputs, windows, context, method.evens)
-        ]
-        return np.concatenate([np.zeros((0, horizon)), *points])
+        points = [np.zeros((0, horizon))]
+        name, season = baseline.name, baseline.season
+        for past, observed in _pasts(inputs, windows, context, method.evens):
+            points.append(forecast_baseline(name, past, observed, horizon, season))
+        return np.concatenate(points)
 
-    context = max(context, min(method.context, int(inputs.panel.lengths.max(initial=1))))
-    network = network or network_for(inputs.lags)
-    seasons, levels = inputs.lags, inputs.levels
-    quantiles = [
-        forecast_own_quantiles(method, past, observed, horizon, seasons, levels, network)
-        for past, observed in _pasts(inputs, windows, context, method.evens)
-    ]
-    return np.concatenate([np.zeros((0, horizon, len(levels))), *quantiles])
+    longest = int(inputs.panel.lengths.max(initial=1))
+    context = max(context, min(method.context, longest))
+    rest = horizon, inputs.lags, inputs.levels, network or network_for(inputs.lags)
+    quantiles = [np.zeros((0, horizon, len(inputs.levels)))]
+    for past, observed in _pasts(inputs, windows, context, method.evens):
+        quantiles.append(forecast_own_quantiles(method, past, observed, *rest))
+    return np.concatenate(quantiles)
 
 
 def _pasts(
@@ -146,10 +147,11 @@ def _pasts(
         return
     for inside, slot, observed in past_slots(panel, windows, context):
         values = np.where(observed, panel.values[slot], 0.0)
-        mean = values.sum(1, keepdims=True) / np.maximum(observed.sum(1, keepdims=True), 1)
-        whole = (values == np.round(values)).all(1, keepdims=True)  # counts stay counts
+        mean = values.sum(1) / np.maximum(observed.sum(1), 1)
+        whole = (values == np.round(values)).all(1)
+        mean = np.where(whole, np.round(mean), mean)  # counts stay counts
         filled = inside & np.isfinite(closed[slot])
-        yield np.where(filled, np.where(whole, np.round(mean), mean), values), observed | filled
+        yield np.where(filled, mean[:, None], values), observed | filled
 
 
 @dataclass(frozen=True)
@@ -202,9 +204,10 @@ class BaselineForecasts:
             middle=inputs.levels.index(0.5),
         )
         affordable = max(MIN_COMPARED, VALUES // context)
-        compared = _drawn(inputs.panel, held_out.windows, np.arange(len(held_out)), affordable)
-        known = _drawn(inputs.panel, past.windows, np.arange(len(past)), affordable)
-        slow = _drawn(inputs.panel, held_out.windows, compared, most)
+        panel = inputs.panel
+        compared = _drawn(panel, held_out.windows, np.arange(len(held_out)), affordable)
+        known = _drawn(panel, past.windows, np.arange(len(past)), affordable)
+        slow = _drawn(panel, held_out.windows, compared, most)
         for number, baseline in enumerate(baselines):
             if on is not None:
                 on(number, count)
@@ -212,7 +215,7 @@ class BaselineForecasts:
             recent = _recent(past.windows[0], baseline.method)
             if recent is not None:
                 ahead = slow
-                back = _drawn(inputs.panel, past.windows, known[recent[known]], most)
+                back = _drawn(panel, past.windows, known[recent[known]], most)
             result._fill(inputs, number, held_out, ahead, back)
         return result
 
@@ -237,7 +240,8 @@ class BaselineForecasts:
         )
         self.step_shares[number] = share
         self.errors[number] = quantiles
-        self.quantiles[number, ahead] = after[..., None] + now.unit(share)[..., None] * quantiles
+        distances = now.unit(share)[..., None] * quantiles
+        self.quantiles[number, ahead] = after[..., None] + distances
 
     @property
     def gives_quantiles(self) -> Flags:
@@ -264,8 +268,10 @@ class BaselineForecasts:
         if not self.baselines:
             return False
         medians = self.quantiles[..., self.middle]
-        comparable = any(np.isfinite(validation.losses(points)).any() for points in medians)
-        return not comparable or any(validation.is_exact(points) for points in medians)
+        losses = [validation.losses(points) for points in medians]
+        if not np.isfinite(losses).any():
+            return True
+        return any(validation.is_exact(points) for points in medians)
 
 
 def _recent(series: Integers, method: Method) -> Flags | None:
@@ -274,8 +280,8 @@ def _recent(series: Integers, method: Method) -> Flags | None:
     None for a fast one, which takes all.
     """
     if method.forecast_series is not None:  # its errors long ago hardly count
-        later = np.searchsorted(series, series, side="right") - np.arange(len(series))
-        return np.asarray(later <= NEWEST)
+        ends = np.searchsorted(series, series, side="right")
+        return np.asarray(ends - np.arange(len(series)) <= NEWEST)
     return None if method.quantiles is None else newer_half(series)  # which needs no errors
 
 
@@ -288,19 +294,24 @@ def _drawn(panel: Panel, windows: WindowIndex, numbers: Integers, most: int) -> 
     series, position = windows[0][numbers], windows[1][numbers]
     ends = panel.offsets[series] + position
     starts = ends - np.minimum(position, DRAWN_BY)
-    newest = [panel.values[start:end] for start, end in zip(starts, ends, strict=True)]
-    draws = [zlib.crc32(np.ascontiguousarray(values).tobytes()) for values in newest]
-    return np.sort(numbers[np.argsort(draws, kind="stable")[:most]])
+    draws = []
+    for start, end in zip(starts, ends, strict=True):
+        draws.append(zlib.crc32(panel.values[start:end].tobytes()))
+    chosen = np.argsort(draws, kind="stable")[:most]
+    return np.sort(numbers[chosen])
 
 
 def _past_windows(panel: Panel, season: int) -> WindowIndex:
     """Windows over the whole past of the series."""
     usable = np.flatnonzero(panel.lengths >= 2)
     if len(usable) > VALIDATION_WINDOWS:
-        usable = usable[np.linspace(0, len(usable) - 1, VALIDATION_WINDOWS).astype(np.int64)]
-    origins = int(np.clip(VALIDATION_WINDOWS // max(len(usable), 1), 1, ORIGINS))
+        evenly = np.linspace(0, len(usable) - 1, VALIDATION_WINDOWS)
+        usable = usable[evenly.astype(np.int64)]
+    origins = VALIDATION_WINDOWS // max(len(usable), 1)
+    origins = max(1, min(origins, ORIGINS))
     newest = panel.lengths[usable, None] - 1
-    oldest = np.maximum(1, np.minimum(max(2 * season, 8), newest // 2))
+    oldest = np.minimum(max(2 * season, 8), newest // 2)
+    oldest = np.maximum(1, oldest)
     shares = (np.arange(origins) + 0.5) / origins
     position = oldest + np.round(shares * (newest - oldest)).astype(np.int64)
     windows = np.stack([np.repeat(usable, origins), position.ravel()], 1)
@@ -325,13 +336,15 @@ def _is_affordable(name: str, inputs: Inputs, compared: int) -> bool:
         return True
     panel = inputs.panel
     season = inputs.season
-    columns = known_columns(inputs, np.zeros(1, np.int64), 0).shape[1]
+    first = np.zeros(1, np.int64)
+    columns = known_columns(inputs, first, 0).shape[1]
     if (season == 1 and not columns) or panel.lengths.max() < MIN_SEASONS * season:
         return False
     series = len(panel)
     forecasts = series + min(2 * compared, REFITS * series)
-    operations = forecasts * cost(float(panel.lengths.mean()), columns, inputs.horizon, season)
-    if operations <= AFFORDABLE * compared:
+    steps = float(panel.lengths.mean())
+    operations = cost(steps, columns, inputs.horizon, season)
+    if operations * forecasts <= AFFORDABLE * compared:
         return True
     text = "%s would take long and is left out, unless a fit names it in %s"
     log.info(text, name, Setting("baselines"))
@@ -366,7 +379,8 @@ def forecasts_by_series(
 
     # what was known in advance of a step may differ between origins
     group = series if panel.vintages is None else np.arange(len(series))
-    in_threads(fill, [np.flatnonzero(group == number) for number in np.unique(group)])
+    rows = [np.flatnonzero(group == number) for number in np.unique(group)]
+    in_threads(fill, rows)
     return points
 
 
@@ -378,14 +392,16 @@ def known_columns(inputs: Inputs, slots: Integers, origin: int) -> Numbers:
     panel = inputs.panel
     known = panel.known[slots]
     if panel.vintages is not None:
-        known = panel.vintages[slots].at(known, np.full(len(slots), origin))
+        origins = np.full(len(slots), origin)
+        known = panel.vintages[slots].at(known, origins)
     columns = [np.zeros((len(slots), 0))]
     for name, values in zip(inputs.schema.known, known.T[..., None], strict=True):
         categories = inputs.schema.categories.get(name)
         if categories is None:
             columns.append(values)
         elif len(categories) <= MOST_CATEGORIES:
-            columns.append(np.equal(values, np.arange(1, len(categories) + 1)).astype(np.float64))
+            codes = np.arange(1, len(categories) + 1)
+            columns.append((values == codes).astype(np.float64))
     return np.concatenate(columns, 1)
 
 
@@ -395,8 +411,7 @@ def baseline_points(name: str, season: int, panel: Panel) -> Numbers:
     A season of 1 is none.
     """
     newest = np.arange(len(panel)), panel.lengths
-    points = [
-        forecast_baseline(name, values, observed, panel.ahead, season)
-        for values, observed in pasts(panel, newest, int(panel.lengths.max()))
-    ]
+    points = []
+    for values, observed in pasts(panel, newest, int(panel.lengths.max())):
+        points.append(forecast_baseline(name, values, observed, panel.ahead, season))
     return np.concatenate(points)

@@ -71,8 +71,8 @@ def candidates_for(
     elif few and not (columns or params or settings.steps):
         entries = [(FINETUNED, "standard", 0)]
     else:
-        left_out = {name for name, used in ((FINETUNED, few), (TREES, known)) if not used}
-        entries = [entry for entry in CANDIDATES if entry[0] not in left_out]
+        worth = {FINETUNED: few, TREES: known}
+        entries = [entry for entry in CANDIDATES if worth.get(entry[0], True)]
 
     lookbacks = _lookbacks(settings, lookback, longest, season)
     candidates: dict[str, Candidate] = {}

@@ -77,7 +77,8 @@ class Ensemble:
 
         0 is a series that was not in the fit.
         """
-        rows, index = np.unique(self.weights[series_index] > 0, axis=0, return_inverse=True)
+        used = self.weights[series_index] > 0
+        rows, index = np.unique(used, axis=0, return_inverse=True)
         components = np.array(self.components, object)
         names = ["+".join(components[row]) for row in rows]
         return [names[number] for number in index.ravel()]
@@ -161,7 +162,8 @@ class _Candidates:
         own_quantiles = np.concatenate([np.ones(count, bool), baselines.gives_quantiles])
         by_network = [forecasts[None] for _, forecasts in networks]
         quantiles = np.concatenate([*by_network, baselines.quantiles])
-        errors = np.concatenate([np.zeros((count, *baselines.errors.shape[1:])), baselines.errors])
+        none = np.zeros((count, *baselines.errors.shape[1:]))
+        errors = np.concatenate([none, baselines.errors])
         step_shares = np.append(np.zeros(count), baselines.step_shares)
 
         # what gives quantiles itself keeps a share of the best baseline's errors as its least
@@ -192,7 +194,8 @@ class _Candidates:
         """Quantiles of each validation window with weights from others, [windows, horizon, levels]."""
         quantiles = np.zeros(self.quantiles.shape[1:])
         for part, weights in cross_fitted_weights(self.losses, self.past, self.networks, series):
-            quantiles[part] = _mixed(weights[series_index[part]], self.quantiles[:, part])
+            by_window = weights[series_index[part]]
+            quantiles[part] = _mixed(by_window, self.quantiles[:, part])
         return quantiles
 
     def named(self, weights: Numbers) -> dict[str, Numbers]:
@@ -203,8 +206,11 @@ class _Candidates:
             labels[:count] = [f"{label} {i}" for i, label in enumerate(labels[:count], 1)]
         named = dict(zip(labels, self.medians, strict=True))
         if count > 1:
-            shares = weights[:count] if weights[:count].any() else np.ones(count)
-            named[NETWORKS] = np.tensordot(shares / shares.sum(), self.medians[:count], 1)
+            shares = weights[:count]
+            if not shares.any():
+                shares = np.ones(count)
+            medians = self.medians[:count]
+            named[NETWORKS] = np.tensordot(shares / shares.sum(), medians, 1)
         return named
 
 
@@ -224,16 +230,20 @@ def choose_ensemble(
     if sole is None:
         weights = choose_weights(candidates.losses, candidates.past, count, inputs.series)
     else:
-        weights = np.tile(np.eye(len(labels))[count + sole], (inputs.series + 1, 1))
+        alone = np.eye(len(labels))[count + sole]
+        weights = np.tile(alone, (inputs.series + 1, 1))
 
-    held_out = candidates.held_out(inputs.series, inputs.series_index[validation.windows[0]])
+    series_index = inputs.series_index[validation.windows[0]]
+    held_out = candidates.held_out(inputs.series, series_index)
     points = held_out[..., baselines.middle]
     named = {**candidates.named(weights[0]), CHOSEN: points}
-    scores = _scores(_losses(inputs, validation, np.stack(list(named.values()))), list(named))
+    losses = _losses(inputs, validation, np.stack(list(named.values())))
+    scores = _scores(losses, list(named))
     rival = None
     scored = [label for label in labels[count:] if label in scores]
     if scored:
-        rival = candidates.medians[labels.index(min(scored, key=scores.__getitem__), count)]
+        best = min(scored, key=scores.__getitem__)
+        rival = candidates.medians[labels.index(best, count)]
 
     used = np.asarray(weights.any(0))
     used_networks = np.flatnonzero(used[:count])
@@ -259,7 +269,7 @@ def _mixed(weights: Numbers, forecasts: Numbers) -> Numbers:
 
     NaN where one is missing.
     """
-    missing = np.isnan(forecasts).any(tuple(range(2, forecasts.ndim))).T  # [windows, candidates]
+    missing = np.isnan(forecasts).any((2, 3)).T  # [windows, candidates]
     mixed = np.einsum("wc,cw...->w...", weights, np.nan_to_num(forecasts))
     mixed[(missing & (weights > 0)).any(1)] = np.nan
     return np.asarray(mixed)
@@ -278,7 +288,8 @@ def _calibrated(
         steps = max(steps, STEPS)
 
     values = undo_power(validation.actual, inputs.power)
-    ratios = divided(values, _largest(inputs, windows, steps)[:, None], 0.0)
+    most = _largest(inputs, windows, steps)
+    ratios = divided(values, most[:, None], 0.0)
     ratios = ratios[validation.observed & (scale > 0)[:, None]]  # 0 where nothing is bounded
     cap_factor = calibrating.PRIORS.cap_factor
     if len(ratios):
@@ -311,7 +322,8 @@ def _largest(inputs: Inputs, windows: WindowIndex, steps: int) -> Numbers:
     Infinite where a series falls below 0.
     """
     values = undo_power(largest(inputs.panel, windows, steps), inputs.power)
-    bounded = (inputs.panel.lowest_seen()[windows[0]] >= 0) | (inputs.power == 0)
+    lowest = inputs.panel.lowest_seen()[windows[0]]
+    bounded = (lowest >= 0) | (inputs.power == 0)
     return np.where(bounded & np.isfinite(values), values, np.inf)
 
 
@@ -379,5 +391,5 @@ def _scores(losses: Losses, names: list[str]) -> dict[str, float]:
     usable = completed.values[:, completed.usable]
     if not usable.size:
         return {}
-    means = dict(zip(names, usable.mean(1).tolist(), strict=True))
-    return {name: mean for name, mean in means.items() if np.isfinite(mean)}
+    means = zip(names, usable.mean(1).tolist(), strict=True)
+    return {name: mean for name, mean in means if np.isfinite(mean)}

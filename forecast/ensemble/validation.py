@@ -84,7 +84,8 @@ class ValidationSet:
     def mean_loss(self, points: Numbers) -> float:
         """The mean loss of point forecasts [windows, horizon]; NaN if nothing was observed."""
         losses = self.losses(points)
-        return float(np.nanmean(losses)) if np.isfinite(losses).any() else float("nan")
+        losses = losses[~np.isnan(losses)]
+        return float(losses.mean()) if len(losses) else float("nan")
 
     def is_exact(self, points: Numbers) -> bool:
         """Whether point forecasts [windows, horizon] miss by less than a thousandth of the naive
@@ -96,8 +97,10 @@ class ValidationSet:
 
     def _losses(self, metric: Metric, points: Numbers, naive_error: Numbers) -> Numbers:
         """[windows], in the target's own unit."""
-        actual = np.where(self.observed, undo_power(self.actual, self.power), np.nan)
-        return window_losses(metric, actual, undo_power(points, self.power), naive_error)
+        actual = undo_power(self.actual, self.power)
+        actual = np.where(self.observed, actual, np.nan)
+        points = undo_power(points, self.power)
+        return window_losses(metric, actual, points, naive_error)
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,8 @@ class Losses:
         others = values[whole].mean(0)
         for row in np.flatnonzero(~whole & finite.any(1)):
             own = finite[row]
-            ratio = values[row, own].sum() / max(others[own].sum(), 1e-200)
+            total = max(others[own].sum(), 1e-200)
+            ratio = values[row, own].sum() / total
             values[row] = np.where(asked & ~own, ratio * others, values[row])
         return replace(self, values=values)
 
@@ -123,7 +124,8 @@ def cross_fitted_weights(
         inside = np.isin(group, fold)
         others = inside if inside.all() else ~inside  # a single window has to do for both
         # windows of the past overlap with those of the next block
-        outside = ~np.isin(past_group, np.concatenate([fold - near, fold, fold + near]))
+        around = np.concatenate([fold - near, fold, fold + near])
+        outside = ~np.isin(past_group, around)
         far = past.select(outside) if outside.any() else past
         yield inside, choose_weights(validation.select(others), far, networks, count)
 
@@ -133,10 +135,12 @@ def _log_weights(validation: Losses, past: Losses, networks: int) -> Numbers:
     candidates = len(validation.values)
     prior = np.zeros(candidates)
     if networks < candidates:
-        likelihood = np.where(_is_copy(past), -np.inf, _log_likelihood(past, PRIORS.decay))
+        likelihood = _log_likelihood(past, PRIORS.decay)
+        likelihood = np.where(_is_copy(past), -np.inf, likelihood)
         prior[networks:] = likelihood - np.logaddexp.reduce(likelihood)
-        # without validation windows nothing shows what networks are worth
-        prior[:networks] = -np.log(max(networks, 1)) if len(validation.block) else -np.inf
+        prior[:networks] = -np.log(max(networks, 1))
+        if not len(validation.block):  # nothing shows what networks are worth
+            prior[:networks] = -np.inf
     return prior + _log_likelihood(validation, most=PRIORS.tempered)
 
 

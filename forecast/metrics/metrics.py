@@ -76,7 +76,8 @@ def seasonal_naive_errors(
 
 def mae(actual: Numbers, forecast: Numbers, axis: Axes = None) -> Numbers:
     """Mean absolute error, in the unit of the target."""
-    return _mean(np.abs(actual - forecast), actual, axis)
+    errors = np.abs(actual - forecast)
+    return _mean(errors, actual, axis)
 
 
 def rmse(actual: Numbers, forecast: Numbers, axis: Axes = None) -> Numbers:
@@ -119,13 +120,15 @@ def smape(actual: Numbers, forecast: Numbers, axis: Axes = None) -> Numbers:
     0 for 0 is exact.
     """
     size = np.abs(actual) + np.abs(forecast)
-    shares = np.abs(actual - forecast) / np.where(size == 0, 1.0, size)
+    errors = np.abs(actual - forecast)
+    shares = errors / np.where(size == 0, 1.0, size)
     return 200 * _mean(shares, actual, axis)
 
 
 def wape(actual: Numbers, forecast: Numbers, axis: Axes = None) -> Numbers:
     """Sum of absolute errors over sum of absolute values, a share (Kolassa, Schuetz 2007)."""
-    return _share_of_sum(np.abs(actual - forecast), actual, axis)
+    errors = np.abs(actual - forecast)
+    return _share_of_sum(errors, actual, axis)
 
 
 def wql(
@@ -155,7 +158,8 @@ def width(
     actual: Numbers, lower: Numbers, upper: Numbers, naive_error: Numbers, axis: Axes = None
 ) -> Numbers:
     """Mean width of intervals, in the unit of MASE."""
-    return _scaled_mean(upper - lower, naive_error, actual, axis)
+    widths = upper - lower
+    return _scaled_mean(widths, naive_error, actual, axis)
 
 
 def msis(
@@ -281,7 +285,8 @@ def measure_names(intervals: tuple[float, ...]) -> list[str]:
 
 def result_columns(intervals: tuple[float, ...]) -> list[str]:
     ends = interval_columns(intervals)
-    return ["model", "skill", "origin", "actual", "forecast", *ends, *measure_names(intervals)]
+    names = measure_names(intervals)
+    return ["model", "skill", "origin", "actual", "forecast", *ends, *names]
 
 
 def skill(error: Numbers, reference: Numbers) -> Numbers:
@@ -368,7 +373,9 @@ def measure_frames(evaluation: Evaluation) -> tuple[Frame, Frame, Frame]:
     overall = _measure(evaluation, None, np.zeros(1, np.int64))
     ids = np.array(evaluation.panel.ids, object)[order]  # [series, ids]
     names = evaluation.schema.ids
-    by_series = {name: np.repeat(ids[:, column], models) for column, name in enumerate(names)}
+    by_series = {}
+    for column, name in enumerate(names):
+        by_series[name] = np.repeat(ids[:, column], models)
     by_series |= _measure(evaluation, (1, 2), order)
     steps = np.arange(evaluation.actual.shape[2])
     by_step = {"step": np.repeat(steps + 1, models)}
@@ -401,6 +408,7 @@ def _measure(evaluation: Evaluation, axis: Axes, rows: Integers) -> dict[str, ND
     models = np.array(list(by_model), object)
     columns: dict[str, NDArray[Any]] = {"model": np.tile(models, len(rows))}
     for name in ("skill", *measure_names(evaluation.intervals)):
-        by_row = [np.atleast_1d(results[name])[rows] for results in by_model.values()]
-        columns[name] = np.stack(by_row, 1).ravel()  # [rows * models]
+        values = [results[name] for results in by_model.values()]
+        by_row = np.stack(values, -1).reshape(-1, len(by_model))[rows]
+        columns[name] = by_row.ravel()  # [rows * models]
     return columns
