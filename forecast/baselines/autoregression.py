@@ -50,20 +50,24 @@ def _continued(values: Values, start: Counts, order: int, horizon: int) -> Value
     span = values.shape[1]
     present = np.arange(span) >= start[:, None]
     length = present.sum(1, keepdims=True)
-    mean = np.where(present, values, 0.0).sum(1, keepdims=True) / length
+    total = np.where(present, values, 0.0).sum(1, keepdims=True)
+    mean = total / length
     centred = np.where(present, values - mean, 0.0)
-    scale = np.sqrt((centred**2).sum(1, keepdims=True) / length)
+    squares = (centred**2).sum(1, keepdims=True)
+    scale = np.sqrt(squares / length)
     moving = scale > 1e-14 * np.abs(mean)
     scaled = centred / np.where(moving, scale, 1.0)
     weights, intercept = _fitted(scaled, present, order)
 
     low = scaled.min(1)
     high = scaled.max(1)
-    reach = (high - low) * np.maximum(1.0, horizon / length[:, 0])
+    times = np.maximum(1.0, horizon / length[:, 0])
+    reach = (high - low) * times
     newest = scaled[:, span - order :]
     path = np.pad(newest, ((0, 0), (0, horizon)))
     for step in range(horizon):
-        ahead = (weights * path[:, step : step + order]).sum(1) + intercept
+        lags = path[:, step : step + order]
+        ahead = (weights * lags).sum(1) + intercept
         path[:, order + step] = np.clip(ahead, low - reach, high + reach)
     points = mean + scale * path[:, order:]
     return np.where(moving, points, values[:, -1:])
@@ -81,7 +85,8 @@ def _fitted(scaled: Values, present: Mask, order: int) -> tuple[Values, Values]:
     past = used[..., None] * (past - middle[:, None])  # [windows, rows, order]
     target = used * (target - centre)
 
-    size, vectors = np.linalg.eigh(past.transpose(0, 2, 1) @ past)  # [windows, order]
+    products = past.transpose(0, 2, 1) @ past
+    size, vectors = np.linalg.eigh(products)  # [windows, order]
     product = ((target[:, None] @ past) @ vectors)[:, 0]
     rounding = size <= EIGENVALUE_ROUNDING * count  # directions in which nothing moved
     size[rounding] = 0.0

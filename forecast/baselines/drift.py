@@ -12,7 +12,8 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
     since = observed[:, ::-1].argmax(1)
     newest = span - 1 - since
     last = values[rows, newest]
-    slope = (last - values[rows, oldest]) / np.maximum(newest - oldest, 1)
+    first = values[rows, oldest]
+    slope = (last - first) / np.maximum(newest - oldest, 1)
     steps = np.arange(span, span + horizon) - newest[:, None]
     return np.asarray(last[:, None] + slope[:, None] * steps)
 

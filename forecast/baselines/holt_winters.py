@@ -59,8 +59,8 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
         for low in range(0, len(rows), WINDOWS_AT_ONCE):
             part = rows[low : low + WINDOWS_AT_ONCE]
             full = np.resize(part, WINDOWS_AT_ONCE)
-            seasons = index[full], factors[full]
-            ahead, _ = smooth(filters, values[full], start[full], *seasons, horizon)
+            windows = values[full], start[full], index[full], factors[full]
+            ahead, _ = smooth(filters, *windows, horizon)
             points[part] = ahead[: len(part)]
     return points
 
@@ -117,7 +117,8 @@ def _filter(span: int, damping: float, season: int, rates: tuple[float, ...]) ->
     if season:
         gain[:, -1] = (1 - level) * rate
         measurement[2] = 1
-        transition[2:, 2:] = np.roll(np.eye(season), 1, 1)
+        rotation = np.roll(np.eye(season), 1, 1)
+        transition[2:, 2:] = rotation
     # [points, states, states], the states a step later if the value is zero
     closed_loop = transition - gain[:, :, None] * measurement
     energy, admissible = _energies(measurement, closed_loop)
@@ -126,7 +127,8 @@ def _filter(span: int, damping: float, season: int, rates: tuple[float, ...]) ->
 
     left = [gain]  # [points, states], what is left so many steps after a value of one
     for _ in range(span - 1):
-        left.append((closed_loop @ left[-1][..., None])[..., 0])
+        later = closed_loop @ left[-1][..., None]
+        left.append(later[..., 0])
     responses = np.stack(left)
     spectra = _spectra(measurement, gain, energy, responses)
     by_state = responses[::-1].reshape(span, -1).T
@@ -216,7 +218,8 @@ def _smoothed(
             left = np.exp((least - before) / 2)  # of the sums so far
             share = weights.sum(0)
             state = np.einsum("psw,pw->ws", states, weights)
-            path = share[:, None] * beginning[:, span:] + state[:, :1]
+            path = share[:, None] * beginning[:, span:]
+            path += state[:, :1]
             path += state[:, 1:2] * trend[1 : horizon + 1]
             season = state[:, 2:]
             if season.shape[1]:
@@ -225,7 +228,8 @@ def _smoothed(
             sums = left[:, None] * sums + path
 
     divisors = np.where(factors[:, None], index, 1.0)
-    profile = divisors[:, np.arange(-span, 0) % index.shape[1]]
+    steps = np.arange(-span, 0)
+    profile = divisors[:, steps % index.shape[1]]
     # errors of what is left, as those of the values
     log_jacobian = np.log(np.where(present, profile, 1.0)).sum(1)
     points = restore_season(sums / total[:, None], index, factors)
@@ -256,7 +260,8 @@ def _beginning(values: Values, start: Counts) -> tuple[Values, Values]:
     span = values.shape[1]
     column = start[:, None] + np.arange(FIRST_VALUES)  # [windows, FIRST_VALUES]
     inside = column < span
-    first = np.take_along_axis(values, np.minimum(column, span - 1), 1) * inside
+    column = np.minimum(column, span - 1)
+    first = inside * np.take_along_axis(values, column, 1)
     count = inside.sum(1)
     middle = (count - 1) / 2
     time = (np.arange(FIRST_VALUES) - middle[:, None]) * inside

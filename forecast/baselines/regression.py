@@ -95,7 +95,8 @@ def forecast_series(
     long_season = next((count for count in counts if count <= PRIORS.most_long), 1)  # in seasons
 
     old = np.minimum(ends, MAX_STEPS) // (PRIORS.refits * season)
-    doublings = np.log2(np.clip(old, 1, PRIORS.refits)).astype(np.int64)
+    old = np.clip(old, 1, PRIORS.refits)
+    doublings = np.log2(old).astype(np.int64)
     every = season * 2**doublings
     learned = (start + ends) // every * every - start
     usable = (learned > 0) & (ends - learned <= CONTEXT - MAX_STEPS)
@@ -137,8 +138,9 @@ class _Learner:
 
         points = np.zeros((len(ends), horizon))
         for row, end in enumerate(ends.tolist()):
-            spans = sorted({min(end, span * self.season) for span in PRIORS.spans})
-            ahead = [self._next_seasons(rest[end - span : end], horizon) for span in spans]
+            spans = {min(end, span * self.season) for span in PRIORS.spans}
+            pasts = [rest[end - span : end] for span in sorted(spans)]
+            ahead = [self._next_seasons(past, horizon) for past in pasts]
             points[row] = np.mean(ahead, 0)
         seasons = self.long_season if self.long_season > 1 else PRIORS.window_seasons
         lags = self.season * seasons
@@ -202,7 +204,8 @@ class _Learner:
         weights, _ = ridge(all_steps, centred_target.reshape(-1, 1))
         days = self._dummies(np.arange(rows))
         days = np.broadcast_to(days, (season, *days.shape))
-        own, _ = ridge(np.concatenate([moved, days], 2), target - moved @ weights)
+        columns_and_days = np.concatenate([moved, days], 2)
+        own, _ = ridge(columns_and_days, target - moved @ weights)
         by_step = weights + own[:, : columns.shape[1]]  # [season, columns, 1]
         step = (np.arange(len(known)) - begin) % season
         effect = (columns * by_step[step, :, 0]).sum(1)
@@ -244,7 +247,7 @@ class _Learner:
         return np.asarray((newest @ weights + intercept)[0])
 
     def _dummies(self, season: Counts) -> Values:
-        """Which season of a longer one each is, as columns of 0 and 1, [seasons, long_season - 1]."""
+        """Which season of a longer one each is, 0 or 1, [seasons, long_season - 1]."""
         return np.eye(self.long_season)[season % self.long_season, :-1]
 
     def _profile(self, values: Values) -> Values:
@@ -272,8 +275,10 @@ class _Learner:
 
         def scale(at: Counts) -> tuple[Values, Values]:
             """Mean and deviation of windows, [windows, 1] each."""
-            mean = (sums[at] - sums[at - lags])[:, None] / lags
-            square = (squares[at] - squares[at - lags])[:, None] / lags
+            mean = sums[at] - sums[at - lags]
+            mean = mean[:, None] / lags
+            square = squares[at] - squares[at - lags]
+            square = square[:, None] / lags
             variance = np.maximum(square - mean**2, PRIORS.smallest**2)
             return mean, np.sqrt(variance)
 
@@ -294,17 +299,19 @@ def _scale(past: Values) -> tuple[float, float]:
     """
     middle = np.median(past)
     deviation = past.std()
-    unit = max(np.median(np.abs(past - middle)) / NORMAL_DEVIATION, deviation)
+    distance = np.median(np.abs(past - middle))
+    unit = max(distance / NORMAL_DEVIATION, deviation)
     scaled = (past - past.mean()) / (deviation or 1.0)
     skewness = (scaled**3).mean()
     if abs(skewness) > PRIORS.skewed:
-        middle = np.quantile(past, PRIORS.low if skewness > 0 else 1 - PRIORS.low)
+        level = PRIORS.low if skewness > 0 else 1 - PRIORS.low
+        middle = np.quantile(past, level)
         unit = np.abs(past - middle).mean()
     return float(middle), float(unit)
 
 
 def _features(known: Values, age: int, season: int) -> Values:
-    """Known columns, standardised, with hinges, as they are now and were before, [steps, features]."""
+    """Known columns, standardised, with hinges, now and before, [steps, features]."""
     mean, deviation = column_statistics(known[:age])
     unit = np.where(deviation > 0, deviation, np.inf)
     scaled = np.where(np.isfinite(known), known - mean, 0.0) / unit
@@ -318,11 +325,12 @@ def _features(known: Values, age: int, season: int) -> Values:
 
     steps = np.arange(len(now))
     features = [now[np.maximum(steps - back, 0)] for back in PRIORS.steps_back]
-    sums = np.pad(np.cumsum(now, 0), ((1, 0), (0, 0)))
+    sums = np.insert(np.cumsum(now, 0), 0, 0.0, axis=0)
     for seasons in PRIORS.means:
         oldest = np.maximum(steps + 1 - seasons * season, 0)
         count = steps + 1 - oldest
-        features.append((sums[1:] - sums[oldest]) / count[:, None])
+        total = sums[1:] - sums[oldest]
+        features.append(total / count[:, None])
     return np.concatenate(features, 1)
 
 

@@ -16,7 +16,8 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
     counts = by_season(observed, season)[:, -MAX_SEASONS:].sum(1)  # [windows, season]
     sums = by_season(values, season)[:, -MAX_SEASONS:].sum(1)
     latest = seasonal_naive.forecast(values, observed, season, season)
-    means = np.where(counts > 0, sums / np.maximum(counts, 1), latest)
+    means = sums / np.maximum(counts, 1)
+    means = np.where(counts > 0, means, latest)
     profile = smoothed(means, counts, values, observed)
     return profile[:, np.arange(horizon) % season]
 

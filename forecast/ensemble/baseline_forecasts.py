@@ -96,7 +96,7 @@ def context_length(lookback: int, seasons: tuple[int, ...], longest: int) -> int
 
 
 def steps_back(labels: Iterable[str], context: int) -> int:
-    """Steps of the past that the baselines with these labels see, `context` unless one wants more."""
+    """Steps of the past that these baselines see, `context` unless one wants more."""
     for label in labels:
         context = max(context, baseline_method(base_name(label)).context)
     return context
@@ -222,7 +222,7 @@ class BaselineForecasts:
     def _fill(
         self, inputs: Inputs, number: int, held_out: ValidationSet, ahead: Integers, back: Integers
     ) -> None:
-        """Forecast windows `back` of the past by a baseline, and windows `ahead` that are held out."""
+        """Forecast windows `back` of the past by a baseline, and held-out windows `ahead`."""
         baseline = self.baselines[number]
         past, now = self.past.select(back), held_out.select(ahead)
         before = baseline_forecasts(inputs, past.windows, baseline, self.context)

@@ -191,7 +191,7 @@ class _Candidates:
         )
 
     def held_out(self, series: int, series_index: Integers) -> Numbers:
-        """Quantiles of each validation window with weights from others, [windows, horizon, levels]."""
+        """Quantiles of validation windows with weights from others, [windows, horizon, levels]."""
         quantiles = np.zeros(self.quantiles.shape[1:])
         for part, weights in cross_fitted_weights(self.losses, self.past, self.networks, series):
             by_window = weights[series_index[part]]
@@ -328,7 +328,7 @@ def _largest(inputs: Inputs, windows: WindowIndex, steps: int) -> Numbers:
 
 
 def _limit(inputs: Inputs, windows: WindowIndex, steps: int, cap_factor: float) -> Numbers:
-    """The bound of the highest quantiles of windows, [windows], in the unit of the panel's values."""
+    """The bound of the highest quantiles, [windows], in the unit of the panel's values."""
     limit = np.full(len(windows[0]), np.inf)
     if np.isfinite(cap_factor):
         limit = cap_factor * _largest(inputs, windows, steps)

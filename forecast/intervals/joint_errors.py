@@ -38,7 +38,7 @@ PRIORS = CorrelationPriors()
 
 @dataclass(frozen=True)
 class JointErrors:
-    """Errors of forecasts at common origins of the past, in standard deviations of each forecast."""
+    """Errors of forecasts at common origins, in standard deviations of each forecast."""
 
     # [windows, series, horizon], oldest window first: multiples of STEP, from NO_ERROR
     values: NDArray[np.uint8]

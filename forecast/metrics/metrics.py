@@ -39,7 +39,8 @@ def naive_errors(
     """
     lengths = np.diff(offsets)
     series = np.repeat(np.arange(len(lengths)), lengths)
-    count = np.maximum(np.bincount(series, observed, len(lengths)), 1.0)
+    count = np.bincount(series, observed, len(lengths))
+    count = np.maximum(count, 1.0)
 
     def mean(numbers: Numbers) -> Numbers:
         """Mean over the observed values of each series, [series]."""
@@ -102,9 +103,10 @@ def rmsse(
 
     The mean of the roots by series, as in M5 (2022).
     """
-    every = tuple(range(actual.ndim))
-    axes = every if axis is None else np.arange(actual.ndim)[np.atleast_1d(axis)].tolist()
-    within = tuple(place for place in axes if place > 0)
+    axes = np.arange(actual.ndim)
+    if axis is not None:
+        axes = axes[np.atleast_1d(axis)]
+    within = tuple(axes[axes > 0].tolist())
     errors = np.square(actual - forecast)
     roots = np.sqrt(_scaled_mean(errors, squared_naive_error, actual, within))  # [series, ...]
     if 0 not in axes:
@@ -199,7 +201,10 @@ class Outcome:
 
     @property
     def levels(self) -> tuple[float, ...]:
-        return (0.5, *(level for interval in self.intervals for level in interval_levels(interval)))
+        levels = [0.5]
+        for interval in self.intervals:
+            levels += interval_levels(interval)
+        return tuple(levels)
 
 
 OfOutcome = Callable[[Outcome, Axes], Numbers]
@@ -298,7 +303,8 @@ def _scaled_mean(errors: Numbers, naive_error: Numbers, actual: Numbers, axis: A
     """Mean of the errors over the naive error of their series, the first axis, where it has one."""
     usable = np.isfinite(naive_error) & (naive_error > 0)
     unit = np.where(usable, naive_error, np.nan)
-    unit = unit.reshape(-1, *[1] * (actual.ndim - 1))
+    rest = [1] * (actual.ndim - 1)
+    unit = unit.reshape(-1, *rest)
     return _mean(errors / unit, actual / unit, axis)
 
 
@@ -338,9 +344,9 @@ class Measures:
 
     Attributes
     ----------
-    overall : a row for each model: ``model``, then ``skill`` (1 - MASE / MASE of seasonal naive: above
-        0 is better than repeating the last season) and the other measures. `smape` is in percent,
-        `wape`, `wql` and `coverage_80` are shares, `width_80` is in the unit of `mase`
+    overall : a row for each model: ``model``, then ``skill`` (1 - MASE / MASE of seasonal naive:
+        above 0 is better than repeating the last season) and the other measures. `smape` is in
+        percent, `wape`, `wql` and `coverage_80` are shares, `width_80` is in the unit of `mase`
     by_series : the same for each series, its id columns first, series in the order of the input
     by_step : the same for each ``step`` of the horizon
     season : steps back of the seasonal naive forecast, and of the unit of `mase`; 1 is the value
@@ -406,9 +412,10 @@ def _measure(evaluation: Evaluation, axis: Axes, rows: Integers) -> dict[str, ND
         results["skill"] = skill(results["mase"], reference)
 
     models = np.array(list(by_model), object)
-    columns: dict[str, NDArray[Any]] = {"model": np.tile(models, len(rows))}
+    columns: dict[str, NDArray[Any]] = {}
+    columns["model"] = np.tile(models, len(rows))
     for name in ("skill", *measure_names(evaluation.intervals)):
         values = [results[name] for results in by_model.values()]
-        by_row = np.stack(values, -1).reshape(-1, len(by_model))[rows]
-        columns[name] = by_row.ravel()  # [rows * models]
+        by_row = np.stack(values, -1).reshape(-1, len(by_model))
+        columns[name] = by_row[rows].ravel()  # [rows * models]
     return columns

@@ -22,7 +22,8 @@ def divided(
 ) -> NDArray[np.float64]:
     """A quotient, `otherwise` where the divisor is not above 0."""
     positive = below > 0
-    return np.where(positive, above / np.where(positive, below, 1.0), otherwise)
+    divisors = np.where(positive, below, 1.0)
+    return np.where(positive, above / divisors, otherwise)
 
 
 def interval_levels(level: float) -> tuple[float, float]:

@@ -177,7 +177,8 @@ def _coarse_means(pasts: Floats, coarse: int) -> Floats:
 
     0 where none is.
     """
-    inside = np.repeat(np.eye(coarse, dtype=np.float32), COARSE, axis=1)
+    inside = np.eye(coarse, dtype=np.float32)
+    inside = np.repeat(inside, COARSE, axis=1)
     inside = inside[:, -len(pasts) :]  # there may be fewer steps
     newest = pasts[len(pasts) - inside.shape[1] :]
     total = np.tensordot(inside, newest, 1)
@@ -192,8 +193,9 @@ def _scale(values: Numbers, known: Numbers, pairs: Numbers, season: int) -> tupl
     newest = slice(-max(season, 3), None)
     count = known.sum(0)
     seen = known[newest].sum(0)
-    total = np.where(seen > 0, values[newest].sum(0), values.sum(0))
-    location = total / np.where(seen > 0, seen, count)
+    recent = seen > 0
+    total = np.where(recent, values[newest].sum(0), values.sum(0))
+    location = total / np.where(recent, seen, count)
     change = _mean_change(values, pairs)
     deviation = _dot(np.abs(values - location), known) / count
     least = 1e-6 * np.abs(location) + np.finfo(float).tiny
@@ -207,7 +209,8 @@ def _seasonal_error(scaled: Numbers, known: Numbers, pairs: Numbers, season: int
     """
     paired = known[season:] * known[:-season]
     changes = np.abs(scaled[season:] - scaled[:-season])
-    borrowed = np.where(pairs.any(0), _mean_change(scaled, pairs), 1.0)
+    borrowed = _mean_change(scaled, pairs)
+    borrowed[~pairs.any(0)] = 1.0
     total = _dot(changes, paired) + BORROWED * borrowed
     error = total / (paired.sum(0) + BORROWED)
     return np.asarray(np.maximum(error, SMALLEST_UNIT))
@@ -251,7 +254,8 @@ class _Season:
 
     def _index(self, rest: Numbers, full: Numbers, known: Numbers, decay: float) -> Numbers:
         age = np.arange(self.context - 1, -1, -1) / self.length
-        weight = full * np.exp(-age / decay)[:, None] + 1e-9 * known
+        recent = np.exp(-age / decay)[:, None]
+        weight = full * recent + 1e-9 * known
         weighted = weight * rest
         total = sums_by_phase(weight, self.length)
         sums = sums_by_phase(weighted, self.length)
@@ -264,9 +268,11 @@ class _Season:
         squares = phases * _dot(weight, weight)
         seasons = total.sum(0) ** 2 / np.maximum(squares, 1e-12)
         explained = (total * index**2).sum(0)
-        left = _dot(weighted, rest) - 2 * (sums * index).sum(0) + explained
+        products = (sums * index).sum(0)
+        left = _dot(weighted, rest) - 2 * products + explained
         noise = np.maximum(left, 0) / np.maximum(seasons - 1, LEAST_SEASONS)
-        certainty = np.clip(1 - noise / np.maximum(explained, 1e-12), 0, 1)
+        share = noise / np.maximum(explained, 1e-12)
+        certainty = np.clip(1 - share, 0, 1)
         return np.asarray((index * certainty)[self.phase])
 
     def columns(self, values: Numbers, known: Numbers, newest: int) -> list[Numbers]:
@@ -278,7 +284,8 @@ class _Season:
         if self.length <= 1:
             return [np.zeros((len(step), 1))] * 5
         phase = self.phase[first:]
-        back = np.where(step < 0, step, phase) - self.length + self.context
+        back = np.where(step < 0, step, phase)
+        back += self.context - self.length
         inside = (back >= 0)[:, None]
         back = np.maximum(back, 0)
         angle = (2 * np.pi * phase / self.length)[:, None]
@@ -294,7 +301,8 @@ def sums_by_phase(values: Numbers, length: int) -> Numbers:
     """
     steps, windows = values.shape
     begun = steps % length  # steps of a season that begins before the past
-    sums = values[begun:].reshape(steps // length, length, windows).sum(0)
+    whole = values[begun:].reshape(steps // length, length, windows)
+    sums = whole.sum(0)
     sums[length - begun :] += values[:begun]
     return np.asarray(sums)
 
@@ -308,7 +316,9 @@ def _window_sums(values: Numbers, length: int) -> Numbers:
     padded = np.pad(values, ((half + 1, half), (0, 0)))
     sums = np.cumsum(padded, 0)
     total = sums[length:] - sums[:-length]
-    return total if length % 2 else (total[1:] + total[:-1]) / 2
+    if length % 2:
+        return total
+    return (total[1:] + total[:-1]) / 2
 
 
 def _levels_and_slopes(values: Numbers, known: Numbers) -> tuple[Numbers, Numbers]:
@@ -330,7 +340,8 @@ def _levels_and_slopes(values: Numbers, known: Numbers) -> tuple[Numbers, Number
     variance = squares / total - time**2
     covariance = product / total - time * mean
     sloping = (variance > 0.3) & (known.sum(0) > 2)
-    return levels, np.where(sloping, covariance / np.maximum(variance, 0.3), 0.0)
+    slopes = covariance / np.maximum(variance, 0.3)
+    return levels, np.where(sloping, slopes, 0.0)
 
 
 def _dot(one: Numbers, other: Numbers) -> Numbers:
@@ -344,14 +355,17 @@ def _of_pasts(
     """Seasons, lengths and kinds of values of windows, 11 of [windows]."""
     first, second, calendar = seasons
     same = np.ones(len(length))
-    columns = [same * np.log(first) / 4, same * np.log(calendar) / 4, same * np.log1p(second) / 6]
+    columns = [same * np.log(first) / 4, same * np.log(calendar) / 4]
+    columns.append(same * np.log1p(second) / 6)
     columns.append(np.log(length) / 5 - 0.8)
     columns.append(np.tanh(length / first / 4))
-    columns.append(np.tanh(length / max(second, 1) / 4) * (second > 0))
+    second_seasons = np.tanh(length / max(second, 1) / 4)
+    columns.append(second_seasons * (second > 0))
     columns.append(count / length)
     columns.append(zero.sum(0) / count)
     whole = (values == np.round(values)).all(0)
+    columns.append(whole * same)
     size = np.abs(values).sum(0) / count
-    columns += [whole * same, whole * np.log1p(size) / 5]
+    columns.append(whole * np.log1p(size) / 5)
     columns.append((values >= 0).all(0) * same)
     return columns

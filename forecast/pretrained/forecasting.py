@@ -110,7 +110,8 @@ def forecast_quantiles(
             past = values[part, -context:]
             seen = observed[part, -context:]
             spanned = window_seasons(seasons, length[part])
-            result[part] = quantiles_of(network, past, seen, ahead, spanned)[:, :horizon]
+            quantiles = quantiles_of(network, past, seen, ahead, spanned)
+            result[part] = quantiles[:, :horizon]
     counts = are_counts(values, observed)
     result[counts] = np.round(result[counts])
     return result
@@ -122,7 +123,8 @@ def window_seasons(seasons: tuple[int, ...], length: Counts) -> Counts:
     First season that the past spans, second season, first one of the calendar.
     """
     real = [season for season in seasons if season > 1]
-    first, second, *_ = [*real, *(1, 0)[len(real) :], 0]
+    first = real[0] if real else 1
+    second = real[1] if len(real) > 1 else 0
     spanned = np.where(length < first, 1, first)
     second_spanned = np.where((spanned == 1) | (length < second), 0, second)
     calendar = np.full(len(length), first)
@@ -141,10 +143,13 @@ def quantiles_of(
         quantiles = _one_way(network, values, observed, horizon, seasons)
         turned = _one_way(network, -values, observed, horizon, seasons)
         one_way = are_counts(values, observed)[:, None, None]
-        return np.where(one_way, quantiles, (quantiles - turned[..., ::-1]) / 2)
-    sign = sign_of(values, observed)[:, None]
-    quantiles = sign[..., None] * _one_way(network, sign * values, observed, horizon, seasons)
-    return np.where(sign[..., None] < 0, quantiles[..., ::-1], quantiles)
+        both_ways = (quantiles - turned[..., ::-1]) / 2
+        return np.where(one_way, quantiles, both_ways)
+    sign = sign_of(values, observed)
+    quantiles = _one_way(network, sign[:, None] * values, observed, horizon, seasons)
+    below = sign < 0
+    quantiles[below] = -quantiles[below, :, ::-1]
+    return quantiles
 
 
 def sign_of(values: Numbers, observed: Flags) -> Numbers:

@@ -88,7 +88,8 @@ def layers_of(weights: Weights) -> Weights:
         "inputs": layer("inputs"),
         "outputs": layer("outputs", "after"),
     }
-    for block in {name.rpartition(".recurrent.")[0] for name in weights if ".recurrent." in name}:
+    blocks = {name.partition(".recurrent.")[0] for name in weights if ".recurrent." in name}
+    for block in blocks:
         inputs = layer(f"{block}.recurrent", f"{block}.before", "_ih_l0")
         state = layer(f"{block}.recurrent", part="_hh_l0")
         state = np.roll(state, 1, axis=1)  # it stands after the 1
@@ -141,7 +142,8 @@ def _quantiles(outputs: Floats, base: Floats, gated: Floats, unit: Floats) -> Fl
     gates = outputs[:, :OTHERS]
     raw = outputs[:, OTHERS:]
     shifted = raw - 1
-    softplus = np.log(np.exp(-np.abs(shifted)) + 1) + np.maximum(shifted, 0)
+    softplus = np.log(np.exp(-np.abs(shifted)) + 1)
+    softplus += np.maximum(shifted, 0)
     quantiles = softplus * unit
     quantiles[:, :MIDDLE] *= -1
     guess = base + np.einsum("how,how->hw", gates, gated)

@@ -23,7 +23,8 @@ def ridge(columns: Values, targets: Values) -> tuple[Values, Values]:
     centre = targets.mean(-2, keepdims=True)
     past = columns - middle
     ahead = targets - centre
-    unit = np.sqrt((past**2).mean(-2, keepdims=True))
+    variance = (past**2).mean(-2, keepdims=True)
+    unit = np.sqrt(variance)
     unit = np.where(unit > STILL, unit, np.inf)
     past = past / unit
     turned = past.swapaxes(-1, -2)
@@ -32,7 +33,8 @@ def ridge(columns: Values, targets: Values) -> tuple[Values, Values]:
     size, vectors = np.linalg.eigh(past @ turned if wide else turned @ past)
     size = np.where(size > ROUNDING * size[..., -1:], size, 0.0)
     moves = size[..., None] > 0  # [..., eigenvalues, 1]
-    product = vectors.swapaxes(-1, -2) @ (ahead if wide else turned @ ahead)
+    product = ahead if wide else turned @ ahead
+    product = vectors.swapaxes(-1, -2) @ product
     squares = np.where(moves, product**2, 0.0)  # [..., eigenvalues, targets]
     if not wide:
         squares = squares / np.where(moves, size[..., None], 1.0)
@@ -53,5 +55,6 @@ def ridge(columns: Values, targets: Values) -> tuple[Values, Values]:
     used = np.where((sizes > 0) & leaves, shrunk, 0.0)
     used = used.swapaxes(-1, -2)
     chosen = vectors @ (np.take_along_axis(used, best, -1) * product)
-    weights = (turned @ chosen if wide else chosen) / unit.swapaxes(-1, -2)
+    weights = turned @ chosen if wide else chosen
+    weights = weights / unit.swapaxes(-1, -2)
     return weights, centre - middle @ weights

@@ -96,7 +96,8 @@ def smoothed(profile: Values, counts: Values, values: Values, observed: Mask) ->
         return profile
     paired = observed[:, season:] & observed[:, :-season]
     paired = paired[:, 1:] & paired[:, :-1]
-    change = np.diff(values[:, season:] - values[:, :-season])
+    change = values[:, season:] - values[:, :-season]
+    change = np.diff(change)
     squares = (change**2).sum(1, where=paired)
     noise = squares / np.maximum(4 * paired.sum(1), 1)
     noise = noise * (1 / np.maximum(counts, 1)).mean(1)  # of a step of the profile
@@ -139,7 +140,8 @@ def _is_seasonal(values: Values, start: Counts, season: int) -> Mask:
     # season products are
     # summed: without that count two or three seasons, however clear, seldom pass
     products = np.maximum(length - season, 0)
-    inflation = 1 + 2 * (correlations[:, :-1] ** 2).sum(1)
+    squares = (correlations[:, :-1] ** 2).sum(1)
+    inflation = 1 + 2 * squares
     limit = LIMIT * np.sqrt(inflation * products) / length
     usable = (length >= MIN_SEASONS * season) & ~constant
     return np.asarray(usable & (correlations[:, -1] > limit))
@@ -152,7 +154,7 @@ def _decompose(values: Values, start: Counts, season: int, multiplicative: bool)
     """
     span = values.shape[1]
     half = season // 2
-    sums = np.pad(np.cumsum(values, 1), ((0, 0), (1, 0)))
+    sums = np.insert(np.cumsum(values, 1), 0, 0.0, axis=1)
     middle = np.arange(half, span - half)
     # an even season counts its two ends by half each
     first = middle - half

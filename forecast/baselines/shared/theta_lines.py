@@ -49,7 +49,8 @@ def theta_forecast(
     else:
         level = _smoothed(centred - trend / 2, start)
         weight = np.full(len(values), 0.5)
-    steps = (length[:, None] - 1) / 2 + np.arange(1, horizon + 1)
+    last = (length - 1) / 2
+    steps = last[:, None] + np.arange(1, horizon + 1)
     slope = weight * slope
     points = (mean + level)[:, None] + slope[:, None] * steps
     short = length < MIN_VALUES
@@ -137,7 +138,8 @@ class _Smoothing:
             last = self.levels[line] * self.levels[other] / coefficient
             return np.asarray((summed - last) / (1 + decay))
 
-        self.squares = np.stack([products(line, line) for line in range(len(lines))])
+        squares = [products(line, line) for line in range(len(lines))]
+        self.squares = np.stack(squares)
         self.product = products(0, len(lines) - 1)
 
     def last_levels(self) -> Values:

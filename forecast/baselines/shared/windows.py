@@ -61,7 +61,8 @@ def forecast_own_quantiles(
         raise TypeError("the method has no quantiles of its own")
 
     def quantiles(values: Values, seen: Mask, seasons: Seasons) -> Values:
-        return np.sort(own(network, values, seen, horizon, seasons, levels), -1)
+        ahead = own(network, values, seen, horizon, seasons, levels)
+        return np.sort(ahead, -1)
 
     return _in_parts(method, quantiles, past, observed, seasons, (horizon, len(levels)))
 
@@ -83,7 +84,8 @@ def _in_parts(
     windows, span = past.shape
     result = np.zeros((windows, *shape))
     observed = observed & np.isfinite(past)
-    length = np.where(observed.any(1), span - observed.argmax(1), 0)
+    length = span - observed.argmax(1)
+    length[~observed.any(1)] = 0
 
     def fill(part: tuple[Counts, int, Seasons]) -> None:
         rows, width, spanned = part
@@ -93,7 +95,8 @@ def _in_parts(
         if not method.as_read:  # values of at most 1, by a power of two, which is exact
             _, exponent = np.frexp(np.abs(values).max(1))
         with np.errstate(over="ignore"):
-            ahead = forecast(np.ldexp(values, -exponent[:, None]), seen, spanned)
+            values = np.ldexp(values, -exponent[:, None])
+            ahead = forecast(values, seen, spanned)
             ahead = np.ldexp(ahead.T, exponent).T
         result[rows] = np.nan_to_num(ahead)
 
