@@ -1,5 +1,4 @@
-"""Exponential smoothing of level, trend and season (Holt 1957, Winters 1960), for many series at
-once.
+"""Exponential smoothing of level, trend and season (Holt 1957, Winters 1960), for many series.
 
 Smoothing with fixed parameters is a linear filter. So the squared errors of a window and its last
 level, trend and season are matrix products for all parameters of a grid, without a loop over steps.

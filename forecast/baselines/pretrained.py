@@ -1,7 +1,4 @@
-"""A small recurrent network, trained on synthetic series.
-
-It forecasts what it has never seen, without a fit.
-"""
+"""A small recurrent network that forecasts without a fit, trained on synthetic series only."""
 
 import numpy as np
 

@@ -157,7 +157,8 @@ class _Learner:
         reach = PRIORS.widened * (high - low)
         bounds = np.array([low - reach, high + reach])
         bounds = np.arcsinh((bounds - middle) / unit)
-        return np.sinh(np.clip(points, *bounds)) * unit + middle
+        points = np.clip(points, *bounds)
+        return np.asarray(np.sinh(points) * unit + middle)
 
     def _effects(self, scaled: Values) -> Values:
         """What known columns do at each step, [steps + horizon].

@@ -1,7 +1,4 @@
-"""The mean of each phase over the last eight seasons, repeated.
-
-Without a season, that of the last eight steps.
-"""
+"""The mean of each phase over the last eight seasons, or of the last eight steps, repeated."""
 
 import numpy as np
 

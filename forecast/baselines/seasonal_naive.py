@@ -1,7 +1,4 @@
-"""The last season, repeated.
-
-A gap takes the value the fewest whole seasons back, else the last one before it.
-"""
+"""The last season, repeated; a gap takes the value whole seasons back, else the last one."""
 
 import numpy as np
 

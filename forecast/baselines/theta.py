@@ -1,7 +1,4 @@
-"""The Theta method (Assimakopoulos and Nikolopoulos 2000).
-
-Mean of trend line and line of doubled curvature.
-"""
+"""Theta: mean of trend line and line of doubled curvature (Assimakopoulos, Nikolopoulos 2000)."""
 
 from forecast.baselines.shared.gaps import recent_values
 from forecast.baselines.shared.method import Mask, Method, Values

@@ -68,7 +68,7 @@ class JointErrors:
         windows, _, horizon = self.values.shape
         if not windows:
             return 0.0
-        return 1 + (windows - 1) * min(1.0, self.stride / horizon)
+        return float(1 + (windows - 1) * min(1.0, self.stride / horizon))
 
     @property
     def data_weight(self) -> float:

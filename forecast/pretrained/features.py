@@ -219,7 +219,7 @@ def _seasonal_error(scaled: Numbers, known: Numbers, pairs: Numbers, season: int
 def _mean_change(values: Numbers, pairs: Numbers) -> Numbers:
     """Mean absolute change from step to step, [windows]."""
     changes = np.abs(np.diff(values, axis=0))
-    return _dot(changes, pairs) / np.maximum(pairs.sum(0), 1)
+    return np.asarray(_dot(changes, pairs) / np.maximum(pairs.sum(0), 1))
 
 
 class _Season:
