@@ -42,14 +42,6 @@ from forecast.pretrained.forecasting import Network, load_network
 from forecast.settings import TrainSettings
 from forecast.training.plan import MAX_ORIGINS, Plan
 
-CALIBRATION_ARRAYS = ("margins", "coverage", "relative", "growth")
-# the numbers of a calibration, and the names of the arrays that hold them
-CALIBRATION_NUMBERS = {
-    "mean_share": "mean",
-    "mean_weight": "trust",
-    "tied": "tied",
-    "largest": "largest",
-}
 # values, observed, horizon and seasons: a pretrained network must be able to forecast this
 TRIAL_WINDOW = np.arange(9.0)[None], np.ones((1, 9), bool), 2, (4,)
 # what the names of arrays begin with
@@ -224,18 +216,22 @@ def _read_history(stored: Arrays, config: Config, sizes: dict[str, int]) -> Pane
 
 def _calibration(ensemble: Ensemble) -> Arrays:
     calibration = ensemble.calibration
-    numbers = {
-        stored: np.array([getattr(calibration, name)], np.float32)
-        for name, stored in CALIBRATION_NUMBERS.items()
-    }
+    roughness = [calibration.slope, calibration.mean_roughness]
     return {
-        **{name: getattr(calibration, name) for name in CALIBRATION_ARRAYS},
-        **numbers,
-        "windows": np.array([calibration.windows], np.int64),
-        "roughness": np.array([calibration.slope, calibration.mean_roughness], np.float32),
         "shares": ensemble.weights,
         "errors": ensemble.errors,
         "step_shares": ensemble.step_shares,
+        "margins": calibration.margins,
+        "joint": calibration.joint,
+        "coverage": calibration.coverage,
+        "relative": calibration.relative,
+        "growth": calibration.growth,
+        "windows": np.array([calibration.windows], np.int64),
+        "mean": np.array([calibration.mean_share], np.float32),
+        "trust": np.array([calibration.mean_weight], np.float32),
+        "tied": np.array([calibration.tied], np.float32),
+        "largest": np.array([calibration.largest], np.float32),
+        "roughness": np.array(roughness, np.float32),
     }
 
 
@@ -250,12 +246,17 @@ def _read_ensemble(
     if not np.allclose(arrays.shares.sum(1, dtype=np.float64), 1, atol=1e-5):
         raise ValueError("the weights of each series must add up to 1")
 
-    parts: dict[str, Any] = {name: getattr(arrays, name) for name in CALIBRATION_ARRAYS}
-    for name, stored_name in CALIBRATION_NUMBERS.items():
-        parts[name] = float(getattr(arrays, stored_name)[0])
     calibration = Calibration(
-        **parts,
+        margins=arrays.margins,
+        joint=arrays.joint,
+        coverage=arrays.coverage,
+        relative=arrays.relative,
+        growth=arrays.growth,
         windows=int(arrays.windows[0]),
+        mean_share=float(arrays.mean[0]),
+        mean_weight=float(arrays.trust[0]),
+        tied=float(arrays.tied[0]),
+        largest=float(arrays.largest[0]),
         slope=slope,
         mean_roughness=mean_roughness,
     )
