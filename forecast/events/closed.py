@@ -36,7 +36,7 @@ THURSDAY = 3  # the day of the week of 1970-01-01, Monday 0
 
 @dataclass(frozen=True)
 class SuspectLimits:
-    """What looks like an error, set so that few series of the development sets have any."""
+    """When a run of one value, or a lone value, looks like an error."""
 
     # times as many steps as equal values fill otherwise in a cycle, and one more, which a named run
     # lasts
