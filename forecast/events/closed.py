@@ -38,14 +38,12 @@ THURSDAY = 3  # the day of the week of 1970-01-01, Monday 0
 class SuspectLimits:
     """When a run of one value, or a lone value, looks like an error."""
 
-    # times as many steps as equal values fill otherwise in a cycle, and one more, which a named run
-    # lasts
+    # a run lasts this many times as long as equal values fill of a cycle elsewhere, and one more
     run_length: int = 5
     shortest_cycle: int = 12  # steps
     most_equal: float = 0.5  # share of a series beyond which equal values are its nature
-    outlier_distance: int = (
-        5  # times as far as any other value lies an outlier from those around it
-    )
+    # an outlier lies this many times as far from the values around it as any other value
+    outlier_distance: int = 5
     outlier_values: int = 100  # of a series at least, which has one outlier at most
 
 
