@@ -222,7 +222,6 @@ def _calibration(ensemble: Ensemble) -> Arrays:
         "errors": ensemble.errors,
         "step_shares": ensemble.step_shares,
         "margins": calibration.margins,
-        "joint": calibration.joint,
         "coverage": calibration.coverage,
         "relative": calibration.relative,
         "growth": calibration.growth,
@@ -248,7 +247,6 @@ def _read_ensemble(
 
     calibration = Calibration(
         margins=arrays.margins,
-        joint=arrays.joint,
         coverage=arrays.coverage,
         relative=arrays.relative,
         growth=arrays.growth,
