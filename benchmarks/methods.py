@@ -112,7 +112,7 @@ def own_methods() -> list[Method]:
 def baseline_names() -> list[str]:
     """The classical methods of this project; none where its version has none."""
     try:
-        module = importlib.import_module("forecast.baselines")
+        module = importlib.import_module("forecast.registry")
     except ModuleNotFoundError:
         return []
     return list(module.baseline_names())

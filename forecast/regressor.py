@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
@@ -18,6 +17,7 @@ from forecast.settings import DeviceName, LossName, OptimizerName, TrainSettings
 from forecast.training.devices import pick_device
 from forecast.training.fitting import train_members
 from forecast.training.plan import Member
+from forecast.windows.scaling import column_statistics
 from forecast.windows.windows import NETWORK_BATCH, Batch
 
 Floats = NDArray[np.float64]
@@ -95,8 +95,8 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
         targets = np.asarray(y, np.float64)
         self.flat_ = targets.ndim == 1
         targets = targets.reshape(len(targets), -1)
-        self.X_scaler_ = StandardScaler().fit(_by_feature(windows))
-        self.y_scaler_ = StandardScaler().fit(targets)
+        self.X_mean_, self.X_scale_ = _statistics(windows)
+        self.y_mean_, self.y_scale_ = _statistics(targets)
         count, steps, features = windows.shape
         horizon = targets.shape[1]
         self.shape_ = Shape(
@@ -107,8 +107,8 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
             loss=settings.loss,
         )
         device = pick_device(settings.device)
-        inputs = self._inputs(windows, device)
-        scaled = torch.from_numpy(self.y_scaler_.transform(targets)).float().to(device)
+        inputs = _scaled(windows, self.X_mean_, self.X_scale_).to(device)
+        scaled = _scaled(targets, self.y_mean_, self.y_scale_).to(device)
 
         def draw(generator: torch.Generator, size: int, held_out_too: bool) -> Batch:
             rows = torch.randperm(count, generator=generator)[:size].to(device)
@@ -141,24 +141,21 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
         checked: Floats = validate_data(self, X, allow_nd=True, reset=False, dtype=np.float64)
         windows = _three_dimensional(checked)
         features = windows.shape[2]
-        fitted = self.X_scaler_.n_features_in_
+        fitted = len(self.X_mean_)
         if features != fitted:
             problem = f"X has {features} features a step"
             raise ValueError(f"{problem}, but RecurrentRegressor was fitted on {fitted}")
 
-        inputs = self._inputs(windows, next(self.network_.parameters()).device)
+        device = next(self.network_.parameters()).device
+        inputs = _scaled(windows, self.X_mean_, self.X_scale_).to(device)
         outputs = []
         for rows in torch.split(inputs, NETWORK_BATCH):
             no_targets = rows.new_zeros(len(rows), self.shape_.horizon)
             with torch.no_grad():
                 output = self.network_.outputs(_batch(rows, no_targets).padded(NETWORK_BATCH))
             outputs.append(output[: len(rows), :, 0].cpu().double().numpy())
-        y: Floats = self.y_scaler_.inverse_transform(np.concatenate(outputs))
+        y: Floats = np.concatenate(outputs) * self.y_scale_ + self.y_mean_
         return y[:, 0] if self.flat_ else y
-
-    def _inputs(self, windows: Floats, device: torch.device) -> Tensor:
-        scaled = self.X_scaler_.transform(_by_feature(windows)).reshape(windows.shape)
-        return torch.from_numpy(scaled).float().to(device)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -173,9 +170,14 @@ def _three_dimensional(X: Floats) -> Floats:
     return X if X.ndim == 3 else X[..., None]
 
 
-def _by_feature(windows: Floats) -> Floats:
-    """Windows [n, steps, features] as [n * steps, features]."""
-    return windows.reshape(-1, windows.shape[-1])
+def _statistics(values: Floats) -> tuple[Floats, Floats]:
+    """The mean and the scale of each column, [columns]; a scale of 1 where a column is constant."""
+    mean, deviation = column_statistics(values.reshape(-1, values.shape[-1]))
+    return mean, np.where(deviation > 0, deviation, 1.0)
+
+
+def _scaled(values: Floats, mean: Floats, scale: Floats) -> Tensor:
+    return torch.from_numpy((values - mean) / scale).float()
 
 
 def _batch(inputs: Tensor, targets: Tensor) -> Batch:

@@ -131,8 +131,7 @@ def _of_alike(
     past = context - newest
     coarse = TOKEN * min(COARSE_TOKENS, -(-past // (TOKEN * COARSE)))
     steps = np.zeros((coarse + newest + horizon, STEP_FEATURES, windows), np.float32)
-    by_step = np.stack([scaled, known, adjusted, zero], 1)
-    by_step = by_step.astype(np.float32)
+    by_step = np.stack([scaled, known, adjusted, zero], 1).astype(np.float32)
     steps[:coarse, :4] = _coarse_means(by_step[:past], coarse)
     steps[coarse : coarse + newest, :4] = by_step[past:]
     of_first = first.columns(scaled, known, newest)
@@ -150,8 +149,7 @@ def _of_alike(
         guesses.append((before[newest:] - base) * is_known[newest:])
     guesses += [fast - level, slow - level]
     ahead = np.arange(1, horizon + 1)[:, None]
-    guesses += [slope * ahead for slope in slopes]
-    guesses.append(squashed(-location / scale) - level)
+    guesses += [*(slope * ahead for slope in slopes), squashed(-location / scale) - level]
     others = np.empty((horizon, OTHERS, windows))
     for number, guess in enumerate(guesses):
         others[:, number] = guess

@@ -129,8 +129,8 @@ def run(layers: Weights, features: Features) -> Floats:
             if block < blocks - 1 or number >= future:  # nothing reads the others any more
                 token += _wider(layers, f"blocks.{block}", _normalised(token, read))
     last = layers["outputs"]
-    raw = [last @ _normalised(token, read) for token in states[future:]]
-    outputs = np.stack(raw).reshape(-1, OUTPUTS, len(base))
+    outputs = np.stack([last @ _normalised(token, read) for token in states[future:]])
+    outputs = outputs.reshape(-1, OUTPUTS, len(base))
     return _quantiles(outputs, base.T, gated.transpose(1, 2, 0), unit)
 
 

@@ -321,6 +321,7 @@ def dated_table(
         time = settings.time if settings.dated else ()
         reading = settings.time_settings
     else:
+        settings = _with_whole_names(table, settings)
         _check_settings(table, settings)
         time = _time_columns(table, settings)
         reading = TimeSettings.at_fit(settings, None if live is None else live.time_format.pivot)
@@ -359,6 +360,17 @@ def _refuse_years_by_periods(table: Table) -> None:
 def _starts(texts: Iterable[str]) -> set[str]:
     """The first three letters of each text, or its two of Q1."""
     return {text.strip().lower()[:3] for text in texts}
+
+
+def _with_whole_names(table: Table, settings: TableSettings) -> TableSettings:
+    """The settings for a table with a comma in the name of a column, which arrives in pieces."""
+    whole_names = dict[str, Names]()
+    for role in ROLES:
+        pieces = getattr(settings, role)
+        joined = {", ".join(pieces), ",".join(pieces)} & set(table.names)
+        if joined and not set(pieces) <= set(table.names):
+            whole_names[role] = tuple(joined)
+    return settings.model_copy(update=whole_names)
 
 
 def _check_settings(table: Table, settings: TableSettings) -> None:

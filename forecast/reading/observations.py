@@ -30,6 +30,7 @@ from forecast.tables.table import Table, distinct, ranked, repeats, rows_text
 MAX_CODES = 30  # a column of numbers with more different values has typing errors, not codes
 MIN_ROWS = 2  # rows for each different code, on average, and cells that are no numbers
 CODE = "^[+-]?[0-9]+$"
+TRUTH = {"false": False, "0": False, "true": True, "1": True}
 
 
 @dataclass(frozen=True)
@@ -310,7 +311,8 @@ def static_values(observations: Observations, schema: Schema) -> Numbers:
 def column_values(table: Table, column: str, schema: Schema) -> Numbers:
     """[rows], numbers, or codes where the schema has categories.
 
-    A code is 1 + the position of the category, 0 for a new one, NaN where blank.
+    A code is 1 + the position of the category, 0 for a new one, NaN where blank. True is the same
+    as 1, and False as 0.
     """
     if column not in schema.categories:
         if table.kind(column) == "boolean":
@@ -320,6 +322,10 @@ def column_values(table: Table, column: str, schema: Schema) -> Numbers:
         return parse_numbers(table, column, cure)
     codes, texts = table.distinct(column)
     code_of = {text: float(code) for code, text in enumerate(schema.categories[column], 1)}
+    truths = {TRUTH.get(text.lower()): code for text, code in code_of.items()}
+    if None not in truths:  # booleans, however they are written
+        code_of |= {word: truths[truth] for word, truth in TRUTH.items() if truth in truths}
+        texts = [text.lower() for text in texts]
     code_of[""] = np.nan
     values = np.array([code_of.get(text, 0.0) for text in texts])
     if rows := int((values == 0)[codes].sum()):

@@ -107,6 +107,8 @@ def read(
     output will have, `future` more rows of columns known in advance.
     """
     dated = source if isinstance(source, DatedTable) else dated_table(source, settings)
+    if isinstance(dated.settings, TableSettings):
+        settings = dated.settings  # with whole names of columns
     schema, dated = infer_schema(dated, settings, reserved)
     dated = one_row_a_time(dated, schema)
     observations = _observed(dated, schema)

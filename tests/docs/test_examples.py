@@ -33,7 +33,12 @@ LANGUAGES = ("python", "toml", "sql")  # that a test below runs
 SHOWN = {
     "table -> panel": "a picture",
     "cli/predict.py  ": "a list of calls, which test_way compares with a run",
-    "forecast/\n": "a picture, which test_pages compares with the folders",
+    "faces  ": "a picture, which test_pages compares with the contract",
+    "largest": "parts of files, which do not run by themselves, as are the next three",
+    "Option(": "the same",
+    "def largest": "the same",
+    "def test_the_largest": "the same",
+    "class _Places": "parts of two files, which do not run by themselves",
     "apt-get install chromium": "it installs a browser, which only tests/browser needs",
     '{"id": ': "a record, which a test below compares with the code",
     "[build-system]": "a package, which tests/test_registry.py installs",

@@ -164,3 +164,14 @@ def test_columns_are_listed_in_one_text_in_files_of_jobs_and_in_python(
         "shop",
         "item",
     )
+
+
+@pytest.mark.parametrize("joint", [",", ", "])
+def test_a_comma_may_be_part_of_the_name_of_a_column(job: Job, forecast: Run, joint: str) -> None:
+    names = {"shop": f"shop{joint}north", "units": f"sales{joint}net"}
+    frame = job.table().rename(columns=names)
+    model = Forecaster(model="last", horizon=2, id=names["shop"], target=names["units"]).fit(frame)
+    assert (model.schema_.ids, model.schema_.target) == ((names["shop"],), names["units"])
+    frame.to_csv(job.folder / "sales.csv", index=False)
+    words = "--id", names["shop"], "--target", names["units"]
+    assert f"target   {names['units']}" in forecast("inspect", job.folder / "sales.csv", *words).out
