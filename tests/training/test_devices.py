@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from forecast.engine.stages import Callbacks
+from forecast.engine.requests import Callbacks
 
 from forecast import Forecaster
 from forecast.errors import Unavailable
