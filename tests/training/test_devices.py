@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from forecast.engine.requests import Callbacks
 
 from forecast import Forecaster
+from forecast.engine.requests import Callbacks
 from forecast.errors import Unavailable
 from forecast.settings import TrainSettings
 from forecast.tables.synthetic import synthesize
