@@ -58,9 +58,8 @@ MAX_ERROR, MAX_DISTANCE = (
     20.0,
     5.0,
 )  # error, and distance from a teacher, from which on they count no more
-LEAST_IMPORTANCE = (
-    0.05  # of an outer quantile's distance from the teacher's; that of the median is 1
-)
+# of an outer quantile's distance from the teacher's; that of the median is 1
+LEAST_IMPORTANCE = 0.05
 SAVE_EVERY = 250  # steps
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -70,9 +69,8 @@ class Sample:
     features: Features  # of the pasts
     target: Floats  # [windows, horizon], in scaled units
     weight: Floats  # [windows, horizon], what an error counts: less in the far future, nothing after a constant past
-    taught: Floats | None = (
-        None  # [windows, horizon, levels], quantiles of another network, in scaled units
-    )
+    # [windows, horizon, levels], quantiles of another network, in scaled units
+    taught: Floats | None = None
 
 
 def draw_sample(seed: int, number: int, teacher: Network | None = None, hours: int = 0) -> Sample:
@@ -159,9 +157,8 @@ class Recipe:
     rate: float = 2e-3  # largest learning rate
     warm: int = 500  # steps until it is reached
     average: float = 0.9995  # share that the running average of the weights keeps at each step
-    cooling_average: float = (
-        0.998  # while the learning rate falls, when the newest weights are the best ones
-    )
+    # while the learning rate falls, when the newest weights are the best ones
+    cooling_average: float = 0.998
     decay: float = 0.01  # of the weights
     taught: float = 0.5  # share of the distance from the quantiles of a teacher, where there is one, in the loss
     hours: int = 0  # series by the hour alone, and how many of their own kind: see `draw_series`

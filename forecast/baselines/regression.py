@@ -33,9 +33,8 @@ class RegressionPriors:
     most_long: int = 14  # seasons of a longer one
     rows: int = 6  # seasons to learn from; fewer repeat the last one
     widened: float = 0.2  # share of the range of the past by which forecasts may leave it
-    share_of_windows: float = (
-        0.4  # of the map of windows that end at any step; the rest is seasons'
-    )
+    # of the map of windows that end at any step; the rest is seasons'
+    share_of_windows: float = 0.4
     windows: int = 4_000  # that it is learned from
     profile: int = 10  # seasons of 0 that shrink a profile
     window_seasons: int = 7  # of such a window, where no longer season is known

@@ -106,9 +106,8 @@ class SlotLayout:
         return arrays
 
     def _shared(self, panel: Panel) -> "_Shared":
-        index = (
-            series_index(panel.ids, self.ids) - 1
-        )  # [series], of the panel; -1 where it has none
+        # [series], of the panel; -1 where it has none
+        index = series_index(panel.ids, self.ids) - 1
         here = np.flatnonzero(index >= 0)
         there = index[here]
         first = np.maximum(self.starts[here], panel.starts[there])

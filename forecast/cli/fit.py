@@ -27,9 +27,8 @@ from forecast.inference.fitted import Fitted, describe_fit
 from forecast.inference.forecasting import load_fitted
 from forecast.settings import StoreSettings, TableSettings, TextSettings, TrainSettings
 
-MAX_STARTUP = (
-    3.0  # seconds of a start-up that a budget holds; it counts from the reading of the table
-)
+# seconds of a start-up that a budget holds; it counts from the reading of the table
+MAX_STARTUP = 3.0
 
 
 def run(request: Request) -> int:

@@ -73,9 +73,8 @@ def fit(request: FitRequest) -> FitResult:
         fitted = _with_joint_errors(task, fitted, panel)
     if request.exports:
         fitted = with_exports(fitted)
-        if (
-            fitted.config.networks
-        ):  # an engine that cannot run them is refused before they are saved
+        # an engine that cannot run them is refused before they are saved
+        if fitted.config.networks:
             pick_engine(fitted, settings.engine, settings.device)
     return FitResult(reading, fitted)
 

@@ -10,9 +10,8 @@ from forecast.registry import is_baseline as is_baseline
 from forecast.settings import TrainSettings
 
 AUTO = "auto"
-PRETRAINED = (
-    "pretrained"  # the baseline that is a network; as the model it is compared with the others
-)
+# the baseline that is a network; as the model it is compared with the others
+PRETRAINED = "pretrained"
 FIRST = "segrnn"  # the network that auto trains if hyperparameters or steps of a network are given
 
 

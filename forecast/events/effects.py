@@ -22,9 +22,8 @@ NAMED = 4  # effects that a line names
 class EffectPriors:
     """Tuned on births in the United States before 2013; none matters much."""
 
-    hidden: float = (
-        0.2  # a day on which less than this share is left says nothing of untouched days
-    )
+    # a day on which less than this share is left says nothing of untouched days
+    hidden: float = 0.2
     closed: float = 0.02  # where so little is left, nothing is
     largest_factor: float = 20.0
     # weeks that a day is compared with, and among which they are looked for

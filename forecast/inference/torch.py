@@ -20,9 +20,8 @@ from forecast.windows.windows import Batch
 class Networks:
     """The networks of a forecaster on a device, by group; the methods are those of `Backend`."""
 
-    threads = (
-        False  # torch's number of threads, and how it treats tiny numbers, is that of the process
-    )
+    # torch's number of threads, and how it treats tiny numbers, is that of the process
+    threads = False
 
     def __init__(self, fitted: Fitted, device: str) -> None:
         settings = fitted.settings()

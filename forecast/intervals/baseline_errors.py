@@ -24,9 +24,8 @@ class ErrorPriors:
     decay: float = 4.0  # horizons after which an error counts 1/e
     min_decay: float = 64.0  # steps, at least
     growth: float = 0.5  # power of the step by which errors grow before any is known: a random walk
-    curve: float = (
-        1.0  # independent windows that the curve of growth counts, beside those of a step
-    )
+    # independent windows that the curve of growth counts, beside those of a step
+    curve: float = 1.0
     symmetric: float = 4.0  # and a symmetric distribution, beside those of the errors
     max_ratio: float = 8.0  # times the usual error at a step, the most that one window counts
 

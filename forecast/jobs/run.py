@@ -363,7 +363,9 @@ def _save(
         reuse=True,
         announce=lambda version: run.ledger.add_fit(replace(begun, version=version)),
     )
-    promoted &= not run.record.ahead_of_clock
+    if promoted and run.record.ahead_of_clock:
+        promoted = False
+        verdict = "its run is dated ahead of the clock"
     entry = replace(
         begun,
         version=version.id,

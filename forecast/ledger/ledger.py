@@ -71,9 +71,8 @@ TABLES = {
     "bias DOUBLE PRECISION, coverage_80 DOUBLE PRECISION, coverage_95 DOUBLE PRECISION, "
     "PRIMARY KEY (job, as_of, day)",
 }
-TOTALS = (
-    "forecast_totals"  # sums, as forecast_cells; this and the next are created when there are some
-)
+# sums, as forecast_cells; this and the next are created when there are some
+TOTALS = "forecast_totals"
 INPUTS = "forecast_inputs"  # what runs forecast from, see `changes/replay.py`
 KNOWN = "forecast_known"  # what runs knew in advance and not by earlier ones, see `jobs/inputs.py`
 KEEP = {TOTALS: MAX_RUNS, INPUTS: 10, KNOWN: 4_000}  # newest runs that keep them
@@ -186,9 +185,8 @@ class FitEntry:
     promoted: bool
     reason: str
     settings: str  # their names and digests of their values, as JSON
-    goes_live: bool = (
-        False  # with its run; not so of a fit as of a time before that of the live version
-    )
+    # with its run; not so of a fit as of a time before that of the live version
+    goes_live: bool = False
 
 
 @dataclass(frozen=True)

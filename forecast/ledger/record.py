@@ -41,9 +41,8 @@ class Record(BaseModel):
     version: str | None = None  # that forecast
     hash: str | None = None
     train_end: str | None = None  # the newest time that the version was fitted to
-    settled: bool = (
-        False  # a run as of this time has succeeded; repeated runs use its version and intervals
-    )
+    # a run as of this time has succeeded; repeated runs use its version and intervals
+    settled: bool = False
     fit: dict[str, Any] = {}  # if this run fitted: the reason, and whether the version was promoted
     counts: dict[str, int] = {}  # series and rows of the forecast, series skipped
     skipped: dict[str, str] = {}

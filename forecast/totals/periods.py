@@ -36,9 +36,8 @@ class Periods:
     first: int  # grid position of the first step, perhaps before the forecast begins
     edges: Integers  # [periods + 1], steps from 0; the last one is not part of any
     times: Integers  # [periods], timestamp of the start of each
-    next_horizon: int | None = (
-        None  # that reaches one period more; None where the last step ends one
-    )
+    # that reaches one period more; None where the last step ends one
+    next_horizon: int | None = None
 
     def __len__(self) -> int:
         return len(self.times)
