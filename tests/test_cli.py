@@ -434,6 +434,7 @@ def test_nothing_of_ours_is_imported_when_a_function_of_the_command_line_runs() 
     assert sorted(found) == ["__init__.py: get_command", "_command.py: invoke"]
 
 
+@pytest.mark.slow
 def test_neither_a_fit_nor_a_forecast_needs_scikit_learn(
     store: Path, passengers: Path, tmp_path: Path
 ) -> None:

@@ -1,6 +1,7 @@
 """A baseline is one file: dropped into the folder, it is everywhere."""
 
 import pandas as pd
+import pytest
 
 from tests.conftest import PackageCopy
 
@@ -41,6 +42,7 @@ print(Forecaster(model="middle", horizon=3).fit(frame).models())
 """
 
 
+@pytest.mark.slow
 def test_a_new_file_is_a_baseline_everywhere(package: PackageCopy) -> None:
     tests = package.add_tests("tests/baselines/test_baselines.py", "middle")
     package.add("forecast/baselines/middle.py", BASELINE)

@@ -105,6 +105,7 @@ def test_corrections_do_not_outlive_the_version_that_earned_them(
         assert 0.91 <= inside(job, frame, 95).mean() <= 0.98
 
 
+@pytest.mark.slow
 def test_old_errors_of_a_growing_series_are_measured_at_their_own_scale(
     job: Job, forecast: Run, at: At
 ) -> None:
@@ -208,6 +209,7 @@ def test_both_sets_of_numbers_are_in_order(job: Job, forecast: Run, at: At) -> N
         assert (np.diff(cells(job, names)[:, [3, 1, 0, 2, 4]]) >= 0).all()
 
 
+@pytest.mark.slow
 def test_samples_of_older_runs_are_enough_for_intervals_and_keep_the_scores(
     job: Job, forecast: Run, at: At, monkeypatch: pytest.MonkeyPatch
 ) -> None:

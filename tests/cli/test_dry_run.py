@@ -81,6 +81,7 @@ def check(forecast: Command, fits: list[dict[str, Any]], tmp_path: Path, *words:
     assert written / 3 < found["store"]["bytes"] < written * 3
 
 
+@pytest.mark.slow
 def test_windows_and_networks_are_those_of_the_fit(
     forecast: Command, passengers: Path, fits: list[dict[str, Any]], tmp_path: Path
 ) -> None:

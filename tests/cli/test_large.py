@@ -129,6 +129,7 @@ def test_parts_give_the_same_bytes_messages_and_exit_code_as_the_whole(
     assert "and get no forecast: " in ran.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["theta", "holt-winters", "autoregression", "pretrained", "auto"])
 def test_baselines_forecast_parts_to_the_last_bit(fits: Fits, model: str) -> None:
     frame = panel().drop(columns=["promo", "size"])

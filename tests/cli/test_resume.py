@@ -167,6 +167,7 @@ def test_rounds_go_on_as_they_were_begun(
     assert hash_of(tmp_path / "s") == hash_of(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_what_a_budget_measured_is_not_measured_again(
     forecast: Command,
     hash_of: Callable[[Path], str],

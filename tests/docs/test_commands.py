@@ -28,7 +28,12 @@ from tests.docs._standins import write_missing
 # the examples of each command stand alone, not in the order of the page
 TOLD = [page for page in PAGES if page != "docs/commands.md"]
 # tests/benchmarks runs most of the first, and the rooms of the commands what the others show
-SLOWEST_PAGES = ("benchmarks/README.md", "docs/forecasts.md", "docs/how-to/totals.md")
+SLOWEST_PAGES = (
+    "benchmarks/README.md",
+    "docs/forecasts.md",
+    "docs/how-to/machines.md",
+    "docs/how-to/totals.md",
+)
 Run = Callable[..., object]
 
 

@@ -136,6 +136,7 @@ def test_what_it_brings_is_never_made_worse_by_training(live: Forecaster) -> Non
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [

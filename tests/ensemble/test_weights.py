@@ -275,6 +275,7 @@ def test_networks_that_are_worse_have_no_share(kind: str) -> None:
     assert model.predictor_.backend is None
 
 
+@pytest.mark.slow
 def test_what_only_a_network_can_know_gets_the_network(forecast: Run, tmp_path: Path) -> None:
     draw = np.random.default_rng(4)
     day = pd.date_range("2024-01-01", periods=306)

@@ -96,6 +96,7 @@ def test_now_forecasts_a_closed_day_as_closed(
     assert "closed   1 series on Sundays, always 0\n" in ran.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "models", [*([name] for name in (*default_baselines(), *NETWORKS)), OTHERS], ids=str
 )

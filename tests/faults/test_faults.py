@@ -77,6 +77,7 @@ def test_fault_at_any_call_into_the_system_loses_nothing(words: str) -> None:
     assert re.fullmatch(rf"{words.split()[0]}: .*; 0 lost; \d+ s\n", ended.stdout)
 
 
+@pytest.mark.slow
 @strace
 @pytest.mark.parametrize("writer", ["in place", "litter"])
 def test_careless_writer_is_found_out(tmp_path: Path, writer: str) -> None:

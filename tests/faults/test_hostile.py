@@ -48,6 +48,7 @@ def test_no_hostile_artifact_is_believed(tmp_path: Path) -> None:
     assert believed == []
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings(
     "ignore:This process.*fork"
 )  # newer Pythons warn of forks beside threads

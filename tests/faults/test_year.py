@@ -98,6 +98,7 @@ def change(
             connection.execute("UPDATE forecast_cells SET cells = ? WHERE as_of = ?", row)
 
 
+@pytest.mark.slow
 def test_the_nights_go_on_where_they_were_cut_off(fortnight: Path, tmp_path: Path) -> None:
     shutil.copytree(fortnight, tmp_path / "again")
     journal = tmp_path / "again" / JOURNAL

@@ -104,6 +104,7 @@ def steps_of(facts: dict[str, Any]) -> list[str]:
     return [row["step"] for row in facts["steps"] if row["size"] or row["change"]]
 
 
+@pytest.mark.slow
 def test_each_change_is_found_in_its_own_step(tmp_path: Path) -> None:
     nights = Nights(tmp_path)
     nights.run()

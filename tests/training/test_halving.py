@@ -20,6 +20,7 @@ from forecast.training.loop import Trained
 from forecast.training.plan import Candidate, Member, Plan, StepPriors, plan_member
 
 
+@pytest.mark.slow
 def test_a_budget_trains_in_rounds_and_its_plan_repeats_it(tmp_path: object) -> None:
     frame = synthesize("seasonal", series=2, length=80)
     model = Forecaster(horizon=6, budget=4, jobs=1, params={"hidden_size": 4}).fit(frame)

@@ -31,6 +31,7 @@ def _weights(training: Pretraining) -> dict[str, np.ndarray]:
     return {name: array.numpy() for name, array in training.network.state_dict().items()}
 
 
+@pytest.mark.slow
 def test_the_same_seed_trains_the_same_weights() -> None:
     first, again = Pretraining(SMALL), Pretraining(SMALL)
     _learn(first, 5), _learn(again, 5)
@@ -51,6 +52,7 @@ def test_a_pretraining_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_steps_lower_the_loss() -> None:
     training = Pretraining(SMALL)
     losses = _learn(training, 120)
