@@ -336,9 +336,7 @@ def _holder(descriptor: int) -> str:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a process of this machine holds a lock; the file is only read, which disturbs
-    none.
-    """
+    """Whether a process of this machine holds a lock; the file is only read."""
     try:
         with open(path, "rb", buffering=0) as file:
             pid, host = (file.read(_MAX_SIGNATURE) or b"").decode().split()

@@ -168,8 +168,9 @@ class ArtifactRefused(ForecastError, exit_code=76):
 
 
 class Interrupted(BaseException):
-    """Ended by SIGINT or SIGTERM; like KeyboardInterrupt no Exception, so that nothing catches
-    it.
+    """The process was ended by SIGINT or SIGTERM.
+
+    Like KeyboardInterrupt, this is not an Exception, so that no handler of Exception catches it.
     """
 
     received: ClassVar["Interrupted | None"] = None

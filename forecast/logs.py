@@ -1,4 +1,4 @@
-"""The logger of the package, and messages that are held back or logged once for many parts."""
+"""The logger of the package; messages can be held back, or logged once for many parts."""
 
 import logging
 from collections import Counter
@@ -19,7 +19,7 @@ log.addFilter(lambda record: all(listener(record) for listener in _listeners.get
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Give a listener what this thread says in the block."""
+    """Pass what this thread logs in the block to a listener."""
     token = _listeners.set((listener, *_listeners.get()))
     try:
         yield
@@ -29,7 +29,7 @@ def listening(listener: Listener) -> Iterator[None]:
 
 @contextmanager
 def held_back() -> Iterator[list[logging.LogRecord]]:
-    """Hold back what this thread says, in a list."""
+    """Hold back what this thread logs in the block, and collect it in a list."""
     records: list[logging.LogRecord] = []
     with listening(records.append):  # which returns None: no message goes on
         yield records

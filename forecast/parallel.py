@@ -1,4 +1,4 @@
-"""Where parallel work runs: processes of this machine, or a cluster of Ray or Dask by joblib."""
+"""Run parallel work by joblib: in processes of this machine, or on a cluster of Ray or Dask."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ from typing import Any
 
 from forecast.errors import INSTALL, Setting, Unavailable, UsageError, did_you_mean
 
-RETRIES = 3  # times that a cluster repeats work that it lost with a worker
+RETRIES = 3  # how often a cluster repeats work that was lost with a worker
 AUTO = "auto"  # the cluster of Ray that this machine is a node of
 
 Task = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]  # as `joblib.delayed` makes it
@@ -17,7 +17,7 @@ _workers: list[int] = []  # processes of the cluster in use, if any
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -28,12 +28,12 @@ def on_cluster() -> bool:
 
 
 def workers() -> int:
-    """Processes that work is divided among: those of the cluster in use, else cores."""
+    """Return the number of workers: those of the cluster in use, or else the cores."""
     return _workers[-1] if _workers else cores()
 
 
 def side_by_side(tasks: Iterable[Task], jobs: int) -> Generator[Any, None, None]:
-    """The results of tasks in their order, as they come where the backend can tell."""
+    """Yield the results of tasks in order, each as soon as it is ready if the backend allows it."""
     if jobs == 1:
         return (function(*args, **named) for function, args, named in tasks)
     from joblib import Parallel
@@ -47,9 +47,7 @@ def side_by_side(tasks: Iterable[Task], jobs: int) -> Generator[Any, None, None]
 
 @contextmanager
 def cluster(address: str | None) -> Iterator[None]:
-    """Run what is parallel in the block on a cluster, such as ray://10.0.0.5:10001, if one is
-    named.
-    """
+    """Run parallel work in the block on a cluster such as ray://10.0.0.5:10001, if one is named."""
     if address is None:
         yield
         return
@@ -106,7 +104,7 @@ def _ray(host: str, stack: ExitStack) -> tuple[int, dict[str, Any]]:
 
 
 def _dask(host: str, stack: ExitStack) -> tuple[int, dict[str, Any]]:
-    """As `_ray`, of Dask, whose scheduler repeats lost work by itself."""
+    """Use a cluster of Dask, like `_ray`; its scheduler repeats lost work by itself."""
     from distributed import Client
 
     client = stack.enter_context(Client(f"tcp://{host}", timeout=10, set_as_default=False))

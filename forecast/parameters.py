@@ -1,6 +1,4 @@
-"""What the estimators share: settings, nested ones (``params__hidden_size``), other names of
-them.
-"""
+"""Parameters that the estimators share, with nested ones (``params__hidden_size``) and aliases."""
 
 from typing import Any, Self
 
@@ -20,7 +18,7 @@ Data = Any  # a pandas DataFrame or Series, an array [rows], or a Table
 Names = str | tuple[str, ...]
 
 BASELINES = default_baselines()
-PREFIX = "params__"  # of the entries of `params`
+PREFIX = "params__"  # precedes the names of the entries of `params`
 
 
 class NotFitted(ForecastError, NotFittedError, exit_code=66):
@@ -28,9 +26,7 @@ class NotFitted(ForecastError, NotFittedError, exit_code=66):
 
 
 class NestedParams:
-    """Mix-in before `BaseEstimator`: entries of the dictionary `params`, and the names of
-    `ALIASES`.
-    """
+    """Mix-in before `BaseEstimator` for the entries of `params` and for the names in `ALIASES`."""
 
     params: dict[str, Any] | None
 
@@ -47,7 +43,7 @@ class NestedParams:
                 setattr(self, name, arguments[alias])
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Constructor arguments; with `deep` also the entries of `params`, as ``params__NAME``."""
+        """Return constructor arguments; if `deep`, also entries of `params` as ``params__NAME``."""
         params: dict[str, Any] = super().get_params(deep=False)  # type: ignore[misc]
         if deep and isinstance(self.params, dict):  # fit refuses anything else
             params.update({PREFIX + name: value for name, value in self.params.items()})
@@ -143,7 +139,7 @@ class ForecasterParams(NestedParams, BaseEstimator):
         return self.fitted_
 
     def _refuse_y(self, y: object) -> None:
-        """Refuse values beside the table, which scikit-learn's other estimators learn."""
+        """Refuse a `y`, which other estimators need: here the target is a column of X."""
         if y is not None:
             cure = Words("leave it out, and name the column with ", Setting("target"))
             raise UsageError("what is forecast is a column of X", setting=Setting("y"), cure=cure)
@@ -157,5 +153,5 @@ class ForecasterParams(NestedParams, BaseEstimator):
 
 
 def table_of(data: Data) -> Table:
-    """The table that a user hands over, its texts normalised."""
+    """Convert what a user passes into a normalised table."""
     return normalised(data if isinstance(data, Table) else table_from_frame(data))

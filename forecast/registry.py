@@ -24,19 +24,22 @@ from forecast.logs import log
 
 ROOMS = {"models": ("Network", "RecurrentModel"), "baselines": ("METHOD", "Method")}
 """What a module of a room defines, and its class; entry points have the group ``forecast.ROOM``."""
-DEBUG = "FORECAST_TRACEBACK"  # set, the traceback of a bug is shown
+DEBUG = "FORECAST_TRACEBACK"  # if this variable is set, the traceback of a bug is shown
 NAME = re.compile("[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
 class Entry(NamedTuple):
-    """A model or a baseline, of which nothing is imported yet."""
+    """A model or a baseline by name, whose module is not imported yet."""
 
     room: str
     module: str
     package: str = ""  # name and version of the package that brings it; empty for this one
 
     def load(self) -> Any:
-        """What its module defines; `Unavailable` names a package whose module cannot be used."""
+        """Import its module, and return the model or baseline that the module defines.
+
+        Raises `Unavailable`, which names the package, if the module cannot be used.
+        """
         name, kind = ROOMS[self.room]
         try:
             value = getattr(importlib.import_module(self.module), name)
@@ -51,7 +54,7 @@ class Entry(NamedTuple):
         return value
 
     def summary(self) -> str:
-        """The first line of its file, which is not imported; a warning where there is none."""
+        """Return the first line of its file, which is not imported; warn if there is none."""
         spec = _spec_of(self.module)
         if spec is None or not spec.has_location:
             log.warning("%s of the package %s: there is no such module", self.module, self.package)
@@ -78,7 +81,7 @@ def modules_in(package: str, folder: str) -> list[Any]:
 
 @cache
 def built_in(room: str) -> dict[str, Entry]:
-    """What this package has in a room, by the names of its files with ``-`` for ``_``."""
+    """Return the entries of this package in a room, by name of the file with ``-`` for ``_``."""
     entries = {}
     for file in sorted(Path(__file__).with_name(room).glob("[!_]*.py")):
         name = file.stem.replace("_", "-")
@@ -88,7 +91,7 @@ def built_in(room: str) -> dict[str, Entry]:
 
 @cache
 def plugins() -> dict[str, Entry]:
-    """What other packages bring, by name; a warning tells which of it is left out."""
+    """Return the entries of other packages, by name; warn of those that are left out."""
     from importlib import metadata  # its import takes longer than a command's help
 
     points = set[Any]()  # a folder may be searched twice
@@ -114,7 +117,7 @@ def plugins() -> dict[str, Entry]:
 
 
 def explained(error: BaseException) -> ForecastError:
-    """What an error means to the user; else it is a bug of this package."""
+    """Return the error that the user can understand; if there is none, it is a bug here."""
     if isinstance(error, ForecastError):
         return error
     if isinstance(error, OSError):
@@ -161,12 +164,12 @@ def names(room: str) -> list[str]:
 
 
 def has(room: str, name: str) -> bool:
-    """Whether a room has a name; other packages are looked at for names that are not ours."""
+    """Whether a room has an entry of this name; other packages are searched last."""
     return name in built_in(room) or (name in plugins() and plugins()[name].room == room)
 
 
 def entry_of(room: str, name: str) -> Entry:
-    """What has a name; an unknown one raises `UsageError`, which suggests the nearest."""
+    """Return the entry of a name; an unknown name raises `UsageError`, which suggests one."""
     if not has(room, name):
         choices = names(room)
         hint = did_you_mean(name, choices)

@@ -22,9 +22,9 @@ from forecast.windows.windows import NETWORK_BATCH, Batch
 
 Floats = NDArray[np.float64]
 
-# of a fit without `steps` and `batch_size`
-MIN_STEPS = 300
-PASSES = 30  # over the windows
+# defaults for `steps` and `batch_size`
+MIN_STEPS = 300  # at least so many training steps
+PASSES = 30  # at least so many passes over the windows
 MAX_BATCH = 128
 
 
@@ -171,7 +171,7 @@ def _three_dimensional(X: Floats) -> Floats:
 
 
 def _statistics(values: Floats) -> tuple[Floats, Floats]:
-    """The mean and the scale of each column, [columns]; a scale of 1 where a column is constant."""
+    """Return the mean and scale of each column, [columns]; the scale is 1 if it is constant."""
     mean, deviation = column_statistics(values.reshape(-1, values.shape[-1]))
     return mean, np.where(deviation > 0, deviation, 1.0)
 

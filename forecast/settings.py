@@ -136,7 +136,7 @@ Duration = Annotated[str, AfterValidator(_check_duration)]
 class Stored(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True):
     """Frozen values, stored as JSON; unknown names and numbers that are not finite are refused."""
 
-    # fields that older versions refuse: left out where they are the default
+    # fields that older versions refuse; they are not stored if they have their default value
     newer: ClassVar[tuple[str, ...]] = ()
 
     @model_serializer(mode="wrap")

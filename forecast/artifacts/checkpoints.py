@@ -22,23 +22,26 @@ from forecast.durable import (
 from forecast.errors import CannotCreate, ForecastError, Setting, StorageFailure
 from forecast.logs import log
 
-KEEP = 3  # fits whose checkpoints stay
-MAX_BYTES = 2**33  # of a checkpoint, which is read into memory
+KEEP = 3  # the checkpoints of so many fits are kept
+MAX_BYTES = 2**33  # largest size of a checkpoint, which is read into memory
 
-_DIGITS = 16  # of each sha256 in a folder's name
+_DIGITS = 16  # so many digits of each sha256 are in the name of a folder
 _FOLDER = re.compile(rf"[0-9a-f]{{{_DIGITS}}}-[0-9a-f]{{{_DIGITS}}}")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where training stands: plain values, which JSON can hold, and arrays, both by name."""
+    """The state of training: plain values, which JSON can hold, and arrays, both by name."""
 
     facts: dict[str, Any]
     arrays: dict[str, NDArray[Any]]
 
 
 class Checkpoints:
-    """The checkpoints of a fit, in a folder for data and plan; the store's lock is held."""
+    """The checkpoints of a fit, in a folder for its data and plan.
+
+    The caller holds the lock of the store.
+    """
 
     def __init__(self, root: Path, resume: bool = False) -> None:
         self._root = root
@@ -47,7 +50,7 @@ class Checkpoints:
         self._write_failed = False
 
     def open(self, data: str, plan: str) -> Self | None:
-        """The same in the folder of the fit with these keys; None where it cannot be used.
+        """Open the folder of the fit with these keys; None if the folder cannot be used.
 
         Folders of old fits are pruned.
         """
@@ -87,7 +90,7 @@ class Checkpoints:
             return None
 
     def write(self, name: str, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint; where the disk fails, the fit continues without."""
+        """Write a checkpoint; if the disk fails, the fit continues without it."""
         facts = dump_json(checkpoint.facts)
         body = facts + dump_arrays(checkpoint.arrays)
         try:

@@ -21,8 +21,8 @@ from safetensors.numpy import save as save_tensors
 
 from forecast.errors import ArtifactRefused, ForecastError, Setting, Unavailable, Words
 
-FORMAT = 3  # of what is written; format 2 is read, too
-NEEDS = ">=0.3"  # the forecast versions that read it
+FORMAT = 3  # the format that is written; format 2 is read, too
+NEEDS = ">=0.3"  # the versions of this package that can read it
 MANIFEST = "MANIFEST.json"
 PRETRAINED = "pretrained.safetensors"
 # bytes of each file, which are read into memory
@@ -39,9 +39,9 @@ LIMITS = {
 EXPORT = re.compile(r"network-(0|[1-9][0-9]{0,2})\.onnx")  # a network, exported, by its number
 LARGEST_EXPORT = 2**27  # bytes
 REQUIRED = ("config.json", "history.safetensors", "model.safetensors", "scaler.json")
-# lists and objects of a JSON text; an empty one takes 3 bytes there and 80 in memory
+# most lists and objects in a JSON text; an empty one takes 3 bytes there, and 80 in memory
 _GROUPS = 2_000_000
-_HEADER = 2**22  # bytes of the names and shapes of arrays
+_HEADER = 2**22  # most bytes of the names and shapes of arrays
 _WEIGHTS = ("float32",)
 _ARRAYS = ("bool", "uint8", "int32", "int64", "float32", "float64")
 _PACKAGES = (
@@ -69,9 +69,9 @@ def dump_json(value: dict[str, Any]) -> bytes:
 
 
 def parse_json(data: bytes) -> Any:
-    """The value of a JSON text.
+    """Parse a JSON text.
 
-    ValueError for NaN, infinity, halves of surrogate pairs, and endless nesting.
+    Raises ValueError for NaN, infinity, halves of surrogate pairs, and too deep nesting.
     """
     if data.count(b"[") + data.count(b"{") > _GROUPS:
         raise ValueError(f"holds more than {_GROUPS:,} lists and objects")
@@ -79,7 +79,7 @@ def parse_json(data: bytes) -> Any:
 
 
 def load_json(data: bytes) -> dict[str, Any]:
-    """The object in a JSON text, as `parse_json`."""
+    """Parse a JSON text that must be an object, like `parse_json`."""
     value = parse_json(data)
     if type(value) is not dict:
         raise TypeError(f"holds {type(value).__name__} where names and values are expected")
@@ -94,7 +94,7 @@ class Contents:
     """
 
     config: dict[str, Any]  # schema, settings, plan, choices
-    weights: dict[str, NDArray[np.float32]]  # all finite
+    weights: dict[str, NDArray[np.float32]]  # weights of the networks, all finite
     scaler: dict[str, Any]  # fitted statistics
     history: Arrays
     calibration: Arrays | None = None
@@ -104,18 +104,19 @@ class Contents:
     # ONNX files of the networks, by number; whoever uses them checks them. They follow from the
     # weights, and have no part in the artifact's hash
     exports: dict[int, bytes] = field(default_factory=dict)
-    # in the manifest: why a network has no export, and settings that change no artifact of a plan
+    # both are written into the manifest: why networks have no export, by number; and settings that
+    # do not change the artifact of a plan
     unexported: dict[int, str] = field(default_factory=dict)
     run: dict[str, Any] = field(default_factory=dict)
 
 
 def most_bytes(name: str) -> int:
-    """Bytes that a file of a version may have; -1 where no file has this name."""
+    """Return the largest size of a file of a version in bytes; -1 if no file has this name."""
     return LARGEST_EXPORT if EXPORT.fullmatch(name) else LIMITS.get(name, -1)
 
 
 def artifact_hash(files: Mapping[str, bytes]) -> str:
-    """The sha256 over names and sha256s of the files but the manifest and exports."""
+    """Return the sha256 over names and sha256s of all files but the manifest and exports."""
     return combined_hash({name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
 
 

@@ -135,8 +135,9 @@ def _check_tensor(tensor: Any) -> None:
 
 
 def _check_numbers(numbers: NDArray[np.int64]) -> None:
-    """Refuse numbers by which runtimes have crashed: small ones and the ends of 64 bits may
-    stay.
+    """Refuse numbers by which runtimes have crashed.
+
+    Small numbers and the smallest and largest numbers of 64 bits are allowed.
     """
     is_small = (numbers >= -MAX_NUMBER) & (numbers <= MAX_NUMBER)
     if not (is_small | np.isin(numbers, ENDS)).all():

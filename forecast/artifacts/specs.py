@@ -11,29 +11,30 @@ from forecast.tables.cells import MAX_VALUE
 
 Record = TypeVar("Record")
 FINITE = np.finfo(np.float64).max
-TINY = np.finfo(np.float64).tiny  # the least number above 0 that has all its digits
+TINY = np.finfo(np.float64).tiny  # the smallest number above 0 with full precision
 
 
 @dataclass(frozen=True)
 class Spec:
-    """What an array holds; its type is that of the field.
+    """The shape and bounds of a stored array; the type of its numbers is that of the field.
 
     `shape` has a word for each axis: a number, or the name of a size, such as ``"series horizon"``.
-    A size that is not known beforehand is that of the first array that names it.
+    If a size is not given, the first array with this name defines it.
     """
 
     shape: str
     low: float = -FINITE
     high: float = FINITE
-    below: str = ""  # name of a size that the numbers lie below, as indices do
-    nan: bool = False  # whether NaN may be among the numbers
-    absent: float | None = None  # what fills an array that older versions lack; None: all have it
+    below: str = ""  # the name of a size that the numbers must be below, as indices are
+    nan: bool = False  # whether the numbers may include NaN
+    # if older versions lack the array, it is filled with this number; None if all versions have it
+    absent: float | None = None
 
     def lengths(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
         return tuple(int(word) if word.isdigit() else sizes[word] for word in self.shape.split())
 
     def check(self, name: str, array: NDArray[Any], kind: type, sizes: dict[str, int]) -> None:
-        """Raise ValueError where an array is not of this kind; new sizes are added to `sizes`."""
+        """Raise ValueError if an array does not match; new sizes are added to `sizes`."""
         for word, length in zip(self.shape.split(), array.shape, strict=False):
             sizes.setdefault(word, length)
         shape = self.lengths(sizes)
@@ -48,12 +49,12 @@ class Spec:
 
 
 def of_values(shape: str, low: float = -MAX_VALUE, nan: bool = False) -> Spec:
-    """The spec of an array of values, which tables bound."""
+    """Return the spec of an array of values, whose bounds are those of values in tables."""
     return Spec(shape, low, MAX_VALUE, nan=nan)
 
 
 def specs_of(record: type) -> dict[str, tuple[type, Spec]]:
-    """The number type and the spec of each array of a dataclass, by field."""
+    """Return the number type and the spec of each array of a dataclass, by field."""
     specs = {}
     for name, hint in get_type_hints(record, include_extras=True).items():
         for spec in getattr(hint, "__metadata__", ()):
@@ -69,7 +70,10 @@ def checked(
     sizes: Mapping[str, int],
     **other_fields: Any,
 ) -> Record:
-    """A dataclass with these arrays, those that older versions lack filled in; else ValueError."""
+    """Build a dataclass from arrays; arrays that older versions lack are filled in.
+
+    Raises ValueError if an array does not match its spec.
+    """
     specs = specs_of(record)
     sizes = {**sizes}
     fields = dict(arrays)
@@ -87,7 +91,7 @@ def checked(
 def from_lists(
     record: type[Record], lists: Mapping[str, Any], sizes: Mapping[str, int], **other_fields: Any
 ) -> Record:
-    """As `checked`, from the nested lists of a JSON text."""
+    """Build a dataclass like `checked`, from the nested lists of a JSON text."""
     arrays = dict(lists)
     for name, (kind, spec) in specs_of(record).items():
         array = np.array(lists[name])
@@ -98,7 +102,7 @@ def from_lists(
 
 
 def as_lists(record: Any) -> dict[str, Any]:
-    """The fields of a dataclass as plain lists, which JSON can hold."""
+    """Return the fields of a dataclass as plain lists, which JSON can hold."""
     return {
         name: value.tolist() if isinstance(value, np.ndarray) else value
         for name, value in vars(record).items()

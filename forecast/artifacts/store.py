@@ -1,4 +1,4 @@
-"""Versions of a forecaster in a folder, and a pointer to the live one; a crash costs none."""
+"""Keep versions of a forecaster in a folder, with a pointer to the live one, safe from crashes."""
 
 import fnmatch
 import hashlib
@@ -34,8 +34,8 @@ POINTER = "CURRENT"
 LOCK = ".lock"
 RESUME = ".resume"
 OWNER = "OWNER"  # says which job the store belongs to; a store of `fit` alone has none
-NAMED = 5  # versions that a message names
-READ_ATTEMPTS = 3  # of a version that another process may be pruning
+NAMED = 5  # the number of versions that a message lists
+READ_ATTEMPTS = 3  # attempts to read a version that another process may be pruning
 
 _POINTER = re.compile(r"(v-[0-9TZ.]+-[0-9a-f]{8}) ([0-9a-f]{64})\n")
 
@@ -234,8 +234,9 @@ class Writer:
         return Checkpoints(self._store.path / RESUME, resume)
 
     def promote(self, version: str) -> VersionInfo:
-        """Make `version` live, after a look through all its files; raises as `load` and `save`
-        do.
+        """Make `version` live, after checking all its files.
+
+        Raises the errors of `load` and `save`.
         """
         _, info, digest = self._store._load_verified(version)
         self._point(version, digest)

@@ -9,18 +9,20 @@ from forecast.baselines.shared.method import Counts, Mask, Method, Values
 MIN_LAGS = 24
 MAX_LAGS = 64
 LAGS_PER_SEASON = 4 / 3
-MIN_VALUES = 4  # fewer values repeat the last one
-PENALTIES = 10.0 ** np.arange(-12, 2)  # of the ridge, as shares of the largest eigenvalue
-ERROR_ROUNDING = 1e-15  # share of the sum of squares: smaller errors are rounding
-MIN_FREEDOM = 0.5  # degrees of freedom that a fit must leave, or its errors say nothing
-# share of the sum of squares of a lag: smaller eigenvalues are rounding
+MIN_VALUES = 4  # with fewer values, the forecast repeats the last one
+PENALTIES = 10.0 ** np.arange(-12, 2)  # ridge penalties, as shares of the largest eigenvalue
+# smaller errors, as a share of the sum of squares, are nothing but rounding
+ERROR_ROUNDING = 1e-15
+MIN_FREEDOM = 0.5  # a fit must leave so many degrees of freedom, or its errors say nothing
+# smaller eigenvalues, as a share of the sum of squares of a lag, are nothing but rounding
 EIGENVALUE_ROUNDING = 1e-13
-WINDOWS_AT_ONCE = 64  # what a cache holds
+WINDOWS_AT_ONCE = 64  # so many windows fit into a cache
 
 
 def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Values:
-    """Forecast each window by a linear map of its last values, found by ridge regression on the
-    window itself.
+    """Forecast each window by a linear map of its last values.
+
+    The map is found by ridge regression on the window itself.
 
     The map has lags of a season and a third, 24 to 64 but at most half of the window, and an
     intercept; it is applied again and again to its own forecasts. Generalised cross-validation
@@ -42,7 +44,7 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
 
 
 def max_lags(season: int) -> int:
-    """Lags of a window that is long enough."""
+    """Return the number of lags for a window that is long enough."""
     return int(np.clip(LAGS_PER_SEASON * season, MIN_LAGS, MAX_LAGS))
 
 
@@ -74,7 +76,7 @@ def _continued(values: Values, start: Counts, order: int, horizon: int) -> Value
 
 
 def _fitted(scaled: Values, present: Mask, order: int) -> tuple[Values, Values]:
-    """Weights of the lags, the oldest first, [windows, order], and intercepts, [windows]."""
+    """Return the weights of lags, the oldest first, [windows, order], and intercepts, [windows]."""
     # a row whose oldest lag is padding does not count
     used = present[:, :-order].astype(np.float64)
     count = used.sum(1, keepdims=True)

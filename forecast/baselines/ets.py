@@ -12,21 +12,20 @@ from forecast.baselines.shared.seasons import remove_season, restore_season, sea
 from forecast.baselines.shared.theta_lines import theta_forecast
 from forecast.errors import INSTALL, Unavailable
 
-LONG_SEASON = 24  # a season of more steps is not smoothed but taken out beforehand
-MIN_VALUES = 10  # statsmodels starts from no fewer values
-MAX_RATIO = 10.0  # a forecast that is larger than the largest value by this factor has run away
-TRENDS = ((None, False), ("add", False), ("add", True))  # and whether it is damped
+LONG_SEASON = 24  # a season of more steps is not smoothed, but removed beforehand
+MIN_VALUES = 10  # statsmodels needs at least so many values
+MAX_RATIO = 10.0  # a forecast that exceeds the largest value by this factor has diverged
+TRENDS = ((None, False), ("add", False), ("add", True))  # kinds of trend, and whether damped
 
 
 def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Values:
-    """ETS.
+    """Forecast by exponential smoothing in state space form, ETS (Hyndman et al. 2002).
 
-    Exponential smoothing in state space form, its shape chosen by AICc (Hyndman et al. 2002).
-
-    Trend none, additive or damped; season none, additive or, where all values are positive,
-    multiplicative. A season of more than 24 steps is taken out by classical decomposition first.
-    Series that cannot be fitted are forecast by Theta. One series after another, or side by side
-    under `joblib.parallel_config`. Raises `Unavailable` if statsmodels is not installed.
+    AICc chooses the form. The trend may be none, additive or damped; the season may be none,
+    additive or, if all values are positive, multiplicative. A season of more than 24 steps is first
+    removed by classical decomposition. Series that cannot be fitted are forecast by Theta. Series
+    are fitted one after another, or in parallel under `joblib.parallel_config`. Raises
+    `Unavailable` if statsmodels is not installed.
     """
     from joblib import Parallel, delayed
 
@@ -52,7 +51,7 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
 
 
 def _forecast(model: Any, values: Values, horizon: int, season: int) -> Values:
-    """Forecast by the shape of the least AICc, [horizon]; NaN where none can be fitted."""
+    """Forecast by the form with the least AICc, [horizon]; NaN if none can be fitted."""
     best = np.inf
     points = np.full(horizon, np.nan)
     if len(values) < MIN_VALUES or np.ptp(values) == 0:

@@ -1,7 +1,8 @@
 """Exponential smoothing of level, trend and season (Holt 1957, Winters 1960), for many series.
 
-Smoothing with fixed parameters is a linear filter. So the squared errors of a window and its last
-level, trend and season are matrix products for all parameters of a grid, without a loop over steps.
+Smoothing with fixed parameters is a linear filter. So the squared errors of a window, and its last
+level, trend and season, are matrix products. They are computed for all points of a grid of
+parameters at once, without a loop over steps.
 """
 
 from collections.abc import Iterator
@@ -15,31 +16,33 @@ from forecast.baselines.shared.gaps import newest_steps, recent_values
 from forecast.baselines.shared.method import Counts, Mask, Method, Values
 from forecast.baselines.shared.seasons import remove_season, restore_season, seasonal_index
 
-LEVELS = (0.02, 0.1, 0.25, 0.45, 0.7, 0.95)  # share of an error that moves the level
-TRENDS = (0.05, 0.2)  # share of the level's move that moves the trend
-DAMPINGS = (0.0, 0.85, 0.95, 1.0)  # share of the trend that remains a step later; 0 means no trend
-SEASONS = (0.1, 0.5)  # share of the rest of an error that moves the season, where it moves at all
-LONG_SEASON = 24  # a season of more steps stays fixed
-FIRST_VALUES = 10  # values that the first level and trend come from
-MIN_VALUES = 5  # fewer values repeat the last one
-WINDOWS_AT_ONCE = 64  # always so many: the last bits of a matrix product depend on its size
-MIN_ERROR = 1e-12  # smallest standard deviation of errors, as values are at most 1
-# share of the squared errors with an endless future: smaller sums are rounding
+# the grid of smoothing parameters
+LEVELS = (0.02, 0.1, 0.25, 0.45, 0.7, 0.95)  # alpha: the share of an error added to the level
+TRENDS = (0.05, 0.2)  # the share of the change of the level that is added to the trend
+DAMPINGS = (0.0, 0.85, 0.95, 1.0)  # phi: the share of the trend left a step later; 0 is no trend
+SEASONS = (0.1, 0.5)  # the share of the rest of an error that is added to the season, if updated
+LONG_SEASON = 24  # a season with more steps is not updated
+FIRST_VALUES = 10  # the first level and trend are estimated from this many values
+MIN_VALUES = 5  # with fewer values, the forecast repeats the last one
+# every batch has this many windows, as the last bits of a matrix product depend on its size
+WINDOWS_AT_ONCE = 64
+MIN_ERROR = 1e-12  # smallest standard deviation of errors; values are at most 1
+# smaller squared errors, as a share of those with an endless future, are nothing but rounding
 ERROR_ROUNDING = 1e-13
-DOUBLINGS = 20  # of the steps after which a filter must have forgotten a value
-FORGOTTEN = 1e-3  # share of a value that may be left by then
+DOUBLINGS = 20  # a filter must forget a value within 2**DOUBLINGS steps
+FORGOTTEN = 1e-3  # the share of a value that may be left then
 
 
 def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Values:
-    """Forecast by the mean over a grid of smoothing parameters, weighted by how well each of them
-    fits the past.
+    """Forecast by the weighted mean over a grid of smoothing parameters.
 
-    The forms are those of ETS (Hyndman et al. 2008) with additive errors: no trend, or one that may
-    be damped. Where Theta finds a season, classical decomposition takes it out as a factor or a
-    summand, and a summand that smoothing updates corrects it; a season of more than 24 steps stays
-    as it was found. Where a season of factors is updated, the same season as summands is tried
-    beside it. Each form and parameter counts by its Akaike weight (Kolassa 2011), so that nothing
-    is optimised and no single choice decides. Fewer than five values repeat the last one.
+    The forms are those of ETS (Hyndman et al. 2008) with additive errors: no trend, or a trend that
+    may be damped. If the test of the Theta method finds a season, classical decomposition removes
+    it, as a multiplicative or an additive season. Smoothing then estimates an additive correction
+    of that season, unless the season has more than 24 steps. A multiplicative season that is
+    corrected is also tried as an additive one. Each form and parameter has its Akaike weight
+    (Kolassa 2011), so that nothing is optimised and no single choice decides. With fewer than five
+    values, the forecast repeats the last one.
     """
     values, start = recent_values(values, observed, season)
     index, factors = seasonal_index(values, start, season)
@@ -66,18 +69,22 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
 
 @dataclass(frozen=True)
 class _Filters:
-    """The points of the grid with one damping whose season is updated, or those whose season is
-    not.
+    """The points of the grid that have the same damping, with or without an updated season.
 
-    The states are level, trend and, where it is updated, the season, the next step's first. The
-    squared errors of a past that zeros follow for ever are a sum over frequencies (Parseval); those
-    of the past alone are that less what the zeros add.
+    The states are the level, the trend and, if the season is updated, its values, the next step's
+    first. If zeros follow the past for ever, the sum of all squared errors is a sum over
+    frequencies (Parseval). The squared errors of the past are this sum less what the zeros add.
     """
 
-    # [points * states, span], the last states that a value of one leaves, the newest value last
+    # [points * states, span], the last states after a single value of 1; one column for each step
+    # at which that value may lie, the newest last
     responses: Values
-    energies: Values  # [points, states, states], form of the states: what a future of zeros adds
-    spectra: Values  # [points, span + 1], what the power at each frequency adds, with that future
+    # [points, states, states], the quadratic form of the last states that gives the squared errors
+    # which a future of zeros adds
+    energies: Values
+    # [points, span + 1], the weight of the power at each frequency in the squared errors of the
+    # past and that future
+    spectra: Values
 
 
 Grid = dict[float, list[_Filters]]  # by damping
@@ -85,9 +92,9 @@ Grid = dict[float, list[_Filters]]  # by damping
 
 @lru_cache(maxsize=8)
 def _filters(season: int, span: int) -> Grid:
-    """The grid by damping, for windows of up to `span` steps and a season that is updated.
+    """Build the grid, by damping, for windows of up to `span` steps.
 
-    1 means none.
+    `season` is the length of the season that is updated; 1 means that there is none.
     """
     grid = {damping: [_filter(span, damping, 0, (0.0,))] for damping in DAMPINGS}
     if season > 1:
@@ -97,9 +104,10 @@ def _filters(season: int, span: int) -> Grid:
 
 
 def _filter(span: int, damping: float, season: int, rates: tuple[float, ...]) -> _Filters:
-    """Smoothing by every point of a grid.
+    """Build the filters of every point of the grid with one damping.
 
-    An error, a value less `measurement @ states`, moves the states by `gain`.
+    The error of a value is the value less `measurement @ states`; `gain` times the error is added
+    to the states.
     """
     trends = TRENDS if damping else TRENDS[:1]
     points = np.array(list(product(LEVELS, trends, rates)))
@@ -118,13 +126,13 @@ def _filter(span: int, damping: float, season: int, rates: tuple[float, ...]) ->
         measurement[2] = 1
         rotation = np.roll(np.eye(season), 1, 1)
         transition[2:, 2:] = rotation
-    # [points, states, states], the states a step later if the value is zero
+    # [points, states, states], takes the states to those a step later if the value is zero
     closed_loop = transition - gain[:, :, None] * measurement
     energy, admissible = _energies(measurement, closed_loop)
     gain = gain[admissible]
     closed_loop = closed_loop[admissible]
 
-    left = [gain]  # [points, states], what is left so many steps after a value of one
+    left = [gain]  # [points, states] each, the states 0, 1, 2, ... steps after a value of one
     for _ in range(span - 1):
         later = closed_loop @ left[-1][..., None]
         left.append(later[..., 0])
@@ -135,11 +143,11 @@ def _filter(span: int, damping: float, season: int, rates: tuple[float, ...]) ->
 
 
 def _energies(measurement: Values, closed_loop: Values) -> tuple[Values, Mask]:
-    """The sum over a future of zeros of squared errors as a form of the states, and which points
-    are admissible.
+    """Return the squared errors of a future of zeros, and which points are admissible.
 
-    Those whose errors depend on the beginning for ever are not (Hyndman et al. 2008), and are left
-    out. Each pass doubles the steps that the sum covers.
+    The sum of squared errors is a quadratic form of the states, [points, states, states]. Points
+    whose errors never forget the first states are not admissible (Hyndman et al. 2008), and are
+    left out of it. Each pass of the loop doubles the number of steps that the sum covers.
     """
     energy = np.broadcast_to(np.outer(measurement, measurement), closed_loop.shape)
     later = closed_loop
@@ -152,25 +160,28 @@ def _energies(measurement: Values, closed_loop: Values) -> tuple[Values, Mask]:
 
 
 def _spectra(measurement: Values, gain: Values, energy: Values, responses: Values) -> Values:
-    """[points, span + 1], the Fourier transform of the weights that squared errors give products of
-    values by lag.
+    """Return the weights of frequencies in the sum of squared errors, [points, span + 1].
+
+    The sum of squared errors is a weighted sum of products of two values, and the weight depends on
+    the lag between them. The result is the Fourier transform of these weights.
     """
     span = len(responses)
     products = np.einsum("pn,pnm,spm->sp", gain, energy, responses, optimize=True)
     products[0] += 1
     products[1:] -= responses[:-1] @ measurement
-    products[1:] *= 2  # a step before and a step after
+    products[1:] *= 2  # the lag to an earlier value, and the same lag to a later one
     size = 2 * span
     spectra = np.fft.rfft(products.T, size).real / size
-    spectra[:, 1:-1] *= 2  # both a frequency and its negative, but for the first and the last
+    spectra[:, 1:-1] *= 2  # all but the first and the last stand for a negative frequency, too
     return spectra
 
 
 def _mixed(
     filters: Grid, values: Values, start: Counts, index: Values, factors: Mask, horizon: int
 ) -> tuple[Values, Values]:
-    """Forecast with a season of factors and with the same as summands, mixed by their weights, as
-    `_smoothed`.
+    """Forecast with a multiplicative season and with the same season as an additive one.
+
+    The two forecasts are mixed by their weights. Arguments and results are those of `_smoothed`.
     """
     mean = values.sum(1) / (values.shape[1] - start)
     summands = (index - 1) * mean[:, None]
@@ -185,11 +196,11 @@ def _mixed(
 def _smoothed(
     filters: Grid, values: Values, start: Counts, index: Values, factors: Mask, horizon: int
 ) -> tuple[Values, Values]:
-    """Smooth windows [windows, span] with every point of the grid, without the season that
-    `seasonal_index` gave.
+    """Smooth windows [windows, span] with every point of the grid, and forecast.
 
-    Returns the mean of the forecasts by Akaike weights, [windows, horizon], and the logarithm of
-    the sum of weights.
+    The season that `seasonal_index` found is removed before and restored afterwards. Returns the
+    mean of the forecasts by Akaike weights, [windows, horizon], and the logarithm of the sum of
+    weights, [windows].
     """
     windows, span = values.shape
     present = np.arange(span) >= start[:, None]
@@ -197,16 +208,17 @@ def _smoothed(
     without_season = np.where(present, remove_season(values, index, factors), 0.0)
     first, slope = _beginning(without_season, start)
     ahead = np.arange(1, span + horizon + 1)
-    steps = np.maximum(ahead - start[:, None], 0)  # 1 is the first value's
+    steps = np.maximum(ahead - start[:, None], 0)  # 1 at the first value
     least = np.full(windows, np.inf)
     total = np.zeros(windows)
     sums = np.zeros((windows, horizon))
     for damping, grid in filters.items():
-        trend = np.append(0.0, np.cumsum(damping**ahead))  # 0 without one
-        beginning = first[:, None] + slope[:, None] * trend[steps]  # where it alone leads
+        trend = np.append(0.0, np.cumsum(damping**ahead))  # 0 if there is no trend
+        # the path that the first level and trend alone would take
+        beginning = first[:, None] + slope[:, None] * trend[steps]
         deviations = np.where(present, without_season - beginning[:, :span], 0.0)
         parameters = 5 if damping else 2  # the season comes from the decomposition
-        # corrected for few values
+        # Akaike's criterion, corrected for few values (AICc)
         penalty = 2 * parameters * count / np.maximum(count - parameters - 1, 1)
         for squares, states in _filtered(grid, deviations):
             variance = np.maximum(squares / count, MIN_ERROR**2)  # [points, windows]
@@ -214,7 +226,7 @@ def _smoothed(
             before = least
             least = np.minimum(before, criteria.min(0))
             weights = np.exp((least - criteria) / 2)
-            left = np.exp((least - before) / 2)  # of the sums so far
+            left = np.exp((least - before) / 2)  # rescales the sums so far to the new minimum
             share = weights.sum(0)
             state = np.einsum("psw,pw->ws", states, weights)
             path = share[:, None] * beginning[:, span:]
@@ -229,15 +241,16 @@ def _smoothed(
     divisors = np.where(factors[:, None], index, 1.0)
     steps = np.arange(-span, 0)
     profile = divisors[:, steps % index.shape[1]]
-    # errors of what is left, as those of the values
+    # errors of values without season, converted to errors of the values
     log_jacobian = np.log(np.where(present, profile, 1.0)).sum(1)
     points = restore_season(sums / total[:, None], index, factors)
     return points, np.log(total) - least / 2 - log_jacobian
 
 
 def _filtered(grid: list[_Filters], deviations: Values) -> Iterator[tuple[Values, Values]]:
-    """Sums of squared errors [points, windows] and last states [points, states, windows] of
-    [windows, span].
+    """Filter deviations [windows, span] by the points of a grid.
+
+    Yields sums of squared errors [points, windows] and last states [points, states, windows].
     """
     windows, span = deviations.shape
     longest = grid[0].spectra.shape[1] - 1
@@ -253,8 +266,9 @@ def _filtered(grid: list[_Filters], deviations: Values) -> Iterator[tuple[Values
 
 
 def _beginning(values: Values, start: Counts) -> tuple[Values, Values]:
-    """The level before the first value and the trend, by a line through the first values, [windows]
-    each.
+    """Return the level one step before the first value and the trend, [windows] each.
+
+    Both come from a straight line fitted to the first values.
     """
     span = values.shape[1]
     column = start[:, None] + np.arange(FIRST_VALUES)  # [windows, FIRST_VALUES]

@@ -12,42 +12,48 @@ from forecast.windows.scaling import column_statistics
 
 @dataclass(frozen=True)
 class RegressionPriors:
-    """Tuned on hourly demand of electricity, rented bikes, particles in the air, and the hourly
-    series of M4.
+    """Constants of the regression.
+
+    They were tuned on hourly demand of electricity, bike rentals, particles in the air, and the
+    hourly series of M4.
     """
 
-    # newest seasons that the next ones are learned from, whose forecasts are averaged; effects from
-    # all but the first
+    # numbers of newest seasons from which maps are learned; the forecasts of these maps are
+    # averaged. Effects are learned from all spans but the first.
     spans: tuple[int, ...] = (84, 180, 730)
-    near: tuple[int, ...] = (1, 2)  # seasons back whose values are columns, beside a week's
-    # of what was a season and a week before, taken off before effects of known columns are learned
+    # regressors are the values so many seasons back, and those a week back
+    near: tuple[int, ...] = (1, 2)
+    # before effects of columns known in advance are learned, these shares of the values a season
+    # and a week earlier are subtracted
     last_season: float = 0.4
     last_week: float = 0.35
-    steps_back: tuple[int, ...] = (0, 1, 3)  # of a known column
-    means: tuple[int, ...] = (1, 3)  # seasons of its means
-    hinges: tuple[float, ...] = (1 / 3, 2 / 3)  # its quantiles from which on another slope counts
-    skewed: float = 0.8  # skewness from which on values count from a low quantile, not the median
+    steps_back: tuple[int, ...] = (0, 1, 3)  # lags at which a column known in advance is used
+    means: tuple[int, ...] = (1, 3)  # its means over so many seasons are used, too
+    hinges: tuple[float, ...] = (1 / 3, 2 / 3)  # its slope may change at these quantiles
+    # if the skewness is larger, values are measured from a low quantile, not from the median
+    skewed: float = 0.8
     low: float = 0.1  # that quantile
-    farthest: float = 4.0  # deviations of a known column, or of a value in its window, that count
-    smallest: float = 1e-6  # deviation of a window, in deviations of the series
-    most_long: int = 14  # seasons of a longer one
-    rows: int = 6  # seasons to learn from; fewer repeat the last one
-    widened: float = 0.2  # share of the range of the past by which forecasts may leave it
-    # of the map of windows that end at any step; the rest is seasons'
+    # columns, and values in windows, are clipped to so many standard deviations
+    farthest: float = 4.0
+    smallest: float = 1e-6  # least standard deviation of a window, in units of the series
+    most_long: int = 14  # the longer season, such as a week of days, has at most so many seasons
+    rows: int = 6  # with fewer seasons to learn from, the last season is repeated
+    widened: float = 0.2  # forecasts may leave the range of the past by this share of the range
+    # weight of the map from windows that end at any step; the map of seasons has the rest
     share_of_windows: float = 0.4
-    windows: int = 4_000  # that it is learned from
-    profile: int = 10  # seasons of 0 that shrink a profile
-    window_seasons: int = 7  # of such a window, where no longer season is known
-    most_season: int = 96  # steps of a season, beyond which such a map would take long
-    # effects are learned anew after an eighth of the past, or so many seasons where that is less
+    windows: int = 4_000  # the map from windows is learned from about so many windows
+    profile: int = 10  # a profile is shrunk as if so many further seasons were 0
+    window_seasons: int = 7  # length of such a window, in seasons, if there is no longer season
+    most_season: int = 96  # with longer seasons, there is no map from windows: it would take long
+    # effects are learned anew after about an eighth of the past, which is a power of 2 of seasons
     refits: int = 8
 
 
 PRIORS = RegressionPriors()
-MAX_STEPS = 17_500  # steps that anything is learned from
-CONTEXT = MAX_STEPS + 2_500  # that a forecast rests on, as effects may be old
-NORMAL_DEVIATION = 0.6745  # median absolute deviation of a normal distribution of deviation 1
-REFIT_COST = 4e7  # operations that take as long as what `cost` does not count
+MAX_STEPS = 17_500  # at most so many newest steps are learned from
+CONTEXT = MAX_STEPS + 2_500  # steps that a forecast may depend on, as effects may be older
+NORMAL_DEVIATION = 0.6745  # median absolute deviation of a standard normal distribution
+REFIT_COST = 4e7  # fixed cost of a forecast, in operations
 
 
 def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Values:
@@ -79,15 +85,20 @@ def forecast_series(
 ) -> Values:
     """Forecast windows of one series by maps that are learned from its past.
 
-    An additive effect of the known columns is learned first, piecewise linear in each: one for all
-    steps of a season, and a shrunken correction for each step. What it leaves follows in part from
-    whole seasons, the last two and the one a week before, on whose values all steps of a season are
-    regressed. The other part is a map of windows that end at any step: of what the newest season
-    and the first two of the newest week have beyond the profile of the week. Effects, profile and
-    this map are learned at a few ages of a series; a window uses the newest that have seen nothing
-    after its end. Values count as the inverse hyperbolic sine of their distance from the median, in
-    deviations (Uniejewski, Weron and Ziel 2018); skewed ones of that from a value at their dense
-    end, in its mean.
+    First, values are transformed: to the inverse hyperbolic sine of their distance from the median,
+    in standard deviations (Uniejewski, Weron and Ziel 2018). If values are skewed, the distance is
+    measured from a low quantile (a high one if they are skewed to the left), in units of its mean.
+
+    Then an additive effect of the columns known in advance is learned, which is piecewise linear in
+    each column. It is the same for all steps of a season, plus a shrunken correction for each step.
+
+    The remainder is the weighted mean of two forecasts. The first regresses all steps of a season
+    on whole seasons: the last two, and the one a week before. The second is a linear map from
+    windows that end at any step, less the profile of the week; it reads the newest season and the
+    first two seasons of the newest week.
+
+    Effects, profile and the map from windows are learned at a few positions of a series. A window
+    uses the newest of them that have seen nothing after its end.
     """
     season = seasons[0] if seasons else 1
     counts = [steps // season for steps in seasons[1:] if steps % season == 0]
@@ -117,16 +128,16 @@ def forecast_series(
 
 @dataclass(frozen=True)
 class _Learner:
-    """Maps that are learned from the past of a series before position `age`."""
+    """Learns effects and maps from the past of a series before position `age`, and forecasts."""
 
     values: Values  # [steps], without gaps
-    known: Values  # [steps + horizon, columns]
+    known: Values  # [steps + horizon, columns], columns known in advance
     age: int
     season: int
-    long_season: int  # in seasons, as a week of days; 1 for none
+    long_season: int  # length of a longer season in seasons, such as 7 days of a week; 1 for none
 
     def forecast(self, ends: Counts, horizon: int) -> Values:
-        """Forecasts of windows, [windows, horizon]."""
+        """Forecast windows that end before positions `ends`, [windows, horizon]."""
         past = self.values[: self.age]
         middle, unit = _scale(past)
         if unit <= 1e-14 * np.abs(past).max():
@@ -160,9 +171,9 @@ class _Learner:
         return np.asarray(np.sinh(points) * unit + middle)
 
     def _effects(self, scaled: Values) -> Values:
-        """What known columns do at each step, [steps + horizon].
+        """Return the effect of columns known in advance at each step, [steps + horizon].
 
-        The mean of what some spans say.
+        It is the mean of the effects that are learned from several spans.
         """
         effect = np.zeros(len(self.known))
         spans = np.zeros(len(self.known))
@@ -175,8 +186,9 @@ class _Learner:
         return effect / np.maximum(spans, 1)
 
     def _effect(self, values: Values, known: Values) -> Values:
-        """What known columns [steps, columns] do to the values at each step, [steps], learned from
-        `values`.
+        """Learn the effect of columns known in advance [steps, columns] from `values`.
+
+        Returns the effect at each step, [steps].
         """
         season = self.season
         age = len(values)
@@ -188,7 +200,7 @@ class _Learner:
         begin = age % season
 
         def changes(steps: Values) -> Values:
-            """[season, rows, columns], less much of what was a season and a week before."""
+            """Subtract shares of values a season and a week earlier, [season, rows, columns]."""
             by_season = steps[begin:age].reshape(count, season, -1)
             by_season = by_season.swapaxes(0, 1)
             last_season = PRIORS.last_season * by_season[:, before - 1 : -1]
@@ -212,8 +224,9 @@ class _Learner:
         return np.asarray(effect - effect[begin:age].mean())
 
     def _next_seasons(self, past: Values, horizon: int) -> Values:
-        """The next steps, [horizon], by maps of whole seasons that are learned from the past,
-        [steps].
+        """Forecast the next steps, [horizon], by maps of whole seasons.
+
+        The maps are learned from the past, [steps].
         """
         season = min(self.season, len(past))
         begin = len(past) % season
@@ -223,9 +236,9 @@ class _Learner:
         return np.concatenate(seasons)[:horizon]
 
     def _next_season(self, whole: Values, later: int) -> Values:
-        """One of the next seasons, [season], that comes after so many others.
+        """Forecast one of the next seasons, [season], from past seasons `whole` [seasons, season].
 
-        The past is [seasons, season].
+        `later` is the number of seasons between the past and that season.
         """
         count = len(whole)
         week = self.long_season - later % self.long_season
@@ -247,22 +260,25 @@ class _Learner:
         return np.asarray((newest @ weights + intercept)[0])
 
     def _dummies(self, season: Counts) -> Values:
-        """Which season of a longer one each is, 0 or 1, [seasons, long_season - 1]."""
+        """Return dummies for the place of seasons in the longer one, [seasons, long_season - 1]."""
         return np.eye(self.long_season)[season % self.long_season, :-1]
 
     def _profile(self, values: Values) -> Values:
-        """What each step of a longer season adds to the mean; less where few seasons say so."""
+        """Return what each step of the longer season adds to the mean.
+
+        The fewer seasons there are, the more it is shrunk towards 0.
+        """
         length = self.season * self.long_season
         phase = np.arange(len(values)) % length
         total = np.bincount(phase, values - values.mean(), length)
         return total / (np.bincount(phase, minlength=length) + PRIORS.profile)
 
     def _from_windows(self, values: Values, ends: Counts, horizon: int, lags: int) -> Values:
-        """The next steps of windows, [windows, horizon], by one map from windows that end at any
-        step before `age`.
+        """Forecast the next steps of windows, [windows, horizon], by one linear map.
 
-        A window has so many lags, of which the map reads the first two seasons and the last one.
-        Its values count as distances from their mean, in deviations.
+        The map is learned from windows that end at any step before `age`. A window has `lags`
+        steps, of which the map reads the first two seasons and the last one. Its values are
+        standardised by the mean and standard deviation of the window.
         """
         season = self.season
         last = self.age - horizon
@@ -274,7 +290,7 @@ class _Learner:
         squares = np.append(0.0, np.cumsum(values**2))
 
         def scale(at: Counts) -> tuple[Values, Values]:
-            """Mean and deviation of windows, [windows, 1] each."""
+            """Return the mean and standard deviation of windows, [windows, 1] each."""
             mean = sums[at] - sums[at - lags]
             mean = mean[:, None] / lags
             square = squares[at] - squares[at - lags]
@@ -293,9 +309,10 @@ class _Learner:
 
 
 def _scale(past: Values) -> tuple[float, float]:
-    """From where values count, and in which unit.
+    """Return the point from which values are measured, and the unit.
 
-    Skewed ones from their dense end on, as logarithms count them.
+    The point is the median. If values are skewed, it is a quantile near their dense end, so that
+    the transform resembles a logarithm.
     """
     middle = np.median(past)
     deviation = past.std()
@@ -311,7 +328,10 @@ def _scale(past: Values) -> tuple[float, float]:
 
 
 def _features(known: Values, age: int, season: int) -> Values:
-    """Known columns, standardised, with hinges, now and before, [steps, features]."""
+    """Return features of columns known in advance, [steps, features].
+
+    They are the standardised columns and their hinges, at several lags and averaged over seasons.
+    """
     mean, deviation = column_statistics(known[:age])
     unit = np.where(deviation > 0, deviation, np.inf)
     scaled = np.where(np.isfinite(known), known - mean, 0.0) / unit
@@ -335,7 +355,7 @@ def _features(known: Values, age: int, season: int) -> Values:
 
 
 def cost(steps: float, columns: int, horizon: int, season: int) -> float:
-    """Operations of the forecast of one window of a series, roughly."""
+    """Estimate the number of operations for the forecast of one window of a series."""
     steps = min(steps, MAX_STEPS)
     lagged = len(PRIORS.steps_back) + len(PRIORS.means)
     features = lagged * (1 + len(PRIORS.hinges)) * columns

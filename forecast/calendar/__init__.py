@@ -1,1 +1,1 @@
-"""Times: formats, zones, frequencies, grids, holidays; instants of runs."""
+"""Handle times: formats, time zones, frequencies, grids, holidays, and the instants of runs."""

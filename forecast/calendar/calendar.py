@@ -35,10 +35,10 @@ USUAL_HORIZONS = {
 class Calendar:
     """A grid of times, whose positions are whole numbers.
 
-    Timestamps are seconds since 1970-01-01: UTC where there is a zone (IANA name or fixed offset),
-    else by the wall clock; on a grid of steps they are steps. With a zone, daily and coarser grids
-    follow the local day, finer ones UTC. Public holidays of a country, such as DE or US-CA, are
-    features of daily and finer grids.
+    Timestamps are seconds since 1970-01-01: in UTC if there is a zone (an IANA name or a fixed
+    offset), else on the wall clock. On a grid of steps, they are numbers of steps. With a zone,
+    daily and coarser grids follow the local day, and finer grids follow UTC. Public holidays of a
+    country, such as DE or US-CA, are features of daily and finer grids.
     """
 
     def __init__(
@@ -58,10 +58,10 @@ class Calendar:
         self.feature_names = tuple(names)
 
     def positions(self, timestamps: Integers) -> Integers:
-        """Grid position of each timestamp; of its period, where it is not on the grid.
+        """Return the grid position of each timestamp, or of its period if it is not on the grid.
 
-        A period is named by its first time, except where the grid has ends of months or weeks: by
-        its last day.
+        A period is named by its first time. On grids of ends of months or weeks, it is named by its
+        last day.
         """
         spec = self.spec
         wall = wall_clock(timestamps, self.zone) if self._local else timestamps
@@ -83,7 +83,7 @@ class Calendar:
         return timestamps_at(times, self.zone, "later")[0] if self._local else times
 
     def ends(self, positions: Integers) -> Integers:
-        """Timestamp at which the period of each grid position is over."""
+        """Return the timestamp at which the period of each grid position is over."""
         if self.named_by_ends or self.spec.kind == "weekdays":
             return self.times(positions) + DAY
         return self.times(positions + 1)
@@ -95,14 +95,14 @@ class Calendar:
         return np.equal(times, timestamps)
 
     def wall(self, positions: Integers) -> Integers:
-        """What the clocks show at the time of each position, in seconds since 1970-01-01."""
+        """Return what the wall clock shows at each position, in seconds since 1970-01-01."""
         times = self._times(positions)
         return times if self._local else wall_clock(times, self.zone)
 
     def features(self, positions: Integers) -> Floats:
-        """Calendar features [positions, features], named by `feature_names`.
+        """Return calendar features [positions, features]; their names are `feature_names`.
 
-        Cycles are sines and cosines, holidays flags 0 and 1.
+        Cycles are sines and cosines; holidays are 0 or 1.
         """
         unique, codes = np.unique(positions, return_inverse=True)
         wall = self.wall(unique)
@@ -120,7 +120,7 @@ class Calendar:
         return table[codes.reshape(-1)]
 
     def _times(self, positions: Integers) -> Integers:
-        """Times of positions, by the wall clock where the grid follows it."""
+        """Return the times of positions, on the wall clock if the grid follows it."""
         spec = self.spec
         if spec.kind == "months":
             months = spec.anchor + positions * spec.every
@@ -167,7 +167,10 @@ def is_daily_or_finer(spec: CalendarSpec) -> bool:
 
 
 def season_candidates(spec: CalendarSpec) -> tuple[int, ...]:
-    """Usual season lengths of a frequency in steps, shortest first; the data decide which hold."""
+    """Return the usual season lengths of a frequency in steps, shortest first.
+
+    The data decide which of them are used.
+    """
     every = spec.every
     if spec.kind == "steps":
         return ()
@@ -186,7 +189,7 @@ def season_candidates(spec: CalendarSpec) -> tuple[int, ...]:
 
 
 def default_horizon(spec: CalendarSpec, season: tuple[int, ...]) -> int:
-    """Steps to forecast by default: by the convention of the M4 competition, else one season.
+    """Return the default horizon: that of the M4 competition, or else one season.
 
     Makridakis, Spiliotis, Assimakopoulos: The M4 Competition, International Journal of Forecasting
     36 (2020).
@@ -196,9 +199,9 @@ def default_horizon(spec: CalendarSpec, season: tuple[int, ...]) -> int:
 
 
 def named_holidays(first: int, last: int, country: str) -> list[tuple[int, str]]:
-    """The public holidays of a country, or of a part such as US-CA, with their names.
+    """Return the public holidays of a country, or of a part such as US-CA, with their names.
 
-    Days count from 1970-01-01, the first and the last included.
+    Days are counted from 1970-01-01; `first` and `last` are included.
     """
     start, end = np.array([first, last], "datetime64[D]").astype("datetime64[Y]").tolist()
     named = _holidays(country, tuple(range(start.year, end.year + 1)))

@@ -1,4 +1,4 @@
-"""The cells of a time column as text, each different one once, and times written as numbers."""
+"""Read the cells of a time column as text, each different text once, and times that are numbers."""
 
 import re
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ DECIMAL_NAMES = (*YEAR_NAMES, "index", "t", "decimal_year", "decimal_date", "dec
 # epoch seconds of 1980 and 2100
 EARLIEST = 315_532_800
 LATEST = 4_102_444_800
-# so many different decimal years without a gap are times, whatever the name of their column
+# this many different decimal years without a gap are times, whatever the name of their column
 MIN_VALUES = 8
 DAY_NUMBERS = "spreadsheet"  # as `date_format`
 USUAL_DAY_NUMBERS = (25_000, 60_000)  # day numbers of 1968 to 2064
@@ -40,12 +40,13 @@ LAST_DAY_NUMBER = 2_958_466  # the day number after the year 9999
 
 
 class NumberForm(NamedTuple):
-    """A notation of times as whole numbers, and the numbers that are likely in it."""
+    """A notation of times as whole numbers, and the range of likely numbers."""
 
     format: TimeFormat
     first: int
     last: int
-    names: tuple[str, ...]  # of columns that surely have it; if (), three different numbers do
+    # columns with these names surely have it; if (), three different numbers are enough
+    names: tuple[str, ...]
 
 
 NUMBER_FORMS = [
@@ -79,18 +80,18 @@ class TimeCells:
 
     @cached_property
     def numbers(self) -> Integers | None:
-        """[texts] as whole numbers, None if one of them is not whole."""
+        """The texts as whole numbers, [texts]; None if one of them is not a whole number."""
         return whole_numbers(self.texts) if all(map(is_whole_number, self.texts)) else None
 
     def first(self, wrong: Flags) -> str:
-        """The text of the first row whose text is `wrong` [texts]."""
+        """Return the text of the first row whose text is flagged in `wrong` [texts]."""
         return self.texts[int(self.codes[self._row(wrong)])]
 
     def _row(self, wrong: Flags) -> int:
         return int(np.argmax(wrong[self.codes]))
 
     def fault(self, problem: object, *cure: object, wrong: Flags | None = None) -> BadData:
-        """An error about the first cell, or the first that is `wrong` [texts]."""
+        """Return an error about the first cell, or the first that is flagged in `wrong` [texts]."""
         row = 0 if wrong is None else self._row(wrong)
         text = self.texts[self.codes[row]]
         place = self.table.place(row, self.columns)
@@ -183,9 +184,9 @@ def _decimal(text: str) -> float:
 
 
 def candidates(cells: TimeCells, certain: bool) -> Iterator[tuple[TimeFormat, Flags]]:
-    """The formats that a column may have, and which of its texts have them.
+    """Yield the formats that a column may have, and which of its texts match each.
 
-    With `certain` only those of which its name or its values leave no doubt.
+    If `certain`, yield only formats about which its name or its values leave no doubt.
     """
     name = cells.name.lower()
     every = np.ones(len(cells.texts), bool)
@@ -212,15 +213,15 @@ def candidates(cells: TimeCells, certain: bool) -> Iterator[tuple[TimeFormat, Fl
 
 
 def recognise(cells: TimeCells, certain: bool) -> TimeFormat | None:
-    """How a column writes times as numbers, None if it writes none."""
+    """Return how a column writes times as numbers, or None if it does not."""
     formats = (time_format for time_format, fits in candidates(cells, certain) if fits.all())
     return next(formats, None)
 
 
 def infer_numbers(cells: TimeCells, settings: TimeSettings) -> TimeFormat | None:
-    """How a column writes times as numbers, None where a pattern reads its texts.
+    """Infer how a column writes times as numbers; None if its texts match a pattern instead.
 
-    BadData where it is open what the numbers mean.
+    Raises BadData if it is unclear what the numbers mean.
     """
     if settings.date_format == DAY_NUMBERS:
         wrong = np.array([not is_day_number(text) for text in cells.texts])
@@ -240,7 +241,7 @@ def infer_numbers(cells: TimeCells, settings: TimeSettings) -> TimeFormat | None
 
 
 def _unclear(cells: TimeCells) -> BadData:
-    """Say which number is no time as others are, or that it is open what all of them mean."""
+    """Return the error that names a number that is not a time, or says that all are unclear."""
     settings = (Setting("date_format"), ", ", Setting("date_format", DAY_NUMBERS), " or ")
     cure = ("correct it, or pass ", *settings, Setting("freq", "1"), " to count steps")
     if cells.numbers is None:
@@ -256,7 +257,7 @@ def _unclear(cells: TimeCells) -> BadData:
 
 
 def _decimal_years(cells: TimeCells) -> DecimalYears | None:
-    """How texts write decimal years, as far as their digits tell; None where they are none."""
+    """Infer from their digits how texts write decimal years; None if they are not decimal years."""
     if not all(map(is_decimal_year, cells.texts)):
         return None
     number = cells.kind == "number"
@@ -285,9 +286,9 @@ def _follow_each_other(cells: TimeCells, years: DecimalYears) -> bool:
 
 
 def read_numbers(texts: list[str], time_format: TimeFormat) -> Integers:
-    """Seconds since 1970-01-01 by the clock of the numbers, or steps.
+    """Convert numbers to seconds since 1970-01-01 on their own clock, or to steps.
 
-    Decimal years are the first day of their period.
+    A decimal year becomes the first day of its period.
     """
     if time_format.kind == "days":
         days = np.array([_decimal(text) for text in texts])

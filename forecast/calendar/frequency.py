@@ -37,12 +37,13 @@ ALIAS = re.compile(
 EXAMPLES = [
     "s", "min", "15min", "h", "D", "B", "W", "W-SUN", "MS", "ME", "QS", "QE", "YS", "YE",
 ]  # fmt: skip
-# of the steps between times that must be the grid's, where some are shorter than the usual step
+# at least this share of the steps between times must be the step of the grid, if some are shorter
+# than the most common step
 MIN_SHARE = 0.1
 
 
 class Frequency(NamedTuple):
-    """A parsed `freq`: the step of the grid, and where the grid lies as far as that is given."""
+    """A parsed `freq`: the step of the grid and, if `freq` says so, where the grid lies."""
 
     kind: Literal["steps", "seconds", "months", "weekdays"]
     every: int
@@ -114,7 +115,7 @@ def infer_calendar(
 
 
 def _irregular(unique: Integers, time_format: TimeFormat, place: Callable[[int], str]) -> BadData:
-    """The error that names the first time off the grid of the usual step."""
+    """Return the error that names the first time off the grid of the usual step."""
     steps = np.diff(unique)
     values, counts = np.unique(steps, return_counts=True)
     usual = int(values[counts.argmax()])
@@ -136,7 +137,7 @@ def _irregular(unique: Integers, time_format: TimeFormat, place: Callable[[int],
 def _inferred_grid(
     timestamps: Integers, series: Integers, unique: Integers, zone: str | None
 ) -> CalendarSpec | None:
-    """A grid of dates or times of day; None if no grid fits."""
+    """Return a grid of dates or of times of day; None if no grid fits."""
     days, clock = np.divmod(wall_clock(unique, zone), DAY)
     same_clock = (clock == clock[0]).all()
     if (np.diff(days) > 0).all() and (same_clock or zone is not None):
@@ -156,7 +157,10 @@ def _inferred_grid(
 def _grid_of_dates(
     all_days: Integers, series: Integers, days: Integers, offset: int
 ) -> CalendarSpec | None:
-    """A grid of the different `days` of the rows: of months, of weekdays, or of equal steps."""
+    """Return a grid of dates: of months, of weekdays, or of equal steps.
+
+    `days` are the different days among `all_days` of the rows.
+    """
     months, days_of_month, at_end = _in_months(days)
     first_day = int(days_of_month[0])
     if at_end or (first_day <= 28 and (days_of_month == first_day).all()):
@@ -175,7 +179,10 @@ def _grid_of_dates(
 
 
 def _in_months(days: Integers) -> tuple[Integers, Integers, bool]:
-    """[days], months since 1970-01 and days of the month; and whether each is the last of its."""
+    """Split days into months since 1970-01 and days of the month, [days] each.
+
+    Also returns whether all days are the last of their month.
+    """
     months = months_of(days)
     days_of_month = days - first_days(months) + 1
     at_end = days + 1 == first_days(months + 1)
@@ -183,7 +190,7 @@ def _in_months(days: Integers) -> tuple[Integers, Integers, bool]:
 
 
 def _weekday_pattern(days: Integers, offset: int) -> CalendarSpec | None:
-    """A grid of some days of the week, if the others never occur and these mostly do."""
+    """Return a grid of some weekdays, if the other weekdays never occur and these mostly do."""
     weekdays = distinct((days + 3) % 7)
     three_weeks = days[-1] - days[0] >= 21
     if not three_weeks or not 2 <= len(weekdays) <= 6:
@@ -195,7 +202,10 @@ def _weekday_pattern(days: Integers, offset: int) -> CalendarSpec | None:
 
 
 def _step(times: Integers, series: Integers) -> int | None:
-    """The step that divides all others: the most common one, else their divisor if it is common."""
+    """Return the step of which all others are multiples, or None.
+
+    It is the most common step, or else the greatest common divisor, if that step is common, too.
+    """
     unique = distinct(times)
     if len(unique) < 2:
         return None
@@ -215,7 +225,7 @@ def _step(times: Integers, series: Integers) -> int | None:
 def _given_grid(
     unique: Integers, freq: str, time_format: TimeFormat, coarser: bool
 ) -> CalendarSpec:
-    """The grid of `freq`, where the data lie, or at usual bounds where it is `coarser`."""
+    """Return the grid of `freq` through the data, or at the usual bounds if it is `coarser`."""
     given = parse_frequency(freq)
     setting = Setting("freq", freq)
     if given.kind == "steps":
@@ -264,14 +274,14 @@ def _of_steps(every: int, unique: Integers) -> CalendarSpec:
 
 
 def _counted(every: int, **units: int) -> str:
-    """The name of a step by the coarsest unit that divides it: D, 2D, 15min."""
+    """Name a step by the coarsest unit that divides it, such as D, 2D or 15min."""
     unit = next(unit for unit, size in units.items() if every % size == 0)
     count = every // units[unit]
     return f"{count if count > 1 else ''}{unit}"
 
 
 def _of_seconds(every: int, anchor: int, offset: int = 0) -> CalendarSpec:
-    """A grid through the time `anchor`, or `offset` seconds later."""
+    """Return a grid of seconds through the time `anchor`, or `offset` seconds later."""
     anchor = anchor % every + offset
     name = _counted(every, W=WEEK, D=DAY, h=HOUR, min=MINUTE, s=1)
     if every % WEEK == 0:

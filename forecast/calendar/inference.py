@@ -34,9 +34,9 @@ CLOCK_CODES = set("HIKMS")
 
 
 def looks_like_times(table: Table, column: str, named: bool = False) -> bool:
-    """Whether a column parses as times all the way down.
+    """Whether all cells of a column are times.
 
-    Numbers count only where that is certain, or where they are `named`.
+    Numbers are taken for times only if that is certain, or if the column is `named` as the time.
     """
     kind = table.kind(column)
     if not len(table) or kind in ("boolean", "other"):
@@ -65,9 +65,9 @@ def _are_times(cells: TimeCells, named: bool) -> bool:
 
 
 def resembles_times(table: Table, column: str) -> bool:
-    """Whether the first value has the shape of a time, or the column the name of one.
+    """Whether the first value looks like a time, or the column has the name of a time column.
 
-    Parsing such a column says what is wrong with it.
+    Parsing such a column raises an error that says what is wrong with it.
     """
     if not len(table):
         return False
@@ -114,7 +114,7 @@ def _by_date_format(cells: TimeCells, date_format: str, pivot: int | None) -> Pa
 
 
 def _missing_part(pattern: str) -> str | None:
-    """The part of a time that is missing beside the others; None where all are there."""
+    """Return the part of a time that a pattern lacks beside the others; None if none is missing."""
     codes = codes_of(pattern)
     if not codes & set("YyG"):
         return "year"
@@ -128,7 +128,7 @@ def _missing_part(pattern: str) -> str | None:
 
 
 def _mismatch(cells: TimeCells, matched: dict[str, Flags]) -> BadData:
-    """Say that the first text has the shape of no time, or which text differs from it."""
+    """Return the error that the first text does not look like a time, or that a text differs."""
     none = np.zeros(len(cells.texts), bool)
     wrong = ~max(matched.values(), key=np.sum, default=none)
     date_format = Setting("date_format")
@@ -158,7 +158,7 @@ def _refuse_uncertain_years(cells: TimeCells, chosen: ParsedTexts) -> None:
 
 
 def no_such_time(cells: TimeCells, wrong: Flags) -> BadData:
-    """The error that a text such as 2024-02-30 gets."""
+    """Return the error for a text such as 2024-02-30, which is not a date."""
     cure = ("correct it, or pass ", Setting("date_format"))
     return cells.fault("does not exist as a date and time", *cure, wrong=wrong)
 
@@ -214,7 +214,7 @@ ISO_DATES = {  # by the finest part of a date
 def read_split_times(
     table: Table, columns: Names, settings: TimeSettings
 ) -> tuple[TimeCells, ParsedTexts, TimeFormat]:
-    """The times that several columns hold together, joined by blanks, and how to write them."""
+    """Read times whose parts are in several columns; return them joined, and their format."""
     parts = [filled_cells(table, column, "a part of the time") for column in columns]
     forms = tuple(map(_unpadded, settings.fitted.parts if settings.fitted else ()))
     fitting = [flags.all() for flags in map(_fitting, parts, forms)]
@@ -246,7 +246,7 @@ def read_split_times(
 
 
 def part_named(table: Table, column: str) -> str | None:
-    """The part of a time that a column holds by its name and its cells; None where it has none."""
+    """Return the part of a time that a column holds, by its name and its cells, or None."""
     names = _parts_by_name(column)
     if not names or table.kind(column) in ("datetime", "boolean"):
         return None
@@ -263,7 +263,7 @@ def part_named(table: Table, column: str) -> str | None:
 
 
 def is_parts(table: Table, columns: Names) -> bool:
-    """Whether columns make a time together, by their names and their cells."""
+    """Whether columns together hold a time, judging by their names and cells."""
     if sum(part_named(table, column) is None for column in columns) > 1:  # one may be a date
         return False
     try:
@@ -297,7 +297,7 @@ def _infer_forms(parts: list[TimeCells], settings: TimeSettings) -> Names:
 
 
 def _infer_form(part: TimeCells, settings: TimeSettings) -> str:
-    """The pattern of a column that is a date by its cells, or a part of a time by its name."""
+    """Infer the pattern of a column whose cells are dates, or whose name is a part of a time."""
     guesses = patterns.guesses(part.texts[0])
     if part.kind == "datetime" or any(map(_is_date, guesses)):
         return infer_pattern(part, settings).pattern
@@ -323,7 +323,7 @@ def _form(part: TimeCells, name: str) -> str | None:
 
 
 def _fitting(part: TimeCells, form: str) -> Flags:
-    """[texts], which can be what a pattern says; by shape where it has several directives."""
+    """Say which texts match a pattern, [texts]; if it has several directives, only by shape."""
     shaped = patterns.matches(part.array, form)
     if len(codes_of(form)) > 1 or not shaped.any():
         return shaped
@@ -336,7 +336,7 @@ def _kind_of(part: TimeCells, form: str) -> str:
 
 
 def _as_written(part: TimeCells, form: str) -> str:
-    """The pattern that writes a part just as the cells have it: padded where they are."""
+    """Return the pattern that writes a part just as its cells do: padded if they are padded."""
     if len(codes_of(form)) > 1 or form in ("%b", "%B"):
         return patterns.parse(part.array, form).pattern
     padded = any(re.search(r"(?<!\d)0\d", text) for text in part.texts)
@@ -344,12 +344,12 @@ def _as_written(part: TimeCells, form: str) -> str:
 
 
 def _unpadded(form: str) -> str:
-    """A pattern that reads parts padded or not."""
+    """Return a pattern that reads both padded and unpadded parts."""
     return re.sub("^%([mdHKVjMS])$", r"%-\1", form)
 
 
 def _whole_pattern(forms: Names) -> str:
-    """The pattern that writes a time of several columns as one text, near to ISO 8601."""
+    """Return the pattern that writes a time of several columns as one text, close to ISO 8601."""
     joined = " ".join(forms)
     codes = codes_of(joined)
     clocks = [form for form in forms if len(codes_of(form) & CLOCK_CODES) > 1]

@@ -40,12 +40,14 @@ LAST_SECOND = 253_402_300_799  # the last second of the year 9999
 
 @dataclass(frozen=True)
 class ParsedTimes:
-    # [rows], seconds since 1970-01-01: UTC where `format` has a zone, else by the clock; or steps
+    # [rows], seconds since 1970-01-01, in UTC if `format` has a zone, else on the wall clock; or
+    # numbers of steps
     timestamps: Integers
     format: TimeFormat
-    # [rows], readings that come twice where the clock changes, until series are known
+    # [rows], which times occur twice because the clock changes, and stay unresolved until the
+    # series of the rows are known
     unresolved: Flags | None = None
-    # readings depend on the series of their rows: parse again once the series are known
+    # whether times depend on the series of their rows: parse again once the series are known
     needs_series: bool = False
 
     def rows(self, chosen: Flags) -> "ParsedTimes":
@@ -86,7 +88,7 @@ def _clock_of(time_format: TimeFormat) -> str:
 
 
 def parse_timestamp(text: str, time_format: TimeFormat) -> int:
-    """Parse the setting `origin`, on the clock of the table; a date is its midnight."""
+    """Parse the setting `origin`, on the clock of the table; a date means its midnight."""
     setting = Setting("origin", text)
     if is_number(time_format) and NUMBERS[time_format.kind](text):
         return _earlier(read_numbers([text], time_format), time_format.zone)
@@ -105,7 +107,7 @@ def parse_timestamp(text: str, time_format: TimeFormat) -> int:
 
 
 def _readings(text: str, pattern: str, time_format: TimeFormat) -> set[int]:
-    """The timestamp that a pattern reads in a text, if any."""
+    """Return the timestamp that a pattern reads in a text, as a set of one or none."""
     parsed = patterns.parse(pa.array([text]), pattern, time_format.pivot)
     if not parsed.exists.all():
         return set()
@@ -203,7 +205,7 @@ def _from_wall(
 
 
 def _unclear_reading(cells: TimeCells, row: int, twice: Flags, zone: str) -> BadData:
-    """The error about a time that comes `twice` [texts] on the clock of a zone, or never."""
+    """Return the error for a time that occurs `twice` [texts] on the clock of a zone, or never."""
     code = cells.codes[row]
     fault = "comes twice" if twice[code] else "does not exist"
     cure = Words("pass ", Setting("dst", "earlier"), " or ", Setting("dst", "later"))
@@ -217,7 +219,7 @@ def _unclear_reading(cells: TimeCells, row: int, twice: Flags, zone: str) -> Bad
 def _written_zone(
     cells: TimeCells, times: Integers, parsed: ParsedTexts, settings: TimeSettings
 ) -> tuple[str, str]:
-    """Name the zone of times that are written with offsets, and the pattern that writes them."""
+    """Return the zone of times that are written with offsets, and the pattern that writes them."""
     offsets = parsed.offsets
     pattern = parsed.pattern
     wanted = settings.timezone

@@ -99,9 +99,9 @@ class TimeSettings:
 
 
 def parse_as_of(text: str | None) -> datetime:
-    """The time of a run in whole seconds, from ISO 8601; without a zone on this machine's clock.
+    """Parse the time of a run from ISO 8601, in whole seconds; None means now.
 
-    None stands for now.
+    Without a zone, it is on the clock of this machine.
     """
     if text is None:
         return datetime.now(UTC).replace(microsecond=0)
@@ -114,15 +114,15 @@ def parse_as_of(text: str | None) -> datetime:
 
 
 def as_text(instant: datetime, timespec: str = "seconds") -> str:
-    """The instant as records write it; texts sort as instants do."""
+    """Format an instant as records write it; such texts sort in the order of time."""
     # not strftime, whose years before 1000 have no leading zeros
     return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec=timespec) + "Z"
 
 
 def on_clock(instant: datetime, time_format: TimeFormat) -> int | None:
-    """The instant in seconds on the clock of a table: UTC or, without zone, this machine's.
+    """Convert an instant to seconds on the clock of a table; None if its times are steps.
 
-    None where times are steps.
+    The clock is UTC if the table has a zone, else that of this machine.
     """
     if time_format.kind == STEPS:
         return None

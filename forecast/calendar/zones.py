@@ -1,4 +1,4 @@
-"""Between timestamps, in seconds since 1970-01-01 UTC, and the wall clock of a zone."""
+"""Convert between timestamps, in seconds since 1970-01-01 UTC, and the wall clock of a zone."""
 
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
@@ -49,17 +49,17 @@ def offset_name(seconds: int) -> str:
 
 
 def months_of(days: Integers) -> Integers:
-    """Months since 1970-01 of days since 1970-01-01."""
+    """Convert days since 1970-01-01 to months since 1970-01."""
     return days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
 
 
 def first_days(months: Integers) -> Integers:
-    """Days since 1970-01-01 on which months begin that count from 1970-01."""
+    """Return the first days, since 1970-01-01, of months, since 1970-01."""
     return months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
 
 
 def wall_clock(timestamps: Integers, zone: str | None) -> Integers:
-    """Seconds since 1970-01-01 as the clocks of `zone` show them; as they are without a zone."""
+    """Convert timestamps to what the clocks of `zone` show; without a zone, return them as is."""
     return timestamps + offsets_at(timestamps, zone)
 
 
@@ -86,9 +86,9 @@ def _offset(zone: str, timestamp: int) -> int:
 def timestamps_at(
     wall: Integers, zone: str | None, dst: Literal["earlier", "later"]
 ) -> tuple[Integers, Flags]:
-    """Timestamps of readings of the wall clock, and which are unclear.
+    """Convert readings of the wall clock to timestamps, and say which readings are unclear.
 
-    An unclear reading comes twice or not at all, so that `dst` chooses.
+    An unclear reading occurs twice or never because of a clock change; `dst` decides what it means.
     """
     if zone is None or zone == "UTC":
         return wall, np.zeros(len(wall), bool)

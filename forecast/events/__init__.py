@@ -1,1 +1,1 @@
-"""Holidays and events: which slots they touch, what they do, and days of no sales."""
+"""Holidays and events: which slots they touch, their effects, and closed days."""

@@ -1,4 +1,4 @@
-"""Closed days, at which series have always held one value, and what looks like errors."""
+"""Find closed days, on which series have always held the same value, and likely errors."""
 
 from calendar import day_name, month_name
 from collections import Counter, defaultdict
@@ -27,24 +27,26 @@ from forecast.panel.panel import Flags, Integers, Numbers, Panel, runs
 from forecast.panel.schema import Schema, calendar_of
 from forecast.tables.table import ranked
 
-CYCLES = 8  # in which a position must have held one value
-ROUNDING = 1e-12  # share of the largest value of a series: values that differ by less are the same
-CHANCE = 1e-3  # share of the series that may do so by chance
+CYCLES = 8  # a closed position must have held its value in at least this many cycles
+ROUNDING = 1e-12  # values that differ by less than this share of the largest value are the same
+CHANCE = 1e-3  # the share of series that may appear to have a closed position by chance
 MAX_SEASON = 1_000_000  # steps
 THURSDAY = 3  # the day of the week of 1970-01-01, Monday 0
 
 
 @dataclass(frozen=True)
 class SuspectLimits:
-    """When a run of one value, or a lone value, looks like an error."""
+    """Limits beyond which a run of equal values, or a single value, looks like an error."""
 
-    # a run lasts this many times as long as equal values fill of a cycle elsewhere, and one more
+    # A suspect run is at least run_length * (1 + cycle * share) steps long, where `share` is how
+    # many of the other values of the series repeat the value before them.
     run_length: int = 5
     shortest_cycle: int = 12  # steps
-    most_equal: float = 0.5  # share of a series beyond which equal values are its nature
-    # an outlier lies this many times as far from the values around it as any other value
+    most_equal: float = 0.5  # if this share of the values are repeats, no run is suspect
+    # an outlier is this many times as far from the values around it as any other value
     outlier_distance: int = 5
-    outlier_values: int = 100  # of a series at least, which has one outlier at most
+    # a series must have this many values to have an outlier, and has one outlier at most
+    outlier_values: int = 100
 
 
 LIMITS = SuspectLimits()
@@ -55,22 +57,29 @@ Row = tuple[str, str, str, str, tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Closed:
-    """Positions of a season at which series hold one value without exception."""
+    """Closed positions: phases of a season at which a series always holds the same value.
 
-    # ascending, the index of each among the series of a fit or of a panel
+    Each array has one entry for each closed position.
+    """
+
+    # the index of the series, among those of a fit or of a panel; ascending
     series: Annotated[Integers, Spec("positions", low=0, below="series")]
-    season: Annotated[Integers, Spec("positions", 1, MAX_SEASON)]  # steps
-    # the step in the season, by the wall clock where it is a day or a week
+    season: Annotated[Integers, Spec("positions", 1, MAX_SEASON)]  # its length in steps
+    # the step in the season, by the wall clock if the season is a day or a week
     phase: Annotated[Integers, Spec("positions", 0, MAX_SEASON)]
     value: Annotated[Numbers, of_values("positions")]
-    # positions by number, and an event on which they held other values
+    # pairs of the number of a closed position and an event on which it held another value, so that
+    # the event opens it
     opened: tuple[tuple[int, str], ...] = ()
 
     def __len__(self) -> int:
         return len(self.series)
 
     def of(self, series: Integers) -> "Closed":
-        """The positions for other series, given by their numbers here; -1 stands for a new one."""
+        """Return the closed positions of some series, as positions of the new list of series.
+
+        `series` holds the index here of each series of the new list, -1 for a new one.
+        """
         low = np.searchsorted(self.series, series)
         count = np.searchsorted(self.series, series, "right") - low
         _, numbers = runs(low, count)
@@ -78,7 +87,7 @@ class Closed:
         return replace(self.take(numbers), series=owner)
 
     def take(self, numbers: Integers) -> "Closed":
-        """Some of the positions, by number."""
+        """Return some of the closed positions, given by number."""
         new_numbers = dict(zip(numbers.tolist(), range(len(numbers)), strict=True))
         opened = []
         for number, label in self.opened:
@@ -94,13 +103,14 @@ NONE_CLOSED = Closed(_NO_POSITIONS, _NO_POSITIONS, _NO_POSITIONS, np.zeros(0))
 
 
 def find_closed(panel: Panel, schema: Schema, before: Integers) -> Closed:
-    """Find positions of a season at which series held one value in all of at least eight cycles.
+    """Find positions of a season at which a series held one value in all cycles, at least eight.
 
-    The share of that value elsewhere in the series, to the power of the cycles and times the
-    positions of the season, says how often chance does this. Longer seasons explain what shorter
-    ones leave. A series of which nothing would stay open repeats itself, and is left to the models.
-    What events open, as Sundays before Christmas, is left out. Slots of a series before `before`
-    [series] are used.
+    How likely this is by chance is estimated as share ** cycles * season, where `share` is how
+    often the value occurs elsewhere in the series. Shorter seasons are searched first, and longer
+    ones only where these leave slots open. If nothing of a series would stay open, the series
+    merely repeats itself, and is left to the models. Values on which an event opens a position,
+    such as Sundays before Christmas, may differ. Only slots before position `before` [series] are
+    used.
     """
     panel = without_censored(panel, schema)
     series = panel.series_of_slots
@@ -123,7 +133,10 @@ def find_closed(panel: Panel, schema: Schema, before: Integers) -> Closed:
 def closed_now(
     closed: Closed, panel: Panel, schema: Schema, series_index: Integers, before: Integers
 ) -> Closed:
-    """What a fit found, without what newer values contradict; new series are searched."""
+    """Return the closed positions of a fit that newer values do not contradict.
+
+    New series, whose `series_index` is 0, are searched for closed positions.
+    """
     closed = unless_contradicted(closed.of(series_index - 1), panel, schema, before)
     is_new = series_index == 0
     if is_new.any():
@@ -133,7 +146,7 @@ def closed_now(
 
 
 def unless_contradicted(closed: Closed, panel: Panel, schema: Schema, before: Integers) -> Closed:
-    """The positions that still hold one value; events that open one are remembered."""
+    """Return the positions that still hold one value, and add the events that open one."""
     if not len(closed):
         return closed
     panel = without_censored(panel, schema)
@@ -152,9 +165,9 @@ def unless_contradicted(closed: Closed, panel: Panel, schema: Schema, before: In
 
 
 def fixed_values(closed: Closed, panel: Panel, schema: Schema) -> Numbers | None:
-    """[slots], the fixed value of each slot, NaN where it is open; None where all are open.
+    """Return the fixed value of each slot, [slots], NaN if it is open; None if all are open.
 
-    Slots that an event closes have 0.
+    Slots that an event closes have the value 0.
     """
     shut = touched(panel, schema, "closed")
     if not len(closed) and shut is None:
@@ -171,7 +184,10 @@ def fixed_values(closed: Closed, panel: Panel, schema: Schema) -> Numbers | None
 
 
 def _opened_slots(closed: Closed, position: Integers, marks: Marks) -> Integers:
-    """The slots at closed positions [slots] that an event of the position touches."""
+    """Return the slots at closed positions that are touched by an event which opens the position.
+
+    `position` [slots] is the number of the closed position of each slot, -1 for none.
+    """
     numbers = {label: number for number, label in enumerate(marks.labels)}
     keys = []
     for number, label in closed.opened:
@@ -182,7 +198,7 @@ def _opened_slots(closed: Closed, position: Integers, marks: Marks) -> Integers:
 
 
 def with_fixed(panel: Panel, fixed: Numbers | None) -> Panel:
-    """The panel, closed slots without a row having their value, one of `fixed_values`."""
+    """Return the panel with `fixed_values` as observed values in closed slots without a row."""
     if fixed is None:
         return panel
     closed = np.isfinite(fixed) & ~panel.observed
@@ -191,7 +207,10 @@ def with_fixed(panel: Panel, fixed: Numbers | None) -> Panel:
 
 
 def closed_groups(closed: Closed, schema: Schema) -> list[tuple[int, str, float]]:
-    """How many series hold one value, where, and the value; the most frequent first."""
+    """List closed positions: the number of series, where in the season, and the value.
+
+    The most frequent positions come first.
+    """
     phases = defaultdict[tuple[int, int, float], list[int]](list)
     columns = [getattr(closed, name).tolist() for name in ARRAYS]
     for series, season, phase, value in zip(*columns, strict=True):
@@ -209,11 +228,12 @@ def closed_groups(closed: Closed, schema: Schema) -> list[tuple[int, str, float]
 def _constant_groups(
     values: Numbers, group: Integers, season: int, touched: Integers, labels: NDArray[Any]
 ) -> tuple[Closed, Flags]:
-    """Groups, series * season + phase, that hold one value; and [values], whether each is inside.
+    """Find groups that always hold one value, and say which values [values] lie in such groups.
 
-    One value in all cycles of a group counts where chance would hardly do that, by how often the
-    series has this value elsewhere. Values that events touch may differ: these events, `labels` of
-    the values `touched`, open the group.
+    The number of a group is series * season + phase. A group is closed if it holds the same value
+    in all cycles and this is unlikely by chance, given how often the series holds the value
+    elsewhere. Values that events touch may differ; these events open the group. `labels` are the
+    events of the values with the indices `touched`.
     """
     group_of, groups = ranked(group)
     series = groups // season  # [groups]
@@ -221,7 +241,7 @@ def _constant_groups(
     free = np.ones(len(values), bool)
     free[touched] = False
 
-    # [groups], the one value; the least where events touch all, as Sundays named closed
+    # [groups], the value of each group; if events touch all its values, the smallest of them
     value = np.full(count, np.inf)
     np.minimum.at(value, group_of[touched], values[touched])
     value[group_of[free]] = values[free]
@@ -266,7 +286,10 @@ def _pairs(positions: Integers, labels: NDArray[Any]) -> set[tuple[int, str]]:
 def _equal_values(
     values: Numbers, series_of: Integers, series: Integers, value: Numbers
 ) -> Integers:
-    """[groups], how many values of the series of a group equal the value of the group."""
+    """Count the values of a series that equal the value of a group, [groups].
+
+    `series_of` [values] is the series of each value; `series` and `value` are those of the groups.
+    """
     used = np.isin(series_of, series)
     levels, level = np.unique(values[used], return_inverse=True)
     keys = series_of[used] * len(levels) + level.reshape(-1)
@@ -276,7 +299,7 @@ def _equal_values(
 
 
 def _equal_but_for_rounding(values: Numbers, group_of: Integers, series: Integers) -> Flags:
-    """[groups], whether all values of a group are the same."""
+    """Say whether all values of a group are the same, but for rounding, [groups]."""
     low = np.full(len(series), np.inf)
     high = np.full(len(series), -np.inf)
     np.minimum.at(low, group_of, values)
@@ -288,7 +311,7 @@ def _equal_but_for_rounding(values: Numbers, group_of: Integers, series: Integer
 
 
 def _joined(groups: list[Closed]) -> Closed:
-    """Positions in the order of the series."""
+    """Join closed positions, and sort them by series."""
     opened: list[tuple[int, str]] = []
     first = 0
     for closed in groups:
@@ -300,7 +323,7 @@ def _joined(groups: list[Closed]) -> Closed:
 
 
 def _phases(panel: Panel, schema: Schema, season: int) -> Integers:
-    """[slots], the phase of a season."""
+    """Return the phase of each slot in a season, [slots]."""
     spec = schema.calendar
     positions = panel.starts[panel.series_of_slots] + panel.positions
     if not _on_clock(spec, season):
@@ -312,12 +335,12 @@ def _phases(panel: Panel, schema: Schema, season: int) -> Integers:
 
 
 def _on_clock(spec: CalendarSpec, season: int) -> bool:
-    """Whether a season is a day or a week, which clock changes do not move."""
+    """Whether a season is a day or a week, which follows the wall clock through clock changes."""
     return spec.kind == "seconds" and spec.every <= DAY and season * spec.every in (DAY, WEEK)
 
 
 def _position_of_slots(closed: Closed, panel: Panel, schema: Schema) -> Integers:
-    """[slots], the number of the closed position at which each lies, -1 for none."""
+    """Return the number of the closed position of each slot, [slots], -1 if it is open."""
     series = panel.series_of_slots
     position = np.full(len(series), -1)
     for season in np.unique(closed.season).tolist():
@@ -333,7 +356,10 @@ def _position_of_slots(closed: Closed, panel: Panel, schema: Schema) -> Integers
 
 
 def _touching(marks: Marks | None, slots: Integers) -> tuple[Integers, NDArray[Any]]:
-    """Which of ascending slots events touch, and the events; a slot comes once for each event."""
+    """Return which of some ascending slots events touch, as indices, and the names of the events.
+
+    A slot that several events touch is returned once for each of them.
+    """
     if marks is None:
         return _NO_POSITIONS, np.zeros(0, object)
     inside = np.isin(marks.slot, slots)
@@ -342,7 +368,7 @@ def _touching(marks: Marks | None, slots: Integers) -> tuple[Integers, NDArray[A
 
 
 def _named(spec: CalendarSpec, season: int, phases: tuple[int, ...]) -> str:
-    """Where in a season phases are: on Sundays, at 22:00 to 05:00, in August."""
+    """Describe phases of a season, such as 'on Sundays', 'at 22:00 to 05:00' or 'in August'."""
     if spec.kind == "months" and season * spec.every == 12:
         months = [1 + (phase * spec.every + spec.anchor) % 12 for phase in phases]
         return "in " + ", ".join(month_name[month] for month in months)
@@ -369,9 +395,9 @@ def _named(spec: CalendarSpec, season: int, phases: tuple[int, ...]) -> str:
 
 
 def suspects(panel: Panel, schema: Schema) -> list[Row]:
-    """What looks like closed days, a hanging sensor or an error, in the order of time.
+    """List what looks like closed days, a stuck sensor or an error, in the order of time.
 
-    Nothing that events explain.
+    Values that events explain are not listed.
     """
     panel = without_censored(panel, schema)
     if schema.calendar.kind == "steps" or not panel.observed.any():
@@ -408,7 +434,7 @@ def suspects(panel: Panel, schema: Schema) -> list[Row]:
 
 
 def _days(panel: Panel, schema: Schema, slots: Integers, end: int) -> list[str]:
-    """The first day (`end` 0) or the last one (1) that the period of each slot holds, as text."""
+    """Return the first day (`end` 0) or the last day (`end` 1) of each slot's period, as text."""
     series = panel.series_of_slots[slots]
     positions = slots - panel.offsets[series] + panel.starts[series]
     ascending, index = np.unique(positions, return_inverse=True)
@@ -417,24 +443,26 @@ def _days(panel: Panel, schema: Schema, slots: Integers, end: int) -> list[str]:
 
 
 def _runs(panel: Panel, cycle: int) -> tuple[Integers, Integers]:
-    """First and last slot of runs of one value far longer than is usual in their series."""
+    """Return the first and last slots of runs of one value that are unusually long."""
     slots = np.flatnonzero(panel.observed)
     values = panel.values[slots]
     series_of = panel.series_of_slots[slots]
     is_next = (np.diff(values) != 0) | (np.diff(series_of) != 0)
     start = np.flatnonzero(np.append(True, is_next))
-    size = np.diff(np.append(start, len(slots)))  # [runs], as what follows
+    size = np.diff(np.append(start, len(slots)))  # [runs], like all arrays below
     series = series_of[start]
     value = values[start]
     is_first = np.append(True, np.diff(series) > 0)
 
     repeats = size - 1
-    group = 2 * series + (value == 0)  # zeros are no sign of other repeats
+    # repeated zeros are compared with repeated zeros only, other values with other values
+    group = 2 * series + (value == 0)
     repeats_elsewhere = np.bincount(group, repeats)[group] - repeats
     values_elsewhere = np.bincount(series, size)[series] - size
     share = repeats_elsewhere / np.maximum(values_elsewhere, 1)
     falls = np.append(False, np.diff(value) < 0) & ~is_first
-    has_fallen = np.bincount(series, falls)[series] > 0  # what only grows may rest
+    # a series that never falls, such as a meter reading, may rest
+    has_fallen = np.bincount(series, falls)[series] > 0
     begins_later = is_first & (value == 0)
     is_long = size >= LIMITS.run_length * (1 + cycle * share)
     suspect = is_long & has_fallen & ~begins_later & (share < LIMITS.most_equal)
@@ -443,7 +471,10 @@ def _runs(panel: Panel, cycle: int) -> tuple[Integers, Integers]:
 
 
 def _outliers(panel: Panel, season: int) -> Integers:
-    """The slot of the value of each series that lies far from those around it, as no other does."""
+    """Return the slots of outliers, at most one for each series.
+
+    An outlier is much farther from the values around it than any other value of its series.
+    """
     slots = np.flatnonzero(panel.observed)
     series = panel.series_of_slots[slots]
     steps = np.array([1, season, 2 * season] if season > 1 else [1, 2, 3])
@@ -457,7 +488,7 @@ def _outliers(panel: Panel, season: int) -> Integers:
     distance = np.nan_to_num(np.abs(panel.values[slots] - usual))
 
     order = np.lexsort((distance, series))
-    is_farthest = np.append(np.diff(series) > 0, True)  # of its series, in this order
+    is_farthest = np.append(np.diff(series) > 0, True)  # in `order`, the last of its series
     has_values = np.bincount(series)[series] >= LIMITS.outlier_values
     farthest = np.flatnonzero(is_farthest & has_values)
     next_distance = distance[order[farthest - 1]]

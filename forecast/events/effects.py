@@ -1,4 +1,4 @@
-"""What events do to values: estimated from the past, taken out of it, put back into forecasts."""
+"""Estimate the effects of events, take them out of the past and put them back into forecasts."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,31 +14,36 @@ from forecast.panel.schema import Schema
 
 Real = Numbers | Integers
 WEEKDAYS = 7
-NOT_COMPARED = -1  # in place of the label set of a slot that no day is compared with
-NAMED = 4  # effects that a line names
+NOT_COMPARED = -1  # stands for the label set of a slot that must not serve as a comparison
+NAMED = 4  # the number of effects that `describe_effects` lists by name
 
 
 @dataclass(frozen=True)
 class EffectPriors:
-    """Tuned on births in the United States before 2013; none matters much."""
+    """Constants of the estimation, tuned on births in the United States before 2013.
 
-    # a day on which less than this share is left says nothing of untouched days
+    Results depend little on any of them.
+    """
+
+    # if an event leaves less than this share of the value, the day tells nothing about the value
+    # without the event
     hidden: float = 0.2
-    closed: float = 0.02  # where so little is left, nothing is
-    largest_factor: float = 20.0
-    # weeks that a day is compared with, and among which they are looked for
+    closed: float = 0.02  # if an event leaves less than this share of the value, it leaves 0
+    largest_factor: float = 20.0  # the most by which events may multiply a value
+    # a day is compared with this many weeks before it, and as many after it
     weeks_each_side: int = 3
-    weeks_searched: int = 10
-    level_weeks: int = 4  # to each side, whose mean is the level
-    # weight, in days, of the mean over all series, towards which that of each series is shrunk
+    weeks_searched: int = 10  # how many weeks before and after it are searched for them
+    level_weeks: int = 4  # the level of a day is the mean over this many weeks on each side
+    # each series is shrunk towards the mean over all series, which weighs as much as so many days
     prior_days: int = 10
-    correlation: float = 0.5  # of how two series deviate on one day
-    # bounds of the profile of a week
+    correlation: float = 0.5  # between the deviations of two series on the same day
+    # bounds of the weekday profile
     lowest_profile: float = 0.1
     highest_profile: float = 10.0
-    least: float = 1e-3  # share of the level below which there is no effect, and no noise
-    exponents: tuple[int, ...] = (0, -1, 1, 2)  # the first one unless another is clearly better
-    # by how much another must lower the sum of squared errors, each over its variance
+    least: float = 1e-3  # share of the level; smaller effects are 0, and noise is at least this
+    # candidates for `Effects.exponent`; the first is used unless another is clearly better
+    exponents: tuple[int, ...] = (0, -1, 1, 2)
+    # another exponent must lower the sum of squared errors, each divided by its variance, by this
     exponent_cost: float = 1.0
     ridge_rounds: int = 10
     reaction_rounds: int = 3
@@ -49,49 +54,57 @@ PRIORS = EffectPriors()
 
 @dataclass(frozen=True)
 class Effects:
-    """What events do to values.
+    """The estimated effects of events.
 
-    On a relative scale a day has the adjusted value times 1 + reaction * effect * profile^exponent.
-    Series that hold values below 0 have an additive scale: the adjusted value plus reaction *
-    effect * unit.
+    The adjusted value is the value without events. On the relative scale, events multiply it by
+    1 + reaction * effect * profile^exponent. Series with values below 0 have the additive scale:
+    events add reaction * effect * unit to the adjusted value.
     """
 
-    # events, their eves and the days after them that the past has shown, and on how many days it
-    # did
+    # the events that occurred in the past of the fit; their eves and following days have labels of
+    # their own
     labels: tuple[str, ...]
+    # the number of days on which each label occurred
     days: Annotated[Integers, of_values("labels", low=0)]
-    # relative and additive; for any day, then what each weekday adds, Monday first
+    # first axis: relative scale, additive scale; last axis: the effect on any day, then what each
+    # weekday adds to it, Monday first
     effect: Annotated[Numbers, of_values("2 labels 8")]
-    # relative and additive; mean of the whole effect over those days, with all labels of a day
+    # first axis as above; the mean total effect on the days of a label, to which the other labels
+    # of these days contribute
     typical: Annotated[Numbers, of_values("2 labels")]
     # 0: effects are shares of the value; -1: amounts; above 0: shares that are larger on busy
     # weekdays
     exponent: int
-    # mean of each weekday over that of all; here and below, row 0 is for a series that was not in
-    # the fit
+    # the mean of each weekday divided by the mean of all days; here and below, row 0 is for series
+    # that were not in the fit
     profile: Annotated[Numbers, of_values("series+1 7", low=TINY)]
     # 0 on the relative scale, else the standard deviation of the values
     unit: Annotated[Numbers, of_values("series+1", low=0)]
-    # how strongly each series reacts, 1 as all do
+    # how strongly each series reacts to events; 1 means as strongly as all series do on average
     reaction: Annotated[Numbers, of_values("series+1")]
 
 
 @dataclass(frozen=True)
 class Adjustment:
-    """How events move values: value = factor * adjusted value + shift; closed slots have one."""
+    """How events change values: value = factor * adjusted value + shift.
+
+    Closed slots have a fixed value instead.
+    """
 
     factor: Numbers  # [slots]
-    shift: Numbers
-    # [slots], whether values say what adjusted ones are: not where events leave hardly anything
+    shift: Numbers  # [slots]
+    # [slots], whether the adjusted value can be computed from the value: it cannot where events
+    # leave hardly anything of it
     known: Flags
-    # [slots], values of closed slots, as days a shop is shut; NaN for open ones; None without any
+    # [slots], the fixed value of closed slots, such as days on which a shop is shut, NaN for open
+    # slots; None if no slot is closed
     fixed: Numbers | None = None
-    # [slots], whether values of stock-outs say only what adjusted ones are at least; None without
-    # any
+    # [slots], whether the value is only a lower bound of the adjusted value, because of a
+    # stock-out; None if there are no stock-outs
     bound: Flags | None = None
 
     def _adjusted(self, panel: Panel) -> tuple[Numbers, Flags]:
-        """[slots], adjusted values, and where they are known: in open slots."""
+        """Return the adjusted values [slots] and where they are known, which is in open slots."""
         factor = np.where(self.known, self.factor, 1.0)
         values = (panel.values - self.shift) / factor
         observed = panel.observed & self.known
@@ -100,8 +113,9 @@ class Adjustment:
         return values, observed
 
     def removed(self, panel: Panel) -> Panel:
-        """The panel with adjusted values, unknown in closed slots and where they are not
-        `known`.
+        """Return the panel with adjusted values in place of its values.
+
+        Closed slots, stock-outs and slots that are not `known` become unobserved.
         """
         values, observed = self._adjusted(panel)
         if self.bound is not None:
@@ -109,15 +123,19 @@ class Adjustment:
         return replace(panel, values=np.where(observed, values, 0.0), observed=observed)
 
     def bounds(self, panel: Panel) -> Numbers | None:
-        """[slots], the least that adjusted values of stock-outs are, else NaN; None without any."""
+        """Return the lower bounds of the adjusted values at stock-outs, [slots], NaN elsewhere.
+
+        The result is None if there are no stock-outs.
+        """
         if self.bound is None:
             return None
         values, observed = self._adjusted(panel)
         return np.where(observed & self.bound, values, np.nan)
 
     def put_back(self, values: Numbers, slot: Integers) -> Numbers:
-        """Values, as events make them of adjusted ones [windows, horizon, ...] in [windows,
-        horizon].
+        """Apply the events to adjusted values, and return the values.
+
+        `values` are [windows, horizon, ...]; `slot` [windows, horizon] says where they lie.
         """
         more_axes = (1,) * (values.ndim - slot.ndim)
         slot = slot.reshape(*slot.shape, *more_axes)
@@ -131,7 +149,10 @@ class Adjustment:
 def adjustment(
     panel: Panel, schema: Schema, effects: Effects, series_index: Integers
 ) -> Adjustment:
-    """What effects do to the values of a panel whose series have these numbers, 0 for a new one."""
+    """Compute how effects change the values of a panel.
+
+    `series_index` [series] is each series' row in the arrays of `effects`, 0 for a new series.
+    """
     marks = mark(panel, schema)
     index = {label: number for number, label in enumerate(effects.labels)}
     numbers = [index.get(label, -1) for label in marks.labels]
@@ -161,9 +182,10 @@ def adjusted_panel(
     series_index: Integers,
     fixed: Numbers | None = None,
 ) -> tuple[Panel, Adjustment | None]:
-    """A panel with adjusted values, and what events do to it; nothing to closed slots, `fixed`.
+    """Return a panel with adjusted values, and the adjustment that puts the events back.
 
-    Adjusted values of the past lie at the newest level.
+    Closed slots keep their values, `fixed`, whatever the events. After a level shift, earlier
+    adjusted values are moved to the newest level. The adjustment is None if nothing is adjusted.
     """
     levels = moved_levels(panel, schema)
     bound = touched(panel, schema, "stock_out")
@@ -189,7 +211,10 @@ def adjusted_panel(
 
 
 def describe_effects(effects: Effects) -> str:
-    """The strongest effects in percent; in deviations of the values on the additive scale."""
+    """List the strongest effects, in percent.
+
+    On the additive scale they are in standard deviations of the values.
+    """
     is_additive = bool((effects.unit[1:] > 0).all())
     sizes = effects.typical[int(is_additive)]
     texts = []
@@ -205,7 +230,7 @@ def describe_effects(effects: Effects) -> str:
 
 
 def unseen_events(panel: Panel, schema: Schema, effects: Effects) -> list[str]:
-    """Events in the future of a panel that the past of the fit has not shown, by name."""
+    """Name the events in the future of a panel that did not occur in the past of the fit."""
     marks = mark(panel.tail(1), schema)
     is_future = marks.slot % (1 + panel.ahead) > 0
     numbers = np.unique(marks.label[is_future])
@@ -216,11 +241,12 @@ def unseen_events(panel: Panel, schema: Schema, effects: Effects) -> list[str]:
 def fit_effects(
     panel: Panel, schema: Schema, before: Integers, fixed: Numbers | None = None
 ) -> Effects:
-    """Estimate what events do to values of open slots before `before` [series].
+    """Estimate the effects of events from the open slots before position `before` [series].
 
-    A day is compared with the same day of the nearest weeks without events; where no day with its
-    labels can be, with days of the same labels. What all days with a label have in common is its
-    effect; a day may have several labels.
+    A day with events is compared with the same weekday in the nearest weeks without events. If that
+    is impossible for all days with its labels, it is compared with days that have the same labels.
+    The effect of a label is what all days with this label have in common; a day may have several
+    labels.
     """
     marks = mark(panel, schema)
     usable = panel.observed & panel.before(before)
@@ -280,18 +306,19 @@ def fit_effects(
 
 @dataclass(frozen=True)
 class _Past:
-    """The past of a panel: the slots that hold values, and those of them that no event touches."""
+    """The past of a panel: which slots hold values, and which of these no event touches."""
 
     marks: Marks
     marked: Integers  # slots that events touch, ascending
-    week: int  # steps
-    series: Integers  # [slots]
-    offsets: Integers
-    observed: Flags
-    untouched: Flags
-    # [slots], over the largest of their series, so that sums over all series keep their digits
+    week: int  # steps of a week
+    series: Integers  # [slots], the series of each slot
+    offsets: Integers  # [series + 1], see `Panel`
+    observed: Flags  # [slots], whether the slot holds a value that the fit may use
+    untouched: Flags  # [slots], whether it is observed and no event touches it
+    # [slots], divided by the largest absolute value of their series, so that sums over all series
+    # keep their digits
     values: Numbers
-    size: Numbers  # [series], that largest absolute value
+    size: Numbers  # [series], the largest absolute value
 
     @classmethod
     def of(cls, panel: Panel, schema: Schema, marks: Marks, observed: Flags) -> "_Past":
@@ -317,7 +344,10 @@ class _Past:
 
     @cached_property
     def profile(self) -> Numbers:
-        """[series + 1, 7], mean of each weekday over that of all days; row 0 over all series."""
+        """[series + 1, 7], the mean of each weekday divided by the mean of all days.
+
+        Row 0 is the profile over all series.
+        """
         cell = (self.series * WEEKDAYS + self.marks.weekday)[self.untouched]
         cells = len(self.size) * WEEKDAYS
         sums = np.bincount(cell, self.values[self.untouched], cells)
@@ -325,7 +355,7 @@ class _Past:
         sums = sums.reshape(-1, WEEKDAYS)
         count = counts.sum(1, keepdims=True)
         level = sums.sum(1, keepdims=True) / np.maximum(count, 1)
-        # the profile of each series times the count
+        # the profile of each series, multiplied by the number of values
         total = _ratio(sums, level, counts)
         shared = _ratio(total.sum(0), counts.sum(0), np.ones(WEEKDAYS))
         prior = PRIORS.prior_days
@@ -335,7 +365,7 @@ class _Past:
 
     @cached_property
     def unit(self) -> Numbers:
-        """[series], standard deviation of untouched values where some are negative, else 0."""
+        """[series], the standard deviation of untouched values; 0 if no value is negative."""
         observed_values = np.where(self.observed, self.values, np.inf)
         is_signed = np.minimum.reduceat(observed_values, self.offsets[:-1]) < 0
         series = self.series[self.untouched]
@@ -348,26 +378,26 @@ class _Past:
 
 
 def _ratio(numerators: Real, denominators: Real, otherwise: Real) -> Numbers:
-    """The ratio where a denominator lies above 0."""
+    """Return the ratio where the denominator is above 0, and `otherwise` elsewhere."""
     positive = denominators > 0
     return np.where(positive, numerators / np.where(positive, denominators, 1.0), otherwise)
 
 
 @dataclass(frozen=True)
 class _Days:
-    """Days that can be compared with others, in units of the level around."""
+    """Days that can be compared with other days; values are in units of the level around them."""
 
-    slot: Integers  # [days], the first slot of each
-    deviation: Numbers
-    expected: Numbers
+    slot: Integers  # [days], the first slot of each day
+    deviation: Numbers  # [days], the value less the expected one
+    expected: Numbers  # [days], what the days that it is compared with let expect
 
 
 def _compare(past: _Past, slots: Integers) -> _Days:
-    """The days of slots, as far as there are days to compare them with."""
+    """Compare the days of slots with other days; days without any to compare with are left out."""
     marks = past.marks
     untouched = np.where(past.untouched, NO_LABELS, NOT_COMPARED)
     expected = _expected(past, slots, untouched, np.full(len(slots), NO_LABELS))
-    # days with labels none of whose days has an untouched one near it
+    # label sets of which no day has an untouched day near it: compare with days of the same labels
     label_sets = np.where(past.observed, marks.label_set, NOT_COMPARED)
     label_set = marks.label_set[slots]
     rest = ~np.isin(label_set, label_set[np.isfinite(expected)])
@@ -386,7 +416,7 @@ def _compare(past: _Past, slots: Integers) -> _Days:
 
 
 def _levels(past: _Past, slots: Integers) -> Numbers:
-    """[slots], the mean of untouched values around; the unit on the additive scale."""
+    """[slots], the mean of the untouched values around; on the additive scale, the unit."""
     series = past.series[slots]
     steps = PRIORS.level_weeks * max(past.week, 2)
     left = np.maximum(slots - steps, past.offsets[series])
@@ -401,7 +431,11 @@ def _levels(past: _Past, slots: Integers) -> Numbers:
 
 
 def _expected(past: _Past, slots: Integers, label_sets: Integers, asked: Integers) -> Numbers:
-    """[slots], mean of the same hour in the weeks around with the `asked` labels; NaN if none."""
+    """[slots], the mean of the same hour of the week in weeks around it.
+
+    Only slots whose label set, in `label_sets` [slots of the panel], equals the one in `asked`
+    [slots] are used; NaN if there are none.
+    """
     low = past.offsets[past.series[slots]]
     high = past.offsets[past.series[slots] + 1]
     side = PRIORS.weeks_each_side
@@ -415,7 +449,7 @@ def _expected(past: _Past, slots: Integers, label_sets: Integers, asked: Integer
             around[used, first + count[used]] = past.values[near[used]]
             count[used] += 1
 
-    # without the smallest and the largest of more than three; missing ones come last
+    # of more than three values, leave out the smallest and the largest; NaN is sorted last
     around.sort(axis=1)
     count = np.isfinite(around).sum(1, keepdims=True)
     trimmed = count > 3
@@ -427,7 +461,10 @@ def _expected(past: _Past, slots: Integers, label_sets: Integers, asked: Integer
 
 
 def _weights(past: _Past, days: _Days) -> Numbers:
-    """[days], one over the variance of each, which series share on the same date."""
+    """[days], the inverse of the variance of each day.
+
+    Series deviate together, so a day weighs less if other series deviate on the same date.
+    """
     series = past.series[days.slot]
     dates = past.marks.date[days.slot]
     _, date, on_date = np.unique(dates, return_inverse=True, return_counts=True)
@@ -437,8 +474,11 @@ def _weights(past: _Past, days: _Days) -> Numbers:
 
 
 def _noise(past: _Past) -> Numbers:
-    """[series], standard deviation of untouched days, that of few drawn towards that of all."""
-    # the same days two weeks earlier tell how much untouched days vary
+    """[series], the standard deviation of untouched days around their expected values.
+
+    A series with few such days is shrunk towards the mean of all series.
+    """
+    # how much untouched days vary is measured two weeks before the days with events
     earlier = past.marked - 2 * past.week
     earlier = earlier[earlier >= past.offsets[past.series[past.marked]]]
     days = _compare(past, earlier[past.untouched[earlier]])
@@ -453,7 +493,11 @@ def _noise(past: _Past) -> Numbers:
 
 
 def _weekday_sets(slots: Integers, marks: Marks) -> tuple[Integers, Numbers]:
-    """[days], its set of labels and weekday; [sets, labels, 8], 1 for a label, and on a weekday."""
+    """Number the different sets of labels and weekday, and return their design matrix.
+
+    Returns the number of the set of each day, [days], and the matrix, [sets, labels, 8]: its first
+    column is 1 for each label of the set, the other seven are 1 for its labels on its weekday.
+    """
     weekday = marks.weekday[slots]
     keys = marks.label_set[slots] * WEEKDAYS + weekday
     _, first, weekday_set = np.unique(keys, return_index=True, return_inverse=True)
@@ -465,7 +509,7 @@ def _weekday_sets(slots: Integers, marks: Marks) -> tuple[Integers, Numbers]:
     matrix = np.zeros((len(first), len(marks.labels), 1 + WEEKDAYS))
     matrix[sets, labels, 0] = 1.0
     matrix[sets, labels, 1 + weekday[first][sets]] = 1.0
-    # always the same day of the week: nothing to tell apart
+    # a label that always falls on the same weekday has no separate weekday effects
     has_one_weekday = matrix[:, :, 1:].any(0).sum(1) < 2
     matrix[:, has_one_weekday, 1:] = 0.0
     return weekday_set.reshape(-1), matrix
@@ -473,18 +517,18 @@ def _weekday_sets(slots: Integers, marks: Marks) -> tuple[Integers, Numbers]:
 
 @dataclass(frozen=True)
 class _Regression:
-    """A weighted ridge regression of how days deviate on the labels that they have."""
+    """A weighted ridge regression of the deviations of days on their labels."""
 
     series: Integers  # [days]
-    deviation: Numbers
-    weight: Numbers
-    weekday_set: Integers  # [days], the set of labels and weekday
-    matrix: Numbers  # [sets, labels, 8]
+    deviation: Numbers  # [days], see `_Days`
+    weight: Numbers  # [days], see `_weights`
+    weekday_set: Integers  # [days], the number of the set of labels and weekday
+    matrix: Numbers  # [sets, labels, 8], see `_weekday_sets`
 
     def solved(self, designs: dict[int, Numbers]) -> tuple[int, Numbers, Numbers]:
-        """Exponent, effects [labels, 8], reactions [series].
+        """Return the best exponent, the effects [labels, 8] and the reactions [series].
 
-        Designs, by exponent, are what an effect of 1 would cause.
+        `designs` holds, for each exponent, the deviation [days] that an effect of 1 would cause.
         """
         any_day = self.matrix[:, :, 0]
         weekdays = self.matrix[:, :, 1:].reshape(len(self.matrix), -1)
@@ -511,8 +555,9 @@ class _Regression:
         return exponent, np.column_stack([effect, weekday_effect]), reaction
 
     def typical(self, effect: Numbers, share: Numbers) -> Numbers:
-        """[labels], mean of the whole effect over the days of each, of which a day has a share
-        [days].
+        """[labels], the mean total effect on the days of each label.
+
+        `share` [days] is the factor by which each day feels the effect.
         """
         count = len(self.matrix)
         any_day = self.matrix[:, :, 0]
@@ -527,7 +572,7 @@ class _Regression:
         return np.asarray(self.deviation - design * of_set[self.weekday_set])
 
     def _ridge(self, design: Numbers, deviation: Numbers, matrix: Numbers) -> Numbers:
-        """[columns], effects, small ones shrunk most (adaptive ridge, Grandvalet 1998)."""
+        """[columns], the effects; small ones are shrunk most (adaptive ridge, Grandvalet 1998)."""
         used = np.flatnonzero(matrix.any(0))
         columns = matrix[:, used]
         weight = self.weight * design
@@ -545,7 +590,10 @@ class _Regression:
         return effect
 
     def _reactions(self, predicted: Numbers) -> Numbers:
-        """[series], how strongly each reacts, drawn towards 1 by chance (empirical Bayes)."""
+        """[series], how strongly each series reacts to events.
+
+        The less certain a reaction is, the more it is shrunk towards 1 (empirical Bayes).
+        """
         precision = np.bincount(self.series, self.weight * predicted**2)
         moment = np.bincount(self.series, self.weight * predicted * self.deviation)
         shown = precision > 0

@@ -1,4 +1,4 @@
-"""Which slots holidays and events touch, and what the kinds of events say of the values there."""
+"""Find the slots that holidays and events touch, and treat values there by the kind of event."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -15,10 +15,10 @@ from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, runs
 from forecast.panel.schema import EventKind, Schema, calendar_of
 
 EPOCH = date(1970, 1, 1).toordinal()
-# what the days from one before an event to one after it are called
+# labels of the day before an event, of the event, and of the day after it
 EVENT_DAYS = ("eve of {}", "{}", "day after {}")
 NO_LABELS = 0  # the label set of a slot that no event touches
-KEY_STRIDE = 2**32  # more than any date or label: two of them are packed into one integer
+KEY_STRIDE = 2**32  # larger than any date or label, so that two fit into one integer
 
 Owners = tuple[str | None, ...]
 Span = tuple[int, int, str]
@@ -27,13 +27,14 @@ Span = tuple[int, int, str]
 
 @dataclass(frozen=True)
 class LevelRules:
-    """How levels around a shift are compared, and what stands in for what a stock-out hid."""
+    """How level shifts are estimated, and how demand during a stock-out is."""
 
-    # steps and seasons to each side of a shift, whichever is more
+    # levels are compared over so many steps or seasons on each side of a shift, whichever is more
     steps: int = 8
     seasons: int = 2
-    longest_season: int = 168  # steps
-    # earlier values whose mean a stock-out hid, and seasons that are searched for them
+    longest_season: int = 168  # steps; longer seasons are not compared
+    # demand during a stock-out is estimated as the mean of so many values at the same step of
+    # earlier seasons, and so many seasons are searched for them
     stand_in_values: int = 4
     stand_in_seasons: int = 10
 
@@ -45,20 +46,21 @@ KINDS_OF_DAYS: tuple[EventKind, ...] = ("ignore", "closed", "stock_out")
 
 @dataclass(frozen=True)
 class Marks:
-    """The slots that events touch; a slot comes once for each label."""
+    """The slots that events touch; each pair of a slot and one of its labels is a mark."""
 
     slot: Integers  # [marks], ascending
-    label: Integers  # [marks]
-    # events, eves and days after; an event that is called as the eve of another is the same
+    label: Integers  # [marks], index into `labels`
+    # names of events, their eves and the days after them; an event with the name of an eve, such as
+    # 'eve of Christmas', shares its label
     labels: tuple[str, ...]
-    names: tuple[str, ...]  # events alone
-    # [slots], days since 1970-01-01; the grid position where the grid has one slot a day at most
+    names: tuple[str, ...]  # the names of the events alone
+    # [slots], days since 1970-01-01; on grids of weekdays or weeks, the grid position
     date: Integers
-    weekday: Integers  # [slots], Monday 0; 0 throughout on a grid of weeks
+    weekday: Integers  # [slots], Monday is 0; always 0 on a grid of weeks
 
     @cached_property
     def label_set(self) -> Integers:
-        """[slots], the number of the set of labels that each has, `NO_LABELS` for none."""
+        """[slots], the number of the slot's set of labels; `NO_LABELS` if it has none."""
         numbers = np.full(len(self.date), NO_LABELS)
         rank = _rank_within(self.slot)
         for nth in range(int(rank.max(initial=-1)) + 1):
@@ -71,7 +73,7 @@ class Marks:
 
 
 def _rank_within(groups: Integers) -> Integers:
-    """The place of each item in its group, from 0; groups ascend."""
+    """Return the rank of each item within its group, from 0; `groups` ascends."""
     return np.arange(len(groups)) - np.searchsorted(groups, groups)
 
 
@@ -81,22 +83,22 @@ def _unpacked(keys: Integers) -> tuple[Integers, Integers]:
 
 
 def takes_events(spec: CalendarSpec) -> bool:
-    """Whether events act on a grid: of weeks, of days, or finer."""
+    """Whether events can have effects on a grid: it must have weeks, days or finer steps."""
     return is_daily_or_finer(spec) or _is_weekly(spec)
 
 
 def has_events(schema: Schema) -> bool:
-    """Whether a schema has holidays, or events with an effect, that act."""
+    """Whether a schema has holidays, or events of the kind `effect`, on a grid that takes them."""
     if not takes_events(schema.calendar):
         return False
     return schema.holidays is not None or has_kind(schema, "effect")
 
 
 def mark(panel: Panel, schema: Schema) -> Marks:
-    """The slots of a panel that the events of a schema touch.
+    """Mark the slots of a panel that holidays and events with an effect touch.
 
-    On a grid of weekdays the eve and the day after are the nearest days of the grid; on a grid of
-    weeks an event touches the week that holds it.
+    On a grid of weekdays, the eve and the day after are the nearest days of the grid. On a grid of
+    weeks, an event touches the week that contains it.
     """
     calendar = calendar_of(schema)
     sizes = np.diff(panel.offsets)
@@ -156,7 +158,7 @@ def _steps_a_day(spec: CalendarSpec) -> int:
 
 
 def _by_series(ids: Ids, schema: Schema, kind: EventKind) -> Iterator[tuple[Integers, list[Span]]]:
-    """The events of a kind by the series that they concern."""
+    """Yield the series that events of a kind concern, as indices, and the spans of these events."""
     events = defaultdict[Owners, list[Span]](list)
     for event in schema.dated_events:
         if event.kind == kind:
@@ -177,7 +179,10 @@ def _by_series(ids: Ids, schema: Schema, kind: EventKind) -> Iterator[tuple[Inte
 def _around(
     days: Integers, begin: Integers, end: Integers, name: Integers, weekly: bool
 ) -> tuple[Integers, Integers]:
-    """What events [begin, end) touch, as indices of ascending days: index, and label of each."""
+    """Return the days that events touch, as indices into ascending `days`, and their labels.
+
+    An event lasts from index `begin` up to, but without, index `end`.
+    """
     eve = begin
     after = end
     if not weekly:
@@ -207,14 +212,17 @@ def with_effects_only(schema: Schema) -> Schema:
 
 
 def touched(panel: Panel, schema: Schema, kind: EventKind) -> Flags | None:
-    """[slots], whether events of a kind touch each, the future included; None without any."""
+    """Say which slots events of a kind touch, [slots], also in the future; None without events."""
     if not has_kind(schema, kind):
         return None
     return covered(panel.ids, panel.starts, panel.offsets, schema, kind)
 
 
 def touched_by_events(panel: Panel, schema: Schema) -> Flags:
-    """[slots], whether a holiday or event touches each; a level shift touches all that follow."""
+    """Say which slots holidays and events touch, [slots].
+
+    A level shift touches all slots that follow it.
+    """
     is_touched = np.zeros(len(panel.values), bool)
     if has_events(schema):
         is_touched[mark(panel, schema).slot] = True
@@ -233,10 +241,10 @@ def touched_by_events(panel: Panel, schema: Schema) -> Flags:
 def covered(
     ids: Ids, starts: Integers, offsets: Integers, schema: Schema, kind: EventKind
 ) -> Flags:
-    """[slots], as `touched`, of series that begin at grid positions `starts`, laid end to end.
+    """Say which slots events of a kind touch, [slots], like `touched` but without a panel.
 
-    One day of an event is enough for a period to count; for `closed` all days of the period must
-    lie in the event.
+    The series begin at grid positions `starts` and are laid end to end. An event touches a period
+    if they share a day; an event of the kind `closed` must contain all days of the period.
     """
     sizes = np.diff(offsets)
     edges = np.zeros(int(offsets[-1]) + 1, np.int64)
@@ -250,7 +258,7 @@ def covered(
 
 
 def without(panel: Panel, schema: Schema, *kinds: EventKind) -> Panel:
-    """The panel as if the cells that events of some kinds touch were blank."""
+    """Return the panel as if the cells that events of some kinds touch were blank."""
     for kind in kinds:
         slots = touched(panel, schema, kind)
         if slots is not None:
@@ -260,12 +268,16 @@ def without(panel: Panel, schema: Schema, *kinds: EventKind) -> Panel:
 
 
 def without_censored(panel: Panel, schema: Schema) -> Panel:
-    """The panel without values that say less than was demanded: stock-outs and closed days."""
+    """Return the panel without values that may lie below demand: stock-outs and closed days."""
     return without(panel, schema, "stock_out", "closed")
 
 
 def without_shifts(panel: Panel, schema: Schema) -> Panel:
-    """Certain values, moved to the newest level, from which seasons and effects are estimated."""
+    """Return the panel from which seasons and effects are estimated.
+
+    Stock-outs and closed days are blank, and values before a level shift are moved to the newest
+    level.
+    """
     panel = without_censored(panel, schema)
     moves = moved_levels(panel, schema)
     if moves is None:
@@ -276,11 +288,12 @@ def without_shifts(panel: Panel, schema: Schema) -> Panel:
 
 
 def moved_levels(panel: Panel, schema: Schema) -> tuple[Numbers, Numbers] | None:
-    """Factor and summand [slots] of values, relative to the newest level; None without shifts.
+    """Return what turns values at the newest level into actual ones: a factor and a summand.
 
-    Values after a shift are compared with the medians, by step of the season, of those before it.
-    The median of the ratios counts where none of the values before the shift is below 0, else that
-    of the differences. Nothing moves before there is a value after the shift.
+    Both are [slots]: value = factor * value at the newest level + summand. The result is None if
+    there are no level shifts. Values after a shift are compared with the values before it: with
+    their median at the same step of the season. The shift is the median of the ratios, or of the
+    differences if a value before the shift is below 0. A shift without a value after it is ignored.
     """
     if not has_kind(schema, "level_shift"):
         return None
@@ -308,7 +321,10 @@ def moved_levels(panel: Panel, schema: Schema) -> tuple[Numbers, Numbers] | None
 
 
 def steps_of_shifts(panel: Panel, schema: Schema, steps: int) -> int:
-    """How many newest steps hold `steps`, and what compares the levels of shifts in them."""
+    """Return how many of the newest steps are needed to treat level shifts in the last `steps`.
+
+    They also cover the values before a shift with which its level is compared.
+    """
     if not has_kind(schema, "level_shift"):
         return steps
     series, position = _shifts(panel, schema)
@@ -318,10 +334,10 @@ def steps_of_shifts(panel: Panel, schema: Schema, steps: int) -> int:
 
 
 def stand_ins(panel: Panel, bound: Numbers, season: int) -> Numbers:
-    """[slots], what stands in for values that are only a `bound`, NaN for other slots.
+    """Estimate values of which only a lower `bound` [slots] is known, [slots], NaN elsewhere.
 
-    It is the mean of the newest values a whole number of seasons before, where that is larger than
-    the bound.
+    The stand-in is the mean of the newest earlier values at the same step of the season, or the
+    bound if that is larger.
     """
     slots = np.flatnonzero(np.isfinite(bound))
     first = panel.offsets[panel.series_of_slots[slots]]
@@ -341,7 +357,7 @@ def stand_ins(panel: Panel, bound: Numbers, season: int) -> Numbers:
 
 
 def day_spans(calendar: Calendar, positions: Integers) -> tuple[Integers, Integers]:
-    """First and last day, since 1970-01-01, of the periods of ascending grid positions."""
+    """Return the first and last day, since 1970-01-01, of the periods at ascending positions."""
     first = calendar.wall(positions) // DAY
     if is_daily_or_finer(calendar.spec):
         return first, first
@@ -354,7 +370,10 @@ def day_spans(calendar: Calendar, positions: Integers) -> tuple[Integers, Intege
 def _spans(
     ids: Ids, starts: Integers, offsets: Integers, schema: Schema, kind: EventKind
 ) -> Iterator[tuple[Integers, Integers, Integers]]:
-    """Series, first grid position and the one after the last of events of a kind."""
+    """Yield the series that events of a kind concern, and the grid positions of these events.
+
+    An event covers the positions from its first one up to, but without, its end.
+    """
     if not len(starts):
         return
     low = int(starts.min())
@@ -371,7 +390,7 @@ def _spans(
 
 
 def _shifts(panel: Panel, schema: Schema) -> tuple[Integers, Integers]:
-    """Series and position of each level shift in the past, in this order; none comes twice."""
+    """Return the series and position of each different level shift in the past, sorted by both."""
     keys = [np.zeros(0, np.int64)]
     spans = _spans(panel.ids, panel.starts, panel.offsets, schema, "level_shift")
     for series, begins, _ in spans:
@@ -382,24 +401,28 @@ def _shifts(panel: Panel, schema: Schema) -> tuple[Integers, Integers]:
 
 
 def compared_season(schema: Schema) -> int:
-    """Steps of the season by which levels are compared, 1 for none."""
+    """Return the steps of the season by which levels are compared; 1 if there is none."""
     seasons = [season for season in schema.season if season <= LEVELS.longest_season]
     return max(seasons, default=1)
 
 
 def _steps_compared(season: int) -> int:
-    """Steps to each side of a shift whose levels are compared, whole seasons of them."""
+    """Return how many steps on each side of a shift are compared; they are whole seasons."""
     return season * max(LEVELS.seasons, -(-LEVELS.steps // season))
 
 
 def _move(
     panel: Panel, series: Integers, position: Integers, until: Integers, season: int
 ) -> tuple[Numbers, Numbers]:
-    """Ratio and summand [shifts] from values before a position to the level up to `until`."""
+    """Estimate the ratio and the summand [shifts] by which the level moves at a position.
+
+    The level after the shift is measured up to position `until`. Either the ratio is 1 or the
+    summand is 0.
+    """
     steps = np.arange(_steps_compared(season))
 
     def values_from(first: Integers, low: Integers | int, end: Integers) -> Numbers:
-        """[shifts, steps], NaN where unknown."""
+        """Return the values from `first` on, [shifts, steps], NaN where unknown."""
         at = first[:, None] + steps
         inside = (at >= low) & (at < end[:, None])
         slot = panel.offsets[series, None] + np.where(inside, at, 0)
@@ -410,7 +433,7 @@ def _move(
     by_season = before.reshape(len(series), -1, season)
     usual = median(by_season.swapaxes(1, 2))  # [shifts, season]
     usual = np.tile(usual, len(steps) // season)
-    # without a step of the season that both sides have, their levels are compared
+    # if the two sides share no step of the season, compare with the median of all values before
     is_common = np.isfinite(usual) & np.isfinite(after)
     level = median(before)[:, None]
     usual = np.where(is_common.any(1, keepdims=True), usual, level)
@@ -424,7 +447,7 @@ def _move(
 
 
 def median(values: Numbers) -> Numbers:
-    """Medians over the last axis of what is no NaN; NaN where all is."""
+    """Return medians over the last axis, without NaN; NaN if all values are NaN."""
     ordered = np.sort(values, -1)
     count = np.isfinite(values).sum(-1, keepdims=True)
     before_middle = np.maximum(count - 1, 0) // 2

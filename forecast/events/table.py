@@ -1,4 +1,4 @@
-"""Read events that the user names: days, names, kinds, and ids of series where needed."""
+"""Read a table of events: their days, names and kinds, and the ids of the series they concern."""
 
 from datetime import date
 from operator import contains
@@ -31,14 +31,14 @@ MAX_NAME = 200  # characters of a name
 
 
 def read_events(source: Any, schema: Schema, ids: Ids) -> tuple[Event, ...]:
-    """The events of a table, of a frame, or of a file, one for each row, in the order of time.
+    """Read the events of a table, a frame or a file, one for each row, in the order of time.
 
-    The columns `date`, or `start` and `end`, and `name` say when and what, `kind` says what it does
-    to values. Id columns, under the names that they have in the table of series, say which series
-    an event concerns; without them, and where a cell is blank, it concerns all. A table without
-    rows, or none of whose events concerns a series, has no events, with a warning. One that cannot
-    be used is BadData; UsageError if the series have no days, or none on which an event could have
-    its effect.
+    The columns `date`, or `start` and `end`, say when an event is, `name` what it is, and `kind`
+    what it does to values. Id columns, which have the same names as in the table of series, say
+    which series an event concerns. Without id columns, and where their cells are blank, it concerns
+    all series. If the table has no rows, or no event concerns a series, a warning says so and there
+    are no events. Raises BadData if an event cannot be used, and UsageError if the steps of the
+    series cannot have events, or not events with an effect.
     """
     try:
         table = _table_of(source)
@@ -98,7 +98,10 @@ def _table_of(source: Any) -> Table:
 
 
 def renewed(before: tuple[Event, ...], newer: tuple[Event, ...]) -> tuple[Event, ...]:
-    """Events of a fit with those of a newer table, which holds from its first day on."""
+    """Merge the events of a fit with those of a newer table.
+
+    From the first day of the newer table on, only its events are used.
+    """
     if not newer:
         return before
     earlier = [event for event in before if event.day < newer[0].day]
@@ -106,7 +109,7 @@ def renewed(before: tuple[Event, ...], newer: tuple[Event, ...]) -> tuple[Event,
 
 
 def events_columns(schema: Schema) -> dict[str, Column | NDArray[Any]]:
-    """The events of a schema as a table that `read_events` takes."""
+    """Return the events of a schema as columns of a table that `read_events` accepts."""
     events = schema.dated_events
     days = np.array([event.day for event in events], "datetime64[s]")
     columns: dict[str, Column | NDArray[Any]] = {DATE: days}
@@ -125,7 +128,7 @@ def events_columns(schema: Schema) -> dict[str, Column | NDArray[Any]]:
 
 
 def _spans(table: Table, used: list[str], pivot: int | None) -> list[tuple[date, date]]:
-    """[rows], the first and the last day."""
+    """Return the first and the last day of each event, [rows]."""
     names = [name for name in (DATE, START, END) if name in used]
     days = {name: _days(table, name, pivot, may_be_blank=len(names) > 1) for name in names}
     spans = []
@@ -146,7 +149,7 @@ def _spans(table: Table, used: list[str], pivot: int | None) -> list[tuple[date,
 
 
 def _days(table: Table, column: str, pivot: int | None, may_be_blank: bool) -> list[date | None]:
-    """[rows], None where blank."""
+    """Parse the days of a column, [rows], None where a cell is blank."""
     days: list[date | None] = [None] * len(table)
     texts = np.array(_texts(table, column), object)
     filled = (texts != "") | (not may_be_blank)
@@ -173,7 +176,7 @@ def _days(table: Table, column: str, pivot: int | None, may_be_blank: bool) -> l
 
 
 def _kinds(table: Table) -> list[EventKind]:
-    """[rows], an effect where blank."""
+    """Read the kinds of events, [rows]; a blank cell means `effect`."""
     kinds = dict(zip(KINDS, KINDS, strict=True)) | {"": EFFECT}
     texts = _texts(table, KIND)
     for row, text in enumerate(texts):
@@ -185,7 +188,7 @@ def _kinds(table: Table) -> list[EventKind]:
 
 
 def _check_kinds(table: Table, row_of: dict[Event, int], schema: Schema) -> None:
-    """Refuse effects on steps that have none, and days of a series that are of two kinds."""
+    """Refuse effects on grids that take none, and days of a series with two different kinds."""
     has_effects = any(event.kind == EFFECT for event in row_of)
     if has_effects and not takes_events(schema.calendar):
         cure = (
@@ -220,7 +223,7 @@ def _no_days(table: Table, schema: Schema, cure: str) -> UsageError:
 
 
 def _id_columns(table: Table, schema: Schema, columns: list[str]) -> list[str]:
-    """The id columns of a table of events, which has no others than these and `columns`."""
+    """Return the id columns of a table of events; refuse any that are not in `columns` either."""
     if schema.calendar.kind == "steps":
         raise _no_days(table, schema, "leave them out; they need a table with dates")
     spans = any(name in columns and name in table.names for name in (START, END))
@@ -235,12 +238,12 @@ def _id_columns(table: Table, schema: Schema, columns: list[str]) -> list[str]:
 
 
 def _texts(table: Table, column: str) -> list[str]:
-    """[rows], '' where blank."""
+    """Return the cells of a column as stripped text, [rows], '' where blank."""
     return [text.strip() for text in table.texts(column)]
 
 
 def _concerns_series(table: Table, events: list[Event], ids: Ids) -> bool:
-    """Whether any event concerns a series of the table; those of others are reported."""
+    """Whether any event concerns a series in `ids`; warn of events that do not."""
     known = [{None, *parts} for parts in zip(*ids, strict=True)]
     owners = dict.fromkeys(event.ids for event in events)
     strange = [parts for parts in owners if not all(map(contains, known, parts))]

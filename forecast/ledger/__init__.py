@@ -1,1 +1,1 @@
-"""What runs leave behind: their records, fits and forecasts, and the scores of these."""
+"""Store what runs leave behind: their records, fits and forecasts, and the forecasts' scores."""

@@ -1,4 +1,4 @@
-"""The ledger of a job: its runs, fits and forecasts, and the scores of these forecasts."""
+"""Keep the ledger of a job: its runs, fits and forecasts, and the scores of these forecasts."""
 
 import json
 import sqlite3
@@ -25,42 +25,53 @@ from forecast.errors import ArtifactRefused, CannotCreate
 from forecast.ledger.record import Record
 from forecast.logs import log
 
-# rows of a run that corrections need: the share of values inside hardly varies more with fewer
+# so many rows of a run are enough for corrections: the share of values inside an interval varies
+# hardly more over them than over all rows
 MAX_SAMPLE = 10_000
-WHOLE = 2.0**53  # numbers of digits below it are exact in float64
-PUBLISHED = ["forecast", "lo_80", "hi_80", "lo_95", "hi_95"]  # as the output has them
-RAW = ["raw_median", *(f"raw_{name}" for name in PUBLISHED[1:])]  # of each value alone, uncorrected
+WHOLE = 2.0**53  # whole numbers below it are exact in float64
+PUBLISHED = ["forecast", "lo_80", "hi_80", "lo_95", "hi_95"]  # the columns of the output
+# the median and the interval ends before any correction
+RAW = ["raw_median", *(f"raw_{name}" for name in PUBLISHED[1:])]
 PLACES = [
     f"{name}_places" for name in PUBLISHED
-]  # of their decimal points, while they are packed as digits
-# ids as JSON (categories), from 1, time of the value on the clock of the table, ..., naive error,
-# ..., and runs in a row whose values lay above the median, or below it if negative
+]  # number of decimal places of each published number, which is packed as a whole number
+# The columns of stored forecasts:
+# - series: the ids as JSON, a categorical column
+# - step: the step of the forecast, from 1
+# - instant: the time of the value, on the clock of the table
+# - unit: the seasonal naive error of the series
+# - streak: how many runs in a row had values above the median; negative if they lay below it
 COLUMNS = ["series", "step", "instant", *PUBLISHED, "unit", *RAW, "streak"]
-# level and group as JSON, number of the period, its first and last time, ...
+# The columns of stored forecasts of sums:
+# - series: the level of the sums and the group, as JSON
+# - step: the number of the period
+# - first, instant: the first and the last time of the period
 SUM_COLUMNS = ["series", "step", "first", "instant", *PUBLISHED]
 TEXTS = pa.dictionary(pa.int32(), pa.string())
-# of what runs knew in advance: ids as JSON, the word of a category or "", times on the clock of
-# the table, ...
+# What runs knew in advance: `series` holds the ids as JSON, `word` the category or "", `origin` and
+# `time` are on the clock of the table.
 KNOWN_COLUMNS = pa.schema(
     dict.fromkeys(["zone", "series", "column", "word"], TEXTS)
     | {"origin": pa.int64(), "time": pa.int64(), "value": pa.float64()}
 )
 DAMAGED = (ValueError, LookupError, TypeError, AttributeError, OSError, NotImplementedError)
 FILE = "ledger.db"
-BATCH_ROWS = 100_000  # forecasts of several runs that are handed out together
-# runs of a job whose forecasts and scores are stored; of older ones, the newest score of each day
+BATCH_ROWS = 100_000  # `Ledger.forecasts` yields frames of about this many rows
+# the forecasts and scores of this many runs are kept; of older runs, only scores of days that no
+# newer run has scored
 MAX_RUNS = 90
-WHOLE_RUNS = 3  # newest runs that are stored whole
-WHOLE_FORECASTS = 3_400_000  # of the runs before them that are stored whole
-MAX_RECORDS = 1_000  # runs of a job, and fits, that are stored at all
+WHOLE_RUNS = 3  # so many of the newest runs keep all their forecasts
+# older runs keep theirs, too, as long as there are at most so many, counted from the newest run
+WHOLE_FORECASTS = 3_400_000
+MAX_RECORDS = 1_000  # the records of this many runs are kept, and this many fits
 KILLED = 137  # exit code of a run that began and did not end: that of SIGKILL
 LOCK_PATIENCE = 30.0  # seconds to wait for another process that writes
-# the reason of a fit until its run is in the ledger: no other part of it counts
+# the reason of a fit until its run is in the ledger; until then, the fit is not valid
 UNFINISHED = "its run has not ended"
 ALWAYS = "9"  # sorts after every time
-LIVE = 2  # `promoted` of a fit whose run makes it the live version right after
+LIVE = 2  # value of `promoted` for a fit that its own run makes the live version
 
-# in SQL that SQLite and PostgreSQL share; the columns job and as_of come first
+# written in SQL that SQLite and PostgreSQL share; the columns job and as_of come first
 TABLES = {
     "forecast_runs": "exit_code INTEGER NOT NULL, record TEXT NOT NULL, PRIMARY KEY (job, as_of)",
     "forecast_fits": "version TEXT NOT NULL, promoted INTEGER NOT NULL, reason TEXT NOT NULL, "
@@ -71,11 +82,12 @@ TABLES = {
     "bias DOUBLE PRECISION, coverage_80 DOUBLE PRECISION, coverage_95 DOUBLE PRECISION, "
     "PRIMARY KEY (job, as_of, day)",
 }
-# sums, as forecast_cells; this and the next are created when there are some
-TOTALS = "forecast_totals"
-INPUTS = "forecast_inputs"  # what runs forecast from, see `changes/replay.py`
-KNOWN = "forecast_known"  # what runs knew in advance and not by earlier ones, see `jobs/inputs.py`
-KEEP = {TOTALS: MAX_RUNS, INPUTS: 10, KNOWN: 4_000}  # newest runs that keep them
+# these three have the columns of forecast_cells, and are created when they are first needed
+TOTALS = "forecast_totals"  # forecasts of sums
+INPUTS = "forecast_inputs"  # the data that runs forecast from, see `changes/replay.py`
+# values known in advance that a run had and no earlier run had, see `jobs/inputs.py`
+KNOWN = "forecast_known"
+KEEP = {TOTALS: MAX_RUNS, INPUTS: 10, KNOWN: 4_000}  # the newest so many runs keep them
 Kept = pd.DataFrame | None
 Flags = NDArray[np.bool_]
 Integers = NDArray[np.int64]
@@ -83,9 +95,12 @@ More = Mapping[str, pd.DataFrame | bytes] | None  # by table
 
 
 def packed(forecasts: pd.DataFrame) -> bytes:
-    """Forecasts or sums as Parquet; published numbers keep all digits, raw ones may lose some."""
+    """Pack forecasts, or forecasts of sums, as Parquet.
+
+    Published numbers keep all digits; raw numbers become float32 if there are many.
+    """
     numbers = forecasts[PUBLISHED].to_numpy()
-    # as outputs are rounded
+    # the number of decimal places to which outputs are rounded
     magnitude = np.floor(np.log10(np.abs(np.where(numbers == 0, 1, numbers))))
     places = np.clip(6 - magnitude, 4, 300)
     digits = np.rint(numbers * 10**places)
@@ -114,12 +129,15 @@ def packed(forecasts: pd.DataFrame) -> bytes:
 
 
 def unpacked(data: bytes) -> pd.DataFrame:
-    """Forecasts that were packed; one of DAMAGED where they are damaged."""
+    """Unpack forecasts; raises one of DAMAGED if they are damaged."""
     return _frame_of([_stored_table(data)])
 
 
 def _stored_table(data: bytes) -> pa.Table:
-    """Packed forecasts or sums, still as digits; one of DAMAGED where they are damaged."""
+    """Read packed forecasts or sums; published numbers are still whole numbers and places.
+
+    Raises one of DAMAGED if they are damaged.
+    """
     table = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
     if "first" in table.column_names:
         names = SUM_COLUMNS
@@ -135,7 +153,7 @@ def _stored_table(data: bytes) -> pa.Table:
 
 
 def _frame_of(tables: list[pa.Table]) -> pd.DataFrame:
-    """Stored forecasts or sums, one after the other, with the numbers that were published."""
+    """Join stored forecasts or sums into a frame, and restore the published numbers."""
     table = pa.concat_tables(tables, promote_options="permissive").unify_dictionaries()
     # column by column, as a small table takes much longer as a whole
     columns: dict[str, Any] = {}
@@ -148,7 +166,7 @@ def _frame_of(tables: list[pa.Table]) -> pd.DataFrame:
 
 
 def packed_known(columns: Mapping[str, Any]) -> bytes:
-    """What a run knew in advance, as KNOWN_COLUMNS has it."""
+    """Pack the values that a run knew in advance; they have the columns of KNOWN_COLUMNS."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, KNOWN_COLUMNS) as stream:
         stream.write_table(pa.table(columns, KNOWN_COLUMNS))
@@ -156,10 +174,12 @@ def packed_known(columns: Mapping[str, Any]) -> bytes:
 
 
 def sampled(forecasts: pd.DataFrame, run: Integers | None = None) -> Flags:
-    """[rows], those that corrections need: all of a run, or one of 2, 4, 8, ... of each series.
+    """[rows], whether a row belongs to the sample of its run, which is enough for corrections.
 
-    They depend on the ids of a series, not on other series: the samples of two runs have most of
-    their rows in common. `run` [rows] numbers the runs of the rows; without it they are of one run.
+    The sample is all rows of a small run, and every 2nd, 4th, 8th, ... row of a larger one. Which
+    rows are sampled depends on the ids of their series, not on other series, so that the samples of
+    two runs have most of their rows in common. `run` [rows] is the number of the run of each row;
+    without it, all rows belong to one run.
     """
     series = forecasts["series"].cat
     run = np.zeros(len(forecasts), np.int64) if run is None else run
@@ -173,7 +193,7 @@ def sampled(forecasts: pd.DataFrame, run: Integers | None = None) -> Flags:
 
 
 def series_number(rows: pd.DataFrame, names: Sequence[str], column: str = "series") -> Integers:
-    """[rows], the index of each series among the ids as JSON of others; -1 where it is none."""
+    """[rows], the index of each series in `names`, which are ids as JSON; -1 if it is not there."""
     series = rows[column].cat
     return np.asarray(pd.Index(names).get_indexer(series.categories)[series.codes])
 
@@ -184,14 +204,18 @@ class FitEntry:
     version: str
     promoted: bool
     reason: str
-    settings: str  # their names and digests of their values, as JSON
-    # with its run; not so of a fit as of a time before that of the live version
+    settings: str  # names of the settings and digests of their values, as JSON
+    # whether its run makes it the live version; a promoted fit does not go live if the live version
+    # is from a later time
     goes_live: bool = False
 
 
 @dataclass(frozen=True)
 class DayScore:
-    """Scores of a day, errors in units of the seasonal naive error; too high if `bias` > 0."""
+    """The scores of a day, in units of the seasonal naive error.
+
+    Forecasts were too high on average if `bias` is above 0.
+    """
 
     day: str
     count: int
@@ -202,13 +226,17 @@ class DayScore:
 
 
 class Ledger:
-    """The ledger of one job, whose rows have its name or a key; a method is one transaction."""
+    """The ledger of one job.
+
+    Its rows are stored under the name of the job, or under another `key`. Each method is one
+    transaction.
+    """
 
     def __init__(self, job: str, connect: Connect, key: str | None = None) -> None:
         self.job = job
         self.key = key or job
         self._connect = connect
-        self._named: set[str] = set()  # what is damaged, and was said to be
+        self._named: set[str] = set()  # warnings of damage that were given already
 
     def add_run(
         self,
@@ -218,7 +246,10 @@ class Ledger:
         fit: FitEntry | None = None,
         more: More = None,
     ) -> None:
-        """Record a run, and what belongs to it, in the place of a run of the same time."""
+        """Record a run and what belongs to it; this replaces a run as of the same time.
+
+        `more` holds, by table, frames of sums or packed bytes.
+        """
         at = run.as_of
         more = more or {}
         if run.ahead_of_clock:  # later runs would learn from its forecasts
@@ -240,12 +271,15 @@ class Ledger:
             _prune(execute, self.key, more)
 
     def add_fit(self, fit: FitEntry) -> None:
-        """Record a fit; it replaces one of the same time."""
+        """Record a fit; this replaces a fit as of the same time."""
         with self._writing() as execute:
             self._replace_fit(execute, fit)
 
     def mark(self, version: str, promoted: bool, reason: str) -> None:
-        """Change whether a fit was promoted, and why; no run makes its version live after that."""
+        """Change whether a version counts as promoted, and why.
+
+        After this, no unfinished run makes its version live any more.
+        """
         sql = "UPDATE forecast_fits SET promoted = :promoted, reason = :reason"
         sql = f"{sql} WHERE job = :job AND version = :version"
         values = {"job": self.key, "version": version, "promoted": int(promoted), "reason": reason}
@@ -262,7 +296,10 @@ class Ledger:
         ]
 
     def runs(self, count: int, until: str = ALWAYS, since: str = "") -> list[Record]:
-        """The newest runs, newest first, those ahead of their clock last; no damaged records."""
+        """Return the newest runs, newest first; runs ahead of their clock come last.
+
+        Damaged records are left out.
+        """
         sql = "SELECT as_of, exit_code, record FROM forecast_runs"
         sql = f"{sql} WHERE job = :job AND as_of BETWEEN :since AND :until"
         rows = self._read(
@@ -279,7 +316,10 @@ class Ledger:
         return sorted(runs, key=lambda run: run.ahead_of_clock)
 
     def fits(self, until: str = ALWAYS, unfinished: bool = False) -> list[FitEntry]:
-        """The fits until a time, inclusive, oldest first; `unfinished` ones if asked for."""
+        """Return the fits up to and including a time, oldest first.
+
+        Fits whose run has not ended are included only if `unfinished`.
+        """
         sql = "SELECT as_of, version, promoted, reason, settings FROM forecast_fits"
         rows = self._read(f"{sql} WHERE job = :job AND as_of <= :until ORDER BY as_of", until=until)
         fits = [
@@ -289,15 +329,16 @@ class Ledger:
         return [fit for fit in fits if unfinished or fit.reason != UNFINISHED]
 
     def refused(self) -> set[str]:
-        """The versions that the gate, the user or the end of a run kept from going live."""
+        """Return the versions that the gate, the user or a failed run kept from going live."""
         newest = {fit.version: fit.promoted for fit in self.fits(unfinished=True)}
         return {version for version, promoted in newest.items() if not promoted}
 
     def forecasts(self, before: str, runs: int, sums: bool = False) -> Iterator[pd.DataFrame]:
-        """Forecasts, or sums, of the newest `runs` runs before a time that have some, oldest first.
+        """Yield the forecasts, or forecasts of sums, of runs before a time, oldest first.
 
-        Each frame holds several whole runs, of about BATCH_ROWS rows together, with their times in
-        the column `as_of`. Damaged runs are left out.
+        These are the newest `runs` runs that have any. Each frame holds several whole runs, about
+        BATCH_ROWS rows together, with the times of the runs in the column `as_of`. Damaged runs are
+        left out.
         """
         table = TOTALS if sums else "forecast_cells"
         sql = f"SELECT DISTINCT as_of FROM {table} WHERE job = :job AND as_of < :before"
@@ -321,7 +362,7 @@ class Ledger:
             yield _frame_of(batch)
 
     def stored(self, at: str) -> tuple[pd.DataFrame | None, bytes | None]:
-        """The forecasts of a run, and what it forecast from as it was packed, if they are there."""
+        """Return the forecasts of a run and its packed inputs; None for what is not stored."""
         inputs = self.inputs(at)
         if inputs is None:
             return None, None
@@ -330,7 +371,7 @@ class Ledger:
         return None if table is None else _frame_of([table]), inputs
 
     def inputs(self, at: str) -> bytes | None:
-        """What a run forecast from as it was packed; None where it is not there."""
+        """Return the packed inputs of a run, the data it forecast from; None if not stored."""
         with self._connect(reads=(INPUTS,)) as execute:
             rows = execute(
                 f"SELECT cells FROM {INPUTS} WHERE job = :job AND as_of = :at",
@@ -339,7 +380,10 @@ class Ledger:
         return bytes(rows[0][0]) if rows else None
 
     def known(self, after: str, before: str = ALWAYS) -> pd.DataFrame:
-        """What runs between two times knew in advance, oldest first; nothing that is damaged."""
+        """Return the values that runs between two times knew in advance, oldest run first.
+
+        Damaged values are left out.
+        """
         sql = f"SELECT as_of, cells FROM {KNOWN} WHERE job = :job"
         sql = f"{sql} AND as_of > :after AND as_of < :before ORDER BY as_of"
         tables = [KNOWN_COLUMNS.empty_table()]
@@ -352,7 +396,10 @@ class Ledger:
         return pd.DataFrame(pa.concat_tables(tables).unify_dictionaries().to_pandas())
 
     def days(self, count: int, before: str = ALWAYS) -> list[DayScore]:
-        """The scores of the newest days, newest first, from the newest run that scored each."""
+        """Return the scores of the newest days, newest first.
+
+        The scores of a day come from the newest run that scored it.
+        """
         names = ", ".join(field.name for field in fields(DayScore))
         before_then = "WHERE job = :job AND as_of < :before"
         last = f"SELECT day, MAX(as_of) AS as_of FROM forecast_scores {before_then} GROUP BY day"
@@ -366,7 +413,7 @@ class Ledger:
             return execute(sql, {"job": self.key, **values})
 
     def _load(self, execute: Execute, table: str, at: str) -> pa.Table | None:
-        """The forecasts of a run from a table; None, and a warning, where they are damaged."""
+        """Load the forecasts of a run from a table; warn and return None if they are damaged."""
         sql = f"SELECT cells FROM {table} WHERE job = :job AND as_of = :at"
         rows = execute(sql, {"job": self.key, "at": at})
         try:
@@ -384,7 +431,10 @@ class Ledger:
 
     @contextmanager
     def _writing(self, *more: str) -> Iterator[Execute]:
-        """Open one transaction that writes, and create missing tables and `more` of cells."""
+        """Open a transaction that writes, and create missing tables.
+
+        `more` names further tables that have the columns of forecast_cells.
+        """
         with self._connect() as execute:
             for table, columns in (TABLES | dict.fromkeys(more, TABLES["forecast_cells"])).items():
                 key = "job TEXT NOT NULL, as_of TEXT NOT NULL"
@@ -394,7 +444,7 @@ class Ledger:
     def _replace(
         self, execute: Execute, table: str, as_of: str, rows: list[dict[str, Any]]
     ) -> None:
-        """Store the rows of a run in the place of those that are there."""
+        """Replace the stored rows of a run by these."""
         key = {"job": self.key, "as_of": as_of}
         execute(f"DELETE FROM {table} WHERE job = :job AND as_of = :as_of", key)
         if rows:
@@ -408,7 +458,7 @@ class Ledger:
     def _store(
         self, execute: Execute, at: str, forecasts: pd.DataFrame, table: str = "forecast_cells"
     ) -> None:
-        """Store the forecasts or sums of a run; samples of older runs take their place."""
+        """Store the forecasts or sums of a run, and reduce those of older runs to samples."""
         rows = [{"count": len(forecasts), "cells": packed(forecasts)}] if len(forecasts) else []
         self._replace(execute, table, at, rows)
         kept = execute(
@@ -441,7 +491,7 @@ def series_text(ids: tuple[str, ...]) -> str:
 
 
 def _prune(execute: Execute, job: str, more: Collection[str]) -> None:
-    """Delete forecasts of old runs, scores of days that newer ones scored too, runs and fits."""
+    """Delete old forecasts, runs and fits, and old scores of days that newer runs also scored."""
     newest = "SELECT as_of FROM forecast_{} WHERE job = :job ORDER BY as_of DESC LIMIT {}"
     counts = {"cells": MAX_RUNS, "runs": MAX_RECORDS, "fits": MAX_RECORDS}
     counts |= {table.removeprefix("forecast_"): KEEP[table] for table in more}
@@ -460,11 +510,11 @@ def _prune(execute: Execute, job: str, more: Collection[str]) -> None:
 
 @contextmanager
 def open_file(path: Path, reads: Collection[str] = ()) -> Iterator[Execute]:
-    """Open one transaction of the ledger in a file: rolled back if the block raises.
+    """Open one transaction on a ledger in a file; it is rolled back if the block raises.
 
-    `reads` are tables that are only read; where one of them is missing, no row is found. Raises
-    Busy if another process writes for longer than half a minute, ArtifactRefused if the file is no
-    ledger.
+    If `reads` names tables, the transaction only reads; if one of these tables is missing, its
+    queries find no rows. Raises Busy if another process writes for longer than half a minute, and
+    ArtifactRefused if the file is not a ledger.
     """
     if not reads:
         make_directory(path.parent)
@@ -498,7 +548,7 @@ def _translated(path: Path) -> Iterator[None]:
     except CannotCreate:
         probe = temporary_beside(
             path
-        )  # SQLite does not say whether the disk is full; a StorageFailure passes
+        )  # SQLite does not say whether the disk is full; if it is, this raises StorageFailure
         try:
             with suppress(CannotCreate):
                 write_new(probe, b"", shown=path)

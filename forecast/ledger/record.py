@@ -17,15 +17,15 @@ from forecast.logs import listening
 FILE = "run.json"
 CLOCK_TOLERANCE = timedelta(
     hours=1
-)  # by which cron starts a job sooner or later, and clocks of machines differ
+)  # cron may start a job so much early or late, and the clocks of two machines may differ so much
 
 
 class Record(BaseModel):
-    """One run of a job; another run of the job as of that time replaces it."""
+    """The record of one run of a job; a later run as of the same time replaces it."""
 
-    id: str  # job and time
+    id: str  # made of the job and the time
     job: str
-    as_of: str  # this and the next two: UTC
+    as_of: str  # the time that the run forecasts from; this, `started` and `finished` are in UTC
     started: str
     finished: str = ""
     seconds: float = 0.0
@@ -34,54 +34,59 @@ class Record(BaseModel):
     pipeline_sha256: str | None = None
     input: dict[
         str, Any
-    ] = {}  # name, number of rows, sha256 of the file or of the rows of the query
+    ] = {}  # name, number of rows, and sha256 of the file or of the rows that the query returned
     data_end: str | None = None  # end of the newest observed period, on the clock of the table
-    data_age: float | None = None  # of that end at `as_of`, in seconds
-    horizon_over: bool = False  # `as_of` lies beyond the newest value by more than a horizon
-    version: str | None = None  # that forecast
-    hash: str | None = None
+    data_age: float | None = None  # seconds from `data_end` to `as_of`
+    horizon_over: bool = False  # whether `as_of` is more than a horizon after the newest value
+    version: str | None = None  # the version that made the forecast
+    hash: str | None = None  # the hash of that version
     train_end: str | None = None  # the newest time that the version was fitted to
-    # a run as of this time has succeeded; repeated runs use its version and intervals
+    # whether a run as of this time has succeeded; if so, a repeated run uses the same version and
+    # the same interval factors
     settled: bool = False
-    fit: dict[str, Any] = {}  # if this run fitted: the reason, and whether the version was promoted
-    counts: dict[str, int] = {}  # series and rows of the forecast, series skipped
+    # if this run fitted: the reason for the fit, and whether the version was promoted
+    fit: dict[str, Any] = {}
+    # numbers of series and of rows in the forecast, and of skipped series
+    counts: dict[str, int] = {}
     skipped: dict[str, str] = {}
     intervals: tuple[float, float] = (
         1.0,
         1.0,
-    )  # factors by which the 80 and 95 % intervals were changed
-    drift: dict[str, float] = {}  # against the data of the fit
-    scores: list[dict[str, Any]] = []
-    totals: list[dict[str, Any]] = []  # scores of sums of earlier runs, by level
+    )  # factors by which the 80 % and the 95 % interval were widened or narrowed
+    drift: dict[str, float] = {}  # measures of drift relative to the data of the fit
+    scores: list[dict[str, Any]] = []  # scores of earlier forecasts
+    totals: list[dict[str, Any]] = []  # scores of earlier forecasts of sums, by level of the sums
     checks: dict[
         str, dict[str, float]
-    ] = {}  # statistics of the checks of values and forecasts, by their names
-    findings: list[str] = []  # the checks that said something
-    held: bool = False  # the runs of a week before had found it, so that it counts as right
-    revised: list[str] = []  # times of earlier runs whose newest values have changed since
-    actuals: dict[str, Any] = {}  # values since the last run beside its intervals
+    ] = {}  # statistics of each check of values and forecasts, by the name of the check
+    findings: list[str] = []  # names of the checks that found something
+    # whether all runs of the past week had found this or its cause, and no check blocks the run:
+    # the finding then counts as the new normal
+    held: bool = False
+    revised: list[str] = []  # times of earlier runs whose newest values have changed since then
+    actuals: dict[str, Any] = {}  # the values since the last run, compared with its intervals
     blocked: dict[
         str, Any
-    ] = {}  # by a check: the folder that keeps the run, and whether it was accepted
-    output: dict[str, Any] = {}  # file and table written, and the sha256 of the file
-    limits: dict[str, str | None] = {}  # for the age of the data
+    ] = {}  # if a check blocked the run: the folder that keeps it, and whether it was accepted
+    output: dict[str, Any] = {}  # the file and the table written, and the sha256 of the file
+    limits: dict[str, str | None] = {}  # limits for the age of the data
     warnings: list[str] = []
     packages: dict[str, str] = {}
 
     @property
     def ahead_of_clock(self) -> bool:
-        """Whether the run is dated beyond its clock: what it leaves gives way to ordinary runs."""
+        """Whether `as_of` lies in the future of the clock; ordinary runs replace such a run."""
         clock = datetime.fromisoformat(self.started or self.as_of)
         return datetime.fromisoformat(self.as_of) > clock + CLOCK_TOLERANCE
 
     @property
     def dated_ahead(self) -> bool:
-        """Whether the run is dated beyond its clock or its data, so that it teaches nothing."""
+        """Whether `as_of` lies too far after the clock or the data to learn from the run."""
         return self.ahead_of_clock or self.horizon_over
 
 
 def sha256_of_file(path: str) -> str | None:
-    """The sha256 of an ordinary file; None for anything else."""
+    """Return the sha256 of an ordinary file, and None for anything else."""
     if not Path(path).is_file():
         return None
     with open(path, "rb") as file:
@@ -97,7 +102,10 @@ def sha256_of_frame(frame: pd.DataFrame) -> str:
 def written_later(
     runs: Sequence[Record], as_of: str, output: Mapping[str, str | None]
 ) -> str | None:
-    """The time of the newest later run with the same output; `runs` are newest first."""
+    """Return the time of the newest later run that wrote to the same output, or None.
+
+    `runs` are sorted, newest first.
+    """
     later = [run for run in runs if run.as_of > as_of and not run.ahead_of_clock]
     same = (
         run.as_of
@@ -109,7 +117,7 @@ def written_later(
 
 @contextmanager
 def warnings_into(texts: list[str], hidden: Callable[[str], str] = str) -> Iterator[None]:
-    """Collect what this thread warns of, less what is to be hidden."""
+    """Collect the warnings of this thread in `texts`; `hidden` removes secrets from each."""
 
     def collect(record: logging.LogRecord) -> bool:
         if record.levelno >= logging.WARNING:

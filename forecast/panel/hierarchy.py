@@ -1,4 +1,4 @@
-"""Sums of series as further series of a panel, so that forecasts of both can be made to agree."""
+"""Add sums of series to a panel, so that forecasts of series and sums can be made to agree."""
 
 from dataclasses import replace
 
@@ -19,14 +19,14 @@ from forecast.panel.panel import (
 from forecast.panel.schema import Names, Schema
 from forecast.tables.table import Flags, Integers
 
-ALL = "all"  # the sum of all series alone; in capitals where a column has that name
-MOST_SUMS = 2000  # a forecast costs the cube of the number of sums
+ALL = "all"  # names the grand total; if a column is called so, write it in capitals
+MOST_SUMS = 2000  # the cost of a forecast grows with the cube of the number of sums
 
 Levels = tuple[Names, ...]
 
 
 def hierarchy_levels(given: Names, schema: Schema) -> Levels:
-    """The id columns of each level of sums that a user names, the grand total with them."""
+    """Return the id columns of each level of sums that a user names, and of the grand total."""
     ids = schema.ids
     if not schema.dated:
         raise UsageError(
@@ -54,11 +54,12 @@ def hierarchy_levels(given: Names, schema: Schema) -> Levels:
 
 
 def with_sums(panel: Panel, ids: Names, levels: Levels) -> Panel:
-    """The panel, and after its series the sums of each level; their ids are blank where they sum.
+    """Append the sums of each level to the series of a panel.
 
-    A cell of a sum is observed where all its series are that have begun and have not ended.
-    Covariates are means. Raises `BadData` for series with a blank id, which would be taken for
-    sums, and `UsageError` for too many sums.
+    The id of a sum is blank in the columns that are summed over. A cell of a sum is observed if all
+    its series are observed there that have begun and have not ended. Covariates of a sum are means.
+    Raises `BadData` if a series has a blank id, as it would be taken for a sum, and `UsageError` if
+    there are too many sums.
     """
     if SUM in panel.status or not levels:
         return panel
@@ -81,7 +82,7 @@ def with_sums(panel: Panel, ids: Names, levels: Levels) -> Panel:
 
 
 def members_of(panel: Panel) -> tuple[Integers, Flags]:
-    """The sums among the series of a panel, and which series each adds up, [sums, series]."""
+    """Return the sums among the series of a panel, and the members of each, [sums, series]."""
     is_sum = np.array(panel.status) == SUM
     sums = np.flatnonzero(is_sum)
     members = np.tile(~is_sum, (len(sums), 1))
@@ -93,14 +94,14 @@ def members_of(panel: Panel) -> tuple[Integers, Flags]:
 
 
 def _sum(panel: Panel, ids: Names, members: Integers) -> Panel:
-    """A panel of one series, the sum of members of another panel that all end at the same time."""
+    """Sum some series of a panel into a panel of one series; all must end at the same time."""
     starts = panel.starts[members]
     sizes = panel.sizes[members]
     start = int(starts.min())
     size = int((starts + sizes).max()) - start
     _, slots = runs(panel.offsets[members], sizes)
     steps = panel.positions[slots]
-    cell = steps + np.repeat(starts - start, sizes)  # [slots], of the sum
+    cell = steps + np.repeat(starts - start, sizes)  # [slots], the slot of the sum
     ended = np.array(panel.status)[members] == "ended"
     last = panel.lengths[members]
     last[ended] -= panel.trailing_gap()[members][ended]
@@ -138,7 +139,7 @@ def _sum(panel: Panel, ids: Names, members: Integers) -> Panel:
 
 
 def _means(values: Numbers, cell: Integers, size: int) -> Numbers:
-    """Means of columns [slots, columns] by cell, [size, columns]; NaN where all are blank."""
+    """Average columns [slots, columns] by cell, [size, columns]; NaN if all values are blank."""
     means = np.full((size, values.shape[1]), np.nan)
     for number, column in enumerate(values.T):
         seen = ~np.isnan(column)
@@ -150,9 +151,10 @@ def _means(values: Numbers, cell: Integers, size: int) -> Numbers:
 
 
 def _mean_vintages(known: Numbers, vintages: Vintages, cell_of_slot: Integers) -> Vintages:
-    """Means of known columns [slots, columns] by cell, as they became known one after another.
+    """Average columns known in advance [slots, columns] by cell, and return vintages of the means.
 
-    The mean of a cell changes whenever one of its values does. Cells are -1 for other slots.
+    A mean gets a new vintage whenever one of its values does. `cell_of_slot` is -1 for slots that
+    belong to no cell.
     """
     slot, column = np.nonzero(~np.isnan(vintages.blanked(known)))
     available = np.full(len(slot), ALWAYS)

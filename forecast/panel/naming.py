@@ -11,12 +11,12 @@ from forecast.errors import Setting, UsageError, did_you_mean
 from forecast.panel.panel import Flags, Id, Ids, Integers
 from forecast.tables.writing import Column
 
-NAMED = 5  # series that a message names
-MAX_LENGTH = 200  # letters of a name that a message shows
+NAMED = 5  # the number of series that a message lists by name
+MAX_LENGTH = 200  # the number of letters of a name that a message shows
 
 
 def series_name(ids: Id) -> str:
-    """One series: FLORAL/292, or an empty text where series have no ids; a long name is cut."""
+    """Name a series, such as FLORAL/292, or '' if series have no ids; a long name is cut."""
     name = "/".join(ids)
     if len(name) > MAX_LENGTH:
         return f"{name[:MAX_LENGTH]}..."
@@ -24,7 +24,7 @@ def series_name(ids: Id) -> str:
 
 
 def series_names(series: Sequence[Id], most: int = NAMED) -> str:
-    """The first of several series: FLORAL/292, FLORAL/356, ..."""
+    """Name the first of several series: FLORAL/292, FLORAL/356, ..."""
     names = [series_name(ids) for ids in series[: most + 1]]
     return first_names(names, most)
 
@@ -35,7 +35,7 @@ def first_names(names: Sequence[str], most: int) -> str:
 
 
 def first_alike(names: Iterable[Id]) -> tuple[Id, Id] | None:
-    """The first two names that differ only in blanks, invisible characters and case."""
+    """Return the first two names that differ only in blanks, invisible characters and case."""
     seen = dict[str, Id]()
     for name in names:
         folded = normalize("NFKC", "/".join(name)).casefold()
@@ -47,7 +47,7 @@ def first_alike(names: Iterable[Id]) -> tuple[Id, Id] | None:
 
 
 def find_series(ids: Sequence[Id], name: str) -> int:
-    """The index of the series that a user names, as messages name it; `UsageError` for others."""
+    """Return the index of the series that a user names as messages do; else `UsageError`."""
     names = list(map("/".join, ids))
     if name in names:
         return names.index(name)
@@ -56,7 +56,7 @@ def find_series(ids: Sequence[Id], name: str) -> int:
 
 
 def repeated_ids(ids: Sequence[Id], names: Id, steps: int) -> dict[str, Column]:
-    """The id columns of an output with `steps` rows for each series, by name: [series * steps]."""
+    """Return the id columns of an output with `steps` rows for each series, [series * steps]."""
     columns = {}
     for name, *parts in zip(names, *ids, strict=True):
         texts = np.array(parts, object)
@@ -73,7 +73,7 @@ class Shard:
 
     @classmethod
     def named(cls, name: str) -> "Shard":
-        """The shard that the settings write as 3/16."""
+        """Read a shard from its name in the settings, such as 3/16."""
         number, count = name.split("/")
         return cls(int(number), int(count))
 
@@ -86,10 +86,10 @@ class Shard:
 
 
 def shard_numbers(ids: Ids, count: int) -> Integers:
-    """[series], the shard of each: 1 + h mod count, h the BLAKE2b hash of its id.
+    """Return the number of the shard of each series, [series].
 
-    The hash has 8 bytes, the lowest first, and is that of the UTF-8 text of the id, whose parts are
-    joined by the character 31.
+    It is 1 + h mod count, where h is the BLAKE2b hash of the id. The hash has 8 bytes, the lowest
+    first. It is taken of the id as UTF-8, whose parts are joined by the character 31.
     """
     numbers = np.empty(len(ids), np.int64)
     for series, parts in enumerate(ids):
@@ -100,14 +100,14 @@ def shard_numbers(ids: Ids, count: int) -> Integers:
 
 
 def in_shard(ids: Ids, name: str | None) -> Flags:
-    """[series], which of them belong to the shard of this name; without a name all."""
+    """Say which series belong to the shard of this name, [series]; without a name, all do."""
     if name is None:
         return np.ones(len(ids), bool)
     return Shard.named(name).holds(ids)
 
 
 def only_in_shard(words: dict[Id, str], name: str | None) -> dict[Id, str]:
-    """Those of some words about series that are about series of a shard."""
+    """Return those entries of `words`, by series, whose series belong to a shard."""
     ids = tuple(words)
     held = np.flatnonzero(in_shard(ids, name))
     return {ids[series]: words[ids[series]] for series in held}

@@ -1,4 +1,4 @@
-"""Many series as one flat array plus offsets, a mask of observed values, and covariates beside."""
+"""Hold many series as one flat array and offsets, with a mask of observed values and covariates."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,7 +11,7 @@ Integers = NDArray[np.int64]
 Numbers = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-ALWAYS = -(2**62)  # in the place of an origin: the value was known at all of them
+ALWAYS = -(2**62)  # stands for an origin before all others: the value was known at every origin
 Id = tuple[str, ...]
 """The id of a series, one text for each id column."""
 Ids = tuple[Id, ...]
@@ -22,27 +22,29 @@ BY_SERIES = ("starts", "static", "lowest", "counted")
 SUM = "sum"  # the status of a series that is a sum of others, see `hierarchy`
 SKIPPED = ("ended", "missing", SUM)  # the statuses of series that get no forecast of their own
 VALUES_AT_ONCE = 1_000_000  # values that are laid out side by side
-LARGEST_COUNT = 100  # whole numbers up to here are counts, whose intervals hold whole ones only
+# a series of whole numbers from 0 to this one holds counts: its intervals end at whole numbers
+LARGEST_COUNT = 100
 
 
 @dataclass(frozen=True)
 class Vintages:
-    """Values of cells of known columns, each from an origin on.
+    """Vintages: the values that cells of columns known in advance had at different origins.
 
-    They ascend by slot, column and origin, and no three of these come twice. A cell without any has
-    one value at all origins.
+    Each vintage says which value was known from an origin on, until a newer vintage of the same
+    cell. Vintages are sorted by slot, column and origin, without duplicates of these three. A cell
+    without vintages has the same value at all origins.
     """
 
     slot: Integers  # [vintages]
-    column: Integers  # index among the known columns
+    column: Integers  # index among the columns known in advance
     available: Integers  # grid position of the first origin at which the value is known, or ALWAYS
-    value: Numbers
+    value: Numbers  # [vintages]
 
     def __len__(self) -> int:
         return len(self.slot)
 
     def __getitem__(self, slots: Integers) -> "Vintages":
-        """Those of ascending slots, which are numbered anew."""
+        """Return the vintages of some ascending slots, which are numbered anew from 0."""
         chosen = self.where(np.isin(self.slot, slots))
         return replace(chosen, slot=np.searchsorted(slots, chosen.slot))
 
@@ -50,32 +52,36 @@ class Vintages:
         return Vintages(*(array[chosen] for array in vars(self).values()))
 
     def newest(self) -> "Vintages":
-        """Those in ascending order; of several of a cell and an origin, the last one."""
+        """Sort the vintages; of several for the same cell and origin, keep only the last."""
         keys = np.stack([self.available, self.column, self.slot])
         order = np.lexsort(keys)
         differs = np.diff(keys[:, order], append=-2)
         return self.where(order[np.any(differs, axis=0)])
 
     def until(self, origins: Integers) -> "Vintages":
-        """Those that were known at the origins [slots]."""
+        """Return the vintages that were known at the origins [slots]."""
         return self.where(self.available <= origins[self.slot])
 
     def at(self, known: Numbers, origins: Integers) -> Numbers:
-        """The known columns [slots, columns] as of origins [slots], NaN where nothing was known."""
+        """Return columns known in advance [slots, columns] as they were known at origins [slots].
+
+        The result is NaN where nothing was known yet.
+        """
         result = self.blanked(known)
         then = self.until(origins)
-        result[then.slot, then.column] = then.value  # of several the last one stays, the newest
+        # of several vintages of a cell, the last assignment wins, which is the newest
+        result[then.slot, then.column] = then.value
         return result
 
     def blanked(self, known: Numbers) -> Numbers:
-        """The known columns [slots, columns], NaN where a cell has vintages."""
+        """Return columns known in advance [slots, columns], NaN where a cell has vintages."""
         result = known.copy()
         result[self.slot, self.column] = np.nan
         return result
 
 
 def joined(parts: list[Vintages]) -> Vintages:
-    """Vintages one after another."""
+    """Concatenate vintages."""
     fields = [vars(part).values() for part in parts]
     return Vintages(*map(np.concatenate, zip(*fields, strict=True)))
 
@@ -84,34 +90,37 @@ def joined(parts: list[Vintages]) -> Vintages:
 class Panel:
     """Series on one calendar grid, stored end to end.
 
-    A *slot* is an index into the flat arrays of all series, a *position* one into the slots of its
-    series, and a *grid position* a step of the calendar; `calendar` and `reading` know only the
-    last, and call it position, too. Series `i` occupies the slots ``offsets[i]:offsets[i + 1]``.
-    Its first slot lies at grid position ``starts[i]``, its last observed-or-masked past slot is its
-    origin, and ``ahead`` more slots follow for the future, unobserved.
+    A *slot* is an index into the flat arrays of all series. A *position* is an index into the slots
+    of one series. A *grid position* is a step of the calendar; the folders `calendar` and `reading`
+    use only grid positions, and call them positions. Series `i` has the slots
+    ``offsets[i]:offsets[i + 1]``. Its first slot lies at grid position ``starts[i]``. Its last past
+    slot, observed or not, is its origin. After it follow ``ahead`` unobserved slots of the future.
     """
 
     ids: Ids  # ascending; the order in which everything downstream sees the series
-    order: Integers  # [series], those of the input in its order, as indices into `ids`
-    offsets: Integers  # [series + 1]
-    starts: Integers  # [series]
-    ahead: int
+    order: Integers  # [series], indices into `ids`, in the order in which the input has the series
+    offsets: Integers  # [series + 1], first slot of each series, and the number of slots
+    starts: Integers  # [series], grid position of the first slot
+    ahead: int  # number of future slots of each series
     values: Numbers  # [slots], in the target's own unit, 0 where not observed
     observed: Flags  # [slots]
     known: (
-        Numbers  # [slots, columns], NaN where blank; also of future slots, as known at the origin
+        Numbers  # [slots, columns], values known in advance, as known at the origin; NaN if blank
     )
-    past: Numbers  # [slots, columns] of covariates, NaN where blank and in the future slots
-    static: Numbers  # [series, columns], NaN where blank
-    # by series: ok, constant, short, new, gone; or ended, missing, sum, which get no forecast
+    past: Numbers  # [slots, columns], past covariates, NaN where blank and in future slots
+    static: Numbers  # [series, columns], static covariates, NaN where blank
+    # of each series: ok, constant, short, new or gone; or ended, missing or sum, which get no
+    # forecast
     status: tuple[str, ...] = ()
-    # [slots], `expanding_std` of whole series, where the panel is only a tail of them
+    # [slots], the standard deviation of the values up to each slot, see `expanding_std`; set if the
+    # panel is a tail of longer series, whose earlier values count, too
     spread: Floats | None = None
-    # [series], lowest value seen elsewhere: by the fit, or before the tail
+    # [series], the lowest value that is not in the panel: one that the fit saw, or one before the
+    # tail
     lowest: Numbers | None = None
-    # [series], whether all values seen elsewhere are counts, see `counts`
+    # [series], whether all values that are not in the panel are counts, see `counts`
     counted: Flags | None = None
-    # of known columns; None where each cell has one value at all origins
+    # of the columns known in advance; None if each cell has the same value at all origins
     vintages: Vintages | None = None
 
     def __len__(self) -> int:
@@ -119,27 +128,27 @@ class Panel:
 
     @property
     def first_slots(self) -> Integers:
-        """[series]"""
+        """[series], the first slot of each series."""
         return self.offsets[:-1]
 
     @property
     def sizes(self) -> Integers:
-        """[series], slots of each series, those of the future included."""
+        """[series], the number of slots of each series, future slots included."""
         return np.diff(self.offsets)
 
     @property
     def lengths(self) -> Integers:
-        """[series], past slots of each series."""
+        """[series], the number of past slots of each series."""
         return self.sizes - self.ahead
 
     @property
     def origins(self) -> Integers:
-        """[series], grid position of the last past slot of each series."""
+        """[series], the grid position of the last past slot of each series."""
         return self.starts + self.lengths - 1
 
     @property
     def skipped(self) -> Flags:
-        """[series], whether each gets no forecast."""
+        """[series], whether the series gets no forecast."""
         return np.isin(self.status, SKIPPED)
 
     def slots(self, series: int) -> slice:
@@ -148,51 +157,54 @@ class Panel:
 
     @property
     def series_of_slots(self) -> Integers:
-        """[slots], the series of each."""
+        """[slots], the index of the series of each slot."""
         series = np.arange(len(self))
         return np.repeat(series, self.sizes)
 
     @property
     def positions(self) -> Integers:
-        """[slots], the position of each in its series, from 0 on."""
+        """[slots], the position of each slot in its series, from 0."""
         return steps_within(self.sizes)
 
     def before(self, limit: Integers) -> Flags:
-        """[slots], whether each lies before position `limit` [series] of its series."""
+        """[slots], whether the slot lies before position `limit` [series] of its series."""
         limits = np.repeat(limit, self.sizes)
         return np.asarray(self.positions < limits)
 
     def trailing_gap(self) -> Integers:
-        """[series], past slots after the last observed value; all of them where there is none."""
+        """[series], the number of past slots after the last observed value.
+
+        It counts all past slots if no value is observed.
+        """
         rank = np.where(self.observed, self.positions, -1)
         newest = np.maximum.reduceat(rank, self.first_slots)
         return self.lengths - 1 - newest
 
     @property
     def newest(self) -> int:
-        """Grid position of the newest observed value of all series."""
+        """The grid position of the newest observed value of all series."""
         newest = self.origins - self.trailing_gap()
         return int(newest.max())
 
     def lowest_seen(self) -> Numbers:
-        """[series], the lowest value of the whole past; infinite where none was observed."""
+        """[series], the lowest value of the whole past; infinity if no value was observed."""
         values = np.where(self.observed, self.values, np.inf)
         seen = np.minimum.reduceat(values, self.first_slots)
         return seen if self.lowest is None else np.minimum(seen, self.lowest)
 
     def floor(self) -> Numbers:
-        """[series], lower bound of forecasts: 0, or minus infinity where values lie below it."""
+        """[series], the lower bound of forecasts: 0, or minus infinity if a value is below 0."""
         return np.where(self.lowest_seen() >= 0, 0.0, -np.inf)
 
     def counts(self) -> Flags:
-        """[series], whether all values are whole numbers from 0 to 100, as of rare sales."""
+        """[series], whether all values are counts: whole numbers from 0 to 100."""
         whole = self.values == np.floor(self.values)
         whole &= (self.values >= 0) & (self.values <= LARGEST_COUNT)
         counts = np.logical_and.reduceat(whole | ~self.observed, self.first_slots)
         return np.asarray(counts if self.counted is None else counts & self.counted)
 
     def select(self, series: Integers) -> "Panel":
-        """The panel of some of the series, given as ascending indices."""
+        """Return the panel of some of the series, given as ascending indices."""
         offsets, slots = runs(self.offsets[series], self.sizes[series])
         rank = np.full(len(self), -1, np.int64)
         rank[series] = np.arange(len(series))
@@ -208,7 +220,10 @@ class Panel:
         )
 
     def tail(self, steps: int | Integers) -> "Panel":
-        """The last `steps` past slots of every series, or [series], and its future slots."""
+        """Return the last `steps` past slots of every series, and its future slots.
+
+        `steps` is one number for all series, or [series].
+        """
         lengths = np.minimum(self.lengths, steps)
         cut = self.lengths - lengths
         offsets, slots = runs(self.first_slots + cut, lengths + self.ahead)
@@ -224,11 +239,12 @@ class Panel:
         )
 
     def until(self, origin: int | Integers) -> "Panel":
-        """The panel as it stood at an earlier origin, without later values.
+        """Return the panel as it was at an earlier origin, without later values.
 
-        The origin is the grid position of the last past slot, one for all series or [series]; a
-        series that starts later is left out. Known columns stay, as known then; they cover the
-        whole future if the origin is at least `ahead` slots before the end.
+        The origin is the grid position of the last past slot, one for all series or [series]. A
+        series that starts later is left out. Columns known in advance have the values that were
+        known at that origin. They cover the whole future if the origin is at least `ahead` slots
+        before the end.
         """
         lengths = np.minimum(origin - self.starts + 1, self.lengths)
         begun = self.select(np.flatnonzero(lengths > 0))
@@ -251,12 +267,12 @@ class Panel:
         return replace(begun, offsets=offsets, **arrays)
 
     def _taken(self, names: tuple[str, ...], indices: Integers) -> dict[str, Any]:
-        """Elements of arrays, by name; None where the panel has none."""
+        """Return elements of some arrays, by name of the array; None for an array that is None."""
         arrays = ((name, getattr(self, name)) for name in names)
         return {name: None if array is None else array[indices] for name, array in arrays}
 
     def expanding_std(self) -> Floats:
-        """[slots], standard deviation of the values of the series up to and with each slot."""
+        """[slots], the standard deviation of the series' values up to and including each slot."""
         if self.spread is not None:
             return self.spread
         seen = self.observed
@@ -266,7 +282,7 @@ class Panel:
         first = np.minimum.reduceat(slot, self.first_slots)
         base = np.repeat(self.values[first], self.sizes)
         moved = np.where(seen, self.values - base, 0.0)
-        # in units of the largest, sums keep their digits, however small the values are
+        # in units of the largest value, sums keep their digits, however small the values are
         size = np.maximum.reduceat(np.abs(moved), self.first_slots)
         unit = np.repeat(np.where(size > 0, size, 1.0), self.sizes)
         moved /= unit
@@ -279,15 +295,15 @@ class Panel:
 
 
 def running_sums(values: Numbers, offsets: Integers) -> Numbers:
-    """[slots], sums of values from the start of their series.
+    """Return sums of values from the start of their series, [slots].
 
-    None depends, even in its last bits, on other series.
+    The sums of a series do not depend on other series, not even in their last bits.
     """
     sizes = np.diff(offsets)
     if len(sizes) and (sizes == sizes[0]).all():
         rows = values.reshape(len(sizes), -1)  # [series, steps]
         return np.cumsum(rows, 1).ravel()
-    order = np.argsort(sizes, kind="stable")  # those of nearly one length together
+    order = np.argsort(sizes, kind="stable")  # series of similar length are summed together
     sums = np.empty_like(values)
     at_once = max(1, VALUES_AT_ONCE // int(sizes.max(initial=1)))
     for low in range(0, len(order), at_once):
@@ -300,14 +316,14 @@ def running_sums(values: Numbers, offsets: Integers) -> Numbers:
 
 
 def series_index(fitted: Ids, ids: Ids) -> Integers:
-    """The index of each of `ids` among the series of the fit, counted from 1; 0 for a new one."""
+    """Return the number of each of `ids` among the series of the fit, from 1; 0 for a new one."""
     rank = {names: number for number, names in enumerate(fitted, start=1)}
     ranks = [rank.get(names, 0) for names in ids]
     return np.array(ranks, np.int64)
 
 
 def steps_within(sizes: Integers) -> Integers:
-    """[slots], the position of each slot in its run, of runs of these sizes end to end."""
+    """Return the position of each slot in its run, [slots]; runs of `sizes` lie end to end."""
     if len(sizes) and (sizes == sizes[0]).all():
         return np.tile(np.arange(sizes[0]), len(sizes))
     ends = np.cumsum(sizes)
@@ -315,7 +331,10 @@ def steps_within(sizes: Integers) -> Integers:
 
 
 def runs(starts: Integers, sizes: Integers) -> tuple[Integers, Integers]:
-    """Offsets of runs of slots end to end, [runs + 1], and the slots, by first slot and size."""
+    """Lay runs of slots end to end, and return their offsets [runs + 1] and all their slots.
+
+    Each run is given by its first slot and its size.
+    """
     offsets = np.zeros(len(sizes) + 1, np.int64)
     np.cumsum(sizes, out=offsets[1:])
     shifts = np.repeat(starts - offsets[:-1], sizes)
@@ -323,7 +342,10 @@ def runs(starts: Integers, sizes: Integers) -> tuple[Integers, Integers]:
 
 
 def stacked(panels: list[Panel]) -> Panel:
-    """Panels of the same columns and future as one; the same id may then come several times."""
+    """Join panels with the same columns and the same number of future slots.
+
+    The same id may then occur several times.
+    """
     first = panels[0]
     arrays: dict[str, Any] = {}
     for name in (*BY_SLOT[:-1], *BY_SERIES):  # without vintages

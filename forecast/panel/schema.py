@@ -28,10 +28,10 @@ EventKind = Literal["effect", "ignore", "closed", "stock_out", "level_shift"]
 
 
 class Event(Stored):
-    """A day, or several, on which something special happens, such as a promotion.
+    """A day, or several days, on which something special happens, such as a promotion.
 
-    `ids` names the series that it concerns, one text for each id column and None for any; () for
-    all series.
+    `ids` says which series it concerns: one text for each id column, or None for any text. It is ()
+    if the event concerns all series.
     """
 
     newer: ClassVar[Names] = ("kind", "end")
@@ -43,17 +43,18 @@ class Event(Stored):
 
     @property
     def last(self) -> date:
-        """Its last day."""
+        """The last day of the event."""
         return self.end or self.day
 
 
 class Schema(Stored):
     """How one kind of table becomes a panel.
 
-    `ids` names the id columns of the output: the user's own in a long table, the first column in a
-    `rows` table, ``("series",)`` in a wide one. `known`, `past` and `static` name the covariate
-    columns in the order in which the panel holds them; a name that is a key of `categories` holds
-    codes: 1 + its position there, 0 for a value not among them.
+    `ids` names the id columns of the output: the id columns of a long table, the first column of a
+    `rows` table, or ``("series",)`` for a wide table. `known`, `past` and `static` name the
+    covariates that are known in advance, known only in the past, and static, in the order in which
+    the panel holds them. A column that is a key of `categories` holds codes: the code of a text is
+    1 + its position in the list of categories, or 0 if it is not there.
     """
 
     newer: ClassVar[Names] = ("dated_events", "whole_ids", "unfinished")
@@ -120,16 +121,19 @@ class Schema(Stored):
 
     @property
     def shortest_season(self) -> int:
-        """Steps; 1 without a season."""
+        """The steps of the shortest season; 1 without a season."""
         return self.season[0] if self.season else 1
 
     @property
     def dated(self) -> bool:
-        """Whether its series have dates; in a `rows` table they have steps, each its own end."""
+        """Whether the series have dates.
+
+        In a `rows` table they have numbered steps, and each series has its own end.
+        """
         return self.layout != "rows"
 
     def agrees(self, other: "Schema", fields: Iterable[str]) -> bool:
-        """Whether two schemas have the same in these fields."""
+        """Whether two schemas have the same values in these fields."""
         return all(getattr(self, field) == getattr(other, field) for field in fields)
 
     @property
@@ -145,7 +149,7 @@ class Schema(Stored):
         )
 
     def table_settings(self) -> dict[str, Any]:
-        """The settings that read a table as this schema does."""
+        """Return the settings with which a table is read as this schema reads it."""
         names = TableSettings.model_fields.keys() & Schema.model_fields
         settings = {name: getattr(self, name) for name in sorted(names)}
         settings["id"] = self.ids if self.layout == "long" else ()
@@ -161,7 +165,7 @@ class Schema(Stored):
 
 
 def event_names(events: tuple[Event, ...]) -> tuple[str, ...]:
-    """The names of events, with the kinds of those that have no effect."""
+    """Return the names of events; events that are not of the kind `effect` show their kind."""
     names = set()
     for event in events:
         names.add(event.name if event.kind == "effect" else f"{event.name} ({event.kind})")
@@ -180,16 +184,19 @@ def time_columns(schema: Schema, timestamps: Integers) -> dict[str, Column]:
 
 
 def format_positions(schema: Schema, calendar: Calendar, positions: Integers) -> Column:
-    """Grid positions [n] as the table wrote its times, those of several columns as one text."""
+    """Format grid positions [n] as the table writes its times.
+
+    If the table has several time columns, they become one text.
+    """
     times = calendar.times(positions)
     return format_times(times, schema.time_format)
 
 
 def position_texts(schema: Schema, calendar: Calendar, positions: Integers) -> list[str]:
-    """Grid positions [n] as text, for messages."""
+    """Format grid positions [n] as text, for messages."""
     return format_positions(schema, calendar, positions).texts()
 
 
 def time_columns_at(schema: Schema, calendar: Calendar, positions: Integers) -> dict[str, Column]:
-    """The time columns of grid positions [n], as the table has them."""
+    """Return the time columns of grid positions [n], written as the table writes them."""
     return time_columns(schema, calendar.times(positions))

@@ -14,29 +14,34 @@ from forecast.panel.panel import Numbers, Panel
 Seasons = tuple[int, ...]  # lengths in steps, ascending
 
 LONGEST_SEASON = 168  # steps of a season that a default lookback covers
-MAX_SEASONS = 14  # of a default lookback at most: networks overfit a longer past
-UNSEASONAL = 30  # steps of a default lookback without a season
+MAX_SEASONS = 14  # a default lookback has at most so many: networks overfit a longer past
+UNSEASONAL = 30  # steps of a default lookback if there is no season
 MIN_DAY = 24  # a season of so many steps may be a day
 WEEK = 7  # days
-MAX_WEEK_RATIO = 1.6  # of the error of a week to that of a day; above it the series drifts
-MAX_SERIES = 200  # that are searched for seasons
-MAX_STEPS = 20_000  # of each
-FLAT = 1e-14  # relative to the size of values: a smaller variation is none
-ROUNDING = 1e-9  # of a likeness, which is 1 for an exact repeat
+# ratio of the error of repeating the value of a week ago to that of a day ago; if it is larger, the
+# series drifts
+MAX_WEEK_RATIO = 1.6
+MAX_SERIES = 200  # at most so many series are searched for seasons
+MAX_STEPS = 20_000  # at most so many steps of each are searched
+FLAT = 1e-14  # a series varies less than this, relative to the size of its values, if it is flat
+ROUNDING = 1e-9  # rounding error of a likeness, which is 1 for an exact repeat
 
 
 @dataclass(frozen=True)
 class SeasonPriors:
-    """What a season must show; tuned on the development sets and 4,400 random walks."""
+    """What a season must show; tuned on the development data sets and 4,400 random walks."""
 
     min_correlation: float = 0.1  # weaker repetition does not help a forecast
-    long_season: int = 100  # steps from which on it comes three times: a wander may look like two
-    errors_together: float = 1.645  # standard errors to exceed by all series together
-    errors_alone: float = 3.0  # by one series alone
-    min_share: float = 0.1  # of the series that show a period
+    long_season: int = 100  # steps; a season this long must occur three times, not two
+    # the correlation over all series together must exceed so many standard errors
+    errors_together: float = 1.645
+    errors_alone: float = 3.0  # the correlation of a single series must exceed so many
+    min_share: float = 0.1  # at least this share of the series must show a period
     max_periods: int = 3
-    min_likeness: float = 0.95  # of a period that is not usual; no random walk has it
-    max_remainder: float = 0.1  # variance of differences a period apart over that of a season apart
+    # least likeness of a period that is not usual for the frequency; no random walk reaches it
+    min_likeness: float = 0.95
+    # largest ratio of the variance of differences a period apart to that of a season apart
+    max_remainder: float = 0.1
     min_halved: int = 32  # steps: longer series are also searched in their newest half
 
 
@@ -44,10 +49,11 @@ PRIORS = SeasonPriors()
 
 
 def choose_lags(panel: Panel, season: Seasons) -> Seasons:
-    """Lengths whose lagged values a network sees: seasons, and a week of days where it shows.
+    """Choose the lags at which a network sees past values: the seasons, and perhaps a week of days.
 
-    Repeating the value of a week ago may err by more than repeating yesterday's, and still helps
-    beside it; on a series that drifts without a week it would err by sqrt(7) as much.
+    Repeating the value of a week ago may err by more than repeating yesterday's value, and still
+    help beside it. On a series that drifts without a weekly season, it would err sqrt(7) times as
+    much.
     """
     if len(season) != 1 or season[0] < MIN_DAY:
         return season
@@ -58,10 +64,11 @@ def choose_lags(panel: Panel, season: Seasons) -> Seasons:
 
 
 def choose_lookback(horizon: int, lags: Seasons, longest: int) -> int:
-    """Steps of the past: a little more than the horizon and several seasons, if any whole ones.
+    """Choose how many steps a window looks back.
 
-    1.25 horizons and at least a season is where Hewamalage, Bergmeir and Bandara (2021) found
-    recurrent networks to do well. Beyond the `longest` series a lookback would only be padding.
+    It is a little more than the horizon, and several whole seasons if there are any. Hewamalage,
+    Bergmeir and Bandara (2021) found recurrent networks to do well with 1.25 horizons and at least
+    a season. It is limited by the `longest` series, beyond which there would be only padding.
     """
     lookback = -(-5 * horizon // 4)
     if not lags:
@@ -79,21 +86,21 @@ def choose_lookback(horizon: int, lags: Seasons, longest: int) -> int:
 def lags_and_lookback(
     panel: Panel, season: Seasons, lookback: int | None = None
 ) -> tuple[Seasons, int]:
-    """The lags that a network sees, and how far a window looks back, unless that is given."""
+    """Choose the lags that a network sees and, unless it is given, the lookback."""
     lags = choose_lags(panel, season)
     longest = int(panel.lengths.max())
     return lags, lookback or choose_lookback(panel.ahead, lags, longest)
 
 
 def most_lookback(longest: int) -> int:
-    """The longest lookback that makes sense for series of at most `longest` steps."""
+    """Return the longest lookback that makes sense for series of at most `longest` steps."""
     return 1000 + 10 * longest
 
 
 def _error(panel: Panel, lag: int, span: int) -> float:
-    """Mean absolute difference of values `lag` apart after 2 * `span` slots.
+    """Return the mean absolute difference of values `lag` apart, after 2 * `span` slots.
 
-    Each series counts in units of its deviation.
+    Each series is measured in units of its standard deviation.
     """
     now = np.flatnonzero((panel.positions >= 2 * span) & panel.observed)
     now = now[panel.observed[now - lag]]
@@ -110,13 +117,13 @@ def _error(panel: Panel, lag: int, span: int) -> float:
 def confirm_seasons(
     candidates: Seasons, series: Sequence[Numbers], errors: float = PRIORS.errors_together
 ) -> Seasons:
-    """The season lengths at which the data repeat themselves.
+    """Return the season lengths at which the data repeat themselves.
 
-    A moving average over one season is subtracted from each series, and the phase means of the
-    shorter confirmed seasons. The rest must correlate with itself one season earlier: over all
-    series together by more than chance (95 % one-sided, or `errors` standard errors), by more than
-    0.1, and by more than at half or three quarters of a season. `candidates` ascend; values are in
-    steps of the grid, NaN where missing.
+    A moving average over one season is subtracted from each series, and so are the phase means of
+    shorter confirmed seasons. The remainder must correlate with itself one season earlier. Over all
+    series together, the correlation must be larger than chance (95 % one-sided, or `errors`
+    standard errors), larger than 0.1, and larger than at half or three quarters of a season.
+    `candidates` ascend; values are in steps of the grid, NaN where missing.
     """
     confirmed: Seasons = ()
     for length in candidates:
@@ -147,7 +154,10 @@ def confirm_seasons(
 
 
 def _remainder(values: Numbers, length: int, confirmed: Seasons) -> Numbers | None:
-    """Values without trend and confirmed seasons, of deviation 1; None where nothing is left."""
+    """Remove trend and confirmed seasons from values, and scale them to standard deviation 1.
+
+    Returns None if nothing is left.
+    """
     rest = _without_trend(values, length)
     seen = np.isfinite(rest)
     for season in confirmed:  # less the mean of each phase
@@ -164,7 +174,7 @@ def _remainder(values: Numbers, length: int, confirmed: Seasons) -> Numbers | No
 
 
 def panel_seasons(panel: Panel, spec: CalendarSpec) -> Seasons:
-    """The seasons that the past of the first series of a panel shows, see `shown_seasons`."""
+    """Return the seasons that the past of the first series shows, see `shown_seasons`."""
     gaps = panel.trailing_gap().tolist()
     values = np.where(panel.observed, panel.values, np.nan)
     pasts = []
@@ -176,11 +186,12 @@ def panel_seasons(panel: Panel, spec: CalendarSpec) -> Seasons:
 
 
 def shown_seasons(spec: CalendarSpec, series: Sequence[Numbers]) -> Seasons:
-    """The usual seasons of the frequency that the data confirm, and periods of near exact repeats.
+    """Return the seasons that the data show.
 
-    A season counts if all series together show it, or if one in ten does so clearly: the columns of
-    a wide table may have little in common. The series are arrays of values in steps of the grid,
-    NaN where missing.
+    These are the usual seasons of the frequency that the data confirm, and periods after which
+    series repeat themselves almost exactly. A season is confirmed if all series together show it,
+    or if one series in ten shows it clearly, as the columns of a wide table may have little in
+    common. The series are arrays of values in steps of the grid, NaN where missing.
     """
     usual = season_candidates(spec)
     alone = Counter[int]()
@@ -198,12 +209,13 @@ def shown_seasons(spec: CalendarSpec, series: Sequence[Numbers]) -> Seasons:
 
 
 def repeat_period(values: Numbers, seasons: Seasons = ()) -> int:
-    """The shortest number of steps after which a series repeats itself almost exactly, or 1.
+    """Return the shortest number of steps after which a series repeats itself almost exactly, or 1.
 
     The series, NaN where missing, must hold two such periods. Differences of values a period apart
-    may share a trend. Their variance is at most a twentieth of that between unrelated values, and a
-    tenth of that a known season apart. Where the level moved, the newest half, quarter and so on
-    are searched: they must repeat exactly, four times.
+    may contain a trend. Their variance must be at most a twentieth of that of differences between
+    unrelated values, and a tenth of that of differences a confirmed season apart. As the level may
+    have changed, the newest half, quarter and so on are searched, too; these must repeat exactly,
+    and hold four periods.
     """
     period = _repeat_period(values, seasons, PRIORS.min_likeness, 2)
     while period == 1 and len(values) > PRIORS.min_halved:
@@ -213,7 +225,10 @@ def repeat_period(values: Numbers, seasons: Seasons = ()) -> int:
 
 
 def _repeat_period(values: Numbers, seasons: Seasons, least: float, periods: int) -> int:
-    """As `repeat_period`, for all values: so many periods, with at least this likeness."""
+    """Search all values like `repeat_period`.
+
+    They must hold `periods` periods, with a likeness of at least `least`.
+    """
     seen = np.isfinite(values)
     if seen.sum() < 4:
         return 1
@@ -223,7 +238,7 @@ def _repeat_period(values: Numbers, seasons: Seasons, least: float, periods: int
     if not variance > (FLAT * size) ** 2:
         return 1
     longest = len(values) // periods
-    # 1 for an exact repeat, 0 for none; one lag more, so that the last has a neighbour
+    # the likeness is 1 for an exact repeat and 0 for none; one more lag gives the last a neighbour
     likeness, pairs = _likeness(rest, seen, longest + 1, variance)
     inside = likeness[:longest]
     is_after = np.minimum.accumulate(inside) < 0  # a slow wander resembles itself nearby
@@ -242,15 +257,15 @@ def _repeat_period(values: Numbers, seasons: Seasons, least: float, periods: int
 def _likeness(
     rest: Numbers, seen: NDArray[np.bool_], longest: int, variance: float
 ) -> tuple[Numbers, Numbers]:
-    """How alike values so many steps apart are, less a shared trend, and how many pairs there are.
+    """Return how alike values at each lag are, apart from a trend, and the number of pairs.
 
-    Both are [lags], of the lags from 1 to `longest`.
+    Both are [lags], for the lags from 1 to `longest`.
     """
     size = 1 << int(2 * len(rest)).bit_length()
     one, first, second = np.fft.rfft(np.stack([seen * 1.0, rest, rest**2]), size)
 
     def at_lags(spectrum: NDArray[np.complex128]) -> Numbers:
-        """Sums of products of values so many steps apart."""
+        """Return the sums of products of values at each lag."""
         sums = np.fft.irfft(spectrum, size)
         return np.asarray(sums[1 : longest + 1])
 
@@ -275,7 +290,7 @@ def _without_line(values: Numbers) -> Numbers:
 
 
 def _without_trend(values: Numbers, length: int) -> Numbers:
-    """Values less their straight line, then less their moving average over one season."""
+    """Subtract the straight line from values, then their moving average over one season."""
     rest = _without_line(values)  # first the line, as the average is lopsided at both ends
     low = np.arange(len(values)) - length // 2
     low = np.clip(low, 0, len(values) - length)

@@ -1,8 +1,7 @@
-"""Input features of the pretrained network, from the past of a series only.
+"""Compute the input features of the pretrained network from the past of a series only.
 
-Scaled values, seasons, levels.
-
-Steps are counted from the origin, 0 being the first one ahead. Eight steps make one token.
+The features describe scaled values, seasons, smoothed levels and trends. Steps are counted from the
+origin: step 0 is the first one after it. Eight steps make one token.
 """
 
 from dataclasses import dataclass, replace
@@ -17,17 +16,18 @@ Counts = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 TOKEN = 8  # steps per token
-COARSE = 16  # steps of a coarse step
-COARSE_TOKENS = 4  # coarse tokens before those of the newest steps, at most
+COARSE = 16  # a coarse step is the mean over this many steps
+COARSE_TOKENS = 4  # at most this many tokens of coarse steps precede those of the newest steps
 STEP_FEATURES, SUMMARY_FEATURES, OTHERS = 15, 23, 11
-DECAY, SLOW_DECAY = 1.5, 10.0  # seasons after which a value counts 1/e in a seasonal index
-RATES = (0.1, 0.3, 0.7)  # of exponential smoothing
-SLOPE_RATES = (0.02, 0.1, 0.3)  # of the weights of a trend line
-LEAST_SEASONS = 0.25  # beyond one, for the noise of a seasonal index
-BORROWED = 3.0  # pairs that the unit borrows
+# seasonal indices weight values by age: after this many seasons, the weight has fallen to 1/e
+DECAY, SLOW_DECAY = 1.5, 10.0
+RATES = (0.1, 0.3, 0.7)  # smoothing rates of the levels
+SLOPE_RATES = (0.02, 0.1, 0.3)  # the weights of a trend line decay at these rates
+LEAST_SEASONS = 0.25  # least number of seasons beyond the first, for the noise of a seasonal index
+BORROWED = 3.0  # pairs of values that `_seasonal_error` adds from the change over one step
 SMALLEST_UNIT = 1e-3
-BEND = 3.0  # scales from which on values are drawn in, as logarithms draw them in
-MAX_FEATURE = 50.0  # what a feature may be
+BEND = 3.0  # `squashed` is nearly linear below this many scales, and nearly a logarithm above
+MAX_FEATURE = 50.0  # features are clipped to plus and minus this
 ARRAYS = ("steps", "summary", "base", "others", "unit", "location", "scale")  # of `Features`
 
 
@@ -35,24 +35,25 @@ ARRAYS = ("steps", "summary", "base", "others", "unit", "location", "scale")  # 
 class Features:
     steps: Floats  # [windows, coarse + context + horizon, STEP_FEATURES]
     summary: Floats  # [windows, SUMMARY_FEATURES]
-    # [windows, horizon], a first guess of each step ahead: level and seasons, in scaled units
+    # [windows, horizon], a first guess of each step ahead, level plus seasons, in scaled units
     base: Floats
-    others: Floats  # [windows, horizon, OTHERS], how far other guesses lie from it
-    # [windows], error of repeating the last season over the past, in scaled units; that of outputs
+    others: Floats  # [windows, horizon, OTHERS], other guesses less `base`
+    # [windows], the mean error of repeating the last season in the past, in scaled units; the
+    # network's outputs are in this unit
     unit: Floats
-    location: Numbers  # [windows], see `squashed` and `unsquashed`
-    scale: Numbers
-    context: int  # steps of the past that have features of their own
-    coarse: int  # coarse steps before them
+    location: Numbers  # [windows], subtracted from values before they are squashed
+    scale: Numbers  # [windows], by which values are then divided
+    context: int  # the newest steps of the past, which have features of their own
+    coarse: int  # number of coarse steps before them
 
     def scaled(self, values: Numbers) -> Floats:
-        """Values [windows, ...] in scaled units."""
+        """Convert values [windows, ...] to scaled units."""
         distance = values - self.location[:, None]
         return squashed(distance / self.scale[:, None]).astype(np.float32)
 
 
 def squashed(values: Numbers) -> Numbers:
-    """Values in units of a window's scale, those beyond some units drawn in."""
+    """Compress large values, given in units of a window's scale, as a logarithm does."""
     return BEND * np.arcsinh(values / BEND)
 
 
@@ -64,13 +65,13 @@ def unsquashed(scaled: Numbers) -> Numbers:
 def features_of(
     values: Numbers, observed: Flags, seasons: Counts, horizon: int, newest: int | None = None
 ) -> Features:
-    """The features of windows [windows, context], the newest value last, some observed in each of
-    them.
+    """Compute the features of windows [windows, context], whose newest value is the last.
 
-    Context, horizon and `newest` are whole tokens. Only the `newest` steps have features of their
-    own, default all; older ones have means, over `COARSE` steps. Seasons are [windows, 3]: steps of
-    the first season that the past spans, 1 for none, of a second one, 0 for none, and of the season
-    that the calendar has, which a short past need not span.
+    Each window must have an observed value. Context, horizon and `newest` are multiples of a token.
+    Only the `newest` steps, by default all, have features of their own; older steps are averaged
+    over `COARSE` steps. `seasons` [windows, 3] holds lengths in steps: the first season that the
+    past spans (1 for none), the second such season (0 for none), and the season of the calendar,
+    which a short past may not span.
     """
     context = values.shape[1]
     newest = min(newest or context, context)
@@ -93,9 +94,9 @@ def features_of(
 def _of_alike(
     values: Numbers, observed: Flags, seasons: list[int], horizon: int, newest: int
 ) -> Features:
-    """The features of windows that have the same seasons, [3].
+    """Compute the features of windows that have the same seasons, [3].
 
-    Here and in memory, windows are the last axis.
+    Inside this function, and in memory, windows are the last axis.
     """
     windows, context = values.shape
     length = context - observed.argmax(1)
@@ -135,7 +136,8 @@ def _of_alike(
     steps[:coarse, :4] = _coarse_means(by_step[:past], coarse)
     steps[coarse : coarse + newest, :4] = by_step[past:]
     of_first = first.columns(scaled, known, newest)
-    of_second = second.columns(scaled, known, newest)  # the last season, in both
+    # both look back at `scaled`, from which no season has been subtracted
+    of_second = second.columns(scaled, known, newest)
     columns = [first.slow_index[past:], *of_first, *of_second]
     for number, column in enumerate(columns, start=4):
         steps[coarse:, number] = column
@@ -171,22 +173,24 @@ def _clipped(features: NDArray[np.floating]) -> Floats:
 
 
 def _coarse_means(pasts: Floats, coarse: int) -> Floats:
-    """Means of the known values of the newest coarse steps, [coarse, columns, windows].
+    """Return the means over the newest coarse steps, [coarse, columns, windows].
 
-    0 where none is.
+    Missing values are left out; a coarse step without any value is 0.
     """
     inside = np.eye(coarse, dtype=np.float32)
     inside = np.repeat(inside, COARSE, axis=1)
-    inside = inside[:, -len(pasts) :]  # there may be fewer steps
+    inside = inside[:, -len(pasts) :]  # the past may have fewer steps than the coarse steps cover
     newest = pasts[len(pasts) - inside.shape[1] :]
     total = np.tensordot(inside, newest, 1)
-    count = total[:, 1:2]  # the sum of what is known
+    count = total[:, 1:2]  # column 1 is 1 where the value is known
     return np.asarray(total / np.maximum(count, 1))
 
 
 def _scale(values: Numbers, known: Numbers, pairs: Numbers, season: int) -> tuple[Numbers, Numbers]:
-    """Mean of the newest season, and half each of the deviation from it and of the change from step
-    to step.
+    """Return location and scale, [windows] each.
+
+    The location is the mean of the newest season. The scale is the mean of two numbers: the mean
+    absolute deviation from the location, and the mean absolute change from step to step.
     """
     newest = slice(-max(season, 3), None)
     count = known.sum(0)
@@ -201,9 +205,10 @@ def _scale(values: Numbers, known: Numbers, pairs: Numbers, season: int) -> tupl
 
 
 def _seasonal_error(scaled: Numbers, known: Numbers, pairs: Numbers, season: int) -> Numbers:
-    """Mean absolute change over one season, [windows].
+    """Return the mean absolute change over one season, [windows].
 
-    Few pairs of values borrow from the change over one step.
+    `BORROWED` pairs with the mean change over one step are added, which matters if the past has few
+    pairs of values one season apart.
     """
     paired = known[season:] * known[:-season]
     changes = np.abs(scaled[season:] - scaled[:-season])
@@ -215,17 +220,17 @@ def _seasonal_error(scaled: Numbers, known: Numbers, pairs: Numbers, season: int
 
 
 def _mean_change(values: Numbers, pairs: Numbers) -> Numbers:
-    """Mean absolute change from step to step, [windows]."""
+    """Return the mean absolute change from step to step, [windows]."""
     changes = np.abs(np.diff(values, axis=0))
     return np.asarray(_dot(changes, pairs) / np.maximum(pairs.sum(0), 1))
 
 
 class _Season:
-    """A season of windows, by classical decomposition in which newer seasons count more.
+    """A season of windows, found by classical decomposition that weights newer seasons more.
 
-    `index` and `slow_index`, [context + horizon, windows], are what it adds at each step, from
-    newer and from all seasons; `strength`, [windows], is the share of the variance around the
-    moving average that the index explains.
+    `index` and `slow_index`, [context + horizon, windows], are what the season adds at each step:
+    `index` follows the newest seasons, `slow_index` averages over many. `strength`, [windows], is
+    the share of the variance around the moving average that `index` explains.
     """
 
     def __init__(self, values: Numbers, known: Numbers, length: int, horizon: int) -> None:
@@ -242,7 +247,8 @@ class _Season:
         within = _window_sums(known, length)
         average = _window_sums(values, length) / np.maximum(within, 1e-9)
         rest = (values - average) * known
-        full = known * np.minimum(within / length, 1) ** 4  # less at the ends
+        # less weight at the ends and in gaps, where the moving average misses part of a season
+        full = known * np.minimum(within / length, 1) ** 4
         self.index = self._index(rest, full, known, DECAY)
         self.slow_index = self._index(rest, full, known, SLOW_DECAY)
         left = rest - self.index[:context]
@@ -262,7 +268,7 @@ class _Season:
         index = sums / np.maximum(total, 1e-12)
         mean = index.sum(0) / np.maximum(phases, 1)
         index = np.where(seen, index - mean, 0.0)
-        # an index from few seasons holds noise (James and Stein 1961)
+        # an index from few seasons is noisy, so it is shrunk (James and Stein 1961)
         squares = phases * _dot(weight, weight)
         seasons = total.sum(0) ** 2 / np.maximum(squares, 1e-12)
         explained = (total * index**2).sum(0)
@@ -274,8 +280,10 @@ class _Season:
         return np.asarray((index * certainty)[self.phase])
 
     def columns(self, values: Numbers, known: Numbers, newest: int) -> list[Numbers]:
-        """Index, the value one season before and whether it is known, and the phase, of the newest
-        steps and on.
+        """Return five features of the `newest` past steps and the steps ahead.
+
+        They are the index, the value one season before and whether it is known, and the sine and
+        cosine of the phase.
         """
         first = self.context - newest
         step = self.step[first:]
@@ -293,12 +301,12 @@ class _Season:
 
 
 def sums_by_phase(values: Numbers, length: int) -> Numbers:
-    """Sums of values [steps, windows] over the steps of a phase, [length, windows].
+    """Sum values [steps, windows] over the steps of each phase, [length, windows].
 
-    The newest step is of the last.
+    The newest step has the last phase.
     """
     steps, windows = values.shape
-    begun = steps % length  # steps of a season that begins before the past
+    begun = steps % length  # steps of the first season, which began before the past
     whole = values[begun:].reshape(steps // length, length, windows)
     sums = whole.sum(0)
     sums[length - begun :] += values[:begun]
@@ -306,9 +314,10 @@ def sums_by_phase(values: Numbers, length: int) -> Numbers:
 
 
 def _window_sums(values: Numbers, length: int) -> Numbers:
-    """Centred sums over one season, the ends of an even one by half each.
+    """Return centred sums over one season, [steps, windows].
 
-    Over what there is at the ends.
+    If the season is even, the two ends have half the weight. Where the season reaches beyond the
+    past, the sum is over the steps that there are.
     """
     half = length // 2
     padded = np.pad(values, ((half + 1, half), (0, 0)))
@@ -320,8 +329,9 @@ def _window_sums(values: Numbers, length: int) -> Numbers:
 
 
 def _levels_and_slopes(values: Numbers, known: Numbers) -> tuple[Numbers, Numbers]:
-    """Smoothed levels, and slopes of lines through newer steps (0 through two values), [rates,
-    windows] each.
+    """Return smoothed levels and the slopes of weighted trend lines, [rates, windows] each.
+
+    The slope is 0 where there are at most two values.
     """
     step = np.arange(1 - len(values), 1, dtype=np.float64)
     decay = (1 - np.array(RATES)[:, None]) ** -step
@@ -330,7 +340,7 @@ def _levels_and_slopes(values: Numbers, known: Numbers) -> tuple[Numbers, Number
     count, total, time, squares = np.split(factors @ known, 4)
     products = factors[: -len(weights)] @ values
     level, mean, product = np.split(products, 3)
-    # long gaps leave no weight
+    # after a long gap the weights vanish: use the mean of all values
     means = values.sum(0) / known.sum(0)
     levels = np.where(count > 1e-12, level / np.maximum(count, 1e-12), means)
     time = time / total
@@ -343,14 +353,14 @@ def _levels_and_slopes(values: Numbers, known: Numbers) -> tuple[Numbers, Number
 
 
 def _dot(one: Numbers, other: Numbers) -> Numbers:
-    """Sums of products of columns, [windows]."""
+    """Return the dot product of each pair of columns, [windows]."""
     return np.asarray(np.einsum("sw,sw->w", one, other))
 
 
 def _of_pasts(
     values: Numbers, zero: Numbers, count: Numbers, length: Counts, seasons: list[int]
 ) -> list[Numbers]:
-    """Seasons, lengths and kinds of values of windows, 11 of [windows]."""
+    """Return 11 features of windows, [windows] each: their seasons, lengths and kinds of values."""
     first, second, calendar = seasons
     same = np.ones(len(length))
     columns = [same * np.log(first) / 4, same * np.log(calendar) / 4]

@@ -1,6 +1,6 @@
-"""Forecast windows by the pretrained network, whose weights ship with the package.
+"""Forecast windows with the pretrained network.
 
-Nothing is trained or fetched.
+Its weights ship with the package: nothing is trained or downloaded.
 """
 
 import hashlib
@@ -18,44 +18,41 @@ from forecast.errors import ArtifactRefused
 from forecast.pretrained.features import TOKEN, Counts, Flags, Numbers, features_of, unsquashed
 from forecast.pretrained.network import ARCHITECTURE, LEVELS, Weights, as_floats, layers_of, run
 
-CONTEXTS = (64, 128, 256, 512, 1024)  # steps to which pasts are padded
-CONTEXT = CONTEXTS[-1]  # steps of the past that its features rest on at most
-NEWEST = 8 * TOKEN  # steps of the past that it reads
-# the architecture that reads the whole past, of a series and of its mirror image, as `finetuned`
-# does
+CONTEXTS = (64, 128, 256, 512, 1024)  # the past of a window is padded to one of these lengths
+CONTEXT = CONTEXTS[-1]  # features depend on at most so many steps of the past
+NEWEST = 8 * TOKEN  # the network reads so many newest steps one by one
+# the architecture that reads all steps of the past one by one, and forecasts both a series and its
+# mirror image, as `finetuned` does
 MIRRORED = 1
 HOURLY_SEASONS = (24, 48, 96)  # steps of a day whose series have a network of their own
 FILE, HOURS_FILE = "weights.safetensors", "hours.safetensors"
-CELLS_AT_ONCE = 1 << 16  # steps of windows that run together: what a cache holds
-ROUND = 16  # of so many windows, or a multiple, products of matrices are fastest
-FEW = 10.0  # mean of counts up to which a forecast is a whole number
-MAX_SQUASHED = 25.0  # squashed value at most: 6,200 scales once it is unsquashed
+CELLS_AT_ONCE = 1 << 16  # at most so many steps of windows run together: they fit into a cache
+ROUND = 16  # matrix products are fastest if the number of windows is a multiple of this
+FEW = 10.0  # forecasts of counts are whole numbers if the mean of the counts is at most this
+MAX_SQUASHED = 25.0  # largest squashed value; unsquashed it is 6,200 scales
 
 
 @dataclass(frozen=True)
 class Network:
-    """A pretrained network.
+    """A pretrained network."""
 
-    The bytes of its file, their sha256, its weights by name, and how it is run.
-    """
-
-    data: bytes
-    hash: str
-    weights: Weights
-    layers: Weights  # as it is run
+    data: bytes  # the bytes of its file
+    hash: str  # the sha256 of these bytes
+    weights: Weights  # the weights by name
+    layers: Weights  # the weights as `run` uses them
     architecture: int  # `MIRRORED` or `ARCHITECTURE`
 
 
 def network_for(seasons: tuple[int, ...]) -> Network:
-    """The network that ships for series of these seasons, the first one first."""
+    """Return the network that ships for series with these seasons, the first season first."""
     return load_network(file=HOURS_FILE if seasons and seasons[0] in HOURLY_SEASONS else FILE)
 
 
 @cache
 def load_network(data: bytes | None = None, file: str = FILE) -> Network:
-    """The network of these bytes, or the one that ships.
+    """Load the network from these bytes, or from a file that ships.
 
-    `ArtifactRefused` for what is damaged or of another make.
+    Raises `ArtifactRefused` if it is damaged or has an unknown architecture.
     """
     shipped = data is None
     if data is None:
@@ -78,7 +75,7 @@ def load_network(data: bytes | None = None, file: str = FILE) -> Network:
 
 
 def how_it_was_made(file: str = FILE) -> dict[str, Any]:
-    """Hash, recipe, steps and version of the generator of a network that ships."""
+    """Return how a shipped network was made: hash, recipe, training steps, generator version."""
     recipe = (Path(__file__).parent / file).with_suffix(".json")
     return dict(json.loads(recipe.read_text("utf-8")))
 
@@ -86,12 +83,11 @@ def how_it_was_made(file: str = FILE) -> dict[str, Any]:
 def forecast_quantiles(
     network: Network, values: Numbers, observed: Flags, horizon: int, seasons: tuple[int, ...]
 ) -> Numbers:
-    """Quantiles of what comes after windows [windows, context], at `LEVELS`.
+    """Forecast quantiles at `LEVELS` after windows [windows, context].
 
-    [windows, horizon, levels].
-
-    The newest value is the last, and some are observed in each window. Seasons are steps, the first
-    one first; none or 1 for none.
+    Returns [windows, horizon, quantile levels]. The newest value of a window is the last; each
+    window must have an observed value. Seasons are lengths in steps, the first season first; () or
+    (1,) means no season.
     """
     # a forecast may depend on how far a window is padded, but not on the windows beside it
     missing = max(CONTEXT - values.shape[1], 0)
@@ -118,9 +114,10 @@ def forecast_quantiles(
 
 
 def window_seasons(seasons: tuple[int, ...], length: Counts) -> Counts:
-    """[windows, 3] for `features_of`.
+    """Return the seasons of windows that `features_of` takes, [windows, 3].
 
-    First season that the past spans, second season, first one of the calendar.
+    They are the first season if the past spans it, the second season if the past spans it, and the
+    first season of the calendar in any case.
     """
     real = [season for season in seasons if season > 1]
     first = real[0] if real else 1
@@ -134,10 +131,10 @@ def window_seasons(seasons: tuple[int, ...], length: Counts) -> Counts:
 def quantiles_of(
     network: Network, values: Numbers, observed: Flags, horizon: int, seasons: Counts
 ) -> Numbers:
-    """Quantiles at `LEVELS`, [windows, horizon, levels], of whole tokens of past and horizon.
+    """Forecast quantiles at `LEVELS`, [windows, horizon, quantile levels].
 
-    Seasons are those of `features_of`, [windows, 3]. A series below zero is forecast by its mirror
-    image.
+    Past and horizon are multiples of a token. Seasons are those of `features_of`, [windows, 3]. A
+    series that lies mostly below zero is forecast by its mirror image.
     """
     if network.architecture == MIRRORED:
         quantiles = _one_way(network, values, observed, horizon, seasons)
@@ -153,13 +150,13 @@ def quantiles_of(
 
 
 def sign_of(values: Numbers, observed: Flags) -> Numbers:
-    """-1 for windows whose values add up to less than zero, 1 for others, [windows]."""
+    """Return -1 for windows whose values add up to less than zero, and 1 for others, [windows]."""
     total = values.sum(1, where=observed)
     return np.where(total < 0, -1.0, 1.0)
 
 
 def are_counts(values: Numbers, observed: Flags) -> Flags:
-    """Whether windows hold small whole numbers only, none below 0, [windows]."""
+    """Whether windows hold only whole numbers, which are not negative and small on average."""
     whole = (values == np.round(values)) & (values >= 0)
     total = values.sum(1, where=observed)
     few = total <= FEW * observed.sum(1)

@@ -1,10 +1,8 @@
-"""The pretrained network in numpy.
+"""Run the pretrained network in numpy.
 
-Gated recurrent units over tokens of eight steps, quantiles that cannot cross.
-
-A GRU (Cho et al. 2014) in residual blocks with layer normalisation reads the tokens of the past,
-then those of the future, in which the values are masked, and puts out quantiles for each step
-ahead.
+The network consists of residual blocks, each with layer normalisation and a GRU (Cho et al. 2014).
+It reads tokens of eight steps: first those of the past, then those of the future, in which values
+are masked. For each step ahead it returns quantiles, which cannot cross.
 """
 
 from typing import Any
@@ -22,28 +20,30 @@ from forecast.pretrained.features import (
     Numbers,
 )
 
-# of features, layers and how they are run; weights of another one would forecast something else
+# number of the architecture: features, layers and how they are run; weights of another one would
+# forecast something else
 ARCHITECTURE = 2
 LEVELS = (0.005, 0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975, 0.995)
 MIDDLE = LEVELS.index(0.5)
-SEASONAL = 5  # of the other first guesses, those of seasons
+SEASONAL = 5  # so many of `Features.others`, the first ones, are guesses from seasons
 OUTPUTS = OTHERS + len(LEVELS)
 TOKEN_INPUTS = TOKEN * STEP_FEATURES + SUMMARY_FEATURES + 2
-MOST = 4.0  # units by which a gate may change a season
-SMALL = 1e-5  # added to variances
+MOST = 4.0  # a guess from a season may change the forecast by at most so many units, at a gate of 1
+SMALL = 1e-5  # added to variances, so that none is 0
 
 Weights = dict[str, Floats]
 
 
 def tokens_of(features: Features) -> Floats:
-    """Inputs of each token, [windows, tokens, TOKEN_INPUTS].
+    """Return the inputs of each token, [windows, tokens, TOKEN_INPUTS].
 
-    Its steps, the summary, whether and how far ahead.
+    They are the features of its steps, the summary of the window, whether the token is coarse, past
+    or future, and how far ahead it lies.
     """
     windows, steps, width = features.steps.shape
     number = np.arange(steps // TOKEN) - features.coarse // TOKEN
     ahead = np.maximum(number - features.context // TOKEN + 1, 0)
-    place = np.where(number < 0, -1, ahead > 0)  # older than the newest, newest or future
+    place = np.where(number < 0, -1, ahead > 0)  # -1 for coarse steps, 0 for the past, 1 ahead
     tokens = np.empty((len(number), TOKEN_INPUTS, windows), np.float32)
     by_step = features.steps.transpose(1, 2, 0)
     tokens[:, : TOKEN * width] = by_step.reshape(len(number), -1, windows)
@@ -54,10 +54,11 @@ def tokens_of(features: Features) -> Floats:
 
 
 def inputs_of(features: Features) -> tuple[Floats, Floats, Floats, Floats]:
-    """Tokens, first guesses, what the gates multiply, and units, as the network takes them.
+    """Return the inputs of the network: tokens, first guesses, other guesses, and units.
 
-    The gates multiply other first guesses, [windows, horizon, OTHERS]. Seasons are limited to some
-    units: a gate of 0.03 must not spoil a season that repeats exactly.
+    The gates of the network multiply the other guesses, [windows, horizon, OTHERS]. Guesses from
+    seasons are limited to some units, so that a gate of 0.03 cannot spoil a season that repeats
+    exactly.
     """
     most = MOST * features.unit[:, None, None]
     gated = features.others.copy()
@@ -67,13 +68,12 @@ def inputs_of(features: Features) -> tuple[Floats, Floats, Floats, Floats]:
 
 
 def layers_of(weights: Weights) -> Weights:
-    """The layers as `run` multiplies by them, [outputs, inputs + 1].
+    """Convert weights to the matrices that `run` multiplies by, [outputs, inputs + 1].
 
-    A column of biases stands for inputs of 1.
-
-    What a normalisation multiplies and adds is part of the layer that reads it. Gates have the
-    other sign, as the exponential of a logistic function takes them, and those two of a block read
-    its inputs, 1, and its state.
+    The last column of a matrix is the bias, whose input is 1. The scale and shift of a
+    normalisation are merged into the layer that reads it. Gates are stored with the opposite sign,
+    as the logistic function takes the exponential of minus its argument. The two gates of a block
+    are one matrix, which reads the inputs of the block, 1, and its state.
     """
 
     def layer(name: str, normalised: str = "", part: str = "") -> Numbers:
@@ -92,10 +92,10 @@ def layers_of(weights: Weights) -> Weights:
     for block in blocks:
         inputs = layer(f"{block}.recurrent", f"{block}.before", "_ih_l0")
         state = layer(f"{block}.recurrent", part="_hh_l0")
-        state = np.roll(state, 1, axis=1)  # it stands after the 1
-        new = 2 * len(inputs) // 3  # the gates come first
+        state = np.roll(state, 1, axis=1)  # in `read`, the state follows the 1: bias first
+        new = 2 * len(inputs) // 3  # rows before this one belong to the two gates
         gates = np.column_stack([inputs[:new], state[:new, 1:]])
-        gates[:, inputs.shape[1] - 1] += state[:new, 0]  # both biases
+        gates[:, inputs.shape[1] - 1] += state[:new, 0]  # add the two biases
         layers[f"{block}.gates"] = -gates
         layers[f"{block}.new"] = inputs[new:]
         layers[f"{block}.kept"] = state[new:]
@@ -105,11 +105,10 @@ def layers_of(weights: Weights) -> Weights:
 
 
 def run(layers: Weights, features: Features) -> Floats:
-    """Quantiles of the steps ahead in scaled units, [windows, horizon, LEVELS], by the layers of a
-    network.
+    """Run the layers of a network; return quantiles in scaled units, [windows, horizon, LEVELS].
 
-    Tokens are computed one after another, each for all windows, [width, windows]: a cache holds
-    what that takes.
+    Tokens are computed one after another, each for all windows, [width, windows]; what this needs
+    fits into a processor's cache.
     """
     tokens, base, gated, unit = inputs_of(features)
     matrix = layers["inputs"][:, :-1]
@@ -118,7 +117,7 @@ def run(layers: Weights, features: Features) -> Floats:
     future = (features.coarse + features.context) // TOKEN
     blocks = sum(name.endswith(".wide") for name in layers)
     width = len(bias)
-    # what a layer reads, 1, and the state of a block
+    # rows of `read`: the inputs of a layer, a row of 1, and the state of a block
     read = np.ones((2 * width + 1, len(base)), np.float32)
     state = read[width + 1 :]
     for block in range(blocks):
@@ -126,7 +125,7 @@ def run(layers: Weights, features: Features) -> Floats:
         for number, token in enumerate(states):
             inputs = _normalised(token, read)
             token += _next(layers, f"blocks.{block}", read if number else inputs, state)
-            if block < blocks - 1 or number >= future:  # nothing reads the others any more
+            if block < blocks - 1 or number >= future:  # past tokens of the last block are unused
                 token += _wider(layers, f"blocks.{block}", _normalised(token, read))
     last = layers["outputs"]
     outputs = np.stack([last @ _normalised(token, read) for token in states[future:]])
@@ -135,9 +134,9 @@ def run(layers: Weights, features: Features) -> Floats:
 
 
 def _quantiles(outputs: Floats, base: Floats, gated: Floats, unit: Floats) -> Floats:
-    """Quantiles from outputs [horizon, OUTPUTS, windows].
+    """Compute quantiles, [windows, horizon, LEVELS], from outputs [horizon, OUTPUTS, windows].
 
-    A middle, and distances that are never negative.
+    They are a median, and distances between neighbours, which are never negative.
     """
     gates = outputs[:, :OTHERS]
     raw = outputs[:, OTHERS:]
@@ -154,8 +153,9 @@ def _quantiles(outputs: Floats, base: Floats, gated: Floats, unit: Floats) -> Fl
 
 
 def _normalised(states: Floats, read: Floats) -> Floats:
-    """The states [width, windows] with a mean of 0 and a variance of 1, in `read`, and the 1 that
-    follows there.
+    """Normalise states [width, windows] to mean 0 and variance 1, and write them into `read`.
+
+    Returns these rows of `read` and the row of 1 that follows them.
     """
     width = len(states)
     out = read[:width]
@@ -167,12 +167,13 @@ def _normalised(states: Floats, read: Floats) -> Floats:
 
 
 def _next(layers: Weights, block: str, read: Floats, state: Floats) -> Floats:
-    """The next state of a GRU, [width, windows], in the place of the one before, which `read` lacks
-    where it is 0.
+    """Compute the next state of a GRU, [width, windows], and write it into `state`.
+
+    `read` holds the inputs, 1 and the state; the state may be left out if it is 0.
     """
     width = len(state)
     size = len(read)
-    away = np.exp(layers[f"{block}.gates"][:, :size] @ read)  # of the reset, and of the update
+    away = np.exp(layers[f"{block}.gates"][:, :size] @ read)  # reset gates, then update gates
     away += 1
     new = layers[f"{block}.kept"][:, : size - width] @ read[width:]
     new /= away[:width]
@@ -185,9 +186,7 @@ def _next(layers: Weights, block: str, read: Floats, state: Floats) -> Floats:
 
 
 def _wider(layers: Weights, block: str, read: Floats) -> Floats:
-    """A wider layer whose outputs are multiplied by their logistic function, and a narrow one,
-    [width, windows].
-    """
+    """Compute a wide layer with SiLU activation and a narrow one after it, [width, windows]."""
     narrow = layers[f"{block}.narrow"]
     hidden = layers[f"{block}.wide"] @ read
     hidden /= np.exp(-hidden) + 1

@@ -1,1 +1,1 @@
-"""From the columns of a table to a panel, and how a table differs from that of the fit."""
+"""Turn a table into a panel, and compare it with the table of the fit."""

@@ -1,4 +1,4 @@
-"""Build the panel of a table: values on one grid, end to end, gaps masked, covariates beside."""
+"""Build the panel of a table: place values and covariates on a grid, and mask the gaps."""
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -23,23 +23,25 @@ from forecast.reading.vintages import is_left_out, with_vintages
 from forecast.tables.cells import MAX_VALUE, MIN_VALUE
 from forecast.tables.table import Table, distinct, repeats, rows_text
 
-MIN_TIMES = 4  # of so many different times or fewer, none is an outlier
-FAR = 10  # an outlier lies this many times what the other times span away from them
-MIN_ABSENT = 0.5  # share of absent rows from which on a table of counts looks sparse
-MAX_ZEROS = 0.1  # a table with a larger share of zeros has no reason to leave others out
-EARLIEST = 0.1  # share of periods that end as early as the last one, if that is complete
-MAX_STEPS = 10_000_000  # of a finer grid, to count the values that a period should have
-MAX_ROWS = 100_000_000  # zeros of absent rows included
-MAX_NUMBERS = 250_000_000  # of values and covariates: about 4 GB with what training adds
+MIN_TIMES = 4  # with this many different times or fewer, none is an outlier
+# an outlier lies farther from the other times than this many times the span of the other times
+FAR = 10
+MIN_ABSENT = 0.5  # a table of counts looks sparse if a larger share of its rows is absent
+MAX_ZEROS = 0.1  # a table with a larger share of zeros writes zeros, so absent rows are not zeros
+# the last period is complete if at least this share of earlier periods ends as early
+EARLIEST = 0.1
+MAX_STEPS = 10_000_000  # steps of the finer grid that are counted to find out what periods lack
+MAX_ROWS = 100_000_000  # rows of a table, including zeros for absent rows
+MAX_NUMBERS = 250_000_000  # values and covariates of a panel: about 4 GB with what training adds
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Values by series and grid position, which is what all positions here are."""
+    """Values by series and grid position; all positions in this file are grid positions."""
 
-    placed: TimedValues  # observed values, at positions in the place of times
-    blank: TimedValues  # rows without a value, likewise
-    first: Integers  # [series], first position; the origin where there is no value
+    placed: TimedValues  # observed values, whose `timestamps` are positions
+    blank: TimedValues  # rows without a value, whose `timestamps` are positions
+    first: Integers  # [series], first position; the origin if the series has no value
     origins: Integers  # [series], last position of the past
     zeros: Flags  # [series], whether positions without rows hold zeros
 
@@ -49,11 +51,14 @@ class Grid:
         return self.origins - self.first + 1
 
     def steps(self, values: TimedValues) -> Integers:
-        """[values], the steps since the first position of their series."""
+        """Return the steps of values since the first position of their series, [values]."""
         return values.timestamps - self.first[values.series]
 
     def zero_slots(self, offsets: Integers) -> Flags:
-        """[slots], which of those of all series end to end hold zeros of absent rows."""
+        """Return which slots hold zeros because their row is absent, [slots].
+
+        `offsets` says where each series begins among the slots of all series.
+        """
         sizes = np.diff(offsets)
         past = steps_within(sizes) < np.repeat(self.lengths, sizes)
         zeros = np.repeat(self.zeros, sizes) & past
@@ -66,10 +71,10 @@ class Grid:
 
 
 def fill(observations: Observations, schema: Schema, origin: str | None, reach: int | None) -> Grid:
-    """Place observed values on the grid: one for each series and position; none after `origin`.
+    """Place observed values on the grid, one for each series and position.
 
-    A part of a table may have no value; its `reach` is the time of the newest value of the whole,
-    see `reach_of`.
+    Values after `origin` are not used. If `observations` is only a part of a table, `reach` is the
+    time of the newest value of the whole table, see `reach_of`; the part may then have no value.
     """
     calendar = calendar_of(schema)
     present = np.isfinite(observations.values)
@@ -82,7 +87,7 @@ def fill(observations: Observations, schema: Schema, origin: str | None, reach: 
         cut = _origin_time(observations, present, schema, origin)
         used = observations.timestamps <= cut
         if schema.missing == "zero" and schema.aggregate is None:
-            end = cut  # the zeros of absent rows go on to it
+            end = cut  # absent rows up to the origin are zeros
     blank = observations.select(used & ~present)
     observed = observations.select(used & present)
     if schema.on_duplicate != "error":
@@ -100,7 +105,7 @@ def fill(observations: Observations, schema: Schema, origin: str | None, reach: 
 
 
 def _grid(placed: TimedValues, blank: TimedValues, count: int, newest: int, schema: Schema) -> Grid:
-    """The grid of values and blanks of a number of series, up to a newest position."""
+    """Build the grid of `count` series, up to the position `newest`."""
     first = np.full(count, newest)
     np.minimum.at(first, placed.series, placed.timestamps)
     origins = np.full(count, newest)
@@ -112,14 +117,14 @@ def _grid(placed: TimedValues, blank: TimedValues, count: int, newest: int, sche
     zeros = np.zeros(count, bool)
     if schema.missing == "zero" and schema.dated:
         zeros = present
-        if schema.layout == "long":  # in a wide table a blank cell is no row of its series
+        if schema.layout == "long":  # in a wide table, a blank cell does not count as a row
             zeros[blank.series] = True
             np.minimum.at(first, blank.series, blank.timestamps)
     return Grid(placed, blank, first, origins, zeros)
 
 
 def _origin_time(observations: Observations, present: Flags, schema: Schema, origin: str) -> int:
-    """The time of the origin, at most that of the newest value: later rows are not used."""
+    """Return the time of the origin, which is at most that of the newest value."""
     setting = Setting("origin", origin)
     last = parse_timestamp(origin, schema.time_format)
     times = observations.timestamps
@@ -137,7 +142,10 @@ def _origin_time(observations: Observations, present: Flags, schema: Schema, ori
 
 
 def _refuse_outlier(observations: Observations, positions: Integers, schema: Schema) -> None:
-    """Refuse a time far from all others: 9999-12-31 would end all series long before the origin."""
+    """Refuse a time far from all others.
+
+    With a time such as 9999-12-31, all series would end long before the origin.
+    """
     if len(positions) <= MIN_TIMES:
         return
     ends = [(positions[-1], positions[:-1])]
@@ -156,7 +164,7 @@ def _refuse_outlier(observations: Observations, positions: Integers, schema: Sch
 
 
 def _check_sizes(observations: Observations, placed: TimedValues, schema: Schema) -> None:
-    """Refuse values too large, and series too small, for arithmetic in float32."""
+    """Refuse values that are too large, and series whose values are all too small, for float32."""
     sizes = np.abs(placed.values)
     largest = np.zeros(len(observations.ids))
     np.maximum.at(largest, placed.series, sizes)
@@ -177,7 +185,7 @@ def _check_sizes(observations: Observations, placed: TimedValues, schema: Schema
 
 
 def warn_sparse(name: str, grid: Grid, panel: Panel, schema: Schema) -> None:
-    """Warn where counts are mostly absent, and not blank: absent rows may mean zero."""
+    """Warn if the table holds counts and most rows are absent: these may mean zero."""
     values = grid.placed.values
     if schema.missing == "zero" or not schema.dated or len(grid.blank.values):
         return
@@ -194,17 +202,17 @@ def warn_sparse(name: str, grid: Grid, panel: Panel, schema: Schema) -> None:
 def aggregated(
     observations: Observations, observed: TimedValues, blank: TimedValues, schema: Schema
 ) -> TimedValues:
-    """Values by series and period: sum, mean or last value, at the grid position of the period.
+    """Aggregate values by series and period to their sum, mean or last value.
 
-    A last period that is not complete may be left out, and for a sum a first one always is. Blank
-    values never count. Absent rows that mean zero become zeros before the periods are formed, if
-    the rows lie on a regular grid. Where absent rows are unknown, a sum is that of the present
-    rows, with a warning.
+    The result lies at the grid position of the period. If the last period is not complete, it may
+    be left out; if the first period of a sum is not complete, it is always left out. Blank values
+    are ignored. Absent rows that mean zero become zeros before aggregation, if the rows lie on a
+    regular grid. If absent rows are unknown, a sum adds up the rows that are there, with a warning.
     """
     name = observations.table.name
     calendar = calendar_of(schema)
     rows = observed
-    fine: Calendar | None = None  # the grid on which the rows lie, if they do
+    fine: Calendar | None = None  # the finer grid of the rows, None if they lie on no regular grid
     with suppress(BadData):
         spec = infer_calendar(observed.timestamps, observed.series, None, schema.time_format)
         fine = Calendar(spec, schema.time_format.zone)
@@ -222,10 +230,10 @@ def aggregated(
     if schema.aggregate != "sum":
         return sums
     lacks = np.zeros(len(sums.values), bool)
-    if schema.missing == "zero":  # only blank cells are missing
+    if schema.missing == "zero":  # absent rows are zeros, so that only blank cells are missing
         both = blank.placed_on(calendar).followed_by(sums)
         lacks = repeats(both.series, both.timestamps)[len(blank.values) :]
-    elif fine is not None:  # fewer values than the period has steps of the finer grid
+    elif fine is not None:  # a sum lacks values if it has fewer than its period has finer steps
         ends = distinct(observed.timestamps)[[0, -1]]
         first, last = fine.positions(ends)
         fine_positions = np.arange(first, min(last + 1, first + MAX_STEPS))
@@ -243,7 +251,10 @@ def aggregated(
 def _whole_periods(
     name: str, rows: TimedValues, fine: Calendar | None, schema: Schema
 ) -> tuple[int, int]:
-    """The first and the last period that the table covers to its end; for a sum, from its start."""
+    """Return the first and the last period that the table covers.
+
+    The last period must be covered up to its end, and the first period of a sum from its start.
+    """
     calendar = calendar_of(schema)
     times = distinct(rows.timestamps)
     if fine is not None:
@@ -264,7 +275,10 @@ def _whole_periods(
 
 
 def _ends_early(times: Integers, calendar: Calendar) -> bool:
-    """Whether the last row of the last period comes earlier in it than usual; the times ascend."""
+    """Whether the last row of the last period lies earlier in its period than is usual.
+
+    `times` ascend.
+    """
     positions = calendar.positions(times)
     last_rows = np.diff(positions, append=positions[-1] + 1) > 0
     to_end = (calendar.ends(positions) - times)[last_rows]
@@ -279,7 +293,10 @@ def _with_zeros(
     fine: Calendar,
     schema: Schema,
 ) -> TimedValues:
-    """The values, and a zero for each step of the finer grid without a row since the first one."""
+    """Return the values, and a zero for each step of the finer grid that has no row.
+
+    There are no zeros before the first row of a series.
+    """
     placed = observed.placed_on(fine)
     newest = int(placed.timestamps.max())
     blank = blank.placed_on(fine)
@@ -300,10 +317,10 @@ def _with_zeros(
 def build_panel(schema: Schema, observations: Observations, grid: Grid, horizon: int) -> Panel:
     """Lay the values of a grid end to end, with the covariates of their table beside them.
 
-    All series end at one origin, the last time at which any of them was observed; in a `rows` table
-    each ends at its own last value. Each starts at its own first observed value. Rows after the
-    origin give known covariates of the future. Statuses are left open, see `with_status`.
-    `Unavailable` if the panel would not fit in memory.
+    Each series starts at its own first observed value. All series end at the same origin, the last
+    time at which any of them was observed; in a `rows` table, each ends at its own last value. Rows
+    after the origin give the covariates known in advance. Statuses are not set here, see
+    `with_status`. Raises `Unavailable` if the panel would not fit in memory.
     """
     sizes = grid.lengths + horizon
     steps = int(sizes.sum())
@@ -344,7 +361,10 @@ def with_future(
     times: ParsedTimes | None = None,
     instant: int | None = None,
 ) -> Panel:
-    """The panel with known columns from a table of the future; its times may be parsed already."""
+    """Add the values known in advance that a table of the future holds.
+
+    `times` are the times of that table, if they are parsed already.
+    """
     if not schema.known:
         return panel
     dated = DatedTable(normalised(future), schema.time, times, schema, instant)
@@ -352,9 +372,9 @@ def with_future(
 
 
 def check_rows(observations: Observations, schema: Schema, whole: bool = True) -> None:
-    """Refuse times off the grid, or twice in a series; warn of rows out of order.
+    """Refuse times off the grid and times that repeat in a series; warn of rows out of order.
 
-    A part of a table (not `whole`) may be coarser than the grid.
+    If the table is only a part (not `whole`), its times may be coarser than the grid.
     """
     if schema.dated:
         _check_order(observations, schema)
@@ -379,7 +399,8 @@ def _check_order(observations: Observations, schema: Schema) -> None:
     repeated = repeats(series, times)
     if not repeated.any():
         return
-    # without a further column, such as a receipt number, rows that are alike may be usual
+    # a further column, such as a receipt number, should tell rows apart; without one, equal rows
+    # may be normal
     if set(schema.ignored) - schema.calendar_columns.keys():
         _warn_repeated_rows(table)
     if schema.on_duplicate != "error":
@@ -442,7 +463,7 @@ def _check_on_grid(table: Table, row_times: Integers, schema: Schema, whole: boo
 
 
 def warn_gaps(panel: Panel, schema: Schema, name: str) -> None:
-    """Warn of missing values between the first and the last of a series."""
+    """Warn of missing values between the first and the last value of a series."""
     spans, counts = observed_spans(panel)
     gaps = np.where(counts > 0, spans - counts, 0)
     if not gaps.any():

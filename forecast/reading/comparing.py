@@ -1,4 +1,4 @@
-"""Compare the series of a panel with a fit, give them a status, and find known values that lack."""
+"""Compare the series of a panel with a fit, set their status, and find what they lack."""
 
 from dataclasses import replace
 
@@ -11,8 +11,8 @@ from forecast.panel.naming import first_names, series_name, series_names
 from forecast.panel.panel import Flags, Id, Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of, position_texts
 
-MAX_RATIO = 10.0  # a level that moved by more than this looks like a change of unit
-NAMED_SERIES = 3  # series that a warning names
+MAX_RATIO = 10.0  # if a level rises or falls by a larger factor, the unit may have changed
+NAMED_SERIES = 3  # the number of series that a warning lists by name
 STATUSES = {
     "constant": "never change",
     "ended": "ended more than a lookback before the last time and get no forecast",
@@ -22,7 +22,10 @@ STATUSES = {
 
 
 def mean_level(panel: Panel, steps: int) -> Numbers:
-    """[series], the mean absolute value of the last `steps` of each; 0 if none was observed."""
+    """Return the mean absolute value over the last `steps` of each series, [series].
+
+    It is 0 if no value was observed.
+    """
     used = panel.observed & ~panel.before(panel.lengths - steps)
     first = panel.first_slots
     total = np.add.reduceat(np.abs(panel.values) * used, first)
@@ -31,7 +34,10 @@ def mean_level(panel: Panel, steps: int) -> Numbers:
 
 
 class Comparison:
-    """The ids of a table `name`, or of one part of it after another, beside those of a fit."""
+    """Compares the ids of the table `name` with those of a fit.
+
+    The table may be added in several parts.
+    """
 
     def __init__(self, ids: Ids, name: str) -> None:
         self.ids = ids
@@ -41,7 +47,7 @@ class Comparison:
         self.new: list[Id] = []
 
     def add(self, panel: Panel) -> Panel:
-        """Warn of ids that are new since the fit, and give new series their status."""
+        """Warn of ids that are new since the fit, and set the status of these series to `new`."""
         new = [ids for ids in panel.ids if ids not in self.fitted]
         self.seen.update(self.fitted.intersection(panel.ids))
         self.new += new
@@ -62,11 +68,11 @@ class Comparison:
 
     @property
     def missing(self) -> list[Id]:
-        """The ids of the fit that were not added, ascending."""
+        """The ids of the fit that no added part holds, ascending."""
         return sorted(self.fitted - self.seen)
 
     def warn_missing(self) -> None:
-        """Warn of ids that are missing since the fit; a change of their spelling may be why."""
+        """Warn of ids of the fit that are missing; perhaps their spelling has changed."""
         missing = self.missing
         if not missing:
             return
@@ -87,7 +93,10 @@ def _bare(ids: Id) -> Id:
 def check_levels(
     panel: Panel, ids: Ids, level: Numbers, lookback: int, name: str, strict: bool
 ) -> None:
-    """Warn of series whose level [series of the fit] moved more than tenfold, or refuse them."""
+    """Warn of series whose level changed more than tenfold since the fit, or refuse them.
+
+    `level` [series of the fit] holds the levels at fit.
+    """
     index = series_index(ids, panel.ids)
     now = mean_level(panel, lookback)
     then = np.concatenate([[0.0], level])[index]
@@ -105,7 +114,7 @@ def check_levels(
 
 
 def warn_seen(panel: Panel, fitted: Panel, schema: Schema, horizon: int, name: str) -> None:
-    """Warn where forecasts begin before the end of the fit: the model has seen those values."""
+    """Warn if forecasts begin before the end of the fit, since the model has seen these values."""
     ahead = _ends(panel, fitted) - panel.origins
     if (ahead > 0).any():
         origin = panel.origins[np.argmax(ahead)]
@@ -119,7 +128,7 @@ def warn_seen(panel: Panel, fitted: Panel, schema: Schema, horizon: int, name: s
 
 
 def warn_seen_origins(panel: Panel, fitted: Panel, origins: Integers, end: str) -> int:
-    """Warn of origins, [origins, series], before the end of the fit; returns how many there are."""
+    """Warn of origins [origins, series] before the end of the fit, and return their number."""
     is_seen = (origins < _ends(panel, fitted)).any(1)
     seen = int(is_seen.sum())
     if seen:
@@ -131,13 +140,14 @@ def warn_seen_origins(panel: Panel, fitted: Panel, origins: Integers, end: str) 
 def actuals_after(
     fitted: Panel, later: Panel, horizon: int, zero: bool = False
 ) -> tuple[Numbers, int]:
-    """The actuals after the series of a fit from a table with later rows, [series, horizon].
+    """Return the actuals that follow the series of a fit, from a table with later rows.
 
-    NaN where there is none. Also the number of observed values that belong to other series, or do
-    not lie after the end. If `zero`, absent rows are zeros, up to the newest row of the table.
+    They are [series, horizon], NaN where there is no value. Also returns the number of observed
+    values that belong to other series, or lie before the end of the fit. If `zero`, absent rows are
+    zeros, up to the newest row of the table.
     """
     actual = np.full((len(fitted), horizon), np.nan)
-    if zero:  # the series have begun, whatever their first row in the table is
+    if zero:  # a series has begun in the fit, even if its first row in the table comes late
         steps = later.origins.max() - fitted.origins
         actual[np.arange(horizon) < steps[:, None]] = 0.0
     series = later.series_of_slots
@@ -151,13 +161,16 @@ def actuals_after(
 
 
 def _ends(panel: Panel, fitted: Panel) -> Numbers:
-    """[series], grid position at which each ended at fit; minus infinity for a new series."""
+    """Return the grid position at which each series ended at fit, [series].
+
+    It is minus infinity for a new series.
+    """
     ends = np.concatenate([[-np.inf], fitted.origins])
     return ends[series_index(fitted.ids, panel.ids)]
 
 
 def with_status(panel: Panel, schema: Schema, lookback: int | None = None) -> Panel:
-    """The panel with a status of each series; without a lookback none is short or ended."""
+    """Set the status of each series; without a lookback, no series is `short` or `ended`."""
     first = panel.first_slots
     spans, counts = observed_spans(panel)
     missing_share = (spans - counts) / spans
@@ -174,7 +187,10 @@ def with_status(panel: Panel, schema: Schema, lookback: int | None = None) -> Pa
 
 
 def observed_spans(panel: Panel) -> tuple[Integers, Integers]:
-    """[series], steps from the first to the last observed value, at least 1; and their number."""
+    """Return the steps from the first to the last observed value, and the number of values.
+
+    Both are [series]; the steps are at least 1.
+    """
     counts = np.add.reduceat(panel.observed, panel.first_slots, dtype=np.int64)
     spans = panel.lengths - panel.trailing_gap()
     return np.maximum(spans, 1), counts
@@ -183,9 +199,10 @@ def observed_spans(panel: Panel) -> tuple[Integers, Integers]:
 def warn_status(
     panel: Panel, schema: Schema, name: str, before: tuple[str, ...] = (), whole: bool = True
 ) -> None:
-    """Warn of series that are constant or get no forecast; refuse a whole panel if none is left.
+    """Warn of series that are constant or get no forecast.
 
-    Statuses that were the same `before` are not repeated.
+    Refuse a whole panel if no series gets a forecast. Warnings of statuses that are the same as
+    `before` are not repeated.
     """
     limit = f"{schema.max_missing:.0%}"
     setting = Setting("max_missing")
@@ -214,10 +231,10 @@ def require_known(
     with_future: bool = False,
     saved: bool = True,
 ) -> None:
-    """Refuse a panel without the known values of the horizon of a series that gets a forecast.
+    """Refuse a panel if a series to forecast lacks values known in advance in the horizon.
 
-    The table of that name should have them; `with_future` if it is a table of the future. Where no
-    forecaster is `saved`, no other table can have them.
+    The error names the table `name` that should have them; `with_future` says that it is a table of
+    the future. If no forecaster is `saved`, they cannot be passed to a later command.
     """
     blank = _blank_ahead(panel, schema, horizon)
     if not blank.any():
@@ -244,7 +261,7 @@ def require_known(
 
 
 def warn_blank_ahead(panel: Panel, schema: Schema, horizon: int, name: str) -> None:
-    """Warn of values that are blank in the horizon, where the forecast goes on without them."""
+    """Warn of blank values in the horizon, which the forecast does without."""
     blank = _blank_ahead(panel, schema, horizon)
     if blank.any():
         text = "%s: %d of %d values known in advance are blank in the %d steps forecast together"
@@ -253,7 +270,7 @@ def warn_blank_ahead(panel: Panel, schema: Schema, horizon: int, name: str) -> N
 
 def warn_blank(panel: Panel, schema: Schema, name: str) -> None:
     """Warn of blank cells beside observed values, in columns known in advance."""
-    blank = np.isnan(panel.known[panel.observed])  # [observed, known]
+    blank = np.isnan(panel.known[panel.observed])  # [observed slots, columns]
     counts = zip(schema.known, blank.sum(0), strict=True)
     columns = ", ".join(f"'{column}' {count:,}" for column, count in counts if count)
     if columns:
@@ -262,9 +279,9 @@ def warn_blank(panel: Panel, schema: Schema, name: str) -> None:
 
 
 def _blank_ahead(panel: Panel, schema: Schema, horizon: int) -> Flags:
-    """[series, horizon, known], whether a series that gets a forecast lacks a value.
+    """Say where a series to forecast lacks a value known in advance, [series, horizon, columns].
 
-    Where an event closes a series, none lacks.
+    Nothing counts as lacking on days on which an event closes the series.
     """
     steps = np.arange(horizon if schema.known else 0)
     first_ahead = panel.offsets[1:] - panel.ahead

@@ -1,4 +1,4 @@
-"""Normalise a table where it enters, find its time columns, and parse its times."""
+"""Normalise a table that was read, find its time columns, and parse its times."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -29,10 +29,10 @@ from forecast.tables.cells import MISSING, counted_values, is_whole, numeric_col
 from forecast.tables.headers import DATE_OR_FRACTION, LETTER, refuse_missing
 from forecast.tables.table import Table, repeats
 
-UNNAMED = ("", "Unnamed: 0")  # pandas reads the first as the second
+UNNAMED = ("", "Unnamed: 0")  # names of a first column without a name; the second is by pandas
 INDEX = "index"
-MAX_ROWS_BELOW = 20  # rows at the end that may be totals and notes
-STEP = r"[Vv]?\d+"  # the name of a column of a table with a series in each row
+MAX_ROWS_BELOW = 20  # at most this many rows at the end are searched for totals and notes
+STEP = r"[Vv]?\d+"  # names of the columns of steps, in a table with one series in each row
 YEAR = re.compile(r"[12]\d{3}(\.0*)?")
 PERIODS_OF_YEAR = {"month": set(ABBREVIATIONS), "quarter": {"q1", "q2", "q3", "q4"}}
 FINER: dict[str, Names] = {  # the parts that may follow each part of a time
@@ -44,12 +44,12 @@ FINER: dict[str, Names] = {  # the parts that may follow each part of a time
     "minute": ("second",),
 }
 ROLES = ("time", "id", "target", "known", "past", "static")  # settings that name columns
-# fields of a schema by which times are parsed
+# the fields of a schema that decide how times are parsed
 TIME_FIELDS = ("time", "time_format", "date_format", "timezone", "dst", "aggregate")
 
 
 def normalised(table: Table) -> Table:
-    """The table without totals below the data, and with a name for each column."""
+    """Remove totals below the data, and give each column a name."""
     table = _without_totals(table)
     if len(table.names) == 1:
         return _with_row_numbers(table)
@@ -57,14 +57,15 @@ def normalised(table: Table) -> Table:
 
 
 def _without_totals(table: Table) -> Table:
-    """Leave out totals and notes below the data: rows without a time under the newest time.
+    """Leave out totals and notes below the data: rows without a time at the end of the table.
 
-    Each has a word that stands nowhere above it; a single row with a blank time needs none.
+    Each such row must contain a word that no row above it contains, unless it is a single row whose
+    time is blank.
     """
     last_row = [str(cell).strip() for cell in table.frame.iloc[-1]]
     for column, last_cell in zip(table.names, last_row, strict=True):
         if (last_cell and not LETTER.search(last_cell)) or not guesses(table.first(column)):
-            continue  # the usual case, as a table may have thousands of columns
+            continue  # the usual case; it must be fast, as there may be thousands of columns
         cells = table.frame[column].iloc[-MAX_ROWS_BELOW:]
         is_time = [bool(guesses(str(cell).strip())) for cell in cells]
         if is_time[-1] or not any(is_time):
@@ -99,7 +100,7 @@ def _are_totals(rows: Table, data: Table, time: str) -> bool:
 
 
 def _with_row_numbers(table: Table) -> Table:
-    """Number the rows of a single column of values, as steps of a time."""
+    """Number the rows of a table that is a single column of values; the numbers are its times."""
     (name,) = table.names
     is_name = LETTER.search(name) and name.lower() not in (*TIME_NAMES, INDEX)
     if not is_name or looks_like_times(table, name) or not numeric_columns(table, [name]):
@@ -110,7 +111,7 @@ def _with_row_numbers(table: Table) -> Table:
 
 
 def _name_first_column(table: Table) -> Table:
-    """Name a first column without a name; drop it where it numbers rows that have times."""
+    """Give a nameless first column a name, or drop it if it numbers rows that have times."""
     first, *others = table.names
     numbered = first in UNNAMED and _numbers_rows(table, first)
     if first not in UNNAMED or (first and not numbered):
@@ -145,10 +146,10 @@ def _numbers_rows(table: Table, column: str) -> bool:
 
 
 def find_time_columns(table: Table, settings: TableSettings) -> Names:
-    """The column whose cells all are times, with columns that hold finer parts of the time.
+    """Find the column that holds the times, and any columns that hold finer parts of the time.
 
-    Columns such as year and month, or date and hour, join where one alone repeats times within a
-    series, and names and cells show which parts they hold.
+    Columns such as year and month, or date and hour, are joined if the first column alone repeats
+    times within a series. Their names and cells must show which parts they hold.
     """
     named = {*settings.id, *settings.target}
     named.update((*settings.known, *settings.past, *settings.static))
@@ -176,18 +177,18 @@ def find_time_columns(table: Table, settings: TableSettings) -> Names:
 
 
 def _coarsest(table: Table, candidates: list[str], parts: dict[str, str]) -> list[str]:
-    """The candidates that are no finer parts of another column's times."""
+    """Return the candidates that are not finer parts of another column's times."""
     years = [column for column in parts if parts[column] == "year"]
     coarse = [column for column in candidates if parts.get(column) in (None, "year")]
     if coarse:
-        candidates = coarse  # hours and weeks that are only numbered are parts of these
+        candidates = coarse  # mere numbers, such as hours or weeks, are parts of these
     elif years and any(part in FINER["year"] for part in parts.values()):
         candidates = years[:1]
     if not years:
         return candidates
     dates = [column for column in candidates if column not in parts]
     dates = [column for column in dates if not WHOLE.fullmatch(table.first(column))]
-    return dates or candidates  # dates have a year
+    return dates or candidates  # prefer dates, as they have a year
 
 
 def _no_times(table: Table, columns: list[str]) -> BadData:
@@ -211,7 +212,7 @@ def _no_times(table: Table, columns: list[str]) -> BadData:
 
 
 def _with_finer(table: Table, time: str, columns: list[str], parts: dict[str, str]) -> Names:
-    """A time column with the columns that hold finer parts, where rows need them to differ."""
+    """Return a time column, with columns of finer parts if rows differ only by these."""
     others = [column for column in columns if column != time]
     level = parts.get(time) or (None if _has_clock(table, time) else "day")
     finer = _finer_column(others, parts, level)
@@ -222,7 +223,8 @@ def _with_finer(table: Table, time: str, columns: list[str], parts: dict[str, st
     while finer and all(repeated_rows(table, (*key, *joined)).any() for key in keys):
         joined = (*joined, finer)
         finer = _finer_column(others, parts, parts[finer])
-    joined = tuple(column for column in columns if column in joined)  # as the table has them
+    # in the order of the table
+    joined = tuple(column for column in columns if column in joined)
     repeats_joined = repeated_rows(table, joined).sum()
     if repeats_joined < repeated_rows(table, (time,)).sum() and is_parts(table, joined):
         return joined
@@ -230,7 +232,7 @@ def _with_finer(table: Table, time: str, columns: list[str], parts: dict[str, st
 
 
 def _finer_column(columns: list[str], parts: dict[str, str], level: str | None) -> str | None:
-    """The first column that holds a part that may follow a level."""
+    """Return the first column with a part of the time that may follow the part `level`."""
     for part in FINER.get(level or "", ()):
         for column in columns:
             if parts.get(column) == part:
@@ -248,7 +250,11 @@ def _has_clock(table: Table, time: str) -> bool:
 def _possible_ids(
     table: Table, columns: list[str], parts: dict[str, str], level: str | None
 ) -> list[Names]:
-    """Sets of columns that can name series: all of text; beside a day also one of whole numbers."""
+    """Return sets of columns that can be ids of series.
+
+    The first set is all columns of text. If the time has a day, each column of whole numbers may be
+    an id, too.
+    """
     candidates = [column for column in columns if column not in (*parts, *TARGET_NAMES)]
     candidates = [column for column in candidates if groups_rows(table, column)]
     numbers = numeric_columns(table, candidates)
@@ -260,13 +266,17 @@ def _possible_ids(
 
 
 def repeated_rows(table: Table, columns: Sequence[str]) -> Flags:
-    """[rows], whether an earlier row has the same in all of these columns."""
+    """Say which rows have the same cells in these columns as an earlier row, [rows]."""
     codes = [table.distinct(column)[0] for column in columns]
     return repeats(np.zeros(len(table)), *codes)
 
 
 def heading_times(table: Table, names: list[str]) -> Names:
-    """The time columns at the end of the columns before the forecasts, several if they join."""
+    """Find the time columns of a table of forecasts.
+
+    They are the last of the columns `names` that precede the forecasts; there may be several that
+    are joined.
+    """
     for count in range(2, min(len(names), len(PARTS)) + 1):
         columns = tuple(names[-count:])
         if part_named(table, columns[-1]) and is_parts(table, columns):
@@ -278,11 +288,11 @@ def heading_times(table: Table, names: list[str]) -> Names:
 class DatedTable:
     table: Table
     time: Names  # the columns that hold the time; () where each row is a series
-    times: ParsedTimes | None  # of the rows; None where each row is a series
-    settings: TableSettings | Schema  # by which they were parsed
-    # on the clock of the table, up to which a run knows what becomes available
+    times: ParsedTimes | None  # the times of the rows; None where each row is a series
+    settings: TableSettings | Schema  # the settings or schema by which the times were parsed
+    # the time up to which a run knows what has become available, on the clock of the table
     instant: int | None = None
-    # all rows, where `table` has one for each series and time
+    # the table with all vintages, if `table` has only one row for each series and time
     vintages: "DatedTable | None" = None
 
     @property
@@ -294,7 +304,7 @@ class DatedTable:
         return replace(self, table=self.table.rows(chosen), times=times)
 
     def times_by(self, schema: Schema) -> ParsedTimes | None:
-        """The times, if a schema reads the same; None where it has to parse them itself."""
+        """Return the times, or None if a schema would parse them differently."""
         if self.times is None or self.times.needs_series:
             return None
         settings = self.settings
@@ -308,10 +318,10 @@ class DatedTable:
 def dated_table(
     table: Table, settings: TableSettings | Schema, live: Schema | None = None
 ) -> DatedTable:
-    """Parse the times of a table, as the settings of a fit say or as the schema of an earlier fit.
+    """Parse the times of a table by the settings of a fit, or by the schema of an earlier fit.
 
-    Years of two digits are of the century of the schema, or of that of `live`, if a fit is to
-    follow a live version.
+    Years of two digits are in the century that the schema says. A fit that follows a live version
+    uses the century of its schema, `live`.
     """
     table = normalised(table)
     if settings.strict and table.skipped:
@@ -330,7 +340,7 @@ def dated_table(
 
 
 def _time_columns(table: Table, settings: TableSettings) -> Names:
-    """The columns that hold the time; () where each row is a series."""
+    """Return the columns that hold the time, or () if each row is a series."""
     if settings.layout == "rows":
         return ()
     if settings.time:
@@ -358,12 +368,12 @@ def _refuse_years_by_periods(table: Table) -> None:
 
 
 def _starts(texts: Iterable[str]) -> set[str]:
-    """The first three letters of each text, or its two of Q1."""
+    """Return the first three letters of each text, such as 'jan'; 'q1' has only two."""
     return {text.strip().lower()[:3] for text in texts}
 
 
 def _with_whole_names(table: Table, settings: TableSettings) -> TableSettings:
-    """The settings for a table with a comma in the name of a column, which arrives in pieces."""
+    """Repair settings that name a column with a comma: such a name was split at the comma."""
     whole_names = dict[str, Names]()
     for role in ROLES:
         pieces = getattr(settings, role)
@@ -403,10 +413,10 @@ def _check_roles(table: Table, settings: TableSettings) -> None:
 
 
 def _looks_like_rows(table: Table) -> bool:
-    """Whether each row surely is a series: ids, then columns that are only numbered."""
+    """Whether each row is surely a series: columns of ids, then columns with numbers as names."""
     first, *others = table.names
     is_numbering = first == table.numbering
-    # under row numbers a 0, 1, 2 is a series, as pandas names the columns of an array
+    # if row numbers stand first, columns 0, 1, 2 are series: pandas names columns of arrays so
     numbered = STEP.replace("?", "") if is_numbering else STEP
     matches = [re.fullmatch(numbered, column) for column in others]
     if len(others) < 2 or not all(matches):

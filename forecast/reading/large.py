@@ -1,4 +1,4 @@
-"""Read a table that is too large to hold, by data sets of pyarrow: whole series, some at a time."""
+"""Read a table that is too large for memory, some whole series at a time, with pyarrow."""
 
 import csv
 import math
@@ -45,25 +45,26 @@ from forecast.tables.text import DELIMITER_LINE, best_delimiter, given_delimiter
 
 Shares = Callable[[Table], Integers]
 
-ROWS_AT_ONCE = 1 << 18  # of Parquet
-BYTES_AT_ONCE = 1 << 23  # of a CSV
-SHORTEST = 6  # bytes of a row of a CSV at least: an id, a time, a value, and what parts them
-# columns beside those of a table
+ROWS_AT_ONCE = 1 << 18  # rows of a block of Parquet
+BYTES_AT_ONCE = 1 << 23  # bytes of a block of a CSV
+# the least number of bytes of a row of a CSV: an id, a time, a value, two delimiters, a line end
+SHORTEST = 6
+# names of columns that are added to those of a table
 ROW = "\0row"
 SHARE = "\0share"
-OPEN_AT_ONCE = 200  # files of shares
+OPEN_AT_ONCE = 200  # number of files of shares that are open at once
 
 
 @dataclass(frozen=True)
 class LargeTable:
-    """Parquet, a file or a folder, or a plain CSV, that is read block by block."""
+    """A large table that is read block by block: a plain CSV, or a file or folder of Parquet."""
 
     location: Location
     data: Any  # a data set of pyarrow; all columns of a CSV are text
-    rows: int  # about as many as it has
+    rows: int  # the approximate number of rows
     settings: TextSettings
-    pins: list[tuple[Any, ...]]  # the files as they were before anything was read
-    delimiter: str | None = None  # of a CSV
+    pins: list[tuple[Any, ...]]  # the state of the files before reading, to notice changes
+    delimiter: str | None = None  # the delimiter of a CSV; None for Parquet
 
     @property
     def name(self) -> str:
@@ -74,7 +75,7 @@ class LargeTable:
         return [str(name) for name in self.data.schema.names]
 
     def batches(self, columns: Sequence[str]) -> Iterator[Any]:
-        """The rows of each block, in their order, with their lines in the column `ROW`."""
+        """Yield the rows of each block, in order, with their line numbers in the column `ROW`."""
         missing = [name for name in columns if name not in self.names]
         if missing:
             found = f"(columns: {listed(self.names)})"
@@ -104,7 +105,7 @@ class LargeTable:
                 fragment_readahead=0,
                 use_threads=False,
             )
-        # the scanner of a data set would read ahead of a slow reader
+        # not the scanner of the data set: it reads ahead if the consumer is slow
         return pyarrow.csv.open_csv(
             self.location.system.open_input_file(self.data.files[0]),
             pyarrow.csv.ReadOptions(
@@ -122,7 +123,10 @@ class LargeTable:
 
     @cached_property
     def _blank(self) -> Table:
-        """A table that knows how numbers are written; for a CSV its first block says so."""
+        """Return a table without rows that knows how numbers are written.
+
+        For a CSV, this is inferred from its first block.
+        """
         blank = Table(self.name, arrow_frame(self._empty(self.names)))
         if self.delimiter is None:
             return blank
@@ -138,7 +142,10 @@ class LargeTable:
     def filtered(
         self, columns: Sequence[str], by: Sequence[str], keep: Callable[[Table], Flags]
     ) -> Table:
-        """The rows that `keep` flags by the columns `by`; beside them a block is in memory."""
+        """Return the rows that `keep` selects, given the columns `by`.
+
+        Only these rows and one block are in memory.
+        """
         kept = [self._empty(columns)]
         for rows in self.batches(columns):
             flags = keep(self.table(rows.select([*by, ROW])))
@@ -146,7 +153,7 @@ class LargeTable:
         return self.table(pa.concat_tables(kept).combine_chunks())
 
     def parts(self, columns: Sequence[str], cuts: Sequence[int]) -> Iterator[Table]:
-        """The rows from each of the `cuts` to the next one."""
+        """Yield the rows from each of the `cuts`, which are row numbers, to the next one."""
         batches = self.batches(columns)
         rows = self._empty(columns)
         for first, end in pairwise(cuts):
@@ -154,12 +161,15 @@ class LargeTable:
                 rows = pa.concat_tables([rows, next(batches)])
             yield self.table(rows.slice(0, end - first))
             rows = rows.slice(end - first)
-        next(batches, None)  # looks whether the table changed meanwhile
+        next(batches, None)  # this checks whether the table has changed meanwhile
 
     def write_shares(
         self, columns: Sequence[str], by: Sequence[str], share: Shares, folder: str
     ) -> None:
-        """Write rows into a folder for each share, which `share` finds by the columns `by`."""
+        """Write the rows into one folder for each share.
+
+        `share` returns the number of the share of each row, given the columns `by`.
+        """
         import pyarrow.dataset
 
         def shared() -> Iterator[Any]:
@@ -178,7 +188,7 @@ class LargeTable:
         )
 
     def read_share(self, folder: str, share: int) -> Table | None:
-        """The rows of a share that was written, in their order; None where it has none."""
+        """Return the rows of a share that was written, in order; None if it has no rows."""
         import pyarrow.dataset
 
         path = Path(folder, str(share))
@@ -190,9 +200,11 @@ class LargeTable:
     def survey(
         self, ids: Sequence[str], time: Sequence[str], target: str
     ) -> tuple[Integers | None, Table]:
-        """The first row of each series and the end of the last; a row of each time with a value.
+        """Find where series begin, and which times there are.
 
-        The former is None where an id is blank, or the rows of a series stand in several places.
+        Returns the number of the first row of each series, followed by the number of rows, and a
+        table with one row for each time that has a value. The former is None if an id is blank, or
+        if the rows of a series do not stand together.
         """
         starts: list[Integers] = []
         firsts: list[Any] = []
@@ -222,13 +234,13 @@ class LargeTable:
         return np.concatenate([*starts, [end]]), table
 
     def _empty(self, columns: Sequence[str]) -> Any:
-        """No rows, as they come in batches."""
+        """Return a table of pyarrow without rows, with the columns of a batch."""
         empty = self.data.schema.empty_table().select(list(columns)).replace_schema_metadata(None)
         return empty.append_column(ROW, pa.array([], pa.int64()))
 
 
 def _missing(column: Any) -> Flags:
-    """[rows], which cells of a column lack a value."""
+    """Say which cells of a column lack a value, [rows]."""
     values = _decoded(column)
     if _is_text(values):
         return lacks_value(pc.fill_null(values, ""))
@@ -236,7 +248,7 @@ def _missing(column: Any) -> Flags:
 
 
 def _stands_together(series: Any) -> bool:
-    """Whether no id is blank, and none comes twice in a table of ids."""
+    """Whether no id in a table of ids is blank or occurs twice."""
     for column in series.columns:
         if column.null_count or (_is_text(column) and pc.any(pc.equal(column, "")).as_py()):
             return False
@@ -257,12 +269,13 @@ def _decoded(column: Any) -> Any:
 def large_table(
     source: str, settings: TextSettings, least: int = 1, coded: Names = ()
 ) -> LargeTable | None:
-    """A table that is read block by block, with some columns `coded` as categories.
+    """Open a table that is read block by block; the columns `coded` are read as categories.
 
-    None where it cannot be read so, or has less than the `least` rows.
+    Returns None if it cannot be read this way, or has fewer than `least` rows.
     """
     path = Path(source)
-    if path.is_file() and path.stat().st_size < SHORTEST * least:  # soon, as most tables are small
+    # a quick check first, as most tables are small
+    if path.is_file() and path.stat().st_size < SHORTEST * least:
         with path.open("rb") as file:
             if file.read(len(PARQUET)) != PARQUET:
                 return None
@@ -278,7 +291,7 @@ def large_table(
 
 
 def _plain_csv(location: Location, settings: TextSettings, least: int) -> LargeTable | None:
-    """A CSV whose lines are rows in UTF-8 under a plain header; None for any other."""
+    """Open a CSV in UTF-8 in which each line is a row, under a plain header; None for others."""
     import pyarrow.dataset
 
     file, *others = location.files()
@@ -320,19 +333,22 @@ def needed_columns(schema: Schema, table: LargeTable) -> list[str]:
 
 
 def newest_time(times: Table, schema: Schema) -> int:
-    """The time of the newest value of a table, by a row of each time, all of which are checked."""
+    """Return the time of the newest value of a table, and check all its times.
+
+    `times` has one row for each time.
+    """
     if not len(times):
         raise BadData("no series has a value", place=times.name)
     events = tuple(event for event in schema.dated_events if not event.ids)
     of_all = {"ids": (), "on_duplicate": "first", "dated_events": events}
-    with held_back():  # they are read again, with their series
+    with held_back():  # warnings come later, when the times are read again with their series
         return reach_of(normalised(times), schema.model_copy(update=of_all))
 
 
 def sampled(source: str, reading: TextSettings, settings: TableSettings, seed: int) -> Table | None:
-    """Some series of a long table, drawn by hashes of ids, where it does not fit into memory.
+    """Read some series of a long table that does not fit in memory, drawn by hashes of their ids.
 
-    None where it does, or has no blocks.
+    Returns None if the table fits in memory, or cannot be read block by block.
     """
     try:
         with held_back() as messages:
@@ -358,7 +374,7 @@ def sampled(source: str, reading: TextSettings, settings: TableSettings, seed: i
 
             sample = table.filtered(table.names, ids, is_drawn)
     except ForecastError:
-        return None  # reading the whole says what is wrong
+        return None  # reading the whole table will raise an error that says what is wrong
     log_kinds(messages)
     if not len(sample):
         return None

@@ -1,4 +1,4 @@
-"""Read the observations of a table (which series, when, how much), and its covariates."""
+"""Read the observations of a table (their series, times and values), and its covariates."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -27,19 +27,21 @@ from forecast.tables.cells import (
 from forecast.tables.headers import listed
 from forecast.tables.table import Table, distinct, ranked, repeats, rows_text
 
-MAX_CODES = 30  # a column of numbers with more different values has typing errors, not codes
-MIN_ROWS = 2  # rows for each different code, on average, and cells that are no numbers
+# a column of numbers, some cells of which are text, holds codes if it has at most this many
+# different values; with more, the text is taken for typing errors
+MAX_CODES = 30
+MIN_ROWS = 2  # a column of codes has at least this many rows for each code, and cells of text
 CODE = "^[+-]?[0-9]+$"
 TRUTH = {"false": False, "0": False, "true": True, "1": True}
 
 
 @dataclass(frozen=True)
 class TimedValues:
-    """Values by series and time, from the table or sums of it."""
+    """Values by series and time, read from a table or aggregated."""
 
     series: Integers  # [values], index into the ids
-    timestamps: Integers
-    values: Numbers  # NaN where blank
+    timestamps: Integers  # [values], times or grid positions
+    values: Numbers  # [values], NaN where blank
 
     def select(self, rows: Flags | Integers) -> "TimedValues":
         return TimedValues(self.series[rows], self.timestamps[rows], self.values[rows])
@@ -52,11 +54,14 @@ class TimedValues:
         )
 
     def placed_on(self, calendar: Calendar) -> "TimedValues":
-        """The values at grid positions in the place of times."""
+        """Replace the times by grid positions."""
         return TimedValues(self.series, calendar.positions(self.timestamps), self.values)
 
     def combined(self, rule: str) -> "TimedValues":
-        """One value for each series and time, in order: the first, last, mean or sum of several."""
+        """Combine values of the same series and time, and sort by series and time.
+
+        `rule` says how: first, last, mean or sum.
+        """
         next_series = np.diff(self.series)
         later = np.diff(self.timestamps) > 0
         if np.where(next_series == 0, later, next_series > 0).all():
@@ -82,16 +87,16 @@ class TimedValues:
 
 @dataclass(frozen=True)
 class Observations(TimedValues):
-    """The target cells of a table, blank ones included."""
+    """The target cells of a table, including blank ones."""
 
     table: Table
     ids: Ids  # ascending
-    order: Integers  # [series], those of the table in its order, as indices into `ids`
-    row_timestamps: Integers  # [rows of the table]; () for a `rows` table
+    order: Integers  # [series], indices into `ids`, in the order in which the table has the series
+    row_timestamps: Integers  # [rows of the table], their times; empty for a `rows` table
 
 
 def observe(table: Table, schema: Schema, times: ParsedTimes | None = None) -> Observations:
-    """Read the ids, times and targets of a table, whose times may have been parsed before."""
+    """Read the ids, times and targets of a table; `times` are its times if already parsed."""
     if schema.layout == "rows":
         observations = _rows(table)
     else:
@@ -109,7 +114,7 @@ def observe(table: Table, schema: Schema, times: ParsedTimes | None = None) -> O
 
 
 def id_codes(table: Table, columns: Names) -> tuple[Ids, Integers]:
-    """The different ids of a table, ascending, and [rows] which of them each row has."""
+    """Return the different ids of a table, ascending, and the index of each row's id, [rows]."""
     keys = np.zeros(len(table), np.int64)
     if not columns:
         return ((),), keys
@@ -120,7 +125,7 @@ def id_codes(table: Table, columns: Names) -> tuple[Ids, Integers]:
         parts.append((np.array(sorted(texts), object), codes))
         keys = keys * len(texts) + codes
         if len(parts) > 1:
-            keys, _ = ranked(keys)  # so that the product of many cannot overflow
+            keys, _ = ranked(keys)  # renumber, so that the keys of many columns cannot overflow
     first = np.empty(int(keys.max()) + 1, np.int64)
     rows = np.arange(len(table))
     first[keys[::-1]] = rows[::-1]
@@ -130,7 +135,10 @@ def id_codes(table: Table, columns: Names) -> tuple[Ids, Integers]:
 
 
 def wide_columns(table: Table, schema: Schema) -> list[str]:
-    """The columns of a wide table that are series: as at fit, and new ones if it took all."""
+    """Return the columns of a wide table that are series.
+
+    They are those of the fit; if the fit took all numeric columns, new ones are series, too.
+    """
     columns = table.names
     taken = set(schema.series)
     if schema.all_columns:
@@ -145,7 +153,7 @@ def wide_columns(table: Table, schema: Schema) -> list[str]:
 def _long(
     table: Table, schema: Schema, ids: Ids, series: Integers, timestamps: Integers
 ) -> Observations:
-    if ids[0] and not any(ids[0]):  # a blank id comes first
+    if ids[0] and not any(ids[0]):  # ids ascend, so that a blank one is the first
         text = "%s: %d rows have no id in %s; they are read as a series of their own."
         count = (series == 0).sum()
         log.warning(text, table.name, count, ", ".join(schema.ids))
@@ -169,7 +177,10 @@ def _wide(table: Table, columns: list[str], schema: Schema, timestamps: Integers
 
 
 def _rows(table: Table) -> Observations:
-    """One series a row, one step a column after the first; blank cells at the end are no steps."""
+    """Read a table with one series in each row.
+
+    Each column after the first is a step; blank cells at the end of a row are not steps.
+    """
     id_column, *columns = table.names
     codes, names = table.distinct(id_column)
     if len(names) < len(table):
@@ -187,13 +198,16 @@ def _rows(table: Table) -> Observations:
 
 
 def _ranks(texts: list[str]) -> Integers:
-    """[texts], the position of each in ascending order."""
+    """Return the rank of each text in ascending order, [texts]."""
     rank_of = {text: rank for rank, text in enumerate(sorted(texts))}
     return np.array([rank_of[text] for text in texts], np.int64)
 
 
 def categories_of(table: Table, columns: Names, named: Names = ()) -> dict[str, Names]:
-    """The different texts, ascending, of the columns that are `named` or look like categories."""
+    """Return the categories of categorical columns: their different texts, ascending.
+
+    Columns are categorical if they are in `named` or look like it.
+    """
     categories = dict[str, Names]()
     for column in columns:
         if column in named or _looks_categorical(table, column):
@@ -204,7 +218,7 @@ def categories_of(table: Table, columns: Names, named: Names = ()) -> dict[str, 
 
 
 def _looks_categorical(table: Table, column: str) -> bool:
-    """Whether a column holds text, categories, or few codes such as 0, a, b, c."""
+    """Whether a column holds text, categories of pandas, or a few codes such as 0, a, b, c."""
     cells = table.frame[column]
     if hasattr(cells, "cat") or not numeric_columns(table, [column]):
         return True
@@ -227,10 +241,10 @@ def _looks_categorical(table: Table, column: str) -> bool:
 def rows_of(
     table: Table, schema: Schema, ids: Ids, times: ParsedTimes | None
 ) -> tuple[Integers | None, Integers]:
-    """The series of each row, as index into some ids, and its time.
+    """Return the series of each row, as an index into `ids`, and its time, [rows] each.
 
-    A series is -1 where a row belongs to none of the ids; there are none (None) where rows hold for
-    all series. A time off the grid is refused, unless rows are aggregated.
+    The series is -1 if the row belongs to none of the ids. If the rows apply to all series, the
+    first result is None. A time off the grid is refused, unless rows are aggregated.
     """
     by_series = schema.layout == "long" and schema.ids and set(schema.ids) <= set(table.names)
     names, codes = id_codes(table, schema.ids if by_series else ())
@@ -254,9 +268,9 @@ def rows_of(
 def slots_of(
     panel: Panel, series: Integers | None, positions: Integers
 ) -> tuple[Integers, Integers]:
-    """The slots of grid positions, of one series each or of all, and the position of each slot.
+    """Return the slots that lie at grid positions, and the index of the position of each, [slots].
 
-    Both are [slots]; the second one indexes the positions.
+    `series` is the series of each position; if it is None, each position applies to all series.
     """
     index = np.arange(len(positions))
     if series is None:
@@ -269,13 +283,13 @@ def slots_of(
 
 
 def covariates(panel: Panel, observations: Observations, schema: Schema, columns: Names) -> Numbers:
-    """Columns of the table of `observations` by slot, [slots, columns], NaN where blank."""
+    """Return columns of the table of `observations` by slot, [slots, columns], NaN where blank."""
     result = np.full((len(panel.values), len(columns)), np.nan)
     if not columns:
         return result
     times = observations.row_timestamps
     rows = np.arange(len(times))
-    if schema.aggregate:  # the last row of a period holds
+    if schema.aggregate:  # the last row of a period counts
         rows = np.argsort(times, kind="stable")
     by_series = schema.layout == "long" and any(schema.ids)
     series = observations.series[rows] if by_series else None
@@ -289,7 +303,7 @@ def covariates(panel: Panel, observations: Observations, schema: Schema, columns
 
 
 def static_values(observations: Observations, schema: Schema) -> Numbers:
-    """Columns that are fixed for each series: [series, columns]."""
+    """Return the static covariates, which do not change within a series, [series, columns]."""
     table = observations.table
     result = np.full((len(observations.ids), len(schema.static)), np.nan)
     for number, column in enumerate(schema.static):
@@ -297,7 +311,7 @@ def static_values(observations: Observations, schema: Schema) -> Numbers:
         rows = np.flatnonzero(~np.isnan(values))
         values = values[rows]
         series = observations.series[rows]
-        result[series[::-1], number] = values[::-1]  # the first value of a series stays
+        result[series[::-1], number] = values[::-1]  # the first value of each series wins
         wrong = np.flatnonzero(values != result[series, number])
         if len(wrong):
             name = series_name(observations.ids[series[wrong[0]]])
@@ -309,10 +323,10 @@ def static_values(observations: Observations, schema: Schema) -> Numbers:
 
 
 def column_values(table: Table, column: str, schema: Schema) -> Numbers:
-    """[rows], numbers, or codes where the schema has categories.
+    """Read a column as numbers, or as codes if the schema has categories for it, [rows].
 
-    A code is 1 + the position of the category, 0 for a new one, NaN where blank. True is the same
-    as 1, and False as 0.
+    A code is 1 + the index of the category, or 0 for a new category; a blank cell is NaN. As a
+    number, True is 1 and False is 0.
     """
     if column not in schema.categories:
         if table.kind(column) == "boolean":
@@ -323,7 +337,7 @@ def column_values(table: Table, column: str, schema: Schema) -> Numbers:
     codes, texts = table.distinct(column)
     code_of = {text: float(code) for code, text in enumerate(schema.categories[column], 1)}
     truths = {TRUTH.get(text.lower()): code for text, code in code_of.items()}
-    if None not in truths:  # booleans, however they are written
+    if None not in truths:  # all cells are booleans, in whatever spelling
         code_of |= {word: truths[truth] for word, truth in TRUTH.items() if truth in truths}
         texts = [text.lower() for text in texts]
     code_of[""] = np.nan

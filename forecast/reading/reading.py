@@ -1,4 +1,4 @@
-"""Read a table once: parse its times, infer or check how it becomes series, build its panel."""
+"""Read a table: parse its times, infer or check its schema, and build its panel."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -54,7 +54,8 @@ from forecast.tables.headers import listed, refuse_missing
 from forecast.tables.table import Table
 from forecast.tables.writing import refuse_clash
 
-# fields of a schema that decide the values of a table on the grid; of a wide table these too
+# the fields of a schema that decide which values a table has on the grid; for a wide table, also
+# those in WIDE_FIELDS
 GRID_FIELDS = (
     "layout",
     "time",
@@ -69,21 +70,21 @@ GRID_FIELDS = (
 )
 WIDE_FIELDS = ("series", "all_columns", "known", "past", "ignored")
 COVARIATE_FIELDS = ("known", "past", "static", "categories")
-LISTED_COLUMNS = 10  # columns that a line names
+LISTED_COLUMNS = 10  # the number of columns that a line of `describe` lists by name
 
 
 @dataclass(frozen=True)
 class Reading:
     schema: Schema
-    panel: Panel  # its series, with the slots to forecast behind them
+    panel: Panel  # the series of the table, with the slots to forecast
     dated: DatedTable
     observations: Observations
     grid: Grid
-    # steps that a forecast looks back; None where the statuses do not depend on it
+    # steps that a forecast looks back, on which statuses depend; None if no status depends on it
     lookback: int | None = None
 
     @property
-    def name(self) -> str:  # what messages call the table
+    def name(self) -> str:  # the name of the table in messages
         return self.dated.name
 
 
@@ -100,15 +101,15 @@ def read(
     events: Any = None,
     future: Table | None = None,
 ) -> Reading:
-    """Infer how a table becomes series, and build its panel; settings win over what it looks like.
+    """Infer the schema of a table, and build its panel; settings win over what the table suggests.
 
-    The horizon is by default what the frequency suggests, the lookback follows from it and the
-    season. Events are a table, a frame or the path of a file; `reserved` are columns that the
-    output will have, `future` more rows of columns known in advance.
+    By default, the horizon depends on the frequency, and the lookback on the horizon and the
+    season. `events` is a table, a frame or the path of a file. `reserved` are names of columns that
+    the output will have. `future` is a table with more rows of columns known in advance.
     """
     dated = source if isinstance(source, DatedTable) else dated_table(source, settings)
     if isinstance(dated.settings, TableSettings):
-        settings = dated.settings  # with whole names of columns
+        settings = dated.settings  # these have column names with commas repaired
     schema, dated = infer_schema(dated, settings, reserved)
     dated = one_row_a_time(dated, schema)
     observations = _observed(dated, schema)
@@ -145,17 +146,18 @@ def read_as(
     origin: str | None = None,
     reach: int | None = None,
 ) -> Reading:
-    """Read a table by the schema of an earlier fit; what a reading holds already is not read again.
+    """Read a table by the schema of an earlier fit.
 
-    By the lookback series get the statuses short and ended. `future` has more rows of columns known
-    in advance, which hold for all series where it has no id columns. Values after the `origin` are
-    not used. A part of a table has the `reach` of the whole, see `reach_of`.
+    If `source` is a reading, what it holds already is not read again. The lookback decides which
+    series get the statuses `short` and `ended`. `future` is a table with more rows of columns known
+    in advance; without id columns, it applies to all series. Values after the `origin` are not
+    used. For a part of a table, `reach` is that of the whole table, see `reach_of`.
     """
     table = source.dated if isinstance(source, Reading) else source
     check_schema(schema, table if isinstance(table, Table) else table.table)
     dated = dated_table(table, schema) if isinstance(table, Table) else table
     dated = one_row_a_time(dated, schema)
-    warned: tuple[str, ...] = ()  # statuses of which an earlier reading has warned
+    warned: tuple[str, ...] = ()  # statuses for which an earlier reading has already warned
     if isinstance(source, Reading) and origin is None and _same_grid(source.schema, schema):
         observations = source.observations
         grid = source.grid
@@ -177,14 +179,20 @@ def read_as(
 
 
 def reach_of(times: Table, schema: Schema) -> int:
-    """The newest time of a value of a table that is read in parts, from a row of each time."""
+    """Return the time of the newest value of a table that is read in parts.
+
+    `times` is a table with one row for each time.
+    """
     dated = known_by(dated_table(times, schema), schema)
     observations, _ = _on_grid(_observed(dated, schema), schema)
     return int(observations.timestamps[np.isfinite(observations.values)].max())
 
 
 def check_to_fit(reading: Reading) -> None:
-    """Warn of what a fit cannot use; refuse a table without a series, or whose times run out."""
+    """Warn of what a fit cannot use.
+
+    Refuse a table without a series to fit, or whose horizon lies beyond the last possible time.
+    """
     panel = reading.panel
     schema = reading.schema
     warn_status(panel, schema, reading.name)
@@ -221,7 +229,7 @@ def _on_grid(
     origin: str | None = None,
     reach: int | None = None,
 ) -> tuple[Observations, Grid]:
-    """The observations, blank where events say so, and their values on the grid."""
+    """Blank the observations that events of the kind `ignore` touch, and place all on the grid."""
     if has_kind(schema, "ignore") and len(observations.values):
         positions = calendar_of(schema).positions(observations.timestamps)
         first = positions.min()
@@ -247,11 +255,12 @@ def _same_grid(schema: Schema, other: Schema) -> bool:
 def infer_schema(
     dated: DatedTable, settings: TableSettings, reserved: Sequence[str] = ("forecast",)
 ) -> tuple[Schema, DatedTable]:
-    """Infer how a table becomes series: layout, ids, target, calendar; only seasons that are given.
+    """Infer the schema of a table: its layout, ids, target and calendar.
 
-    The settings win, by which the table was dated; the output has the `reserved` columns beside
-    ids and times. The table comes back with its times parsed again if clock changes leave open
-    which series they belong to.
+    Settings win over what the table suggests. The schema has only those seasons that the settings
+    give. `reserved` are columns that the output has beside ids and times, so that no id or time
+    column may have these names. The table is returned, too: if a clock change makes its times
+    ambiguous, they are parsed again by series.
     """
     table = dated.table
     names = TableSettings.model_fields.keys() & Schema.model_fields
@@ -272,7 +281,7 @@ def infer_schema(
 
 
 def check_schema(schema: Schema, table: Table) -> None:
-    """Refuse a table that lacks a column that was used at fit; their order is free."""
+    """Refuse a table that lacks a column that the fit used; the columns may be in any order."""
     needed = (*schema.time, *schema.known, *schema.past, *schema.static)
     if schema.layout == "long":
         needed += (*schema.ids, str(schema.target))
@@ -283,7 +292,7 @@ def check_schema(schema: Schema, table: Table) -> None:
 
 
 def describe(schema: Schema, panel: Panel) -> list[str]:
-    """What was inferred, as lines of a key and its value."""
+    """Describe what was inferred, in lines of a key and its value."""
     count = len(panel)
     ids = "" if schema.layout == "wide" or not schema.ids else f" (ids: {', '.join(schema.ids)})"
     values = f"{int(panel.observed.sum()):,} values"
@@ -370,7 +379,10 @@ def _rows_schema(table: Table, settings: TableSettings) -> Schema:
 def _timed_schema(
     table: Table, settings: TableSettings, time: Names, times: ParsedTimes
 ) -> tuple[Schema, ParsedTimes]:
-    """The schema of a long or wide table, and its times, parsed by series if they depend on it."""
+    """Return the schema of a long or wide table, and its times.
+
+    The times are parsed again if they depend on the series of their rows.
+    """
     covariates = (*settings.known, *settings.past, *settings.static)
     named = {*time, table.numbering, *covariates}
     if settings.known:
@@ -428,7 +440,7 @@ def _timed_schema(
 def _series_columns(
     table: Table, others: list[str], numeric: set[str], repeating: set[str]
 ) -> Names:
-    """The columns of a wide table that are series: of numbers, or without a value yet."""
+    """Return the columns of a wide table that are series: columns of numbers or without values."""
     series = []
     for column in others:
         if column in numeric or (column not in repeating and is_blank(table, column)):

@@ -1,4 +1,4 @@
-"""Find which columns are the ids and the target, and which only repeat the calendar."""
+"""Find which columns are ids, which is the target, and which only repeat the calendar."""
 
 import re
 from itertools import chain, combinations
@@ -17,8 +17,9 @@ from forecast.tables.table import Table, repeats, rows_text
 
 TARGET_NAMES = ("y", "target", "value", "sales", "units", "demand")
 AVAILABLE_AT = "available_at"  # the column that says when values known in advance became available
-MAX_REPEATED = 0.05  # share of repeated rows; below it the ids are right, and rows are duplicates
-MIN_ROWS = 10  # from which on equality with the calendar is no chance
+# if ids leave at most this share of rows repeated, they are right, and the rows are duplicates
+MAX_REPEATED = 0.05
+MIN_ROWS = 10  # a column that equals the calendar in this many rows does not do so by chance
 ROW_NUMBER = "row number"
 CODE = re.compile(r"\s*0[0-9]+\s*")  # such as 007
 FULL_YEAR = re.compile(r"[12]\d{3}(\.0*)?")
@@ -47,7 +48,10 @@ def id_columns(
     others: list[str],
     numeric: list[str],
 ) -> Names:
-    """The smallest set of `others` that makes (id, time) unique; () where times do not repeat."""
+    """Find the smallest set of columns among `others` that tells rows of the same time apart.
+
+    Returns () if times do not repeat.
+    """
     table, times = _comparable_rows(table, settings, times)
     issued = _availability(table, settings)
     if not repeats(times.timestamps, issued).any():
@@ -61,11 +65,11 @@ def id_columns(
     whole = [column for column in whole if is_whole(table, column)]
     whole.sort(key=lambda column: len(table.distinct(column)[1]))
 
-    nearly: Names = ()  # ids that leave few rows repeated
+    nearly: Names = ()  # ids with which only a few rows repeat a time
     for columns in (texts, texts + whole):
         for ids in chain.from_iterable(combinations(columns, size) for size in range(1, 4)):
             if not settings.target and set(numeric) <= set(ids):
-                continue  # no column would be left as the target
+                continue  # else no column would be left as the target
             share = _repeated_share(table, ids, times, issued)
             if share == 0:
                 return ids
@@ -87,8 +91,8 @@ def id_columns(
 def _comparable_rows(
     table: Table, settings: TableSettings, times: ParsedTimes
 ) -> tuple[Table, ParsedTimes]:
-    """The rows of which a repeated time is a sign of several series."""
-    if times.unresolved is not None:  # an hour that comes twice is not twice the same time
+    """Return the rows in which a repeated time is a sign of several series."""
+    if times.unresolved is not None:  # when clocks go back, an hour occurs twice
         clear = ~times.unresolved
         table = table.rows(clear)
         times = times.rows(clear)
@@ -100,13 +104,16 @@ def _comparable_rows(
 
 
 def _names_things(table: Table, column: str, is_numeric: bool) -> bool:
-    """Whether a column holds text, or codes such as 007."""
+    """Whether a column holds text or codes such as 007, which may be ids."""
     texts = table.distinct(column)[1]
     return any(map(CODE.fullmatch, texts)) if is_numeric else any(texts)
 
 
 def _repeated_share(table: Table, ids: Names, times: ParsedTimes, issued: Integers) -> float:
-    """The share of rows that repeat a time of their series; 1 if most series have only one row."""
+    """Return the share of rows that repeat a time of their series.
+
+    It is 1 if most series have only one row.
+    """
     names, codes = id_codes(table, ids)
     if 2 * len(names) > len(codes):
         return 1.0
@@ -114,12 +121,15 @@ def _repeated_share(table: Table, ids: Names, times: ParsedTimes, issued: Intege
 
 
 def groups_rows(table: Table, column: str) -> bool:
-    """Whether a column can name series: each of its values has two rows or more, on average."""
+    """Whether a column can be an id: on average, each of its values must have two rows or more."""
     return 2 * len(table.distinct(column)[1]) <= len(table)
 
 
 def _availability(table: Table, settings: TableSettings) -> Integers:
-    """[rows], a code for the time at which each became available, if the table says that."""
+    """Return a code for the time at which each row became available, [rows].
+
+    The code is the same for all rows if the table does not say when.
+    """
     if settings.known and AVAILABLE_AT in table.names:
         return table.distinct(AVAILABLE_AT)[0]
     return np.zeros(len(table), np.int64)
@@ -134,10 +144,10 @@ def _open_ids(
     usable: list[str],
     parts: list[str],
 ) -> BadData:
-    """The error for rows that repeat a time with no ids to tell them apart.
+    """Return the error for rows that repeat a time, with no ids to tell them apart.
 
-    `nearly` are ids that leave few rows repeated, `usable` other columns that could be ids, `parts`
-    columns that could be parts of the time.
+    `nearly` are ids with which only a few rows repeat a time, `usable` are other columns that could
+    be ids, and `parts` are columns that could be parts of the time.
     """
     codes = id_codes(table, nearly)[1]
     repeated = repeats(codes, times.timestamps, _availability(table, settings))
@@ -160,7 +170,7 @@ def _open_ids(
 def repeated_row(
     table: Table, ids: Names, time: Names, times: ParsedTimes, repeated: Flags, cure: Words
 ) -> BadData:
-    """The error for the first of the `repeated` rows [rows]."""
+    """Return the error for the first of the `repeated` rows [rows]."""
     names, codes = id_codes(table, ids)
     row = int(np.argmax(repeated))
     timestamp = times.timestamps[row]
@@ -174,7 +184,10 @@ def repeated_row(
 
 
 def no_numbers(table: Table, others: list[str]) -> BadData:
-    """The error for a table without a column of numbers: they are blank, or hold something else."""
+    """Return the error for a table without a column of numbers.
+
+    It says whether the columns are blank or hold something else.
+    """
     problem = "no column of numbers to forecast; "
     blank = [column for column in others if is_blank(table, column, words=True)]
     if blank:
@@ -212,11 +225,12 @@ def target_column(table: Table, settings: TableSettings, numeric: list[str]) -> 
 
 
 def calendar_columns(table: Table, columns: list[str], times: ParsedTimes) -> dict[str, str]:
-    """Columns of numbers that repeat the calendar of their rows or number them, and their kinds.
+    """Find columns that repeat the calendar of their rows or number the rows, and say which.
 
-    All cells equal the year (or the year less a constant), the month, and so on, from 0 or 1 on. A
-    series may do so too, hence the name must fit, but for years in full and for row numbers in the
-    first column. Empty where no other column would be left.
+    All cells of such a column equal the year (perhaps less a constant), the month and so on,
+    counted from 0 or 1. As a series may look like this, too, the name of the column must fit. The
+    name does not matter for full years, and for row numbers in the first column. The result is
+    empty if no other column would be left.
     """
     if len(table) < MIN_ROWS:
         return {}
@@ -229,7 +243,7 @@ def calendar_columns(table: Table, columns: list[str], times: ParsedTimes) -> di
 
 
 def _calendar_parts(wall: Integers) -> dict[str, Integers]:
-    """The parts of each kind, [rows], counted from 0, of what the clock shows."""
+    """Return the parts of wall-clock times, such as the month, by kind; [rows], from 0."""
     times = wall.astype("datetime64[s]")
     years = times.astype("datetime64[Y]")
     months = times.astype("datetime64[M]")
@@ -275,15 +289,15 @@ def _calendar_kind(table: Table, column: str, parts: dict[str, Integers]) -> str
 
 
 def _repeats(values: Integers, part: Integers, kind: str) -> bool:
-    """Whether values [rows] are a part of the times of their rows, counted from 0 or 1."""
+    """Whether values [rows] repeat a part of the times of their rows, counted from 0 or 1."""
     shifts = values - part
     if kind == "week":  # may begin on any day, and belong to the year before or after
         near = (shifts + 1) % 52 <= 3
         return bool(near.all() and values.max() <= 54)
-    if kind == "day of the week":  # may be counted from any day
+    if kind == "day of the week":  # days may be counted from any day of the week
         shifts %= 7
         starts = values.max() <= 7
-    elif kind == "year":  # may be counted from any year
+    elif kind == "year":  # years may be counted from any year
         starts = shifts[0] <= 0
     else:
         starts = shifts[0] in (0, 1)

@@ -1,4 +1,4 @@
-"""Read a table of saved forecasts on the grid of the actual values."""
+"""Read a table of saved forecasts, and place them on the grid of the actuals."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -26,14 +26,19 @@ PREDICTED = "give a table that predict wrote"
 class SavedForecasts:
     ids: Ids
     first: Integers  # [series], grid position of the first forecast
-    numbers: Numbers  # [series, horizon, 1 + 2 * intervals], NaN without a forecast
-    intervals: tuple[float, ...]  # in percent
+    # [series, horizon, 1 + 2 * intervals], the point forecast and the ends of each interval; NaN
+    # where there is no forecast
+    numbers: Numbers
+    intervals: tuple[float, ...]  # interval levels in percent
 
 
 def read_saved(
     forecasts: Table, actual: Table, settings: TableSettings
 ) -> tuple[Reading, SavedForecasts]:
-    """Read forecasts on the grid of a table of values, whose ids and time their names tell."""
+    """Read forecasts and the table of their actuals, and place both on the grid of the actuals.
+
+    The names of the columns of the forecasts say which columns of the actuals are ids and time.
+    """
     names = forecasts.names
     if POINT not in names[1:]:
         problem = f"no column '{POINT}' after id and time columns"
@@ -58,7 +63,7 @@ def read_saved(
     order = np.lexsort((positions, observed.series))
     same_series = np.diff(observed.series[order]) == 0
     between = np.diff(positions[order])[same_series]
-    if (between > 1).all() and len(between):  # those of days may be sums of the values of hours
+    if (between > 1).all() and len(between):  # daily forecasts may be sums of hourly actuals
         steps = f"{between.min()} steps ({schema.calendar.name}) of {actual.name}"
         text = "%s: times lie %s apart; unless values mean the same, bring them to its frequency%s"
         log.warning(text, forecasts.name, steps, to_one_frequency)
@@ -72,7 +77,7 @@ def read_saved(
 def read_actual(
     forecasts: Table, heading: list[str], actual: Table, settings: TableSettings
 ) -> Reading:
-    """Read a table of values by the ids and time among the columns that `heading` names."""
+    """Read the table of actuals; its ids and time are the columns that `heading` names."""
     if settings.layout == "rows" or settings.time:
         return read(actual, settings)
     time = heading_times(forecasts, heading)
@@ -86,7 +91,10 @@ def read_actual(
 
 
 def observed_forecasts(forecasts: Table, actual: str, schema: Schema) -> Observations:
-    """The forecasts of a table with the columns of the table called `actual`, one for each time."""
+    """Read the forecasts of a table, which has the id and time columns of the table `actual`.
+
+    A series must not have two forecasts for the same time.
+    """
     missing = [name for name in schema.keys if name not in forecasts.names]
     if missing:
         ids_and_time = Words(Setting("id"), " and ", Setting("time"))
@@ -110,7 +118,7 @@ def observed_forecasts(forecasts: Table, actual: str, schema: Schema) -> Observa
 
 
 def numbers_of(forecasts: Table) -> tuple[Numbers, tuple[float, ...]]:
-    """The point and the ends of intervals, [rows, 1 + 2 * intervals], and these in percent."""
+    """Return point forecasts and interval ends, [rows, 1 + 2 * intervals], and interval levels."""
     names = forecasts.names
     low_ends = [name for name in names if name.startswith("lo_")]
     intervals = tuple(float(name[3:]) for name in low_ends if f"hi_{name[3:]}" in names)
@@ -118,7 +126,7 @@ def numbers_of(forecasts: Table) -> tuple[Numbers, tuple[float, ...]]:
     numbers = np.stack([parse_numbers(forecasts, name) for name in columns], -1)
     lows = numbers[:, 1::2]
     highs = numbers[:, 2::2]
-    crossed = np.argwhere(lows > highs)  # rows and intervals
+    crossed = np.argwhere(lows > highs)  # pairs of a row and an interval
     if len(crossed):
         row, interval = crossed[0].tolist()
         low = columns[1 + 2 * interval]

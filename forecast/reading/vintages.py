@@ -1,4 +1,4 @@
-"""A table as it was known at a time: without what was not over, known columns as they were then."""
+"""Restrict a table to what was known at a time: no unfinished periods, no later vintages."""
 
 import logging
 from dataclasses import replace
@@ -24,7 +24,7 @@ from forecast.tables.table import Table, encoded, repeats
 
 
 def is_left_out(schema: Schema, name: str, level: int = logging.WARNING) -> bool:
-    """Whether the last period, which is not complete, is left out; a message says what is done."""
+    """Whether the last period, which is not complete, is left out; log what is done with it."""
     if schema.unfinished == "keep":
         return False
     setting = Setting("unfinished", schema.unfinished)
@@ -34,10 +34,11 @@ def is_left_out(schema: Schema, name: str, level: int = logging.WARNING) -> bool
 
 
 def known_by(dated: DatedTable, schema: Schema, instant: datetime | None = None) -> DatedTable:
-    """The table as it could be known at an instant: no later row, or only its known columns.
+    """Return the table as it could be known at an instant.
 
-    Where the schema leaves out what is unfinished, a row is later until its period is over. Without
-    an instant it is now, of which a table says nothing that has later values.
+    Of later rows, only the columns known in advance are kept. If the schema leaves out unfinished
+    periods, a row counts as later until its period is over. Without an instant, it is now; but a
+    table that has values later than now is not restricted.
     """
     now = instant or datetime.now(UTC)
     end = on_clock(now, schema.time_format)
@@ -81,17 +82,17 @@ def _targets(table: Table, schema: Schema) -> list[str]:
 
 
 def has_vintages(table: Table, schema: Schema) -> bool:
-    """Whether the rows of a table say when its known columns became available."""
+    """Whether the rows of a table say when values known in advance became available."""
     taken = {*schema.keys, schema.target, *schema.series}
     taken.update((*schema.known, *schema.past, *schema.static))
     return bool(schema.known) and AVAILABLE_AT in table.names and AVAILABLE_AT not in taken
 
 
 def one_row_a_time(dated: DatedTable, schema: Schema) -> DatedTable:
-    """The table with one row for each series and time, beside that of all vintages, if it has some.
+    """Reduce a table with vintages to one row for each series and time.
 
-    Its other columns have the value of the row that has one; BadData if two rows of a time have
-    different values.
+    The table with all rows is kept as `vintages`. Other columns, such as the target, have the value
+    of the row that has one. Raises BadData if two rows of a time have different values there.
     """
     dated = known_by(dated.vintages or dated, schema)
     table = dated.table
@@ -108,7 +109,7 @@ def one_row_a_time(dated: DatedTable, schema: Schema) -> DatedTable:
     frame = table.rows(kept).frame.copy()
     once = (*_targets(table, schema), *schema.past, *schema.static)
     for column in dict.fromkeys((*once, *schema.known)):
-        with held_back():  # it is read again
+        with held_back():  # warnings come later, when the column is read again
             values = column_values(table, column, schema)
         filled = np.flatnonzero(~np.isnan(values))
         source = first_rows.copy()  # [cells], the first row with a value
@@ -131,12 +132,13 @@ def one_row_a_time(dated: DatedTable, schema: Schema) -> DatedTable:
 
 
 def with_vintages(panel: Panel, dated: DatedTable, schema: Schema, whole: bool = False) -> Panel:
-    """The panel with the vintages of a table, whose times may be left to be parsed.
+    """Add the vintages of a table to a panel; the times of the table may not be parsed yet.
 
-    A row without a time in the column counts from its own step on; a column without any vintage is
-    as before. What became available up to the end of a step is known at it; at the newest one, what
-    did up to the table's `instant`, and at earlier ones what did as long after their ends. `whole`
-    says that the table holds all values of the panel.
+    A row that does not say when it became available is known from its own step on. A column without
+    any vintages is not changed. At an origin, what became available up to the end of its step is
+    known. If the table has an `instant` after the end of the newest step, what became available up
+    to then is known at the newest origin, and earlier origins get the same delay. `whole` says that
+    the table holds all values of the panel.
     """
     table = dated.table
     calendar = calendar_of(schema)
@@ -148,7 +150,7 @@ def with_vintages(panel: Panel, dated: DatedTable, schema: Schema, whole: bool =
     has_stamp, stamps = _available_times(table, schema)
     rank = np.where(has_stamp, stamps, np.inf)
     available = positions.copy()
-    delay = 0  # of a run after the end of the newest step
+    delay = 0  # how long after the end of the newest step a run forecasts
     if dated.instant is not None:
         (end,) = calendar.ends(panel.origins.max(keepdims=True)).tolist()
         delay = max(0, dated.instant - end)
@@ -160,7 +162,7 @@ def with_vintages(panel: Panel, dated: DatedTable, schema: Schema, whole: bool =
         if series is not None:
             used &= series >= 0
         rows = np.flatnonzero(used)
-        # of several rows of a period, or of one time, the last one holds
+        # of several rows for the same period or time, the last one counts
         rows = rows[np.lexsort((timestamps[rows], rank[rows]))]
         series_of_rows = None if series is None else series[rows]
         if schema.on_duplicate == "error" and schema.aggregate is None:
@@ -174,7 +176,7 @@ def with_vintages(panel: Panel, dated: DatedTable, schema: Schema, whole: bool =
         columns = np.full(len(slot), column)
         new = Vintages(slot, columns, available[rows], values[rows])
         if has_stamp[rows].any():
-            if whole:  # all values of the column are in the table
+            if whole:  # the table holds all values of the column, so that earlier ones are dropped
                 known = panel.known.copy()
                 known[:, column] = np.nan
                 panel = replace(panel, known=known)
@@ -185,7 +187,10 @@ def with_vintages(panel: Panel, dated: DatedTable, schema: Schema, whole: bool =
 
 
 def _steps_known_at(stamps: Integers, calendar: Calendar) -> Integers:
-    """The first grid positions at whose ends something is known that became available then."""
+    """Return the first grid position at whose end each thing is known, [stamps].
+
+    `stamps` are the times at which the things became available.
+    """
     position = calendar.positions(stamps)
     after_last_step = calendar.ends(position - 1) < stamps
     after_own_step = calendar.ends(position) < stamps
@@ -195,7 +200,7 @@ def _steps_known_at(stamps: Integers, calendar: Calendar) -> Integers:
 def _refuse_conflicts(
     table: Table, name: str, rows: Integers, keys: list[NDArray[Any]], values: Numbers
 ) -> None:
-    """Refuse different values of one cell that became available at one time."""
+    """Refuse different values of the same cell that became available at the same time."""
     conflicts = repeats(*keys) & ~repeats(*keys, values)
     if not conflicts.any():
         return
@@ -210,7 +215,10 @@ def _refuse_conflicts(
 
 
 def _available_times(table: Table, schema: Schema) -> tuple[Flags, Integers]:
-    """[rows], which of them say when they became available; and when, on the clock of the table."""
+    """Return which rows say when they became available, and when, [rows] each.
+
+    The times are on the clock of the table, and 0 for the other rows.
+    """
     stamps = np.zeros(len(table), np.int64)
     has_stamp = np.zeros(len(table), bool)
     if has_vintages(table, schema):
@@ -248,10 +256,11 @@ def _available_times(table: Table, schema: Schema) -> tuple[Flags, Integers]:
 
 
 def added(panel: Panel, new: Vintages, strict: bool = True) -> Panel:
-    """The panel with more vintages; of several of a cell and an origin the last one is the newest.
+    """Add vintages to a panel; of several for the same cell and origin, the last is the newest.
 
-    If they are `strict`, other values of their columns that have no vintages yet are known from
-    their own step on. Otherwise a cell has its value of now where no vintage says what was known.
+    If `strict`, other values of the same columns that have no vintages yet are known from their own
+    step on. Otherwise, a cell has its present value at origins for which no vintage says what was
+    known.
     """
     vintages = [] if panel.vintages is None else [panel.vintages]
     series = panel.series_of_slots
@@ -273,7 +282,7 @@ def added(panel: Panel, new: Vintages, strict: bool = True) -> Panel:
 
 
 def _known_always(panel: Panel, values: Vintages) -> Panel:
-    """The panel with values of cells that are known at all origins, whatever was known of them."""
+    """Set values of cells for all origins, whatever was known about these cells before."""
     known = panel.known.copy()
     known[values.slot, values.column] = values.value
     vintages = panel.vintages
@@ -285,7 +294,10 @@ def _known_always(panel: Panel, values: Vintages) -> Panel:
 
 
 def describe_vintages(panel: Panel, schema: Schema) -> list[str]:
-    """How old the newest values of known columns are at the origin, as a line; none without any."""
+    """Say in one line how old the newest values known in advance are at the origin.
+
+    Without vintages, there is no line.
+    """
     vintages = panel.vintages
     if vintages is None:
         return []

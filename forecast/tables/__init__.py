@@ -1,1 +1,1 @@
-"""Bytes to columns and back: CSV, Parquet, workbooks, the notation of numbers, blanks."""
+"""Read and write tables: CSV, JSON, Parquet and workbooks, with numbers in any notation."""

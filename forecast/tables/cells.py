@@ -1,4 +1,4 @@
-"""Columns as cells of text: numbers, blanks, words for missing, or anything else."""
+"""Parse columns of text, whose cells are numbers, blanks, words for missing, or anything else."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -28,7 +28,7 @@ MISSING = [
     "-", "--", "\u2013", "\u2014", "null", "n/a", "na", "nan", "-nan", "none", "#n/a", "<na>",
     "\\n",
 ]  # fmt: skip
-# of the largest value of a series, as float32 has few digits below 1.2e-38
+# the largest value of a series must be at least this, as float32 has few digits below 1.2e-38
 MIN_VALUE = 1e-30
 # networks and scales work in float32, which the square of more than 1.8e19 overflows
 MAX_VALUE = 1e18
@@ -75,7 +75,7 @@ FOREIGN_NUMBER = "|".join(  # numbers in other notations: 0x1F, 5 %, $5, inf, (5
 
 @dataclass(frozen=True)
 class Cells:
-    """What cells hold; `numberlike` are bad, but in the notation of another table."""
+    """What cells hold; `numberlike` cells are bad, but would be numbers in another notation."""
 
     text: Texts
     values: NDArray[np.float64]
@@ -86,7 +86,7 @@ class Cells:
 
 
 def read_cells(cells: Texts, table: Table) -> Cells:
-    """Sort cells of text, whose numbers are written as the table says."""
+    """Classify cells of text; the table says how numbers are written."""
     blank = pc.equal(cells, "")
     none = np.zeros(len(cells), np.bool_)
     if table.decimal == "." and table.thousands is None:
@@ -113,9 +113,9 @@ def read_cells(cells: Texts, table: Table) -> Cells:
 def column_groups(
     table: Table, columns: Sequence[str]
 ) -> Iterator[tuple[int, list[str], Texts | None]]:
-    """Position and names of columns to read at once, and their cells end to end.
+    """Yield groups of columns to read at once: their position, their names and their joined cells.
 
-    Columns that hold no text come singly, with None.
+    A column that does not hold text is a group of its own, with None in place of cells.
     """
     size = max(1, CELLS_AT_ONCE // max(1, len(table)))
     text = [is_text(table.frame[name]) for name in columns]
@@ -130,12 +130,12 @@ def column_groups(
 
 
 def is_text(series: Series) -> bool:
-    """Text, or objects of any kind (strings, Decimal, a mixture), whose written form counts."""
+    """Whether a column is read as text: text, or objects such as Decimal or a mixture."""
     return bool(pd.api.types.is_string_dtype(plain_dtype(series)))
 
 
 def cells_of(series: Sequence[Series]) -> Texts:
-    """The columns end to end as one array of text, '' where a value is missing."""
+    """Join columns end to end into one array of text, '' where a value is missing."""
     chunks: list[Texts] = [pa.array([], pa.large_string())]
     for column in series:
         values: Any = column
@@ -149,7 +149,7 @@ def cells_of(series: Sequence[Series]) -> Texts:
 
 
 def lacks_value(cells: Texts, words: bool = True) -> Flags:
-    """Which cells are blank, or hold a word for missing where `words` count."""
+    """Say which cells are blank or, if `words`, hold a word for missing."""
     cells = pc.utf8_trim_whitespace(cells)
     blank = flags_of(pc.equal(cells, ""))
     return blank | _are_words(cells) if words else blank
@@ -164,7 +164,7 @@ def matching(cells: Texts, pattern: str) -> Flags:
 
 
 def flags_of(mask: Texts) -> Flags:
-    """Booleans of Arrow as an array of NumPy."""
+    """Convert booleans of Arrow to an array of NumPy."""
     return np.asarray(mask.to_numpy(zero_copy_only=False), np.bool_)
 
 
@@ -209,13 +209,13 @@ def parse_columns(
 
 
 def numeric_columns(table: Table, columns: Sequence[str]) -> list[str]:
-    """Those of some columns that look like numbers.
+    """Return those of some columns that look like columns of numbers.
 
-    All cells that are not missing are numbers, or nearly all (nine in ten, or all but one of three
-    or more): the few others are typing errors, which `parse_numbers` reports. Not so where all
-    numbers are equal and several cells are no numbers: these are codes, such as 0, a, b. Cells in a
-    foreign notation (``1,204``, ``5%``, ``0x10``) count as numbers. Text, times and booleans do
-    not, nor does a column without any value.
+    All cells that are not missing must be numbers, or nearly all: nine in ten, or all but one of
+    three or more. The few others are taken for typing errors, which `parse_numbers` reports. But if
+    all numbers are equal and several cells are not numbers, these are codes such as 0, a, b. Cells
+    in a foreign notation (``1,204``, ``5%``, ``0x10``) count as numbers. Text, times and booleans
+    do not, nor does a column without any value.
     """
     numeric: list[str] = []
     for _, names, texts in column_groups(table, columns):
@@ -238,7 +238,7 @@ def numeric_columns(table: Table, columns: Sequence[str]) -> list[str]:
 
 
 def is_blank(table: Table, column: str, words: bool = False) -> bool:
-    """Whether every cell is blank, or a word for missing such as NA where `words` count."""
+    """Whether every cell is blank or, if `words`, a word for missing such as NA."""
     series = table.frame[column]
     missing = lacks_value(cells_of([series]), words) if is_text(series) else series.isna()
     return bool(missing.all())
@@ -255,7 +255,7 @@ def is_whole(table: Table, column: str) -> bool:
 
 
 def counted_values(table: Table, column: str, digits: int) -> NDArray[np.int64] | None:
-    """[rows], whole numbers without a sign; None where a cell is blank, or anything else."""
+    """Read a column of whole numbers without a sign, [rows]; None if any cell is not one."""
     codes, texts = table.distinct(column)
     if not all(re.fullmatch(f"[0-9]{{1,{digits}}}", text.strip()) for text in texts):
         return None
@@ -264,7 +264,7 @@ def counted_values(table: Table, column: str, digits: int) -> NDArray[np.int64] 
 
 @dataclass
 class _Marks:
-    """Decimal marks of the number columns of a table; places of the first, '' for none."""
+    """Decimal marks in the number columns of a table: where each first stands, '' if nowhere."""
 
     commas: int = 0
     first_comma: str = ""
@@ -331,7 +331,7 @@ def infer_decimal(table: Table, delimiter: str) -> DecimalMark:
 
 
 def _first_place(table: Table, names: Sequence[str], flags: Flags) -> str:
-    """Where the first of the flagged cells [columns, rows] stands, '' where none is."""
+    """Say where the first of the flagged cells [columns, rows] stands; '' if none is flagged."""
     column, row = np.unravel_index(flags.argmax(), flags.shape)
     return table.place(int(row), names[int(column)]) if flags.any() else ""
 
@@ -369,7 +369,7 @@ def _refuse(table: Table, names: Sequence[str], cells: Cells, other_cure: str | 
 
 
 def _advice(text: str, cells: Cells, rows: slice, table: Table) -> str | Words:
-    """The settings that make a cell a number, if possible with all like it in its column."""
+    """Suggest settings that make a cell a number, if possible with similar cells in its column."""
     texts = cells.text[rows]
     numberlike = pa.array(cells.numberlike[rows])
     alike = pc.unique(texts.filter(numberlike)).to_pylist()[:1000]

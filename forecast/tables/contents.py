@@ -34,12 +34,12 @@ UTF8_MARK = b"\xef\xbb\xbf"
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 SAMPLE = 1 << 18
 DAMAGED = "is cut, damaged or encrypted ({}); copy it again or unpack it"
-CELL_PEAK = 80  # bytes of a cell at the peak of a fit
-MEMORY_SHARE = 0.8  # of the free memory, that a fit may take
+CELL_PEAK = 80  # bytes for each cell at the peak of a fit
+MEMORY_SHARE = 0.8  # a fit may take this share of the free memory
 
 
 def foreign_kind(data: bytes) -> str | None:
-    """What content is and how to mend it, where it is surely no table that can be read."""
+    """Say what content is and how to mend it, if it is surely not a readable table; else None."""
     return next((kind for start, kind in KINDS.items() if re.match(start, data[:1000])), None)
 
 
@@ -58,9 +58,9 @@ def readable(name: str, problem: str = DAMAGED) -> Iterator[None]:
 
 
 def to_utf8(data: bytes, name: str, encoding: str | None) -> bytes:
-    """The text in UTF-8, without a byte order mark.
+    """Convert a text to UTF-8, without a byte order mark.
 
-    `encoding` None stands for UTF-8, or what the mark says.
+    If `encoding` is None, the mark decides; without a mark, it is UTF-8.
     """
     marked = None
     if encoding is None and data.startswith(UTF16_MARKS):
@@ -124,12 +124,12 @@ def require_memory(needed: float, name: str, free: int | None = None, cure: str 
 
 
 def peak_memory() -> int:
-    """The most bytes that this process has had in memory; 0 where the system does not say."""
+    """Return the most bytes that this process has had in memory; 0 if the system does not say."""
     return _kibibytes("/proc/self/status", "VmHWM") * 1024
 
 
 def free_memory() -> int:
-    """Free bytes: the available memory of the system, within the limit of the container."""
+    """Return the available bytes of memory, within the limit of the container."""
     free = _kibibytes("/proc/meminfo", "MemAvailable") * 1024 or 1 << 33
     with suppress(OSError):
         limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
@@ -149,5 +149,5 @@ def _kibibytes(file: str, entry: str) -> int:
 
 
 def reason(error: BaseException) -> str:
-    """The first line of an error of a library's."""
+    """Return the first line of the message of a library's error."""
     return str(error).partition("\n")[0][:200]

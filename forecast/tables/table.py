@@ -1,4 +1,4 @@
-"""A table as it was read: columns by name, and where each row stood; different values."""
+"""Hold a table as it was read: columns by name, and the line of each row."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -87,11 +87,11 @@ class Table:
         return str(self.frame[column].iloc[0]).strip()
 
     def missing(self, column: str) -> Flags:
-        """[rows], which cells are missing; a blank text is not."""
+        """Say which cells are missing, [rows]; a blank text is not missing."""
         return np.asarray(self.frame[column].isna(), bool)
 
     def distinct(self, column: str, rows: int | None = None) -> tuple[Integers, list[str]]:
-        """Codes of the first `rows` of a column, and its `texts` as they first come."""
+        """Return codes of the first `rows` cells of a column, and its texts by first occurrence."""
         values = self.frame[column].iloc[:rows]
         begins = np.ones(len(values), bool)
         if isinstance(plain_dtype(values), pd.StringDtype):
@@ -206,22 +206,22 @@ def distinct(values: Integers) -> Integers:
 
 
 def encoded(values: Integers) -> tuple[Integers, Integers]:
-    """Codes [n], and the different values in the order in which they come first."""
+    """Return codes [n], and the different values in the order of their first occurrence."""
     dictionary = pc.dictionary_encode(pa.array(values))
     return np.asarray(dictionary.indices, np.int64), np.asarray(dictionary.dictionary, np.int64)
 
 
 def ranked(values: Integers) -> tuple[Integers, Integers]:
-    """As `encoded`, the different values ascending; faster than sorting all of them."""
+    """Return codes like `encoded`, but with ascending values; faster than sorting all values."""
     codes, unsorted = encoded(values)
     order = np.argsort(unsorted)
     return np.argsort(order)[codes], unsorted[order]
 
 
 def changes(column: Any) -> Flags:
-    """[rows], whether each value of a column of Arrow differs from the one before.
+    """Say which values of a column of Arrow differ from the value before, [rows].
 
-    A missing one does.
+    A missing value counts as different.
     """
     if pa.types.is_dictionary(column.type):
         whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
@@ -231,5 +231,5 @@ def changes(column: Any) -> Flags:
 
 
 def repeats(*keys: NDArray[Any]) -> Flags:
-    """[rows], whether an earlier row has the same in all of these arrays [rows]; NaN equals NaN."""
+    """Say which rows repeat an earlier row in all of these arrays, [rows]; NaN equals NaN."""
     return np.asarray(pd.DataFrame(dict(enumerate(keys))).duplicated())

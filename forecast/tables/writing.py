@@ -1,4 +1,4 @@
-"""Tables of forecasts: columns with the types of the input; CSV, Parquet or a workbook."""
+"""Write tables of forecasts as CSV, Parquet or a workbook, with the column types of the input."""
 
 import io
 from collections import Counter
@@ -27,8 +27,8 @@ Frame = pd.DataFrame
 # the last four are full-width signs, which some spreadsheets treat alike
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 WRITE_ROWS = 100_000  # rows written at once
-GROUP_ROWS = 1 << 17  # of a group of rows of Parquet
-SHEET_ROWS = (1 << 20) - 1  # that fit below the header of a sheet
+GROUP_ROWS = 1 << 17  # rows of a row group of Parquet
+SHEET_ROWS = (1 << 20) - 1  # rows that fit below the header of a sheet
 ISO_TIME = r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d)?)?"
 
 
@@ -78,9 +78,9 @@ def stacked(frames: list[pd.DataFrame]) -> pd.DataFrame:
 def frame_of(
     columns: Mapping[str, Column | NDArray[Any]], whole: Iterable[str] = ()
 ) -> pd.DataFrame:
-    """Columns by name as a frame, with the same types without rows.
+    """Convert columns to a frame, whose types are the same if there are no rows.
 
-    Columns of `whole` become whole numbers where all of their texts are such.
+    Columns named in `whole` become whole numbers if all their texts are whole numbers.
     """
     indexes = {
         name: (column if isinstance(column, Column) else Column(column)).index()
@@ -94,7 +94,7 @@ def frame_of(
 
 
 def interval_columns(levels: tuple[float, ...]) -> list[str]:
-    """Names of the columns of intervals: ``lo_80, hi_80, lo_95, hi_95``."""
+    """Return the names of the columns of intervals: ``lo_80, hi_80, lo_95, hi_95``."""
     return [f"{side}_{level:g}" for level in levels for side in ("lo", "hi")]
 
 
@@ -124,7 +124,7 @@ def guard_formulas(frame: pd.DataFrame, ids: Iterable[Any]) -> pd.DataFrame:
 
 
 def csv_bytes(frames: Iterable[pd.DataFrame], text: TextSettings | None = None) -> Iterator[bytes]:
-    """Frames of the same columns as one CSV, in pieces: as `text` reads it, by default UTF-8."""
+    """Write frames with the same columns as one CSV, in pieces, so that `text` can read it."""
     text = text or TextSettings()
     delimiter = given_delimiter(text) or ","
     header = True
@@ -137,9 +137,9 @@ def csv_bytes(frames: Iterable[pd.DataFrame], text: TextSettings | None = None) 
 
 
 def parquet_bytes(frames: Iterable[pd.DataFrame]) -> Iterator[bytes]:
-    """Frames of the same columns as one Parquet file, in pieces.
+    """Write frames with the same columns as one Parquet file, in pieces.
 
-    The bytes do not depend on how rows are parted.
+    The bytes do not depend on how the rows are divided into frames.
     """
     import pyarrow.parquet
 
@@ -173,9 +173,9 @@ def _groups(frames: Iterable[pd.DataFrame]) -> Iterator[pa.Table]:
 
 
 def xlsx_bytes(frames: Iterable[pd.DataFrame]) -> bytes:
-    """Frames of the same columns as a sheet of a workbook.
+    """Write frames with the same columns as a sheet of a workbook.
 
-    ISO 8601 times become cells of times, those of a zone text.
+    Times in ISO 8601 become cells of times; times with a zone remain text.
     """
     frame = pd.concat(frames, ignore_index=True)
     if len(frame) > SHEET_ROWS:

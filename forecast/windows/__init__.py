@@ -1,1 +1,1 @@
-"""Windows of a panel: cutting, scaling, transforms, covariates, ready for a network."""
+"""Cut, scale and transform windows of a panel, with their covariates, for networks."""

@@ -1,4 +1,4 @@
-"""Make a panel ready for networks and baselines: columns standardised, target transformed."""
+"""Prepare a panel for networks and baselines: standardise columns, and transform the target."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,14 +17,20 @@ from forecast.windows.scaling import column_statistics
 from forecast.windows.windows import Columns, WindowIndex, Windows
 
 Pairs = tuple[tuple[float, float], ...]
-LEAST_SIGNED_POWER = 0.2  # towards 0 the signed power tears negative and positive values apart
-POWERS = 21  # exponents that are compared
-LARGEST_LOG = 88.0  # whose exponential float32 can hold
-FARTHEST = 10.0  # deviations: a network extrapolates wildly from numbers far outside the fit's
+# exponents nearer to 0 move small negative and small positive values far apart
+LEAST_SIGNED_POWER = 0.2
+POWERS = 21  # number of exponents that are compared
+LARGEST_LOG = 88.0  # float32 can hold the exponential of this number
+# standardised covariates are clipped to this many standard deviations: a network extrapolates
+# wildly from numbers far outside those of its fit
+FARTHEST = 10.0
 
 
 class Statistics(Stored):
-    """Mean and deviation of each numeric covariate, in the panel's order; codes have (0, 1)."""
+    """Mean and standard deviation of each covariate, in the panel's order.
+
+    Columns of codes are not standardised: they have (0, 1).
+    """
 
     known: Pairs = ()
     past: Pairs = ()
@@ -32,10 +38,13 @@ class Statistics(Stored):
 
 
 def fit_statistics(panel: Panel, schema: Schema, before: Integers) -> Statistics:
-    """Statistics over the slots of each series before `before` [series]: nothing held out."""
+    """Compute statistics over the slots before position `before` [series] of each series.
+
+    Slots from there on are held out, and not used.
+    """
     used = panel.before(before)
     known = panel.known
-    if panel.vintages is not None:  # as it was known then
+    if panel.vintages is not None:  # use the values that were known at that time
         origins = np.repeat(panel.starts + before - 1, np.diff(panel.offsets))
         known = panel.vintages.at(known, origins)
 
@@ -56,7 +65,10 @@ def fit_statistics(panel: Panel, schema: Schema, before: Integers) -> Statistics
 def make_columns(
     panel: Panel, schema: Schema, statistics: Statistics, calendar: Calendar
 ) -> Columns:
-    """Covariates of a panel, standardised; a blank becomes the mean, an unknown category code 0."""
+    """Standardise the covariates of a panel.
+
+    Blank cells become the mean of their column, and unknown categories become code 0.
+    """
     first = int(panel.starts.min())
     ends = panel.origins + panel.ahead
     last = int(ends.max()) if calendar.feature_names else first
@@ -79,7 +91,10 @@ def make_columns(
 
 
 def _known_rows(panel: Panel, first: int) -> tuple[Numbers, Integers, int]:
-    """Known columns of slots, then of vintages, with the keys and span of `Columns`."""
+    """Return the rows of columns known in advance, and the `keys` and `span` of `Columns`.
+
+    There is one row for each slot, followed by one for each slot and origin with vintages.
+    """
     vintages = panel.vintages
     if vintages is None:
         return panel.known, np.zeros(0, np.int64), 1
@@ -103,7 +118,7 @@ def _known_rows(panel: Panel, first: int) -> tuple[Numbers, Integers, int]:
 
 
 def category_sizes(names: Names, schema: Schema) -> tuple[int, ...]:
-    """Number of codes, the unknown one included, of each categorical column among `names`."""
+    """Return the number of codes, including the unknown one, of each categorical column."""
     sizes = {name: 1 + len(codes) for name, codes in schema.categories.items()}
     return tuple(sizes[name] for name in names if name in sizes)
 
@@ -115,7 +130,7 @@ def numeric_count(names: Names, schema: Schema) -> int:
 def _split(
     values: Numbers, names: Names, schema: Schema, statistics: Pairs
 ) -> tuple[Floats, Integers]:
-    """Standardised numbers, and codes."""
+    """Split columns into standardised numbers and codes."""
     coded = np.array([name in schema.categories for name in names], dtype=bool)
     pairs = np.array(statistics, np.float64).reshape(-1, 2)[~coded]
     with np.errstate(over="ignore"):
@@ -126,12 +141,13 @@ def _split(
 
 
 def fit_power(name: TransformName, panel: Panel, season: int, before: Integers) -> float:
-    """The exponent of the transform: 1 none, 0 the logarithm, between them Box-Cox.
+    """Return the exponent of the transform: 1 is none, 0 the logarithm, between them is Box-Cox.
 
-    The exponent of `power` is the one at which deviation depends least on level, over blocks of one
-    season (Guerrero 1993), averaged over the series. Slots of a series from `before` [series] on
-    are held out; they only forbid a logarithm that they do not have. A UsageError where a logarithm
-    meets a value not above 0.
+    The transform `power` uses the exponent at which the standard deviation depends least on the
+    level. It is measured over blocks of one season (Guerrero 1993), averaged over the series. Slots
+    from position `before` [series] on are held out; they are used only to rule out the logarithm if
+    one of their values is not above 0. Raises UsageError if the user asks for the logarithm and a
+    value is not above 0.
     """
     if name == "none":
         return 1.0
@@ -157,9 +173,10 @@ def fit_power(name: TransformName, panel: Panel, season: int, before: Integers) 
 
 
 def apply_power(values: Numbers, observed: Flags, power: float) -> Numbers:
-    """Observed values as ``sign(x) |x|^power / power`` or the logarithm; the others become 0.
+    """Transform observed values to ``sign(x) |x|^power / power``, or to logarithms if power is 0.
 
-    A UsageError where the logarithm was fitted and a value is not above zero.
+    Values that are not observed become 0. Raises UsageError if the transform is the logarithm and a
+    value is not above 0.
     """
     if power == 1.0:
         return values
@@ -174,19 +191,22 @@ def apply_power(values: Numbers, observed: Flags, power: float) -> Numbers:
 
 
 def _applied_where_known(values: Numbers, power: float) -> Numbers:
-    """As `apply_power`; NaN for blanks, and for what has no logarithm."""
+    """Transform values like `apply_power`; blanks and values without a logarithm become NaN."""
     known = values > 0 if power == 0.0 else np.isfinite(values)
     return np.where(known, apply_power(values, known, power), np.nan)
 
 
 def transformed(panel: Panel, power: float) -> Panel:
-    """A panel whose values are transformed, with their deviations; raises as `apply_power`."""
+    """Transform the values of a panel, and compute their expanding standard deviations.
+
+    Raises UsageError like `apply_power`.
+    """
     moved = replace(panel, values=apply_power(panel.values, panel.observed, power))
     return replace(moved, spread=moved.expanding_std())
 
 
 def undo_power(values: Numbers, power: float) -> Numbers:
-    """The inverse of `apply_power`; monotone, so that quantiles stay quantiles."""
+    """Invert `apply_power`; this is monotone, so that quantiles stay quantiles."""
     if power == 1.0:
         return values
     if power == 0.0:
@@ -196,7 +216,11 @@ def undo_power(values: Numbers, power: float) -> Numbers:
 
 
 def _blocks(panel: Panel, size: int) -> tuple[Numbers, Numbers, Integers]:
-    """Mean absolute value and deviation of whole blocks of `size` observed values; the series."""
+    """Cut each series into whole blocks of `size` observed values, and describe the blocks.
+
+    Returns the mean absolute value, the standard deviation and the series of each, [blocks]. Blocks
+    without variation are left out.
+    """
     values = panel.values[panel.observed]
     counts = np.add.reduceat(panel.observed, panel.offsets[:-1], dtype=np.int64)
     in_whole_block = panels.steps_within(counts) < np.repeat(counts // size * size, counts)
@@ -209,7 +233,10 @@ def _blocks(panel: Panel, size: int) -> tuple[Numbers, Numbers, Integers]:
 
 
 def _unevenness(means: Numbers, deviations: Numbers, series: Integers, power: float) -> float:
-    """Coefficient of variation of the deviations that the transform leaves, mean of series."""
+    """Return how much the standard deviations of transformed blocks differ within a series.
+
+    This is their coefficient of variation, averaged over the series.
+    """
     ratio = deviations / means ** (1 - power)
     count = np.maximum(np.bincount(series), 1)
     mean = np.bincount(series, ratio) / count
@@ -222,31 +249,35 @@ def _unevenness(means: Numbers, deviations: Numbers, series: Integers, power: fl
 @dataclass(frozen=True)
 class Transform:
     power: float  # exponent, see `fit_power`
-    effects: Effects | None = None  # of events, which are taken out first
-    fixed: Numbers | None = None  # [slots of the panel], of closed slots, see `fixed_values`
+    effects: Effects | None = None  # effects of events, which are removed first
+    # [slots of the panel], the values of closed slots, see `fixed_values`
+    fixed: Numbers | None = None
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """A panel made ready for any network and any baseline; nothing is cut yet."""
+    """A panel prepared for any network and any baseline; no windows are cut yet."""
 
-    panel: Panel  # its values without the effects of events, and transformed
+    panel: Panel  # its values are without the effects of events, and transformed
     schema: Schema
     lags: tuple[int, ...]  # season lengths whose lagged values the networks see
     levels: tuple[float, ...]  # quantile levels of the outputs
     series: int  # number of series of the fit
     series_index: Integers  # [series], see the function `series_index`
-    arrays: Windows  # those of a lookback of 1, of numpy
+    arrays: Windows  # numpy arrays, with a lookback of 1 until they are cut
     power: float  # exponent of the transform
     counts: Flags  # [series], see `Panel.counts`
-    adjustment: Adjustment | None = None  # events and closed slots; None where there are none
-    bound: Numbers | None = None  # [slots], shown in a past for stock-outs, transformed, or NaN
+    # effects of events, and closed slots; None if there are none
+    adjustment: Adjustment | None = None
+    # [slots], transformed values that stand in for stock-outs in the past of a window; else NaN
+    bound: Numbers | None = None
 
     @cached_property
     def closed(self) -> Numbers | None:
-        """[slots], the transformed values of closed slots, NaN for others; None if none is.
+        """[slots], the transformed values of closed slots, NaN for open ones; None if all are open.
 
-        What an event closed is a gap in the past: no season of summands fits it.
+        Slots closed by an event count as open here, and are gaps in the past: an additive season
+        would not fit their zeros.
         """
         if self.adjustment is None or self.adjustment.fixed is None:
             return None
@@ -257,7 +288,10 @@ class Inputs:
         return _applied_where_known(fixed, self.power)
 
     def past_panel(self, closed: bool) -> Panel:
-        """The panel as a past shows it, stock-outs filled, with `closed` also closed slots."""
+        """Return the panel as windows show their past: with stand-ins for stock-outs.
+
+        If `closed`, closed slots have their values, too.
+        """
         panel = self.panel
         for fixed in (self.bound, self.closed if closed else None):
             if fixed is not None:
@@ -268,7 +302,7 @@ class Inputs:
 
     @property
     def season(self) -> int:
-        """Steps of the first season, 1 for none."""
+        """The steps of the first season; 1 without a season."""
         return self.lags[0] if self.lags else 1
 
     @property
@@ -279,7 +313,10 @@ class Inputs:
         return self.arrays.cut(lookback, scaling)
 
     def restored(self, values: Numbers, windows: WindowIndex) -> Numbers:
-        """What follows windows, [windows, horizon, ...], in the target's unit, events in it."""
+        """Restore forecasts of windows, [windows, horizon, ...], to the unit of the target.
+
+        The transform is inverted, and the effects of events are put back.
+        """
         values = undo_power(values, self.power)
         if self.adjustment is None:
             return values

@@ -1,4 +1,4 @@
-"""Rolling origins of a panel: the past and the actual values at each of them."""
+"""Cut a panel at rolling origins, into the past and the actuals at each origin."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -10,19 +10,21 @@ from forecast.panel.panel import Flags, Integers, Numbers, Panel, stacked
 from forecast.panel.schema import Schema
 from forecast.windows.windows import WindowIndex
 
-MAX_VALUES = 4_000_000  # past values that are laid out side by side at once
+MAX_VALUES = 4_000_000  # `past_slots` yields at most about this many values at a time
 
 
 @dataclass(frozen=True)
 class PastsAtOrigins:
-    panel: Panel  # a series for each series and origin by which it had begun, ending there
-    series: Integers  # [windows], by origin, the oldest first
-    origin: Integers  # [windows]
-    actual: Numbers  # [windows, horizon], NaN where missing
+    # a window is a pair of a series and an origin at which the series had begun; the panel has one
+    # series for each window, which ends at the origin
+    panel: Panel
+    series: Integers  # [windows], index of the series; windows are sorted by origin, then series
+    origin: Integers  # [windows], index of the origin
+    actual: Numbers  # [windows, horizon], the values after the origin, NaN where missing
 
 
 def cut(panel: Panel, origins: Integers) -> PastsAtOrigins:
-    """Cut a panel at some origins, [origins, series]."""
+    """Cut a panel at origins, which are grid positions [origins, series]."""
     number, series = np.nonzero(origins >= panel.starts)
     actual = values_at(panel, series, origins[number, series] + 1, panel.ahead)
     pasts = stacked([panel.until(origin) for origin in origins])
@@ -30,7 +32,10 @@ def cut(panel: Panel, origins: Integers) -> PastsAtOrigins:
 
 
 def values_at(panel: Panel, series: Integers, first: Integers, steps: int) -> Numbers:
-    """Values of series [n] from grid positions `first` [n] on, [n, steps], NaN where missing."""
+    """Return the values of series [n] from grid positions `first` [n] on, [n, steps].
+
+    Missing values are NaN.
+    """
     begin = first - panel.starts[series]
     step = begin[:, None] + np.arange(steps)
     inside = (step >= 0) & (step < panel.lengths[series][:, None])
@@ -40,7 +45,10 @@ def values_at(panel: Panel, series: Integers, first: Integers, steps: int) -> Nu
 
 
 def bounds_at(panel: Panel, schema: Schema, series: Integers, first: Integers) -> Flags:
-    """As `values_at`, for a horizon: whether a value is that of a stock-out."""
+    """Say whether values are those of stock-outs, for a horizon from `first` on, like `values_at`.
+
+    The result is [n, horizon].
+    """
     slots = touched(panel, schema, "stock_out")
     if slots is None:
         return np.zeros((len(series), panel.ahead), bool)
@@ -51,7 +59,11 @@ def bounds_at(panel: Panel, schema: Schema, series: Integers, first: Integers) -
 def past_slots(
     panel: Panel, windows: WindowIndex, context: int
 ) -> Iterator[tuple[Flags, Integers, Flags]]:
-    """Some windows at a time, [windows, context]: steps in the series, their slots, observed."""
+    """Yield the past slots of windows, some windows at a time.
+
+    Each item has three arrays, [windows, context]: whether the step lies in the series, its slot,
+    and whether its value is observed.
+    """
     series, position = windows
     rows = max(1, MAX_VALUES // context)
     for low in range(0, len(series), rows):
@@ -64,6 +76,9 @@ def past_slots(
 
 
 def pasts(panel: Panel, windows: WindowIndex, context: int) -> Iterator[tuple[Numbers, Flags]]:
-    """The pasts of windows, 0 where nothing was observed; whether it was, [windows, context]."""
+    """Yield the past values of windows, and whether they are observed, [windows, context] each.
+
+    Values that are not observed are 0.
+    """
     for _, slot, observed in past_slots(panel, windows, context):
         yield np.where(observed, panel.values[slot], 0.0), observed

@@ -1,4 +1,4 @@
-"""Scale each window by its own past, in numpy and torch alike."""
+"""Scale each window by its own past; the functions work on arrays of numpy and of torch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,15 +11,20 @@ from forecast.settings import ScalingName
 
 Array = Any  # of numpy or of torch
 
-_STANDARD = hasattr(np, "unstack")  # numpy 2.1 and newer has all functions of the standard itself
+# numpy 2.1 and newer has all functions of the array API standard itself
+_STANDARD = hasattr(np, "unstack")
 
-FLAT = 1e-3  # a window that moves less than this share of its series' own past counts as flat
-NOISE = 1e-12  # a deviation below this share of the largest value is rounding error
-NORMAL_RANGE = 1.349  # between the quartiles of a normal distribution of deviation 1
+# a window is flat if its standard deviation is below this share of that of its series' whole past
+FLAT = 1e-3
+NOISE = 1e-12  # a standard deviation below this share of the largest value is rounding error
+NORMAL_RANGE = 1.349  # the interquartile range of a standard normal distribution
 
 
 def array_namespace(array: Array) -> Any:
-    """The functions for an array; numpy's come without a package that is slow to import."""
+    """Return the array functions for an array.
+
+    For arrays of numpy, this avoids a package that is slow to import.
+    """
     if _STANDARD and isinstance(array, np.ndarray):
         return np
     import array_api_compat
@@ -28,27 +33,29 @@ def array_namespace(array: Array) -> Any:
 
 
 def device_of(array: Array) -> Any:
-    return getattr(array, "device", "cpu")  # older arrays of numpy do not say
+    return getattr(array, "device", "cpu")  # arrays of older numpy have no such attribute
 
 
 @dataclass(frozen=True)
 class Past:
     values: Array  # [batch, lookback]
-    mask: Array
-    mean: Array  # [batch, 1], of the observed values
-    deviation: Array
-    level: Array  # mean absolute value
-    zero: Array
+    mask: Array  # [batch, lookback], whether each value is observed
+    mean: Array  # [batch, 1], mean of the observed values; the next two are over them, too
+    deviation: Array  # [batch, 1], standard deviation
+    level: Array  # [batch, 1], mean absolute value
+    zero: Array  # [batch, 1], zeros
 
 
 def scale_windows(
     values: Array, mask: Array, spread: Array, scaling: ScalingName
 ) -> tuple[Array, Array, Array]:
-    """Location and scale > 0, [batch, 1], and loss weight, [batch], from a window's own past.
+    """Compute the location and scale of windows, [batch, 1] each, and loss weights, [batch].
 
-    `spread` [batch] is the deviation of each series' own past up to the window's end: the scale of
-    a flat window. The weight is the scale relative to the level: the loss then counts errors
-    relative to the level, as sMAPE does; 0 for a window without variation, which teaches nothing.
+    They depend on the window's own past only; the scale is above 0. `spread` [batch] is the
+    standard deviation of the whole past of the series up to the end of the window's past. A flat
+    window is scaled by it. The weight is the variation relative to the level plus the variation, so
+    that the loss measures errors relative to the level, as sMAPE does. A window without variation
+    teaches nothing, and has weight 0.
     """
     xp = array_namespace(values)
     past = _past(values, mask)
@@ -117,10 +124,13 @@ SCALINGS: dict[ScalingName, Callable[[Past], tuple[Array, Array]]] = {
 
 
 def column_statistics(columns: Numbers) -> tuple[Numbers, Numbers]:
-    """Mean and deviation of columns [rows, ...]; 0 where one does not move, NaN left out."""
+    """Return the mean and standard deviation of columns [rows, ...], without NaN.
+
+    The standard deviation of a constant column is exactly 0.
+    """
     seen = np.isfinite(columns)
     count = np.maximum(seen.sum(0), 1)
-    # in units of the largest value, whose square cannot overflow then
+    # in units of the largest value, so that squares cannot overflow
     tiny = np.finfo(float).tiny
     largest = np.abs(columns).max(0, where=seen, initial=tiny)
     values = np.where(seen, columns / largest, 0.0)

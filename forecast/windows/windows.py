@@ -1,4 +1,4 @@
-"""Cut a panel into past and future windows: a window is an index, a batch one gather."""
+"""Cut a panel into windows of past and future; a window is an index until it is gathered."""
 
 from collections.abc import Callable
 from copy import copy
@@ -13,7 +13,9 @@ from forecast.panel.panel import Floats, Integers, Numbers, Panel
 from forecast.settings import ScalingName
 from forecast.windows.scaling import Array, array_namespace, device_of, scale_windows
 
-ROUNDING = 2.0**-22  # share of a location by which single precision may miss 0
+# `Batch.unscaled` sets values to 0 that are below this share of the location: they are rounding
+# errors of single precision
+ROUNDING = 2.0**-22
 NETWORK_BATCH = 128  # windows that go through a network at once when it forecasts
 
 WindowIndex = tuple[Integers, Integers]
@@ -27,7 +29,7 @@ ToArray = Callable[[NDArray[Any]], Array]
 
 @dataclass(frozen=True)
 class Batch:
-    """The inputs of a network, in scaled units, and its targets; arrays of numpy or of torch."""
+    """The inputs and targets of a network, in scaled units, as arrays of numpy or of torch."""
 
     past: Array  # [batch, lookback], 0 where missing or padded
     mask: Array  # [batch, lookback], 1 where observed
@@ -35,13 +37,16 @@ class Batch:
     future_covariates: Array  # [batch, horizon, future features]
     static: Array  # [batch, static features]
     series: Array  # [batch], see the function `series_index`
-    past_codes: Array  # of categorical columns; 0 = unknown
+    # codes of categorical columns, shaped like the covariates above; 0 means unknown
+    past_codes: Array
     future_codes: Array
     static_codes: Array
-    seasonal: Array  # [batch, horizon, seasons], the value whole seasons before, 0 where missing
-    target: Array  # [batch, horizon]
-    target_mask: Array
-    weight: Array  # [batch], of the window in the loss
+    # [batch, horizon, seasons], the newest past value a whole number of seasons earlier, 0 where
+    # missing
+    seasonal: Array
+    target: Array  # [batch, horizon], 0 where missing
+    target_mask: Array  # [batch, horizon], 1 where observed
+    weight: Array  # [batch], weight of the window in the loss
     location: Array  # [batch, 1], float64; value = location + scale * scaled value
     scale: Array
 
@@ -49,7 +54,10 @@ class Batch:
         return len(self.past)
 
     def unscaled(self, scaled: Array) -> Array:
-        """Quantiles in the unit of the values, [batch, horizon, levels]; flat of a flat window."""
+        """Convert scaled quantiles to the unit of the values, [batch, horizon, quantile levels].
+
+        The quantiles of a window without variation are all equal to its location.
+        """
         xp = array_namespace(scaled)
         varies = (self.weight > 0)[:, None, None]
         deviations = xp.astype(xp.where(varies, scaled, 0.0), xp.float64)
@@ -58,7 +66,10 @@ class Batch:
         return xp.where(xp.abs(values) <= ROUNDING * xp.abs(location), 0.0, values)
 
     def padded(self, size: int) -> Self:
-        """Repeat the last window up to `size`: kernels may round differently for other sizes."""
+        """Repeat the last window until there are `size` windows.
+
+        Kernels may round differently for batches of other sizes.
+        """
         missing = size - len(self)
         if missing <= 0:
             return self
@@ -81,22 +92,24 @@ class Batch:
 
 @dataclass(frozen=True)
 class Columns:
-    """Covariates of a panel made ready: standardised numbers without blanks, and codes."""
+    """The prepared covariates of a panel: standardised numbers without blanks, and codes."""
 
-    known: Floats  # [slots and vintages, numeric columns]
-    past: Floats  # columns known only up to now, not the values of the target
-    static: Floats  # [series, columns]
-    known_codes: Integers  # [slots, categorical columns]
+    known: Floats  # [slots and vintages, numeric columns], columns known in advance
+    past: Floats  # [slots, numeric columns], past covariates, which do not include the target
+    static: Floats  # [series, numeric columns], static covariates
+    known_codes: Integers  # [slots and vintages, categorical columns]; likewise the next two
     past_codes: Integers
     static_codes: Integers
-    calendar: Floats  # [grid positions, features], row 0 at grid position `first`
+    calendar: Floats  # [grid positions, features], row 0 is at grid position `first`
     first: int
-    keys: Integers  # [vintages], ascending: `span` numbers a slot, larger for a later origin
+    # [vintages], ascending; the key of a vintage is slot * span + origin, where origins are counted
+    # from the grid position before `first`
+    keys: Integers
     span: int
 
 
 def _with_arrays(holder: Holder, to_array: ToArray) -> Holder:
-    """A copy of an object whose arrays of numpy are converted."""
+    """Copy an object, and convert its arrays of numpy with `to_array`."""
     other = copy(holder)
     for name, value in vars(holder).items():
         if isinstance(value, np.ndarray):
@@ -105,19 +118,19 @@ def _with_arrays(holder: Holder, to_array: ToArray) -> Holder:
 
 
 class PastSlots(NamedTuple):
-    """Where the past of windows lies."""
+    """Where the past of windows lies in the panel."""
 
-    positions: Array  # [batch, lookback], in the series; below 0 before it
-    slots: Array  # the first slot of the series for those
-    inside: Array
+    positions: Array  # [batch, lookback], position in the series; below 0 before its beginning
+    slots: Array  # [batch, lookback]; the first slot of the series for positions below 0
+    inside: Array  # [batch, lookback], whether the position is at least 0
 
 
 class Windows:
     """All windows of a panel whose values are transformed.
 
-    A window is a pair (series, position): its past ends before that position of the series, its
-    future starts there. Nothing is cut until `batch` gathers it, in numpy, or in the arrays that
-    `to` copies to.
+    A window is a pair (series, position): its past ends before that position of the series, and its
+    future starts there. `batch` gathers windows; until then, nothing is copied. They are gathered
+    by numpy, or by the library of the arrays that `to` copies to.
     """
 
     def __init__(
@@ -133,7 +146,7 @@ class Windows:
         self.scaling: ScalingName = "standard"
         self.values = panel.values
         self.observed = panel.observed
-        self.visible = panel.observed  # in a past
+        self.visible = panel.observed  # [slots], whether the past of a window shows the value
         self.spread = panel.expanding_std()
         self.offsets = panel.offsets[:-1]
         self.lengths = panel.lengths
@@ -148,7 +161,10 @@ class Windows:
             self.seasonal[number] = self.steps - lag * seasons_back
 
     def with_stand_ins(self, values: Numbers) -> Self:
-        """Windows whose past shows other values, NaN where none: no targets, not to scale by."""
+        """Return windows whose past shows `values` [slots] in place of their own; NaN changes none.
+
+        These values are never targets, and do not influence location and scale.
+        """
         other = copy(self)
         stands_in = np.isfinite(values)
         other.values = np.where(stands_in, values, self.values)
@@ -156,20 +172,20 @@ class Windows:
         return other
 
     def to(self, to_array: ToArray) -> Self:
-        """The same windows, gathered where `to_array` copies the arrays."""
+        """Return the same windows on arrays that `to_array` has converted."""
         other = _with_arrays(self, to_array)
         other.columns = _with_arrays(self.columns, to_array)
         return other
 
     def cut(self, lookback: int, scaling: ScalingName) -> Self:
-        """Windows of the same arrays with another lookback and scaling; nothing is copied."""
+        """Return windows with another lookback and scaling; they share the arrays of these."""
         other = copy(self)
         other.lookback = lookback
         other.scaling = scaling
         return other
 
     def scales(self, series: Array, position: Array) -> tuple[Array, Array, Array]:
-        """Location, scale and loss weight of windows; see `scale_windows`."""
+        """Return location, scale and loss weight of windows; see `scale_windows`."""
         return self._scales(self._past(series, position))
 
     def _scales(self, past: PastSlots) -> tuple[Array, Array, Array]:
@@ -179,9 +195,10 @@ class Windows:
         return scale_windows(values, observed, self.spread[newest], self.scaling)
 
     def batch(self, series: Array, position: Array, limit: Array | None = None) -> Batch:
-        """Gather windows [batch]; slots from `limit` [batch] on are no targets.
+        """Gather windows [batch].
 
-        By default those after the origins.
+        Positions from `limit` [batch] on are not targets; by default, these are the positions after
+        the origin of the series.
         """
         xp = array_namespace(self.values)
         past = self._past(series, position)
@@ -246,13 +263,16 @@ class Windows:
         return PastSlots(positions, slots, positions >= 0)
 
     def _calendar(self, series: Array, positions: Array) -> Array:
-        """Features of the calendar at positions of the series, [batch, steps, features]."""
+        """Return features of the calendar at positions of the series, [batch, steps, features]."""
         row = self.grid[series][:, None] + positions
         calendar = self.columns.calendar
         return calendar[array_namespace(row).clip(row, 0, len(calendar) - 1)]
 
     def _known(self, slots: Array, origin: Array) -> Array:
-        """Rows of known columns for slots [batch, steps], as they were known at origins [batch]."""
+        """Return the rows of columns known in advance for slots [batch, steps].
+
+        They are the rows that were known at `origin` [batch].
+        """
         keys = self.columns.keys
         span = self.columns.span
         if not len(keys):
