@@ -1,4 +1,8 @@
-"""What a run forecast from, stored as differences from its version, and its replay."""
+"""Store what a run forecast from, as differences from its version, and replay the run later.
+
+The replay explains why forecasts changed: it goes from the inputs of one run to those of a later
+run step by step (`STEPS`), and forecasts after each step.
+"""
 
 import io
 import json
@@ -33,27 +37,29 @@ from forecast.panel.schema import Event, Schema, calendar_of, position_texts
 from forecast.settings import OutputSettings, SumSettings
 from forecast.totals.periods import Level, key_columns, keys_of, levels_of, period_keys
 
-# numbers that a run keeps; of a larger table, those of series that are evenly spread
+# most numbers that a run stores; of a larger table, an evenly spaced sample of the series
 MAX_NUMBERS = 5_000_000
-# of elements that no panel has; others are NaN
+# what an element gets that no panel has, by array; NaN in the other arrays
 BLANK = {"values": 0.0, "observed": False, "spread": 0.0, "lowest": np.inf, "counted": True}
-POINTS = {"min", "max", "point", "integer"}  # settings of the output that decide its points
-# of a panel, beside its layout; known columns are kept as they were known
+POINTS = {"min", "max", "point", "integer"}  # output settings that change point forecasts
+# arrays of a panel, beside its layout; vintages are left out, as a run stores the values of
+# columns known in advance as it knew them
 ARRAYS = tuple(name for name in (*BY_SLOT, *BY_SERIES[1:]) if name != "vintages")
 LAYOUT = ("starts", "lengths", "order")
 PAST = tuple(name for name in BY_SLOT if name != "known")
-# fields of a schema that make panels alike
+# two versions read a table into the same panel if these fields of their schemas are equal
 READING = ("calendar", "ids", "layout", "known", "past", "static", "categories")
 
+# the steps that lead from the inputs of a run to those of a later one
 REPLAYED = "replayed"
-SERIES = "series"  # what series add to sums that are new, or take that are gone
+SERIES = "series"  # what new series add to sums, and what series that are gone took away
 HISTORY = "revised history"
 ACTUALS = "new actuals"
 KNOWN = "known columns"
 EVENTS = "events"
 REFIT = "refit"
 BOUNDS = "bounds and rounding"
-INTERVALS = "interval corrections"  # which never change a point
+INTERVALS = "interval corrections"  # never changes a point forecast
 FALLBACK = "fallback"
 REST = "not reproduced"
 STEPS = (SERIES, HISTORY, ACTUALS, KNOWN, EVENTS, REFIT, BOUNDS, INTERVALS, FALLBACK, REST)
@@ -61,33 +67,36 @@ STEPS = (SERIES, HISTORY, ACTUALS, KNOWN, EVENTS, REFIT, BOUNDS, INTERVALS, FALL
 
 Arrays = dict[str, NDArray[Any]]
 Rows = list[dict[str, Any]]
-Pairs = tuple[Integers, ...]  # the same elements, as indices into two arrays
-# ids; of each forecast, the index into them and the timestamp
+Pairs = tuple[Integers, ...]  # two index arrays that select the same elements of two arrays
+# ids of series; for each forecast, the index of its series in them; its timestamp
 ForecastKeys = tuple[Ids, Integers, Integers]
-Sources = Mapping[str, tuple[Panel, ...]]  # by array, the panels that have it, the first one first
+# for each array of a panel that is put together, the panels from which its elements are taken: the
+# first panel that has the series and the slot counts
+Sources = Mapping[str, tuple[Panel, ...]]
 
 
 @dataclass(frozen=True)
 class SlotLayout:
-    """Which series and slots a panel has."""
+    """Which series a panel has, and which slots of each."""
 
     ids: Ids
     starts: Integers  # [series], grid position of the first slot
-    lengths: Integers  # [series], past slots
-    ahead: int
+    lengths: Integers  # [series], number of past slots
+    ahead: int  # number of future slots of each series
 
     @property
     def offsets(self) -> Integers:
-        """[series + 1], the first slot of each series."""
+        """[series + 1], index of the first slot of each series, and of the end of the last one."""
         ends = np.cumsum(self.lengths + self.ahead)
         return np.append(0, ends).astype(np.int64)
 
     def arrays(self, sources: Sources) -> Arrays:
-        """Arrays of such a panel.
+        """The arrays of a panel with this layout.
 
-        Each element is that of the first panel that has its series and slot, else blank.
+        Each element comes from the first of its sources that has the series and slot; an element
+        that no source has is blank.
         """
-        # all sources have the same panels
+        # the same panels are the sources of all arrays, in one order or another
         shared = {id(panel): self._shared(panel) for panel in sources["values"]}
         arrays = Arrays()
         for name, panels in sources.items():
@@ -97,16 +106,18 @@ class SlotLayout:
                     count = len(self.ids) if name in BY_SERIES else int(self.offsets[-1])
                     shape = (count, *source.shape[1:])
                     arrays[name] = np.full(shape, BLANK.get(name, np.nan), source.dtype)
+                # indices of the same elements in this layout (here) and in the source (there)
                 here, there = shared[id(panel)].of(name)
                 arrays[name][here] = source[there]
 
         last = self.offsets[1:] - self.ahead - 1
         future = last[:, None] + np.arange(1, self.ahead + 1)
-        arrays["spread"][future] = arrays["spread"][last][:, None]  # that of the future is the last
+        # future slots have the spread of the last past slot
+        arrays["spread"][future] = arrays["spread"][last][:, None]
         return arrays
 
     def _shared(self, panel: Panel) -> "_Shared":
-        # [series], of the panel; -1 where it has none
+        # [series], index of the series in the panel; -1 if the panel lacks it
         index = series_index(panel.ids, self.ids) - 1
         here = np.flatnonzero(index >= 0)
         there = index[here]
@@ -116,7 +127,7 @@ class SlotLayout:
             end = (self.starts + self.lengths + ahead * self.ahead)[here]
             other_end = (panel.starts + panel.lengths + ahead * panel.ahead)[there]
             sizes = np.maximum(np.minimum(end, other_end) - first, 0)
-            own_slots = self.offsets[:-1] - self.starts  # of the grid position 0
+            own_slots = self.offsets[:-1] - self.starts  # slot of grid position 0
             other_slots = panel.offsets[:-1] - panel.starts
             _, own = runs(own_slots[here] + first, sizes)
             _, others = runs(other_slots[there] + first, sizes)
@@ -126,35 +137,35 @@ class SlotLayout:
 
 
 class _Shared(NamedTuple):
-    """What a layout and a panel have both."""
+    """The elements that a layout and a panel have in common, as indices into both."""
 
     series: Pairs
     past: Pairs  # slots up to the origin
-    slots: Pairs  # with those ahead
+    slots: Pairs  # past and future slots
 
     def of(self, name: str) -> Pairs:
-        """The elements of an array."""
+        """The common elements of the array `name`."""
         if name in BY_SERIES:
             return self.series
         return self.slots if name == "known" else self.past
 
 
 def _array_of(panel: Panel, name: str) -> NDArray[Any]:
-    """An array of a panel; older versions have no `counted`."""
+    """An array of a panel; panels of older versions lack `counted`, which is then all true."""
     array = getattr(panel, name)
     return np.ones(len(panel), bool) if array is None else np.asarray(array)
 
 
 @dataclass(frozen=True)
 class RunInput:
-    """All that the points of a run's forecasts came from."""
+    """All inputs that determine the point forecasts of a run."""
 
-    predictor: Predictor  # of the version, with the events of the run
-    panel: Panel  # as far back as the version looks
+    predictor: Predictor  # that of the version, with the events of the run
+    panel: Panel  # reaches as far back as the version looks
     output: OutputSettings
     version: str
-    series: int  # that the run had; the panel has fewer where there were too many
-    fallback: Ids  # series that got other forecasts than those of the version
+    series: int  # number of series in the run; the panel holds fewer if these were too many
+    fallback: Ids  # series whose forecasts were replaced, so that the version did not make them
 
     @property
     def schema(self) -> Schema:
@@ -162,19 +173,19 @@ class RunInput:
 
 
 def aligned(panel: Panel, other: Panel) -> Arrays:
-    """The arrays of another panel at the series and slots of a panel."""
+    """The arrays of `other` at the series and slots of `panel`; blank where `other` has none."""
     layout = SlotLayout(panel.ids, panel.starts, panel.lengths, panel.ahead)
     return layout.arrays(dict.fromkeys(ARRAYS, (other,)))
 
 
 def rows_differ(array: NDArray[Any], other: NDArray[Any]) -> Flags:
-    """[rows], whether rows of two arrays differ; blanks are equal."""
+    """[rows], whether the rows of two arrays differ; NaN equals NaN."""
     differs = (array != other) & ((array == array) | (other == other))
     return differs if array.ndim == 1 else np.asarray(differs.any(1))
 
 
 def packed(fitted: Fitted, panel: Panel, output: OutputSettings, fallback: Ids = ()) -> bytes:
-    """What a run forecast from, without what the version holds: a packed file of numpy."""
+    """The inputs of a run, without what its version holds, as a compressed numpy file."""
     count = len(panel)
     panel = _as_far_back(panel, fitted.history)
     arrays = _differences(panel, fitted.history)
@@ -207,7 +218,7 @@ def _size(arrays: Arrays) -> int:
 
 
 def _as_far_back(panel: Panel, history: Panel) -> Panel:
-    """The end of a panel, as far back as its version looks."""
+    """The newest part of a panel, which reaches as far back as its version looks."""
     index = series_index(history.ids, panel.ids) - 1
     longest = panel.origins.max() - history.starts.min()
     first = np.where(index >= 0, history.starts[index], panel.origins - longest)
@@ -215,11 +226,13 @@ def _as_far_back(panel: Panel, history: Panel) -> Panel:
 
 
 def _differences(panel: Panel, history: Panel) -> Arrays:
-    """Where the arrays of a panel differ from those of the version, and what they hold there.
+    """The layout of a panel, and its differences from the panel of the version.
 
-    And its layout.
+    For each array that differs, these are the rows of the panel that differ (`NAME`) and where
+    they are (`NAME_at`). Positions and layout are stored as first differences.
     """
     arrays = Arrays()
+    # held: the array that the version holds, brought to the layout of the panel
     for name, held in aligned(panel, history).items():
         values = getattr(panel, name)
         rows = np.flatnonzero(rows_differ(values, held))
@@ -232,7 +245,10 @@ def _differences(panel: Panel, history: Panel) -> Arrays:
 
 
 def unpacked(data: bytes, predictor: Predictor, version: str) -> RunInput:
-    """What `packed` wrote, by the version that it belongs to; raises what damaged bytes do."""
+    """What `packed` wrote, given the version of the run.
+
+    Damaged bytes raise whatever numpy, pyarrow, json or pydantic raise for them.
+    """
     fitted = predictor.fitted
     plain = pa.CompressedInputStream(pa.BufferReader(data), "zstd").read()
     with np.load(io.BytesIO(plain), allow_pickle=False) as file:
@@ -263,26 +279,26 @@ def unpacked(data: bytes, predictor: Predictor, version: str) -> RunInput:
 
 @dataclass(frozen=True)
 class Changes:
-    """How published forecasts changed from a run to a later one, at the times that both have."""
+    """How published forecasts changed from a run to a later one, at the times in both runs."""
 
     ids: Ids
     series: Integers  # [forecasts], indices into `ids`
     times: Integers  # [forecasts], timestamps
-    old: Numbers  # [forecasts], 0 of a new series
-    new: Numbers  # [forecasts], 0 of a series that is gone
-    both: Flags  # [forecasts], whether the series is neither
+    old: Numbers  # [forecasts], 0 for a new series
+    new: Numbers  # [forecasts], 0 for a series that is gone
+    both: Flags  # [forecasts], whether both runs have the series
     parts: Numbers  # [STEPS, forecasts], which add up to the change
 
     @property
     def size(self) -> float | None:
-        """The change from one cycle to the next: sum |new - old| over sum |old|.
+        """The relative size of the change: sum |new - old| over sum |old|, of series in both runs.
 
-        None where that is 0.
+        None if sum |old| is 0.
         """
         return self._share((self.new - self.old)[self.both])
 
     def steps(self) -> Rows:
-        """By how much each step changed the sum of all, and its size, as a share like `size`."""
+        """For each step, how much it changes the sum of all forecasts, and its relative size."""
         rows = []
         for name, part in zip(STEPS, self.parts, strict=True):
             size = self._share(part)
@@ -291,7 +307,11 @@ class Changes:
         return rows
 
     def rows(self, names: Rows, groups: Integers) -> Rows:
-        """Named sums over `groups` [forecasts], indices into the names, by step."""
+        """A row for each name: the old and new sum of its forecasts, and its change by step.
+
+        `groups` [forecasts] are indices into the names. The column `moved` is the sum of absolute
+        changes, in which opposite changes do not cancel.
+        """
 
         def summed(numbers: Numbers) -> list[float]:
             sums: list[float] = np.bincount(groups, numbers, len(names)).tolist()
@@ -318,9 +338,12 @@ class Changes:
 def by_step(
     old: Numbers, new: Numbers, both: Flags, points: Mapping[str, Numbers], fallback: Flags
 ) -> Numbers:
-    """[STEPS, forecasts], the change by each step, from `points` of what `both` have."""
+    """[STEPS, forecasts], how much each step changed each forecast.
+
+    `points` has the replayed forecasts after each step, of series in both runs.
+    """
     parts = np.zeros((len(STEPS), len(old)))
-    part_of = dict(zip(STEPS, parts, strict=True))  # its rows
+    part_of = dict(zip(STEPS, parts, strict=True))  # views of the rows of `parts`
     part_of[SERIES][~both] = (new - old)[~both]
     first = last = points.get(REPLAYED, old[both])
     for name in STEPS:
@@ -336,9 +359,10 @@ def by_step(
 def rows_of_sums(
     changes: Changes, settings: SumSettings, schema: Schema, panels: Sequence[Panel]
 ) -> Rows:
-    """Rows by level, ids and first time; static columns are of the last panel with a series.
+    """A row for each sum, by level of sums, ids and first time of the period.
 
-    Errors of `levels_of`.
+    The static columns of a series are those of the last panel that has it. Raises what `levels_of`
+    raises.
     """
     levels = levels_of(settings, schema)
     calendar = calendar_of(schema)
@@ -364,7 +388,7 @@ def rows_of_sums(
 
 
 def _periods(level: Level, positions: Integers, schema: Schema) -> Integers:
-    """[positions], the period of each; the whole is one."""
+    """[positions], the number of the period of each position; the horizon is one period."""
     if level.every is None:
         return positions
     if level.every == "horizon":
@@ -375,7 +399,7 @@ def _periods(level: Level, positions: Integers, schema: Schema) -> Integers:
 def _group_keys(
     ids: Ids, level: Level, schema: Schema, panels: Sequence[Panel]
 ) -> list[tuple[str, ...]]:
-    """The group of each series, by the last panel that has it."""
+    """The group key of each series, from the last panel that has the series."""
     keys = {}
     for names in ids:
         by_column = dict(zip(schema.ids, names, strict=True))
@@ -389,11 +413,12 @@ def _group_keys(
 def replayed(
     before: RunInput, after: RunInput, keys: ForecastKeys
 ) -> Iterator[tuple[str, Numbers]]:
-    """The points [forecasts] after each step from a run to a later one, by the name of the step.
+    """The name of each step from a run to a later one, with the points [forecasts] after it.
 
-    The first is the replay of the earlier run. Only series whose inputs a step changes are forecast
-    anew; a step without any is left out, and the replay, too, where all steps are.
+    The first one is the replay of the earlier run. A step forecasts only the series whose inputs it
+    changes, and is left out if it changes none. Nothing is yielded if no step changes any series.
     """
+    # a state holds the inputs of a forecast after one step
     states = list(_states(before, after))
     inputs = [state for _, state in states]
     changed = [_changed(earlier, later) for earlier, later in pairwise(inputs)]
@@ -408,9 +433,9 @@ def replayed(
 
 
 def _states(before: RunInput, after: RunInput) -> Iterator[tuple[str, RunInput]]:
-    """What each step forecasts from.
+    """The name of each step, with the inputs of a forecast after it, which are its state.
 
-    Where versions read a table differently, the refit takes all steps at once.
+    If the two versions read a table differently, the refit comprises all steps before it.
     """
     yield REPLAYED, before
     if alike(before, after):
@@ -431,9 +456,10 @@ def alike(before: RunInput, after: RunInput) -> bool:
 
 
 def in_common(old: Panel, panel: Panel) -> tuple[Arrays, Flags, Flags]:
-    """The arrays of an earlier panel at the slots of a later one.
+    """Compare an earlier panel with a later one, slot by slot.
 
-    Whether it has each slot, and as past [slots].
+    Returns the arrays of the earlier panel at the slots of the later one; whether the earlier panel
+    has each slot [slots]; and whether the slot belongs to the past in both panels [slots].
     """
     index = series_index(old.ids, panel.ids) - 1
     series = panel.series_of_slots
@@ -445,7 +471,7 @@ def in_common(old: Panel, panel: Panel) -> tuple[Arrays, Flags, Flags]:
 
 
 def changed_inputs(before: RunInput, after: RunInput) -> Iterator[str]:
-    """Which values of the past and of known columns a later run reads otherwise, in words."""
+    """Sentences on values that differ from the earlier run, of the past and of known columns."""
     panel = after.panel
     schema = after.schema
     held, both, past = in_common(before.panel, panel)
@@ -467,27 +493,41 @@ def changed_inputs(before: RunInput, after: RunInput) -> Iterator[str]:
 
 
 def _panels(before: RunInput, new: Panel, one_version: bool) -> Iterator[tuple[str, Panel]]:
-    """The panel of a run as it takes over that of a later one."""
+    """The name of each step that changes the panel, with the panel after it.
+
+    The panel of the earlier run (`old`) becomes that of the later run (`new`) in steps, each of
+    which takes some more arrays from `new`.
+    """
     old = before.panel
     index = series_index(old.ids, new.ids) - 1
     was_there = index >= 0
     ends = np.where(was_there, old.origins[index], old.origins.max())
     longest = np.minimum(np.where(was_there, old.starts[index], new.starts), new.starts)
-    # of another version the new panel may hold less of the past
+    # the panel of another version may reach less far back, and `old` then supplies the rest
     first = new.starts if one_version else longest
     names = (*ARRAYS, "status")
+    # from_old prefers the earlier run, and takes only what it lacks from the later one; from_new
+    # prefers the later run
     from_old = dict.fromkeys(names, (old, new))
     from_new = dict.fromkeys(names, (new, old))
-    if before.predictor.fitted.config.reconciles:  # else no series depends on the others
+    if before.predictor.fitted.config.reconciles:  # else series are independent
+        # new series join, up to the end of the earlier run
         yield SERIES, _laid(new, longest, ends, from_old)
+    # values up to the end of the earlier run are those of the later run, which may have revised
+    # them; columns known in advance are still those of the earlier run
     revised = dict.fromkeys((*PAST, "static"), (new, old))
     yield HISTORY, _laid(new, first, ends, from_old | revised)
+    # values up to the end of the later run are added, without its known columns, which come last
     yield ACTUALS, _laid(new, first, new.origins, from_new | {"known": (old, new)})
     yield KNOWN, new if one_version else _laid(new, first, new.origins, from_new)
 
 
 def _laid(like: Panel, starts: Integers, ends: Integers, sources: Sources) -> Panel:
-    """The series of a panel from `starts` to `ends`, grid positions, with the arrays of sources."""
+    """A panel that is put together from the arrays of `sources`.
+
+    It has the series of `like`, each from its grid position in `starts` to that in `ends`; series
+    that begin after their end are left out.
+    """
     begun = np.flatnonzero(starts <= ends)
     series = like.select(begun)
     ahead = max(panel.ahead for panel in sources["known"])
@@ -503,7 +543,7 @@ def _laid(like: Panel, starts: Integers, ends: Integers, sources: Sources) -> Pa
 
 
 def _changed(before: RunInput, after: RunInput) -> Flags:
-    """[series of the later state], which ones that were there before have other inputs now."""
+    """[series of the later state], whether the series was there before, with other inputs."""
     panel = after.panel
     old = before.panel
     every = np.ones(len(panel), bool)
@@ -524,18 +564,20 @@ def _changed(before: RunInput, after: RunInput) -> Flags:
 
 
 def _points(state: RunInput, changed: Flags, keys: ForecastKeys, before: Numbers) -> Numbers:
-    """The points [forecasts].
+    """The points [forecasts] of a state.
 
-    Those of series that have not `changed`, and that get none, as before.
+    Only series that have `changed` are forecast. All other points are those of `before`, as are
+    the points of series that get no forecast.
     """
     ids, series, timestamps = keys
     words = zip(state.panel.status, changed.tolist(), strict=True)
     status = tuple(word if is_changed else "ended" for word, is_changed in words)
     panel = replace(state.panel, status=status)
-    with held_back():  # the runs have said the same
+    with held_back():  # the runs have logged the same messages
         answer = forecast(state.predictor, ForecastRequest(panel, output=state.output)).whole
 
-    rank = np.full(len(panel) + 1, -1)  # the row of each series; the last one is of none
+    # row of each series in the answer; the last element stands for a series that the panel lacks
+    rank = np.full(len(panel) + 1, -1)
     rank[answer.series] = np.arange(len(answer.series))
     index = (series_index(panel.ids, ids) - 1)[series]
     times, time_of = np.unique(timestamps, return_inverse=True)

@@ -1,4 +1,4 @@
-"""What would be forecast if columns that are known in advance had other values in the horizon."""
+"""Forecast as if columns known in advance had other values in the horizon."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -18,11 +18,11 @@ from forecast.panel.schema import Schema
 from forecast.reading.building import with_future
 from forecast.tables.table import Table
 
-MOST = 1_000  # combinations of values of known columns that are compared
-# different numbers of a column up to which they are alike or not, as categories are, and none is
-# between two
+MOST = 1_000  # most combinations of known values that are compared
+# a column with at most so many distinct numbers is compared like categories: numbers are equal or
+# different, without a distance
 FEW = 10
-PARTS_OF_SUMS = ("steps", "observed")  # columns of a table of sums that say what is summed
+PARTS_OF_SUMS = ("steps", "observed")  # columns of a table of sums that describe what is summed
 ALONE = "%s is %s, which the past that is seen here has not shown; what it would do is a guess"
 TOGETHER = (
     "the past that is seen here has not shown such values of %s together; "
@@ -32,19 +32,19 @@ TOGETHER = (
 
 @dataclass(frozen=True)
 class WhatIf:
-    columns: Columns  # forecast, what_if and difference beside ids and times, of series or sums
-    forecast: Forecast  # under the values that were known
+    columns: Columns  # of series or sums: ids, times, forecast, what_if and difference
+    forecast: Forecast  # with the values that are really known
 
 
 def what_if(
     predictor: Predictor, request: ForecastRequest, changed: Mapping[str, object] | Table
 ) -> WhatIf:
-    """Forecast twice, the second time under other known values.
+    """Forecast twice, the second time with other values of columns known in advance.
 
-    `changed` has new values of known columns, or is a table like that of the future. Raises
+    `changed` has a new value for each changed column, or is a table like that of the future. Raises
     `UsageError` for a column that is not known in advance or a value that it cannot have, and
-    `BadData` for a table without rows in the horizon. Warns of values that the past has not shown,
-    alone or together.
+    `BadData` for a table without rows in the horizon. Warns of values, and of combinations of
+    values, that do not occur in the past.
     """
     schema = predictor.fitted.config.table
     before = forecast(predictor, replace(request, in_parts=False))
@@ -77,7 +77,7 @@ def _shown(answer: Forecast) -> Columns:
 def _changed_panel(
     panel: Panel, horizon: int, changed: Mapping[str, object] | Table, schema: Schema
 ) -> Panel:
-    """The panel with other known values in the horizon."""
+    """The panel with the changed values of known columns in the horizon."""
     if not schema.known:
         problem = "this forecaster uses no columns that are known in advance"
         raise UsageError(problem, setting=Setting("what_if"))
@@ -126,7 +126,7 @@ def _number(name: str, value: object, categories: tuple[str, ...] | None) -> flo
 
 
 def _warn_unseen(panel: Panel, other: Panel, changed: Flags, schema: Schema) -> None:
-    """Warn of values in `changed` cells [slots, known] that the past has not shown."""
+    """Warn of values in `changed` cells [slots, known columns] that do not occur in the past."""
     is_whole = ~np.isnan(other.known).any(1)
     past = panel.known[panel.observed & is_whole]  # [rows, known]
     new = other.known[changed.any(1) & is_whole]  # [rows, known]
@@ -144,8 +144,8 @@ def _warn_unseen(panel: Panel, other: Panel, changed: Flags, schema: Schema) -> 
     unit = np.where(few | (deviation == 0), 1.0, deviation)
     past = _thinned(past / unit)
     new = _thinned(new / unit)
-    # a combination is new if its nearest one in the past is farther than any there is from its
-    # nearest
+    # a combination is new if it is farther from its nearest neighbour in the past than any past
+    # combination is from its own nearest neighbour
     gaps = np.sort(_distances(past, past, few), 1)[:, 1:2]
     widest = gaps[np.isfinite(gaps)].max(initial=0.0)
     if (_distances(new, past, few).min(1) > widest).any():
@@ -153,7 +153,7 @@ def _warn_unseen(panel: Panel, other: Panel, changed: Flags, schema: Schema) -> 
 
 
 def _warn_unseen_alone(column: int, past: Numbers, new: Numbers, schema: Schema) -> bool:
-    """Warn of values of one column that the past has not shown; says whether there are some."""
+    """Warn of values of one column that do not occur in its past; returns whether there are any."""
     name = schema.known[column]
     categories = schema.categories.get(name)
     past = past[:, column]
@@ -170,15 +170,15 @@ def _warn_unseen_alone(column: int, past: Numbers, new: Numbers, schema: Schema)
 
 
 def _thinned(rows: Numbers) -> Numbers:
-    """The different rows, or an even sample of them."""
+    """The distinct rows, or an even sample of them."""
     different = np.unique(rows, axis=0)
     return different[:: len(different) // MOST + 1]
 
 
 def _distances(rows: Numbers, others: Numbers, few: Flags) -> Numbers:
-    """[rows, others], distances of combinations in standard deviations.
+    """[rows, others], distances of combinations, in standard deviations of each column.
 
-    Infinite where those of `few` differ.
+    A distance is infinite if the two differ in a column of `few`.
     """
     gaps = rows[:, None] - others
     differs = (gaps[..., few] != 0).any(-1)

@@ -1,4 +1,4 @@
-"""Compare forecasts of earlier runs with actuals: scores by day, and series that stand out."""
+"""Compare forecasts of earlier runs with actuals: scores by day, and conspicuous series."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,17 +29,18 @@ from forecast.panel.naming import NAMED, series_name
 from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of, position_texts
 
-NEWEST = 60  # runs whose forecasts are compared
-MAX_FORECASTS = 5_000_000  # of a run that the ledger gets, of series that are evenly spread
-MIN_RUNS = 20  # past runs that make a share usual
-SHOWN = 3  # series that a status names
-BY_CHANCE = 0.05  # expected number of series that are on one side so many runs in a row
-SAMPLED = ["panel", "run", "instant", "actual", *RAW]  # of forecasts, for corrections
+NEWEST = 60  # so many of the newest runs are compared with actuals
+MAX_FORECASTS = 5_000_000  # of a larger run, the ledger keeps an even sample of the series
+MIN_RUNS = 20  # fewest past runs that show which share is usual
+SHOWN = 3  # most series that a status names
+BY_CHANCE = 0.05  # a streak is named if fewer series than this would have it by chance
+SAMPLED = ["panel", "run", "instant", "actual", *RAW]  # columns for interval corrections
 
-# the series of an earlier run, and its numbers for the times of another one [series, horizon, 5],
-# NaN where it has none
+# the ids of the series of an earlier run, and what it published for the series and times of another
+# run, [series, horizon, 5], NaN where it has no forecast
 Earlier = tuple[list[tuple[str, ...]], Numbers]
-# by the ids of series as JSON: runs in a row above the median, or below it if negative
+# by the ids of a series as JSON: for how many runs in a row its values lay above the median; below
+# the median if negative
 Streaks = Mapping[str, float]
 
 
@@ -48,7 +49,8 @@ def compare(
 ) -> tuple[PastIntervals, list[DayScore]]:
     """Compare forecasts of earlier runs, as `Ledger.forecasts` has them, with the panel's actuals.
 
-    Returns a sample of their raw intervals, and the scores by day of all, the oldest first.
+    Returns a sample of their intervals before correction, and the scores of all forecasts by day,
+    the oldest day first.
     """
     samples = []
     by_day = []
@@ -112,11 +114,11 @@ def _day_scores(by_day: Sequence[pd.DataFrame]) -> list[DayScore]:
 
 @dataclass(frozen=True)
 class NewActuals:
-    """Values that have arrived since a run, beside what it published for them."""
+    """Actual values that have arrived since a run, beside what that run published for them."""
 
     panel: Panel
     schema: Schema
-    slot: Integers  # [rows], of the panel
+    slot: Integers  # [rows], index of the slot in the panel
     published: Numbers  # [rows, 5], the median and the ends of the 80 and 95 % intervals
 
     @classmethod
@@ -129,7 +131,7 @@ class NewActuals:
 
     @property
     def series(self) -> Integers:
-        """[rows], of the panel."""
+        """[rows], the index of the series in the panel."""
         return self.panel.series_of_slots[self.slot]
 
     @property
@@ -142,7 +144,7 @@ class NewActuals:
 
     @property
     def low(self) -> Numbers:
-        """The lower ends of 95 % intervals."""
+        """[rows], the lower ends of 95 % intervals."""
         return self.published[:, 3]
 
     @property
@@ -154,12 +156,12 @@ class NewActuals:
 
     @property
     def times_text(self) -> str:
-        """The first and the last time, for people."""
+        """The first and the last time, as text."""
         starts = self.panel.starts[self.series]
         return times_text(self.panel.positions[self.slot] + starts, self.schema)
 
     def scores(self) -> Numbers:
-        """[rows], how far each value lies from its median, in distances of the 95 % end."""
+        """[rows], the distance of each value from the median; 1 is that of the 95 % end."""
         error = self.actual - self.median
         end = np.where(error > 0, self.high, self.low)
         half_width = np.abs(end - self.median)
@@ -170,18 +172,18 @@ class NewActuals:
 
 
 def times_text(positions: Integers, schema: Schema) -> str:
-    """The first and the last time of grid positions, for people."""
+    """The first and the last time of grid positions, as text."""
     ends = np.array([positions.min(), positions.max()])
     return " to ".join(dict.fromkeys(position_texts(schema, calendar_of(schema), ends)))
 
 
 def _series_in(panel: Panel, forecasts: pd.DataFrame) -> Integers:
-    """[rows], the series of each forecast in a panel; -1 where it has none."""
+    """[rows], the index of the series of each forecast in a panel; -1 if the panel lacks it."""
     return series_number(forecasts, [series_text(ids) for ids in panel.ids])
 
 
 def slots_of(forecasts: pd.DataFrame, panel: Panel, schema: Schema) -> Integers:
-    """[rows], the past slot of each forecast; -1 where the panel has none."""
+    """[rows], the past slot of each forecast; -1 if the panel lacks it."""
     series = forecasts["panel"].to_numpy()
     times, inverse = np.unique(forecasts["instant"], return_inverse=True)
     step = calendar_of(schema).positions(times)[inverse] - panel.starts[series]
@@ -190,12 +192,12 @@ def slots_of(forecasts: pd.DataFrame, panel: Panel, schema: Schema) -> Integers:
 
 
 def actual_values(forecasts: pd.DataFrame, panel: Panel, schema: Schema) -> Numbers:
-    """[rows], the actual value of each forecast; NaN where none was observed."""
+    """[rows], the actual value of each forecast; NaN if none was observed."""
     slot = slots_of(forecasts, panel, schema)
     has_value = (slot >= 0) & panel.observed[slot]
     actual = np.where(has_value, panel.values[slot], np.nan)
     sold_out = touched(panel, schema, "stock_out")
-    if sold_out is not None:  # these sales say only that demand was not less
+    if sold_out is not None:  # sales are only a lower bound of demand
         missed = forecasts["forecast"].to_numpy() < actual
         actual[sold_out[slot] & ~missed] = np.nan
     return np.asarray(actual)
@@ -204,7 +206,10 @@ def actual_values(forecasts: pd.DataFrame, panel: Panel, schema: Schema) -> Numb
 def current_intervals(
     panel: Panel, series: Integers, quantiles: Numbers, levels: Sequence[float]
 ) -> RawIntervals:
-    """A sample of what a version forecasts for series of a panel, [series, horizon, levels]."""
+    """A sample of the intervals that a version forecasts for series of a panel.
+
+    `quantiles` are [series, horizon, levels].
+    """
     rows = _rows(panel, series, quantiles, levels)
     sample = rows[sampled(rows)]
     return RawIntervals(sample["panel"].to_numpy(), sample[RAW].to_numpy())
@@ -226,7 +231,7 @@ def _rows(
 
 
 def forecasts_to_keep(forecasts: Forecasts, fitted: Fitted, streaks: Streaks) -> pd.DataFrame:
-    """The forecasts of a run for the ledger: of all series, or of many that are evenly spread."""
+    """The forecasts of a run for the ledger: of all series, or of an evenly spaced sample."""
     panel = forecasts.panel
     count, horizon = forecasts.quantiles.shape[:2]
     kept = min(count, max(MAX_FORECASTS // horizon, 1))
@@ -247,7 +252,7 @@ def forecasts_to_keep(forecasts: Forecasts, fitted: Fitted, streaks: Streaks) ->
 
 
 def earlier_forecasts(earlier: pd.DataFrame, forecasts: Forecasts, schema: Schema) -> Earlier:
-    """What an earlier run published for the series and times of forecasts, and its series."""
+    """The ids of an earlier run, and what it published for the series and times of `forecasts`."""
     panel = forecasts.panel
     count, horizon = forecasts.means.shape
     origins = panel.origins[forecasts.series, None]
@@ -272,7 +277,7 @@ def since_last_run(
 ) -> tuple[dict[str, Any], Streaks]:
     """Compare the forecasts of the last run with actuals.
 
-    `past` are the `actuals` of the records of earlier runs, which say what is usual.
+    `past` has the field `actuals` of the records of earlier runs, which shows what is usual.
     """
     names = last["series"].cat.categories
     rows = last.assign(panel=_series_in(panel, last))
@@ -309,10 +314,11 @@ def since_last_run(
 
 
 def _continued(before: Numbers, rows: pd.DataFrame) -> Numbers:
-    """The streaks [series] after the values of a run, from those `before` it.
+    """The streaks [series] after the newest values, from the streaks `before` them.
 
-    A streak is for how many runs in a row the values of a series lay above the median, or below it
-    if negative. Values on the median of an interval without width, as on closed days, do not count.
+    A streak says for how many runs in a row the values of a series lay above the median; below the
+    median if negative. A value that equals the median of an interval of no width does not count,
+    such as that of a closed day.
     """
     has_width = rows["hi_80"] > rows["lo_80"]
     error = rows["actual"] - rows["forecast"]
@@ -326,7 +332,7 @@ def _continued(before: Numbers, rows: pd.DataFrame) -> Numbers:
 
 
 def _farthest(rows: pd.DataFrame, panel: Panel, schema: Schema) -> list[dict[str, Any]]:
-    """The series whose values lie farthest outside their 80 % intervals, in widths of these."""
+    """The series whose values lie farthest outside 80 % intervals, in interval widths."""
     width = rows["hi_80"] - rows["lo_80"]
     widths = (rows["actual"] - rows["forecast"]) / width.where(width > 0)
     outside = widths.notna() & ~_inside(rows, "80")
@@ -346,7 +352,7 @@ def _farthest(rows: pd.DataFrame, panel: Panel, schema: Schema) -> list[dict[str
 
 
 def actuals_lines(summary: Mapping[str, Any]) -> list[str]:
-    """What people read of the values since the last run."""
+    """Lines of text on the values that have arrived since the last run."""
     if not summary:
         return []
     shares = ", ".join(_share_text(summary, level) for level in ("80", "95"))

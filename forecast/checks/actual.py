@@ -19,23 +19,23 @@ from forecast.panel.naming import NAMED, first_names, series_names
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import Schema, calendar_of, position_texts
 
-MIN_VALUES = 20  # of a series that may be a copy of another, or whose new values are compared
-FEW_COPIES = 100  # series of which copies are a share, where there are fewer
-FEW_NEW = 25  # the same of new series
-GAP_STEPS = 60  # newest steps of the past, whose gaps in a group are usual
-REVISED = 0.05  # share of the newest values of a run that has changed since if they were wrong
+MIN_VALUES = 20  # fewest values of a series that is checked for copies or for new values
+FEW_COPIES = 100  # in smaller panels, copies are counted as a share of so many series
+FEW_NEW = 25  # in smaller panels, new series are counted as a share of so many series
+GAP_STEPS = 60  # newest steps of the past that show which gaps are usual in a group
+REVISED = 0.05  # a run's newest values were wrong if more than this share was revised since
 
 
 @dataclass(frozen=True)
 class Night:
-    """What the checks of the newest values compare: the panel of a run, and the runs before it.
+    """What the checks of the newest values compare in a nightly run: its panel and earlier runs.
 
     Attributes
     ----------
     runs : the runs before this one, newest first
     new : values that arrived since the last run published, beside what it published for them
-    published : ids of its series
-    before : what that run forecast from; None where that is not there any more
+    published : ids of the series that the last run published
+    before : what the last run forecast from; None if that no longer exists
     learned : names of events whose effects the version has learned
     """
 
@@ -70,7 +70,7 @@ def findings(night: Night, data_age: float | None) -> dict[str, Finding]:
 
 
 def _had_short_past(night: Night, new: NewActuals) -> Flags:
-    """[series], whether the last run had few values of each, so that its intervals were a guess."""
+    """[series], whether the last run had few values of a series, so its intervals were a guess."""
     panel = night.panel
     values = np.add.reduceat(panel.observed, panel.offsets[:-1], dtype=np.int64)
     before = values - np.bincount(new.series, minlength=len(panel))
@@ -78,7 +78,10 @@ def _had_short_past(night: Night, new: NewActuals) -> Flags:
 
 
 def with_unknown_events(panel: Panel, night: Night) -> Flags:
-    """[slots], whether events without a learned effect, or of one of two runs alone, touch it."""
+    """[slots], whether an event of unknown effect touches the slot.
+
+    The version has not learned the effect, or only one of the two compared runs has the event.
+    """
     declared = night.schema.dated_events
     earlier = () if night.before is None else night.before.schema.dated_events
     unknown = [event for event in earlier if event not in declared]
@@ -113,7 +116,7 @@ def _new_series(panel: Panel, published: Set[tuple[str, ...]]) -> Finding:
 
 
 def _duplicates(panel: Panel, published: Set[tuple[str, ...]]) -> Finding:
-    """Series with the values of others at the same times; pairs of the last run do not count."""
+    """Series with the same values as others at the same times, unless the last run had both."""
     alike: dict[bytes, list[int]] = {}
     for series in range(len(panel)):
         if (digest := _digest(panel, series)) is not None:
@@ -129,7 +132,7 @@ def _duplicates(panel: Panel, published: Set[tuple[str, ...]]) -> Finding:
 
 
 def _digest(panel: Panel, series: int) -> bytes | None:
-    """A digest of the values of a series and their times; None of few or equal ones."""
+    """A digest of a series' values and times; None if values are few, or all the same."""
     slots = panel.slots(series)
     steps = np.flatnonzero(panel.observed[slots])
     values = panel.values[slots][steps]
@@ -140,7 +143,10 @@ def _digest(panel: Panel, series: int) -> bytes | None:
 
 
 def _silent(night: Night, before: Panel) -> Finding:
-    """Groups that lack the newest values of others for longer than usual, for the first time."""
+    """Groups without newest values for longer than usual, unless that was so in the last run.
+
+    Other groups have newest values.
+    """
     panel = night.panel
     lacked_before = set(_silent_groups(before, night.schema))
     lacking = set(_silent_groups(panel, night.schema)) - lacked_before
@@ -155,7 +161,7 @@ def _silent(night: Night, before: Panel) -> Finding:
 
 
 def _silent_groups(panel: Panel, schema: Schema) -> Iterator[str]:
-    """Groups without newest values for more steps than in gaps before; none that has ended."""
+    """Groups whose newest gap is longer than any before it; ended groups do not count."""
     series = panel.series_of_slots
     step = panel.positions + panel.starts[series] - (panel.newest - GAP_STEPS + 1)
     recent = panel.observed & (step >= 0) & (step < GAP_STEPS)
@@ -174,7 +180,7 @@ def _silent_groups(panel: Panel, schema: Schema) -> Iterator[str]:
 
 
 def _revised(night: Night, before: Panel, past: Sequence[Record]) -> Finding:
-    """The group whose past has changed most since the last run, by a share of its values' sizes."""
+    """The group with the largest revision since the last run, as a share of its absolute sum."""
     panel = night.panel
     held, _, common = in_common(before, panel)
     common &= held["observed"]
@@ -183,7 +189,7 @@ def _revised(night: Night, before: Panel, past: Sequence[Record]) -> Finding:
     series = panel.series_of_slots[common]
     position = panel.positions[common] + panel.starts[series]
     old = np.abs(held["values"][common])
-    change = np.abs(panel.values - held["values"])[common]  # a value that is gone has become 0
+    change = np.abs(panel.values - held["values"])[common]  # a removed value counts as 0
     largest = Finding(share=0.0)
     for grouping in groupings(panel.ids, night.schema):
         group = grouping.codes[series]
@@ -204,7 +210,7 @@ def _revised(night: Night, before: Panel, past: Sequence[Record]) -> Finding:
 
 
 def _revised_runs(night: Night, position: Integers, old: Numbers, change: Numbers) -> list[str]:
-    """The times of the runs whose newest values have changed by more than a little since."""
+    """The times of the runs of whose newest values more than the share `REVISED` has changed."""
     first = int(position.min())
     shares = _shares(position - first, change, old)
     changed = np.flatnonzero(shares > REVISED) + first
@@ -213,7 +219,7 @@ def _revised_runs(night: Night, position: Integers, old: Numbers, change: Number
 
 
 def _shares(group: Integers, part: Numbers, whole: Numbers) -> Numbers:
-    """The sum of the parts of each group over that of its values; 1 where only these were all 0."""
+    """The sum of `part` over the sum of `whole`, by group; 1 if only the latter is 0."""
     size = np.bincount(group, whole)
     changed = np.bincount(group, part)
     unit = np.where(size > 0, size, 1.0)

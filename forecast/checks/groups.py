@@ -13,32 +13,32 @@ from forecast.panel.naming import series_name
 from forecast.panel.panel import Flags, Ids, Integers, Numbers
 from forecast.panel.schema import Schema
 
-MIN_MEMBERS = 5  # values of a group
+MIN_MEMBERS = 5  # fewest values of a group that is compared
 TINY = np.finfo(float).tiny
 
 
 @dataclass(frozen=True)
 class GroupPriors:
-    """When new values are beyond what was published, from `python -m tests.faults nights`.
+    """When new values are too far from the forecasts; tuned with `python -m tests.faults nights`.
 
     Distances are logarithms of ratios. In 250 nights of flight delays, storms included, no group
     was more than 1.8 times as far from its forecast as groups usually are; doubled sales are 2.8
     times.
     """
 
-    # of the way to the 95 % end, beyond which most values of a group lie
+    # a group is on one side if its median value has gone this share of the way to the 95 % end
     most_beyond: float = 0.5
-    # least share of its values beyond that end: sums of small counts are often low
+    # and at least this share of its values lies beyond that end: sums of small counts are often low
     outside: float = 0.15
-    # how much farther than usual a group lies
+    # how many times the usual distance is too far
     times_usual: float = 2.0
-    # below which no distance is looked at
+    # no distance below this one counts
     least: float = float(np.log(1.5))
-    # the same for one series of several, which may be new to a season
+    # no distance of a single series below this one counts, as the series may meet a new season
     least_alone: float = float(np.log(3.0))
-    # the usual distance until enough runs have shown it
+    # the usual distance while too few runs have shown it
     unlearned: float = float(np.log(5.0)) / 2.0
-    # the largest distance of a group: a ratio of 500 million
+    # distances are cut off here: a ratio of 500 million
     farthest: float = 20.0
 
 
@@ -46,15 +46,15 @@ PRIORS = GroupPriors()
 
 
 class Grouping(NamedTuple):
-    """One way to group series: all as one, by the values of a column, or each for itself."""
+    """One way to group series: all together, by the values of a column, or each series alone."""
 
     column: str
-    codes: Integers  # [series]
+    codes: Integers  # [series], number of the group
     names: Sequence[str]  # of the groups, for people
 
 
 def groupings(ids: Ids, schema: Schema) -> Iterator[Grouping]:
-    """All series as one group, and those of each value of each id column."""
+    """The groupings of series: all together, and by the values of each id column."""
     yield Grouping("all", np.zeros(len(ids), np.int64), ["all series"])
     for number, column in enumerate(schema.ids):
         values = np.array([parts[number] for parts in ids], object)
@@ -63,7 +63,7 @@ def groupings(ids: Ids, schema: Schema) -> Iterator[Grouping]:
 
 
 def group_finding(new: NewActuals, past: Sequence[Record]) -> Finding:
-    """The group whose new values lie farthest from what was published, beside what is usual."""
+    """The group whose new values lie farthest from their forecasts, and the usual distance."""
     panel = new.panel
     ways = [*groupings(panel.ids, new.schema)]
     if len(new.schema.ids) > 1:
@@ -103,7 +103,7 @@ def group_finding(new: NewActuals, past: Sequence[Record]) -> Finding:
 
 
 def value_finding(new: NewActuals, past: Sequence[Record]) -> Finding:
-    """The one new value that lies farthest from its median, in distances of its 95 % end."""
+    """The new value farthest from its median; the distance of the 95 % end counts as 1."""
     scores = np.abs(new.scores())
     row = int(np.argmax(scores))
     value = new.select(np.arange(len(scores)) == row)
@@ -129,9 +129,10 @@ def _group_text(name: str, new: NewActuals) -> str:
 
 
 def _distances(new: NewActuals, group: Integers) -> Numbers:
-    """How far the sum of each group lies from its forecast: the logarithm of a positive ratio.
+    """[groups], how far the sum of each group lies from the sum of its forecasts.
 
-    Elsewhere it is counted in distances of the sums of the 95 % ends.
+    The distance is the absolute logarithm of the ratio of the two. If one of them is not positive,
+    it is their difference, divided by the distance of the summed 95 % ends from the forecast.
     """
     actual = np.bincount(group, new.actual)
     forecast = np.bincount(group, new.median)
@@ -147,7 +148,7 @@ def _distances(new: NewActuals, group: Integers) -> Numbers:
 
 
 def _are_aside(new: NewActuals, group: Integers) -> Flags:
-    """[groups], whether most values of each lie on one side, some beyond their 95 % ends."""
+    """[groups], whether most values lie on one side of the forecasts, some beyond 95 % ends."""
     scores = new.scores()
     medians = _medians(scores, group)
     outside = scores * np.sign(medians)[group] > 1
@@ -157,7 +158,7 @@ def _are_aside(new: NewActuals, group: Integers) -> Flags:
 
 
 def _medians(scores: Numbers, group: Integers) -> Numbers:
-    """[groups], the median score of each, 0 of those without one."""
+    """[groups], the median score of each group; 0 for a group without values."""
     ordered = scores[np.lexsort((scores, group))]
     count = np.bincount(group)
     first = np.cumsum(count) - count

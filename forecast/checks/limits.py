@@ -1,4 +1,4 @@
-"""What a check found, which limits it has, and from which past runs it learns what is usual."""
+"""Findings of checks, their limits, and the past runs from which checks learn what is usual."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,9 +13,9 @@ from forecast.panel.naming import series_names
 from forecast.panel.panel import Ids, Integers, Panel
 from forecast.settings import CheckSettings, SettingsGroup
 
-MIN_RUNS = 20  # past runs that comparisons with them need
-USUAL = 0.95  # the quantile of what past runs had that is usual
-HELD_RUNS = 7  # what so many runs, in as many days at least, have found is how things are now
+MIN_RUNS = 20  # fewest past runs with which a run is compared
+USUAL = 0.95  # quantile of the statistics of past runs up to which a statistic is usual
+HELD_RUNS = 7  # a finding of so many runs, over as many days, is taken for the new normal
 HARD = {
     "finite": "numbers that are not finite",
     "horizon": "series without their whole horizon",
@@ -25,11 +25,11 @@ HARD = {
     "closed": "rows of closed times with another value than they always have",
     "totals": "sums that are not those of the series",
 }
-# no rows of the last run mend these
+# checks whose errors cannot be mended by rows of the last run
 WHOLE_RUN = {*HARD, "total_jump", "late", "duplicate", "new_series"}
-NO_SHARES = {"group", "value", "late"}  # whose numbers are no shares of series or values
+NO_SHARES = {"group", "value", "late"}  # checks whose statistic is not a share
 CAUSES = dict.fromkeys(("bounds", "jump", "total_jump", "width"), ("group", "new_series"))
-Statistics = Mapping[str, Mapping[str, float]]  # of the checks of a run, as its record has them
+Statistics = Mapping[str, Mapping[str, float]]  # by check, as the record of a run keeps them
 
 
 class Limits(SettingsGroup):
@@ -115,7 +115,7 @@ class JobCheckSettings(CheckSettings, heading="Checks"):
     output: OutputCheckSettings = Field(OutputCheckSettings(), description="checks of forecasts")
 
     def limits(self, name: str) -> Limits | None:
-        """The limits of a check of the newest values or of forecasts; None of a rule."""
+        """The limits of a check of the newest values or of forecasts; None for a rule."""
         in_actual = name in ActualCheckSettings.model_fields
         limits: Limits | None = getattr(self.actual if in_actual else self.output, name, None)
         return limits
@@ -130,14 +130,15 @@ class Finding:
 
     Attributes
     ----------
-    share : of series, or another number as the limits of the check say; of rules a count; None
-        where nothing can be compared
-    usual : what past runs had: no more is no alarm; None while too few have run
-    series : ids of the series that are concerned
-    size : what later runs compare their jumps with
-    sizes : what later runs compare their groups with, by kinds of groups
-    text : the finding for people
-    runs : times of earlier runs that are concerned
+    share : the statistic of the check: a share of series, another number that the limits of the
+        check describe, or for a rule a count; None if there is nothing to compare
+    usual : the usual statistic of past runs, up to which there is no alarm; None while there are
+        too few runs
+    series : ids of the affected series
+    size : the size of jumps, with which later runs compare theirs
+    sizes : distances by kind of group, with which later runs compare theirs
+    text : the finding in words
+    runs : times of the affected earlier runs
     """
 
     share: float | None = None
@@ -156,7 +157,7 @@ class Finding:
 
 
 def ids_at(panel: Panel, series: Integers) -> Ids:
-    """The ids of series that index a panel."""
+    """The ids of the series of a panel at the indices `series`."""
     return tuple(panel.ids[number] for number in series)
 
 
@@ -166,7 +167,7 @@ class Alarm(NamedTuple):
 
 
 def outcome(name: str, statistic: Mapping[str, float], limits: JobCheckSettings) -> str:
-    """What the statistic of a check means: error, warn, or nothing."""
+    """What the statistic of a check means: "error", "warn" or ""."""
     share = statistic.get("share")
     usual = statistic.get("usual")
     limit = limits.limits(name)
@@ -188,9 +189,10 @@ def blocks(name: str, limits: JobCheckSettings) -> bool:
 def alarms(
     findings: Mapping[str, Finding], limits: JobCheckSettings, runs: Sequence[Record]
 ) -> dict[str, Alarm]:
-    """What checks of a run say, by their names.
+    """The alarms of a run, by the name of the check.
 
-    What the runs of a week have found, too, only warns; `runs` are those before, newest first.
+    A finding that the runs of a week have had, too, is only a warning. `runs` are the earlier runs,
+    newest first.
     """
     statistics = {name: finding.statistic() for name, finding in findings.items()}
     said = alarms_of(statistics, limits, findings)
@@ -206,7 +208,7 @@ def alarms_of(
     limits: JobCheckSettings,
     findings: Mapping[str, Finding] | None = None,
 ) -> dict[str, Alarm]:
-    """What the statistics of checks mean, with the series and the words of findings, if any."""
+    """The alarms that statistics cause, with the series and texts of `findings`, if given."""
     said = {}
     for name, statistic in statistics.items():
         meaning = outcome(name, statistic, limits)
@@ -239,8 +241,9 @@ def _described(name: str, share: float) -> str:
 def teaching(runs: Sequence[Record]) -> list[Record]:
     """The runs from which checks learn what is usual: they published, and nothing was wrong.
 
-    A run with a finding teaches nothing, unless it was accepted or the runs of a week had found the
-    same; nor does one whose newest values were revised since, or that was dated ahead.
+    A run with a finding is left out, unless it was accepted or the runs of a week before it had the
+    same finding. A run is also left out if its newest values were revised later, or if it was dated
+    ahead of its clock or its data.
     """
     revised = {as_of for run in runs for as_of in run.revised}
     return [
@@ -258,7 +261,10 @@ def is_accepted(run: Record) -> bool:
 
 
 def usual_size(past: Sequence[Record], name: str, what: str = "share") -> float | None:
-    """What past runs usually had of a statistic, or a newest one that was accepted."""
+    """The usual value of a statistic: a high quantile over past runs.
+
+    It is larger if a recent run with a larger value was accepted; None if neither is known.
+    """
     sized = [run for run in past if what in run.checks.get(name, {})]
     sizes = [run.checks[name][what] for run in sized]
     usual = [run.checks[name][what] for run in sized[:HELD_RUNS] if is_accepted(run)]
@@ -268,7 +274,10 @@ def usual_size(past: Sequence[Record], name: str, what: str = "share") -> float 
 
 
 def has_held(name: str, runs: Sequence[Record]) -> bool:
-    """Whether the runs of a week, seven at least, newest first, found it or its cause."""
+    """Whether all runs of the past week had this finding, or all had a cause of it.
+
+    At least the newest seven runs count; `runs` are newest first.
+    """
     checked = [run for run in runs if run.checks and not run.dated_ahead]
     if name in HARD or len(checked) < HELD_RUNS:
         return False

@@ -1,4 +1,4 @@
-"""Check forecasts before they are written, and replace refused series."""
+"""Check forecasts before they are written, and replace the forecasts of refused series."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -28,24 +28,26 @@ from forecast.tables.writing import Column, interval_columns
 from forecast.totals.sums import Totals
 from forecast.windows.origins import values_at
 
-SOURCE = "source"  # column that says where the numbers of a row are from
-THIS_RUN = "forecast"  # in that column
-MOST_REPLACED = 0.1  # of the series; where more are refused, the whole run is
-SEASONS = 10  # of the past, that seasonal naive looks back
-TOLERANCE = 1e-6  # of sums and values, relative to their sizes
+SOURCE = "source"  # the column that says where the numbers of a row come from
+THIS_RUN = "forecast"  # the value of that column for numbers of the current run
+MOST_REPLACED = 0.1  # share of the series; if more are refused, the whole run is blocked
+SEASONS = 10  # how many seasons of the past seasonal naive looks back
+TOLERANCE = 1e-6  # relative error up to which sums and values count as equal
 
 
 @dataclass(frozen=True)
 class OutputPriors:
-    """When forecasts stand out, measured by `python -m tests.faults nights`."""
+    """When forecasts stand out from past ones, tuned with `python -m tests.faults nights`."""
 
-    # of the largest value of a year, of widths, and of the changes of the total in past runs
+    # how many times a forecast may exceed the largest value of a year, how many times an interval
+    # may grow or shrink, and how many times the usual the change of the total may be
     times_beyond: float = 3.0
-    # of usual jumps of past runs, in widths of 80 % intervals
+    # how many times the usual jump a jump may be, both in widths of 80 % intervals
     jump_beyond: float = 5.0
-    # the quantile of how far series moved in a run that its record keeps
+    # the record of a run keeps this quantile of the jumps of its series
     nearly_all: float = 0.99
-    # series of which those with other widths are a share, and values that bound forecasts
+    # fewest values that bound the forecasts of a series; and in smaller panels, series whose width
+    # changed are counted as a share of so many series
     few: int = 20
 
 
@@ -54,13 +56,13 @@ PRIORS = OutputPriors()
 
 @dataclass(frozen=True)
 class Output:
-    """Forecasts that are checked, and what they are compared with.
+    """The forecasts to check, and what they are compared with.
 
     Attributes
     ----------
     totals : sums of the forecasts
     earlier : what the last run published
-    past : the runs that teach what is usual
+    past : the earlier runs from which checks learn what is usual
     new : ids of series that the last run did not have
     """
 
@@ -101,19 +103,19 @@ class Output:
 
     @property
     def floor(self) -> Numbers:
-        """[series], the lowest number that a forecast of each may have by default."""
+        """[series], the lower bound that the past of each series sets for its forecasts."""
         return self.panel.floor()[self.series]
 
     def share(
         self, affected: Flags, count: int, usual: float | None = 0.0, size: float | None = None
     ) -> Finding:
-        """What a check finds that concerns some of the series, [series], out of a count."""
+        """A finding on the `affected` series [series], as a share of `count` series."""
         series = ids_at(self.panel, self.series[affected])
         return Finding(len(series) / count if count else None, usual, series, size)
 
 
 def findings(output: Output) -> dict[str, Finding]:
-    """What each check finds."""
+    """The finding of each check, by the name of the check."""
     counts = hard_counts(output)
     measured = {name: Finding(float(count)) for name, count in counts.items()}
     if len(output.series):
@@ -124,14 +126,14 @@ def findings(output: Output) -> dict[str, Finding]:
 
 
 def hard_counts(output: Output) -> Mapping[str, int]:
-    """How often each rule is broken that no forecast may break."""
+    """How often each rule is broken that no forecast may break, by the name of the rule."""
     forecasts = output.forecasts
     tables = [forecasts.columns, *(totals.columns() for totals in output.totals)]
     counts = Counter(horizon=_incomplete_series(output))
     for table in tables:
         counts.update(row_counts(table, output.settings))
     counts["keys"] = _repeated_rows(output, tables)
-    if counts["horizon"] or counts["keys"]:  # rows cannot be told apart
+    if counts["horizon"] or counts["keys"]:  # rows do not match series and steps
         return counts
 
     names = ("forecast", *interval_columns(output.settings.levels))
@@ -148,11 +150,11 @@ def hard_counts(output: Output) -> Mapping[str, int]:
 
 
 def row_counts(table: Mapping[Any, Any], settings: OutputSettings) -> Counter[str]:
-    """How often rows of forecasts, or of sums, break the rules of numbers."""
+    """How many numbers are not finite, and in how many rows the interval ends are out of order."""
     columns = [_values(column) for column in table.values()]
     numbers = [column for column in columns if column.dtype.kind == "f"]
     not_finite = sum(_count(~np.isfinite(column)) for column in numbers)
-    # intervals lie inside each other, around the point
+    # from the widest interval to the point and back, numbers must not decrease
     levels = sorted(settings.levels)
     names = [f"lo_{level:g}" for level in reversed(levels)]
     names += ["forecast", *(f"hi_{level:g}" for level in levels)]
@@ -185,7 +187,10 @@ def _incomplete_series(output: Output) -> int:
 
 
 def _repeated_rows(output: Output, tables: Sequence[Columns]) -> int:
-    """Rows with the ids and time of another row, but for an hour that clocks repeat."""
+    """The number of rows with the same ids and time as another row.
+
+    An hour that occurs twice when clocks are put back does not count.
+    """
     schema = output.schema
     names = {"level", *schema.keys, *schema.static}
     repeated = []
@@ -202,7 +207,10 @@ def _repeated_rows(output: Output, tables: Sequence[Columns]) -> int:
 
 
 def _reopened(output: Output, points: Numbers) -> int:
-    """Rows of closed times, as the Sundays of a shop that is closed on them, with another value."""
+    """The number of forecasts at closed times that differ from the constant value of these times.
+
+    An example of closed times are the Sundays of a shop that never opens on them.
+    """
     panel = output.panel
     series = output.series
     fixed = fixed_of(output.fitted, panel)
@@ -216,7 +224,10 @@ def _reopened(output: Output, points: Numbers) -> int:
 
 
 def _incoherent(output: Output, totals: Totals, columns: Columns) -> int:
-    """Periods in which the means of all groups of a level do not add up to those of the series."""
+    """In how many periods the means of all groups do not add up to the means of all series.
+
+    `totals` may have several levels of sums; the periods of each are counted.
+    """
     level = _values(columns["level"])
     means = output.bounded(output.forecasts.means)
     wrong = 0
@@ -234,15 +245,16 @@ def _incoherent(output: Output, totals: Totals, columns: Columns) -> int:
         sizes = np.add.reduceat(np.abs(before_end).sum(0), starts)
         error = np.abs(summed["mean"] - summed["observed"] - of_series)
         off = error > TOLERANCE * (sizes + np.abs(summed["observed"]))
-        # gaps of the past are filled by forecasts of their own
+        # missing past values are filled by forecasts that the means of the series do not hold
         wrong += _count(off & (summed["filled"] == 0))
     return wrong
 
 
 def _against_past(output: Output) -> dict[str, Finding]:
-    """What forecasts are beside the values of the year before, or of all where times are steps.
+    """Findings on forecasts compared with the values of the year before.
 
-    Values of the newest week, or period, are left out: they may be those that are wrong.
+    If times are numbered steps, all past values count. Values of the newest week (or the newest
+    step) do not count, as they may be the ones that are wrong.
     """
     panel = output.panel
     series = output.series
@@ -278,7 +290,7 @@ def _against_past(output: Output) -> dict[str, Finding]:
 def _against_last_run(
     output: Output, series_before: Sequence[tuple[str, ...]], published: Numbers
 ) -> dict[str, Finding]:
-    """What the forecasts are against those of the last run for the same times."""
+    """Findings on forecasts compared with what the last run published for the same times."""
     shared = np.isfinite(published[..., :1])
     before = np.where(shared, published, 0.0)
     now = np.where(shared, output.forecasts.published, 0.0)
@@ -327,7 +339,10 @@ def _missing(output: Output, series_before: Sequence[tuple[str, ...]]) -> Findin
 def with_gone_series(
     forecasts: Forecasts, fitted: Fitted, gone: Sequence[tuple[str, ...]]
 ) -> Forecasts | None:
-    """Forecasts with room for series that the table lacks; None where the fit lacks one, too."""
+    """Forecasts with blank rows for series that are gone from the table.
+
+    None if the fit does not have one of them, either.
+    """
     if not gone:
         return forecasts
     panel = forecasts.panel
@@ -354,7 +369,7 @@ def with_gone_series(
 
 
 def _until_newest(fitted: Fitted, panel: Panel, index: Integers) -> Panel:
-    """Series of the fit, with a gap up to the newest time of a panel."""
+    """Series of the fit, extended by missing values up to the newest time of a panel."""
     ended = fitted.history.select(index)
     gap = np.maximum(panel.origins.max() - ended.origins, 0)
     layout = SlotLayout(ended.ids, ended.starts, ended.lengths + gap, panel.ahead)
@@ -374,10 +389,10 @@ def _until_newest(fitted: Fitted, panel: Panel, index: Integers) -> Panel:
 def with_replaced_series(
     forecasts: Forecasts, fitted: Fitted, output: OutputSettings, series: Flags, earlier: Numbers
 ) -> tuple[Forecasts, NDArray[np.object_]]:
-    """Forecasts in which `series` [series] have numbers of the last run, and the source of rows.
+    """Forecasts in which some series have the numbers of the last run, and the source of each row.
 
-    `earlier` [series, horizon, 5] is what the last run published for the same times, NaN where it
-    has nothing.
+    `series` [series] says which series are replaced. `earlier` [series, horizon, 5] has what the
+    last run published for the same times; where it is NaN, seasonal naive takes its place.
     """
     published = earlier[series]
     has_last = np.isfinite(published[..., 0])
@@ -400,7 +415,10 @@ def with_replaced_series(
 
 
 def _naive(forecasts: Forecasts, fitted: Fitted, series: Integers, medians: Numbers) -> Numbers:
-    """Seasonal naive, [series, horizon, 5], for `medians` [series, horizon] that are NaN."""
+    """Seasonal naive forecasts and their 80 and 95 % intervals, [series, horizon, 5].
+
+    `medians` [series, horizon] of the last run count as past values where they are not NaN.
+    """
     panel = forecasts.panel
     season = fitted.config.table.shortest_season
     horizon = medians.shape[1]
@@ -410,7 +428,7 @@ def _naive(forecasts: Forecasts, fitted: Fitted, series: Integers, medians: Numb
     filled = fill_gaps(np.nan_to_num(values), np.isfinite(values), season)
     in_fit = series_index(fitted.history.ids, panel.ids)[series]
     mean_error = np.nan_to_num(np.r_[np.nan, fitted.naive_error])[in_fit]
-    # the standard deviation of a normal distribution with this mean absolute deviation
+    # the standard deviation of a normal distribution whose mean absolute deviation is the error
     deviation = np.sqrt(np.pi / 2) * mean_error
     errors = np.multiply.outer(deviation, normal_deviates(SHARES))  # [series, 5]
     return np.asarray(filled[:, -horizon:, None] + errors[:, None])

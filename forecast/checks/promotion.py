@@ -1,4 +1,4 @@
-"""The gate: whether a new fit may go live in the place of the version that serves."""
+"""The gate: decide whether a new fit may replace the live version."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,15 +20,15 @@ from forecast.registry import is_baseline
 
 @dataclass(frozen=True)
 class PromotionPriors:
-    """Which errors count as no worse than others."""
+    """Which differences of errors count as worse."""
 
-    # error over that of another which still counts as no worse
+    # an error may be so many times another one and still count as no worse
     no_worse: float = 1.01
-    # the same where there is too little to tell noise from a difference
+    # the same if there are too few horizons to tell a difference from noise
     much_worse: float = 1.1
-    # horizons, from which on they tell it
+    # fewest horizons that tell a difference from noise
     enough: int = 2
-    # share of the mean error below which errors differ by nothing
+    # share of the mean error that is added to both errors, so that tiny errors hardly differ
     nothing: float = 1e-3
 
 
@@ -81,7 +81,7 @@ def should_promote(
 
 
 def is_worse(ours: Numbers, theirs: Numbers) -> tuple[bool, str]:
-    """Whether losses [horizons] are worse than those of another, and the rule in words."""
+    """Whether losses [horizons] are worse than those of another fit, and the rule in words."""
     mean, error = log_ratio(ours, theirs)
     over = "less than two horizons"
     tolerance = PRIORS.much_worse
@@ -95,10 +95,11 @@ def is_worse(ours: Numbers, theirs: Numbers) -> tuple[bool, str]:
 
 
 def log_ratio(ours: Numbers, theirs: Numbers) -> tuple[float, float]:
-    """The mean logarithm of losses [horizons] over others, and its standard error.
+    """The mean log ratio of two series of losses [horizons], and its standard error.
 
-    The divisor n - 1 in the place of the root of n (n - 1) is about what Student's t asks for where
-    n is small. Horizons that share no value are hardly correlated: their covariance is left out.
+    Dividing by n - 1 instead of the root of n (n - 1) widens the error about as much as Student's t
+    would for a small n. Horizons that share no value are hardly correlated, so their covariance is
+    left out.
     """
     nothing = PRIORS.nothing * (ours.mean() + theirs.mean())
     nothing += np.finfo(float).tiny
@@ -108,7 +109,10 @@ def log_ratio(ours: Numbers, theirs: Numbers) -> tuple[float, float]:
 
 
 def horizons_of(dates: Integers, horizon: int) -> Integers:
-    """The number of the horizon of each date: none is shorter, the rest is shared out."""
+    """The number of the horizon to which each date belongs.
+
+    Horizons have at least `horizon` dates each; dates that are left over are spread over them.
+    """
     count = np.ptp(dates) + 1
     return np.asarray((dates - dates.min()) * max(count // horizon, 1) // count)
 
@@ -116,10 +120,10 @@ def horizons_of(dates: Integers, horizon: int) -> Integers:
 def compared_losses(
     new: Fitted, old: Predictor, reading: Reading
 ) -> tuple[Numbers, Numbers] | None:
-    """Losses [horizons] of two fits on what the new one held out and the older one never saw.
+    """Losses [horizons] of two fits on values that the new fit held out and the old one never saw.
 
-    None where there is nothing, or the two cannot be compared; BadData where the older one cannot
-    read the table.
+    None if there are no such values, or the two fits cannot be compared. Raises `BadData` if the
+    older fit cannot read the table.
     """
     held_out = new.ensemble.validation
     horizon = new.config.horizon
@@ -134,7 +138,7 @@ def compared_losses(
         level = old.fitted.level
         check_levels(panel, history.ids, level, config.lookback, reading.name, strict=True)
     series = series_index(panel.ids, new.history.ids)[held_out.series] - 1
-    # of a new series, values at the dates of the others count
+    # a series that the old fit lacks is compared at the dates at which the others are
     in_old = series_index(history.ids, new.history.ids)[held_out.series]
     newest_seen = np.r_[history.origins.max(), history.origins][in_old]
     position = held_out.first - panel.starts[series]
@@ -154,8 +158,8 @@ def paired_losses(
 ) -> tuple[Numbers, Numbers] | None:
     """Mean losses [horizons] of held-out forecasts and of other points [windows, horizon].
 
-    A horizon holds the actuals of as many dates, of all series; where times are only steps, dates
-    are counted from the end of each series.
+    A horizon comprises the actual values of all series at as many dates. If times are only numbered
+    steps, dates are counted from the end of each series.
     """
     observed = held_out.observed
     if not observed.any():
@@ -182,7 +186,10 @@ def paired_losses(
 
 
 def _loss_to_baselines(new: Fitted) -> str | None:
-    """How networks of a new fit lose to a baseline on what it held out; None where they do not."""
+    """How the networks of a new fit are worse than a baseline on held-out values, as text.
+
+    None if they are not worse.
+    """
     config = new.config
     held_out = new.ensemble.validation
     if not config.networks or held_out is None or held_out.rival is None:

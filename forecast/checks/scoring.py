@@ -1,4 +1,4 @@
-"""Score a table of forecasts, read on the grid of the actual values, against them."""
+"""Score a table of forecasts against actual values, on whose grid the forecasts are read."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -100,7 +100,7 @@ def _as_table(data: Data, name: str) -> Table:
 def _no_overlap(
     saved: SavedForecasts, panel: Panel, schema: Schema, forecasts: str, values: str
 ) -> str:
-    """That no forecast has a value, with the times of both tables."""
+    """The message that no forecast has an actual value, with the times of both tables."""
     last_step = saved.first.max() + saved.numbers.shape[1] - 1
     ends = np.array([saved.first.min(), last_step, panel.starts.min(), panel.origins.max()])
     first, last, oldest, newest = position_texts(schema, calendar_of(schema), ends)

@@ -1,4 +1,4 @@
-"""Check tonight's table before the forecast: its age, and whether it looks as at the fit."""
+"""Check the table of a run before the forecast: its age, and its drift since the fit."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,13 +16,13 @@ from forecast.settings import CheckSettings, seconds_of
 
 @dataclass(frozen=True)
 class DriftPriors:
-    """When values since the fit look different enough for a warning."""
+    """From which drift since the fit on a run warns."""
 
     min_values: int = 30
-    # of the Kolmogorov-Smirnov test
+    # statistic of the Kolmogorov-Smirnov test
     min_statistic: float = 0.4
     max_p_value: float = 1e-4
-    # share of missing values beyond that of the fit
+    # by how much the share of missing values may exceed that of the fit
     more_missing: float = 0.2
 
 
@@ -30,7 +30,10 @@ PRIORS = DriftPriors()
 
 
 def age(newest: int, schema: Schema, instant: datetime) -> float | None:
-    """Seconds from the end of the newest observed period to an instant; None of steps."""
+    """Seconds from the end of the newest observed period to an instant.
+
+    None if times are numbered steps.
+    """
     now = on_clock(instant, schema.time_format)
     if now is None or schema.layout == "rows":
         return None
@@ -40,7 +43,10 @@ def age(newest: int, schema: Schema, instant: datetime) -> float | None:
 def lagging(
     panel: Panel, schema: Schema, limits: CheckSettings, name: str
 ) -> list[tuple[str, ...]]:
-    """The series that lie behind others by an age limit, else by a horizon; warns of them."""
+    """The series that end before others by more than an age limit, or else by a horizon.
+
+    Logs a warning about them.
+    """
     if schema.layout == "rows":
         return []
     times = calendar_of(schema).times
@@ -61,7 +67,7 @@ def lagging(
 
 
 def check_age(seconds: float | None, limits: CheckSettings, name: str) -> None:
-    """Warn of a table that is old; StaleData where it is as old as `limits.error_after`."""
+    """Warn if a table is old; raises `StaleData` if it is as old as `limits.error_after`."""
     if seconds is None:
         return
     text = f"{name}: the newest value is {age_text(seconds)}"
@@ -76,13 +82,16 @@ def check_age(seconds: float | None, limits: CheckSettings, name: str) -> None:
 def without_forecast(
     skipped: dict[tuple[str, ...], str], require_all: bool
 ) -> list[tuple[str, ...]]:
-    """The skipped series for which a run ends as partly done, of ended ones too if required."""
+    """The skipped series for which a run counts as incomplete.
+
+    Ended series are among them only with `require_all`.
+    """
     incomplete = {"missing", "gone", "ended"} if require_all else {"missing"}
     return [series for series, status in skipped.items() if status in incomplete]
 
 
 def duration_text(seconds: float) -> str:
-    """A length of time for people: 3.2 days."""
+    """A length of time as text: 3.2 days."""
     for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
         if abs(seconds) >= 2 * size:
             count = seconds / size
@@ -91,7 +100,7 @@ def duration_text(seconds: float) -> str:
 
 
 def age_text(seconds: float) -> str:
-    """The age of the newest value for people, which is negative before its period is over."""
+    """The age of the newest value as text; it is negative before the end of its period."""
     return (
         f"{duration_text(seconds)} old"
         if seconds >= 0
@@ -100,12 +109,12 @@ def age_text(seconds: float) -> str:
 
 
 def check_drift(panel: Panel, fitted: Panel, season: int, name: str) -> dict[str, float]:
-    """Compare the values since the fit with the last ones of the fit; warns of differences.
+    """Compare the values since the fit with the newest values of the fit, and warn of drift.
 
     The two-sample Kolmogorov-Smirnov test compares changes over a season, in units of each series'
-    mean change at fit, so that neither level nor trend nor season (in steps, 1 for none) counts as
-    drift. Returns the number of new values, the share that is missing, and the statistic of the
-    test where enough are new.
+    mean change at fit, so that neither level nor trend nor season counts as drift. `season` is in
+    steps, 1 for none. Returns the number of new values, the share that is missing, and the
+    statistic of the test if there are enough new values.
     """
     in_fit = series_index(fitted.ids, panel.ids) - 1
     if (in_fit < 0).all():
@@ -139,7 +148,7 @@ def check_drift(panel: Panel, fitted: Panel, season: int, name: str) -> dict[str
 
 
 def kolmogorov_smirnov(first: Numbers, second: Numbers) -> tuple[float, float]:
-    """The statistic of two samples, and the chance of one as large (Stephens 1970)."""
+    """The statistic of two samples, and the probability of one as large (Stephens 1970)."""
     both = np.concatenate([first, second])
     below_first = np.searchsorted(np.sort(first), both, side="right") / len(first)
     below_second = np.searchsorted(np.sort(second), both, side="right") / len(second)

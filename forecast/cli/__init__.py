@@ -1,4 +1,4 @@
-"""The command line: `commands` declares a command, and its body is imported when it runs."""
+"""The command line: `commands` declares commands, whose bodies are imported when they run."""
 
 import gc
 import importlib
@@ -57,7 +57,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Commands(click.Group):
-    """Commands that are declared when they are called."""
+    """A group of commands, each of which is declared when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(name for group in PURPOSES.values() for name in group)
@@ -118,7 +118,7 @@ def main() -> None:
     # imports leave little garbage, and looking for it takes a sixth of the start
     gc.set_threshold(100_000)
     _prepare_streams()
-    Interrupted.received = None  # by an earlier call in this process
+    Interrupted.received = None  # may be set by an earlier call in this process
     for number in _SIGNALS:
         signal.signal(number, _interrupt)
     unraisable_hook = sys.unraisablehook
@@ -137,12 +137,13 @@ def main() -> None:
 
 
 def _prepare_streams() -> None:
-    """Reopen closed streams, so that no other file gets their descriptors, and write UTF-8 to files
-    and pipes.
+    """Reopen closed streams, and write UTF-8 to files and pipes.
+
+    The descriptor of a closed stream would otherwise go to the next file that is opened.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
-            # messages are dropped, and data are not: writing to a stdout opened for reading fails
+            # messages may be dropped, but not data: writing to a stdout opened for reading fails
             descriptor = os.open(os.devnull, os.O_WRONLY if name == "stderr" else os.O_RDONLY)
             if descriptor != number:
                 os.dup2(descriptor, number)
@@ -151,7 +152,7 @@ def _prepare_streams() -> None:
             setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # a terminal keeps its encoding, and other characters are escaped
+            # a terminal keeps its encoding, and characters outside it are escaped
             unchanged = stream.isatty() or "PYTHONIOENCODING" in os.environ
             stream.reconfigure(encoding=None if unchanged else "utf-8", errors="backslashreplace")
 

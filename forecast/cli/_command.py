@@ -1,5 +1,6 @@
-"""Commands as data: options come from the settings, help lists them by purpose, and the body is
-loaded when it runs.
+"""Commands as data: options come from the settings, and help lists them by purpose.
+
+The body of a command is loaded when the command runs.
 """
 
 import importlib
@@ -32,8 +33,8 @@ INPUT = "Input"  # headings of options
 OUTPUT = "Output"
 RUN = "Run"
 MESSAGES = "Messages"
-REFUSED = {"now": ("past", "static")}  # settings that a command refuses, and help leaves out
-_ALL = "forecast.help-all"  # in the context of a call that lists all options
+REFUSED = {"now": ("past", "static")}  # settings that a command refuses, and that its help omits
+_ALL = "forecast.help-all"  # key in the context of a call that lists all options
 
 Group = TypeVar("Group", bound=SettingsGroup)
 # an option or argument, a group of settings, or some settings of a group
@@ -42,7 +43,7 @@ Parameter = click.Parameter | type[SettingsGroup] | tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Declaration:
-    """What a command is called with, and what its help says after its purpose."""
+    """The parameters of a command, and what its help says after its purpose."""
 
     details: str
     parameters: list[Parameter]
@@ -50,8 +51,9 @@ class Declaration:
 
 
 class PathText(click.Path):
-    """The path of a file or folder: not "", as of a variable that is not set, which would mean the
-    default.
+    """The path of a file or folder, which must not be "".
+
+    An unset shell variable gives "", which would silently mean the default.
     """
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
@@ -59,9 +61,7 @@ class PathText(click.Path):
 
 
 class Option(click.Option):
-    """An option with a place in the help: under `heading`, and only in --help-all unless it comes
-    `first`.
-    """
+    """An option that help lists under `heading`; only --help-all lists one that is not `first`."""
 
     def __init__(
         self,
@@ -88,15 +88,16 @@ class Option(click.Option):
 
 
 class Request(types.SimpleNamespace):
-    """A command line: each parameter of the command is an attribute; `values` has, by name, those
-    that were given.
+    """A parsed command line, with an attribute for each parameter of the command.
+
+    `values` has only the parameters that were given, by name.
     """
 
     values: dict[str, Any]
 
     @property
     def store(self) -> str:
-        """The folder of the store that the command names, or the default one."""
+        """The folder of the store that the command names, or the default folder."""
         return self.artifact or settings.STORE.store
 
     @property
@@ -115,7 +116,7 @@ class Request(types.SimpleNamespace):
                 raise UsageError(problem, setting=Setting(name), cure=cure)
 
     def words(self, *groups: type[SettingsGroup], more: tuple[str, ...] = ()) -> tuple[str, ...]:
-        """The settings of some groups, and `more` by name, as words of a command line."""
+        """The given settings of some groups, and those in `more`, as words of a command line."""
         words: list[str] = []
         names = [name for group in groups for name in group.model_fields]
         for name in (*names, *more):
@@ -133,8 +134,9 @@ class Request(types.SimpleNamespace):
 
 
 class Command(click.Command):
-    """A command with examples in its help; its body, `run` in a module of its name, gets a
-    `Request`.
+    """A command with examples in its help.
+
+    Its body is the function `run` in the module of its name, which is called with a `Request`.
     """
 
     def __init__(self, name: str, purpose: str, declaration: Declaration) -> None:
@@ -153,8 +155,9 @@ class Command(click.Command):
         super().__init__(name, help=about, params=[*params, _QUIET, _LOG_FORMAT])
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Check all settings, load the body and call it: nothing else here imports when a command
-        runs.
+        """Check all settings, load the body and call it.
+
+        Nothing else in this module imports anything when a command runs.
         """
         values = {
             name: value
@@ -173,7 +176,7 @@ class Command(click.Command):
             return importlib.import_module(f"forecast.cli.{self.name}").run(request)
         except (ForecastError, Interrupted):
             raise
-        # click would take some for its own: a broken pipe, an exit, the end of a file
+        # click would handle some errors as its own: a broken pipe, an exit, the end of a file
         except BaseException as error:
             raise explained(error) from error
 
@@ -220,7 +223,7 @@ def _all(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
 
 
 def _option(name: str, group: type[SettingsGroup], command: str) -> Option:
-    """The option of a setting, as the type of its field asks for."""
+    """The option of a setting, which depends on the type of its field."""
     field = group.model_fields[name]
     flag = f"--{name.replace('_', '-')}"
     attributes: dict[str, Any] = {"hidden": name in REFUSED.get(command, ())}
@@ -312,7 +315,8 @@ def named(artifact: str) -> tuple[str, ...]:
 
 
 def predicting(artifact: str, known: Sequence[str]) -> tuple[str, ...]:
-    """The command that forecasts with a store; covariates known in advance need a table of the
-    future.
+    """The command that forecasts with a store.
+
+    Covariates `known` in advance need a table of the future.
     """
     return ("predict", *named(artifact), *(("--future", "FILE") if known else ()))

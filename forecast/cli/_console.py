@@ -1,4 +1,4 @@
-"""Write to the terminal: messages and progress to stderr, text, tables and JSON to stdout."""
+"""Write messages and progress to stderr, and text, tables and JSON to stdout."""
 
 import logging
 import os
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from forecast.engine.requests import Fold
     from forecast.training.context import Progress as Training
 
-WIDTH = 160  # characters of a line of a status if stdout is not a terminal
+WIDTH = 160  # characters in a line of a status if stdout is not a terminal
 style = {"format": "text", "quiet": False}  # what --log-format and --quiet say
 
 
@@ -53,15 +53,16 @@ def log_error(text: str, code: int) -> int:
 
 
 def echo(text: str) -> None:
-    """Write a text to stdout, and the end of a line."""
+    """Write a line of text to stdout."""
     with writing():
         click.echo(text)
 
 
 @contextmanager
 def writing() -> Iterator[None]:
-    """Write to stdout in the block, and drop what it does not take; a reader that stops early is no
-    error.
+    """Write to stdout in the block; a reader that stops early is no error.
+
+    Output that can no longer be written is dropped.
     """
     try:
         yield
@@ -93,8 +94,9 @@ def put_json(value: Any, indent: int | None = None) -> None:
 
 
 def put_table(table: "Table", width: int | None = None) -> None:
-    """Write a table of rich to stdout, `width` wide where that is no terminal; lines wrap, and no
-    number is cut.
+    """Write a rich table to stdout; lines wrap, and no number is cut.
+
+    The table is `width` characters wide if stdout is not a terminal.
     """
     from rich.console import Console
     from rich.measure import Measurement
@@ -115,9 +117,7 @@ def put_numbers(
     title: str = "",
     width: int | None = None,
 ) -> None:
-    """Write a table to stdout whose first columns are texts, `texts` of them, and the others
-    numbers.
-    """
+    """Write a table to stdout whose first `texts` columns are texts, and the others numbers."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -135,7 +135,7 @@ def put_numbers(
 def put_rows(
     heads: Sequence[str], rows: Iterable[Iterable[object]], width: int, number: str = "{:.3g}"
 ) -> None:
-    """Write a table without lines to stdout if it has rows; None is an empty cell."""
+    """Write a table without rules to stdout, if it has rows; None is an empty cell."""
     from rich.table import Table
 
     table = Table(*heads, box=None, pad_edge=False)
@@ -173,8 +173,9 @@ def progress_bar() -> "Iterator[Callable[[Training], None] | None]":
 def fold_bar() -> (
     "Iterator[tuple[Callable[[Fold], None] | None, Callable[[Training], None] | None]]"
 ):
-    """Show the progress of a backtest on a terminal, and of the training of each fit; elsewhere
-    yield None.
+    """Show the progress of a backtest, and of the training of each fit, on a terminal.
+
+    Yield None for both elsewhere.
     """
     with _bar("backtest") as update:
         if update is None:
@@ -195,8 +196,9 @@ def fold_bar() -> (
 def steps_bar(
     title: str, unit: str, after: float = 0.0
 ) -> "Iterator[Callable[[int, int], None] | None]":
-    """Show on a terminal how many series are forecast, or inputs explained, `after` seconds;
-    elsewhere yield None.
+    """Show on a terminal how many series are forecast, or how many inputs explained.
+
+    The bar appears after `after` seconds. Yield None elsewhere.
     """
     with _bar(title, after) as update:
         yield update and (lambda done, total: update(total, done, f"{done:,} of {total:,} {unit}"))
@@ -204,7 +206,7 @@ def steps_bar(
 
 @contextmanager
 def _bar(title: str, after: float = 0.0) -> "Iterator[Callable[[int, float, str], None] | None]":
-    """A bar on a terminal, as what updates it: the whole, what is done of it, and a note."""
+    """Show a bar on a terminal; yield a function of the total, the part that is done and a note."""
     if style["quiet"] or style["format"] != "text" or not sys.stderr.isatty():
         yield None
         return
@@ -230,7 +232,7 @@ def _bar(title: str, after: float = 0.0) -> "Iterator[Callable[[int, float, str]
 def _loss(at: "Training") -> str:
     texts = []
     for name, loss in (("loss", at.loss), ("held out", at.validation)):
-        if loss is not None and isfinite(loss):  # trees have no loss of a step
+        if loss is not None and isfinite(loss):  # trees have no loss for each step
             texts.append(f"{name} {loss:.4f}")
     return ", ".join(texts)
 
@@ -251,7 +253,7 @@ def _write(text: str, level: str, **fields: int) -> None:
 
 def as_json(value: Any, indent: int | None = None) -> str:
     """A value as JSON, with unprintable characters escaped."""
-    import json  # here, as a command's help needs none
+    import json  # not at the top, as help does not need it
 
     text = json.dumps(value, indent=indent, ensure_ascii=False)
     return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)

@@ -34,18 +34,18 @@ def load(source: str, settings: TextSettings) -> tuple[Table, dict[str, Any]]:
 
 
 def load_later(source: str | None, settings: TextSettings) -> Table | None:
-    """The table of --future, read as the main table is; None where none is named."""
+    """The table of --future, read in the same way as the main table; None if none is named."""
     return None if source is None else normalised(load_future(source, settings))
 
 
 def text_settings(request: Request, stored: TextSettings) -> TextSettings:
-    """How to read a file: by the settings of the command line, else by those of the fit."""
+    """The text settings of a file: those of the command line, else those of the fit."""
     given = request.of(TextSettings).model_dump(include=set(request.values))
     return settings_as_at_fit(stored, given)
 
 
 def check_outputs(request: Request, *files: str | None, store: str | None = None) -> None:
-    """Refuse, before any work, files to write that the command reads, or that are of the store."""
+    """Refuse, before any work, to write files that the command reads or that are of the store."""
     read = {what: vars(request).get(name) for name, what in READ.items()}
     for file in files:
         check_apart(file, read, store)
@@ -58,9 +58,9 @@ def write(
 ) -> None:
     """Write frames of the same columns to stdout as CSV, or replace a file, by its suffix.
 
-    They are written as they come, and nothing is if one fails to come. Files and pipes get text
-    unchanged, but no formulas in the header and the columns `ids` unless that is None; a terminal
-    gets control characters escaped.
+    Nothing is written if a frame cannot be made. In files and pipes, formulas in the header and in
+    the columns `ids` are escaped unless `ids` is None, and other text is unchanged. On a terminal,
+    control characters are escaped.
     """
     frames = [frames] if isinstance(frames, pd.DataFrame) else frames
     frames = frames if ids is None else (guard_formulas(frame, ids) for frame in frames)
@@ -69,7 +69,7 @@ def write(
         log(f"written  {output}")
         return
     shown = map(_visible, frames) if sys.stdout.isatty() else frames
-    with tempfile.SpooledTemporaryFile(max_size=1 << 27) as spool:  # larger tables wait on the disk
+    with tempfile.SpooledTemporaryFile(max_size=1 << 27) as spool:  # larger tables go to disk
         spool.writelines(csv_bytes(shown))
         spool.seek(0)
         with writing():

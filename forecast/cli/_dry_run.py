@@ -1,4 +1,4 @@
-"""Say what a fit would do and take: do all of it but train and save."""
+"""Report what a fit would do and cost, by doing everything but training and saving."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,12 +18,12 @@ from forecast.reading.reading import describe_reading
 from forecast.tables.contents import free_memory, peak_memory
 from forecast.training.context import Rehearsal
 
-# of the estimates, measured on the tables of `python -m benchmarks dry-run`
-START = 0.3  # seconds until a command begins to count
-FORECASTING = 3  # kinds of networks that forecast, of all that are tried
-PROCESS_BYTES = 250 * 2**20  # of another process that trains
-WEIGHT_BYTES = 12  # of a version, for each weight: two copies in float32, and the export
-# columns of networks
+# constants of the estimates, measured on the tables of `python -m benchmarks dry-run`
+START = 0.3  # seconds from the start of a command until its clock starts
+FORECASTING = 3  # number of network kinds that forecast, of all that are tried
+PROCESS_BYTES = 250 * 2**20  # memory of each further process that trains
+WEIGHT_BYTES = 12  # bytes of a version for each weight: two copies in float32, and the export
+# columns of the table of networks
 TRIED = ("model", "scaling", "round", "lookback", "batch_size", "steps", "weights", "seconds")
 
 

@@ -1,4 +1,4 @@
-"""Questions of the command line to a forecaster, and their answers as tables."""
+"""Turn command lines into questions to a forecaster, and write the answers as tables."""
 
 from dataclasses import replace
 from os.path import realpath
@@ -27,9 +27,9 @@ from forecast.totals.sums import Totals, log_notes
 
 
 def question_of(request: Request) -> ForecastRequest:
-    """What is asked of a forecaster, still without a table.
+    """The question of a command line to a forecaster, without its table.
 
-    Refused before any work where it cannot be.
+    Options that exclude each other are refused before any work.
     """
     values = request.values
     question = ForecastRequest(
@@ -46,7 +46,7 @@ def question_of(request: Request) -> ForecastRequest:
 
 
 def _check_files(question: ForecastRequest, output: str | None, totals: str | None) -> None:
-    """Refuse tables without a file, and files without a table."""
+    """Refuse a second table without a file for it, and a file without a table."""
     if question.paths is not None and output is None:
         raise UsageError(
             "they are written beside the forecasts",
@@ -80,7 +80,7 @@ def path_file(request: Request) -> str | None:
 
 
 class Saved:
-    """A saved forecaster that a command names, and how it reads a table and a text."""
+    """A saved forecaster that a command names, and how tables and text files are read for it."""
 
     def __init__(self, request: Request) -> None:
         where = request.of(TrainSettings)
@@ -93,12 +93,12 @@ class Saved:
         self.text = text_settings(request, self.schema.reading)
 
     def asked(self, question: ForecastRequest, request: Request) -> ForecastRequest:
-        """A question about the tables that a command names."""
+        """The question, about the tables that the command names."""
         source = None if request.data is None else TableFile(request.data, self.text)
         return replace(question, source=source, future=load_later(request.future, self.text))
 
     def forecast(self, question: ForecastRequest) -> Forecast:
-        """The answer to a question about tables that are read as a whole."""
+        """The answer to a question; its tables are read as a whole."""
         with steps_bar("forecasts", "series") as on_series:
             question = replace(question, in_parts=False, on_series=on_series)
             return forecast(self.predictor, question)
@@ -129,7 +129,7 @@ def put_sums(totals: Totals, request: Request) -> None:
 
 
 def log_written(answer: Forecast, request: Request) -> int:
-    """Report what forecasts are made of where that is asked for, and series without one.
+    """Log which models forecast, if that is asked for, and which series have no forecast.
 
     Returns the exit code.
     """

@@ -1,4 +1,4 @@
-"""The store of a command, which a pipeline file names, or --artifact."""
+"""The store of a command, named by a pipeline file or by --artifact."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,12 +22,12 @@ class NamedStore:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The words that name it on a command line."""
+        """The words that name the store on a command line."""
         return named(self.folder) if self.pipeline is None else (self.pipeline.file,)
 
     @property
     def use(self) -> tuple[str, ...]:
-        """The command that forecasts with it."""
+        """The command that forecasts with the store."""
         return ("predict" if self.pipeline is None else "run", *self.words)
 
     def shown(self, text: str) -> str:
@@ -40,8 +40,9 @@ class NamedStore:
 
 @contextmanager
 def named_store(job: str | None, artifact: str | None) -> Iterator[NamedStore]:
-    """The store that a pipeline file or --artifact names; no error that ends the block holds the
-    file's secrets.
+    """The store that a pipeline file or --artifact names.
+
+    Errors that end the block do not show the secrets of the file.
     """
     if job is None:
         yield NamedStore(artifact or STORE.store)

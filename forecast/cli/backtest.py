@@ -22,7 +22,7 @@ from forecast.settings import (
     TrainSettings,
 )
 
-# settings of training that a forecaster takes as it is tested
+# training settings that may be given for a fitted forecaster, which is tested as it is
 AS_IT_IS = {"model", "jobs", "device", "engine", *AFTER_FIT}
 
 
@@ -86,7 +86,7 @@ def _of_table(request: Request) -> BacktestRequest:
 
 
 def _of_saved(request: Request) -> BacktestRequest:
-    """A backtest of a saved forecaster as it is."""
+    """A backtest of a saved forecaster, which is not fitted again."""
     fixed = {*TableSettings.model_fields, *TrainSettings.model_fields, "refit"} - AS_IT_IS
     request.refuse("--artifact tests a forecaster as it is", "leave one of the two out", *fixed)
     saved = Saved(request)

@@ -1,5 +1,6 @@
-"""What commands are called with: help, parameters and examples. Nothing is imported that help does
-not need.
+"""The declarations of commands: help, parameters and examples.
+
+Nothing is imported that help does not need.
 """
 
 import click
@@ -55,7 +56,7 @@ SUMS = SumSettings, TOTALS, ALLOCATE, PATHS_OPTION
 AS_OF = Option(
     "--as-of TIME", "time at which the age of the data is measured  [default: now]", first=False
 )
-# settings of forecasts that a chart can show
+# output settings that change a chart
 SHAPE = ("levels", "point", "min", "max", "integer")
 WHERE = ("horizon", "device", "engine")
 MACHINE = (TrainSettings, "device", "engine")

@@ -51,7 +51,7 @@ def _amount(number: float) -> str:
 
 
 def _put_changes(title: str, rows: list[dict[str, Any]]) -> None:
-    """Changes in a table, with a column for each step that changes some of them."""
+    """Print changes as a table, with a column for each step that changes any of them."""
     if not rows:
         return
     keys = [name for name, value in rows[0].items() if isinstance(value, str)]

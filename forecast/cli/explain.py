@@ -1,4 +1,4 @@
-"""Say what forecasts rest on, and what they are made of."""
+"""The command `explain`: how important inputs are, and which parts forecasts consist of."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from forecast.panel.naming import series_name
 from forecast.report.explanation import PARTS, Explanation, explain_panel
 from forecast.settings import ExplainSettings, PictureSettings
 
-TINY = 1e-6  # of the largest number, below which one is shown as 0
+TINY = 1e-6  # a number below this share of the largest one is shown as 0
 
 
 def run(request: Request) -> None:
@@ -60,7 +60,7 @@ def _put_importance(explanation: Explanation, title: str) -> None:
 
 
 def _put_parts(explanation: Explanation, time: tuple[str, ...]) -> None:
-    """A table for each series, with a row for each step."""
+    """Print a table for each series, with a row for each step."""
     horizon = len(explanation.parts) // len(explanation.ids)
     for number, ids in enumerate(explanation.ids):
         rows = explanation.parts[number * horizon : (number + 1) * horizon]
@@ -72,7 +72,7 @@ def _put_parts(explanation: Explanation, time: tuple[str, ...]) -> None:
 def _cells(
     texts: Any, numbers: NDArray[Any], largest: NDArray[Any], digits: int
 ) -> list[list[str]]:
-    """Rows of texts and numbers; a number that is tiny beside the largest is 0."""
+    """Rows of texts and numbers; a number that is tiny compared with `largest` is shown as 0."""
     least = TINY * np.abs(largest).max()
     rows = []
     for words, values in zip(texts.itertuples(index=False), numbers, strict=True):

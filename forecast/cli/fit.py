@@ -1,4 +1,4 @@
-"""Train on a table and save the forecaster, or say what that would take."""
+"""The command `fit`: train on a table and save the forecaster, or report what that would cost."""
 
 import time
 from dataclasses import replace
@@ -27,7 +27,7 @@ from forecast.inference.fitted import Fitted, describe_fit
 from forecast.inference.forecasting import load_fitted
 from forecast.settings import StoreSettings, TableSettings, TextSettings, TrainSettings
 
-# seconds of a start-up that a budget holds; it counts from the reading of the table
+# most seconds of start-up that count towards a budget
 MAX_STARTUP = 3.0
 
 
@@ -75,7 +75,7 @@ def _asked(request: Request) -> FitRequest:
 
 
 def _live(folder: str) -> Fitted | None:
-    """The live forecaster, which training continues; None if the store has none."""
+    """The live forecaster, whose training is continued; None if the store has none."""
     try:
         return load_fitted(folder)
     except (NoInput, ArtifactRefused) as error:

@@ -18,7 +18,7 @@ from forecast.reading.comparing import warn_status
 from forecast.reading.reading import describe, describe_reading, read
 from forecast.settings import TableSettings, TextSettings, TrainSettings
 
-MOST_SUSPECTS = 20  # that are printed
+MOST_SUSPECTS = 20  # most lines on days that may need an event
 MOST_NETWORKS = 6
 
 
@@ -90,8 +90,9 @@ def _statuses(panel: Panel) -> dict[str, int]:
 
 
 def _training(config: Config, weights: int) -> list[str]:
-    """Which networks forecast and for how long they were trained, how many were tried, and what
-    they went on from.
+    """Lines on the networks that forecast: how long they were trained, and from which start.
+
+    Also how many networks were tried.
     """
     members = config.plan.members
     groups = config.plan.groups()
@@ -139,7 +140,7 @@ def _of_table(request: Request) -> tuple[list[str], dict[str, Any]]:
 
 
 def _as_events(rows: list[Row], ids: tuple[str, ...]) -> list[str]:
-    """What may need an event, as lines to paste into a table of events."""
+    """Days that may need an event, as lines to paste into a table of events."""
     if not rows:
         return []
     if not any(row[-1] for row in rows):

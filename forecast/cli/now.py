@@ -1,4 +1,4 @@
-"""Forecast a table at once: nothing is trained, and nothing is saved."""
+"""The command `now`: forecast a table at once, without training or saving anything."""
 
 from dataclasses import replace
 

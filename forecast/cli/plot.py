@@ -41,7 +41,7 @@ from forecast.settings import (
 from forecast.totals.periods import levels_of
 from forecast.totals.sums import log_notes
 
-# says which series of a panel are drawn; None is all
+# a function that chooses the series of a panel to draw; it returns None for all
 Choose = Callable[[Panel], ForecastOptions | None]
 
 Draw = Callable[[PictureSettings, Panel | None, str], Chart]
@@ -57,9 +57,9 @@ def run(request: Request) -> None:
     actual = request.actual or (data if request.origin is not None else None)
     choose: Choose | None = partial(series_to_draw, settings=settings)
     if request.sums is not None:
-        choose = None  # all series are in them
+        choose = None  # they contain all series
     elif actual is not None and not settings.series:
-        choose = None  # the errors of all tell which are the largest
+        choose = None  # the largest errors are found among those of all series
 
     if request.forecast is not None:
         draw, schema, text = _saved_table(request)
@@ -163,8 +163,9 @@ def _drawing(answer: Forecast, request: Request, past: Panel) -> Draw:
 
 
 def _put(chart: Chart) -> None:
-    """Write a chart to stdout as characters; a terminal gets colours, and lines as wide as it is,
-    up to 120.
+    """Write a chart to stdout as characters.
+
+    A terminal gets colours, and lines of its own width, up to 120 characters.
     """
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
     with console.capture() as captured:

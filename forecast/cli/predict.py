@@ -1,4 +1,4 @@
-"""Forecast with a saved forecaster."""
+"""The command `predict`: forecast with a saved forecaster."""
 
 from dataclasses import replace
 from itertools import product
@@ -35,7 +35,7 @@ from forecast.tables.table import Table
 from forecast.tables.writing import frame_of, write_frames
 from forecast.totals.sums import log_notes
 
-SHARDS = 16  # with a cluster, whatever its size: the same files come out of any
+SHARDS = 16  # on a cluster of any size, so that the files do not depend on the cluster
 SUMS = ("totals", "allocate", "paths", *SumSettings.model_fields)
 EXCLUSIVE = [
     *product(("shards", "cluster"), ("origin", "shard", "allocate", "paths")),
@@ -72,7 +72,7 @@ def run(request: Request) -> int:
 
 
 def _checked_shards(request: Request) -> int | None:
-    """Refuse what is wrong before any work; returns how many shards there are, if any."""
+    """Refuse wrong options before any work; returns the number of shards, if any."""
     data = request.data
     machines = request.of(ClusterSettings)
     reading = request.of(TextSettings).model_dump(exclude_defaults=True)
@@ -121,10 +121,10 @@ def _put(saved: Saved, request: Request, question: ForecastRequest) -> int:
             except (BadData, UsageError) as error:
                 trouble = error
     if trouble is not None:
-        # the whole makes up for what the part lacked, or is refused with all that is wrong
+        # the whole table has what the part lacked, or its error names all that is wrong
         try:
             answer = saved.forecast(question)
-        except Unavailable:  # it does not fit into memory
+        except Unavailable:  # the whole table does not fit into memory
             raise trouble from None
     return put_forecast(answer, request)
 
@@ -139,7 +139,7 @@ def _put_template(saved: Saved, request: Request, question: ForecastRequest) -> 
 
 
 def _put_what_if(saved: Saved, request: Request, question: ForecastRequest) -> int:
-    """Forecast twice, the second time under other known values, and write both points."""
+    """Forecast twice, the second time with other known values, and write both point forecasts."""
     changed = _changed_values(request, saved.text)
     with steps_bar("forecasts", "series") as on_series:
         answer = what_if(saved.predictor, replace(question, on_series=on_series), changed)

@@ -75,7 +75,7 @@ def _backtest(path: str) -> BacktestTables:
 def _saved(
     store: NamedStore, request: Request, backtest: BacktestTables | None
 ) -> ServingVersion | None:
-    """The version that the report is on; None for a backtest alone."""
+    """The version that the report describes; None if it describes a backtest alone."""
     versions = Store(store.folder)
     if store.pipeline is not None and versions.empty:
         job = store.shown(store.pipeline.name or "job")
@@ -131,7 +131,7 @@ def _page(
         ledger = ledger_of(store.pipeline)
         days = [vars(day) for day in ledger.days(90)]
         verdicts.append(sections.job_verdict(days))
-        with suppress(NoInput, UsageError):  # there are no two runs that can be compared
+        with suppress(NoInput, UsageError):  # no two runs can be compared
             machine = request.of(TrainSettings)
             diff = diff_of(ledger, store.folder, (None, None), machine)
             parts.append(sections.changes_section(diff))
@@ -202,8 +202,9 @@ def _forecasts(request: Request, saved: ServingVersion) -> Forecasts | None:
 def _plot_data(
     store: NamedStore, request: Request, saved: ServingVersion, forecasts: Forecasts | None
 ) -> tuple[PlotData, str]:
-    """What is drawn, and what it is: the newest forecasts of a job, those after the fit, or
-    history.
+    """The data to draw, and a title for them.
+
+    These are the newest forecasts of a job, or else those after the fit, or else history alone.
     """
     config = saved.fitted.config
     if store.pipeline is not None and request.version is None and request.future is None:
@@ -252,7 +253,7 @@ def _plot_of_ledger(fitted: Fitted, pipeline: Pipeline) -> tuple[PlotData, str] 
 
 
 def _fit_words(fitted: Fitted) -> list[str]:
-    """The words with which a command fits the same again."""
+    """The words of a command line that repeats the fit."""
     table = fitted.config.table
     values: dict[str, Any] = {}
     for group in (TableSettings.check(table.table_settings()), table.reading, fitted.settings()):

@@ -1,4 +1,4 @@
-"""The command `score`; and how measures are written, those of a backtest too."""
+"""The command `score`; also writes the measures of a backtest."""
 
 import json
 import math
@@ -18,10 +18,10 @@ from forecast.settings import TableSettings, TextSettings
 from forecast.tables.table import Table
 from forecast.totals.actual_sums import is_totals, score_totals
 
-LEVEL = "level"  # what --by calls the measures of sums
+LEVEL = "level"  # the value of --by for the measures of sums
 TABLES = {"overall": None, "by_series": "series", "by_step": "step", "totals": LEVEL}
 """The names of all tables of measures, and what --by calls them."""
-# that a terminal of 80 columns has room for; all measures are in the CSV
+# the measures for which a terminal of 80 columns has room; the CSV has all
 HEADS = {"skill": "skill"}
 HEADS |= {name: name for name, measure in MEASURES.items() if measure.in_terminal}
 HEADS |= {"coverage_80": "in 80%", "coverage_95": "in 95%", "msis": "msis"}
@@ -46,21 +46,22 @@ def run(request: Request) -> int:
 
 
 def actual_table(actual: str, request: Request) -> tuple[Table, TableSettings]:
-    """A table of values, and how it is read: as the fit of a store did, if one is named."""
+    """A table of actual values, and its settings: those of a fit, if a store is named."""
     if request.artifact is None:
         return load(actual, request.of(TextSettings))[0], request.of(TableSettings)
     schema = load_fitted(request.artifact).config.table
     table = load(actual, text_settings(request, schema.reading))[0]
     names = ("date_format", "timezone", "dst", "missing")
     as_at_fit: dict[str, Any] = {name: getattr(schema, name) for name in names}
-    if schema.target in table.names:  # a wide table has none
+    if schema.target in table.names:  # a wide table lacks this column
         as_at_fit["target"] = (schema.target,)
     return table, request.of(TableSettings, as_at_fit)
 
 
 def put_measures(measures: object, request: Request, more: dict[str, Any]) -> dict[str, Any]:
-    """Write the measures that --by names, the first table by default; a terminal gets the main
-    ones, --json `more`.
+    """Write the measures that --by names, by default the first table.
+
+    A terminal gets the main measures only, and --json also gets `more`.
     """
     frames: dict[str, Any] = {}
     for name in TABLES:

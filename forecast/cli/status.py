@@ -16,9 +16,7 @@ MEASURES = ("MASE", "bias", "in 80 %", "in 95 %")
 
 
 def run(request: Request) -> int:
-    """Print the status of a job, or of all jobs of a store; the worst of their codes is the exit
-    code.
-    """
+    """Print the status of a job, or of all jobs of a store; returns the worst exit code."""
     as_of = None if request.as_of is None else parse_as_of(request.as_of)
     with named_store(request.job, request.artifact) as store:
         ledgers = store.ledgers()

@@ -42,9 +42,9 @@ def forecast_part(predictor: Predictor, request: ForecastRequest) -> Forecast:
 
 
 def new_totals(predictor: Predictor, request: ForecastRequest) -> Totals | None:
-    """Sums of no series yet, if some are asked for.
+    """Sums to which no series has been added yet; None if the request asks for no sums.
 
-    `UsageError` where the table has no such sums.
+    Raises `UsageError` if the table cannot have such sums.
     """
     if request.sums is None:
         return None

@@ -46,22 +46,22 @@ from forecast.totals.actual_sums import actual_sums, check_sums, measures_by_lev
 from forecast.totals.sums import Totals, warn_of_sums
 from forecast.windows.origins import PastsAtOrigins, bounds_at, cut
 
-MAX_SLOTS = 50_000_000  # of panels at all their origins that one call of a model gets
+MAX_SLOTS = 50_000_000  # most slots, over all origins, that a model gets in one call
 KNOWN_THEN = "known    %s: MASE %.4g with the values known at each origin, %.4g with the final ones"
 KNOWN_NOW = "known    %s: forecasts get the final values, as if they had been known"
 
 
 @dataclass(frozen=True)
 class BacktestRequest:
-    """A backtest of models that are fitted at origins in the past, or of a forecaster as it is."""
+    """A backtest of models that are fitted at past origins, or of a fitted forecaster as it is."""
 
     reading: Reading
     settings: TrainSettings
     rolling: BacktestSettings
-    models: tuple[str, ...] = ()  # default that of the settings, or what `predictor` was fitted as
-    predictor: Predictor | None = None  # forecasts as it is
-    season_given: bool = False  # else the fits infer it
-    sums: SumSettings | None = None  # of forecasts by networks, or by the first baseline
+    models: tuple[str, ...] = ()  # default: that of the settings, or that of `predictor`
+    predictor: Predictor | None = None  # a fitted forecaster, which is not fitted again
+    season_given: bool = False  # if not, each fit infers the season
+    sums: SumSettings | None = None  # sums of the forecasts of networks, or of the first baseline
     callbacks: Callbacks = NO_CALLBACKS
 
 
@@ -71,16 +71,16 @@ class Backtest(Measures):
 
     Attributes
     ----------
-    overall, by_series, by_step, season : as in `Measures`; where known columns have vintages,
+    overall, by_series, by_step, season : as in `Measures`; if known columns have vintages,
         `overall` also has ``mase_final``, the MASE of forecasts from their final values
     forecasts : a row for each forecast: id columns, ``origin``, the time column, ``actual``,
         ``model``, ``forecast``, ``lo_80`` and so on
     origins : the times after which the longest series was forecast, the oldest first
-    missing : ids of series that were left out, as they have too few values
+    missing : ids of series that were left out, because they have too few values
     seen : origins before the end of the fit of a frozen forecaster, whose actual values it has seen
-    sums : the rows of `Forecaster.totals` at each ``origin`` beside ``actual`` sums, NaN where a
-        value is unknown, and ``naive`` ones; None where none are asked for
-    totals : their measures by ``level``
+    sums : the rows of `Forecaster.totals` at each ``origin`` beside ``actual`` sums (NaN if a
+        value is unknown) and ``naive`` sums; None if no sums are asked for
+    totals : the measures of sums by ``level``
     """
 
     forecasts: Frame
@@ -94,9 +94,9 @@ class Backtest(Measures):
 def backtest(request: BacktestRequest) -> Backtest:
     """Forecast from rolling origins in the past of a table, and compare with the actual values.
 
-    Fits see, and forecasts start from, panels that end at the origin: nothing later can reach them.
-    Seasonal naive is always among the models. The unit of scaled errors is its in-sample error
-    before the oldest origin; later series have none.
+    Fits and forecasts get panels that end at the origin, so that no later value can reach them.
+    Seasonal naive is always among the models. Scaled errors are in units of its in-sample error
+    before the oldest origin; series that begin later have no scaled errors.
     """
     reading = request.reading
     predictor = request.predictor
@@ -130,14 +130,14 @@ def _without_missing(panel: Panel) -> tuple[Panel, tuple[tuple[str, ...], ...]]:
 
 
 def _models(request: BacktestRequest, table: ReadPanel) -> tuple[dict[str, "Model"], int]:
-    """What forecasts, the reference first, and how many fits of a model run side by side."""
+    """The models by name, the reference first, and how many fits of a model run in parallel."""
     settings = request.settings
     predictor = request.predictor
     jobs = settings.jobs or (workers() if on_cluster() else 1)
     if request.rolling.refit and settings.warm_start:
         jobs = 1  # each fit goes on from the one before it
     callbacks = NO_CALLBACKS
-    if jobs == 1:  # functions stay in this process
+    if jobs == 1:  # functions cannot be sent to other processes
         callbacks = Callbacks(on_step=request.callbacks.on_step)
     settings = settings.model_copy(update={"jobs": settings.jobs if jobs == 1 else 1})
 
@@ -157,7 +157,7 @@ def _models(request: BacktestRequest, table: ReadPanel) -> tuple[dict[str, "Mode
 
 
 def _reference(table: ReadPanel, settings: TrainSettings) -> "Model":
-    """Seasonal naive of the values as they are: with the shortest season, and without events."""
+    """Seasonal naive of the raw values: with the shortest season, and without events."""
     plain = {"model": REFERENCE, "hierarchy": (), "transform": "none", "plan": None}
     schema = table.schema.model_copy(update={"dated_events": ()})
     return Model(
@@ -169,15 +169,15 @@ def _reference(table: ReadPanel, settings: TrainSettings) -> "Model":
 
 @dataclass
 class Model:
-    """Fits at origins of a backtest; with a warm start each fit goes on from the one before it."""
+    """A model that is fitted at origins; with a warm start each fit continues the one before."""
 
     table: ReadPanel
     settings: TrainSettings
     callbacks: Callbacks = NO_CALLBACKS
-    sums: SumSettings | None = None  # that are asked for
-    predictor: Predictor | None = None  # of the newest fit
-    frozen: bool = False  # whether that is the only one
-    lags: tuple[int, ...] | None = None  # the seasons that are seen; default those the data show
+    sums: SumSettings | None = None  # the sums that are asked for
+    predictor: Predictor | None = None  # that of the newest fit
+    frozen: bool = False  # whether that predictor is kept at all origins
+    lags: tuple[int, ...] | None = None  # the seasons in steps; default: inferred from the data
 
     def fit(self, past: Panel) -> Predictor:
         if self.predictor is not None and self.frozen:
@@ -205,7 +205,7 @@ class Model:
         return self.predictor
 
     def add_up(self, panel: Panel, origins: Integers, quantiles: Numbers) -> Frame | None:
-        """Sums of the forecasts from some origins, [windows, horizon, levels].
+        """Sums of forecasts from some origins; `quantiles` are [windows, horizon, levels].
 
         See `Backtest.sums`.
         """
@@ -224,9 +224,9 @@ class Model:
         return stacked(frames) if frames else None
 
     def _sums(self, past: Panel, quantiles: Numbers) -> Frame | None:
-        """Sums at the end of a panel.
+        """Sums of the forecasts after the end of a panel.
 
-        None where no period ends within the horizon, or no series is left.
+        None if no period ends within the horizon, or no series is left.
         """
         predictor = self.predictor
         schema = self.table.schema
@@ -255,18 +255,18 @@ class Model:
 
 @dataclass(frozen=True)
 class FoldResult:
-    """Forecasts of one fit from some origins."""
+    """The forecasts of one fit from some origins."""
 
     quantiles: Numbers  # [windows, horizon, levels]
     levels: tuple[float, ...]
-    seconds: tuple[float, float]  # of the fit, and of the forecasts
-    final_quantiles: Numbers | None = None  # from final values of known columns with vintages
+    seconds: tuple[float, float]  # duration of the fit, and of the forecasts
+    final_quantiles: Numbers | None = None  # forecast from final values of columns
     sums: Frame | None = None
     messages: list[logging.LogRecord] = field(default_factory=list)
 
 
 def _run_fold(panel: Panel, model: Model, origins: Integers) -> FoldResult:
-    """Fit at the oldest of some origins, and forecast from all."""
+    """Fit at the oldest of some origins, and forecast from all of them."""
     with held_back() as messages:
         start = time.perf_counter()
         predictor = model.fit(panel.until(origins[0]))
@@ -298,7 +298,10 @@ def _compare(
     jobs: int,
     request: BacktestRequest,
 ) -> Backtest:
-    """Fit at the oldest of origins [origins, series], or at each for a `refit`, and measure."""
+    """Fit at the oldest of the origins, or with `refit` at each, and measure the forecasts.
+
+    `origins` are [origins, series].
+    """
     panel = table.panel
     size = len(panel), len(origins)
     windows = cut(panel, origins)
@@ -315,7 +318,7 @@ def _compare(
     names = [name for name in models for _ in folds]
     for name, named_results in groupby(zip(names, results, strict=True), itemgetter(0)):
         of_model = list[FoldResult]()
-        logged = set[str]()  # messages, which are the same for many folds
+        logged = set[str]()  # messages that were logged, as many folds repeat them
         for _, result in named_results:
             of_model.append(result)
             _log_new(name, result.messages, logged)
@@ -362,9 +365,10 @@ def _numbers(
     levels: tuple[float, ...],
     size: tuple[int, int],
 ) -> tuple[Numbers, Flags]:
-    """The numbers of the output [series, origins, horizon, 1 + 2 * intervals].
+    """The numbers of the output, [series, origins, horizon, 1 + 2 * intervals].
 
-    NaN where a series had not begun. Also whether the ends of intervals of windows were raised.
+    They are NaN if a series had not begun at an origin. Also returned: whether interval ends of a
+    window were raised to a bound, [windows].
     """
     unbounded = unbounded_numbers(quantiles, levels, OUTPUT, windows.panel.counts())
     floor = windows.panel.floor()
@@ -390,7 +394,7 @@ def _evaluation(
 
 
 def _log_new(model: str, messages: list[logging.LogRecord], logged: set[str]) -> None:
-    """Log the messages of a model that are not `logged` yet."""
+    """Log the messages of a model that have not been `logged` before."""
     for record in messages:
         text = record.getMessage()
         if text not in logged:
@@ -399,7 +403,7 @@ def _log_new(model: str, messages: list[logging.LogRecord], logged: set[str]) ->
 
 
 def _log_known(result: Backtest, panel: Panel, schema: Schema, name: str) -> None:
-    """Say with which values of known columns a model forecast."""
+    """Log which vintages of known columns the models forecast with."""
     if panel.vintages is not None:
         row = result.overall.set_index("model").loc[name]
         log.info(KNOWN_THEN, name, row["mase"], row["mase_final"])

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def collect(
     task: FitTask, held_out: HeldOut, ensemble: Ensemble, plan: Plan, trained: "list[Trained]"
 ) -> Fitted:
-    """Everything that a forecast needs; closed slots and effects now come from all values."""
+    """Everything that a forecast needs; closed slots and effects are estimated from all values."""
     panel = task.panel
     schema = task.schema
     settings = task.settings
@@ -96,7 +96,7 @@ def _config(
 def _steps_seen(
     held_out: HeldOut, ensemble: Ensemble, plan: Plan, forecasting: list[int], horizon: int
 ) -> int:
-    """The most steps of the past that anything of a forecast looks at."""
+    """The largest number of past steps that any part of a forecast reads."""
     lags = held_out.inputs.lags
     lookbacks = [plan.members[number].lookback + max(lags, default=0) for number in forecasting]
     # roughness takes values a season before

@@ -1,4 +1,4 @@
-"""Export networks to ONNX, and compare each export with torch before it is believed."""
+"""Export networks to ONNX; an export is kept only if its forecasts match those of torch."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -16,11 +16,11 @@ from forecast.windows.windows import NETWORK_BATCH, Batch
 if TYPE_CHECKING:
     from forecast.models.shared.model import RecurrentModel, Shape
 
-TOLERANCE = 1e-4  # of a window's scale, by which an export may differ from torch
-# windows of the batches of random numbers, the first of which is traced
+TOLERANCE = 1e-4  # largest difference between export and torch, as a share of a window's scale
+# sizes of the batches of random windows; the first batch is traced
 RANDOM = (2, 1, 3, NETWORK_BATCH)
-FIRST_EXPORT = 0.5  # seconds that it takes as a rule
-NEXT_EXPORT = 0.2  # alike
+FIRST_EXPORT = 0.5  # seconds that the first export usually takes
+NEXT_EXPORT = 0.2  # seconds that each further export usually takes
 
 
 def with_exports(fitted: Fitted) -> Fitted:
@@ -42,7 +42,7 @@ def with_exports(fitted: Fitted) -> Fitted:
         cut = windows.cut(members[0].lookback, members[0].scaling)
         results += [_export(network, shape, cut.batch(*newest), loaded) for network in networks]
     exports = dict[int, bytes]()
-    unexported = dict[int, str]()  # the reasons
+    unexported = dict[int, str]()  # reasons, by the number of the network
     for number, result in enumerate(results):
         if isinstance(result, bytes):
             exports[number] = result
@@ -52,7 +52,7 @@ def with_exports(fitted: Fitted) -> Fitted:
 
 
 def seconds_of_exports(networks: int) -> float:
-    """About how long exports of networks take; 0 where the packages are not installed."""
+    """About how long the exports of networks take; 0 if the packages are not installed."""
     if not networks or not all(map(installed, EXTRA_PACKAGES)):
         return 0.0
     return FIRST_EXPORT + (networks - 1) * NEXT_EXPORT

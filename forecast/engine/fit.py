@@ -41,13 +41,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BudgetShares:
-    """What of a budget is left for the work after training."""
+    """How much of a budget is reserved for the work after training."""
 
-    sums: float = 0.05  # share, for the errors that intervals of sums rest on
-    exports: float = 0.08  # share
-    exports_seconds: float = 2.0  # at least
-    most_exports: float = 1 / 6  # share, at most
-    rest: float = 1.0  # seconds, for the comparison with baselines and for saving
+    sums: float = 0.05  # share for the past errors from which intervals of sums are estimated
+    exports: float = 0.08  # share for exports
+    exports_seconds: float = 2.0  # seconds for exports, at least
+    most_exports: float = 1 / 6  # share for exports, at most
+    rest: float = 1.0  # seconds for the comparison with baselines and for saving
 
 
 SHARES = BudgetShares()
@@ -80,7 +80,7 @@ def fit(request: FitRequest) -> FitResult:
 
 
 def read_to_fit(request: FitRequest) -> Reading:
-    """The table of a request, read and inferred; also where no fit follows."""
+    """Read the table of a request, and infer what its settings leave open."""
     settings = request.settings
     check_names(settings)
     _check_engine(request)
@@ -109,9 +109,9 @@ def _check_engine(request: FitRequest) -> None:
 
 
 def _load(request: FitRequest) -> tuple[Table, TableSettings]:
-    """The table, or an even sample of its series where it does not fit into memory.
+    """Load the table of a request, with its table settings.
 
-    And how it is read.
+    If the table does not fit into memory, an evenly spaced sample of its series is loaded.
     """
     source = request.source
     how = request.table
@@ -127,7 +127,7 @@ def _load(request: FitRequest) -> tuple[Table, TableSettings]:
 
 
 def deadline_of(request: FitRequest) -> float | None:
-    """When training must be over, as `time.monotonic()` has it."""
+    """When training must be over, in the seconds of `time.monotonic()`; None without a budget."""
     budget = request.settings.budget
     if budget is None:
         return None
@@ -143,9 +143,9 @@ def deadline_of(request: FitRequest) -> float | None:
 
 
 def _fit_hierarchy(task: FitTask, panel: Panel, levels: Levels) -> Fitted:
-    """Train on sums, too, which `panel` has after its series.
+    """Train on series and on their sums, which `panel` has after its series.
 
-    Reconcile forecasts with them if that helps.
+    Forecasts are reconciled with those of the sums if that lowers past errors.
     """
     trained = tuple("ok" if word == SUM else word for word in panel.status)
     fitted = _fit_panel(replace(task, panel=replace(panel, status=trained)))
@@ -154,7 +154,7 @@ def _fit_hierarchy(task: FitTask, panel: Panel, levels: Levels) -> Fitted:
 
 
 def _fit_panel(task: FitTask) -> Fitted:
-    """One stage after the other; a rehearsal trains nothing, so that its networks know nothing."""
+    """Run the stages of a fit; a rehearsal trains nothing, so its networks have learned nothing."""
     settings = task.settings
     _require_device(settings.device)
     planned = read_plan(settings.plan) if settings.plan else None
@@ -169,7 +169,7 @@ def _fit_panel(task: FitTask) -> Fitted:
     origins = None if planned is None else planned.origins
     plan = plan.model_copy(update={"compared": compared, "origins": origins})
 
-    networks = []  # those that differ in their seed only are one
+    networks = []  # networks that differ only in their seed count as one
     for numbers in plan.groups():
         quantiles = median_of_members([trained[number].held_out for number in numbers])
         networks.append((plan.members[numbers[0]].model, quantiles))
@@ -179,7 +179,7 @@ def _fit_panel(task: FitTask) -> Fitted:
 
 
 def _require_device(device: str) -> None:
-    """Refuse a device that is missing, also where no network is trained."""
+    """Refuse a device that is missing, even if no network is trained."""
     if device in CPU_DEVICES:
         return
     from forecast.training.devices import pick_device
@@ -204,7 +204,7 @@ def _is_to_train(
     plan: Plan | None,
     start: WarmStart | None,
 ) -> bool:
-    """Whether networks are trained: as the plan says, else where they can learn, and can help."""
+    """Whether networks are trained: if the plan says so, or if they can learn and may help."""
     model = task.settings.model
     if is_baseline(model):
         return False
@@ -216,7 +216,7 @@ def _is_to_train(
 
 
 def _with_joint_errors(task: FitTask, fitted: Fitted, panel: Panel) -> Fitted:
-    """The forecaster with what intervals of sums rest on, as far as the budget has time for it."""
+    """The forecaster with the past errors that intervals of sums need, as far as time allows."""
     settings = task.settings
     rehearsal = task.request.rehearsal
     if rehearsal is not None:

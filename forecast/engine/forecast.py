@@ -9,14 +9,14 @@ from forecast.inference.predictor import Predictor
 
 
 def forecast(predictor: Predictor, request: ForecastRequest) -> Forecast:
-    """What comes after the series of a table, by default those of the fit.
+    """Forecast the series of a table, by default those of the fit.
 
-    A large file is forecast part by part, while the parts are used; unless `in_parts`, it is read
-    as a whole. Raises `UsageError` and `BadData` where the table cannot be used, or known values
-    are missing for the horizon.
+    With `in_parts` a large file is forecast part by part, each part when the caller asks for it;
+    otherwise the file is read as a whole. Raises `UsageError` and `BadData` if the table cannot be
+    used, or values known in advance are missing for the horizon.
     """
     request.check()
-    new_totals(predictor, request)  # sums that cannot be are refused before the table is read
+    new_totals(predictor, request)  # refuses impossible sums before the table is read
     if isinstance(request.source, TableFile):
         large = forecast_large(predictor, request)
         if large is not None:

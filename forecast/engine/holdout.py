@@ -1,4 +1,4 @@
-"""The first stage of a fit: choose what is held out, and all that rests on the values before it."""
+"""The first stage of a fit: choose what is held out, and what follows from the values before."""
 
 from dataclasses import dataclass
 
@@ -32,7 +32,7 @@ from forecast.windows.inputs import (
 
 TOO_SHORT = "the longest series has %d values, too few to learn a horizon of %d from"
 ON_BASELINES = TOO_SHORT + ": the forecast rests on the pretrained network and simple baselines"
-MIN_VALUES = 4  # of the longest series, which also needs as many as the horizon has steps
+MIN_VALUES = 4  # fewest values of the longest series, which also needs at least a horizon of them
 
 
 @dataclass(frozen=True)
@@ -41,18 +41,18 @@ class HeldOut:
     split: Split
     validation: ValidationSet
     statistics: Statistics
-    trained_series: Integers  # those that get a forecast: training sees no others
+    trained_series: Integers  # indices of the series that get a forecast; no others are trained on
     lookback: int
-    context: int  # steps that baselines look back
-    transform: Transform  # of the target, from what is not held out
-    closed: Closed  # from the same
-    trains: bool  # whether networks are trained, for which there must be enough past
+    context: int  # past steps that baselines read
+    transform: Transform  # the transform of the target, from values that are not held out
+    closed: Closed  # closed slots, from the same values
+    trains: bool  # whether networks are trained: only if there is enough past
 
 
 def hold_out(task: FitTask, earlier: Fitted | None) -> HeldOut:
-    """Choose what `HeldOut` holds without a look at held-out values.
+    """Choose the content of `HeldOut` without looking at held-out values.
 
-    Lookback and power are those of `earlier`.
+    Lookback and power transform are those of the `earlier` fit, if there is one.
     """
     panel = task.panel
     schema = task.schema
@@ -63,7 +63,7 @@ def hold_out(task: FitTask, earlier: Fitted | None) -> HeldOut:
     _require_values(task, int(selected.lengths.max()))
     split, trains = _split(task, selected, lags, lookback, earlier)
 
-    past_ends = np.zeros(len(panel), np.int64)  # [series], of what is not held out
+    past_ends = np.zeros(len(panel), np.int64)  # [series], end of the values that are not held out
     past_ends[trained_series] = split.train_end
     closed = find_closed(panel, schema, past_ends)
     transform = Transform(
@@ -102,7 +102,10 @@ def hold_out(task: FitTask, earlier: Fitted | None) -> HeldOut:
 
 
 def find_effects(panel: Panel, schema: Schema, closed: Closed, before: Integers) -> Effects | None:
-    """What events do, estimated from positions before `before` [series]; None without events."""
+    """The effects of events, from values at positions before `before` [series].
+
+    None without events.
+    """
     if not has_events(schema):
         return None
     fixed = fixed_values(closed, panel, schema)
@@ -110,7 +113,7 @@ def find_effects(panel: Panel, schema: Schema, closed: Closed, before: Integers)
 
 
 def too_short(task: FitTask, longest: int, learnable: int, model: str) -> BadData:
-    """The error of short series, from which a horizon of `learnable` steps can be learned."""
+    """The error for short series, from which at most `learnable` steps can be learned."""
     shorter = (Setting("horizon", learnable), " or less, or ") if learnable > 0 else ()
     needless = ", which needs no past to learn from" if model == PRETRAINED else ""
     cure = Words("pass ", *shorter, Setting("model", model), needless)
@@ -186,5 +189,5 @@ def _power(task: FitTask, selected: Panel, split: Split, earlier: Fitted | None)
 
 
 def _may_train_nothing(settings: TrainSettings) -> bool:
-    """Whether baselines alone may forecast where no value is left to choose networks by."""
+    """Whether baselines may forecast alone if no value is left to choose networks by."""
     return settings.model == AUTO and settings.steps is None and bool(compared_with(settings))

@@ -1,4 +1,4 @@
-"""Forecast a large table part by part, in memory that does not grow with its series."""
+"""Forecast a large table part by part, so that memory does not grow with its series."""
 
 import logging
 from collections.abc import Iterator
@@ -22,19 +22,19 @@ from forecast.tables.table import Table
 from forecast.threads import OnPart, in_order
 from forecast.totals.sums import Totals
 
-LEAST_ROWS = 2_000_000  # of a table that is read in parts
+LEAST_ROWS = 2_000_000  # fewest rows of a table that is read in parts
 
 Messages = list[logging.LogRecord]
 
 
 @dataclass(frozen=True)
 class LargeForecast:
-    """The forecast of a large table, whose parts are each answered as a small table is."""
+    """The forecast of a large table, each part of which is forecast like a small table."""
 
     predictor: Predictor
-    request: ForecastRequest  # whose functions stay with the caller
+    request: ForecastRequest  # its functions are called in the process of the caller
     table: LargeTable
-    reach: int  # time of the newest value
+    reach: int  # timestamp of the newest value of the whole table
 
     @property
     def schema(self) -> Schema:
@@ -42,15 +42,15 @@ class LargeForecast:
 
     @property
     def newest(self) -> int:
-        """Grid position of the newest value."""
+        """The grid position of the newest value."""
         return int(calendar_of(self.schema).positions(np.array([self.reach]))[0])
 
     def comparison(self) -> Comparison:
-        """Of the ids of the table with those of the fit, still without any."""
+        """A new comparison of the ids of the table with those of the fit; it has no ids yet."""
         return Comparison(self.predictor.fitted.ids, self.table.name)
 
     def of_part(self, rows: Table, comparison: Comparison) -> tuple[Forecast, Messages]:
-        """The forecast of whole series, and messages to be logged once all is forecast."""
+        """The forecast of some whole series, and messages to log after all parts are forecast."""
         part = Part(normalised(rows), self.reach, comparison)
         with held_back() as messages:
             return forecast_part(self.predictor, replace(self.request, source=part)), messages
@@ -58,13 +58,13 @@ class LargeForecast:
 
 @dataclass
 class Collected:
-    """What the parts of a large table add up to."""
+    """What the parts of a large table have in common, collected part by part."""
 
     work: LargeForecast
     comparison: Comparison
     totals: Totals | None
     messages: Messages = field(default_factory=list)
-    skipped: dict[Id, str] = field(default_factory=dict)  # with the reason, once all is forecast
+    skipped: dict[Id, str] = field(default_factory=dict)  # with the reason; complete at the end
 
     @classmethod
     def of(cls, work: LargeForecast, messages: Messages) -> "Collected":
@@ -78,7 +78,7 @@ class Collected:
             self.totals.merge(totals)
 
     def finish(self, has_forecasts: bool) -> None:
-        """Log what the parts had to say, and which series of the fit the table lacks."""
+        """Log the messages of the parts, and which series of the fit the table lacks."""
         if not has_forecasts:
             raise BadData("no series is left to forecast", place=self.work.table.name)
         log_kinds(self.messages)
@@ -88,7 +88,7 @@ class Collected:
 
 
 def forecast_large(predictor: Predictor, request: ForecastRequest) -> Forecast | None:
-    """The forecast of a large file; None where it is small, or has to be read as a whole."""
+    """The forecast of a large file; None if it is small, or has to be read as a whole."""
     schema = predictor.fitted.config.table
     source = request.source
     needs_whole = any((request.future, request.origin, request.allocate, request.paths))
@@ -108,7 +108,7 @@ def forecast_large(predictor: Predictor, request: ForecastRequest) -> Forecast |
                 return None
             reach = newest_time(times, schema)
     except ForecastError:
-        return None  # reading the whole says what is wrong, and where
+        return None  # reading the whole table finds what is wrong, and where
     of_parts = replace(request, on_newest=None, on_series=None)
     work = LargeForecast(predictor, of_parts, table, reach)
     if request.on_newest is not None:
@@ -123,9 +123,9 @@ def forecast_large(predictor: Predictor, request: ForecastRequest) -> Forecast |
 def _collect(
     work: LargeForecast, starts: Integers, collected: Collected, on_series: OnPart | None
 ) -> Iterator[Forecasts]:
-    """The forecasts of each part that has some; at least once, as a shard may have no series.
+    """The forecasts of the first part, even if it has none, and of further parts that have some.
 
-    `starts` [series + 1] are first rows of series, and all rows.
+    `starts` [series + 1] has the first row of each series, and the number of rows.
     """
     table = work.table
     backend = work.predictor.backend

@@ -26,7 +26,7 @@ from forecast.threads import OnPart
 from forecast.totals.sums import Totals
 from forecast.training.context import OnStep, Rehearsal
 
-INFERRED = TableSettings()  # all that can be inferred of a table is
+INFERRED = TableSettings()  # everything that can be inferred of a table is inferred
 OUTPUT = OutputSettings()
 
 
@@ -38,7 +38,7 @@ class TableFile:
     text: TextSettings
 
     def load(self) -> tuple[Table, dict[str, Any]]:
-        """The table, and the table settings that come with a synthetic one."""
+        """The table, and the table settings that a synthetic table comes with."""
         table, defaults = load_table(self.path, self.text)
         return normalised(table), defaults
 
@@ -54,7 +54,7 @@ class ReadPanel:
 
 @dataclass(frozen=True)
 class Fold:
-    """Progress of a backtest: `done` of `folds` are over, the newest of them by `model`."""
+    """The progress of a backtest: `done` of `folds` are finished, the last one by `model`."""
 
     done: int
     folds: int
@@ -63,15 +63,15 @@ class Fold:
 
 @dataclass(frozen=True)
 class Callbacks:
-    """Functions that receive the progress of long work."""
+    """Functions that are called with the progress of long work."""
 
-    # what was read and inferred, as lines, before training
+    # called before training with lines on what was read and inferred
     on_read: Callable[[list[str]], None] | None = None
-    # each fit of a backtest with its forecasts
+    # called after each fit of a backtest and its forecasts
     on_fold: Callable[[Fold], None] | None = None
-    # each step of training
+    # called after each training step
     on_step: OnStep | None = None
-    # each baseline that is compared: how many are done, and all
+    # called after each baseline with the number of baselines done and of all
     on_baseline: OnPart | None = None
 
 
@@ -80,33 +80,33 @@ NO_CALLBACKS = Callbacks()
 
 @dataclass(frozen=True)
 class FitRequest:
-    """A fit: of what, how, from when on, and what beside the forecaster is wanted."""
+    """What a fit is made from, with which settings, and what is wanted beside the forecaster."""
 
     source: Table | TableFile | Reading | ReadPanel
     settings: TrainSettings
 
-    # how a table that has not been read yet is read
+    # table settings, for a table that has not been read yet
     table: TableSettings = INFERRED
     future: Table | None = None  # more rows of columns known in advance
-    events: Any = None  # a table or frame of events, in the place of the setting
+    events: Any = None  # a table or frame of events, instead of that of the settings
     reserved: tuple[str, ...] = ("forecast",)  # columns that the output will have
-    periods: tuple[Every, ...] = ()  # whose next ends a horizon that is not set shall reach
+    periods: tuple[Every, ...] = ()  # a horizon that is not set reaches the ends of these
 
-    lags: tuple[int, ...] | None = None  # the seasons that are seen; default those the data show
-    earlier: Fitted | None = None  # whose networks `warm_start` continues, where they fit
-    started: float | None = None  # `time.monotonic()` from which a budget counts; default now
+    lags: tuple[int, ...] | None = None  # the seasons in steps; default: inferred from the data
+    earlier: Fitted | None = None  # `warm_start` continues its networks, if they fit
+    started: float | None = None  # `time.monotonic()` at which the budget starts; default: now
     callbacks: Callbacks = NO_CALLBACKS
     checkpoints: Checkpoints | None = None  # where training writes what it can resume from
 
     sums: bool = True  # whether sums of the forecasts will be asked for
     saves: bool = True  # whether a budget has to last until a version is saved
     exports: bool = False  # whether networks are exported
-    rehearsal: Rehearsal | None = None  # gets what would be trained; nothing is
+    rehearsal: Rehearsal | None = None  # gets what would be trained, and nothing is trained
 
 
 @dataclass(frozen=True)
 class FitTask:
-    """A request whose table has been read, as the stages of a fit take it."""
+    """A request whose table has been read: the input of the stages of a fit."""
 
     panel: Panel
     schema: Schema
@@ -127,26 +127,27 @@ class FitResult:
 
 @dataclass(frozen=True)
 class ForecastRequest:
-    """A question to a fitted forecaster: what comes after which series, and in which tables."""
+    """A question to a fitted forecaster: which series to forecast, and which tables to return."""
 
-    source: Source | TableFile | Part | Panel | None = None  # default the series of the fit
+    source: Source | TableFile | Part | Panel | None = None  # default: series of the fit
     future: Table | None = None  # rows of columns known in advance
-    origin: str | None = None  # the time of a table after which no value is used
+    origin: str | None = None  # time after which no value of the table is used
     horizon: int | None = None  # fewer steps than at fit
     output: OutputSettings = OUTPUT
     sums: SumSettings | None = None
     allocate: bool = False  # whether the medians of the series add up to the sums
-    paths: int | None = None  # how many paths of all series
+    paths: int | None = None  # number of sample paths of all series
     in_parts: bool = True  # whether a large file is forecast part by part
 
-    # gets the grid position of the newest value before anything is forecast; may raise
+    # called with the grid position of the newest value before anything is forecast; may raise
     on_newest: Callable[[int], None] | None = None
-    # gets the panel of a table that is read as a whole, and may raise or choose series and widths
+    # called with the panel of a table that is read as a whole; may raise, or choose series and the
+    # factors of interval widths
     on_panel: Callable[[Panel], ForecastOptions | None] | None = None
-    on_series: OnPart | None = None  # how many series are forecast, and all
+    on_series: OnPart | None = None  # called with the number of series done and of all
 
     def check(self) -> None:
-        """Refuse questions that exclude each other."""
+        """Refuse fields that exclude each other."""
         if self.output.shard and (self.sums or self.paths):
             problem = "sums are of all series, and have intervals of their own"
             raise UsageError(problem, setting=Setting("shard"), cure="leave it out")
@@ -167,26 +168,26 @@ class ForecastRequest:
 
 @dataclass(frozen=True)
 class Forecast:
-    """An answer.
+    """The answer to a `ForecastRequest`.
 
-    Of a large table, sums and skipped series are complete once its parts are used up.
+    The sums and skipped series of a large table are complete after the last of its parts.
     """
 
     fitted: Fitted
     name: str  # of the table, for messages
-    parts: Iterable[Forecasts]  # of whole series; one of a table that is read as a whole
+    parts: Iterable[Forecasts]  # of whole series each; a single one if the table is read as a whole
     totals: Totals | None = None  # the sums that were asked for
     paths: Iterable[Columns] = ()
-    # why series get none: ``{("store 7",): "missing"}``
+    # why series get no forecast: ``{("store 7",): "missing"}``
     skipped: dict[tuple[str, ...], str] = field(default_factory=dict)
 
     @property
     def is_whole(self) -> bool:
-        """Whether all is forecast, so that sums and skipped series are complete."""
+        """Whether all parts are forecast, so that sums and skipped series are complete."""
         return isinstance(self.parts, tuple)
 
     @property
     def whole(self) -> Forecasts:
-        """All forecasts, of a table that is read as a whole."""
+        """The forecasts of a table that is read as a whole."""
         (forecasts,) = self.parts
         return forecasts

@@ -1,4 +1,4 @@
-"""Rolling origins: those of a backtest, and a splitter for scikit-learn."""
+"""Rolling origins, for backtests and as a splitter for scikit-learn."""
 
 from collections.abc import Iterator
 from numbers import Integral
@@ -13,7 +13,7 @@ from forecast.reading.dated import dated_table, normalised
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 
-DEFAULT_ORIGINS = 8  # enough to show luck at one of them, few enough to wait for
+DEFAULT_ORIGINS = 8  # enough to even out luck at one origin, and few enough to wait for
 
 
 def choose_origins(
@@ -21,14 +21,14 @@ def choose_origins(
 ) -> Integers:
     """Grid positions of rolling origins, [origins, series], the oldest first.
 
-    The newest lies a horizon before the end of each series. By default there are 8, or as many as
-    leave half of the steps to the first fit, a horizon apart. The horizon is `fixed` if it is that
-    of a fitted forecaster.
+    The newest origin lies a horizon before the end of each series. By default there are 8 origins
+    at a distance of one horizon, or fewer, so that half of the steps are left to the first fit. The
+    horizon is `fixed` if it is that of a fitted forecaster.
     """
     horizon = panel.ahead
     longest = int(panel.lengths.max())
     step = step or horizon
-    first = horizon + 2  # steps of the first fit
+    first = horizon + 2  # fewest steps of the first fit
     if longest < first + horizon:
         largest = max((longest - 2) // 2, 0)
         less = Words(

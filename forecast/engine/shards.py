@@ -37,10 +37,10 @@ from forecast.tables.writing import (
 from forecast.totals.sums import Totals
 
 MANIFEST = "MANIFEST.json"
-FORMAT = 1  # of the manifest
-DIGITS = 12  # of the sha256 in the name of a file
+FORMAT = 1  # version of the format of the manifest
+DIGITS = 12  # digits of the sha256 in the name of a file
 NAME = r"^part-\d{5}-of-\d{5}-[0-9a-f]{12}\.parquet$"
-TABLES = (".csv", ".parquet", ".pq", ".gz")  # suffixes that no folder has
+TABLES = (".csv", ".parquet", ".pq", ".gz")  # suffixes that no folder may have
 
 
 class File(Stored):
@@ -65,10 +65,10 @@ class Manifest(Stored):
 
 @dataclass(frozen=True)
 class ShardResult:
-    """What a process sends back of a shard; the rows lie in the file."""
+    """What a process returns for a shard; the rows are in the file."""
 
     comparison: Comparison
-    file: File | None = None  # None without a row
+    file: File | None = None  # None if the shard has no rows
     totals: Totals | None = None
     skipped: dict[Id, str] = field(default_factory=dict)  # with the reason
     messages: Messages = field(default_factory=list)
@@ -79,11 +79,11 @@ class ShardedForecast(LargeForecast):
     """The forecast of a large table in shards, each of which becomes a file of a folder."""
 
     folder: str  # path or URI
-    # a folder with the rows of each shard; without it each looks through the whole table
+    # a folder with the rows of each shard; without it, each shard reads the whole table
     shares: str | None = None
 
     def run(self, shard: Shard) -> ShardResult:
-        """Forecast a shard, and write its file; a repetition replaces it by the same bytes."""
+        """Forecast a shard, and write its file; repeating it writes the same bytes."""
         comparison = self.comparison()
         rows = self._rows(shard)
         if rows is None or not len(rows):
@@ -125,7 +125,7 @@ class ShardedForecast(LargeForecast):
 
 
 def plan_shards(predictor: Predictor, request: ForecastRequest, folder: str) -> ShardedForecast:
-    """Look at the times of a table, and refuse what cannot be forecast in shards."""
+    """Prepare a forecast in shards; refuse tables that cannot be forecast so."""
     request.check()
     new_totals(predictor, request)
     schema = predictor.fitted.config.table
@@ -142,14 +142,14 @@ def plan_shards(predictor: Predictor, request: ForecastRequest, folder: str) -> 
             problem, setting=Setting("output", folder), cure="name a folder or a URI of one"
         )
     checked_horizon(request.horizon, predictor.fitted.config.horizon)
-    if Path(folder, LOCK).exists():  # so that another process is noticed before the table is read
+    if Path(folder, LOCK).exists():  # notice another process before the table is read
         with Location.of(folder).locked():
             pass
     table = large_table(source.path, source.text)
     if table is None:
         raise BadData("shards are read from Parquet, or from plain CSV in UTF-8", place=source.path)
     _, times = table.survey(schema.ids, schema.time, str(schema.target))
-    # functions of this process do not travel to others
+    # functions cannot be sent to other processes
     sent = replace(request, on_newest=None, on_series=None)
     work = ShardedForecast(predictor, sent, table, newest_time(times, schema), folder)
     if request.on_newest is not None:
@@ -158,10 +158,10 @@ def plan_shards(predictor: Predictor, request: ForecastRequest, folder: str) -> 
 
 
 def forecast_shards(work: ShardedForecast, shards: int, jobs: int = 1) -> tuple[Manifest, Forecast]:
-    """Forecast all shards of a table, `jobs` of them side by side, into files.
+    """Forecast all shards of a table into files, `jobs` of them in parallel.
 
-    The manifest of an earlier run stays until all files of this one are written; then files of
-    earlier runs, also of killed ones, are removed. Busy if another process writes into the folder.
+    The manifest of an earlier run stays until all new files are written; then the files of earlier
+    runs, also of killed ones, are removed. Raises `Busy` if another process writes into the folder.
     """
     folder = Location.of(work.folder)
     files = list[File]()
@@ -194,7 +194,7 @@ def _manifest(work: ShardedForecast, shards: int, files: list[File]) -> Manifest
 
 
 def _remove_older(folder: Location, names: set[str]) -> None:
-    """Remove the files of earlier runs from a folder, which has files with these names now."""
+    """Remove the files of earlier runs from a folder; `names` are those of the current files."""
     for info in folder.files():
         path = PurePath(info.path)
         is_older = re.fullmatch(NAME, path.name) and path.name not in names
@@ -203,9 +203,9 @@ def _remove_older(folder: Location, names: set[str]) -> None:
 
 
 def _results(work: ShardedForecast, shards: int, jobs: int) -> Iterator[ShardResult]:
-    """The shards one after another.
+    """The results of shards in turn.
 
-    Their rows wait on the disk of this machine, unless a cluster is at work.
+    The rows of each shard are first sorted onto the local disk, unless a cluster does the work.
     """
     schema = work.schema
     with TemporaryDirectory(prefix="forecast-") as folder:

@@ -1,4 +1,4 @@
-"""What intervals of sums rest on: forecasts from common origins of the past, and sums to date."""
+"""What intervals of sums need: past errors at origins common to all series, and sums to date."""
 
 import time
 from dataclasses import dataclass, replace
@@ -21,23 +21,23 @@ from forecast.windows.windows import NETWORK_BATCH
 
 @dataclass(frozen=True)
 class OriginLimits:
-    """From how many origins of the past is forecast."""
+    """From how many past origins series are forecast to measure their errors."""
 
-    windows: int = 2048  # of all series, where series are few
-    fewest: int = 8  # origins of all but large panels
+    windows: int = 2048  # windows of all series together, if series are few
+    fewest: int = 8  # fewest origins, except of large panels
     fewest_of_large: int = 4
-    large: int = 60_000  # windows of a panel that is large
-    compared: int = 12  # newest ones, for the comparison of reconciled forecasts with others
+    large: int = 60_000  # from so many windows on, a panel is large
+    compared: int = 12  # newest origins at which reconciled forecasts are compared with others
 
 
 LIMITS = OriginLimits()
-GRACE = 1.0  # seconds after a deadline in which a first origin may still begin
-LEAST_GAIN = 1e-3  # of their mean error, that makes reconciliation worth its time
-MAX_BYTES = 1 << 26  # of stored errors, and of forecasts of missing values
+GRACE = 1.0  # the first origin may begin up to so many seconds after the deadline
+LEAST_GAIN = 1e-3  # reconciliation must lower the mean error by this share
+MAX_BYTES = 1 << 26  # size limit of stored errors, and of forecasts of missing values
 
 
 def reconciling(fitted: Fitted, panel: Panel, levels: Levels, device: str) -> Fitted:
-    """The forecaster, which reconciles forecasts with those of sums if that lowers past errors."""
+    """The forecaster, set to reconcile forecasts with those of sums if that lowers past errors."""
     plain = _with_sums(fitted, levels, reconciles=False)
     reconciled = _with_sums(fitted, levels, reconciles=True)
     before = _absolute_errors(plain, panel, device)
@@ -53,7 +53,10 @@ def _with_sums(fitted: Fitted, levels: Levels, reconciles: bool) -> Fitted:
 
 
 def _absolute_errors(fitted: Fitted, panel: Panel, device: str) -> Numbers:
-    """[series], absolute errors of means at the newest origins; sums have the sums of means."""
+    """[series], absolute errors of means at the newest origins.
+
+    The mean of a summed series is the sum of the means of its members.
+    """
     config = fitted.config
     calibration = fitted.ensemble.calibration
     predictor = Predictor(fitted, device)
@@ -78,13 +81,13 @@ def _absolute_errors(fitted: Fitted, panel: Panel, device: str) -> Numbers:
 def with_joint_errors(
     fitted: Fitted, panel: Panel, device: str, deadline: float | None = None
 ) -> Fitted:
-    """A fitted forecaster that knows what intervals of sums rest on.
+    """The fitted forecaster with the past errors that intervals of sums are estimated from.
 
     Its plan says if a deadline left origins out.
     """
     predictor = Predictor(fitted, device)
     origins = _origins(fitted, panel)
-    errors = list[Numbers]()  # of each origin, the newest first
+    errors = list[Numbers]()  # for each origin, the newest first
     for chunk in _chunks(origins[: fitted.config.plan.origins], panel):
         grace = 0.0 if errors else GRACE
         if deadline is not None and time.monotonic() > deadline + grace:
@@ -111,9 +114,9 @@ def rehearsed(fitted: Fitted, panel: Panel, device: str) -> tuple[Fitted, float]
 
 
 def _with_past(fitted: Fitted, predictor: Predictor, panel: Panel) -> Fitted:
-    """A fitted forecaster that knows what has come of the periods whose ends it can forecast."""
+    """The forecaster with the sums to date of the periods whose ends it can forecast."""
     origin = int(panel.origins.max())
-    counts = set[int]()  # steps of such periods up to the origin
+    counts = set[int]()  # number of steps up to the origin of each such period
     for every in PERIODS:
         try:
             periods = periods_of(fitted.config.table, origin, fitted.config.horizon, every)
@@ -145,13 +148,13 @@ def _origins(fitted: Fitted, panel: Panel) -> Integers:
 
 
 def _chunks(origins: Integers, panel: Panel) -> list[Integers]:
-    """The origins that are forecast from at once."""
+    """The origins in chunks, each of which is forecast at once."""
     size = max(1, NETWORK_BATCH // len(panel))
     return [origins[start : start + size] for start in range(0, len(origins), size)]
 
 
 def _least_past(fitted: Fitted) -> int:
-    """Steps that a series has before an origin that counts."""
+    """Fewest steps of a series before an origin that counts."""
     return max(fitted.config.lookback // 2, min(8, fitted.config.lookback))
 
 
@@ -161,7 +164,10 @@ def _slots_ahead(panel: Panel, series: Integers, position: Integers, horizon: in
 
 
 def _scaled_errors(predictor: Predictor, panel: Panel, origins: Integers) -> Numbers:
-    """Errors in standard deviations of forecasts, [origins, series, horizon]; NaN where unknown."""
+    """Errors, in standard deviations of the forecasts, [origins, series, horizon].
+
+    An unknown error is NaN.
+    """
     fitted = predictor.fitted
     config = fitted.config
     errors = np.full((len(origins), len(panel), config.horizon), np.nan)

@@ -1,6 +1,6 @@
 """The stage of a fit that trains networks: from candidates, or as a plan says.
 
-It alone imports torch.
+Of the stages of a fit, only this one imports torch.
 """
 
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from forecast.training.fitting import Fitter
     from forecast.training.loop import Trained
 
-FEW_STEPS = 100  # a network that a budget cuts earlier has learned little
+FEW_STEPS = 100  # a network whose training a budget ends earlier has learned little
 CUT_EARLY = "the budget ended training after %d steps, too few to learn much from; pass a larger %s"
 
 
@@ -61,7 +61,7 @@ def held_out_and_start(task: FitTask, plan: Plan | None) -> tuple[HeldOut, WarmS
 def train(
     task: FitTask, held_out: HeldOut, plan: Plan | None, start: WarmStart | None
 ) -> "tuple[Plan, list[Trained]]":
-    """Train networks; the plan that is returned repeats it."""
+    """Train networks; the returned plan describes the training, so that it can be repeated."""
     from forecast.training.devices import one_thread
     from forecast.training.halving import train_networks
 
@@ -110,7 +110,7 @@ def _fitter(task: FitTask, held_out: HeldOut) -> "Fitter":
 def _checkpoint(
     task: FitTask, fitter: "Fitter", plan: Plan | None, start: WarmStart | None
 ) -> "CheckpointStore | None":
-    """What training goes on from, and writes."""
+    """The checkpoints that training resumes from and writes; None if none are asked for."""
     from forecast.training.resume import data_key, plan_key
 
     checkpoints = task.request.checkpoints
@@ -121,7 +121,7 @@ def _checkpoint(
 
 
 def _warn_cut(plan: Plan) -> None:
-    """Warn of networks that a budget has cut early."""
+    """Warn of networks whose training the budget ended early."""
     cuts = [
         member.cut
         for member in plan.members

@@ -14,8 +14,8 @@ from forecast.training.fitting import Fitter
 from forecast.training.plan import Candidate
 from forecast.training.precision import trainable
 
-SAME_SETTINGS = ("model", "params", "scaling", "transform", "loss")  # which must be the same
-# fields of a schema that change nothing that a network sees
+SAME_SETTINGS = ("model", "params", "scaling", "transform", "loss")  # these must be equal
+# fields of a schema that do not change the inputs of a network
 FREE = {
     "inferred",
     "dated_events",
@@ -51,7 +51,7 @@ def start_of(fitted: Fitted, fitter: Fitter, schema: Schema, ids: Ids) -> WarmSt
         if carried is None:
             return f"its {candidate.model} has another shape"
         weights.append(carried)
-    trainable(members, fitter.device)  # says so where they go on in another precision
+    trainable(members, fitter.device)  # logs if they continue in another precision
     digest = artifact_hash(encode(to_contents(fitted)))
     return WarmStart(candidates, weights, 1 + max(member.warm for member in members), digest)
 

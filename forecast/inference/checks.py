@@ -1,4 +1,4 @@
-"""Refuse a version whose parts contradict each other, or name what does not exist."""
+"""Refuse a version whose parts contradict each other, or name something that does not exist."""
 
 from typing import Any
 
@@ -20,8 +20,8 @@ from forecast.settings import TrainSettings
 from forecast.tables.cells import MAX_VALUE
 from forecast.windows.inputs import Statistics
 
-MAX_TEXT = 200  # characters of a pattern, a frequency, a package
-MAX_LABEL = 2 * MAX_TEXT  # characters of the label of an event
+MAX_TEXT = 200  # most characters of a pattern, a frequency or a package name
+MAX_LABEL = 2 * MAX_TEXT  # most characters of the label of an event
 MAX_EXPONENT = 4
 # how far from its anchor a grid may reach: to about the year 10,000
 FARTHEST = {"steps": 2**62, "seconds": 2**38, "months": 120_000, "weekdays": 3_500_000}
@@ -30,7 +30,7 @@ DATETIMES = ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S")
 
 
 def check_config(config: Config) -> None:
-    """Raise ValueError for contradictions, Unavailable where a package is missing."""
+    """Raise `ValueError` for contradictions, and `Unavailable` if a package is missing."""
     levels = list(config.levels)
     if 0.5 not in levels or levels != sorted(set(levels)):
         raise ValueError("quantile levels must ascend, 0.5 among them")
@@ -69,7 +69,7 @@ def _check_texts(config: Config) -> None:
 
 
 def _check_time_columns(table: Schema) -> None:
-    """Times in several columns are written by patterns, one for each."""
+    """Check that times in several columns have a pattern for each column."""
     times = table.time_format
     if (times.kind == "years") != (times.years is not None):
         raise ValueError("decimal years are not written in a way that is known")
@@ -86,7 +86,7 @@ def _check_time_columns(table: Schema) -> None:
 
 
 def _check_packages(packages: dict[str, str]) -> None:
-    """Models of other packages need those packages, in any version."""
+    """Check that the packages of models from other packages are installed, in any version."""
     for model, package in packages.items():
         name, _, _ = package.partition(" ")
         if model not in plugins() or plugins()[model].package.partition(" ")[0] != name:
@@ -102,7 +102,7 @@ def _check_sums(config: Config) -> None:
 
 
 def _check_models(config: Config) -> None:
-    """Components are networks of the plan, then baselines; all of them exist."""
+    """Check that components are networks of the plan, then baselines, and that all exist."""
     if config.scores and CHOSEN not in config.scores:
         raise ValueError(f"the scores lack '{CHOSEN}'")
     models = [member.model for member in config.plan.members]
@@ -125,7 +125,7 @@ def _check_models(config: Config) -> None:
 
 
 def check_statistics(statistics: Statistics, config: Config) -> None:
-    """One mean and deviation for each covariate."""
+    """Check that each covariate has one mean and one standard deviation."""
     for kind in ("known", "past", "static"):
         pairs = getattr(statistics, kind)
         if len(pairs) != len(getattr(config.table, kind)):
@@ -157,7 +157,7 @@ def _is_label(label: Any) -> bool:
 
 
 def check_ids(ids: Ids, status: Any, config: Config) -> None:
-    """Each series has its ids, texts, and a status."""
+    """Check that each series has ids, which are texts, and a status."""
     id_columns = len(config.table.ids)
     texts = [*status, *(part for series in ids for part in series)]
     if not ids or any(len(series) != id_columns for series in ids):
@@ -179,7 +179,7 @@ def check_offsets(offsets: Integers, slots: int, horizon: int) -> None:
 
 
 def check_history(panel: Panel, config: Config) -> None:
-    """The order names each series, codes are those of categories, and times exist."""
+    """Check that the order names each series, codes are those of categories, and times exist."""
     table = config.table
     if len(set(panel.order.tolist())) != len(panel):
         raise ValueError("history order must name each series once")
@@ -197,7 +197,7 @@ def check_history(panel: Panel, config: Config) -> None:
 
     longest = int(panel.lengths.max())
     lookbacks = [config.lookback, *(member.lookback for member in config.network_members)]
-    # a forecast costs by how far it looks back, whatever the history holds
+    # the cost of a forecast grows with how far it looks back, whatever the history holds
     if config.context_length > longest or max(lookbacks) > most_lookback(longest):
         raise ValueError(f"a forecast cannot look back so far over series of {longest} steps")
     _check_times(panel, config)
@@ -211,7 +211,7 @@ def _check_codes(table: Schema, column: str, values: Numbers) -> None:
 
 
 def _check_times(panel: Panel, config: Config) -> None:
-    """The first and the last time exist and can be written; dated series end at one time."""
+    """Check that the first and last time can be written, and that dated series end together."""
     spec = config.table.calendar
     if spec.kind != "steps" and (panel.origins != panel.origins[0]).any():
         raise ValueError("the series must end at one time")

@@ -42,9 +42,9 @@ from forecast.pretrained.forecasting import Network, load_network
 from forecast.settings import TrainSettings
 from forecast.training.plan import MAX_ORIGINS, Plan
 
-# values, observed, horizon and seasons: a pretrained network must be able to forecast this
+# values, observed, horizon, seasons: a window that any pretrained network must be able to forecast
 TRIAL_WINDOW = np.arange(9.0)[None], np.ones((1, 9), bool), 2, (4,)
-# what the names of arrays begin with
+# prefixes of the names of arrays
 VINTAGE = "vintage_"
 JOINT = "joint_"
 WHOLE_PATHS = "joint"  # factors of whole paths, which older versions hold
@@ -70,10 +70,10 @@ def to_contents(fitted: Fitted) -> Contents:
 
 
 def from_contents(contents: Contents) -> Fitted:
-    """The forecaster of a version; `ArtifactRefused` where a part is not as it must be."""
+    """The forecaster of a version; raises `ArtifactRefused` if a part of it is not valid."""
     try:
         return _read(contents)
-    except (ArtifactRefused, MemoryError, Unavailable):  # the last two are no fault of the artifact
+    except (ArtifactRefused, MemoryError, Unavailable):  # not the fault of the version
         raise
     except Exception as error:
         first_line = (str(error) or type(error).__name__).split("\n")[0]
@@ -125,7 +125,7 @@ def _read(contents: Contents) -> Fitted:
 
 
 def _sizes(config: Config, history: Arrays) -> dict[str, int]:
-    """The sizes that the shapes of arrays name."""
+    """The sizes by the names that the shapes of arrays use."""
     table = config.table
     return {
         "series": len(history["order"]),
@@ -273,7 +273,7 @@ def _read_ensemble(
 
 
 def _read_network(pretrained: bytes | None, config: Config) -> Network | None:
-    """The pretrained network, which must be able to forecast a window."""
+    """The pretrained network, after a trial forecast; None if the version has none."""
     if (PRETRAINED in config.baselines) != (pretrained is not None):
         raise ValueError("a pretrained network must be there where it forecasts, and nowhere else")
     if pretrained is None:
@@ -302,7 +302,7 @@ def _sums(fitted: Fitted) -> Arrays:
 def _read_sums(
     arrays: Arrays, sizes: dict[str, int]
 ) -> tuple[JointErrors | None, dict[int, Numbers], Filled | None]:
-    """What sums of the forecasts need, which is taken out of `arrays`; older versions lack it."""
+    """Take what sums of forecasts need out of `arrays`; older versions lack it."""
     joint_arrays = _taken(JOINT, arrays)
     by_steps = _taken(TO_DATE, arrays)
     filled_arrays = _taken(FILLED, arrays)
@@ -337,7 +337,7 @@ def _read_base(contents: Contents, config: Config, sizes: dict[str, int]) -> Bas
 
 
 def _joined(members: list[NetworkWeights]) -> Arrays:
-    """The weights of all members by name, with the member's number before it."""
+    """The weights of all members by name, each prefixed with the number of its member."""
     arrays: Arrays = {}
     for number, weights in enumerate(members):
         arrays |= _prefixed(f"{number}/", weights)
@@ -358,13 +358,13 @@ def _prefixed(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
 
 
 def _taken(prefix: str, arrays: Arrays) -> Arrays:
-    """Take the arrays whose names begin with a prefix out of `arrays`; by the rest of the name."""
+    """Take the arrays with a prefix out of `arrays`, and name them without the prefix."""
     names = [name for name in arrays if name.startswith(prefix)]
     return {name.removeprefix(prefix): arrays.pop(name) for name in names}
 
 
 def read_plan(path: str) -> Plan:
-    """The plan in a file, which is a plan or a config.json, or of the live version in a store."""
+    """The plan in a file (a plan or a config.json), or of the live version of a store."""
     file = Path(path)
     setting = Setting("plan", path)
     try:

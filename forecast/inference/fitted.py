@@ -1,4 +1,4 @@
-"""The fitted forecaster as plain arrays, and in lines, how good its candidates were."""
+"""The fitted forecaster as plain arrays, and lines of text on how good its candidates were."""
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -19,8 +19,8 @@ from forecast.settings import Stored, TrainSettings
 from forecast.training.plan import Member, Plan
 from forecast.windows.inputs import Statistics
 
-# settings that decide the plan or where it runs: `Config.settings` lacks them, as the plan holds
-# the result
+# settings that decide the plan or where it runs; `Config.settings` lacks them, as the plan holds
+# what they led to
 RUN_SETTINGS = {
     "budget",
     "steps",
@@ -32,13 +32,13 @@ RUN_SETTINGS = {
     "engine",
     "warm_start",
 }
-# those in `Fitted.run`, which loading restores, so that a new fit takes as long; plan file and
-# device may be gone
+# settings in `Fitted.run`: loading restores them, so that a new fit takes as long. Plan file and
+# device are left out, as they may no longer exist
 RESTORED_SETTINGS = RUN_SETTINGS - {"plan", "device", "engine"}
 CPU_DEVICES = ("auto", "cpu")  # devices that every machine has
-# the baseline that a choice is compared with: the last value where there is no season
+# the naive baseline in words; without a season it is the last value
 NAIVE = {"seasonal-naive": "seasonal naive", "last": "the last value"}
-ROUNDING_SHARE = 1e-9  # of the largest error: smaller ones are rounding
+ROUNDING_SHARE = 1e-9  # errors below this share of the largest one are rounding errors
 
 Steps = Annotated[int, Field(ge=1, le=100_000)]
 Season = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -86,37 +86,37 @@ class Config(Stored, populate_by_name=True):
     )
 
     def members(self) -> list[list[Member]]:
-        """The members of each group of networks that has a weight in the forecast."""
+        """The members of each group of networks that has a weight in the ensemble."""
         groups = self.plan.groups()
         return [[self.plan.members[number] for number in groups[group]] for group in self.networks]
 
     @property
     def network_members(self) -> list[Member]:
-        """The members of all networks that have a weight, group by group."""
+        """The members of all groups of networks that have a weight, in one list."""
         return [member for members in self.members() for member in members]
 
     @property
     def baselines(self) -> tuple[str, ...]:
-        """The components that are baselines, by label."""
+        """The labels of the components that are baselines."""
         return self.components[len(self.networks) :]
 
 
 @dataclass(frozen=True)
 class Base:
-    """The networks before they trained on held-out values: where a later warm start begins."""
+    """The networks before training on held-out values, from which a later warm start begins."""
 
     weights: list[NetworkWeights]
-    trained_until: Integers  # [series], grid position of the first value that they have not seen
+    trained_until: Integers  # [series], grid position of the first value they have not seen
 
 
 @dataclass(frozen=True)
 class Filled:
-    """Missing values of the past, and what was forecast of them."""
+    """Missing values of the past, and their forecasts."""
 
     series: Annotated[Integers, Spec("values", low=0, below="series")]
-    # steps before the newest value
+    # number of steps before the newest value
     age: Annotated[Integers, Spec("values", low=0, below="ages")]
-    # by how many steps each was forecast ahead, from 0
+    # how many steps ahead each value was forecast, counted from 0
     step: Annotated[Integers, Spec("values", low=0, below="horizon")]
     quantiles: Annotated[Numbers, Spec("values levels")]
 
@@ -129,31 +129,31 @@ class Filled:
 class Fitted:
     config: Config
     statistics: Statistics  # of the covariates
-    # [series], mean absolute value over the last lookback, which shows a change of unit
+    # [series], mean absolute value over the newest lookback, by which a change of unit is noticed
     level: Numbers
-    # [series], error of the seasonal naive forecast in sample, NaN if too short
+    # [series], in-sample error of seasonal naive, the unit of scaled errors; NaN for a short series
     naive_error: Numbers
     ensemble: Ensemble
-    history: Panel  # the tail of each series, enough for a forecast
+    history: Panel  # the newest part of each series, enough to forecast
     network_weights: list[NetworkWeights]  # of each of `Config.network_members`
     base: Base | None = None
-    # those of RESTORED_SETTINGS that are not the defaults
+    # the settings among RESTORED_SETTINGS that are not at their default
     run: dict[str, Any] = field(default_factory=dict)
-    effects: Effects | None = None  # of holidays and events
-    closed: Closed = NONE_CLOSED  # positions of a season at which series have one value
-    # networks as unchecked ONNX files, and why one has none, by number among those of
-    # `network_weights`
+    effects: Effects | None = None  # effects of holidays and events
+    closed: Closed = NONE_CLOSED  # positions in a season at which a series is constant
+    # unchecked ONNX files of networks, and in `unexported` why a network has none, both by the
+    # number of the network in `network_weights`
     exports: dict[int, bytes] = field(default_factory=dict)
     unexported: dict[int, str] = field(default_factory=dict)
-    # of all series at common origins, for sums; older versions lack them
+    # past errors of all series at common origins, for sums; older versions lack them
     joint: JointErrors | None = None
-    # by steps of a period: [series], the sum of its values so far
+    # by the number of steps that a period has had by the origin: [series], the sum of its values
     to_date: dict[int, Numbers] = field(default_factory=dict)
     filled: Filled | None = None  # the missing values of these periods
 
     @property
     def ids(self) -> tuple[tuple[str, ...], ...]:
-        """The ids of its series, without those that are sums."""
+        """The ids of the series, without summed series."""
         if not self.config.sums:
             return self.history.ids
         pairs = zip(self.history.ids, self.history.status, strict=True)
@@ -168,7 +168,7 @@ def models_of(fitted: Fitted) -> list[str]:
 
 
 def describe_fit(fitted: Fitted) -> list[str]:
-    """What forecasts, and how it compares with seasonal naive on held-out values, as lines."""
+    """Lines of text on the ensemble, and its skill against seasonal naive on held-out values."""
     scores = verdict(fitted.config.scores, len(fitted.config.components))
     lines = [f"model    {_models_line(fitted)}", f"guard    {scores}"]
     if fitted.config.sums:
@@ -211,7 +211,7 @@ def _effects_line(fitted: Fitted, effects: Effects) -> str:
 
 
 def ranking_of(fitted: Fitted) -> list[str]:
-    """Candidates and choice with mean losses on held-out values, the best first, as lines."""
+    """Lines with the mean held-out losses of candidates and of the choice, the best first."""
     scores = fitted.config.scores
     if not scores:
         return []
@@ -226,13 +226,13 @@ def ranking_of(fitted: Fitted) -> list[str]:
 
 
 def counted_models(model: str) -> str:
-    """A mixture with repeated networks counted: 2 segrnn + theta for segrnn+segrnn+theta."""
+    """The name of an ensemble that counts repeats: 2 segrnn + theta for segrnn+segrnn+theta."""
     counts = Counter(model.split("+"))
     return " + ".join(f"{n} {name}" if n > 1 else name for name, n in counts.items())
 
 
 def verdict(scores: dict[str, float], forecasting: int) -> str:
-    """How good an ensemble of so many candidates is, in a sentence of 120 characters at most."""
+    """How good an ensemble of `forecasting` components is, in at most 120 characters."""
     if not scores:
         return "no values could be held out to compare candidates on"
     candidates = len(scores.keys() - {CHOSEN, NETWORKS})

@@ -1,4 +1,4 @@
-"""Forecast a table by a fitted forecaster: load it, read the table as at fit, check, tabulate."""
+"""Forecast a table by a fitted forecaster: load it, read the table as at fit, and tabulate."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -56,9 +56,9 @@ FOR_TOTALS = Words("for totals pass ", Setting("sum_by", "all"), " or ", Setting
 class Part:
     """A part of a large table, and what it needs to know of the rest."""
 
-    table: Table  # whole series
-    reach: int  # time of the newest value of the whole table, at which all series end
-    comparison: Comparison  # of the ids so far with those of the fit
+    table: Table  # the rows of some whole series
+    reach: int  # timestamp of the newest value of the whole table, where all series end
+    comparison: Comparison  # of the ids of all parts so far with those of the fit
 
     @property
     def name(self) -> str:
@@ -67,18 +67,18 @@ class Part:
 
 @dataclass(frozen=True)
 class Forecasts:
-    """What is forecast of a panel; `quantiles`, `shown` and `means` before any bound."""
+    """The forecasts for a panel; `quantiles`, `shown` and `means` are not bounded yet."""
 
     panel: Panel  # what was forecast from
-    series: Integers  # those of the panel that get a forecast, in the order of the rows
-    quantiles: Numbers  # [series, horizon, levels], of each value alone, before any factor
-    shown: Numbers  # [series, horizon, levels], what is written
+    series: Integers  # indices of the series that get a forecast, in the order of the rows
+    quantiles: Numbers  # [series, horizon, levels], before interval corrections
+    shown: Numbers  # [series, horizon, levels], after interval corrections
     means: Numbers  # [series, horizon]
-    numbers: Numbers  # [series, horizon, 1 + 2 * intervals], those of the output
+    numbers: Numbers  # [series, horizon, 1 + 2 * intervals], the numbers of the output
     # [series, horizon, 5], the point and the 80 and 95 % intervals, as in the columns
     published: Numbers
     columns: Columns = field(default_factory=dict)  # as `Forecaster.predict` returns them
-    # why series get none: ``{("store 7",): "missing"}``
+    # why series get no forecast: ``{("store 7",): "missing"}``
     skipped: dict[tuple[str, ...], str] = field(default_factory=dict)
 
     @property
@@ -88,10 +88,10 @@ class Forecasts:
 
 @dataclass(frozen=True)
 class ForecastOptions:
-    # indices into the panel; default all that get a forecast, in their order
+    # indices of the series to forecast; default: all that get a forecast, in their order
     series: Integers | None = None
-    # from series and `Forecasts.quantiles` to the factors [levels] by which quantiles move away
-    # from the median
+    # a function of series and their `Forecasts.quantiles`: the factors [levels] by which the
+    # distance of each quantile from the median is multiplied
     factors: Callable[[Integers, Numbers], Numbers] | None = None
 
 
@@ -112,7 +112,7 @@ def load_fitted(store: str, version: str | None = None) -> Fitted:
 
 
 def _load(store: str, version: str | None) -> tuple[Fitted, str]:
-    """A forecaster, and what messages call it."""
+    """A fitted forecaster, and the name that messages call it by."""
     contents, info = Store(store).load(version)
     place = f"{store}/{info.id}"
     with _named(place):
@@ -140,10 +140,10 @@ def forecast_table(
 ) -> Forecasts:
     """Forecast what comes after the series of a table, by default those of the fit.
 
-    Series that the fit saw and a `Part` lacks are left to the caller. Values after `origin` are not
-    used, and `future` has rows of the columns known in advance. `on_panel` gets the panel before it
-    is forecast, and may raise to stop. Raises `UsageError` and `BadData` where the table cannot be
-    used, or known values are missing for the horizon.
+    If the source is a `Part`, the caller handles series of the fit that it lacks. Values after
+    `origin` are not used; `future` has rows of the columns known in advance. `on_panel` is called
+    with the panel before it is forecast, and may raise to stop. Raises `UsageError` and `BadData`
+    if the table cannot be used, or values known in advance are missing for the horizon.
     """
     fitted = predictor.fitted
     output = output or OutputSettings()
@@ -169,7 +169,7 @@ def forecast_table(
 def _warn(
     fitted: Fitted, panel: Panel, source: Source | Part | None, horizon: int, name: str
 ) -> None:
-    """Warn of what the fit has not seen, and of what it has."""
+    """Warn of events new to the fit, of blank values ahead, and of a table it has seen."""
     config = fitted.config
     schema = fitted.config.table
     if fitted.effects is not None:
@@ -182,7 +182,7 @@ def _warn(
 
 
 def _skipped(panel: Panel) -> dict[tuple[str, ...], str]:
-    """The series that get no forecast, sums apart, with the reason."""
+    """The series that get no forecast, without summed series, with the reason."""
     reasons = set(SKIPPED) - {SUM}
     words = zip(panel.ids, panel.status, strict=True)
     return {ids: status for ids, status in words if status in reasons}
@@ -196,7 +196,7 @@ def forecast_panel(
     options: ForecastOptions | None = None,
     refuse: type[ForecastError] = ArtifactRefused,
 ) -> Forecasts:
-    """What is published of the forecasts of a panel; raises `refuse` where they are not finite."""
+    """The forecasts of a panel; raises the error class `refuse` if they are not finite."""
     fitted = predictor.fitted
     options = options or ForecastOptions()
     order = panel.order if options.series is None else options.series
@@ -212,13 +212,13 @@ def forecast_panel(
     shown = quantiles
     if options.factors is not None:
         shown = widened(quantiles, options.factors(series, quantiles))
-    # corrections do not change what is expected
+    # interval corrections do not change the means
     means = means_of(quantiles, fitted, panel, series)
     return numbered(Forecasts(panel, series, quantiles, shown, means, shown, shown), fitted, output)
 
 
 def numbered(forecasts: Forecasts, fitted: Fitted, output: OutputSettings) -> Forecasts:
-    """Forecasts with the numbers of the output that follow from what is shown."""
+    """Forecasts with the numbers of the output, which are computed from `shown` and `means`."""
     panel = forecasts.panel
     series = forecasts.series
     means = forecasts.means
@@ -265,9 +265,9 @@ def panel_to_forecast(
     future: Table | None = None,
     origin: str | None = None,
 ) -> Panel:
-    """The series of a table, read as the fit read its own, or those of the fit.
+    """The panel of a table, read as the fit read its own table, or the series of the fit.
 
-    Parameters as in `forecast_table`.
+    The parameters are those of `forecast_table`.
     """
     schema = fitted.config.table
     panel = fitted.history
@@ -286,7 +286,7 @@ def panel_to_forecast(
 def reading_to_forecast(
     fitted: Fitted, source: Source | Part, future: Table | None = None, origin: str | None = None
 ) -> Reading:
-    """A table, read as the fit read its own and compared with the series of the fit."""
+    """Read a table as the fit read its own, and compare its series with those of the fit."""
     config = fitted.config
     history = fitted.history
     schema = fitted.config.table
@@ -300,7 +300,7 @@ def reading_to_forecast(
         origin=origin,
         reach=None if part is None else part.reach,
     )
-    index = series_index(history.ids, reading.panel.ids)  # 0 is a new series
+    index = series_index(history.ids, reading.panel.ids)  # 0 for a new series
     lowest = np.concatenate([[np.inf], history.lowest_seen()])[index]
     counted = history.counted
     if counted is not None:
@@ -316,7 +316,7 @@ def reading_to_forecast(
 def future_template(
     fitted: Fitted, source: Source | None, origin: str | None, horizon: int | None
 ) -> Columns:
-    """The rows of columns known in advance that `forecast_table` needs, these columns blank."""
+    """The rows that `forecast_table` needs as `future`, with blank columns to be filled in."""
     schema = fitted.config.table
     if not schema.known:
         cure = Words("fit with ", Setting("known"))
@@ -325,7 +325,7 @@ def future_template(
     panel = panel_to_forecast(fitted, source, origin=origin)
     series = panel.order[~panel.skipped[panel.order]]
     is_wide = schema.layout == "wide"
-    if is_wide:  # a row holds for all series
+    if is_wide:  # a row applies to all series
         series = series[:1]
     blank = np.full((len(series), len(steps)), np.nan)
     columns = columns_at(panel, schema, series, steps, dict.fromkeys(schema.known, blank))
@@ -341,7 +341,7 @@ def columns_at(
     steps: Integers,
     numbers: Mapping[str, NDArray[Any]],
 ) -> Columns:
-    """Columns of ids, of times as the input wrote them, and of numbers [series, steps]."""
+    """Columns of ids, of times as written in the input, and of `numbers` [series, steps]."""
     refuse_clash(schema.keys, list(numbers))
     positions = panel.origins[series][:, None] + steps
     columns: Columns = {}
@@ -355,7 +355,7 @@ def columns_at(
 def with_events(
     predictor: Predictor, events: Any, changed: Mapping[str, Any] | None = None
 ) -> Predictor:
-    """A forecaster with `changed` settings, and newer events in the place of the fit's."""
+    """A forecaster with `changed` settings, and with `events` instead of those of the fit."""
     fitted = predictor.fitted
     schema = fitted.config.table.model_copy(update=changed)
     if events is None:
@@ -375,20 +375,20 @@ def with_events(
 
 
 def with_schema(predictor: Predictor, schema: Schema) -> Predictor:
-    """The same forecaster with another schema, such as one with other events."""
+    """The same forecaster with another schema, such as one with different events."""
     fitted = predictor.fitted
     if schema == fitted.config.table:
         return predictor
     config = fitted.config.model_copy(update={"table": schema})
     history = without(fitted.history, schema, "ignore")
     is_same = (history.observed == fitted.history.observed).all()
-    filled = fitted.filled if is_same else None  # then added up anew
+    filled = fitted.filled if is_same else None  # if not, sums are added up anew
     return predictor.serving(replace(fitted, config=config, history=history, filled=filled))
 
 
 def checked_horizon(horizon: int | None, fitted: int) -> int:
     """The steps to forecast, at most those of the fit."""
-    steps: Any = fitted if horizon is None else horizon  # Python may hand over anything
+    steps: Any = fitted if horizon is None else horizon  # a Python caller may pass anything
     setting = Setting("horizon", steps)
     count = int(steps) if isinstance(steps, Integral) else 0
     if count < 1:
@@ -402,7 +402,10 @@ def checked_horizon(horizon: int | None, fitted: int) -> int:
 def error_after(
     predictor: Predictor, later: Reading, actual: Numbers, uncensored: Numbers
 ) -> float:
-    """MASE of actual values [series, horizon] after the fit; NaN in `uncensored`: lower bounds."""
+    """MASE of the forecasts against actual values [series, horizon] after the fit.
+
+    An actual value that is NaN in `uncensored` is only a lower bound, such as sales when sold out.
+    """
     fitted = predictor.fitted
     config = predictor.fitted.config
     schema = predictor.fitted.config.table
@@ -425,7 +428,7 @@ def error_after(
 def means_of(quantiles: Numbers, fitted: Fitted, panel: Panel, series: Integers) -> Numbers:
     """The means of the forecasts of series, [series, horizon].
 
-    Their past without closed slots counts.
+    They depend on the past of the series, in which closed slots do not count.
     """
     calibration = fitted.ensemble.calibration
     recent = Recent.unknown(len(series))

@@ -18,13 +18,13 @@ from forecast.panel.panel import Numbers
 from forecast.pretrained.network import LEVELS
 from forecast.windows.windows import Batch
 
-MEMORY = 3 * 2**28  # bytes that all exported networks may take, their weights included
+MEMORY = 3 * 2**28  # most bytes that all exported networks may use, including weights
 TYPES = {"tensor(float)": np.float32, "tensor(int64)": np.int64}
-ON_OWN_SCALE = ("finetuned",)  # models that read windows through `PretrainedWindows`
+ON_OWN_SCALE = ("finetuned",)  # models that scale windows themselves, through `PretrainedWindows`
 
 
 class Graph:
-    """An exported network, called `shown`; all but a plain graph of known operators is refused."""
+    """An exported network, which messages call `shown`; only known operators are accepted."""
 
     def __init__(self, data: bytes, shown: str) -> None:
         self.shown = shown
@@ -33,7 +33,7 @@ class Graph:
         self.inputs = {value.name: TYPES.get(value.type) for value in self.session.get_inputs()}
 
     def run(self, arrays: dict[str, Any], size: tuple[int, int]) -> NDArray[np.float32]:
-        """The output [batch, *size] for arrays by name, which may be more than it takes."""
+        """The output [batch, *size] for arrays by name; arrays it does not take are ignored."""
         if None in self.inputs.values() or not self.inputs.keys() <= arrays.keys():
             raise self._refused("asks for other inputs than a batch has")
         inputs = {
@@ -42,8 +42,8 @@ class Graph:
         rows = len(next(iter(inputs.values()), ()))
         try:
             outputs = self.session.run(None, inputs)
-        except Exception as error:  # of onnxruntime, which has no class of errors of its own
-            # a MemoryError where the machine lacks it, and no export is at fault
+        except Exception as error:  # onnxruntime has no error class of its own
+            # raises MemoryError if the machine lacks memory, and the export is not at fault
             np.empty(MEMORY, np.uint8)
             reason = " ".join(str(error).split())[:200]
             raise self._refused(f"cannot be run: {reason}") from None
@@ -59,7 +59,7 @@ class Graph:
 
 
 class Networks:
-    """The exported networks of a forecaster, by group; the methods are those of `Backend`."""
+    """The exported networks of a forecaster, by group; see `Backend` for the methods."""
 
     threads = True
 
@@ -94,21 +94,21 @@ class Networks:
         return quantiles
 
     def attention(self, group: int, batch: Batch) -> None:
-        """Exports hold forecasts only."""
+        """Return None, as exported networks return forecasts only."""
 
     def to_numpy(self, array: NDArray[Any]) -> Numbers:
         return array.astype(np.float64)
 
 
 def _session(data: bytes) -> Any:
-    """A session of one thread, in which nothing but the bytes is read."""
+    """A session with one thread, which reads nothing but the bytes."""
     import onnxruntime
 
     _limit_memory()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # errors are raised
+    options.log_severity_level = 4  # log nothing, as errors are raised
     options.add_session_config_entry("session.load_model_format", "ONNX")
     # denormal numbers slow a CPU a hundredfold
     options.add_session_config_entry("session.set_denormal_as_zero", "1")
@@ -126,7 +126,7 @@ def _session(data: bytes) -> Any:
 
 @cache
 def _limit_memory() -> None:
-    """Let all sessions share one pool of memory with an end."""
+    """Let all sessions share one pool of limited memory."""
     import onnxruntime
 
     kind = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR

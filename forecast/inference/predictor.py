@@ -21,11 +21,12 @@ from forecast.windows.inputs import Inputs, Transform, make_inputs
 from forecast.windows.scaling import Array
 from forecast.windows.windows import NETWORK_BATCH, Batch, ToArray, WindowIndex, Windows
 
-EXTRA = "onnx"  # of this package
-EXTRA_PACKAGES = ("onnx", "onnxruntime")  # the second is enough to forecast
+EXTRA = "onnx"  # the optional dependency group of this package
+EXTRA_PACKAGES = ("onnx", "onnxruntime")  # onnxruntime alone is enough to forecast
 WINDOWS_AT_ONCE = 1024
-TORCH = "torch"  # the backend that has attention
-JITTER = 1e-12  # of the trace of a covariance matrix, which makes it regular
+TORCH = "torch"  # the only backend that returns attention weights
+# share of the trace of a covariance matrix that is added to its diagonal to make it invertible
+JITTER = 1e-12
 
 
 def pick_engine(fitted: Fitted, engine: EngineName = "auto", device: str = "auto") -> str:
@@ -72,7 +73,7 @@ def require_engine(engine: EngineName, model: str) -> None:
 
 
 def _missing_export(fitted: Fitted) -> str:
-    """Why not all networks have an export; empty where they do."""
+    """The reason why some network has no export; empty if every network has one."""
     models = [member.model for members in fitted.config.members() for member in members]
     if len(fitted.exports) == len(models):
         return ""
@@ -94,17 +95,17 @@ def installed(package: str) -> bool:
 class Backend(Protocol):
     """Runs the networks of a fitted forecaster on a device.
 
-    One file of this folder, with a class `Networks`.
+    Each backend is one file of this folder, with a class `Networks`.
     """
 
-    to_array: ToArray  # copies arrays of numpy to where batches are gathered
+    to_array: ToArray  # copies a numpy array to the device on which batches are gathered
     threads: bool  # whether several threads may run networks at once
 
-    # the block in which networks run; out of memory there raises `Unavailable`
+    # the block in which networks run; running out of memory in it raises `Unavailable`
     def running(self) -> AbstractContextManager[None]: ...
-    # of one network, in scaled units, [batch, horizon, levels]
+    # the quantiles of one network, in the scaled unit of its windows: [batch, horizon, levels]
     def quantiles(self, group: int, member: int, batch: Batch) -> Array: ...
-    # the weight of each step of the past, [batch, lookback]; None without attention
+    # the attention weight of each step of the lookback, [batch, lookback]; None without attention
     def attention(self, group: int, batch: Batch) -> Array | None: ...
     def to_numpy(self, array: Array) -> Numbers: ...
 
@@ -121,9 +122,9 @@ class Predictor:
         self.fitted = fitted
         self.device = device
         self.backend: Backend | None = None
-        # called after each chunk: windows that are forecast, and all
+        # called after each chunk with the number of windows done and the number of all windows
         self.on_windows: OnPart | None = None
-        if fitted.config.networks or device not in CPU_DEVICES:  # a missing device is refused
+        if fitted.config.networks or device not in CPU_DEVICES:  # raises if the device is missing
             name = backend or pick_engine(fitted, engine, device)
             self.backend = load_backend(fitted, device, name)
 
@@ -134,19 +135,19 @@ class Predictor:
         return other
 
     def reporting_to(self, on_windows: OnPart | None) -> Self:
-        """The same, which tells a function after each chunk how many windows are done, and all."""
+        """The same predictor, which reports after each chunk how many of all windows are done."""
         other = self.serving(self.fitted)
         other.on_windows = on_windows
         return other
 
     def remembering(self) -> Self:
-        """The same, but a baseline forecasts the same values only once."""
+        """The same predictor, whose baselines reuse their earlier forecasts of equal values."""
         return self.serving(replace(self.fitted, ensemble=replace(self.fitted.ensemble, memory={})))
 
     def __getstate__(self) -> dict[str, Any]:
-        """What another process needs.
+        """The state that is sent to another process.
 
-        It loads the networks itself, as sessions of onnxruntime cannot be sent.
+        The other process loads the networks itself, as onnxruntime sessions cannot be pickled.
         """
         engine = None if self.backend is None else type(self.backend).__module__.rpartition(".")[2]
         return {"fitted": self.fitted, "device": self.device, "engine": engine}
@@ -164,11 +165,12 @@ class Predictor:
         position: Integers | None = None,
         left_out: Flags | None = None,
     ) -> Numbers:
-        """Quantiles of the values after windows, [windows, horizon, levels].
+        """Quantiles of the values after each window, [windows, horizon, quantile levels].
 
-        A window is a series and the position before which its past ends, by default the newest.
-        Those `left_out` count where windows are parted into chunks, on which the last bits of a
-        product of matrices depend.
+        A window is a series and the position just after its last past value; by default the past
+        ends with the newest value. Windows in `left_out` are not forecast, but they keep their
+        place when windows are split into chunks: the last bits of a matrix product depend on the
+        chunk, so the other forecasts stay the same bit for bit.
         """
         config = self.fitted.config
         ensemble = self.fitted.ensemble
@@ -188,7 +190,7 @@ class Predictor:
             end = min(start + WINDOWS_AT_ONCE, len(series))
             chunk = start + np.flatnonzero(used[start:end])
             index = series[chunk], ends[chunk]
-            with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses infinite ones
+            with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses infinite values
                 medians = self._medians(windows, index)
                 mixed = ensemble.quantiles(inputs, index, inputs.series_index[index[0]], medians)
                 quantiles.append(inputs.restored(mixed, index))
@@ -197,14 +199,14 @@ class Predictor:
         return np.concatenate(quantiles)
 
     def _windows(self, inputs: Inputs) -> Windows | None:
-        """Where the networks read their windows; None without networks."""
+        """The arrays from which networks cut their windows; None without networks."""
         if self.backend is None:
             return None
         with self.backend.running():
             return inputs.arrays.to(self.backend.to_array)
 
     def _medians(self, windows: Windows | None, index: WindowIndex) -> list[Numbers]:
-        """The median over the members of each group of networks, [windows, horizon, levels]."""
+        """For each group of networks, the median over its members: [windows, horizon, levels]."""
         if self.backend is None or windows is None:
             return []
         groups = _members(self.backend, self.fitted.config, windows, index)
@@ -213,9 +215,9 @@ class Predictor:
     def _reconciled(self, sums: Panel, series: Integers, position: Integers) -> Numbers:
         """Quantiles of windows of single series, [windows, horizon, levels], after reconciliation.
 
-        As by Wickramasuriya, Athanasopoulos and Hyndman (2019) with a diagonal matrix of variances.
-        `sums` is a panel with the sums after its series. All series that have begun at a window's
-        origin are forecast with it.
+        The method is that of Wickramasuriya, Athanasopoulos and Hyndman (2019), with a diagonal
+        covariance matrix. `sums` is a panel that has the summed series after the single ones. To
+        reconcile a window, all series that have begun by its origin are forecast, too.
         """
         config = self.fitted.config
         calibration = self.fitted.ensemble.calibration
@@ -248,13 +250,16 @@ class Predictor:
         if not config.reconciles:
             return self.quantiles(panel, np.arange(len(panel)))
         quantiles = np.zeros((len(panel), config.horizon, len(config.levels)))
-        for end in np.unique(panel.origins):  # series that end at one time have sums in common
+        for end in np.unique(panel.origins):  # only series that end together have a common sum
             rows = np.flatnonzero(panel.origins == end)
             quantiles[rows] = self.quantiles(panel.select(rows), np.arange(len(rows)))
         return quantiles
 
     def seed_spread(self, panel: Panel, series: Integers) -> float | None:
-        """How far networks of different seeds lie apart, as a share; None without any."""
+        """The standard deviation over networks of different seeds, as a share of their median.
+
+        None if no group of networks has several members.
+        """
         config = self.fitted.config
         if self.backend is None or all(len(members) == 1 for members in config.members()):
             return None
@@ -272,13 +277,13 @@ class Predictor:
         return float(deviation / size) if size else None
 
     def attention(self, panel: Panel, series: Integers) -> Numbers:
-        """[series, lookback], the weight of each step of the newest past.
+        """The attention weight of each step of the newest lookback, [series, lookback].
 
-        `UsageError` if no network has attention.
+        Raises `UsageError` if no network has attention.
         """
         backend = self.backend
         if self.fitted.config.networks and TORCH not in type(backend).__module__:
-            backend = load_backend(self.fitted, self.device, TORCH)  # exports hold forecasts only
+            backend = load_backend(self.fitted, self.device, TORCH)  # exports forecast only
         if backend is not None:
             windows = inputs_of(self.fitted, panel).arrays.to(backend.to_array)
             index = backend.to_array(np.ascontiguousarray(series))
@@ -300,9 +305,9 @@ def load_backend(fitted: Fitted, device: str, name: str) -> Backend:
 
 
 def fixed_of(fitted: Fitted, panel: Panel, before: Integers | None = None) -> Numbers | None:
-    """[slots], the one value of closed slots (0 if a shop is shut), else NaN.
+    """[slots], the constant value of each closed slot (0 if a shop is shut), else NaN.
 
-    Values from `before` on disprove none.
+    Only values at positions before `before` [series] can show that a slot is not closed.
     """
     schema = fitted.config.table
     index = series_index(fitted.history.ids, panel.ids)
@@ -311,7 +316,7 @@ def fixed_of(fitted: Fitted, panel: Panel, before: Integers | None = None) -> Nu
 
 
 def inputs_of(fitted: Fitted, panel: Panel, before: Integers | None = None) -> Inputs:
-    """A panel made ready as that of the fit was; parameters as in `fixed_of`."""
+    """The panel, prepared as the panel of the fit was; the parameters are those of `fixed_of`."""
     config = fitted.config
     return make_inputs(
         panel,
@@ -328,10 +333,10 @@ def inputs_of(fitted: Fitted, panel: Panel, before: Integers | None = None) -> I
 def _members(
     backend: Backend, config: Config, windows: Windows, index: WindowIndex
 ) -> list[list[Numbers]]:
-    """The quantiles of the members of each group of networks, in the unit of the panel's values.
+    """The quantiles of each member of each group of networks, in the unit of the panel's values.
 
-    Batches are full: no forecast then depends, even in its last bit, on the other windows. A batch
-    is gathered once for all members that read it.
+    Each batch is padded to the full size, so that no forecast depends, even in its last bit, on
+    the number of other windows. A batch is gathered once for all members that read it.
     """
     series, position = map(backend.to_array, index)
     nothing = np.zeros((0, config.horizon, len(config.levels)))
@@ -353,10 +358,10 @@ def _members(
 
 
 def median_of_members(members: list[Numbers]) -> Numbers:
-    """The median over members of each quantile; it keeps them in order."""
+    """The median over the members of each quantile; quantiles stay in ascending order."""
     ordered = list(members)
     last = len(members) - 1
-    # passes that compare neighbours put in order what is as many
+    # odd-even transposition sort: as many passes over neighbouring pairs as there are members
     for number in range(len(members)):
         for low in range(number % 2, last, 2):
             pair = ordered[low : low + 2]
@@ -370,7 +375,8 @@ def _agreed(
 ) -> Numbers:
     """Quantiles of series [series, horizon, levels] with reconciled means.
 
-    Multiplied where no value lies below 0.
+    The quantiles of a step are multiplied by a factor if the series has no values below 0 and the
+    step has a positive mean; otherwise the change of the mean is added to them.
     """
     variance = deviation**2
     matrix = members.astype(np.float64)  # [sums, series]
@@ -390,9 +396,9 @@ def _agreed(
 
 
 def panel_with_sums(panel: Panel, ids: tuple[str, ...], levels: Levels) -> Panel | None:
-    """The panel with its sums.
+    """The panel with its summed series after the single ones.
 
-    None where its series do not end together, so that they have none.
+    None if the series do not all end at the same time, as they then have no common sum.
     """
     ends = panel.origins
     if panel.status:

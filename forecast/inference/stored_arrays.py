@@ -1,4 +1,4 @@
-"""What the files of a version hold: arrays with shapes and bounds, and scaler.json."""
+"""The content of the files of a version: arrays with shapes and bounds, and scaler.json."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
@@ -28,7 +28,7 @@ class Scaler(Stored):
 
 @dataclass(frozen=True)
 class HistoryArrays:
-    """The history of a forecaster, a panel, beside its ids and vintages."""
+    """The panel that a forecaster holds as its history, without ids and vintages."""
 
     order: Annotated[Integers, Spec("series", low=0, below="series")]
     offsets: Annotated[Integers, Spec("series+1", low=0)]

@@ -18,9 +18,9 @@ from forecast.windows.windows import Batch
 
 
 class Networks:
-    """The networks of a forecaster on a device, by group; the methods are those of `Backend`."""
+    """The networks of a forecaster on a device, by group; see `Backend` for the methods."""
 
-    # torch's number of threads, and how it treats tiny numbers, is that of the process
+    # torch sets its number of threads and its treatment of denormal numbers for the whole process
     threads = False
 
     def __init__(self, fitted: Fitted, device: str) -> None:

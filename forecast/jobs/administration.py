@@ -37,15 +37,15 @@ from forecast.settings import seconds_of
 
 ROLLED_BACK = "rolled back"
 BY_HAND = "promoted by hand"
-MISSED_RUNS = 3  # missed runs that are reported
-MIN_INTERVAL = 600.0  # seconds between two runs that make a schedule
+MISSED_RUNS = 3  # from so many missed runs on, a status reports them
+MIN_INTERVAL = 600.0  # fewest seconds between two runs of a schedule
 
 # exit codes of `forecast status`
 FINE = 0
 PARTIAL = 3
 STALE = 4
 
-# what a status has of runs
+# the fields of a run that a status shows
 SHOWN = (
     "as_of",
     "exit_code",
@@ -64,7 +64,7 @@ class Owner(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]  # random, of the store
+    id: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]  # a random id of the store
     store: str  # its path when the job claimed it
     job: str
     file: str  # the pipeline file
@@ -74,7 +74,7 @@ class Owner(BaseModel):
 
 
 def owner_of(store: str, note: str = OWNER) -> Owner | None:
-    """The job that a store, or what else a note is about, belongs to; None before its first run."""
+    """The job that a store or a file belongs to, by its note; None before the first run."""
     data = Store(store).note(note, most=100_000)
     try:
         return None if data is None else Owner.model_validate_json(data)
@@ -85,11 +85,11 @@ def owner_of(store: str, note: str = OWNER) -> Owner | None:
 
 @contextmanager
 def claimed(pipeline: Pipeline, take_over: bool = False) -> Iterator[None]:
-    """Make sure that a locked store belongs to a job; one without an owner becomes the job's.
+    """Make sure that a locked store belongs to a job; a store without an owner becomes the job's.
 
-    It is the same job if it has the same pipeline file, or the same name and the old pipeline file
-    no longer exists. With `take_over` it may take the store from another job; else that is a
-    UsageError.
+    The owner is the same job if it has the same pipeline file, or the same name and its pipeline
+    file no longer exists. With `take_over` the job takes the store from another job; otherwise a
+    store of another job raises `UsageError`.
     """
     if not pipeline.file:  # made in Python
         yield
@@ -104,7 +104,7 @@ def claimed(pipeline: Pipeline, take_over: bool = False) -> Iterator[None]:
         replace_file(note, owner.model_dump_json().encode())
     try:
         yield
-    except UsageError:  # refused, as it is for its sink
+    except UsageError:  # another job owns a sink, and the store stays as it was
         if before is None:
             note.unlink()
         elif owner != before:
@@ -113,7 +113,7 @@ def claimed(pipeline: Pipeline, take_over: bool = False) -> Iterator[None]:
 
 
 def owner_to_replace(pipeline: Pipeline, take_over: bool) -> Owner | None:
-    """The job that a store has belonged to; UsageError if another one may keep it."""
+    """The job that a store has belonged to; raises `UsageError` if it is another job's to keep."""
     claimant = _claimant(pipeline)
     before = owner_of(pipeline.store)
     if before is None or not pipeline.file or _is_same(before, claimant):
@@ -130,7 +130,7 @@ def owner_to_replace(pipeline: Pipeline, take_over: bool) -> Owner | None:
 
 
 def _claimant(pipeline: Pipeline) -> Owner:
-    """A job as the owner of its store, which has no id yet."""
+    """A job as the owner of its store; the store has no id yet."""
     return Owner(
         id="0" * 12,
         store=_whole_path(pipeline.store),
@@ -144,10 +144,9 @@ def _whole_path(path: str) -> str:
 
 
 def claim_sinks(pipeline: Pipeline, series: Iterable[tuple[str, ...]], write: bool = False) -> None:
-    """Refuse files and tables of sums of another job, and a table where it writes these series.
+    """Refuse files and tables of sums of another job, and tables in which it writes these series.
 
-    With `write`, a note beside a file and a table of the database say from now on that they are
-    this job's.
+    With `write`, the job claims them: by a note beside a file, and in a table of the database.
     """
     if not pipeline.file or pipeline._take_over is None:
         return
@@ -214,14 +213,14 @@ def _refuse_other(pipeline: Pipeline, owner: Owner, other: Owner | None, place: 
 def _is_same(owner: Owner, claimant: Owner) -> bool:
     try:
         return owner.file == claimant.file or os.path.samefile(owner.file, claimant.file)
-    except (FileNotFoundError, NotADirectoryError):  # the file was moved, or it is another job
+    except (FileNotFoundError, NotADirectoryError):  # the file was moved, or the job is another one
         return owner.job == claimant.job
     except OSError:
         return False
 
 
 def _is_copy(owner: Owner, place: str) -> bool:
-    with suppress(OSError, ForecastError):  # there is no store any more
+    with suppress(OSError, ForecastError):  # the store no longer exists
         if owner.store != place and not os.path.samefile(owner.store, place):
             original = owner_of(owner.store)
             return original is not None and original.id == owner.id
@@ -250,13 +249,13 @@ def versions_of(artifact: str, pipeline: Pipeline | None = None) -> list[dict[st
 
 
 def promote(artifact: str, version: str, wait: float, pipeline: Pipeline | None = None) -> str:
-    """Make the version live whose id or hash begins so, and record that; returns its id."""
+    """Make the version live whose id or hash begins with `version`; returns its id."""
     store = Store(artifact)
     # before the lock, which would create a missing folder
     version = _whole_id(store, version)
     with store.lock(wait) as writer:
         store.load(version)
-        # first: else the next run would promote its own
+        # first, or the next run would promote its own version
         for ledger in _ledgers(artifact, pipeline):
             _mark(ledger, version, True, BY_HAND)
         writer.promote(version)
@@ -264,7 +263,7 @@ def promote(artifact: str, version: str, wait: float, pipeline: Pipeline | None 
 
 
 def _whole_id(store: Store, begin: str) -> str:
-    """The id of the version whose id or hash begins so."""
+    """The id of the version whose id or hash begins with `begin`."""
     versions = store.versions() if begin else []
     ids = [info.id for info in versions if info.id.startswith(begin) or info.hash.startswith(begin)]
     if begin in ids:
@@ -274,11 +273,14 @@ def _whole_id(store: Store, begin: str) -> str:
         raise UsageError(several, cure="give more of the id")
     if ids:
         return ids[0]
-    return store.load(begin)[1].id  # which raises: there is no such version
+    return store.load(begin)[1].id  # raises, as there is no such version
 
 
 def rollback(artifact: str, wait: float, pipeline: Pipeline | None = None) -> tuple[str, str]:
-    """Make the version before the live one live that the gate did not refuse; returns both."""
+    """Make the last version before the live one live that the gate did not refuse.
+
+    Returns the ids of both.
+    """
     store = Store(artifact)
     store.current()
     with store.lock(wait) as writer:
@@ -297,7 +299,7 @@ def rollback(artifact: str, wait: float, pipeline: Pipeline | None = None) -> tu
 
 
 def _mark(ledger: Ledger, version: str, promoted: bool, done: str) -> None:
-    """Record a change by hand behind the verdict of the gate; it replaces an earlier one."""
+    """Append a change by hand to the verdict of the gate; it replaces an earlier such note."""
     fits = ledger.fits(unfinished=True)
     if not fits:
         return
@@ -310,7 +312,7 @@ def _mark(ledger: Ledger, version: str, promoted: bool, done: str) -> None:
 def status_of(
     ledger: Ledger, store: str, as_of: datetime | None = None, runs: int = 10
 ) -> dict[str, Any]:
-    """The status of a job now or at a time, with its newest runs; NoInput if it had not run."""
+    """The status of a job now or at `as_of`, with its newest runs; `NoInput` if it had not run."""
     now = as_of or datetime.now(UTC)
     until = ALWAYS if as_of is None else as_text(as_of)
     all_runs = ledger.runs(MAX_RECORDS, until)
@@ -322,7 +324,7 @@ def status_of(
             when = f"had not run at {until}"
         raise NoInput(f"job '{ledger.job}' {when}")
 
-    # runs dated in the future, as by a clock that was ahead, say nothing of what came after them
+    # the newest run that is not dated in the future, as runs are whose clock was ahead
     newest = next((run for run in newest_runs if run.as_of <= as_text(now)), newest_runs[0])
     read = next((run for run in newest_runs if run.data_age is not None), None)
     age = None
@@ -356,7 +358,7 @@ def status_of(
         "live": live,
         "owner": str(owner_of(store) or ""),
         "data_end": None if read is None else read.data_end,
-        "data_age": age,  # of that end now, in seconds
+        "data_age": age,  # seconds from the end of the data to now
         "runs": [{name: getattr(run, name) for name in SHOWN} for run in newest_runs],
         "days": [asdict(day) for day in ledger.days(14, before=until + ALWAYS)],
         "totals": next((run.totals for run in newest_runs if run.totals), []),
@@ -365,7 +367,7 @@ def status_of(
 
 
 def run_note(run: dict[str, Any]) -> str:
-    """The error of a run, the series that it left out, or why it fitted; else ""."""
+    """The error of a run, the series that it skipped, or why it fitted; else ""."""
     if run["error"]:
         return str(run["error"])
     if run["skipped"] and run["exit_code"] == PARTIAL:
@@ -375,7 +377,7 @@ def run_note(run: dict[str, Any]) -> str:
 
 
 def _missed(runs: list[Record], now: datetime) -> list[str]:
-    """The problem, if any, that runs came at regular intervals and now are missing."""
+    """The problem that runs used to come at regular intervals and are now missing, if so."""
     starts = [datetime.fromisoformat(run.started) for run in runs]
     intervals = sorted((later - earlier).total_seconds() for later, earlier in pairwise(starts))
     if len(intervals) < MISSED_RUNS:
@@ -398,12 +400,12 @@ def ledger_of(pipeline: Pipeline) -> Ledger:
 
     @contextmanager
     def connect(reads: Collection[str] = ()) -> Iterator[Execute]:
-        # messages hold no secrets, whoever opens it
+        # messages must not show secrets, whoever opens the ledger
         where = f"job '{name}': its ledger in the database"
         with pipeline.hidden.kept_out(), databases.connect(url, reads, where) as execute:
             yield execute
 
-    # several jobs share a database, and each store has its id
+    # jobs can share a database, in which the id of the store tells them apart
     owner = owner_of(pipeline.store)
     return Ledger(shown, connect, name if owner is None else f"{name}@{owner.id}")
 
@@ -419,7 +421,7 @@ def ledgers_of(artifact: str) -> list[Ledger]:
 
 
 def _ledgers(artifact: str, pipeline: Pipeline | None = None) -> list[Ledger]:
-    """The ledgers beside a store, and that of `pipeline`, which need not be there."""
+    """The ledgers beside a store, and that of `pipeline`, which need not exist."""
     path = runs_folder(artifact) / LEDGER_FILE
     connect = partial(open_file, path)
     ledgers = []

@@ -27,18 +27,18 @@ from forecast.panel.schema import calendar_of, position_texts
 from forecast.settings import SumSettings, TrainSettings
 
 Pair = tuple[str | None, str | None]
-MOST_COMPARED = 500  # series of which networks are compared, which is enough
+MOST_COMPARED = 500  # networks are replayed for at most so many series
 
 
 def diff_of(
     ledger: Ledger, store: str, chosen: Pair, where: TrainSettings, sums: SumSettings | None = None
 ) -> dict[str, Any]:
-    """How published forecasts changed between two runs: by steps, series and times, and sums.
+    """How published forecasts changed between two runs: by step, by series and time, and by sum.
 
-    `chosen` are the beginnings of the times of the two runs, by default the two newest; `where`
-    networks run. Raises `NoInput` where there are no two runs, or one has no inputs or no version
-    left; `UsageError` where a name means several runs, or the runs have no times in common;
-    `ArtifactRefused` where the ledger is damaged.
+    `chosen` has the beginnings of the times of two runs, by default the two newest; `where` says on
+    which device and engine networks run. Raises `NoInput` if there are no two runs, or the inputs
+    or the version of one no longer exist; `UsageError` if a time means several runs, or the runs
+    forecast no time in common; `ArtifactRefused` if the ledger is damaged.
     """
     load = cache(partial(load_predictor, store, device=where.device, engine=where.engine))
     runs = _chosen(ledger, *chosen)
@@ -83,7 +83,7 @@ def diff_of(
 
 
 def _stored(ledger: Ledger, store: str, run: Record) -> tuple[pd.DataFrame | None, bytes | None]:
-    """The forecasts of a run, and what it forecast from; a folder has those of a blocked one."""
+    """The forecasts and the inputs of a run; those of a blocked run lie in a folder."""
     if run.exit_code != Blocked.exit_code:
         return ledger.stored(run.as_of)
     publication = read_blocked(store, run)
@@ -120,7 +120,7 @@ def _notes(runs: list[Record], inputs: list[RunInput]) -> list[str]:
 def _chosen(ledger: Ledger, before: str | None, after: str | None) -> list[Record]:
     runs = ledger.runs(MAX_RECORDS)
     published = [run for run in runs if run.exit_code in (0, INCOMPLETE)]
-    blocked = newest_blocked(runs)  # only that one is kept
+    blocked = newest_blocked(runs)  # only the last blocked run is kept
     candidates = [run for run in runs if run in published or run is blocked]
     later = _newest(ledger.job, candidates, Setting("to", after))
     earlier = [run for run in published if run.as_of < later.as_of]
@@ -128,7 +128,7 @@ def _chosen(ledger: Ledger, before: str | None, after: str | None) -> list[Recor
 
 
 def _newest(job: str, runs: list[Record], setting: Setting) -> Record:
-    """The newest of runs, or the one whose time begins as the setting says."""
+    """The newest run, or the one whose time begins as the setting says."""
     matching = [run for run in runs if run.as_of.startswith(str(setting.value or ""))]
     if not matching:
         none = f"job '{job}' has no run that published forecasts then, or none before the other"
@@ -142,7 +142,7 @@ def _newest(job: str, runs: list[Record], setting: Setting) -> Record:
 
 
 def _changes(inputs: list[RunInput], frames: list[pd.DataFrame]) -> Changes:
-    """What changed, and in which steps; `UsageError` where the runs forecast no time in common."""
+    """The changes, by step; raises `UsageError` if the runs forecast no time in common."""
     before, after = inputs
     first, second = frames
     times = np.intersect1d(first["instant"], second["instant"])
@@ -170,6 +170,6 @@ def _changes(inputs: list[RunInput], frames: list[pd.DataFrame]) -> Changes:
 
 
 def _grid(frame: pd.DataFrame, names: list[str], times: Numbers) -> Numbers:
-    """The forecasts of a run, [series, times], NaN where it has none."""
+    """The forecasts of a run, [series, times]; NaN if it has none."""
     cells = frame.pivot(index="series", columns="instant", values="forecast")
     return cells.reindex(index=names, columns=times).to_numpy()

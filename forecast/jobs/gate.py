@@ -1,4 +1,7 @@
-"""Check what a run is about to write, and put rows of the last run in the place of what fails."""
+"""Check what a run is about to write, and replace refused series by rows of the last run.
+
+This gate is that of forecasts; the gate of new fits is `checks/promotion.py`.
+"""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -38,10 +41,10 @@ class CheckedForecasts:
 
     Attributes
     ----------
-    problems : that block the run
-    acceptable : whether the user may publish it all the same
-    source : [rows], where the numbers of each row are from; None where nobody asks
-    replaced : series whose numbers are of other runs
+    problems : why the run is blocked; empty if it is not
+    acceptable : whether the user may publish a blocked run nevertheless
+    source : [rows], where the numbers of each row come from; None if the job replaces no rows
+    replaced : ids of series whose forecasts were replaced
     """
 
     forecasts: Forecasts
@@ -52,7 +55,7 @@ class CheckedForecasts:
     replaced: Ids = ()
 
     def tables(self, pipeline: Pipeline, live: ServingVersion) -> list[Results]:
-        """The table of forecasts, and those of sums, as sinks write them."""
+        """The table of forecasts, and the tables of sums, as sinks write them."""
         return [self._table(pipeline, live), *self._tables_of_sums(pipeline, live)]
 
     def _table(self, pipeline: Pipeline, live: ServingVersion) -> Results:
@@ -105,10 +108,11 @@ def checked(
     last: Kept,
     night: Night,
 ) -> CheckedForecasts:
-    """Check what a run is about to write; the record gets the statistics, and the log what warns.
+    """Check what a run is about to write: its newest values first, then its forecasts.
 
-    Where the job falls back, series whose newest values are refused get rows of the last run before
-    forecasts are checked, and those whose forecasts are refused after that.
+    The record gets the statistics of the checks, and the log the warnings. If the job is set to
+    fall back, refused series get rows of the last run: series with refused values before forecasts
+    are checked, and series with refused forecasts afterwards.
     """
     falls_back = pipeline.checks.output.on_error == "fallback"
     source = np.full(forecasts.rows, checks.THIS_RUN, object) if falls_back else None
@@ -173,7 +177,7 @@ def _output_findings(
 
 
 def _refused(alarms: Mapping[str, Alarm], findings: Mapping[str, Finding]) -> set[tuple[str, ...]]:
-    """The series that errors name which rows of the last run can mend."""
+    """The series named by errors that do not block the run: rows of the last run replace them."""
     errors = [name for name, alarm in alarms.items() if alarm.word == "error"]
     return {ids for name in errors for ids in findings[name].series}
 
@@ -181,7 +185,7 @@ def _refused(alarms: Mapping[str, Alarm], findings: Mapping[str, Finding]) -> se
 def _too_many(
     refused: set[tuple[str, ...]], forecasts: Forecasts, alarms: Mapping[str, Alarm]
 ) -> list[str]:
-    """The problems of a run of which so many series are refused that all of it is blocked."""
+    """The problems that block a run with too many refused series; empty if these are few."""
     series = refused | {forecasts.panel.ids[i] for i in forecasts.series}
     if len(refused) <= checks.MOST_REPLACED * len(series):
         return []
@@ -190,7 +194,7 @@ def _too_many(
 
 
 def _comparable(last: pd.DataFrame, forecasts: Forecasts, night: Night) -> Earlier:
-    """What the last run published, without steps of events of which it did not know."""
+    """What the last run published, without steps that are touched by events of unknown effect."""
     names, published = earlier_forecasts(last, forecasts, night.schema)
     panel = forecasts.panel
     first = panel.offsets[forecasts.series] + panel.lengths[forecasts.series]
@@ -206,7 +210,7 @@ def _fallen_back(
     last: Kept,
     refused: set[tuple[str, ...]],
 ) -> CheckedForecasts:
-    """Forecasts with rows of the last run for refused series, then seasonal naive."""
+    """Forecasts in which refused series have rows of the last run, or else seasonal naive."""
     forecasts = as_forecast.forecasts
     gone = refused - {forecasts.panel.ids[i] for i in forecasts.series}
     with_gone = checks.with_gone_series(forecasts, live.fitted, sorted(gone))
@@ -233,7 +237,7 @@ def _fallen_back(
 
 
 def refuse(passed: CheckedForecasts) -> None:
-    """Raise `Blocked` for what keeps a run from being published, if anything does."""
+    """Raise `Blocked` if a problem keeps the run from being published."""
     if not passed.problems:
         return
     cure = Words("`forecast diff` explains it; mend the source and run again")
@@ -243,7 +247,7 @@ def refuse(passed: CheckedForecasts) -> None:
 
 
 def replayed_checks(pipeline: Pipeline, runs: int) -> list[str]:
-    """A line for each of the newest runs of which a check would say something, and a summary."""
+    """A line for each recent run that would raise an alarm under the current limits; a summary."""
     with pipeline.hidden.kept_out():
         records = [run for run in ledger_of(pipeline).runs(runs) if run.checks]
     lines = []
@@ -252,7 +256,7 @@ def replayed_checks(pipeline: Pipeline, runs: int) -> list[str]:
         alarms = limits.alarms_of(record.checks, pipeline.checks)
         if not alarms:
             continue
-        # the alphabet has blocked, error and warning in the order of severity
+        # blocked, error and warning: their alphabetical order is that of severity
         worst = "warning" if record.held else min(alarm.word for alarm in alarms.values())
         counts[worst] += 1
         texts = "; ".join(alarm.text for alarm in alarms.values())

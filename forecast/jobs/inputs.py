@@ -1,4 +1,4 @@
-"""Read the tables of a job as they could be known at the time of a run, and check the job."""
+"""Read the tables of a job as they were known at the time of a run, and check the job."""
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -50,10 +50,11 @@ class Inputs:
 
     Attributes
     ----------
-    defaults : settings of tables that come with the source
-    live : the version that serves; None before the first fit
-    why : the reason of a fit that is due; "" without one
-    schema : of an earlier fit, as which a new one reads the table; None for the file alone
+    defaults : table settings that come with the source
+    live : the version that forecasts; None before the first fit
+    why : the reason for a fit that is due; "" if none is
+    schema : the schema of an earlier fit, by which a new fit reads the table; None if the pipeline
+        file alone says how
     """
 
     table: Table
@@ -65,13 +66,13 @@ class Inputs:
 
 
 def explained_output(pipeline: Pipeline) -> OutputSettings:
-    """The columns of forecasts: model and status, too, where a sink adds columns."""
+    """The output settings of forecasts, with the columns model and status if a sink adds them."""
     explain = pipeline.output.explain or bool(pipeline.sink.columns)
     return pipeline.output.model_copy(update={"explain": explain})
 
 
 def reserved_columns(pipeline: Pipeline) -> list[str]:
-    """Columns that the output of a job has beside ids and times."""
+    """The columns of the output of a job, beside ids and times."""
     columns = [*output_columns(pipeline.output), *pipeline.sink.columns, *_source_columns(pipeline)]
     return list(dict.fromkeys(columns))
 
@@ -81,7 +82,7 @@ def _source_columns(pipeline: Pipeline) -> tuple[str, ...]:
 
 
 def check_sink(pipeline: Pipeline, schema: Schema, table: Table) -> list[str]:
-    """Refuse what the sinks do not take, and sums that the table lacks; a line for each sink."""
+    """Refuse what the sinks cannot take, and sums that the table lacks; a line for each sink."""
     refuse_clash(schema.keys, reserved_columns(pipeline))
     output = pipeline.output
     lines = []
@@ -106,7 +107,7 @@ def check_sink(pipeline: Pipeline, schema: Schema, table: Table) -> list[str]:
 
 
 def check_periods(pipeline: Pipeline, schema: Schema, origin: int, horizon: int) -> None:
-    """Refuse a horizon in which no period ends, and warn of one in which sometimes none does."""
+    """Refuse a horizon in which no period ends; warn if at other origins none would end."""
     for totals in pipeline.totals:
         whole_periods(schema, origin, horizon, totals.every or (None,))
     for every in dict.fromkeys(pipeline._periods):
@@ -118,7 +119,7 @@ def check_periods(pipeline: Pipeline, schema: Schema, origin: int, horizon: int)
 
 
 def look(pipeline: Pipeline, store: Store, ledger: Ledger, instant: datetime) -> Inputs:
-    """Choose the version that serves, find out whether a fit is due, and read the tables."""
+    """Choose the version that forecasts, find out whether a fit is due, and read the tables."""
     at = as_text(instant)
     earlier = [run.version for run in ledger.runs(1, at) if run.as_of == at and run.settled]
     live = serving_version(
@@ -165,7 +166,7 @@ def _text_settings(pipeline: Pipeline, fitted: Schema | None) -> TextSettings:
 def _table_settings(pipeline: Pipeline, inputs: Inputs) -> TableSettings:
     """How a fit reads the table: as pipeline and source say, and otherwise as an earlier fit did.
 
-    Else what is inferred could change with the data, and what is forecast from run to run.
+    If it were inferred anew, it could change with the data, and forecasts with it from run to run.
     """
     settings = pipeline.table.model_copy(update=inputs.defaults)
     if inputs.schema is None:
@@ -177,7 +178,7 @@ def _table_settings(pipeline: Pipeline, inputs: Inputs) -> TableSettings:
 def read_to_forecast(
     pipeline: Pipeline, instant: datetime, table: Table, schema: Schema
 ) -> DatedTable:
-    """Date a table as the version of a schema does, and refuse what the sink cannot take."""
+    """Read the times of a table by the schema of a version; refuse what the sinks cannot take."""
     check_schema(schema, table)
     check_sink(pipeline, schema, table)
     return known_by(dated_table(table, schema), schema, instant)
@@ -186,7 +187,7 @@ def read_to_forecast(
 def read_to_fit(
     pipeline: Pipeline, instant: datetime, inputs: Inputs
 ) -> tuple[Reading, DatedTable]:
-    """Read what could be known of a table for a new fit; also returns the whole table."""
+    """Read what was known of a table at the time of a run, for a fit; also the whole table."""
     table = inputs.table
     earlier = inputs.schema
     settings = _table_settings(pipeline, inputs)
@@ -213,7 +214,7 @@ def read_to_fit(
         lookback=train.lookback,
         future=future,
     )
-    if train.horizon is None and not schema.known:  # known values may end earlier
+    if train.horizon is None and not schema.known:  # values known in advance may end earlier
         reading = with_next_periods(reading, pipeline._periods, later=True)
     panel = with_earlier_known(pipeline, reading.panel, reading.schema, instant)
     return replace(reading, panel=panel), dated
@@ -227,9 +228,9 @@ def read_as_live(
     live: Schema,
     horizon: int,
 ) -> Reading:
-    """The table as the live version reads it, which may know other columns in advance."""
+    """The table as the live version reads it, whose columns known in advance may be others."""
     other = reading.schema
-    deciding = ["time_format", "calendar"]  # what is left of the table
+    deciding = ["time_format", "calendar"]  # these decide which rows of the table are left
     if live.known or other.known:
         deciding += ["known", "layout", "target", "series", "past"]
     if all(getattr(live, name) == getattr(other, name) for name in deciding):
@@ -242,7 +243,7 @@ def read_as_live(
 
 
 def check_job(pipeline: Pipeline, as_of: str | None = None, take_over: bool = False) -> list[str]:
-    """Read the source as a run would, check that store and sink can be written; the findings."""
+    """Read the source as a run would, check that store and sinks can be written; findings."""
     with pipeline.hidden.kept_out(), keys_in_errors():
         pipeline._take_over = take_over
         owner = owner_to_replace(pipeline, take_over)
@@ -279,20 +280,23 @@ def check_job(pipeline: Pipeline, as_of: str | None = None, take_over: bool = Fa
 def known_differences(
     pipeline: Pipeline, panel: Panel, schema: Schema, instant: datetime
 ) -> dict[str, bytes]:
-    """What a run knows in advance where earlier runs knew something else, for the ledger."""
+    """The values known in advance that are new, or that earlier runs knew otherwise.
+
+    The ledger keeps them.
+    """
     if pipeline.source.vintages == "off" or not schema.known:
         return {}
     if len(ledger_of(pipeline).known(after=as_text(instant))):
-        return {}  # what was known before a later run can no longer be said
+        return {}  # after a later run, what was known before can no longer be told
     calendar = calendar_of(schema)
     origin = int(panel.origins.max())
     before = np.full(panel.known.shape, np.nan)
     earlier = _earlier_known(pipeline, panel, schema, instant, origin + 1)
-    # of several the last one stays, which is the newest
+    # of several values the last one stays, which is the newest
     before[earlier.slot, earlier.column] = earlier.value
     ahead = ~panel.before(panel.lengths)
     if schema.layout == "wide":
-        ahead[panel.offsets[1] :] = False  # a value holds for all series
+        ahead[panel.offsets[1] :] = False  # a value applies to all series
     different = ~np.isnan(panel.known) & (panel.known != before)
     slot, columns = np.nonzero(ahead[:, None] & different)
     series = panel.series_of_slots[slot]
@@ -300,7 +304,7 @@ def known_differences(
     names = np.array([series_text(ids) for ids in panel.ids], object)
     times = calendar.times(panel.starts[series] + panel.positions[slot])
 
-    words = []  # a number has none
+    words = []  # a number has no categories
     for column, value in zip(columns.tolist(), values.tolist(), strict=True):
         categories = schema.categories.get(schema.known[column])
         words.append(categories[int(value) - 1] if categories and value >= 1 else "")
@@ -319,7 +323,7 @@ def known_differences(
 def with_earlier_known(
     pipeline: Pipeline, panel: Panel, schema: Schema, instant: datetime
 ) -> Panel:
-    """A panel to fit to, whose known columns are as earlier runs knew them, as far as they did."""
+    """A panel to fit to, with the values of known columns that earlier runs knew at the time."""
     if pipeline.source.vintages == "off":
         return panel
     values = _earlier_known(pipeline, panel, schema, instant, int(panel.starts.min()))
@@ -332,9 +336,9 @@ def with_earlier_known(
 def _earlier_known(
     pipeline: Pipeline, panel: Panel, schema: Schema, instant: datetime, position: int
 ) -> Vintages:
-    """What runs before an instant knew of the grid positions of a panel from one on."""
+    """What runs before an instant knew in advance of the grid positions from `position` on."""
     calendar = calendar_of(schema)
-    reach = calendar.times(np.array([position - panel.ahead])) - DAY  # in any zone
+    reach = calendar.times(np.array([position - panel.ahead])) - DAY  # a margin for any zone
     after = "" if schema.time_format.kind == STEPS else str(reach.astype("datetime64[s]")[0])
     rows = ledger_of(pipeline).known(after, as_text(instant))
     rows = rows[rows["zone"] == (schema.time_format.zone or "")]

@@ -17,7 +17,7 @@ USE = (
 
 
 def check_address(address: str) -> str:
-    """Refuse what is no plain http or https address with a ValueError, which shows none of it."""
+    """Raise ValueError, which does not show the address, unless it is plain http or https."""
     try:
         parts = urllib.parse.urlsplit(address)
         usable = (

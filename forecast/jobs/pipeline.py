@@ -36,7 +36,7 @@ from forecast.tables.reading import SYNTHETIC
 
 SQLITE = "sqlite:///"
 SUMS = "[[totals]]"
-ROWS = "forecast_owners"  # table of a database: which job writes the rows of which series
+ROWS = "forecast_owners"  # database table: which job writes the rows of which series
 MAX_LENGTH = 1_000_000  # characters of a pipeline file
 REFIT = re.compile("never|daily|weekly|when worse|every [1-9][0-9]{0,3} days?")
 VARIABLE = re.compile(r"\$\{(\w+)\}")
@@ -95,11 +95,11 @@ class Pipeline(JobSettings):
         JobCheckSettings(), description="checks of the table and of forecasts"
     )
 
-    # that are summed, where other sinks take their place, too
+    # periods that are summed, also if other sinks replace those of the sums
     _periods: settings.PeriodNames = PrivateAttr(())
     _file: str = PrivateAttr("")
     _hidden: Redactor = PrivateAttr(default_factory=Redactor)
-    # what other jobs have written; None: nobody owns the sinks
+    # whether sinks of other jobs are taken over; None if nobody claims the sinks
     _take_over: bool | None = PrivateAttr(False)
 
     def model_post_init(self, context: object) -> None:
@@ -112,12 +112,12 @@ class Pipeline(JobSettings):
 
     @property
     def hidden(self) -> Redactor:
-        """The secrets of the job, which no message may show."""
+        """What removes the secrets of the job from messages."""
         return self._hidden
 
     @property
     def sinks(self) -> dict[str, SinkSettings]:
-        """Where forecasts and their sums go, by the tables of the file: [sink] first."""
+        """The sinks of forecasts and of sums, by their tables in the file; [sink] comes first."""
         sums = {
             f"{SUMS} {number}": totals.sink(self.sink)
             for number, totals in enumerate(self.totals, start=1)
@@ -138,15 +138,15 @@ _HOMES = {
     **dict.fromkeys(Limits.model_fields, "[checks.output.NAME] or [checks.actual.NAME]"),
     **{key: _HEADS[name] for name, group in SECTIONS.items() for key in group.model_fields},
 }
-_KEYS = {"sum_by": "by", "sum_every": "every"}  # of settings that have other names in a file
+_KEYS = {"sum_by": "by", "sum_every": "every"}  # settings that have another name in a file
 
 
 def read_pipeline(path: str) -> Pipeline:
     """Read and check a pipeline file; relative paths in it start at its folder.
 
-    Raises NoInput if there is no such file; UsageError if it is not TOML, a key is unknown (the
-    message names the nearest one of all tables), a value is out of bounds, or a variable, the
-    source or the sink is missing.
+    Raises `NoInput` if there is no such file; `UsageError` if it is not TOML, a key is unknown (the
+    message names the nearest key of all tables), a value is out of bounds, or an environment
+    variable, the source or the sink is missing.
     """
     file = Path(path)
     hidden = Redactor()
@@ -189,11 +189,11 @@ def files_read(pipeline: Pipeline) -> dict[str, str | None]:
 
 @dataclass(frozen=True)
 class _Reader:
-    folder: Path  # at which relative paths start
+    folder: Path  # relative paths start here
     hidden: Redactor
 
     def settings(self, group: type[SettingsGroup], content: dict[str, Any], where: str) -> Any:
-        """The checked settings of a table of the file, and of tables in it, with whole paths."""
+        """The checked settings of a table of the file and its subtables, with absolute paths."""
         values: dict[str, Any] = {}
         from_variables = []
         for name, value in content.items():
@@ -221,7 +221,7 @@ class _Reader:
         return checked.model_copy(update=whole)
 
     def _nested(self, group: type[SettingsGroup], name: str, value: Any, where: str) -> Any:
-        """A table in a table as its settings; any other value as it is."""
+        """A subtable as settings; any other value is returned unchanged."""
         if group is Pipeline and name == "totals":
             if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
                 use = f"write {SUMS} on a line of its own for each"
@@ -239,12 +239,12 @@ class _Reader:
         if not isinstance(value, dict):
             use = f"write it on a line of its own, or {name} = {{...}}"
             raise UsageError(f"{head} is a table of settings: {use}")
-        if isinstance(field.default, Limits):  # one of the two may stay as it is
+        if isinstance(field.default, Limits):  # one of the two limits may be left at its default
             value = field.default.model_dump() | value
         return self.settings(kind, value, f"{head} ")
 
     def _expanded(self, value: Any, where: str, is_secret: bool) -> Any:
-        """Replace each ${NAME} by that environment variable, which no message may show."""
+        """Replace each ${NAME} by that environment variable, which messages then hide."""
         if isinstance(value, dict):
             return {
                 name: self._expanded(item, f"{where}.{name}", is_secret)
@@ -274,7 +274,7 @@ class _Reader:
     def _whole_path(self, path: str, where: str) -> str:
         if path.startswith(SYNTHETIC) or path == "-":
             return path
-        if "://" in path:  # it may hold a password, so that no message shows it
+        if "://" in path:  # it may contain a password, so no message may show it
             problem = "is a path, and here it is an address; a database belongs to url"
             raise UsageError(f"{where} {problem}")
         try:
@@ -285,7 +285,7 @@ class _Reader:
             raise UsageError(f"{where}: {problem}; write an absolute path") from None
 
     def _whole_url(self, url: str) -> str:
-        """The address of a database; the path of an SQLite file in it starts at the folder, too."""
+        """The address of a database; the relative path of an SQLite file starts at the folder."""
         file = url.removeprefix(SQLITE)
         if file == url or file.startswith(("/", ":")) or Path(file).is_absolute():
             return url
@@ -331,7 +331,7 @@ def _check_together(pipeline: Pipeline, where: str) -> None:
 
 
 def _check_places(pipeline: Pipeline, where: str) -> None:
-    """Refuse files and tables that are read, of the ledger, or that would be written twice."""
+    """Refuse to write files and tables that the job reads, that are the ledger's, or twice."""
     own_tables = {*TABLES, *KEEP, ROWS} if pipeline.ledger == "sink" else {ROWS}
     taken: dict[str, str] = {}
     for name, sink in pipeline.sinks.items():
@@ -355,7 +355,7 @@ def _check_places(pipeline: Pipeline, where: str) -> None:
 
 
 def target_of(table: str) -> str:
-    """A table of a database, without the name of the usual schema."""
+    """The name of a database table, without that of the default schema."""
     return table.removeprefix("public.").removeprefix("main.")
 
 

@@ -1,4 +1,4 @@
-"""What a run publishes; a folder keeps it where a check blocks it, so that it can be accepted."""
+"""Publish a run, or keep it in a folder if a check blocks it, so that the user can accept it."""
 
 import hashlib
 import os
@@ -52,15 +52,15 @@ from forecast.settings import OutputSettings
 RUN = "run.json"
 ROWS = "rows.parquet"
 FORECASTS = "cells.parquet"
-MAX_BYTES = 2**33  # of a file of a blocked run, which is read into memory
+MAX_BYTES = 2**33  # largest file of a blocked run, as it is read into memory
 
 
 @dataclass(frozen=True)
 class Publication:
-    """All that a run writes once its forecasts are made."""
+    """All that a run writes after its forecasts are made."""
 
     record: Record
-    tables: dict[str, Results]  # forecasts, and sums of them, by where they go
+    tables: dict[str, Results]  # forecasts and sums of them, by destination
     series: list[tuple[str, ...]]  # ids of the forecasts
     forecasts: pd.DataFrame  # for the ledger
     more: Mapping[str, pd.DataFrame | bytes]  # sums and inputs for the ledger, by its tables
@@ -68,11 +68,11 @@ class Publication:
     fit: FitEntry | None = None
 
     def publish(self, pipeline: Pipeline, ledger: Ledger) -> None:
-        """Write the sinks, then the ledger; what goes live after that is owed to it."""
+        """Write the sinks, then the ledger, which says which version is to go live after that."""
         claim_sinks(pipeline, self.series, write=True)
         tables = [self.tables[place] for place in destinations(pipeline)]
         facts = sinks.write(list(zip(pipeline.sinks.values(), tables, strict=True)))
-        # only now: else a run that failed would seem to have written
+        # not earlier, or a run that fails here would seem to have written its output
         written = [places(pipeline, sink) for sink in pipeline.sinks.values()]
         self.record.output |= written[0] | facts
         if len(written) > 1:
@@ -80,10 +80,10 @@ class Publication:
         ledger.add_run(self.record, self.forecasts, self.days, self.fit, self.more)
 
     def keep(self, pipeline: Pipeline) -> dict[str, Any]:
-        """Keep all of it in a folder, which appears at once; returns what the record says of it."""
+        """Keep it in a folder, which appears in one step; returns what the record says of it."""
         folder = _blocked_folder(pipeline.store, self.record.as_of)
         half = folder.with_name("blocked-half")
-        # of a run that was killed, and of an earlier run as of this time
+        # left by a run that was killed, and by an earlier run with the same `as_of`
         for old in (half, folder):
             shutil.rmtree(old, ignore_errors=True)
         make_directory(half)
@@ -129,7 +129,7 @@ class Publication:
 
 class _KeptRun(BaseModel):
     record: Record
-    tables: dict[str, tuple[Schema, list[str]]]  # columns without those that only some sinks write
+    tables: dict[str, tuple[Schema, list[str]]]  # without columns that only some sinks write
     output: OutputSettings
     series: list[tuple[str, ...]]
     days: list[DayScore]
@@ -139,7 +139,7 @@ class _KeptRun(BaseModel):
     @field_validator("output", mode="before")
     @classmethod
     def _as_now(cls, output: Any) -> Any:
-        """Without the setting `joint`, which earlier versions wrote."""
+        """Remove the setting `joint`, which earlier releases wrote."""
         if isinstance(output, dict):
             output.pop("joint", None)
         return output
@@ -150,13 +150,13 @@ def _blocked_folder(store: str, as_of: str) -> Path:
 
 
 def newest_blocked(runs: Sequence[Record]) -> Record | None:
-    """The run that a check blocked last, of which the folder keeps what it would have published."""
+    """The run that a check blocked last; the folder keeps what it would have published."""
     blocked = [run for run in runs if run.exit_code == Blocked.exit_code and run.blocked]
     return max(blocked, key=lambda run: run.started, default=None)
 
 
 def read_blocked(store: str, blocked: Record) -> Publication:
-    """What a blocked run would have published; ArtifactRefused where it is missing or damaged."""
+    """What a blocked run would have published; `ArtifactRefused` if it is missing or damaged."""
     folder = _blocked_folder(store, blocked.as_of)
     try:
         sha256 = blocked.blocked.get("sha256", "")
@@ -194,7 +194,10 @@ def _results(data: bytes, run: _KeptRun, place: str) -> Results:
 
 
 def _to_accept(pipeline: Pipeline, blocked: Record) -> Publication:
-    """What a blocked run kept, for the destinations that the file names, with no rule broken."""
+    """What a blocked run kept, for the sinks that the file now names.
+
+    Refused if it breaks a rule that no forecast may break.
+    """
     publication = read_blocked(pipeline.store, blocked)
     if publication.tables.keys() != set(destinations(pipeline)):
         places_then = "; ".join(publication.tables)
@@ -212,23 +215,23 @@ def _to_accept(pipeline: Pipeline, blocked: Record) -> Publication:
 
 
 def promote_owed(ledger: Ledger, store: Store, writer: Writer) -> None:
-    """Make live what the newest run with a promoted fit owes: this run, or one that was killed."""
+    """Make the newest promoted version live, of this run or of one that was killed before that."""
     clock = as_text(datetime.now(UTC) + CLOCK_TOLERANCE)
     owed = [fit.version for fit in ledger.fits(clock) if fit.goes_live]
     if not owed or not (store.path / owed[-1]).exists():
         return
-    # a version that was saved later is the choice of a user
+    # a newer version is live because a user chose it
     if store.empty or store.current() < owed[-1]:
         writer.promote(owed[-1])
 
 
 def destinations(pipeline: Pipeline) -> list[str]:
-    """Where the forecasts go, and each of their sums: files and tables."""
+    """The files and tables of the forecasts, then those of each table of sums."""
     return [", ".join(places(pipeline, sink).values()) for sink in pipeline.sinks.values()]
 
 
 def places(pipeline: Pipeline, sink: SinkSettings) -> dict[str, Any]:
-    """The files and tables of a sink, by their keys, as the record shows them."""
+    """The files and tables of a sink, by key, as the record shows them."""
     return {key: pipeline.hidden(place) for key, place in sink.places.items()}
 
 
@@ -241,8 +244,8 @@ def write_record(record: Record, pipeline: Pipeline) -> None:
 def accept_blocked(pipeline: Pipeline, take_over: bool = False) -> Record:
     """Publish the newest blocked run exactly as it was.
 
-    With `take_over` store and sinks are taken from the job that they belong to. Raises `UsageError`
-    if no run is blocked, or a later run has published.
+    With `take_over` the job takes store and sinks from the job that they belong to. Raises
+    `UsageError` if no run is blocked, or a later run has published.
     """
     pipeline._take_over = take_over
     job = f"job '{pipeline.hidden(pipeline.name or 'job')}'"
@@ -253,7 +256,7 @@ def accept_blocked(pipeline: Pipeline, take_over: bool = False) -> Record:
         claimed(pipeline, take_over),
     ):
         ledger = ledger_of(pipeline)
-        promote_owed(ledger, store, writer)  # of an acceptance that was killed
+        promote_owed(ledger, store, writer)  # left undone by an acceptance that was killed
         runs = ledger.runs(MAX_RECORDS)
         blocked = newest_blocked(runs)
         if blocked is None:
@@ -263,19 +266,19 @@ def accept_blocked(pipeline: Pipeline, take_over: bool = False) -> Record:
             problem = f"the run as of {later[0]} has published since that of {blocked.as_of}"
             raise UsageError(f"{job}: {problem} was blocked")
         publication = _to_accept(pipeline, blocked)
-        # from here on the next run finishes it, if this one is killed
+        # if this process is killed from here on, the next run finishes the acceptance
         accepted = blocked.blocked | {"accepted": True}
         ledger.add_run(blocked.model_copy(update={"blocked": accepted}))
         try:
             return _accepted(publication, pipeline, ledger, store, writer)
-        except ForecastError:  # the user hears of it, so that no later run goes on with it
+        except ForecastError:  # the user sees the error, so no later run has to finish it
             if ledger.runs(1, blocked.as_of)[0].exit_code == blocked.exit_code:
                 ledger.add_run(blocked)
             raise
 
 
 def finish_accepted(pipeline: Pipeline, ledger: Ledger, store: Store, writer: Writer) -> None:
-    """Publish a blocked run that was accepted, and whose publication was killed."""
+    """Publish a blocked run that was accepted, if its publication was killed."""
     for run in ledger.runs(NEWEST):
         if run.exit_code == Blocked.exit_code and run.blocked.get("accepted"):
             try:

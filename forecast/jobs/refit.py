@@ -1,4 +1,4 @@
-"""When a job fits anew, and which version serves meanwhile."""
+"""Decide when a job fits anew, and which version forecasts until then."""
 
 import hashlib
 import json
@@ -27,19 +27,19 @@ from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import EngineName, TrainSettings
 from forecast.tables.text import given_delimiter
 
-RECENT_DAYS = 14  # scored days that are recent
-# settings of tables that a version may have otherwise than the file
+RECENT_DAYS = 14  # so many of the newest scored days count as recent
+# table settings in which a version may differ from the pipeline file
 FREE = {"strict", "on_duplicate", "unfinished", "freq"}
-# settings that do not decide the result of a fit
+# settings that do not change the result of a fit
 WITHOUT_EFFECT = {"jobs", "device", "engine", "unfinished"}
 
 
 @dataclass(frozen=True)
 class WorsePriors:
-    """When recent errors ask for a fit: days differ more than versions do."""
+    """When recent errors call for a fit; errors of days differ more than those of versions."""
 
-    ratio: float = 1.25  # recent error over that of the fit
-    min_scores: int = 30  # scored values
+    ratio: float = 1.25  # recent error, divided by that of the fit
+    min_scores: int = 30  # fewest scored values
 
 
 PRIORS = WorsePriors()
@@ -53,10 +53,10 @@ def serving_version(
     device: str,
     engine: EngineName,
 ) -> ServingVersion | None:
-    """The version that forecasts at the time of a run, fitted to no later values, if there is one.
+    """The serving version of a run, which was not fitted to values after the run; None without one.
 
-    It is what an earlier run at that instant has `taken`, else the live version, else the newest
-    promoted one.
+    It is the version that an earlier run at the same instant has `taken`, else the live version,
+    else the newest promoted version.
     """
     if store.empty:
         return None
@@ -79,15 +79,15 @@ def serving_version(
 def reason_to_fit(
     pipeline: Pipeline, live: ServingVersion | None, ledger: Ledger, instant: datetime
 ) -> tuple[str, bool]:
-    """Why a job fits anew, or "", and whether the file alone says how the table is read then."""
+    """The reason to fit anew, or ""; and whether the fit reads the table by the file alone."""
     if live is None:
         return "there is no version yet", True
     if instant - datetime.now(UTC) > CLOCK_TOLERANCE:
-        return "", False  # a clock that runs ahead is no reason
+        return "", False  # a run ahead of its clock is no reason
     at = as_text(instant)
     fits = ledger.fits(at)
     if fits and fits[-1].as_of == at:
-        return "", False  # this instant has had its fit
+        return "", False  # an earlier run at this instant has fitted
     changed = settings_changed(pipeline, live.version, live.fitted.config, fits)
     if changed is not None:
         return changed, True
@@ -108,9 +108,9 @@ def reason_to_fit(
 
 
 def _worse(fitted: Fitted, days: list[DayScore]) -> str:
-    """Why scores ask for a fit, or "".
+    """Why recent scores call for a fit, or "".
 
-    The first horizon after the fit does not count, as the version before forecast it, too.
+    The first horizon after the fit does not count, as the version before also forecast it.
     """
     error_at_fit = fitted.config.scores.get(CHOSEN)
     if not error_at_fit or fitted.settings().metric != "mase":
@@ -142,7 +142,7 @@ def _worse(fitted: Fitted, days: list[DayScore]) -> str:
 
 
 def settings_of_fit(pipeline: Pipeline) -> str:
-    """The settings that decide the result of a fit, but for defaults, as digests."""
+    """Digests of the settings that decide the result of a fit, without those at their default."""
     groups = {"table": pipeline.table, "train": pipeline.train, "reading": pipeline.source.text()}
     digests = {}
     for group, settings in groups.items():
@@ -154,10 +154,10 @@ def settings_of_fit(pipeline: Pipeline) -> str:
 
 
 def _have_changed(before: str, now: str, inferred: Collection[str]) -> bool:
-    """Whether settings of a fit have changed; new ones may say what that fit `inferred`."""
+    """Whether settings of a fit have changed; new settings may state what it `inferred`."""
     try:
         of_fit = json.loads(before)
-    except ValueError:  # one digest of all, as 0.2.0 stored it
+    except ValueError:  # release 0.2.0 stored one digest of all settings
         return True
     of_file = json.loads(now)
     for name in of_file.keys() - of_fit.keys():
@@ -169,7 +169,7 @@ def _have_changed(before: str, now: str, inferred: Collection[str]) -> bool:
 def settings_changed(
     pipeline: Pipeline, version: str, config: Config, fits: list[FitEntry]
 ) -> str | None:
-    """Why a file needs another fit, if it does; UsageError where it forbids that."""
+    """Why the settings of a file need another fit, or None; `UsageError` if the file forbids it."""
     never = pipeline.refit == "never"
     differences, equal = settings_differences(pipeline, config)
     last = fits[-1] if fits else None
@@ -186,7 +186,7 @@ def settings_changed(
         problem = f"{version} was fitted with other settings than the file's ({differences})"
         cure = "correct the file, allow a refit, or promote a version with these settings"
         raise UsageError(f"{problem}, and refit is never", place=pipeline.store, cure=cure)
-    # the gate or the user decided for the older version
+    # the gate or the user has decided for the older version
     if last is not None and last.version > version:
         text = "%s still forecasts, although it was fitted with other settings than the file's: %s"
         log.warning(text, version, differences)
@@ -195,7 +195,7 @@ def settings_changed(
 
 
 def _inferred_text(pipeline: Pipeline, schema: Schema) -> list[str]:
-    """The settings of text that say what a fit has inferred."""
+    """The text settings that state what a fit has inferred."""
     text = pipeline.source.text()
     of_file = text.model_dump(exclude_none=True) | {"delimiter": given_delimiter(text)}
     return [
@@ -204,7 +204,7 @@ def _inferred_text(pipeline: Pipeline, schema: Schema) -> list[str]:
 
 
 def settings_differences(pipeline: Pipeline, config: Config) -> tuple[str, list[str]]:
-    """The settings of a file that differ from those of a fit, in words, and names of equal ones."""
+    """The settings of a file that differ from a fit, as text, and the names of the equal ones."""
     schema = config.table
     trained = TrainSettings.check(config.settings).model_dump(exclude=set(RUN_SETTINGS))
     trained["horizon"] = config.horizon

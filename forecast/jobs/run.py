@@ -1,4 +1,7 @@
-"""One run of a job: read, check, fit when due, forecast, write, record; all of it or nothing."""
+"""One run of a job: read, check, fit if due, forecast, write, record.
+
+A run writes everything or nothing.
+"""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -79,8 +82,8 @@ from forecast.registry import explained
 from forecast.tables.writing import check_output
 from forecast.training.context import Progress
 
-NAMED_SERIES = 10  # series without a forecast that a message names
-MAX_RECORDED = 100  # the same that the record names
+NAMED_SERIES = 10  # a message names at most so many series without a forecast
+MAX_RECORDED = 100  # the record names at most so many series without a forecast
 
 
 def run_job(
@@ -94,24 +97,25 @@ def run_job(
 ) -> Record:
     """Run a job once, and return the record that the ledger keeps of it.
 
-    The store is held from start to end. A new version is saved, the sink's table is written in one
-    transaction, its file is replaced, the ledger gets the run and its fit, and the version goes
-    live, in this order. A run killed before the ledger has it is repaired by running it again with
-    its `as_of`, one that was killed later by the next run.
+    The store is locked from start to end. A new version is saved, the sink's table is written in
+    one transaction, its file is replaced, the run and its fit are added to the ledger, and the
+    version goes live, in this order. If a run is killed before the ledger has it, run it again with
+    the same `as_of`; if it is killed later, the next run finishes its work.
 
     Parameters
     ----------
     as_of : the time of the run; default that of the pipeline, else now
-    output : a file to write in the place of the pipeline's, whose database is left alone then
+    output : a file to write instead of the pipeline's; the database is then not written
     resume : go on with a fit that was stopped
     take_over : take the store and the sinks from the job that they belong to
-    on_step : is given the progress of a fit after each training step
+    on_step : called with the progress of a fit after each training step
 
     Raises
     ------
     ForecastError
-        As reading, fitting, predicting and writing do; the record says so too. Before there is one:
-        Busy, if another run holds the store; UsageError, if the store belongs to another job.
+        What reading, fitting, predicting and writing raise; the record names the error, too. Before
+        there is a record: Busy, if another run has locked the store; UsageError, if the store
+        belongs to another job.
     """
     with pipeline.hidden.kept_out():
         instant = parse_as_of(pipeline.as_of if as_of is None else as_of)
@@ -143,7 +147,7 @@ def run_job(
 
 @contextmanager
 def _recorded(run: "_Run") -> Iterator[None]:
-    """Write the record of a run that fails, and tell the ping how it ended."""
+    """Write the record, also of a run that fails, and report the outcome to the health check."""
     record = run.record
     pipeline = run.pipeline
     try:
@@ -159,7 +163,7 @@ def _recorded(run: "_Run") -> Iterator[None]:
             published = run.accepted if isinstance(error, Blocked) else None
             run.ledger.add_run(published or record, more=run.known_ahead)
             write_record(record, pipeline)
-        except ForecastError as other:  # the error on its way matters more
+        except ForecastError as other:  # the error being raised matters more
             log.warning("the failure could not be recorded: %s", other)
         ping(pipeline.ping, "fail", record.error)
         raise
@@ -170,12 +174,18 @@ def _recorded(run: "_Run") -> Iterator[None]:
 
 @dataclass
 class _Run:
-    """A run, and what it leaves where it fails.
+    """A run in progress, and what it leaves behind if it fails.
+
+    Three words of its record: a run is settled once it has published, so that a repetition keeps
+    its version and its interval factors. It is `ahead_of_clock` if its `as_of` lies after the
+    clock time at which it started. It is `dated_ahead` if so, or if its whole horizon lies before
+    its `as_of`, so that the data end too early; checks then learn nothing from it.
 
     Attributes
     ----------
-    accepted : an earlier run as of this time that a check blocked, and that was published
-    known_ahead : what is known in advance and not by earlier runs, for the ledger
+    accepted : an earlier run with the same `as_of` that a check blocked and the user then accepted
+    known_ahead : values of columns known in advance that differ from what earlier runs knew; the
+        ledger keeps them
     """
 
     pipeline: Pipeline
@@ -193,11 +203,14 @@ class _Run:
 
 @dataclass(frozen=True)
 class _Fit:
-    """A new fit, and what forecasts tonight: it, or the live version if the gate refuses it."""
+    """A new fit, and the version that forecasts in this run.
+
+    That is the new fit, or the live version if the gate refuses the new fit.
+    """
 
     entry: FitEntry
     serving: ServingVersion
-    reading: Reading  # the table as that version reads it
+    reading: Reading  # the table as the serving version reads it
     checkpoints: Checkpoints
 
 
@@ -207,7 +220,7 @@ def _finish(run: _Run) -> None:
 
 
 def _begin(run: _Run, warn_of_later: bool) -> None:
-    """Write down that the run has begun, so that a kill leaves a trace."""
+    """Record that the run has begun, so that the ledger shows it even if the process is killed."""
     record = run.record
     ledger = run.ledger
     for before in ledger.runs(1, record.as_of):
@@ -229,7 +242,7 @@ def _begin(run: _Run, warn_of_later: bool) -> None:
 
 
 def _read_fit_forecast_write(run: _Run) -> None:
-    """The steps of a run; what a kill leaves undone, the next run finishes or repeats."""
+    """Do the work of a run; if it is killed, the next run finishes or repeats what is missing."""
     pipeline = run.pipeline
     record = run.record
     ledger = run.ledger
@@ -256,7 +269,7 @@ def _read_fit_forecast_write(run: _Run) -> None:
     record.train_end = live.fitted.config.train_end
 
     past = _Comparison(run, live, source.name, fits=new_fit is not None)
-    # ids as they are
+    # ids are kept as they are, without the escapes for Excel
     output = inputs.explained_output(pipeline).model_copy(update={"excel_safe": False})
     request = ForecastRequest(source, job_inputs.future, output=output, on_panel=past)
     forecasts = forecast(live.predictor, request).whole
@@ -268,7 +281,7 @@ def _read_fit_forecast_write(run: _Run) -> None:
     raise_if_interrupted()
     publication = _publication(run, passed, forecasts.panel, live, past, new_fit)
     if passed.problems:
-        if pipeline._take_over is not None:  # what --output asks for is no publication of the job
+        if pipeline._take_over is not None:  # with --output the job itself publishes nothing
             record.blocked = publication.keep(pipeline)
         record.settled = was_settled
     else:
@@ -280,7 +293,7 @@ def _read_fit_forecast_write(run: _Run) -> None:
 
 
 def _fit_of_instant(ledger: Ledger, as_of: str) -> dict[str, Any]:
-    """What a record says of a fit that an earlier run as of the same time has made, if any."""
+    """What a record says of a fit by an earlier run with the same `as_of`; empty without one."""
     for entry in ledger.fits(as_of):
         if entry.as_of == as_of:
             return {
@@ -293,7 +306,7 @@ def _fit_of_instant(ledger: Ledger, as_of: str) -> dict[str, Any]:
 
 
 def _fit(run: _Run, job_inputs: inputs.Inputs) -> _Fit:
-    """Fit, save, and compare with the live version."""
+    """Fit, compare the fit with the live version, and save it."""
     pipeline = run.pipeline
     live = job_inputs.live
     began = time.monotonic()
@@ -351,7 +364,7 @@ def _fit(run: _Run, job_inputs: inputs.Inputs) -> _Fit:
 def _save(
     run: _Run, fitted: Fitted, live: ServingVersion | None, promoted: bool, verdict: str
 ) -> tuple[FitEntry, ServingVersion]:
-    """Save a version that the ledger knows before the store does, so that no kill makes it live."""
+    """Enter a version in the ledger, then save it, so that a killed run never makes it live."""
     pipeline = run.pipeline
     begun = FitEntry(run.record.as_of, "", False, UNFINISHED, settings_of_fit(pipeline))
     follows_live = run.store.empty if live is None else live.version == run.store.current()
@@ -378,12 +391,18 @@ def _save(
 
 
 class _Comparison:
-    """A panel, which is checked before it is forecast, beside what earlier runs forecast.
+    """Compare a panel with the forecasts of earlier runs, before it is forecast itself.
 
     Attributes
     ----------
-    lagging : series without a recent value
-    last : what the last run published
+    lagging : ids of series without a recent value
+    night : the panel and the runs before this one, which the checks of the newest values compare
+    last : what the last run published; None without one
+    streaks : for each series, in how many runs in a row its values lay above the median of the
+        forecast (below it if negative)
+    past : a sample of the raw intervals of earlier runs beside actual values, which the interval
+        factors are learned from
+    days : scores of earlier forecasts, by day
     """
 
     lagging: list[tuple[str, ...]]
@@ -400,7 +419,7 @@ class _Comparison:
         self.fits = fits
 
     def __call__(self, panel: Panel) -> ForecastOptions:
-        """Check the panel; raises what stops the run."""
+        """Check the panel; a check that stops the run raises its error."""
         live = self.live
         run = self.run
         record = run.record
@@ -431,16 +450,18 @@ class _Comparison:
         ledger = self.run.ledger
         record = self.run.record
         before = ledger.runs(accuracy.NEWEST + 1, record.as_of)
+        # past is a record here; a run with the same `as_of` is this one, repeated
         runs = [past for past in before if past.as_of < record.as_of]
         self.night = Night(panel, live.schema, runs)
         self.last = next(ledger.forecasts(record.as_of, 1), None)
         self.streaks = {}
         if self.last is not None:
+            # the last run with forecasts in the ledger, and its record
             at = str(self.last["as_of"].iloc[0])
             last_run = next((past for past in runs if past.as_of == at), None)
             published = set(accuracy.ids_of(self.last))
             if last_run is not None and len(published) < last_run.counts.get("series", 0):
-                published |= set(live.fitted.ids)  # the ledger has a sample of a large run
+                published |= set(live.fitted.ids)  # of a large run the ledger keeps a sample
             self.night = replace(
                 self.night,
                 new=accuracy.NewActuals.of(self.last, panel, live.schema),
@@ -455,10 +476,13 @@ class _Comparison:
         self.past, self.days = accuracy.compare(forecasts, panel, live.schema)
 
     def _factors(self, panel: Panel, series: Integers, quantiles: Numbers) -> Numbers:
-        """The factors [levels] of intervals, from their quantiles [series, horizon, levels]."""
+        """The factor of the interval width at each quantile level, [levels].
+
+        `quantiles` [series, horizon, levels] are those of the current forecasts.
+        """
         record = self.run.record
         levels = self.live.fitted.config.levels
-        # a repeated run keeps its factors: runs of earlier times may have been repeated since
+        # a settled run that is repeated keeps its factors, as earlier runs may have changed since
         if not record.settled:
             as_of = self.past.as_of
             oldest = as_of[0] if as_of else record.as_of
@@ -471,7 +495,7 @@ class _Comparison:
 
 
 def _input_of(run: _Run, last_run: Record | None, live: ServingVersion) -> RunInput | None:
-    """What an earlier run forecast from; None where that, or its version, is not there any more."""
+    """What an earlier run forecast from; None if its inputs or its version no longer exist."""
     if last_run is None or last_run.version is None:
         return None
     data = run.ledger.inputs(last_run.as_of)
@@ -505,7 +529,7 @@ def _publication(
     past: _Comparison,
     new_fit: _Fit | None,
 ) -> Publication:
-    """What goes to the sinks and into the ledger: forecasts, sums, and scores of earlier ones."""
+    """What is written to sinks and ledger: forecasts, sums, and scores of earlier forecasts."""
     pipeline = run.pipeline
     record = run.record
     forecasts = passed.forecasts
@@ -549,7 +573,7 @@ def _publication(
 def _without_new_values(
     run: _Run, forecasts: Forecasts, lagging: list[tuple[str, ...]]
 ) -> list[tuple[str, ...]]:
-    """The series, with a warning, for which a run ends as partly done."""
+    """The ids of series for which a run counts as incomplete; warns of them."""
     required = run.pipeline.checks.require_all
     series = table_checks.without_forecast(forecasts.skipped, required)
     if required:
@@ -562,7 +586,11 @@ def _without_new_values(
 
 
 def _new_scores(days: list[DayScore], before: Mapping[str, DayScore]) -> dict[str, DayScore]:
-    """Scores by day; no day of whose forecasts only samples are left is scored again."""
+    """The new scores by day, without days that were scored on more values before.
+
+    That happens when the ledger has thinned old forecasts to a sample: the earlier score, of all
+    forecasts, then stands.
+    """
     scores = {}
     for score in days:
         earlier = before.get(score.day)

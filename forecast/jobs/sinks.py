@@ -62,12 +62,12 @@ class SinkSettings(_Places):
 
     @property
     def places(self) -> dict[str, str]:
-        """The file and the table that are written, by their keys."""
+        """The file and the database table that are written, by key."""
         return self.model_dump(include={"path", "table"}, exclude_none=True)
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Columns beside ids, time and numbers."""
+        """The columns beside ids, time and numbers."""
         return () if self.table is None else ADDED
 
     def check_keys(self) -> None:
@@ -107,11 +107,11 @@ class Results:
 
     Attributes
     ----------
-    frame : as [output] asks for it
-    explained : the same, of forecasts with the columns model and status where a table has them
-    times : [rows], timestamps, of sums of the starts of their periods
-    origins : [rows], timestamps of the newest known values
-    schema : of the version that forecast; of sums, with their ids
+    frame : the table with the columns that [output] asks for
+    explained : the same table, with the columns model and status if it is of forecasts
+    times : [rows], timestamps; those of sums are the starts of their periods
+    origins : [rows], timestamps of the newest values before the forecast
+    schema : the schema of the version that forecast; for sums, with the ids of sums
     """
 
     frame: pd.DataFrame
@@ -124,7 +124,7 @@ class Results:
 
 
 def check_file(path: str) -> str:
-    """Refuse a file that cannot be written or replaced; returns the finding."""
+    """Refuse a file that cannot be written or replaced; returns a line on it."""
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise CannotCreate("is a folder; name a file in it", place=path)
@@ -135,7 +135,7 @@ def check_file(path: str) -> str:
 
 
 def check_table(sink: SinkSettings, rows: pd.DataFrame, keys: Sequence[str]) -> str:
-    """Refuse names and types of rows that the database does not take; returns the finding."""
+    """Refuse column names and types that the database cannot take; returns a line on it."""
     exists = databases.rehearse(str(sink.url), str(sink.table), rows, [*keys, "origin"])
     return f"table {sink.table} {'takes the forecasts' if exists else 'will be created'}"
 
@@ -190,7 +190,7 @@ def ids_in(schema: Schema, table: Table) -> list[tuple[str, ...]]:
 
 
 def sample_rows(schema: Schema, table: Table, output: OutputSettings) -> pd.DataFrame:
-    """Rows like those to come: ids of the table, times on its grid, and any numbers."""
+    """Sample rows of the output: ids of the table, times on its grid, and arbitrary numbers."""
     ids = sorted(ids_in(schema, table), key=lambda names: max(map(len, names)))
     longest = ids[-1_000:]
     # more steps than the hours of a day, so that a column of dates cannot hold them
@@ -215,16 +215,16 @@ def sample_rows(schema: Schema, table: Table, output: OutputSettings) -> pd.Data
 def sample_sums(
     rows: pd.DataFrame, ids: Names, schema: Schema, output: OutputSettings
 ) -> pd.DataFrame:
-    """The same of sums, with their ids."""
+    """Sample rows of sums, with the ids of sums."""
     numbers: dict[str, Any] = dict.fromkeys(sum_columns(output), 0.5)
     numbers |= {"filled": 0, "steps": 1, "calibrated": True}
     rows = rows.assign(**{name: "" for name in ids if name not in rows}, **numbers)
-    rows.loc[0, [*ids]] = ""  # as where a column is summed over
+    rows.loc[0, [*ids]] = ""  # an id is blank if sums run over all its values
     return rows[[*ids, *schema.time, *numbers, *ADDED[:2]]]
 
 
 def _times(seconds: Integers, schema: Schema) -> "pd.Index[Any]":
-    """Times as timestamps, with the zone of the input; whole numbers where they are steps."""
+    """Times as timestamps in the zone of the input, or as numbers of steps."""
     if schema.time_format.kind == "integer" or schema.layout == "rows":
         return pd.Index(seconds)
     timestamps = pd.DatetimeIndex(seconds.astype("datetime64[s]"))

@@ -1,4 +1,4 @@
-"""Where tonight's table comes from: a file, or the rows of a query."""
+"""The source of the table of a run: a file, or the rows of a query."""
 
 from dataclasses import replace
 from typing import Any, Literal

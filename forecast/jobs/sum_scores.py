@@ -1,4 +1,4 @@
-"""Sums of the forecasts of a job: what the ledger keeps of them, and scores of earlier ones."""
+"""Sums of the forecasts of a job: what the ledger keeps of them, and scores of earlier sums."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -22,7 +22,7 @@ from forecast.totals.sums import Totals, log_notes, significant
 
 
 def totals_of(pipeline: Pipeline, live: ServingVersion, forecasts: Forecasts) -> list[Totals]:
-    """The sums that a job asks for, of all forecasts of a run."""
+    """The sums of all forecasts of a run that the job asks for."""
     sums = []
     for settings in pipeline.totals:
         totals = Totals(live.predictor, settings.sums, pipeline.output, None)
@@ -33,7 +33,7 @@ def totals_of(pipeline: Pipeline, live: ServingVersion, forecasts: Forecasts) ->
 
 
 def sums_to_keep(sums: Sequence[Totals], forecasts: Forecasts) -> pd.DataFrame:
-    """Sums for the ledger: a row for each, with the first and the last time of its period."""
+    """Sums for the ledger: a row for each sum, with the first and last time of its period."""
     newest = forecasts.panel.origins.max()
     rows = []
     numbers = []
@@ -56,14 +56,14 @@ def sums_to_keep(sums: Sequence[Totals], forecasts: Forecasts) -> pd.DataFrame:
 def compare_sums(
     runs: Iterable[pd.DataFrame], panel: Panel, live: ServingVersion, pipeline: Pipeline
 ) -> list[dict[str, Any]]:
-    """Compare sums of earlier runs with those of the actuals: scores by level.
+    """Compare sums of earlier runs with sums of actual values: scores by level of sums.
 
-    A sum counts once its period is over and all of its cells are known; a series that ended has
-    none after that.
+    A sum counts once its period is over and all its values have been observed. A series that has
+    ended adds nothing after its end.
     """
     schema = live.schema
     stored = [sums.astype({"series": object}) for sums in runs]
-    if not stored or not schema.dated:  # series without dates have ends of their own
+    if not stored or not schema.dated:  # series without dates end at different steps
         return []
     calendar = calendar_of(schema)
     cumulated = _CumulatedActuals(panel, live)
@@ -103,7 +103,7 @@ class _CumulatedActuals:
         self._series = _summed(panel)
 
     def between(self, first: int, last: int) -> Numbers:
-        """The sum of each series over grid positions, NaN where one of its values is unknown."""
+        """The sum of each series over grid positions; NaN if one of its values is missing."""
         panel = self._panel
         series = self._series
         steps = np.array([[first], [last + 1]]) - panel.starts[series]
@@ -120,7 +120,7 @@ def _summed(panel: Panel) -> Integers:
 def _groups(
     panel: Panel, live: ServingVersion, pipeline: Pipeline
 ) -> dict[str, tuple[Integers, list[str]]]:
-    """By level the group of each series that is summed, [series], and the names of groups."""
+    """By level of sums, the group of each series [series], and the names of the groups."""
     groups = {}
     for totals in pipeline.totals:
         for level in levels_of(totals.sums, live.schema):
@@ -132,7 +132,7 @@ def _groups(
 
 
 def _score(level: str, sums: pd.DataFrame) -> dict[str, Any]:
-    """How good the sums of a level were; errors are shares of the actual sums."""
+    """The scores of the sums of one level; errors are shares of the actual sums."""
     actual = sums["actual"]
     error = sums["forecast"] - actual
     size = float(actual.abs().sum())

@@ -1,4 +1,4 @@
-"""What a chart shows of forecasts beside the series that they continue."""
+"""The data of a chart: series, and the forecasts that continue them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,12 +31,12 @@ class PlotData:
     schema: Schema
     series: Integers  # [forecasts], indices into the panel
     first: Integers  # [forecasts], grid position of the first forecast
-    # [forecasts, horizon, 1 + 2 * levels], the point, then both ends of intervals; NaN without
+    # [forecasts, horizon, 1 + 2 * levels], the point, then both ends of intervals; NaN if missing
     numbers: Numbers
-    levels: tuple[float, ...]  # of the intervals, in percent
+    levels: tuple[float, ...]  # interval levels in percent
     naive_error: Numbers  # [forecasts], the unit of MASE
-    total: int  # series that could be forecast, of which these may be some
-    notes: tuple[str, ...] = ()  # [forecasts], a line for each, or none at all
+    total: int  # number of series that could be forecast, of which these may be a part
+    notes: tuple[str, ...] = ()  # [forecasts], a line for each series, or empty
 
     @property
     def ids(self) -> Ids:
@@ -48,18 +48,18 @@ class PlotData:
 
     @property
     def usual_history(self) -> int:
-        """Steps of the past that are drawn by default."""
+        """The number of past steps that are drawn by default."""
         return max(3 * self.horizon, 2 * self.schema.shortest_season, 40)
 
 
 def plot_of_forecasts(forecasts: Forecasts, fitted: Fitted, levels: tuple[float, ...]) -> PlotData:
-    """Forecasts that were just made, with intervals of `levels` percent."""
+    """The plot data of new forecasts, with intervals at `levels` in percent."""
     panel = forecasts.panel
     schema = fitted.config.table
     series = forecasts.series
     first = panel.origins[series] + 1
     naive_error = fitted.naive_error
-    if panel.spread is None:  # whole series, and not the tail of those of the fit
+    if panel.spread is None:  # the panel holds whole series, not the tails of those of the fit
         naive_error = naive_errors_until(panel, panel.origins, schema.shortest_season)[0]
     total = int((~panel.skipped).sum())
     numbers = forecasts.numbers
@@ -67,7 +67,7 @@ def plot_of_forecasts(forecasts: Forecasts, fitted: Fitted, levels: tuple[float,
 
 
 def plot_of_history(fitted: Fitted) -> PlotData:
-    """The series of the fit that could be forecast, without forecasts."""
+    """The plot data of the series of the fit that could be forecast, without forecasts."""
     panel = fitted.history
     series = panel.order[~panel.skipped[panel.order]]
     first = panel.origins[series] + 1
@@ -81,7 +81,10 @@ def plot_of_history(fitted: Fitted) -> PlotData:
 def plot_of_table(
     panel: Panel, schema: Schema, saved: SavedForecasts, naive_error: Numbers | None = None
 ) -> PlotData:
-    """Saved forecasts beside the series of a panel; their naive errors are those before each."""
+    """The plot data of saved forecasts beside the series of a panel.
+
+    By default a naive error is that of the values before the forecast.
+    """
     rows = series_index(saved.ids, panel.ids) - 1
     series = panel.order[rows[panel.order] >= 0]
     rows = rows[series]
@@ -96,8 +99,9 @@ def plot_of_table(
 
 
 def series_to_draw(panel: Panel, settings: PictureSettings) -> ForecastOptions:
-    """The series to forecast for a chart that lacks actual values to find the worst by: those
-    named, or the first.
+    """The series to forecast for a chart: those that are named, or else the first ones.
+
+    This is for charts without actual values, by which the worst forecasts could be chosen.
     """
     candidates = panel.order[~panel.skipped[panel.order]]
     if not settings.series:
@@ -107,8 +111,9 @@ def series_to_draw(panel: Panel, settings: PictureSettings) -> ForecastOptions:
 
 
 def actuals_at(panel: Panel, ids: Ids, first: Integers, steps: int) -> Numbers:
-    """Observed values of series, which need not be in the panel, from grid positions on, [series,
-    steps], else NaN.
+    """The observed values of series from the grid positions `first` on, [series, steps].
+
+    They are NaN if missing, or if the panel lacks the series.
     """
     index = series_index(panel.ids, ids) - 1
     values = values_at(panel, index, first, steps)
@@ -118,8 +123,9 @@ def actuals_at(panel: Panel, ids: Ids, first: Integers, steps: int) -> Numbers:
 
 @dataclass(frozen=True)
 class SeriesChart:
-    """The chart of one series. Times are seconds since 1970-01-01 by the wall clock, or numbered
-    steps.
+    """The chart of one series.
+
+    Times are seconds since 1970-01-01 by the wall clock, or numbered steps.
     """
 
     name: str  # as messages name the series
@@ -127,27 +133,27 @@ class SeriesChart:
     past_times: Integers  # [steps]
     past: Numbers  # [steps], values before the first forecast, NaN where missing
     times: Integers  # [horizon]
-    forecast: Numbers  # [horizon], NaN without a forecast
-    low: Numbers  # [horizon, levels], ends of the intervals
+    forecast: Numbers  # [horizon], NaN if there is none
+    low: Numbers  # [horizon, levels], lower ends of the intervals; upper ends follow
     high: Numbers
-    actual: Numbers  # [horizon], values at the times of the forecast, NaN where there is none
+    actual: Numbers  # [horizon], actual values at the forecast times; NaN if there are none
     events: tuple[EventSpan, ...] = ()  # in the order of time
-    # texts of the first time, that of the first forecast, and the last
+    # the first time, the time of the first forecast, and the last time, as text
     labels: tuple[str, ...] = ("", "", "")
 
     @property
     def times_ahead(self) -> Integers:
-        """The last time of the past, where lines of forecasts begin, and those of the horizon."""
+        """The times of the horizon, after the last past time, at which forecast lines begin."""
         return np.append(self.past_times[-1], self.times)
 
     def from_past(self, values: Numbers) -> Numbers:
-        """The last value of the past, and values [horizon]; all missing where none is there."""
+        """The values [horizon], after the last past value; without values, all are missing."""
         if not np.isfinite(values).any():
             return np.append(np.nan, values)
         return np.append(self.past[-1], values)
 
     def values(self) -> Numbers:
-        """All that are drawn, without those that are missing."""
+        """All values that are drawn, without missing ones."""
         arrays = (self.past, self.forecast, self.actual, self.low, self.high)
         values: Numbers = np.concatenate([array.ravel() for array in arrays])
         return values[np.isfinite(values)]
@@ -156,11 +162,11 @@ class SeriesChart:
 @dataclass(frozen=True)
 class Chart:
     series: tuple[SeriesChart, ...]
-    levels: tuple[float, ...]  # of the intervals in percent, ascending
+    levels: tuple[float, ...]  # interval levels in percent, ascending
     numbered: bool  # whether times are numbers of steps
     time: str  # name of the time axis
-    value: str  # name of the values, or "" where the names of the series say it
-    total: int  # series that could be drawn
+    value: str  # name of the value axis; "" if the names of the series say it
+    total: int  # number of series that could be drawn
     worst: bool = False  # whether the series with the largest errors were chosen
 
     @property
@@ -171,8 +177,9 @@ class Chart:
 def chart_of(
     data: PlotData, settings: PictureSettings, actuals: Panel | None = None, name: str = ""
 ) -> Chart:
-    """The chart of some series, with actual values of their panel, or of `actuals`, which messages
-    call `name`.
+    """The chart of some series, with the actual values of their panel, or of `actuals`.
+
+    `name` is what messages call the table of `actuals`.
     """
     panel = data.panel
     schema = data.schema
@@ -223,9 +230,7 @@ def chart_of(
 
 
 def _note(data: PlotData, row: int, actual: Numbers, error: float) -> str:
-    """What is noted of a series, and how good its forecast was where there are actual values, in a
-    line.
-    """
+    """A line on a series: its note, and the error of its forecast if there are actual values."""
     numbers = data.numbers[row]
     notes = [note for note in data.notes[row : row + 1] if note]
     scored = np.isfinite(actual) & np.isfinite(numbers[:, 0])
@@ -243,7 +248,7 @@ def _note(data: PlotData, row: int, actual: Numbers, error: float) -> str:
 def _series_chart(
     data: PlotData, history: int | None, series: int, row: int | None, note: str, actual: Numbers
 ) -> SeriesChart:
-    """The chart of a series of the panel; `row` is that of its forecast, if it has one."""
+    """The chart of a series of the panel; `row` is the row of its forecast, if it has one."""
     panel = data.panel
     if row is None:
         first = panel.origins[series] + 1
@@ -283,7 +288,7 @@ def _series_chart(
 
 
 def _events(panel: Panel, schema: Schema, series: int) -> list[EventSpan]:
-    """The events of a series, whatever their kind; neighbouring days of one event are one span."""
+    """The events of a series, of any kind; consecutive days of one event form one span."""
     alike = [event.model_copy(update={"kind": "effect"}) for event in schema.dated_events]
     schema = schema.model_copy(update={"dated_events": tuple(alike)})
     if not has_events(schema):
@@ -299,7 +304,7 @@ def _events(panel: Panel, schema: Schema, series: int) -> list[EventSpan]:
 
 
 def _spans(calendar: Calendar, positions: Integers, name: str) -> Iterator[EventSpan]:
-    """Runs of neighbouring positions, each half a step longer on both sides."""
+    """Spans of consecutive positions, each extended by half a step on both sides."""
     breaks = np.flatnonzero(np.diff(positions) > 1) + 1
     for run in np.split(positions, breaks):
         around = np.array([run[0] - 1, run[0], run[-1], run[-1] + 1])

@@ -1,4 +1,4 @@
-"""Explain forecasts: what they rest on, and what they are made of."""
+"""Explain forecasts: how important each input is, and which parts a forecast consists of."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -23,21 +23,19 @@ from forecast.tables.writing import Frame, frame_of
 from forecast.threads import OnPart
 from forecast.windows.origins import cut
 
-RANDOM = ("known", "past", "static")  # kinds of inputs that differ between repeats
+RANDOM = ("known", "past", "static")  # kinds of inputs that are shuffled
 PARTS = ("median", "level", "season", "events", "known", "rest")
 """The columns of the parts; the others add up to the first, the median."""
 
 
 @dataclass(frozen=True)
 class ExplanationPriors:
-    """Sizes that were chosen for few repeats on two cores, and what is known before of season and
-    slope.
-    """
+    """Sizes that were chosen for few repeats on two cores, and priors of season and slope."""
 
-    windows: int = 256  # that are forecast again and again
-    origins: int = 8  # of one series
-    seasons: int = 8  # of the past, at most, from which season and slope are known before
-    weight: float = 0.1  # of that season and that slope, against each step of the forecast
+    windows: int = 256  # windows that are forecast in each repeat
+    origins: int = 8  # origins of each series
+    seasons: int = 8  # past seasons, at most, from which the priors of season and slope come
+    weight: float = 0.1  # weight of these priors, against a weight of 1 of each forecast step
 
 
 PRIORS = ExplanationPriors()
@@ -47,23 +45,22 @@ Change = Callable[[np.random.Generator], tuple[Predictor, Panel]]
 
 
 class Importance(NamedTuple):
-    input: str  # the name of a column or of an event, or steps of the past
+    input: str  # the name of a column or an event, or a range of past steps
     kind: str  # known, past, static, event, or values for the past of the series themselves
-    mean: float  # by how much the mean absolute error grows without the input, in the target's unit
-    std: float  # over repeats
+    mean: float  # growth of the mean absolute error without the input, in the target's unit
+    std: float  # standard deviation of that growth over repeats
 
 
 def importances(
     predictor: Predictor, panel: Panel, repeats: int, seed: int = 0, on_part: OnPart | None = None
 ) -> list[Importance]:
-    """How much the forecasts of the newest horizons of a panel rest on each input, the most
-    important first.
+    """How important each input is for the forecasts of the newest horizons, most important first.
 
-    Forecasts start within the panel, so that they have actual values. Values of a column are
-    shuffled within each series, those of a static column between series (Breiman 2001). An event
-    loses its effect, and a part of the past is hidden, as values that are missing are. Each repeat
-    shuffles anew, and draws the series and the origins that count with replacement (Owen 2007).
-    Raises `BadData` if no series is long enough to hold out a horizon.
+    Forecasts start within the panel, so that they have actual values. The values of a column are
+    shuffled within each series, and those of a static column between series (Breiman 2001). An
+    event loses its effect, and a part of the past is hidden like missing values. Each repeat
+    shuffles anew, and draws series and origins with replacement (Owen 2007). Raises `BadData` if no
+    series is long enough to hold out a horizon.
     """
     held_out = _HeldOut(predictor, panel)
     inputs = list(held_out.inputs())
@@ -91,7 +88,7 @@ class _HeldOut:
         evenly = np.linspace(0, len(long) - 1, PRIORS.windows)
         rows = np.unique(evenly.astype(int))
         self.panel = panel.select(long[rows])
-        # the oldest origin leaves half of the longest series
+        # at least half of the longest series lies before the oldest origin
         half = self.panel.lengths.max() // (2 * horizon)
         fitting = PRIORS.windows // len(self.panel)
         limit = np.clip(fitting, 1, PRIORS.origins)
@@ -106,7 +103,7 @@ class _HeldOut:
             raise BadData(f"{problem}so that no forecast has an actual value")
 
     def _errors(self, predictor: Predictor, panel: Panel) -> Numbers:
-        """[windows], mean absolute errors of the medians; NaN without an actual value."""
+        """[windows], mean absolute errors of the medians; NaN if there is no actual value."""
         median = predictor.fitted.config.levels.index(0.5)
         medians = predictor.predict_quantiles(panel)[..., median]
         errors = np.abs(medians - self.pasts.actual)
@@ -114,7 +111,7 @@ class _HeldOut:
         return np.where(count > 0, _means(errors, 1), np.nan)
 
     def increases(self, change: Change, random: bool, repeats: int, seed: int) -> list[float]:
-        """How much worse forecasts are without an input, in each repeat."""
+        """By how much the mean absolute error grows without an input, in each repeat."""
         windows = np.flatnonzero(np.isfinite(self.errors))
         means = list[float]()
         for repeat in range(repeats):
@@ -126,7 +123,7 @@ class _HeldOut:
         return means
 
     def _weights(self, windows: Integers, draw: np.random.Generator) -> Integers:
-        """[windows], how often each was drawn with its series and its origin; not all never."""
+        """[windows], how often each window was drawn; at least one window is."""
         weights = np.zeros(len(windows), np.int64)
         while not weights.any():
             weights = np.ones(len(windows), np.int64)
@@ -159,10 +156,11 @@ class _HeldOut:
     def _shuffled(
         self, kind: str, column: int, draw: np.random.Generator
     ) -> tuple[Predictor, Panel]:
-        """The values of a column in another order within each series, blanks where they were;
-        static ones exchanged.
+        """Shuffle a column: within each series, or a static column between series.
+
+        Blank values stay where they are.
         """
-        # with vintages each window has the values that were known then
+        # with vintages each window has the values that were known at its origin
         issued = kind == "known" and self.panel.vintages is not None
         panel = self.pasts.panel if issued else self.panel
         columns = getattr(panel, kind).copy()
@@ -179,7 +177,7 @@ class _HeldOut:
         return self.predictor, cut(shuffled, self.origins).panel
 
     def _events_ahead(self) -> list[str]:
-        """The events whose eve, day or day after lies in a horizon."""
+        """The events whose eve, day or following day lies in a horizon."""
         panel = self.pasts.panel
         marks = mark(panel, self.predictor.fitted.config.table)
         ends = panel.offsets[1:][panel.series_of_slots[marks.slot]]
@@ -190,7 +188,7 @@ class _HeldOut:
     def _without_event(
         self, effects: Effects, name: str, draw: np.random.Generator
     ) -> tuple[Predictor, Panel]:
-        """No effect of an event, of its eve and of the day after."""
+        """Remove the effect of an event, on its eve, its day and the following day."""
         labels = _labels(name)
         others = np.array([label not in labels for label in effects.labels])
         without = replace(effects, effect=effects.effect * others[:, None])
@@ -198,8 +196,9 @@ class _HeldOut:
         return self.predictor.serving(fitted), self.pasts.panel
 
     def _hidden(self, first: int, last: int, draw: np.random.Generator) -> tuple[Predictor, Panel]:
-        """No values from more than `first` up to `last` steps before each origin, where others are
-        left.
+        """Hide the values from `first + 1` to `last` steps before each origin.
+
+        A window without other values keeps them.
         """
         panel = self.pasts.panel
         sizes = np.diff(panel.offsets)
@@ -217,14 +216,13 @@ def _labels(event: str) -> set[str]:
 
 
 def parts_of(predictor: Predictor, panel: Panel, series: Integers) -> dict[str, Numbers]:
-    """`PARTS` of the forecasts of some series, indices into the panel: [series, horizon], in the
-    target's unit.
+    """The `PARTS` of the forecasts of some series, each [series, horizon], in the target's unit.
 
-    The median is neither rounded nor bounded. The events are what is put back into the forecast.
-    Known columns are what it changes by where they have their usual values in the horizon. What is
-    left is a line, the level, and a season by least squares; both are drawn towards those of the
-    newest past, which tell them apart where the horizon is shorter than two seasons. Without a
-    season the level is all that is left.
+    The median is neither rounded nor bounded. The part `events` is the effect of events that is
+    added back to the forecast. The part `known` is the difference from a forecast for which columns
+    known in advance have their usual values. The remainder is split by least squares into a line
+    (`level`) and a season. Both are shrunk towards those of the newest past, which tell them apart
+    if the horizon is shorter than two seasons. Without a season the level is the whole remainder.
     """
     predictor = predictor.remembering()
     fitted = predictor.fitted
@@ -262,8 +260,9 @@ def parts_of(predictor: Predictor, panel: Panel, series: Integers) -> dict[str, 
 
 
 def _with_usual_columns(panel: Panel, schema: Schema) -> Panel:
-    """A panel whose known columns have, ahead, the median of their past, or the most frequent
-    category.
+    """A panel whose known columns have their usual values in the horizon.
+
+    These are the median of the past, or its most frequent category.
     """
     known = panel.known.copy()
     for series, (column, name) in product(range(len(panel)), enumerate(schema.known)):
@@ -281,8 +280,9 @@ def _with_usual_columns(panel: Panel, schema: Schema) -> Panel:
 
 
 def _past_season(panel: Panel, series: int, length: int) -> tuple[Numbers, float]:
-    """The mean season of the newest past of a series, [length], around its level, and by what that
-    grows in a step.
+    """The mean season of the newest past of a series, [length], and its slope in each step.
+
+    The season is what is left without level and slope.
     """
     slots = panel.slots(series)
     values = np.where(panel.observed[slots], panel.values[slots], np.nan)
@@ -302,14 +302,15 @@ def _past_season(panel: Panel, series: int, length: int) -> tuple[Numbers, float
 
 
 def _means(values: Numbers, axis: int) -> Numbers:
-    """Means of the values that are known, 0 where none is."""
+    """Means of the values that are not NaN; 0 if there are none."""
     count = np.isfinite(values).sum(axis)
     return np.asarray(np.nansum(values, axis) / np.maximum(count, 1))
 
 
 def _split(path: Numbers, seasons: Numbers, slopes: Numbers) -> tuple[Numbers, Numbers]:
-    """The line and the season of forecasts [series, horizon], from prior seasons [series, season]
-    and slopes.
+    """Split forecasts [series, horizon] into a line and a season.
+
+    `seasons` [series, season] and `slopes` [series] are those of the past, as priors.
     """
     horizon = path.shape[1]
     steps = np.arange(horizon)
@@ -332,19 +333,19 @@ def _split(path: Numbers, seasons: Numbers, slopes: Numbers) -> tuple[Numbers, N
 
 @dataclass(frozen=True)
 class Explanation:
-    """What forecasts rest on, and what they are made of.
+    """How important each input of forecasts is, and which parts a forecast consists of.
 
     Attributes
     ----------
     importance : a row for each input, the most important first: ``input``, its ``kind`` (known,
         past, static, event, or values for the past of the series themselves), and mean and standard
-        deviation over repeats of what the mean absolute error of the newest horizons grows by
-        without it, ``mean`` and ``std``, in the target's unit; no rows where no series is long
+        deviation over repeats (``mean``, ``std``) of the growth of the mean absolute error of the
+        newest horizons without the input, in the target's unit; no rows if no series is long
         enough to hold out a horizon
     parts : a row for each forecast: id columns, time column, ``median``, and ``level``, ``season``,
-        ``events``, ``known`` and ``rest``, which add up to it; no rows where values known in
+        ``events``, ``known`` and ``rest``, which add up to it; no rows if values known in
         advance are missing
-    ids : of the series of the parts, in their order
+    ids : the ids of the series of the parts, in their order
     """
 
     importance: Frame
@@ -363,8 +364,8 @@ def explain_panel(
 ) -> Explanation:
     """Explain the forecasts of a panel, read as at fit, with a horizon of future slots.
 
-    The parts are those of the series with these `names`: of the first one if there are none, of all
-    by default.
+    The parts are those of the series with these `names`; of the first series if `names` is empty,
+    and of all series by default.
     """
     fitted = predictor.fitted
     schema = fitted.config.table

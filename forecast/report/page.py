@@ -1,5 +1,6 @@
-"""A report as one page of HTML that needs no other file: text, tables, charts, and the series as
-compact numbers.
+"""A report as one page of HTML that needs no other file.
+
+The page holds text, tables, charts, and the numbers of series in a compact form.
 """
 
 import hashlib
@@ -21,9 +22,9 @@ from forecast.panel.panel import Integers
 from forecast.panel.schema import calendar_of, position_texts
 from forecast.report.chart import PlotData, actuals_at
 
-MOST_NUMBERS = 2_700_000  # of all series; 6 to 9 characters each
-SHORTEST = 8  # steps of history, at least
-PER_PAGE = 12  # series
+MOST_NUMBERS = 2_700_000  # most numbers of all series together; 6 to 9 characters each
+SHORTEST = 8  # fewest steps of history
+PER_PAGE = 12  # series on a page of the gallery
 
 CONTROLS = """<form id="controls" role="search" aria-label="Series" hidden>\
 <label>Search <input type="search" id="search" autocomplete="off" aria-controls="series"></label> \
@@ -37,7 +38,7 @@ CONTROLS = """<form id="controls" role="search" aria-label="Series" hidden>\
 APART = '<div class="sums"><ul class="legend"></ul><div class="series"></div>'
 SUFFIX = ".html"
 CODE = re.compile("`([^`]+)`")
-MOST_LINES = 6  # of a chart, those that the style tells apart
+MOST_LINES = 6  # most lines of a chart, as the style tells no more apart
 PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -71,26 +72,28 @@ END = """</main>
 
 @dataclass(frozen=True)
 class Gallery:
-    """Series that a page shows, with as much of their past as a page of some megabytes has room
-    for.
+    """The series that a page shows.
+
+    They have as much of their past as fits into a page of some megabytes.
     """
 
     data: PlotData
     measure: str  # what the errors are
-    errors: Mapping[tuple[str, ...], float]  # of the forecaster in the past, by ids
-    notes: Sequence[str]  # [forecasts], what forecasts each series
-    # the one of a page whose series are searched and paged; others show the first of theirs
+    errors: Mapping[tuple[str, ...], float]  # past errors of the forecaster, by ids
+    notes: Sequence[str]  # [forecasts], which models forecast each series
+    # whether the reader can search and page through the series; a page has one such gallery, and
+    # the others show only their first series
     searched: bool = True
 
 
 def gallery_html(gallery: Gallery) -> Iterator[str]:
-    """The controls, and the numbers of all series as JSON that the script reads."""
+    """The controls, and the numbers of all series as JSON, which the script of the page reads."""
     data = gallery.data
     total, horizon, columns = data.numbers.shape
     if not total:
         return
     last, time_index = np.unique(data.first - 1, return_inverse=True)
-    times_share = 2 * len(last) * (1 + horizon) / total  # times, in numbers of a series
+    times_share = 2 * len(last) * (1 + horizon) / total  # what times cost, as numbers a series
     ahead = int(columns * horizon + times_share)
     room = max(1, MOST_NUMBERS // (ahead + SHORTEST))
     count = min(total, room) if gallery.searched else min(total, room, PER_PAGE)
@@ -108,7 +111,7 @@ def gallery_html(gallery: Gallery) -> Iterator[str]:
         yield APART
         name = "class"
 
-    # texts of the last value and of each forecast, by the end of the past
+    # times of the last value and of each forecast as text, for each end of the past
     positions = last[:, None] + np.arange(horizon + 1)
     texts = position_texts(data.schema, calendar_of(data.schema), positions.ravel())
     short = [visible(text.removesuffix(" 00:00:00")) for text in texts]
@@ -124,14 +127,15 @@ def gallery_html(gallery: Gallery) -> Iterator[str]:
 
 
 def as_json(value: object) -> str:
-    """A value as JSON in which no text ends a script."""
+    """A value as JSON that is safe within a script element."""
     text = json.dumps(value, separators=(",", ":"))
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 def _series(gallery: Gallery, count: int, time_index: Integers, steps: int) -> Iterator[str]:
-    """Each series as JSON: name, note, error, which times, past, forecast, and the ends of each
-    interval.
+    """Each series as JSON.
+
+    Its fields are name, note, error, index of its times, past, forecast, and interval ends.
     """
     data = gallery.data
     ids = data.ids[:count]
@@ -158,7 +162,7 @@ def _short(value: float) -> float | None:
 @dataclass(frozen=True)
 class Bar:
     value: float
-    share: float  # of the largest number, which the bar shows
+    share: float  # share of the largest number, shown as a bar
 
 
 def bars(values: Iterable[float]) -> list[Bar]:
@@ -175,32 +179,32 @@ Rows = list[tuple[Cell, ...]]
 class Table:
     caption: str
     head: Sequence[str]
-    rows: Sequence[Sequence[Cell]]  # numbers get three digits, None is an empty cell
-    folded: bool = False  # whether it is behind a line that opens it
+    rows: Sequence[Sequence[Cell]]  # numbers get three digits; None is an empty cell
+    folded: bool = False  # whether the reader has to open the table
 
     @classmethod
     def of(
         cls, caption: str, heads: Mapping[str, str], rows: Iterable[Mapping[str, Any]]
     ) -> "Table":
-        """A table of the columns that `heads` names, each with its head."""
+        """A table with the columns that are keys of `heads`, under the headings that it gives."""
         cells = [[row[name] for name in heads] for row in rows]
         return cls(caption, list(heads.values()), cells)
 
 
 @dataclass(frozen=True)
 class LineChart:
-    """Lines over shared points of the horizontal axis."""
+    """Lines that share the points of the horizontal axis."""
 
     title: str
     across: str  # name of that axis
     ends: tuple[str, str]  # names of its first point and of its last
     lines: Mapping[str, Sequence[float | None]]  # by name; None is a gap
-    targets: tuple[float, ...] = ()  # levels that some values should have
+    targets: tuple[float, ...] = ()  # values that some lines should reach
 
 
 @dataclass(frozen=True)
 class Commands:
-    lines: tuple[str, ...]  # for a shell
+    lines: tuple[str, ...]  # command lines of a shell
 
 
 Part = str | Table | LineChart | Commands | Gallery
@@ -220,7 +224,7 @@ def check_report(output: str) -> None:
 
 
 def page_bytes(title: str, verdict: str, sections: Sequence[Section], made: str) -> Iterator[bytes]:
-    """A report as the content of a file, in pieces; `made` says by what and when."""
+    """The bytes of a report file, in pieces; `made` says which program made it, and when."""
     for piece in _pieces(title, verdict, sections, made):
         yield piece.encode()
 
@@ -281,7 +285,7 @@ def _html(part: Part) -> Iterator[str]:
 
 
 def _figure(chart: LineChart) -> str:
-    """What the script draws a chart from; nothing where it has no two points or no number."""
+    """The data of a chart for the script; "" if it has fewer than two points, or no number."""
     lines = list(chart.lines.values())[:MOST_LINES]
     numbers = [value for line in lines for value in line if value is not None]
     if not numbers or max(map(len, lines)) < 2:

@@ -1,6 +1,4 @@
-"""Sections of a report, and the verdict of a backtest: errors, coverage, models, gaps, versions and
-runs.
-"""
+"""The sections of a report: errors, coverage, models, gaps, versions, runs; and its verdict."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,12 +32,12 @@ from forecast.threads import OnPart
 Row = Mapping[str, Any]
 
 TABLES = ("overall", "by_series", "by_step")
-SUMS = "totals"  # the table of sums, where there are some
-NAMED = 3  # series that a sentence or a cell names
-ROWS = 20  # that a table lists
+SUMS = "totals"  # the table of sums of a backtest, if it has one
+NAMED = 3  # most series that a sentence or a cell names
+ROWS = 20  # most rows of a table
 ERROR = "mase"
-ROUNDING = 1e-9  # a MASE below it is that of an exact forecast
-NARROW = 0.75  # share of values in 80 % intervals, below which it is called too small
+ROUNDING = 1e-9  # a forecast with a MASE below this one counts as exact
+NARROW = 0.75  # a share of values in 80 % intervals below this one is called too small
 HEADS = {
     "skill": "skill",
     ERROR: "MASE",
@@ -53,8 +51,8 @@ DAY = {"day": "day", "count": "values", "mase": "MASE", "bias": "bias"}
 DAY |= {f"coverage_{level:g}": f"in {level:g} %" for level in INTERVALS}
 RUN = {"as_of": "run as of", "exit_code": "exit code", "seconds": "seconds"}
 RUN |= {"version": "version", "what": "what"}
-TARGETS = tuple(level / 100 for level in INTERVALS)  # of shares inside the intervals
-REPEATS = 3  # of each input whose importance is measured
+TARGETS = tuple(level / 100 for level in INTERVALS)  # shares in intervals
+REPEATS = 3  # repeats for the importance of each input
 MEANINGS = {
     "ok": "forecast",
     "constant": "forecast; the value never changes",
@@ -66,12 +64,11 @@ MEANINGS = {
 
 
 class BacktestTables:
-    """The content of a file that `forecast backtest` wrote, called `name`; `BadData` if it has no
-    such tables.
+    """The content of the file `name`, which `forecast backtest` wrote.
 
-    `origins` are the times from which it forecast, `seen` those whose actual values a saved
-    forecaster had seen at its fit; `model` is the first model that is not the reference, if there
-    is one.
+    Raises `BadData` if the file lacks the tables of a backtest. `origins` are the times from which
+    was forecast, and `seen` the origins whose actual values a saved forecaster had seen at its fit;
+    `model` is the first model that is not the reference, if there is one.
     """
 
     def __init__(self, content: object, name: str) -> None:
@@ -104,7 +101,7 @@ def _is_table(table: object) -> bool:
 
 
 def _ids(row: Row) -> tuple[str, ...]:
-    """The ids of a row of measures by series: what stands before the model."""
+    """The ids of a row of measures by series, which come before the model."""
     names = list(row)
     ids = names[: names.index("model")]
     return tuple(str(row[name]) for name in ids)
@@ -116,7 +113,7 @@ def _number(row: Row, name: str) -> float | None:
 
 
 def _measured(rows: Iterable[Row], name: str) -> list[tuple[Row, float]]:
-    """The rows that have a measure, and the measure."""
+    """The rows that have the measure `name`, with its value."""
     numbers = [(row, _number(row, name)) for row in rows]
     return [(row, value) for row, value in numbers if value is not None]
 
@@ -157,8 +154,9 @@ def _comparison(backtest: BacktestTables, whole: Row) -> str:
 
 
 def _worse(backtest: BacktestTables) -> str:
-    """The series that are forecast worse than by seasonal naive, if there are several series and
-    not all are.
+    """A sentence on the series that are forecast worse than by seasonal naive.
+
+    It is "" if no series is forecast worse, or if all series are.
     """
     rows = backtest.rows("by_series")
     skills = _measured(rows, "skill")
@@ -171,7 +169,7 @@ def _worse(backtest: BacktestTables) -> str:
 
 
 def _held(rows: Sequence[Row], what: str = "") -> str:
-    """How many values the intervals held; a row of sums counts as often as it has sums."""
+    """How many values the intervals contained; a row of sums is weighted by its number of sums."""
     texts = list[str]()
     for level in INTERVALS:
         shares = _measured(rows, f"coverage_{level:g}")
@@ -244,7 +242,7 @@ def _table(
     heads: Mapping[str, str],
     folded: bool = False,
 ) -> Table:
-    """A table of measures by some keys; measures that no row has are left out."""
+    """A table of measures by `keys`; measures that no row has are left out."""
     names = [name for name in heads if any(name in row for row in rows)]
     cells = Rows()
     for row in rows:
@@ -327,8 +325,9 @@ def _longest_gap(panel: Panel, schema: Schema, series: int) -> tuple[Cell, ...]:
 
 
 def models_section(predictor: Predictor) -> Section:
-    """Which models forecast which series and by what weight; how candidates compared, and networks
-    were trained.
+    """Which models forecast which series, and with which weights.
+
+    Also how candidates compared, and how networks were trained.
     """
     fitted = predictor.fitted
     config = fitted.config
@@ -342,7 +341,7 @@ def models_section(predictor: Predictor) -> Section:
     if len(groups) > ROWS:
         parts.append(f"The {ROWS} most frequent of {len(groups):,} mixtures.")
 
-    weights = Counter[str]()  # that of repeated networks together
+    weights = Counter[str]()  # repeated networks are added up
     means = fitted.ensemble.weights[1:].mean(0).tolist()
     for name, weight in zip(fitted.ensemble.components, means, strict=True):
         weights[name] += weight
@@ -369,9 +368,7 @@ def models_section(predictor: Predictor) -> Section:
 
 
 def _attention(predictor: Predictor) -> tuple[LineChart, ...]:
-    """The weight that a network with attention gives to each step of the past, the mean over
-    series.
-    """
+    """A chart of the attention weight of each step of the past, averaged over series."""
     config = predictor.fitted.config
     panel = predictor.fitted.history
     models = [member.model for group in config.members() for member in group]
@@ -411,7 +408,7 @@ def importance_section(
 
 
 def versions_section(versions: Sequence[Row]) -> Section:
-    """The versions of a store, the newest first; their rows come the oldest first."""
+    """The versions of a store, the newest first; `versions` has the oldest first."""
     rows = Rows()
     for row in reversed(versions):
         saved = row["created"][:19].replace("T", " ")
@@ -425,9 +422,7 @@ def versions_section(versions: Sequence[Row]) -> Section:
 def job_section(
     state: str, runs: Sequence[Row], newest_days: Sequence[Row], actuals: Sequence[str]
 ) -> Section:
-    """The runs of a job, and how good its forecasts were by day, newest first; and lines on its
-    newest actuals.
-    """
+    """The runs of a job and its scores by day, newest first, and lines on its newest actuals."""
     parts: list[Part] = [f"{state}."]
     if actuals:
         parts.append(f"Since the last run: {'. '.join(actuals)}.")
@@ -447,8 +442,9 @@ def job_section(
 
 
 def changes_section(changes: Row) -> Section:
-    """Why the newest forecasts differ from those of the run before; from plain values of what
-    changed.
+    """Why the newest forecasts differ from those of the run before.
+
+    `changes` are plain values, as `diff_of` returns them.
     """
     runs = " to that as of ".join(changes[name]["as_of"] for name in ("from", "to"))
     moved = 100 * (changes["size"] or 0)
@@ -476,7 +472,7 @@ def changes_section(changes: Row) -> Section:
 
 
 def job_verdict(days: Sequence[Row]) -> str:
-    """How good the forecasts of a job were, in a sentence; "" where there is no actual value."""
+    """How good the forecasts of a job were, in a sentence; "" if there are no actual values."""
     covered = _measured(days, "coverage_95")
     values = sum(day["count"] for day, _ in covered)
     if not values:

@@ -1,6 +1,4 @@
-"""Sums of forecasts beside the sums of the past: as plot data, as one chart, and as a section of a
-report.
-"""
+"""Sums of forecasts beside sums of the past: plot data, a chart, and a section of a report."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -30,12 +28,12 @@ from forecast.totals.summands import Groups
 from forecast.totals.sums import Totals
 from forecast.windows.origins import values_at
 
-AT_ONCE = 2048  # series
+AT_ONCE = 2048  # series that are added at once
 TEXT = "A sum has its own distribution: `forecast` is its median, and `mean` the sum of the means."
 
 
 def schema_of_sums(schema: Schema, every: Every | None) -> Schema:
-    """The schema of sums, on whose calendar the positions are the numbers of `period_keys`."""
+    """The schema of sums; positions on its calendar are the period numbers of `period_keys`."""
     spec = schema.calendar
     if every == "day":
         spec = CalendarSpec(kind="seconds", every=DAY)
@@ -59,18 +57,18 @@ def past_sums(
     every: Every | None,
     exact: bool = False,
 ) -> Panel:
-    """The sums of the values of a panel over a period, for each group of some levels: ids are that
-    level and its key.
+    """A panel of the past sums over a period, with a series for each group of some levels of sums.
 
-    A gap counts as the newest value a whole number of seasons before it, unless sums are to be
-    `exact`. One is unknown where the panel lacks a part of the period, and where the newest values
-    of a series are missing that has not ended.
+    Its ids are the level of the sum and the key of the group. A missing value is replaced by the
+    newest value a whole number of seasons before it, unless sums are to be `exact`. A sum is
+    unknown if the panel lacks a part of the period, or if a series that has not ended lacks its
+    newest values.
     """
     schema = fitted.config.table
     panel = with_fixed(panel, fixed_of(fitted, panel))
     newest = int(panel.origins.max())
     steps = newest + 1 - int(panel.starts.min())
-    positions = np.arange(newest - steps, newest + 2)  # and one on either side
+    positions = np.arange(newest - steps, newest + 2)  # with one position more on either side
     numbers = _period_numbers(schema, positions, every)
     periods, edges = np.unique(numbers[1:-1], return_index=True)
     complete = (periods != numbers[0]) & (periods != numbers[-1])
@@ -123,7 +121,7 @@ def past_sums(
 def plots_of_sums(
     totals: Totals, past: Panel, actuals: Panel | None = None
 ) -> Iterator[tuple[PlotData, Panel | None]]:
-    """The sums over each period but the horizon, beside those of the past, and the actual ones."""
+    """Plot data of the sums over each kind of period but the horizon, and actual sums, if any."""
     fitted = totals.fitted
     schema = totals.schema
     columns = totals.columns()
@@ -189,8 +187,9 @@ def chart_of_sums(
 
 
 def sums_section(predictor: Predictor, forecasts: Forecasts, asked: list[SumSettings]) -> Section:
-    """Charts and tables of sums of forecasts; where none are asked for, of all series over a usual
-    period.
+    """Charts and tables of sums of forecasts.
+
+    If none are asked for, these are the sums of all series over a usual period.
     """
     config = predictor.fitted.config
     parts: list[Part] = [TEXT]
@@ -199,7 +198,7 @@ def sums_section(predictor: Predictor, forecasts: Forecasts, asked: list[SumSett
         totals = Totals(predictor, settings, OutputSettings(levels=INTERVALS), None)
         try:
             totals.add(forecasts)
-        except UsageError:  # no such period ends within the horizon tonight
+        except UsageError:  # no such period ends within this horizon
             continue
         for data, _ in plots_of_sums(totals, forecasts.panel):
             parts.append(Gallery(data, "", {}, data.notes, searched=False))
@@ -214,12 +213,13 @@ def sums_section(predictor: Predictor, forecasts: Forecasts, asked: list[SumSett
 
 
 def _usual_sums(schema: Schema, panel: Panel, horizon: int) -> SumSettings:
-    """All series together, over the longest period that a horizon reaches to its end and a panel
-    has a whole one of.
+    """The sum of all series over the longest suitable period.
+
+    A whole period must lie within the horizon, and another one within the panel.
     """
     origin = int(panel.origins.max())
     for every in ("year", "quarter", "month", "week"):
-        with suppress(UsageError):  # of a table that has no such periods
+        with suppress(UsageError):  # the table has no such periods
             periods = periods_of(schema, origin, horizon, every)
             ends = np.array([panel.starts.min() - 1, periods.first])
             before, now = period_keys(calendar_of(schema), ends, every)

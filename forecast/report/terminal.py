@@ -1,6 +1,4 @@
-"""A chart in characters: lines in Braille, of which a character has two by four dots, or plain
-ASCII.
-"""
+"""A chart in characters: Braille, with two by four dots a character, or plain ASCII."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -11,9 +9,9 @@ from forecast.panel.panel import Integers, Numbers
 from forecast.report.chart import Chart, SeriesChart
 from forecast.report.page import number
 
-HEIGHT = 12  # lines of one series
-FINE = 256  # points of a line between two values
-DOTS = np.array([1, 8, 2, 16, 4, 32, 64, 128]).reshape(4, 1, 2)  # of a character, by row
+HEIGHT = 12  # lines of text for one series
+FINE = 256  # interpolated points between two values
+DOTS = np.array([1, 8, 2, 16, 4, 32, 64, 128]).reshape(4, 1, 2)  # bits, by row of dots
 BRAILLE = np.array([chr(0x2800 + code) for code in range(256)])
 WIDEST = "░"  # shade of the widest interval
 NARROWER = "▒"
@@ -67,12 +65,12 @@ def _range(series: SeriesChart) -> tuple[float, float]:
     high = float(values.max())
     if low < high:
         return low, high
-    margin = max(1.0, abs(low) / 10)  # a flat line lies in the middle
+    margin = max(1.0, abs(low) / 10)  # puts a flat line in the middle
     return low - margin, high + margin
 
 
 def _numbers(series: SeriesChart) -> dict[int, str]:
-    """The numbers beside the first, the middle and the last line."""
+    """The axis labels beside the first, the middle and the last line of text."""
     low, high = _range(series)
     middle = HEIGHT // 2
     share = (middle + 0.5) / HEIGHT
@@ -82,7 +80,7 @@ def _numbers(series: SeriesChart) -> dict[int, str]:
 
 
 def _drawing(series: SeriesChart, width: int) -> Iterator[Line]:
-    """Lines of the drawing; actual values cover lines, and lines cover intervals."""
+    """The lines of text of a drawing; actual values cover lines, and lines cover intervals."""
     low, high = _range(series)
     first = float(series.past_times[0])
     length = max(float(series.times[-1]) - first, 1)
@@ -90,7 +88,7 @@ def _drawing(series: SeriesChart, width: int) -> Iterator[Line]:
     def columns_of(times: Integers) -> Numbers:
         return np.asarray((times - first) / length * (2 * width - 1))
 
-    def rows_of(values: Numbers) -> Numbers:  # halves do not overflow
+    def rows_of(values: Numbers) -> Numbers:  # halves avoid overflow
         share = (high / 2 - values / 2) / (high / 2 - low / 2)
         return share * (4 * HEIGHT - 1)
 
@@ -129,8 +127,9 @@ def _drawing(series: SeriesChart, width: int) -> Iterator[Line]:
 
 
 def _codes(columns: Numbers, rows: Numbers, width: int) -> Integers:
-    """The characters of a line through points in dots, [HEIGHT, width]; a point that is not finite
-    is a gap.
+    """The Braille codes of a line through points, [HEIGHT, width].
+
+    Points are in units of dots; a point that is not finite leaves a gap.
     """
     index = np.arange(len(rows))
     fine = np.arange(FINE * index[-1] + 1) / FINE
@@ -146,8 +145,9 @@ def _codes(columns: Numbers, rows: Numbers, width: int) -> Integers:
 
 
 def _times(series: SeriesChart, width: int) -> str:
-    """The first time, that of the first forecast where there is room, and the last, below the
-    drawing.
+    """The line of times below a drawing: the first, that of the first forecast, and the last.
+
+    That of the first forecast is left out if there is no room.
     """
     first, middle, last = series.labels
     line = f"{first}{last:>{max(width - len(first), 0)}}"

@@ -1,5 +1,6 @@
-"""A chart as a Vega-Lite specification, a panel for each series, and as a file: PNG, SVG, PDF or a
-page of HTML.
+"""A chart as a Vega-Lite specification with a panel for each series, and as a file.
+
+Files are PNG, SVG, PDF or a page of HTML.
 """
 
 import math
@@ -16,13 +17,13 @@ from forecast.panel.panel import Integers, Numbers
 from forecast.report.chart import Chart, SeriesChart
 from forecast.report.page import as_json
 
-Spec = dict[str, Any]  # of Vega-Lite, or a part of it
+Spec = dict[str, Any]  # a Vega-Lite specification, or a part of one
 
-# colours that stay apart for colour-blind people: Okabe and Ito, Color Universal Design (2008)
+# colours that colour-blind people can tell apart: Okabe and Ito, Color Universal Design (2008)
 HISTORY = "#333333"
 FORECAST = "#0072b2"
 ACTUAL = "#d55e00"
-SHADES = ("#9fc9e5", "#d6e7f4", "#e8f1f8")  # of intervals, the narrowest first
+SHADES = ("#9fc9e5", "#d6e7f4", "#e8f1f8")  # colours of intervals, the narrowest first
 EVENT = "#d8b365"
 EVENT_ON_WHITE = "#efe1c1"
 SIZES = {1: (720, 340), 2: (400, 220), 3: (300, 170)}  # of a panel, by panels in a row
@@ -76,8 +77,9 @@ vegaEmbed("#live", spec, {{actions: false, renderer: "svg", mode: "vega-lite"}})
 
 
 def vega_lite(chart: Chart, hover: bool = True) -> Spec:
-    """A chart as a specification, with all data in it; `hover`: the pointer shows times and
-    numbers.
+    """A chart as a specification that includes all data.
+
+    With `hover` the pointer shows times and numbers.
     """
     levels = ", ".join(f"{level:g} %" for level in chart.levels)
     names = ", ".join(series.name for series in chart.series)
@@ -148,7 +150,7 @@ def _event_layers(chart: Chart, series: SeriesChart) -> list[Spec]:
 
 
 def _interval_layers(chart: Chart, series: SeriesChart) -> list[Spec]:
-    """The intervals, the widest behind the others; they begin at the last value before them."""
+    """The intervals, the widest behind the others; they begin at the last past value."""
     layers = list[Spec]()
     for level, low, high in _intervals(chart, series):
         ends = {"y": series.from_past(low), "high": series.from_past(high)}
@@ -164,7 +166,7 @@ def _intervals(chart: Chart, series: SeriesChart) -> Iterator[tuple[float, Numbe
 
 
 def _line_layers(chart: Chart, series: SeriesChart) -> list[Spec]:
-    """The past, the forecast, and the actual values, which have dots."""
+    """The lines of past, forecast and actual values; actual values also have dots."""
     layers = list[Spec]()
 
     def add(kind: str, times: Integers, values: Numbers, dots: object = False) -> None:
@@ -203,8 +205,8 @@ def _hover_layer(chart: Chart, series: SeriesChart) -> Spec:
 
 
 def _x(chart: Chart) -> Spec:
-    """The axis of times, read as they stand: the clock of the reader's machine plays no part."""
-    ticks = SIZES[_columns(chart)][0] // 62  # a label needs as many pixels
+    """The time axis, which does not depend on the time zone of the reader's machine."""
+    ticks = SIZES[_columns(chart)][0] // 62  # a label needs 62 pixels
     axis: Spec = {"tickCount": ticks, "grid": False}
     encoding: Spec = {"field": "t", "title": chart.time, "axis": axis}
     if chart.numbered:
@@ -227,7 +229,7 @@ def _y(chart: Chart, series: SeriesChart) -> Spec:
 
 
 def _colours(chart: Chart) -> Spec:
-    """The colours of lines and areas by their kind; the legend has the kinds of this chart."""
+    """The colours of lines and areas by kind; the legend has only the kinds in this chart."""
     colours = {"history": HISTORY, "forecast": FORECAST}
     for rank, level in enumerate(chart.levels):
         colours[f"{level:g} % interval"] = SHADES[min(rank, len(SHADES) - 1)]
@@ -240,7 +242,7 @@ def _colours(chart: Chart) -> Spec:
 
 
 def _rows(chart: Chart, times: Integers, **columns: Numbers) -> list[Spec]:
-    """Rows of data; a missing number is None, where a line breaks."""
+    """Rows of data; a missing number is None, which breaks the line."""
     rows: list[Spec] = [{"t": _at(chart, time)} for time in times]
     for name, values in columns.items():
         for row, value in zip(rows, values.tolist(), strict=True):
@@ -249,14 +251,12 @@ def _rows(chart: Chart, times: Integers, **columns: Numbers) -> list[Spec]:
 
 
 def _at(chart: Chart, time: float) -> int:
-    """A time as Vega-Lite has it: milliseconds, or a step."""
+    """A time in the unit of Vega-Lite: milliseconds, or the number of a step."""
     return int(time) if chart.numbered else int(time * 1000)
 
 
 def check_chart_file(output: str) -> None:
-    """Refuse an output file whose suffix is none of a chart, and say if the package that draws is
-    missing.
-    """
+    """Refuse an output file whose suffix is not that of a chart, or without the drawing package."""
     if PurePath(output).suffix.lower() not in SUFFIXES:
         problem = f"pictures are written as {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
         raise UsageError(problem, setting=Setting("output", output), cure="name such a file")
@@ -277,8 +277,9 @@ def altair_chart(chart: Chart) -> Any:
 
 
 def write_chart(chart: Chart, output: str) -> None:
-    """Write a chart to a file that `check_chart_file` takes, and fetch nothing; the file is
-    replaced at once.
+    """Write a chart to a file that `check_chart_file` accepts, in one step.
+
+    Nothing is fetched from the network.
     """
     import vl_convert
 

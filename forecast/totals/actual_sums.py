@@ -36,12 +36,12 @@ from forecast.windows.origins import values_at
 
 @dataclass(frozen=True)
 class TotalScores:
-    """How good sums were: measures by level; and what `forecast.checks.scoring.Scores` has, too."""
+    """How good sums were: measures by level of sums, and the fields of `Scores` in `scoring`."""
 
     totals: Frame
     season: int
     values: int
-    missing: Ids  # level and ids of groups without a series
+    missing: Ids  # level of sums and ids of the groups that have no series
 
 
 def is_totals(table: Table) -> bool:
@@ -50,8 +50,9 @@ def is_totals(table: Table) -> bool:
 
 
 def score_totals(sums: Table, actual: Table, settings: TableSettings) -> TotalScores:
-    """Measure a table of sums against values that are read by the settings; `BadData` if they do
-    not fit together.
+    """Measure a table of sums against actual values, which are read by the settings.
+
+    Raises `BadData` if the two do not fit together.
     """
     *groups, time = sums.names[1 : sums.names.index(POINT)]
     ids = [name for name in groups if name in actual.names and name not in settings.static]
@@ -83,8 +84,9 @@ def score_totals(sums: Table, actual: Table, settings: TableSettings) -> TotalSc
 
 
 def measures_by_level(sums: Frame) -> Frame:
-    """How good sums were, by level and model; skill, widths and msis in units of seasonal naive,
-    summed likewise.
+    """The measures of sums by level of sums and model.
+
+    Skill, widths and msis are relative to seasonal naive, which is summed in the same way.
     """
     rows = list[dict[str, Any]]()
     lows = [name for name in sums.columns if name.startswith("lo_")]
@@ -96,7 +98,7 @@ def measures_by_level(sums: Frame) -> Frame:
         unit = np.full(len(part), mae(actual, naive))
         results = measures(Outcome(actual, numbers, intervals, unit, unit**2))
         mase = results.pop("mase")
-        del results["rmsse"]  # which says in another unit what rmse says
+        del results["rmsse"]  # it is rmse in another unit
         count = int(np.isfinite(actual).sum())
         row = {"level": level, "model": model, "skill": 1 - mase, **results}
         row |= {"sums": count, "unknown": len(part) - count}
@@ -109,7 +111,7 @@ def measures_by_level(sums: Frame) -> Frame:
 
 
 def check_sums(schema: Schema, settings: SumSettings, origins: Integers, horizon: int) -> None:
-    """Refuse sums that a backtest cannot compare, before any work; origins are grid positions."""
+    """Refuse, before any work, sums that a backtest cannot compare; origins are grid positions."""
     levels = checked_levels(settings, schema, [*COLUMNS, "origin", "actual", "naive"])
     for origin, level in product(origins.tolist(), levels):
         if len(periods_of(schema, origin, horizon, level.every)):
@@ -121,8 +123,9 @@ def check_sums(schema: Schema, settings: SumSettings, origins: Integers, horizon
 
 
 def spans_of(sums: Table, schema: Schema, actual: str) -> Integers:
-    """The first step of each sum, the first that was forecast, and the one after the last: grid
-    positions [rows, 3].
+    """Three grid positions of each sum, [rows, 3].
+
+    They are its first step, the first step that was forecast, and the one after its last step.
     """
     keys = sums.names[1 : sums.names.index(POINT)]
     lacking = set(keys) - {*schema.keys, *schema.static}
@@ -162,10 +165,10 @@ def _group_columns(sums: Table, schema: Schema) -> list[str]:
 def actual_sums(
     sums: Table, spans: Integers, panel: Panel, schema: Schema, lookback: int
 ) -> tuple[Numbers, Ids]:
-    """The sums of actual values, NaN where one is unknown, and those of seasonal naive, [rows, 2].
+    """The sums of actual values and those of seasonal naive, [rows, 2], and groups without series.
 
-    A series that begins later is in none, one that had ended with what was observed. Also returned:
-    groups without one.
+    A sum of actual values is NaN if one of them is unknown. A series that begins later is in no
+    sum; a series that has ended adds what was observed of it.
     """
     if not schema.dated and len(set(panel.origins.tolist())) > 1:
         raise BadData("series without dates that end at different steps have no sums in common")
@@ -196,8 +199,9 @@ def actual_sums(
 def _actual_and_naive(
     panel: Panel, schema: Schema, lookback: int, origin: int, back: int
 ) -> tuple[Integers, Numbers]:
-    """Series that are in sums, and actual values and seasonal naive from `back` steps before on:
-    [series, steps, 2].
+    """The series that are in sums, with their actual values and seasonal naive, [series, steps, 2].
+
+    Both begin `back` steps before the origin.
     """
     closed = fixed_values(find_closed(panel, schema, panel.lengths), panel, schema)
     series = np.arange(len(panel))
@@ -209,7 +213,7 @@ def _actual_and_naive(
     values = np.stack([actual, actual], -1)
     values[:, back:, 1] = np.nan
     begun = np.flatnonzero(panel.starts <= origin)
-    if not len(begun):  # the table has nothing of the past
+    if not len(begun):  # the table has no values before the origin
         return series, values
     past = with_status(panel.until(origin), schema, lookback)
     status = np.array(past.status)

@@ -1,6 +1,4 @@
-"""What a period has already when it is forecast: its observed values, and forecasts of those that
-are missing.
-"""
+"""The part of a period before the origin: observed values, and forecasts of missing values."""
 
 from dataclasses import dataclass
 
@@ -15,26 +13,27 @@ from forecast.panel.panel import Flags, Numbers, Panel
 from forecast.settings import OutputSettings
 from forecast.totals.periods import Periods
 
-AT_ONCE = 1 << 22  # numbers of forecasts of missing values
+AT_ONCE = 1 << 22  # missing values are forecast in chunks of so many numbers
 
 
 @dataclass(frozen=True)
 class Past:
-    """The values of the first period that lie before the forecast; numbers are [series of the
-    panel] or [values].
+    """The values of the first period that precede the forecast.
+
+    Arrays have an element for each series of the panel, or for each missing value.
     """
 
     periods: Periods
-    observed: Numbers  # [series], their sum
-    low: Numbers  # [series], lowest sum of the missing values
+    observed: Numbers  # [series], the sum of the observed values
+    low: Numbers  # [series], the lowest possible sum of the missing values
     high: Numbers
     missing: Filled
-    quantiles: Numbers  # [values, levels], of the missing ones, within bounds
+    quantiles: Numbers  # [values, levels], quantiles of the missing values, within bounds
     means: Numbers  # [values]
 
 
 def past_of(predictor: Predictor, panel: Panel, periods: Periods, output: OutputSettings) -> Past:
-    """The values of the first of some periods up to the origin of a panel."""
+    """The values of the first period up to the origin of a panel."""
     fitted = predictor.fitted
     count = int(panel.origins.max()) + 1 - periods.first
     total, missing = to_date(predictor, panel, count)
@@ -51,12 +50,13 @@ def past_of(predictor: Predictor, panel: Panel, periods: Periods, output: Output
 
 
 def to_date(predictor: Predictor, panel: Panel, count: int) -> tuple[Numbers, Filled]:
-    """The sum of the last `count` steps of a panel, [series], and its missing values, forecast from
-    those before.
+    """The sum of the last `count` steps of a panel, [series], and forecasts of missing values.
+
+    Missing values are forecast from the values before them, and are not part of the sum.
     """
     fitted = predictor.fitted
     lengths = panel.lengths
-    if panel.spread is not None:  # the tail of each series of the fit
+    if panel.spread is not None:  # the panel holds only the tails of the series of the fit
         if fitted.filled is not None and count in fitted.to_date:
             return fitted.to_date[count], fitted.filled.where(fitted.filled.age < count)
         if (count > lengths).any():
@@ -66,7 +66,7 @@ def to_date(predictor: Predictor, panel: Panel, count: int) -> tuple[Numbers, Fi
     newest = ~panel.before(lengths - count)
     gaps = (inside & ~panel.observed).any()
     closed = with_fixed(panel, fixed_of(fitted, panel) if gaps else None)
-    begun = inside & (panel.positions > 0)  # nothing is known before the first value
+    begun = inside & (panel.positions > 0)  # the first value of a series has none before it
     skipped = np.repeat(panel.skipped, np.diff(panel.offsets))
     missing = begun & ~closed.observed & ~skipped
     values = np.where(closed.observed & inside & newest, closed.values, 0.0)
@@ -76,9 +76,7 @@ def to_date(predictor: Predictor, panel: Panel, count: int) -> tuple[Numbers, Fi
 
 
 def _filled(predictor: Predictor, panel: Panel, missing: Flags, chosen: Flags) -> Filled:
-    """Forecasts of the `chosen` slots of those that are missing, each from the values before its
-    gap.
-    """
+    """Forecasts of the `chosen` ones of the missing slots, each from the values before its gap."""
     config = predictor.fitted.config
     slots = np.flatnonzero(chosen)
     series = panel.series_of_slots[slots]

@@ -1,5 +1,6 @@
-"""Paths of all series: what could come together, with the intervals of each value and the
-dependence of past errors.
+"""Sample paths: joint futures of all series, with the dependence of past errors.
+
+At each step the values of the paths are distributed as its quantiles say.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,19 +15,18 @@ from forecast.metrics.quantiles import normal_deviates
 from forecast.panel.panel import Integers, Numbers, series_index
 from forecast.settings import OutputSettings
 
-AT_ONCE = 1 << 22  # values
+AT_ONCE = 1 << 22  # values that are drawn at once
 SEED = 0
 
 
 def path_columns(
     forecasts: Forecasts, fitted: Fitted, output: OutputSettings, count: int
 ) -> Iterator[Columns]:
-    """So many paths of each series, as columns of ids, time, path from 1 on, and value; part by
-    part.
+    """`count` paths of each series, part by part, as columns of ids, time, path and value.
 
-    A path draws a weight for each window of the past, the same for all series and steps. The normal
-    score of a value is the sum of its errors in these windows, by their weights, and its value the
-    quantile at that score.
+    Paths are numbered from 1. A path draws a weight for each past window, which is the same for all
+    series and steps. The weighted sum of the past errors of a series and step is the normal score
+    of its value, and the value is the quantile at that score.
     """
     panel = forecasts.panel
     horizon = forecasts.shown.shape[1]
@@ -59,14 +59,15 @@ def path_columns(
 
 
 def _scores(fitted: Fitted, count: int) -> Callable[[Integers, list[int]], Numbers]:
-    """What draws normal scores of series, [paths, series, horizon], by index and with a seed of its
-    own for each.
+    """A function that draws normal scores of series, [paths, series, horizon].
+
+    Its arguments are the indices of series and a seed for each of them.
     """
     joint = fitted.joint
     horizon = fitted.config.horizon
     random = np.random.default_rng(SEED)
     common = random.normal(size=(count, horizon))
-    if joint is None or not len(joint.values):  # as wide as if all erred alike
+    if joint is None or not len(joint.values):  # as if all errors were the same
         same = common[:, None, :1]
         return lambda index, _: np.broadcast_to(same, (count, len(index), horizon))
     weights = random.normal(size=(count, len(joint.values)))

@@ -21,22 +21,22 @@ from forecast.tables.writing import refuse_clash
 
 MONTHS = {"month": 1, "quarter": 3, "year": 12}
 MAX_DAYS = {"day": 1, "week": 7, "month": 31, "quarter": 92, "year": 366}
-MOST_AHEAD = 100_000  # steps, as a forecaster takes them
-LEAST_PAST = 2  # horizons that the past has where sums over periods make the horizon longer
-MONDAY = 3  # days from a Monday to 1970-01-01, a Thursday
-SERIES = "series"  # each series alone
+MOST_AHEAD = 100_000  # longest horizon of a forecaster, in steps
+LEAST_PAST = 2  # the past must have so many horizons if sums over periods make these longer
+MONDAY = 3  # days from the last Monday to 1970-01-01, a Thursday
+SERIES = "series"  # the grouping in which each series is a group
 PERIODS: tuple[Every, ...] = get_args(Every)
 Key = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Periods:
-    """Periods that a forecast reaches to their ends, one after another."""
+    """Consecutive periods whose ends lie within the horizon."""
 
-    first: int  # grid position of the first step, perhaps before the forecast begins
-    edges: Integers  # [periods + 1], steps from 0; the last one is not part of any
+    first: int  # grid position of the first step, which may precede the forecast
+    edges: Integers  # [periods + 1], steps ahead, from 0, at which periods start or end
     times: Integers  # [periods], timestamp of the start of each
-    # that reaches one period more; None where the last step ends one
+    # the horizon that reaches one period more; None if the last step ends a period
     next_horizon: int | None = None
 
     def __len__(self) -> int:
@@ -44,7 +44,7 @@ class Periods:
 
 
 def periods_of(schema: Schema, origin: int, horizon: int, every: Every | None) -> Periods:
-    """The periods of the steps after an origin, a grid position, that end within the horizon."""
+    """The periods of steps after an origin (a grid position) that end within the horizon."""
     calendar = calendar_of(schema)
     start = origin + 1
     steps = start + np.arange(horizon)
@@ -76,8 +76,9 @@ def periods_of(schema: Schema, origin: int, horizon: int, every: Every | None) -
 def steps_of_periods(
     schema: Schema, starts: Integers, steps: Integers, every: Every | None
 ) -> tuple[Integers, Integers]:
-    """Grid positions of the first step of periods that start at timestamps, and of the one after
-    the last step.
+    """Grid positions of the first step of each period, and of the step after its last one.
+
+    `starts` are the timestamps at which the periods start.
     """
     calendar = calendar_of(schema)
     if every is None or every == "horizon":
@@ -94,7 +95,7 @@ def steps_of_periods(
 
 
 def horizon_of_next(schema: Schema, origin: int, every: tuple[Every, ...]) -> int:
-    """The steps from an origin to the end of the next whole period, the longest of several."""
+    """The steps from an origin to the end of the next whole period; the most over all kinds."""
     horizon = 1
     for period in every:
         if period != "horizon":
@@ -107,10 +108,10 @@ def horizon_of_next(schema: Schema, origin: int, every: tuple[Every, ...]) -> in
 
 
 def with_next_periods(reading: Reading, every: tuple[Every, ...], later: bool = False) -> Reading:
-    """A reading whose horizon reaches the ends of the next whole periods, if its past is long
-    enough for that.
+    """A reading whose horizon reaches the ends of the next whole periods.
 
-    With `later` it does so from any later origin, too, or as far as its past allows.
+    The horizon stays as it is if the past is too short for that. With `later` the horizon reaches
+    them from any later origin, too, or as far as the past allows.
     """
     schema = reading.schema
     panel = reading.panel
@@ -128,7 +129,7 @@ def with_next_periods(reading: Reading, every: tuple[Every, ...], later: bool = 
 def whole_periods(
     schema: Schema, origin: int, horizon: int, kinds: Iterable[Every | None]
 ) -> dict[Every | None, Periods]:
-    """The periods of each kind that end within a horizon; `UsageError` where none does."""
+    """The periods of each kind that end within a horizon; raises `UsageError` if none does."""
     periods = {every: periods_of(schema, origin, horizon, every) for every in kinds}
     if any(map(len, periods.values())):
         return periods
@@ -142,7 +143,7 @@ def whole_periods(
 
 
 def longest(schema: Schema, every: Every) -> int:
-    """The steps of the longest period of a kind; 1 of the horizon."""
+    """The steps of the longest period of a kind; 1 for the kind "horizon"."""
     spec = schema.calendar
     if every == "horizon" or spec.kind == "months":
         return -(-MONTHS.get(every, 1) // spec.every)
@@ -155,9 +156,7 @@ def _steps_are_weeks(spec: CalendarSpec) -> bool:
 
 
 def period_keys(calendar: Calendar, positions: Integers, every: Every) -> Integers:
-    """A number for each grid position that is the same in one period, ascending by 1 from one to
-    the next.
-    """
+    """The number of the period of each grid position; consecutive periods differ by 1."""
     wall = calendar.wall(positions)
     if _steps_are_weeks(calendar.spec):
         if every == "week":
@@ -205,9 +204,9 @@ def check_period(schema: Schema, every: Every) -> None:
 
 @dataclass(frozen=True)
 class Level:
-    by: tuple[str, ...]  # columns whose values name a group; none for all series together
+    by: tuple[str, ...]  # columns whose values name a group; empty for all series together
     group: str  # how the user calls the groups
-    every: Every | None  # period, None for each step
+    every: Every | None  # the period; None if each step is one
 
     @property
     def name(self) -> str:
@@ -216,8 +215,9 @@ class Level:
 
 
 def levels_of(settings: SumSettings, schema: Schema) -> list[Level]:
-    """All pairs of groups and periods that are asked for, each once; the period None is each step
-    alone.
+    """The levels of sums that are asked for: all pairs of groupings and periods, each once.
+
+    With the period None each step is a period.
     """
     for every in settings.sum_every:
         check_period(schema, every)
@@ -245,8 +245,9 @@ def levels_of(settings: SumSettings, schema: Schema) -> list[Level]:
 
 
 def checked_levels(settings: SumSettings, schema: Schema, columns: Sequence[str]) -> list[Level]:
-    """`levels_of` a table of sums that has `columns` beside levels, ids and times; none may have
-    two meanings.
+    """The `levels_of` a table of sums; raises if a column of the table would have two meanings.
+
+    `columns` are its columns beside level, ids and time.
     """
     levels = levels_of(settings, schema)
     refuse_clash(key_columns(levels, schema) + schema.time, ["level", *columns], "sums")
@@ -271,15 +272,16 @@ def _columns(name: str, schema: Schema) -> Key:
 
 
 def key_columns(levels: list[Level], schema: Schema) -> Key:
-    """The columns of a table of sums that name groups: all id columns, and static ones by which
-    something is summed.
+    """The columns of a table of sums that name groups.
+
+    These are all id columns, and the static columns by which something is grouped.
     """
     summed_by = {name for level in levels for name in level.by}
     return schema.ids + tuple(name for name in schema.static if name in summed_by)
 
 
 def keys_of(panel: Panel, schema: Schema, series: Integers, by: Key) -> Iterator[Key]:
-    """The values of id and static columns of some series, '' where blank."""
+    """The group key of each series: its values of the columns `by`, '' if blank."""
     columns = [_texts(panel, schema, name) for name in by]
     for number in series.tolist():
         yield tuple(column[number] for column in columns)

@@ -1,4 +1,4 @@
-"""What series add to their sums over some periods, and how groups of them add it up."""
+"""The terms that each series adds to its sums over periods, and the sums of groups."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -10,12 +10,12 @@ from forecast.totals.periods import Key, Level, Periods
 
 MEAN, OBSERVED, FILLED, LOW, HIGH = range(5)
 """The columns of exact sums: bounds of what is forecast come last."""
-QUANTILES = 5  # the column from which on they have quantiles
+QUANTILES = 5  # the column of `exact` at which its quantiles begin
 ADDED_BY = {
     "exact": np.add,  # [series, periods, QUANTILES + levels]
     "moments": np.add,  # [series, periods, 2 * windows + 4], see `moments_of`
     "deviation": np.add,  # [series, horizon], standard deviations
-    "counts": np.logical_and,  # [series], whether all values are counts
+    "counts": np.logical_and,  # [series], whether values are counts: small whole numbers
     "ahead": np.logical_or,  # [series], whether something is forecast
 }
 Summands = dict[str, np.ndarray]
@@ -23,11 +23,13 @@ Summands = dict[str, np.ndarray]
 
 
 def moments_of(errors: Numbers, known: Flags, deviation: Numbers, alone: Numbers) -> Numbers:
-    """The moments of values, [..., 2 * windows + 4], from errors [windows, ...] in standard
-    deviations [...].
+    """The moments of values, [..., 2 * windows + 4], which sums add up.
 
-    By window the errors and the variances where they are known; then the squares of these errors,
-    the variance, the deviation, and the variance of the sum of the steps of one series (`alone`).
+    `errors` [windows, ...] are past errors in standard deviations; `deviation` [...] is the
+    standard deviation of each value, in its unit. The moments are the error in each window; the
+    variance in each window in which the error is known, else 0; the sum of the squared errors; the
+    variance; the standard deviation; and the variance of the sum of the steps of one series, which
+    is `alone`.
     """
     scaled = errors * deviation
     variance = deviation**2
@@ -37,7 +39,7 @@ def moments_of(errors: Numbers, known: Flags, deviation: Numbers, alone: Numbers
 
 
 def of_one_value(moments: Numbers) -> Flags:
-    """Which sums, by their moments, are of one value, the others being certain."""
+    """[...], by the moments of sums, whether only one summand of a sum is uncertain."""
     variance, deviation, _ = np.moveaxis(moments[..., -3:], -1, 0)
     return np.asarray(np.isclose(variance, deviation**2, rtol=1e-9))
 
@@ -46,11 +48,11 @@ def of_one_value(moments: Numbers) -> Flags:
 class Groups:
     level: Level
     periods: Periods
-    sums: Summands  # of the groups, in the order of their keys
+    sums: Summands  # a row for each group
     keys: dict[Key, int] = field(default_factory=dict)
 
     def add(self, keys: Iterable[Key], rows: Summands) -> None:
-        """Add rows [series, ...] to the groups of their keys."""
+        """Add the rows [series, ...] of series to the groups that their keys name."""
         numbers = [self.keys.setdefault(key, len(self.keys)) for key in keys]
         codes = np.array(numbers, np.int64)
         if not numbers:
@@ -68,7 +70,7 @@ class Groups:
             self.sums[name] = sums
 
     def ordered(self) -> dict[Key, int]:
-        """The groups of which something is forecast, by their keys, and their numbers."""
+        """The keys of the groups of which something is forecast, with their numbers."""
         ahead = self.sums["ahead"]
         groups = sorted(self.keys.items())
         return {key: group for key, group in groups if ahead[group]}

@@ -1,5 +1,6 @@
-"""Add up forecasts over groups of series and over time, part by part of a panel, and say how sure
-the sums are.
+"""Add up forecasts over groups of series and over time, with intervals of the sums.
+
+A large panel is added part by part.
 """
 
 from itertools import pairwise
@@ -40,12 +41,14 @@ from forecast.totals.summands import (
     of_one_value,
 )
 
-# of a table of sums, beside those of forecasts
+# columns of a table of sums that a table of forecasts lacks
 COLUMNS = ("mean", "observed", "filled", "steps", "calibrated")
-AT_ONCE = 2048  # series
-DIGITS = 12  # of means: enough to add them up, and fewer than the order of adding changes
-SLIGHT = 5e-4  # share of the mean by which the sum of medians may differ without a word
-ROUNDS = 20  # in which what a bound keeps from some series goes to the others
+AT_ONCE = 2048  # series that are added at once
+DIGITS = 12  # significant digits of means; later digits depend on the order of adding
+# share of the mean; if the sum of medians differs from it by more, a message says so
+SLIGHT = 5e-4
+# rounds of `_moved`, each of which shares out among other series what a bound has cut off
+ROUNDS = 20
 
 
 def sum_columns(output: OutputSettings) -> list[str]:
@@ -53,7 +56,11 @@ def sum_columns(output: OutputSettings) -> list[str]:
 
 
 class Totals:
-    """Sums of the forecasts of a fitted forecaster, to which a panel is added part by part."""
+    """Sums of the forecasts of a fitted forecaster, to which a panel is added part by part.
+
+    `joint` has the errors of all series at common origins of the past, from which the width of the
+    intervals of sums is estimated.
+    """
 
     def __init__(
         self,
@@ -72,7 +79,7 @@ class Totals:
         shape = (0, len(self.fitted.history), self.fitted.config.horizon)
         self.joint = self.fitted.joint or JointErrors(np.zeros(shape, np.uint8), 1)
         self.groups: list[Groups] = []
-        # the horizon that the next period needs, where the last one is left out
+        # by period: the horizon that would reach the end of the next period, which is left out
         self.left_out: dict[Every | None, int] = {}
 
     def blank_copy(self) -> Self:
@@ -126,7 +133,7 @@ class Totals:
                 groups.add(keys, summands)
 
     def _nothing(self, count: int, past: Past) -> Summands:
-        """Summands of so many series before anything is added."""
+        """Summands of `count` series before anything is added."""
         config = self.fitted.config
         shape = count, len(past.periods)
         return {
@@ -167,8 +174,9 @@ class Totals:
         return summands
 
     def _add_past(self, summands: Summands, past: Past, series: Integers, index: Integers) -> None:
-        """Add to the first period of some series what came before the forecast; `index` is of all
-        series.
+        """Add to the first period of some series what precedes the forecast.
+
+        `index` has the numbers of all series of the panel among those of the fit.
         """
         first = summands["exact"][:, 0]
         first += past.observed[series][:, None]
@@ -197,8 +205,10 @@ class Totals:
         np.add.at(summands["moments"][:, 0], rows, moments)
 
     def _variances(self, deviation: Numbers, edges: Integers) -> Numbers:
-        """Variances of the sums of steps between edges, [rows, periods], of deviations [rows,
-        horizon].
+        """The variance of the sum over each period, [rows, periods].
+
+        `deviation` [rows, horizon] has the standard deviation of each step; `edges` are the steps
+        at which periods begin and end. Errors of steps are correlated as in the past.
         """
         variances = np.zeros((len(deviation), len(edges) - 1))
         for period, (start, end) in enumerate(pairwise(edges)):
@@ -209,14 +219,15 @@ class Totals:
 
     @property
     def calibrated(self) -> bool:
-        """Whether all intervals rest on enough past errors, or are those of a single value."""
+        """Whether each interval rests on enough past errors, or is that of a single value."""
         if self.joint.independent_windows >= LEAST_WINDOWS:
             return True
         return all(of_one_value(groups.sums["moments"]).all() for groups in self.groups)
 
     def medians(self, groups: list[int]) -> np.ndarray:
-        """The sums of the medians of what is summed, of groups of the first level, [groups,
-        periods].
+        """The sums of the medians of the summands, [groups, periods].
+
+        `groups` are numbers of groups of the first level of sums.
         """
         median = QUANTILES + self.fitted.config.levels.index(0.5)
         exact = self.groups[0].sums["exact"]
@@ -224,7 +235,7 @@ class Totals:
 
     @property
     def starts(self) -> Integers:
-        """[rows of `columns`], timestamps at which the periods start."""
+        """[rows of `columns`], the timestamp at which the period of each row starts."""
         times = list[Integers]()
         for groups in self.groups:
             count = len(groups.ordered())
@@ -232,8 +243,10 @@ class Totals:
         return np.concatenate(times)
 
     def columns(self, levels: tuple[float, ...] | None = None) -> Columns:
-        """The table of sums: level, ids, time, forecast, mean, intervals of some levels, and what
-        they rest on.
+        """The table of sums, as columns.
+
+        These are the level of the sum, ids, time, forecast, mean, intervals at `levels` in percent
+        (by default those of the output), and what the sum is made of.
         """
         output = self.output
         if levels is not None:
@@ -257,7 +270,7 @@ class Totals:
         }
 
     def _labels(self, groups: Groups) -> NDArray[np.object_]:
-        """Level, ids and static columns of sums of groups, [sums, columns]."""
+        """The level, ids and static columns of the sums of groups, [sums, columns]."""
         names = key_columns(self.levels, self.schema)
         by = groups.level.by
         rows = list[list[str]]()
@@ -269,8 +282,9 @@ class Totals:
         return np.repeat(labels, len(groups.periods), 0)
 
     def _numbers(self, groups: Groups, output: OutputSettings) -> Numbers:
-        """The numbers of sums of groups, [sums, columns]: forecast, mean, intervals, and what they
-        rest on.
+        """The numbers of the sums of groups, [sums, columns].
+
+        The columns are forecast, mean, the ends of intervals, observed, filled, steps, calibrated.
         """
         edges = groups.periods.edges
         used = list(groups.ordered().values())
@@ -282,7 +296,8 @@ class Totals:
         high = exact[:, HIGH]
         quantiles, calibrated = self._quantiles(sums, edges, exact[:, QUANTILES:], mean)
 
-        unbounded = output.model_copy(update={"min": None, "max": None})  # as the summands are
+        # each sum is clipped below to the summed bounds of its summands, not to those of the output
+        unbounded = output.model_copy(update={"min": None, "max": None})
         counts = np.repeat(sums["counts"], len(groups.periods))
         numbers = unbounded_numbers(
             quantiles[:, None], self.fitted.config.levels, unbounded, counts, mean[:, None]
@@ -300,15 +315,23 @@ class Totals:
     def _quantiles(
         self, sums: Summands, edges: Integers, quantiles: Numbers, mean: Numbers
     ) -> tuple[Numbers, Flags]:
-        """The quantiles of sums of groups [sums, levels], and which rest on enough windows."""
+        """The quantiles of sums of groups [sums, levels], and whether each is calibrated [sums].
+
+        The variance of a sum lies between two extremes. If the errors of series were independent,
+        it would be the sum of the variances of its series (`alone`). If they were perfectly
+        correlated, it would be the variance of the summed deviations (`together`). The correlation
+        of series in past errors (`common`) weighs the two.
+        """
         joint = self.joint
         windows = len(joint.values)
         moments = sums["moments"].reshape(-1, 2 * windows + 4)
         single = of_one_value(moments)
-        if not windows:  # an older version, or too short a past: as if all erred as one
+        if not windows:  # an older version, or too short a past: as if all errors were the same
             return quantiles, single
         errors, known = np.split(moments[:, : 2 * windows].T, 2)
+        # see `moments_of`; alone is the variance if the errors of series were independent
         squares, variance, deviation, alone = moments[:, 2 * windows :].T
+        # the variance if the errors of series were perfectly correlated
         together = self._variances(sums["deviation"], edges).ravel()
         common = joint.series_correlation
         expected = common * together + (1 - common) * alone
@@ -321,13 +344,15 @@ class Totals:
 
 
 def significant(values: Numbers) -> Numbers:
-    """Numbers with as many digits as do not depend on the order in which they were added up."""
+    """Numbers rounded to the digits that do not depend on the order of adding."""
     return rounded(values, DIGITS, -300)
 
 
 def log_notes(totals: Totals) -> None:
-    """Log what a reader of sums should know: periods that are left out, intervals, and that medians
-    do not add up.
+    """Log what a reader of sums should know.
+
+    That is which periods are left out, whether intervals are calibrated, and how far the sum of the
+    medians is from the mean.
     """
     for every, needed in totals.left_out.items():
         log.info(
@@ -367,12 +392,11 @@ def warn_of_sums(totals: Totals) -> None:
 
 
 def allocated(forecasts: Forecasts, totals: Totals) -> Columns:
-    """A table of forecasts whose medians add up to the sums of the only level; intervals grow where
-    they must.
+    """A table of forecasts whose medians add up to the sums; there is only one level of sums.
 
-    What a group has too little or too much in a period is shared among its series there by their
-    medians, or by their means where all medians are 0. Values of the past, missing ones too, stay
-    as they are.
+    The difference between the sum of a group in a period and its medians is shared among them in
+    proportion to their size, or to that of the means if all medians are 0. An interval grows if it
+    would not contain the new median. Past values do not change, nor do forecasts of missing ones.
     """
     groups = totals.groups[0]
     output = totals.output
@@ -417,7 +441,7 @@ def allocated(forecasts: Forecasts, totals: Totals) -> Columns:
 
 
 def _moved(values: Numbers, gap: float, sizes: Numbers, low: Numbers, high: float) -> Numbers:
-    """Values that are larger by `gap` in all, each by its share of the sizes, within bounds."""
+    """Values whose sum is larger by `gap`, shared in proportion to `sizes`, within bounds."""
     for _ in range(ROUNDS):
         shares = np.where(values < high if gap > 0 else values > low, sizes, 0.0)
         if not shares.any():
@@ -429,7 +453,7 @@ def _moved(values: Numbers, gap: float, sizes: Numbers, low: Numbers, high: floa
 
 
 def _whole(values: Numbers) -> Numbers:
-    """Whole numbers with the same sum: those with the largest remainders are rounded up."""
+    """Values rounded to whole numbers with about the same sum; largest remainders round up."""
     below = np.floor(values + 1e-9)
     left = round(float((values - below).sum()))
     order = np.argsort((below - values).ravel(), kind="stable")
