@@ -1,1 +1,1 @@
-"""Which models serve: candidates, validation losses, weights."""
+"""Which models forecast a series: candidates, validation losses, weights."""

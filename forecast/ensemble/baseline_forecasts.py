@@ -1,6 +1,5 @@
-"""Baselines of a fit.
-
-With their seasons, their forecasts of the validation windows, and their past errors.
+"""Baselines of a fit: their seasons, their forecasts of validation windows, and their past
+errors.
 """
 
 import zlib
@@ -27,20 +26,20 @@ from forecast.windows.inputs import Inputs
 from forecast.windows.origins import past_slots, pasts
 from forecast.windows.windows import WindowIndex
 
-MIN_CONTEXT = 200  # steps that a baseline looks back at least
-CONTEXT_SEASONS = 6  # and seasons
-MIN_ERRORS = 4  # past windows, fewer of which give no error quantiles
-# of the past that a baseline reads at most for windows of one kind, unless these are fewer: its
-# cost grows with them
+MIN_CONTEXT = 200  # steps of the past that a baseline reads, at least
+CONTEXT_SEASONS = 6  # seasons of the past that it reads, at least
+MIN_ERRORS = 4  # windows in the past that error quantiles need, at least
+# most values of the past that a baseline reads for the validation windows, and again for windows in
+# the past; the number of windows is limited accordingly, but not below MIN_COMPARED
 VALUES = 10_000_000
 MIN_COMPARED = 32
-DRAWN_BY = 16  # newest values of a window that decide whether it is drawn
-NEWEST = 12  # windows of the past of a series that tell errors: older ones hardly count
-# of baselines that forecast a whole series at a time, with columns known in advance
-MIN_SEASONS = 15  # of the longest series, fewer of which say little
-AFFORDABLE = 8e8  # operations for each window that is compared, some seconds in all
-REFITS = 20  # of a series for windows that are compared, at most
-MOST_CATEGORIES = 32  # of a known column, one with more of which is left out
+DRAWN_BY = 16  # newest values of a window, whose hash decides whether the window is drawn
+NEWEST = 12  # newest windows in the past of a series that errors come from: older hardly count
+# limits for baselines that forecast a whole series at a time, with columns known in advance
+MIN_SEASONS = 15  # seasons that the longest series must have; with fewer they learn little
+AFFORDABLE = 8e8  # operations for each window that is compared, which take some seconds in all
+REFITS = 20  # fits to a series for windows that are compared, at most
+MOST_CATEGORIES = 32  # a known column with more categories is left out
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class Baseline:
 def baselines_of(names: tuple[str, ...], seasons: tuple[int, ...]) -> list[Baseline]:
     """The baselines of these names, once for each season that they repeat.
 
-    Without one, no two that are then equal.
+    Without a season, some baselines equal another one of the list; they are left out.
     """
     first, *others = seasons or (1,)
     baselines = []
@@ -77,9 +76,9 @@ def base_name(label: str) -> str:
 
 
 def baseline_labelled(label: str, seasons: tuple[int, ...]) -> Baseline:
-    """The baseline that has this label where the data have these seasons.
+    """The baseline that has this label, where the data have these seasons.
 
-    `ValueError` where none has.
+    Raises `ValueError` if there is none.
     """
     name = base_name(label)
     baselines = baselines_of((name,), seasons) if is_baseline(name) else []
@@ -96,7 +95,7 @@ def context_length(lookback: int, seasons: tuple[int, ...], longest: int) -> int
 
 
 def steps_back(labels: Iterable[str], context: int) -> int:
-    """Steps of the past that these baselines see, `context` unless one wants more."""
+    """How many steps of the past these baselines read: `context`, unless one of them needs more."""
     for label in labels:
         context = max(context, baseline_method(base_name(label)).context)
     return context
@@ -109,8 +108,10 @@ def baseline_forecasts(
     context: int,
     network: Network | None = None,
 ) -> Numbers:
-    """Points [windows, horizon], or quantiles if it gives them, of a baseline that sees `context`
-    steps.
+    """Forecasts of a baseline that reads `context` steps of the past.
+
+    They are points [windows, horizon], or quantiles [windows, horizon, levels] if the baseline
+    forecasts quantiles itself.
     """
     method = baseline.method
     horizon = inputs.horizon
@@ -136,9 +137,9 @@ def baseline_forecasts(
 def _pasts(
     inputs: Inputs, windows: WindowIndex, context: int, evens: bool
 ) -> Iterator[tuple[Numbers, Flags]]:
-    """Pasts of windows, and what is known of them, [windows, context].
+    """The past values of windows and whether each counts as observed, [windows, context].
 
-    Closed slots have the mean with `evens`.
+    With `evens`, slots at which the series was closed hold the mean of the window's values.
     """
     panel = inputs.past_panel(closed=not evens)
     closed = inputs.closed
@@ -149,27 +150,30 @@ def _pasts(
         values = np.where(observed, panel.values[slot], 0.0)
         mean = values.sum(1) / np.maximum(observed.sum(1), 1)
         whole = (values == np.round(values)).all(1)
-        mean = np.where(whole, np.round(mean), mean)  # counts stay counts
+        mean = np.where(whole, np.round(mean), mean)  # whole numbers stay whole
         filled = inside & np.isfinite(closed[slot])
         yield np.where(filled, mean[:, None], values), observed | filled
 
 
 @dataclass(frozen=True)
 class BaselineForecasts:
-    """Forecasts of baselines, for the validation windows and for windows over the whole past.
+    """Forecasts of baselines for validation windows, and for windows spread over the whole past.
 
-    NaN where not asked.
+    They are NaN in windows that a baseline was not asked for.
     """
 
     baselines: list[Baseline]
-    context: int  # steps of the past that they see
+    context: int  # steps of the past that they read
     quantiles: Numbers  # [baselines, windows, horizon, levels], of the validation windows
     past: ValidationSet  # windows over the whole past
     past_points: Numbers  # [baselines, windows, horizon]
-    # [baselines, horizon, levels], in the past, in units of `error_unit`; 0 if it gives quantiles
+    # [baselines, horizon, levels], quantiles of the errors in the past, in units of `error_unit`; 0
+    # for a baseline that forecasts quantiles itself
     errors: Numbers
-    step_shares: Numbers  # [baselines], see `step_share`
-    middle: int  # index of the median among the levels
+    # [baselines], 0 to 1: how much errors grow at steps of the season where values change much (see
+    # `step_share`)
+    step_shares: Numbers
+    middle: int  # index of the median among the quantile levels
 
     @classmethod
     def of(
@@ -181,7 +185,11 @@ class BaselineForecasts:
         most: int,
         on: OnPart | None,
     ) -> "BaselineForecasts":
-        """Forecast by baselines; slow ones forecast at most `most` windows of each kind."""
+        """Forecast by all baselines.
+
+        Slow baselines forecast at most `most` of the validation windows, and as many windows in the
+        past.
+        """
         baselines = baselines_of(names, inputs.lags)
         past = ValidationSet.of(
             inputs,
@@ -222,7 +230,11 @@ class BaselineForecasts:
     def _fill(
         self, inputs: Inputs, number: int, held_out: ValidationSet, ahead: Integers, back: Integers
     ) -> None:
-        """Forecast windows `back` of the past by a baseline, and held-out windows `ahead`."""
+        """Forecast by the baseline of this number, and store its forecasts and errors.
+
+        `ahead` are the numbers of the validation windows to forecast, `back` those of windows in
+        the past.
+        """
         baseline = self.baselines[number]
         past, now = self.past.select(back), held_out.select(ahead)
         before = baseline_forecasts(inputs, past.windows, baseline, self.context)
@@ -245,14 +257,15 @@ class BaselineForecasts:
 
     @property
     def gives_quantiles(self) -> Flags:
-        """[baselines], whether each forecasts quantiles itself."""
+        """[baselines], whether a baseline forecasts quantiles itself."""
         methods = [baseline.method for baseline in self.baselines]
         return np.array([method.quantiles is not None for method in methods], bool)
 
     def sole_baseline(self, validation: ValidationSet) -> int | None:
-        """The index of the baseline that forecasts alone.
+        """The index of the baseline that is to forecast alone, or None.
 
-        It gives quantiles, and the others have too few errors.
+        Without validation windows, and with too few errors in the past for error quantiles, only a
+        baseline that forecasts quantiles itself has intervals. It then gets all the weight.
         """
         errors = self.past.observed & (self.past.scale > 0)[:, None]
         enough = len(validation) > 0 or errors.any(1).sum() >= MIN_ERRORS
@@ -263,7 +276,8 @@ class BaselineForecasts:
     def skip_networks(self, validation: ValidationSet) -> bool:
         """Whether networks cannot help.
 
-        A baseline is exact on the validation windows, or no window can be compared.
+        That is so if a baseline is exact on the validation windows, or if no baseline has a loss
+        there, so that nothing can be compared.
         """
         if not self.baselines:
             return False
@@ -275,18 +289,20 @@ class BaselineForecasts:
 
 
 def _recent(series: Integers, method: Method) -> Flags | None:
-    """[windows], which windows of the past say enough of a slow method.
+    """[windows], which windows in the past a slow baseline should forecast.
 
-    None for a fast one, which takes all.
+    It is None for a fast baseline, which forecasts all of them.
     """
-    if method.forecast_series is not None:  # its errors long ago hardly count
+    if method.forecast_series is not None:  # old errors hardly count in its error quantiles
         ends = np.searchsorted(series, series, side="right")
         return np.asarray(ends - np.arange(len(series)) <= NEWEST)
-    return None if method.quantiles is None else newer_half(series)  # which needs no errors
+    return None if method.quantiles is None else newer_half(series)  # for its losses
 
 
 def _drawn(panel: Panel, windows: WindowIndex, numbers: Integers, most: int) -> Integers:
-    """At most so many of some windows, by number, drawn by values, so that names and order of
+    """At most `most` of the windows with these numbers, as sorted numbers.
+
+    The draw depends on a hash of the newest values of each window, so that names and the order of
     series do not matter.
     """
     if len(numbers) <= most:
@@ -302,7 +318,7 @@ def _drawn(panel: Panel, windows: WindowIndex, numbers: Integers, most: int) -> 
 
 
 def _past_windows(panel: Panel, season: int) -> WindowIndex:
-    """Windows over the whole past of the series."""
+    """Windows spread over the whole past of the series, ordered by series, then by time."""
     usable = np.flatnonzero(panel.lengths >= 2)
     if len(usable) > VALIDATION_WINDOWS:
         evenly = np.linspace(0, len(usable) - 1, VALIDATION_WINDOWS)
@@ -320,9 +336,10 @@ def _past_windows(panel: Panel, season: int) -> WindowIndex:
 
 
 def affordable_baselines(names: tuple[str, ...], inputs: Inputs, compared: int) -> tuple[str, ...]:
-    """The default baselines worth their time, slow ones on `compared` windows at most.
+    """The baselines of `names` that are worth their time, if these include the default ones.
 
-    All where others are named.
+    Slow baselines forecast at most `compared` windows. Names that do not include all default
+    baselines were chosen by the user, and are all kept.
     """
     panel = inputs.panel
     if not set(default_baselines()) <= set(names) or not len(panel):
@@ -354,13 +371,13 @@ def _is_affordable(name: str, inputs: Inputs, compared: int) -> bool:
 def forecasts_by_series(
     inputs: Inputs, windows: WindowIndex, forecast_series: ForecastSeries
 ) -> Numbers:
-    """Points of windows, [windows, horizon], series by series."""
+    """Point forecasts of windows, [windows, horizon], computed series by series."""
     panel = inputs.past_panel(closed=True)
     series, position = windows
     points = np.zeros((len(series), inputs.horizon))
 
     def fill(rows: Integers) -> None:
-        """Forecast windows of one series."""
+        """Forecast the windows in these rows, which belong to one series."""
         ends = position[rows]
         first = panel.offsets[series[rows[0]]]
         start = int(panel.starts[series[rows[0]]])
@@ -385,9 +402,9 @@ def forecasts_by_series(
 
 
 def known_columns(inputs: Inputs, slots: Integers, origin: int) -> Numbers:
-    """Columns known in advance, as they were at an origin, [slots, columns].
+    """Columns known in advance, as they were known at an origin, [slots, columns].
 
-    Each category is a column of 0 and 1.
+    A categorical column becomes one column of 0 and 1 for each category.
     """
     panel = inputs.panel
     known = panel.known[slots]
@@ -406,9 +423,9 @@ def known_columns(inputs: Inputs, slots: Integers, origin: int) -> Numbers:
 
 
 def baseline_points(name: str, season: int, panel: Panel) -> Numbers:
-    """What a baseline forecasts after the end of each series, [series, horizon].
+    """Point forecasts of a baseline after the end of each series, [series, horizon].
 
-    A season of 1 is none.
+    `season` is in steps; 1 means no season.
     """
     newest = np.arange(len(panel)), panel.lengths
     points = []

@@ -6,10 +6,11 @@ from forecast.panel.season import MAX_SEASONS
 from forecast.settings import ScalingName, TrainSettings
 from forecast.training.plan import Candidate, Plan
 
-FINETUNED = "finetuned"  # the pretrained network as a candidate that trains
+FINETUNED = "finetuned"  # the pretrained network as a candidate, trained further
 TREES = "trees"
 FINETUNED_LOOKBACK = 256  # steps of the past that it reads
-# from which on networks that start from nothing beat it; tuned on 30 development series
+# with at least so many training windows, networks trained from scratch beat the fine-tuned one;
+# tuned on 30 development series
 FEW_WINDOWS = 1000
 
 Entry = tuple[str, ScalingName, int]
@@ -38,9 +39,10 @@ is, up to `FINETUNED_LOOKBACK`.
 
 
 def compared_with(settings: TrainSettings) -> tuple[str, ...]:
-    """The baselines that a fit compares.
+    """The baselines that a fit compares with its networks.
 
-    A model that is a baseline stands alone, unless it is `pretrained`.
+    If the model is itself a baseline, only that one is used, but `pretrained` is compared with the
+    others.
     """
     if settings.model == PRETRAINED and settings.guard:
         return tuple(dict.fromkeys([*settings.baselines, PRETRAINED]))
@@ -58,10 +60,11 @@ def candidates_for(
     columns: bool = False,
     known: bool = False,
 ) -> list[Candidate]:
-    """The networks that are worth a try, the best bet first; where a model is named, only that one.
+    """The networks worth training, the most promising first, or only the model that is named.
 
-    With few windows only the pretrained network can learn from them, unless there are covariates,
-    the `columns`. Trees are worth their time where some of these are `known` in advance.
+    With few `windows` to train on, only the fine-tuned pretrained network can learn from them,
+    unless there are covariates (`columns`). Trees are worth their time where some covariates are
+    `known` in advance.
     """
     params = settings.params or {}
     few = windows < FEW_WINDOWS
@@ -93,7 +96,7 @@ def candidates_for(
 
 
 def _lookbacks(settings: TrainSettings, lookback: int, longest: int, season: int) -> dict[int, int]:
-    """Steps of the past that a candidate reads, by the multiple in its entry."""
+    """The lookback, in steps, for each multiple that an entry of CANDIDATES may have."""
     lookbacks = dict.fromkeys((0, 1, 2, 4), lookback)
     if settings.lookback is not None:
         return lookbacks

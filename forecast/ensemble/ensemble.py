@@ -1,6 +1,8 @@
-"""The ensemble that forecasts.
+"""The ensemble that forecasts: weights of networks and baselines by series, and a calibration.
 
-Weights of networks and baselines by series, and their calibration.
+Weights come from losses on validation windows and in the past (`ensemble/weights.py`, after
+Grünwald 2012). Quantiles of the components are averaged level by level, and then calibrated by
+conformalised quantile regression (`intervals/calibration.py`, after Romano et al. 2019).
 """
 
 from dataclasses import dataclass, replace
@@ -37,45 +39,53 @@ from forecast.pretrained.forecasting import Network, network_for
 from forecast.windows.inputs import Inputs, apply_power, undo_power
 from forecast.windows.windows import WindowIndex
 
-NETWORKS, CHOSEN = "networks together", "chosen"  # names among the scores
+NETWORKS, CHOSEN = "networks together", "chosen"  # names in `Ensemble.scores`
 Networks = list[tuple[str, Numbers]]
 """The model of networks that differ in their seed only, and their median forecasts."""
 
 
 @dataclass(frozen=True)
 class Ensemble:
+    """Candidates with a weight above 0 (the components), their weights, and the calibration."""
+
     components: tuple[str, ...]  # labels, those of the networks first
-    networks: tuple[int, ...]  # the first components as numbers of the plan's groups of members
+    # the first components are networks: the number of each in `Plan.groups`
+    networks: tuple[int, ...]
     # [series + 1, components]; row 0 is for a series that was not in the fit
     weights: NDArray[np.float32]
-    # [components, horizon, levels], quantiles of each baseline's errors in units of `error_unit`;
-    # for what forecasts
-    # quantiles itself, the distances that they have from their median at least
+    # [components, horizon, levels], in units of `error_unit`: the quantiles of the errors of a
+    # component that forecasts points; for one that forecasts quantiles itself, the least distances
+    # of these from their median
     errors: NDArray[np.float32]
-    step_shares: NDArray[np.float32]  # [components], see `step_share`; 0 in older versions
+    # [components], 0 to 1: how much the errors of a component grow at steps of the season where
+    # values change much (see `step_share`); 0 in older versions
+    step_shares: NDArray[np.float32]
     calibration: Calibration
     lookback: int  # steps that the window's scale is computed from
     context_length: int  # steps that a baseline looks back
-    # mean loss of each candidate on validation windows, and of the choice by other windows
+    # mean loss on validation windows, by name: of each candidate, and of the ensemble (CHOSEN),
+    # whose weights then come from other windows
     scores: dict[str, float]
     network: Network | None = None  # the pretrained one, where it is a component
-    # forecasts of those windows; after a fit only, no version holds them
+    # the ensemble's forecasts of the validation windows; present after a fit only, as stored
+    # versions do not keep them
     validation: ValidationForecasts | None = None
-    # what baselines forecast, by what they saw; None: nothing is remembered
+    # forecasts of baselines that were computed before, by a hash of their inputs; None keeps none
     memory: dict[str, Numbers] | None = None
 
     @property
     def steps_back(self) -> int:
-        """Steps of the past that the baselines among the components see, and recent means where
-        they count.
+        """How many steps of the past the components' baselines read.
+
+        Where recent means count (a `mean_weight` below 1), it covers the steps that these need.
         """
         steps = steps_back(self.components[len(self.networks) :], self.context_length)
         return steps if self.calibration.mean_weight == 1 else max(steps, STEPS)
 
     def names(self, series_index: Integers) -> list[str]:
-        """The components that forecast series, given by their numbers from 1.
+        """The components that forecast each series, joined by +, such as segrnn+seasonal-naive.
 
-        0 is a series that was not in the fit.
+        `series_index` numbers the series from 1; 0 is a series that was not in the fit.
         """
         used = self.weights[series_index] > 0
         rows, index = np.unique(used, axis=0, return_inverse=True)
@@ -86,11 +96,10 @@ class Ensemble:
     def quantiles(
         self, inputs: Inputs, windows: WindowIndex, series_index: Integers, networks: list[Numbers]
     ) -> Numbers:
-        """Calibrated quantiles of windows, [windows, horizon, levels], in the unit of the panel's
-        values.
+        """Calibrated quantiles, [windows, horizon, levels], in the unit of the panel's values.
 
-        `series_index` is as `names` takes it, `networks` the quantiles of each network among the
-        components.
+        `series_index` is numbered as for `names`. `networks` holds the quantiles of each network
+        among the components, in their order.
         """
         weights = self.weights[series_index].astype(np.float64)
         scale = window_scale(inputs, windows, self.lookback)
@@ -117,7 +126,11 @@ class Ensemble:
         return calibrating.capped(moved, limit)
 
     def _ahead(self, inputs: Inputs, windows: WindowIndex, label: str) -> Numbers:
-        """As `baseline_forecasts`, or what is remembered: columns are nothing to most baselines."""
+        """The forecasts of the baseline with this label, as `baseline_forecasts` gives them.
+
+        With a `memory`, they are computed once for the same inputs. The hash of these inputs leaves
+        out columns known in advance unless the baseline reads them, which most do not.
+        """
         baseline = baseline_labelled(label, inputs.lags)
         wanted = inputs, windows, baseline, self.context_length, self.network
         if self.memory is None:
@@ -137,14 +150,16 @@ class Ensemble:
 
 @dataclass(frozen=True)
 class _Candidates:
-    labels: list[str]
-    networks: int
+    """All networks and baselines that were compared, with their forecasts of validation windows."""
+
+    labels: list[str]  # networks first, then baselines
+    networks: int  # how many of the candidates are networks
     quantiles: Numbers  # [candidates, windows, horizon, levels]
     medians: Numbers  # [candidates, windows, horizon]
     errors: Numbers  # [candidates, horizon, levels], as `Ensemble.errors`
     step_shares: Numbers  # [candidates], as `Ensemble.step_shares`
     losses: Losses  # on the validation windows
-    past: Losses  # of the baselines all over the past
+    past: Losses  # of the baselines, in windows spread over the newer half of the past
 
     @classmethod
     def of(
@@ -155,7 +170,7 @@ class _Candidates:
         baselines: BaselineForecasts,
     ) -> Self:
         count = len(networks)
-        # in the older half of a short series baselines know much less of it than they do now
+        # in the older half of a short series, baselines had far fewer values to read than now
         past = _losses(inputs, baselines.past, baselines.past_points)
         past = past.select(newer_half(past.series)).completed()
 
@@ -166,8 +181,8 @@ class _Candidates:
         errors = np.concatenate([none, baselines.errors])
         step_shares = np.append(np.zeros(count), baselines.step_shares)
 
-        # what gives quantiles itself keeps a share of the best baseline's errors as its least
-        # distances
+        # quantiles of a candidate that forecasts them itself lie at least a share of the best
+        # baseline's error quantiles away from the median
         best = _best_measured(baselines, past)
         if best is not None:
             share = 1 - data_weight(independent_windows(validation.windows, inputs.horizon))
@@ -191,7 +206,11 @@ class _Candidates:
         )
 
     def held_out(self, series: int, series_index: Integers) -> Numbers:
-        """Quantiles of validation windows with weights from others, [windows, horizon, levels]."""
+        """The ensemble's quantiles of the validation windows, [windows, horizon, levels].
+
+        Each window is forecast with weights that were chosen on other windows (cross-fitting).
+        `series` is the number of series.
+        """
         quantiles = np.zeros(self.quantiles.shape[1:])
         for part, weights in cross_fitted_weights(self.losses, self.past, self.networks, series):
             by_window = weights[series_index[part]]
@@ -199,7 +218,11 @@ class _Candidates:
         return quantiles
 
     def named(self, weights: Numbers) -> dict[str, Numbers]:
-        """Point forecasts of each candidate, and of several groups of networks together as well."""
+        """Point forecasts of each candidate, [windows, horizon], by its name.
+
+        If there are several networks, they are numbered, and their mean by `weights` is added as
+        NETWORKS.
+        """
         count = self.networks
         labels = list(self.labels)
         if count > 1:
@@ -217,11 +240,15 @@ class _Candidates:
 def choose_ensemble(
     inputs: Inputs, validation: ValidationSet, networks: Networks, baselines: BaselineForecasts
 ) -> Ensemble:
-    """Weigh networks and baselines by their losses, and calibrate on the windows that validate.
+    """Weigh networks and baselines by their losses, and calibrate on the validation windows.
 
-    Each of these is forecast with weights from others for that, but networks have stopped and been
-    chosen by all of them. Forecasts of `networks` are those of the validation windows, [windows,
-    horizon, levels].
+    For the calibration, each validation window is forecast with weights that were chosen on other
+    validation windows. The calibration is still somewhat optimistic: the loss on all validation
+    windows decided when training of a network stopped, and which networks were trained again.
+    `networks` are forecasts of the validation windows, [windows, horizon, levels].
+
+    If too little is known to weigh candidates, one baseline forecasts alone (`sole`, its index).
+    The baseline with the least mean loss is kept for comparison (`rival`, its point forecasts).
     """
     candidates = _Candidates.of(inputs, validation, networks, baselines)
     labels = candidates.labels
@@ -267,7 +294,7 @@ def choose_ensemble(
 def _mixed(weights: Numbers, forecasts: Numbers) -> Numbers:
     """The mean of forecasts [candidates, windows, ...] by weights [windows, candidates].
 
-    NaN where one is missing.
+    It is NaN where a candidate with a weight above 0 has no forecast.
     """
     missing = np.isnan(forecasts).any((2, 3)).T  # [windows, candidates]
     mixed = np.einsum("wc,cw...->w...", weights, np.nan_to_num(forecasts))
@@ -278,7 +305,10 @@ def _mixed(weights: Numbers, forecasts: Numbers) -> Numbers:
 def _calibrated(
     inputs: Inputs, quantiles: Numbers, validation: ValidationSet, steps: int
 ) -> Calibration:
-    """Calibrate on the validation windows that have quantiles, [windows, horizon, levels]."""
+    """The calibration learned from the validation windows that have quantiles.
+
+    `quantiles` are [windows, horizon, levels], NaN in windows that were not forecast.
+    """
     rows = np.flatnonzero(~np.isnan(quantiles).any((1, 2)))
     validation = validation.select(rows)
     windows = validation.windows
@@ -317,9 +347,9 @@ def _calibrated(
 
 
 def _largest(inputs: Inputs, windows: WindowIndex, steps: int) -> Numbers:
-    """The largest value of each past, [windows], in the target's unit.
+    """The largest value in the past of each window, [windows], in the target's unit.
 
-    Infinite where a series falls below 0.
+    It is infinite, which means no bound, for series that have values below 0.
     """
     values = undo_power(largest(inputs.panel, windows, steps), inputs.power)
     lowest = inputs.panel.lowest_seen()[windows[0]]
@@ -337,9 +367,10 @@ def _limit(inputs: Inputs, windows: WindowIndex, steps: int, cap_factor: float) 
 
 
 def _best_measured(baselines: BaselineForecasts, past: Losses) -> int | None:
-    """The baseline of the least loss in the past whose errors were measured.
+    """The index of the baseline with the least mean loss in the past whose errors were measured.
 
-    None where there are no losses.
+    It is None if there are no losses. Baselines that forecast quantiles themselves have no measured
+    errors.
     """
     losses = past.values[:, past.usable]
     if not losses.size:
@@ -350,7 +381,7 @@ def _best_measured(baselines: BaselineForecasts, past: Losses) -> int | None:
 
 
 def _losses(inputs: Inputs, validation: ValidationSet, points: Numbers) -> Losses:
-    """What point forecasts [candidates, windows, horizon] lost."""
+    """Losses of point forecasts [candidates, windows, horizon]."""
     values = np.zeros(points.shape[:2])
     for number, candidate in enumerate(points):
         values[number] = validation.losses(candidate)
@@ -360,11 +391,10 @@ def _losses(inputs: Inputs, validation: ValidationSet, points: Numbers) -> Losse
 
 
 def _horizon_blocks(inputs: Inputs, windows: WindowIndex) -> Integers:
-    """[windows], one number for the windows within one horizon of time, or without dates of time in
-    their series.
+    """[windows], the block of time, one horizon long, that each window belongs to; 0 is the newest.
 
-    Windows are in the order of the series, then of time. Blocks are counted backwards from the
-    newest, 0.
+    If the data have dates, all series share the blocks. If they are numbered rows without dates,
+    time is counted within each series. Windows must be ordered by series, then by time.
     """
     series, position = windows
     if not len(series):
@@ -384,8 +414,10 @@ def _horizon_blocks(inputs: Inputs, windows: WindowIndex) -> Integers:
 
 
 def _scores(losses: Losses, names: list[str]) -> dict[str, float]:
-    """The mean loss of each forecast on the windows where all have one, or what it would be, by
-    name.
+    """The mean loss of each forecast, by name.
+
+    The mean is over the windows where all forecasts have a loss. Where a candidate did not forecast
+    a window, its loss is estimated first (see `Losses.completed`).
     """
     completed = losses.completed()
     usable = completed.values[:, completed.usable]

@@ -10,7 +10,8 @@ from forecast.registry import is_baseline as is_baseline
 from forecast.settings import TrainSettings
 
 AUTO = "auto"
-# the baseline that is a network; as the model it is compared with the others
+# the pretrained network, which counts as a baseline; as the model of a fit, it is compared with the
+# other baselines
 PRETRAINED = "pretrained"
 FIRST = "segrnn"  # the network that auto trains if hyperparameters or steps of a network are given
 
@@ -18,20 +19,20 @@ FIRST = "segrnn"  # the network that auto trains if hyperparameters or steps of 
 def check_names(settings: TrainSettings, models: tuple[str, ...] = ()) -> None:
     """Refuse models, hyperparameters and baselines that do not exist (`UsageError`).
 
-    `models` replace the settings'.
+    `models`, if given, are checked instead of the model in the settings.
     """
     check_models(settings, models)
     for name in models or (settings.model,):
         if settings.params and not is_baseline(name):
             network = FIRST if name == AUTO else name
-            with suppress(ModuleNotFoundError):  # of torch, without which nothing is fitted
+            with suppress(ModuleNotFoundError):  # without torch no network is fitted
                 model_class(network).Params.check(
                     settings.params, f"model {network}: ", within="params"
                 )
 
 
 def check_models(settings: TrainSettings, models: tuple[str, ...] = ()) -> None:
-    """As `check_names`, without the hyperparameters of networks."""
+    """Do what `check_names` does, except for the hyperparameters of networks."""
     for name in models or (settings.model,):
         check_model(name)
         if settings.params and is_baseline(name) and not models:

@@ -13,17 +13,20 @@ from forecast.windows.inputs import Inputs, undo_power
 from forecast.windows.origins import values_at
 from forecast.windows.windows import WindowIndex
 
-EXACT = 1e-3  # share of the naive error below which an error counts as none
+EXACT = 1e-3  # an error below this share of the naive error counts as none
 
 
 @dataclass(frozen=True)
 class ValidationSet:
-    windows: WindowIndex  # each a series and the position after its past
+    """Validation windows with their actual values, and what losses and calibration need of them."""
+
+    windows: WindowIndex  # the series of each window, and the position after its past
     actual: Numbers  # [windows, horizon], in the unit of the panel's values
     observed: Flags
-    scale: Numbers  # [windows], deviation of each window's past; 0 where the past is constant
-    sizes: Numbers  # [windows, horizon], see `step_sizes`
-    naive_error: Numbers  # [windows], of each series, to the power that the metric needs
+    # [windows], standard deviation of each window's past; 0 where the past is constant
+    scale: Numbers
+    sizes: Numbers  # [windows, horizon], relative size of changes, see `step_sizes`
+    naive_error: Numbers  # [windows], that of the series, to the power that the metric needs
     lookback: int  # steps that the scale is computed from
     power: float  # exponent of the target's transform, undone before errors are measured
     metric: Metric
@@ -64,20 +67,20 @@ class ValidationSet:
         return len(self.windows[0])
 
     def select(self, rows: Integers) -> Self:
-        """Some of the windows, by number."""
+        """The windows with these numbers."""
         series, position = self.windows
         names = "actual", "observed", "scale", "sizes", "naive_error"
         arrays = {name: getattr(self, name)[rows] for name in names}
         return replace(self, windows=(series[rows], position[rows]), **arrays)
 
     def unit(self, step_share: float) -> Numbers:
-        """[windows, horizon], see `error_unit`."""
+        """The unit of errors, [windows, horizon], see `error_unit`."""
         return error_unit(self.scale, self.sizes, step_share)
 
     def losses(self, points: Numbers) -> Numbers:
         """The loss of each window, [windows], of point forecasts [windows, horizon].
 
-        NaN if nothing was observed.
+        It is NaN where nothing was observed.
         """
         return self._losses(self.metric, points, self.naive_error)
 
@@ -88,7 +91,7 @@ class ValidationSet:
         return float(losses.mean()) if len(losses) else float("nan")
 
     def is_exact(self, points: Numbers) -> bool:
-        """Whether point forecasts [windows, horizon] miss by less than a thousandth of the naive
+        """Whether point forecasts [windows, horizon] miss by less than EXACT times the naive
         error.
         """
         naive_error = self.naive_error ** (1 / MEASURES[self.metric].error_power)
@@ -96,7 +99,7 @@ class ValidationSet:
         return bool(np.isfinite(errors).any() and np.nanmax(errors) < EXACT)
 
     def _losses(self, metric: Metric, points: Numbers, naive_error: Numbers) -> Numbers:
-        """[windows], in the target's own unit."""
+        """Losses [windows] by a metric, measured after the target's transform has been undone."""
         actual = undo_power(self.actual, self.power)
         actual = np.where(self.observed, actual, np.nan)
         points = undo_power(points, self.power)
@@ -114,15 +117,18 @@ class ValidationForecasts:
     observed: Flags
     naive_error: Numbers  # [windows], see `window_losses`
     metric: Metric
-    # points of the best baseline, NaN where it has none; None without baselines
+    # point forecasts of the best baseline, [windows, horizon], which the ensemble is compared with;
+    # NaN in windows that it did not forecast; None if there is no baseline
     rival: Numbers | None = None
 
     @classmethod
     def of(
         cls, validation: ValidationSet, inputs: Inputs, points: Numbers, rival: Numbers | None
     ) -> Self | None:
-        """From points [windows, horizon], and those of the best baseline, in the unit of the
-        panel's values.
+        """From point forecasts [windows, horizon] of the ensemble and the best baseline (`rival`).
+
+        Both are in the unit of the panel's values. Windows without a forecast are left out; None if
+        all are.
         """
         rows = np.flatnonzero(~np.isnan(points).any(1))
         if not len(rows):
@@ -148,15 +154,15 @@ class ValidationForecasts:
         return replace(self, **{**arrays, "observed": observed[windows]})
 
     def losses(self, points: Numbers) -> Numbers:
-        """The loss, [windows], of other forecasts [windows, horizon] of these windows.
+        """The loss, [windows], of other point forecasts [windows, horizon] of these windows.
 
-        NaN if nothing was observed.
+        It is NaN where nothing was observed.
         """
         actual = np.where(self.observed, self.actual, np.nan)
         return window_losses(self.metric, actual, points, self.naive_error)
 
 
 def window_scale(inputs: Inputs, windows: WindowIndex, lookback: int) -> Numbers:
-    """[windows], the deviation of each window's past; 0 where the past is constant."""
+    """[windows], the standard deviation of each window's past; 0 where the past is constant."""
     _, scale, weight = inputs.windows(lookback).scales(*windows)
     return np.where(weight > 0, scale[:, 0], 0.0)

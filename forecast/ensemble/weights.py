@@ -1,11 +1,12 @@
 """Weights of networks and baselines, from their losses on windows that they were not fitted to.
 
 A mean absolute loss L over n independent windows has the likelihood L^-n (Laplace errors of unknown
-scale). A candidate weighs its prior times that, tempered, as no candidate is true and which one is
-best changes with time (Grünwald 2012): more windows say ever less. The prior gives one half to the
-networks, evenly, and one half to the baselines, by their losses in the past, where the newest count
-most. A series is weighed by the same rule as the panel; its log weights are shrunk towards those of
-the panel.
+scale). The weight of a candidate is its prior times this likelihood. The likelihood is tempered
+(Grünwald 2012), because no candidate is the true model, and which one is best changes with time:
+each further window adds less evidence than the one before. The prior gives one half to the
+networks, in equal parts, and one half to the baselines, by their losses in the past, of which the
+newest count most. A series is weighed by the same rule as the panel; its log weights are shrunk
+towards those of the panel.
 """
 
 from collections.abc import Iterator
@@ -19,38 +20,42 @@ from forecast.panel.panel import Flags, Integers, Numbers, steps_within
 
 @dataclass(frozen=True)
 class WeightPriors:
-    """Tuned on 59 small problems of the development sets and on the twelve sets, checked on 118
-    others.
+    """Tuned on 59 small problems of the development and the twelve sets, checked on 118 others.
 
-    The small problems have 1 to 24 series. None matters much: a correlation of series from 0.05 to
-    0.2, decays from 1 to 20 horizons and 8 to 64 parts are within 1 %.
+    The small problems have 1 to 24 series. The results depend little on these numbers: they differ
+    by less than 1 % for correlations of series from 0.05 to 0.2, for decays from 1 to 20 horizons,
+    and for 8 to 64 parts.
     """
 
-    # independent windows that say half of what they would if the best candidate stayed the best
+    # n independent windows (an amount of evidence) count as n / (1 + n / tempered), as the best
+    # candidate does not stay the best: 16 windows count as 8
     tempered: float = 16.0
-    decay: float = 2.0  # horizons; a loss of a baseline that is so old counts 1/e
-    parts: int = 8  # weights are multiples of 1/8: exact in binary, and small shares are left out
+    decay: float = 2.0  # age in horizons at which a baseline's loss in the past counts 1/e
+    # weights are multiples of 1/8: these are exact in binary, and tiny weights become 0
+    parts: int = 8
 
 
 PRIORS = WeightPriors()
-FOLDS = 5  # parts of the validation windows, each of which is forecast with weights from the others
-TINY = 1e-9  # share of the largest loss below which losses are rounding, and equal
+FOLDS = 5  # parts of the validation windows; each is forecast with weights from the others
+TINY = 1e-9  # losses below this share of the largest one are rounding errors, and count as equal
 
 
 @dataclass(frozen=True)
 class Losses:
     values: Numbers  # [candidates, windows], NaN where there is no loss
     series: Integers  # [windows]
-    # [windows], whole horizons between a window and the newest of its series, 0 for the newest
+    # [windows], age of a window in blocks of one horizon, 0 for the newest (`_horizon_blocks`)
     block: Integers
 
     def select(self, windows: Flags) -> "Losses":
         return Losses(self.values[:, windows], self.series[windows], self.block[windows])
 
     def completed(self) -> "Losses":
-        """With estimates where a candidate was not asked.
+        """Losses with estimates for windows that a candidate did not forecast while others did.
 
-        The losses of others there, times its ratio elsewhere.
+        Slow baselines forecast some of the windows only. Their loss elsewhere is estimated as the
+        mean loss of the candidates that forecast all windows, times the ratio of their loss to that
+        mean where both are known.
         """
         finite = np.isfinite(self.values)
         asked = finite.any(0)
@@ -68,16 +73,17 @@ class Losses:
 
     @property
     def usable(self) -> Flags:
-        """[windows], where all candidates have a loss, but for those that never have one."""
+        """[windows], whether all candidates have a loss there; those without any do not count."""
         finite = np.isfinite(self.values)
         some = finite.any(1)
         return np.asarray(finite[some].all(0) & some.any())
 
 
 def newer_half(series: Integers) -> Flags:
-    """[windows], whether each is in the newer half of its series.
+    """[windows], whether a window is in the newer half of the windows of its series.
 
-    They are in the order of the series, then of time.
+    Windows must be ordered by series, then by time. Of an odd number, the middle one is in the
+    newer half.
     """
     starts = np.flatnonzero(np.diff(series, prepend=-1))
     counts = np.diff(starts, append=len(series))
@@ -87,9 +93,10 @@ def newer_half(series: Integers) -> Flags:
 def choose_weights(validation: Losses, past: Losses, networks: int, count: int) -> Numbers:
     """The weight of each candidate in the forecast of each of `count` series.
 
-    Candidates are `networks`, so many, and then baselines, of which `past` has losses all over the
-    past. Weights are [count + 1, candidates]; row 0 is for a series that was not in the fit, row i
-    + 1 for series i.
+    The first candidates are the networks, of which there are `networks`; baselines follow.
+    `validation` has losses of all candidates on validation windows, and `past` has losses of the
+    baselines on windows of the whole past. The result is [count + 1, candidates]; row 0 is for a
+    series that was not in the fit, row i + 1 for series i.
     """
     validation = validation.select(validation.usable)
     past = past.select(past.usable)
@@ -100,8 +107,8 @@ def choose_weights(validation: Losses, past: Losses, networks: int, count: int) 
         return weights
     for series in validated:
         own = validation.select(validation.series == series)
-        # a single window says nothing about chance, and the panel says as much as 1 / CORRELATION
-        # windows
+        # one window does not show how much of its loss is chance; the panel weighs as much as
+        # 1 / CORRELATION windows of the series
         windows = len(np.unique(own.block)) - 1
         if windows > 0:
             share = windows / (windows + 1 / CORRELATION)
@@ -113,8 +120,10 @@ def choose_weights(validation: Losses, past: Losses, networks: int, count: int) 
 def cross_fitted_weights(
     validation: Losses, past: Losses, networks: int, count: int
 ) -> Iterator[tuple[Flags, Numbers]]:
-    """Parts of the validation windows, by time if that is more than a horizon, with weights that
-    the others give.
+    """Parts of the validation windows, each with weights that were chosen on the other parts.
+
+    Yields which windows are in the part, [windows], and the weights. The parts follow one another
+    in time if the windows span more than one horizon; otherwise each part has some of the series.
     """
     group, past_group, near = validation.block, past.block, 1
     if len(np.unique(group)) < 2:
@@ -122,8 +131,8 @@ def cross_fitted_weights(
     groups = np.unique(group)
     for fold in np.array_split(groups, min(FOLDS, len(groups)) or 1):
         inside = np.isin(group, fold)
-        others = inside if inside.all() else ~inside  # a single window has to do for both
-        # windows of the past overlap with those of the next block
+        others = inside if inside.all() else ~inside  # a single part has to serve for both
+        # windows in the past overlap with those of the neighbouring blocks
         around = np.concatenate([fold - near, fold, fold + near])
         outside = ~np.isin(past_group, around)
         far = past.select(outside) if outside.any() else past
@@ -139,18 +148,16 @@ def _log_weights(validation: Losses, past: Losses, networks: int) -> Numbers:
         likelihood = np.where(_is_copy(past), -np.inf, likelihood)
         prior[networks:] = likelihood - np.logaddexp.reduce(likelihood)
         prior[:networks] = -np.log(max(networks, 1))
-        if not len(validation.block):  # nothing shows what networks are worth
+        if not len(validation.block):  # without validation nothing shows how good networks are
             prior[:networks] = -np.inf
     return prior + _log_likelihood(validation, most=PRIORS.tempered)
 
 
 def _log_likelihood(losses: Losses, decay: float = np.inf, most: float = np.inf) -> Numbers:
-    """[candidates], 0 where there are no windows.
+    """[candidates], the logarithm of the tempered likelihood; 0 where there are no windows.
 
-    -inf for a candidate that has no loss while others have.
-
-    Losses of `decay` horizons ago count 1/e. All windows together count as at most so many as
-    `most`.
+    It is -inf for a candidate without losses while others have some. Losses that are `decay`
+    horizons old count 1/e. All windows together count as at most `most` independent windows.
     """
     if not len(losses.block):
         return np.zeros(len(losses.values))
@@ -163,8 +170,9 @@ def _log_likelihood(losses: Losses, decay: float = np.inf, most: float = np.inf)
 
 
 def _is_copy(losses: Losses) -> Flags:
-    """[candidates], whether an earlier one has the same losses, as baselines do that differ in
-    their season only.
+    """[candidates], whether an earlier candidate has the same losses.
+
+    This happens with baselines that differ in their season only.
     """
     values = _floored(losses.values)
     rows = np.rint(values / _largest(values) / TINY)
@@ -175,7 +183,7 @@ def _is_copy(losses: Losses) -> Flags:
 
 
 def _floored(values: Numbers) -> Numbers:
-    """Losses, those that are nothing but rounding made equal, and more than 0."""
+    """Losses raised to a tiny positive number, so that those of mere rounding errors are equal."""
     return np.maximum(values, TINY * _largest(values))
 
 
@@ -184,8 +192,9 @@ def _largest(values: Numbers) -> float:
 
 
 def _in_parts(log_weights: Numbers) -> Numbers:
-    """Weights [candidates] from their logarithms, rounded to multiples of 1 / parts that add up to
-    1.
+    """Weights [candidates] from their logarithms, which add up to 1.
+
+    They are rounded to multiples of 1 / parts by the method of largest remainders.
     """
     weights = np.exp(log_weights - log_weights.max())
     exact = PRIORS.parts * weights / weights.sum()

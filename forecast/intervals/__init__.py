@@ -1,4 +1,4 @@
-"""How sure forecasts are.
+"""How certain forecasts are: calibration, errors of baselines and of sums, and corrections.
 
-Calibrated quantiles, errors of baselines and of sums, corrections by past runs.
+Corrections are learned from past runs of a job.
 """

@@ -1,6 +1,7 @@
-"""Errors of a baseline by step of the horizon.
+"""Quantiles of a baseline's errors, by step of the horizon.
 
-Learns from past windows all over the series, the newest most.
+They are learned from windows spread over the whole past of the series, of which the newest count
+most.
 """
 
 from dataclasses import dataclass
@@ -17,22 +18,23 @@ class ErrorPriors:
     """Chosen on 558 fits without networks to single series, by coverage and MSIS.
 
     The series are those of `python -m benchmarks singles`. Growths of 0.5 and 0.75 and curve
-    weights of 1 and 4 are within 1 %; without decay MSIS is 5 % worse, without the symmetric prior
-    3 %.
+    weights of 1 and 4 differ by less than 1 %. Without decay, MSIS is 5 % worse; without the
+    symmetric prior, it is 3 % worse.
     """
 
-    decay: float = 4.0  # horizons after which an error counts 1/e
-    min_decay: float = 64.0  # steps, at least
-    growth: float = 0.5  # power of the step by which errors grow before any is known: a random walk
-    # independent windows that the curve of growth counts, beside those of a step
-    curve: float = 1.0
-    symmetric: float = 4.0  # and a symmetric distribution, beside those of the errors
-    max_ratio: float = 8.0  # times the usual error at a step, the most that one window counts
+    decay: float = 4.0  # age in horizons at which an error counts 1/e
+    min_decay: float = 64.0  # age in steps at which it counts 1/e, at least
+    # prior: errors grow with this power of the horizon step, as those of a random walk do
+    growth: float = 0.5
+    # weights of what is fitted to all errors, in independent windows (an amount of evidence)
+    curve: float = 1.0  # of the growth curve, against the errors of a single step
+    symmetric: float = 4.0  # of symmetric quantiles, against the empirical ones
+    max_ratio: float = 8.0  # a larger error counts as this multiple of the usual one at its step
 
 
 PRIORS = ErrorPriors()
-CORRELATION = 0.1  # of the errors of two series at the same time
-MAX_STEPS = 200  # of a longer horizon that are computed; the others are interpolated
+CORRELATION = 0.1  # assumed, between the errors of two series at the same time
+MAX_STEPS = 200  # steps of a longer horizon that are computed; the others are interpolated
 
 
 def error_quantiles(
@@ -45,16 +47,16 @@ def error_quantiles(
 ) -> Numbers:
     """Quantiles of a baseline's scaled errors by horizon step, [horizon, levels].
 
-    Its median stays where it is.
+    The quantile of the median is 0, so that the baseline's forecast stays the median.
 
-    Few windows say little, and the steps far ahead were seen by the fewest. So what all steps have
-    in common is estimated from all of them: the shape of the distribution, and how errors grow
-    along the horizon. With few independent windows quantiles widen as those of a t distribution do,
-    since their scale is estimated.
+    A few windows are little evidence, and the farthest steps are seen by the fewest windows. So
+    what all steps have in common is estimated from all of them: the shape of the distribution, and
+    how errors grow along the horizon. With few independent windows the quantiles widen as those of
+    a t distribution do, since their scale is estimated.
 
-    Points, actual values and whether they are observed are [windows, horizon], and so is the scale,
-    or [windows, 1]; what has a scale of 0 does not count. `windows` are the series of each window,
-    and the position in it at which its past ends, [windows] twice.
+    `points`, `actual` and `observed` are [windows, horizon]; `scale` is [windows, horizon] or
+    [windows, 1], and values with a scale of 0 do not count. `windows` are the series of each
+    window, and the position at which its past ends, [windows] each.
     """
     series, position = windows
     horizon = points.shape[1]
@@ -85,10 +87,10 @@ def error_quantiles(
 
 
 def independent_windows(windows: WindowIndex, length: int, decay: float = np.inf) -> float:
-    """How many independent windows some windows stand for, if those of a series within `length`
-    steps count as one.
+    """How many independent windows (an amount of evidence) some windows stand for.
 
-    They count 1/e after `decay` steps (Kish 1965).
+    Windows of a series that lie within `length` steps count as one. Windows that are `decay` steps
+    old count 1/e (effective sample size, Kish 1965).
     """
     block = _age(windows) // max(length, 1)
     blocks, sizes = independent_by_block(windows[0], block)
@@ -99,9 +101,10 @@ def independent_windows(windows: WindowIndex, length: int, decay: float = np.inf
 
 
 def independent_by_block(series: Integers, block: Integers) -> tuple[Integers, Numbers]:
-    """Blocks of time, and how many independent windows each holds.
+    """Blocks of time, and how many independent windows each block holds.
 
-    N series are n / (1 + (n - 1) CORRELATION).
+    The windows of n series in the same block count as n / (1 + (n - 1) CORRELATION) independent
+    ones.
     """
     count = int(series.max(initial=0)) + 1
     pairs = np.unique(block * count + series)  # of a block and a series
@@ -110,7 +113,7 @@ def independent_by_block(series: Integers, block: Integers) -> tuple[Integers, N
 
 
 def _age(windows: WindowIndex) -> Integers:
-    """[windows], steps between each window and the newest one of its series."""
+    """[windows], how many steps each window is older than the newest one of its series."""
     series, position = windows
     newest = np.zeros(series.max(initial=-1) + 1, np.int64)
     np.maximum.at(newest, series, position)
@@ -118,13 +121,15 @@ def _age(windows: WindowIndex) -> Integers:
 
 
 def _mean_errors(steps: Integers, errors: Numbers, weights: Numbers, sizes: Numbers) -> Numbers:
-    """Mean absolute error at each step, [steps], pooled with near steps, and shrunk to a power of
-    the step.
+    """Mean absolute error at each step, [steps].
+
+    It is pooled with that of nearby steps, and shrunk towards a curve: a power of the step. `sizes`
+    [steps] are the independent windows that saw each step.
     """
     size = np.abs(errors)
     total = weights.sum(0)
-    # where series differ much, as in an outbreak, a few large errors must not decide how wide all
-    # intervals are
+    # a few very large errors, as of an outbreak in some series, must not decide how wide the
+    # intervals of all are
     roots = (weights * np.sqrt(size)).sum(0)
     usual = divided(roots, total, 0.0) ** 2  # [steps]
     size = np.minimum(size, PRIORS.max_ratio * usual)
@@ -158,9 +163,10 @@ def _running(values: Numbers, near: int) -> Numbers:
 
 
 def _shape(values: Numbers, weights: Numbers, levels: tuple[float, ...], size: float) -> Numbers:
-    """Quantiles of errors, [levels], shrunk to symmetric ones.
+    """Quantiles of relative errors, [levels], shrunk towards symmetric ones.
 
-    The few errors of a short past may lie on one side.
+    The reason is that the few errors of a short past may all lie on one side. `size` is the number
+    of independent windows.
     """
     middle = levels.index(0.5)
     empirical = _weighted_quantiles(values, weights, np.array(levels))
@@ -176,9 +182,7 @@ def _shape(values: Numbers, weights: Numbers, levels: tuple[float, ...], size: f
 
 
 def _weighted_quantiles(values: Numbers, weights: Numbers, levels: Numbers) -> Numbers:
-    """Quantiles of values that count by weights, [levels], linear between the middles of their
-    weights.
-    """
+    """Quantiles of weighted values, [levels], linear between the midpoints of their weights."""
     order = np.argsort(values, kind="stable")
     weights = weights[order]
     ranks = (np.cumsum(weights) - weights / 2) / weights.sum()

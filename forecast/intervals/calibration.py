@@ -1,8 +1,13 @@
-"""Conformal calibration.
+"""Calibrate quantiles on the validation windows, so that intervals hold the share they promise.
 
-Learns from the validation windows, each forecast with weights from other windows.
-
-Each quantile moves by the errors that it made there (Romano, Patterson and Candes 2019).
+Four ideas are combined. Each window is forecast with weights that were chosen on other windows
+(cross-fitting). An interval then moves by a conformal margin: the distance beyond it that the
+nominal share of the actual values stays within (Romano, Patterson and Candes 2019), measured in
+half widths of the interval (Sesia and Candes 2020). Margins of single horizon steps, which few
+values support, are shrunk towards those of all steps and towards none. And series that are harder
+to forecast than others get wider intervals, as far as chance does not explain the difference.
+`adapted_share` is adaptive conformal inference (Gibbs and Candes 2021), which
+`intervals/corrections.py` uses.
 """
 
 from dataclasses import dataclass, field
@@ -24,52 +29,74 @@ Margins = NDArray[np.float32]
 class CalibrationPriors:
     """Chosen on the fits that `ErrorPriors` names, by coverage and MSIS."""
 
-    windows: float = 4.0  # independent ones that say as much as what is known without them
+    # independent windows (an amount of evidence) that weigh as much as what is known without them
+    windows: float = 4.0
     min_width: float = 0.05  # share of its width that an interval keeps at least
     neighbours: int = 2  # horizon steps to each side whose scores are pooled with a step's own
-    half_width: float = 0.01  # of an interval at least, as a share of the window's scale
-    # where values tie: rare sales lie thousands of half widths beyond a narrow interval
+    half_width: float = 0.01  # least half width of an interval, as a share of the window's scale
+    # the same where many values are equal: the few sales of a product that rarely sells would lie
+    # thousands of half widths beyond a narrow interval
     tied_half_width: float = 1.0
-    ties: float = 0.05  # share of equal values from which on quantiles do not move inwards
-    series: int = 3  # of a panel from which on some may be harder to forecast than others
-    # times the largest value of the past, beyond which no end lies for lack of evidence
+    # quantiles do not move inwards if at least this share of the actual values are one number
+    ties: float = 0.05
+    series: int = 3  # with fewer series none counts as harder to forecast than the others
+    # the highest quantiles are at most this multiple of the largest value of the past, or more if
+    # validation values were larger
     cap_factor: float = 2.0
-    capped_levels: int = 2  # highest quantiles that this bounds
+    capped_levels: int = 2  # how many of the highest quantiles are bounded
 
 
 PRIORS = CalibrationPriors()
-ADAPTATION_RATE = 0.02  # of adaptive conformal inference
-MIN_WINDOWS = 4  # before the adaptive share moves, and at least a quarter of all windows
+ADAPTATION_RATE = 0.02  # learning rate of adaptive conformal inference
+MIN_WINDOWS = 4  # windows before the target share starts to move; at least a quarter of all
 
 
 @dataclass(frozen=True)
 class Calibration:
+    """What the validation windows taught about the quantiles, and how it is applied.
+
+    The numbers act on the quantiles of a window in this order. First each quantile's distance from
+    the median is multiplied by exp(`slope` * (roughness - `mean_roughness`) + `growth` of the
+    series): rough windows, and series that were hard to forecast, get wider intervals. Then each
+    quantile moves by its margin (`margins`), in half widths of its interval; `tied` says which
+    least half width applies. A window that has seen only a few equal values has no scale, and gets
+    intervals of the usual relative width (`relative`) instead. Last, the highest quantiles are
+    bounded by `largest` times the largest value of the past. `mean_share` and `mean_weight` do not
+    change quantiles; they give the mean of each value from the calibrated quantiles. `coverage`
+    and `windows` are a record of the data, and change nothing.
+    """
+
     # [horizon, levels], added to quantiles, in units of half the width of their interval
     margins: Margins
-    coverage: Margins  # [levels], share of validation values below each quantile before it moved
-    windows: int
-    # way of the mean of values from the median to the mean of the moved quantiles
+    # [levels], share of validation values at or below each quantile, before margins were added
+    coverage: Margins
+    windows: int  # validation windows with at least one value that counts
+    # where the mean of the actual values lies between the median, 0, and the mean of the calibrated
+    # quantiles, 1: an interpolated mean
     mean_share: float = 1.0
-    # weight of that mean in the mean of a series at rest; its recent mean has the other part
+    # for series at rest (most of their values equal their median): the weight of that interpolated
+    # mean; the mean of the series' recent values has the remaining weight
     mean_weight: float = 1.0
-    # 1 where many values are equal, else 0; margins are multiples of wider half widths then
+    # 1 where many actual values are equal, else 0; the least half width is then
+    # `CalibrationPriors.tied_half_width`
     tied: float = 0.0
-    largest: float = np.inf  # times the largest value of the past: bound of the highest quantiles
-    # intervals grow by exp(slope * (roughness - mean_roughness) + growth) before they move
-    slope: float = 0.0
-    mean_roughness: float = 0.0
-    # [horizon, levels], usual distances of quantiles from the median, in shares of it; 0 in older
-    # versions
+    largest: float = np.inf  # the highest quantiles are at most this times the past's largest value
+    slope: float = 0.0  # of the log ratio of errors to widths over roughness; 0 to 1
+    mean_roughness: float = 0.0  # roughness at which intervals keep their width
+    # [horizon, levels], distance of each quantile from the median as a share of the median, the
+    # median over the validation windows; 0 in older versions
     relative: Margins = field(default_factory=lambda: np.zeros((1, 1), np.float32))
-    # [series + 1]; 0 of a new one
+    # [series + 1], logarithm of the factor of each series; index 0 is a series that was not in the
+    # fit, whose entry is 0
     growth: Margins = field(default_factory=lambda: np.zeros(1, np.float32))
 
     def moved(
         self, quantiles: Numbers, scale: Numbers, roughness: Numbers, series: Integers
     ) -> Numbers:
-        """Calibrated quantiles of windows, [windows, horizon, levels].
+        """The calibrated quantiles, [windows, horizon, levels]: widened, then moved by margins.
 
-        Scale, roughness and series by window.
+        `scale`, `roughness` and `series` are [windows]; `series` numbers the series from 1, and 0
+        is one that was not in the fit.
         """
         rougher = self.slope * np.nan_to_num(roughness - self.mean_roughness)
         grown = _grown(quantiles, rougher + self.growth[series])
@@ -77,21 +104,26 @@ class Calibration:
         return moved_by(grown, margins, scale, self.tied > 0)
 
     def of_few_values(self, quantiles: Numbers) -> Numbers:
-        """Quantiles of windows with a few equal values, which say nothing of their width.
+        """Quantiles of windows that saw only a few equal values, which do not show a width.
 
-        As far apart as is usual.
+        Each quantile lies as far from the median, relative to the median, as it did in the usual
+        validation window. The shape is [windows, horizon, levels], before and after.
         """
         middle = _median(quantiles)
         return middle + np.abs(middle) * self.relative
 
     def quantile_means(self, quantiles: Numbers, levels: tuple[float, ...]) -> Numbers:
-        """As `means`, without what series at rest had recently."""
+        """The mean of each value from its quantiles alone, [windows, horizon].
+
+        Unlike `means`, it ignores the recent values of series at rest.
+        """
         median = _median(quantiles)[..., 0]
         return median + self.mean_share * (mean_of(quantiles, levels) - median)
 
     def means(self, quantiles: Numbers, levels: tuple[float, ...], recent: Recent) -> Numbers:
-        """The mean of each value, [windows, horizon], from quantiles [windows, horizon, levels]
-        that were moved.
+        """The mean of each value, [windows, horizon], from its calibrated quantiles.
+
+        Where all quantiles are equal the value is certain, and the mean is not shifted.
         """
         means = self.quantile_means(quantiles, levels)
         certain = quantiles[..., 0] == quantiles[..., -1]
@@ -108,18 +140,20 @@ def calibrate(
     size: float,
     pasts: Pasts,
 ) -> Calibration:
-    """Conformalised quantile regression on validation windows, one interval at a time.
+    """Learn a calibration from validation windows by conformalised quantile regression.
 
-    The score of a value is how far it lies beyond the interval between a quantile and its mirror
-    image, in units of half its width (Sesia and Candes 2020), and the margin is the score that the
-    nominal share of values stays below. Both sides move by the same: one side alone would follow a
-    drift of the validation values. Margins of a step are shrunk towards those of all steps and
-    towards none, the more so the fewer independent windows there are (`size`). Where many values
-    are equal, as in rare sales, quantiles move outwards only: inwards, one step would lose them
-    all.
+    Each interval, bounded by a quantile and its mirror image, is calibrated by itself. The score of
+    an actual value is how far it lies beyond the interval, in units of half its width (Sesia and
+    Candes 2020). The margin is the score that the nominal share of the values stays below. Both
+    ends move by the same margin: if each end had its own, they would follow a drift of the
+    validation values. The margin of a horizon step is shrunk towards that of all steps and towards
+    none, more so with fewer independent windows (`size`, an amount of evidence). Where many actual
+    values are equal, as in rare sales, quantiles only move outwards: a small move inwards could
+    lose all of those values at once.
 
-    Quantiles are [windows, horizon, levels], ascending; actuals [windows, horizon]; scale
-    [windows].
+    `quantiles` are [windows, horizon, levels], ascending; `actual` and `observed` are [windows,
+    horizon]; `scale` is [windows]; `levels` are the quantile levels. Windows of scale 0 do not
+    count.
     """
     margins = np.zeros(quantiles.shape[1:])  # [horizon, levels]
     observed = observed & (scale > 0)[:, None]
@@ -148,7 +182,7 @@ def calibrate(
     moved = capped(moved_by(grown, margins, scale, tied), pasts.limit)
 
     def cells(values: Numbers) -> Numbers:
-        """Observed values of [windows, horizon], in units of their window, [cells]."""
+        """Observed values of [windows, horizon], divided by their window's scale, as [cells]."""
         return (values / unit[:, None])[observed]
 
     median = _median(moved)[..., 0]
@@ -174,8 +208,9 @@ def calibrate(
 
 
 def _relative(quantiles: Numbers) -> Margins:
-    """The median over windows of the distances from the median that is no 0, in shares of it,
-    [horizon, levels].
+    """Usual distance of each quantile from the median, as a share of the median, [horizon, levels].
+
+    It is the median over the windows, of which those whose median forecast is 0 count as 0.
     """
     middle = _median(quantiles)
     shares = divided(quantiles - middle, np.abs(middle), 0.0)
@@ -183,15 +218,19 @@ def _relative(quantiles: Numbers) -> Margins:
 
 
 def data_weight(size: float) -> float:
-    """The weight of what so many independent windows say.
+    """The weight, 0 to 1, of what `size` independent windows say.
 
-    The rest is that of what was known without them.
+    The remaining weight is that of what was known without them.
     """
     return size / (size + PRIORS.windows)
 
 
 def _missed(quantiles: Numbers, actual: Numbers, observed: Flags) -> Numbers:
-    """[windows], the logarithm of errors in widths of an interval; NaN where one of them is 0."""
+    """[windows], the logarithm of a window's summed errors over the summed widths of its intervals.
+
+    It is positive where errors were large for the width that was forecast, and NaN where either sum
+    is 0.
+    """
     error = np.abs(actual - _median(quantiles)[..., 0])
     width = quantiles[..., -2] - quantiles[..., 1]
     sums = np.stack([error, width]).sum(2, where=observed)
@@ -201,8 +240,10 @@ def _missed(quantiles: Numbers, actual: Numbers, observed: Flags) -> Numbers:
 
 
 def _slope(missed: Numbers, pasts: Pasts) -> tuple[float, float]:
-    """The slope of `missed` over roughness, 0 to 1, less the share that chance explains, and the
-    mean roughness.
+    """The slope of `missed` over roughness, 0 to 1, across series, and the mean roughness.
+
+    The part of the slope that chance explains is taken off. The mean is the roughness at which
+    exp(slope * (roughness - mean)) is 1 on average, so that intervals keep their width on average.
     """
     used = np.isfinite(pasts.roughness + missed)
     series = pasts.series[used]
@@ -220,8 +261,11 @@ def _slope(missed: Numbers, pasts: Pasts) -> tuple[float, float]:
 
 
 def _growth(missed: Numbers, pasts: Pasts) -> Margins:
-    """[series + 1], the logarithm of each series' errors in widths beside that of others, less what
-    chance explains.
+    """[series + 1], the logarithm of the factor by which intervals of each series are to grow.
+
+    It compares a series' ratio of errors to widths (`missed`, a logarithm) with that of the other
+    series. The differences between series are shrunk by the share that chance explains: the
+    variance between them against that within them.
     """
     used = np.isfinite(missed)
     growth = np.zeros(pasts.count + 1, np.float32)
@@ -229,7 +273,7 @@ def _growth(missed: Numbers, pasts: Pasts) -> Margins:
     _, first, window = np.unique(span, return_index=True, return_inverse=True)
     ratios = np.bincount(window, np.exp(missed[used])) / np.bincount(
         window
-    )  # of independent windows
+    )  # windows of a series in the same block of time have one ratio
     series = pasts.series[used][first]
     series, group, sizes = np.unique(series, return_inverse=True, return_counts=True)
     if len(series) < 2:
@@ -244,13 +288,14 @@ def _growth(missed: Numbers, pasts: Pasts) -> Margins:
     between = max(0.0, float(variance - chance.mean()))
     shrunk = (level - level.mean()) * between / (between + chance)
     mean_square = np.exp(2 * shrunk).mean()
-    growth[series] = shrunk - np.log(mean_square) / 2  # on average as wide as they were, squared
+    growth[series] = shrunk - np.log(mean_square) / 2  # widths keep their mean square
     return growth
 
 
 def _grown(quantiles: Numbers, growth: Numbers) -> Numbers:
-    """Quantiles whose distance from the median grows by exp(growth [windows]), [windows, horizon,
-    levels].
+    """Quantiles [windows, horizon, levels] whose distance from the median grows by exp(growth).
+
+    `growth` is [windows].
     """
     if not growth.any():
         return quantiles
@@ -258,10 +303,10 @@ def _grown(quantiles: Numbers, growth: Numbers) -> Numbers:
 
 
 def _mean_share(expected: Numbers, happened: Numbers, weight: float) -> float:
-    """How far the mean of the values lies from the median on the way to the mean of the quantiles,
-    0 to 1.
+    """Where the mean of the values lies between the median, 0, and the mean of the quantiles, 1.
 
-    Both are distances from the median, [cells]: of the mean of the quantiles, and of the values.
+    Both arguments are distances from the median, [cells]: `expected` of the mean of the quantiles,
+    `happened` of the actual values. The result is shrunk towards 1 by 1 - `weight`.
     """
     share = divided(happened.sum(), expected.sum(), 1.0)
     share = np.clip(share, 0.0, 1.0)
@@ -269,10 +314,10 @@ def _mean_share(expected: Numbers, happened: Numbers, weight: float) -> float:
 
 
 def _mean_weight(way: Numbers, missed: Numbers, weight: float) -> float:
-    """The weight, 0 to 1, of the quantiles' means beside the recent mean of series at rest, by a
-    ridge regression.
+    """The weight, 0 to 1, of the quantiles' means beside the recent mean, for series at rest.
 
-    Both are distances from the recent mean, [cells]: of the quantiles' means, and of the values.
+    It is estimated by ridge regression. Both arguments are distances from the recent mean, [cells]:
+    `way` of the quantiles' means, `missed` of the actual values.
     """
     variance = (way**2).mean() + (1 / weight - 1)  # in units of the variance of a window
     best = divided((way * missed).mean(), variance, 0.0)
@@ -280,9 +325,10 @@ def _mean_weight(way: Numbers, missed: Numbers, weight: float) -> float:
 
 
 def _margins(scores: Numbers, observed: Flags, share: float, weight: float) -> Numbers:
-    """The margin of one interval at each step, from scores [windows, horizon].
+    """The margin of one interval at each horizon step, from scores [windows, horizon].
 
-    `weight` of each step and of all.
+    A step's own margin, from it and its neighbours, has the share `weight` against that of all
+    steps together; the result has the share `weight` against no margin at all.
     """
 
     def log_width(steps: slice) -> float:
@@ -303,8 +349,10 @@ def _margins(scores: Numbers, observed: Flags, share: float, weight: float) -> N
 
 
 def half_widths(quantiles: Numbers, scale: Numbers, tied: bool = False) -> Numbers:
-    """Half the width of the interval that each quantile bounds with its mirror image, [windows,
-    horizon, levels].
+    """Half the width of the interval between each quantile and its mirror image.
+
+    The shape is [windows, horizon, levels]. No half width is below a share of the window's scale,
+    which is larger where values are `tied`.
     """
     least = PRIORS.tied_half_width if tied else PRIORS.half_width
     width = np.abs(quantiles[..., ::-1] - quantiles)
@@ -312,22 +360,23 @@ def half_widths(quantiles: Numbers, scale: Numbers, tied: bool = False) -> Numbe
 
 
 def moved_by(quantiles: Numbers, margins: Numbers, scale: Numbers, tied: bool = False) -> Numbers:
-    """Quantiles [windows, horizon, levels] moved by margins [horizon, levels], in order again.
+    """Quantiles [windows, horizon, levels] moved by margins [horizon, levels], in ascending order.
 
-    None of a scale of 0.
+    A margin counts half widths, so an interval of width 0 in a window of scale 0 does not move.
     """
     return _ordered(quantiles + margins * half_widths(quantiles, scale, tied))
 
 
 def widened(quantiles: Numbers, factors: NDArray[np.floating[Any]]) -> Numbers:
-    """Quantiles whose distance from the median is multiplied, in order again, [..., levels]."""
+    """Quantiles [..., levels] whose distance from the median is multiplied, in ascending order."""
     middle = _median(quantiles)
     return _ordered(np.asarray(middle + (quantiles - middle) * factors))
 
 
 def capped(quantiles: Numbers, limit: Numbers) -> Numbers:
-    """Quantiles [windows, horizon, levels], of which the highest are at most the limit [windows],
-    or the next lower.
+    """Quantiles [windows, horizon, levels], of which the highest are bounded by `limit` [windows].
+
+    A quantile that is bounded does not fall below the next lower one.
     """
     bounded = quantiles.copy()
     for level in range(-PRIORS.capped_levels, 0):
@@ -337,9 +386,9 @@ def capped(quantiles: Numbers, limit: Numbers) -> Numbers:
 
 
 def at_least(quantiles: Numbers, distance: Numbers) -> Numbers:
-    """Quantiles that lie at least so far from their median, each to its side.
+    """Quantiles that lie at least the given distance from their median, each on its side.
 
-    Distances are negative below it.
+    `distance` is negative for quantiles below the median.
     """
     middle = quantiles.shape[-1] // 2
     far = quantiles[..., middle, None] + distance
@@ -349,9 +398,9 @@ def at_least(quantiles: Numbers, distance: Numbers) -> Numbers:
 
 
 def warn_uncalibrated(windows: int) -> None:
-    """Warn where no validation window calibrated the intervals.
+    """Warn if no validation window calibrated the intervals.
 
-    Where there are few, they are widened.
+    There is no warning where windows are few: intervals are then widened instead.
     """
     if windows == 0:
         log.warning(
@@ -367,9 +416,9 @@ def _median(quantiles: Numbers) -> Numbers:
 
 
 def _ordered(quantiles: Numbers) -> Numbers:
-    """Put quantiles in order, outwards from the middle one, which stays.
+    """Put quantiles [..., levels] in ascending order, outwards from the median, which stays.
 
-    In place, [..., levels].
+    The array is changed in place, and returned.
     """
     count = quantiles.shape[-1]
     by_level = np.moveaxis(quantiles, -1, 0)
@@ -383,7 +432,8 @@ def _ordered(quantiles: Numbers) -> Numbers:
 def score_at(scores: Numbers, share: float) -> float:
     """The score that `share` of new values stays below.
 
-    The rank counts one value more than there are.
+    Its rank is taken among one value more than there are, since the new value is one of them too:
+    the finite-sample rule of conformal prediction.
     """
     count = len(scores)
     rank = min(count, int(np.ceil(share * (count + 1))))
@@ -391,9 +441,11 @@ def score_at(scores: Numbers, share: float) -> float:
 
 
 def adapted_share(scores: Numbers, observed: Flags, share: float) -> float:
-    """The target share after windows in the order of time.
+    """The target share after a pass over the windows in the order of time.
 
-    Each moves it by what it missed beyond 1 - share.
+    Each window raises the target where it missed more than 1 - `share` of its values, and lowers it
+    where it missed fewer (Gibbs and Candes 2021). `scores` and `observed` have windows as first
+    axis.
     """
     target = share
     for now in range(max(MIN_WINDOWS, len(scores) // 4), len(scores)):

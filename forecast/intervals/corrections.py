@@ -1,4 +1,6 @@
-"""Factors by which intervals grow or shrink, learned from how earlier forecasts of a job turned out."""
+"""Factors by which intervals grow or shrink, learned from the errors of a job's earlier
+forecasts.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,14 +19,14 @@ SHARES = (0.5, *(share for level in INTERVALS for share in interval_levels(level
 
 @dataclass(frozen=True)
 class CorrectionPriors:
-    """How many errors change intervals, and how far."""
+    """How many errors it takes to change intervals, and how far they may change."""
 
-    min_values: int = 40
-    min_times: int = 6  # that have values
+    min_values: int = 40  # with fewer actual values the factors are 1
+    min_times: int = 6  # the same for times that have actual values
     smallest_factor: float = 0.5
     largest_factor: float = 3.0
-    other_versions: float = 0.25  # weight of an error of another version
-    largest_score: float = 100.0  # of a value outside an interval without width
+    other_versions: float = 0.25  # weight of an error that another version made
+    largest_score: float = 100.0  # bound of scores; the score if an interval has no width
 
 
 PRIORS = CorrectionPriors()
@@ -34,12 +36,12 @@ PRIORS = CorrectionPriors()
 class RawIntervals:
     """Intervals as a version forecast them, before any correction."""
 
-    series: Integers  # [rows], of the panel; -1 where it has none
-    raw: Numbers  # [rows, 5], at SHARES
+    series: Integers  # [rows], index in the panel; -1 for a series that it lacks
+    raw: Numbers  # [rows, 5], quantiles at the levels SHARES
 
     @property
     def widths(self) -> Numbers:
-        """Of the 80 and 95 % intervals, [rows, 2]."""
+        """The widths of the 80 and 95 % intervals, [rows, 2]."""
         return self.raw[:, [2, 4]] - self.raw[:, [1, 3]]
 
 
@@ -56,16 +58,17 @@ class PastIntervals(RawIntervals):
 def interval_factors(
     past: PastIntervals, versions: Sequence[str | None], version: str, current: RawIntervals
 ) -> tuple[float, float]:
-    """Factors of the 80 and 95 % intervals, from the errors of earlier forecasts; 1 of too few.
+    """Factors of the 80 and 95 % intervals, from errors of earlier forecasts; 1 if there are few.
 
-    Adaptive conformal inference (Gibbs and Candes 2021): the target share moves with what each time
-    missed, and the factor is the score that this share of the newest values stayed below. A score is
-    the distance of a value from the median, in units of the distance of the interval's end on that
-    side. Errors of other versions count less (Barber et al. 2023), and are measured in the widths
-    that this version would have given. Intervals without width neither learn nor teach.
+    This is adaptive conformal inference (Gibbs and Candes 2021): the target share moves with what
+    each time missed, and the factor is the score that this share of the newest values stayed below.
+    A score is the distance of a value from the median, divided by the distance of the interval's
+    end on that side. Errors of other versions get less weight (Barber et al. 2023), and are
+    measured in the widths that this version would have given. Intervals without width are neither
+    changed nor learned from.
 
-    `versions` [runs] made the past intervals, and `version` the current ones. A sample of a large
-    run is enough, as values of one time err together.
+    `versions` [runs] made the past intervals, and `version` the current ones. A sample of the rows
+    of a large run is enough, as the errors of one time are correlated.
     """
     if not np.isfinite(past.actual).any():
         return 1.0, 1.0
@@ -86,14 +89,18 @@ def interval_factors(
 
 
 def factors_of_levels(factors: tuple[float, float], levels: Sequence[float]) -> Numbers:
-    """The factor of each quantile level, [levels]: that of the 80 % interval up to its ends."""
+    """The factor of each quantile level, [levels].
+
+    Quantile levels within the 80 % interval have its factor, and those outside have that of the 95
+    % interval.
+    """
     inner, outer = factors
     edge = interval_levels(INTERVALS[0])[0] - 1e-9
     return np.array([inner if edge <= level <= 1 - edge else outer for level in levels])
 
 
 def _scores(past: PastIntervals, number: int) -> Numbers:
-    """[rows], how far each value lies from its median, in distances of the interval's end."""
+    """[rows], the distance of each value from its median over that of the interval's end."""
     median = past.raw[:, 0]
     low = past.raw[:, 1 + 2 * number]
     high = past.raw[:, 2 + 2 * number]
@@ -105,7 +112,7 @@ def _scores(past: PastIntervals, number: int) -> Numbers:
 
 
 def _factor(scores: Numbers, times: Integers, of_version: Flags, share: float) -> float:
-    """The factor of an interval that is to hold a share of values, from scores [values]."""
+    """The factor of an interval that is to hold a `share` of values, from scores [values]."""
     counts = np.unique(times, return_counts=True)[1]
     if len(scores) < PRIORS.min_values or len(counts) < PRIORS.min_times:
         return 1.0
@@ -125,10 +132,10 @@ def _factor(scores: Numbers, times: Integers, of_version: Flags, share: float) -
 def _width_ratios(
     past: PastIntervals, versions: Sequence[str | None], current: RawIntervals
 ) -> Numbers:
-    """The width that the current version would have given each past interval, over its own, [rows, 2].
+    """[rows, 2], widths that the current version would have given past intervals over their own.
 
-    Where a run has another version than the one before it, the ratio of their mean widths says by
-    how much the versions differ. `versions` [runs + 1] ends with the current one.
+    Where the version changes from one run to the next, the ratio of their mean widths shows by how
+    much the versions differ. `versions` [runs + 1] ends with the current one.
     """
     ratios = np.ones((len(past.raw), 2))
     changes = np.array([before != after for before, after in pairwise(versions)], bool)

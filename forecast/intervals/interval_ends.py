@@ -1,6 +1,6 @@
-"""Points and ends of intervals as an output asks for them: levels, bounds, whole numbers.
+"""Points and ends of intervals as an output asks for them: interval levels, bounds, whole numbers.
 
-Learns nothing.
+Nothing is learned here.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from forecast.metrics.quantiles import at_levels, interval_levels, mean_of, roun
 from forecast.panel.panel import Flags, Numbers
 from forecast.settings import OutputSettings
 
-LOW = 0.5  # of the expected total, below which a total of medians misleads
+LOW = 0.5  # a total of medians below this share of the expected total misleads
 
 
 def unbounded_numbers(
@@ -20,11 +20,11 @@ def unbounded_numbers(
     counts: Flags | None = None,
     means: Numbers | None = None,
 ) -> Numbers:
-    """The point and the ends of its intervals, [series, horizon, 1 + 2 * levels], before any bound.
+    """The point and the interval ends before any bound, [series, horizon, 1 + 2 * intervals].
 
-    Intervals of `counts`, series [series] of small whole numbers, end at the next whole numbers
-    outwards: no value can lie between 0.1 and 0.6. `means`, [series, horizon], are by default those
-    of the quantiles.
+    `counts` [series] marks series of small whole numbers. Ends of their intervals are rounded
+    outwards to whole numbers, as no value can lie between 0.1 and 0.6. `means` [series, horizon]
+    replace the means of the quantiles as points.
     """
     want = [level for interval in output.levels for level in interval_levels(interval)]
     ends = at_levels(quantiles, have, want)
@@ -44,17 +44,17 @@ def unbounded_numbers(
 
 
 def lower_bounds(output: OutputSettings, floor: Numbers) -> Numbers:
-    """[series], the lowest number that a forecast of a series may have.
+    """[series], the lowest number that a forecast of each series may have.
 
-    `floor` where the output names none.
+    It is `floor` unless the output names a minimum.
     """
     return floor if output.min is None else np.full(len(floor), output.min)
 
 
 def bounded(numbers: Numbers, output: OutputSettings, floor: Numbers | None = None) -> Numbers:
-    """Numbers within the bounds of the output, rounded.
+    """Numbers cut at the bounds of the output, and rounded.
 
-    Their order stays, so that intervals stay nested.
+    The order of the numbers is kept, so that intervals stay nested.
     """
     lower: Numbers | float = -np.inf if output.min is None else output.min
     if output.min is None and floor is not None:
@@ -62,24 +62,23 @@ def bounded(numbers: Numbers, output: OutputSettings, floor: Numbers | None = No
     upper = np.inf if output.max is None else output.max
     if not output.integer:
         return rounded(np.clip(numbers, lower, upper))
-    # whole bounds first: 8 lies below 8.5
+    # bounds are made whole first: at most 8.5 means at most 8
     lower = np.ceil(lower)
     upper = np.floor(upper)
     return np.clip(np.round(numbers), lower, upper) + 0.0
 
 
 def raised(numbers: Numbers, output: OutputSettings, floor: Numbers) -> Flags:
-    """[series, 2], whether `floor` raises the point of a forecast of a series, and whether it
-    raises any number.
-    """
+    """[series, 2], whether `floor` raises a point of a series, and whether it raises any number."""
     below = (numbers < floor[:, None, None]) & (output.min is None)
     points = below[..., 0].any(1)
     return np.stack([points, below.any((1, 2))], 1)
 
 
 def log_raised(series: Flags, cure: object = "") -> None:
-    """Log how many `series` [series, 2] had forecasts below 0, or lower ends of intervals, and how
-    to prevent that.
+    """Log how many series have forecasts, or lower ends of intervals, that were raised to 0.
+
+    `series` is [series, 2], as `raised` returns it; `cure` says how to prevent that.
     """
     points, numbers = series.sum(0).tolist()
     if not numbers:
@@ -91,8 +90,9 @@ def log_raised(series: Flags, cure: object = "") -> None:
 
 
 def log_low_totals(medians: Numbers, means: Numbers, floor: Numbers, cure: object) -> None:
-    """Log how many series have medians [series, horizon] that add up to far less than their means,
-    as rare sales do.
+    """Log how many series have medians [series, horizon] that add up to far less than their means.
+
+    This happens with rare sales, where most values are 0.
     """
     expected = means.sum(1)
     low = (floor == 0) & (medians.sum(1) < LOW * expected)

@@ -1,6 +1,6 @@
-"""Errors of all series at common origins: learns how much narrower a sum is than its summands.
+"""Errors of all series at common origins, which show how much narrower a sum is than its summands.
 
-The origins are spread over the newest three quarters of the past, after the fit.
+They are computed after the fit. The origins are spread over the newest three quarters of the past.
 """
 
 from dataclasses import dataclass
@@ -13,24 +13,25 @@ from forecast.intervals.calibration import widened
 from forecast.metrics.quantiles import divided, normal_deviates, standard_deviation, widening
 from forecast.panel.panel import Flags, Integers, Numbers
 
-STEP = 0.05  # standard deviations, in which errors are stored
-UNKNOWN = 0  # as it is stored
-NO_ERROR = 128
-LEAST_WINDOWS = 4.0  # independent ones, from which on intervals of sums count as calibrated
-PAST_SHARE = 0.75  # of the past of the longest series, that origins are spread over
-MOST_SERIES = 1000  # that correlations are estimated from
+STEP = 0.05  # resolution of stored errors, in standard deviations
+UNKNOWN = 0  # stored for an unknown error
+NO_ERROR = 128  # stored for an error of 0
+# independent windows (an amount of evidence) from which on intervals of sums count as calibrated
+LEAST_WINDOWS = 4.0
+PAST_SHARE = 0.75  # share of the longest series' past that origins are spread over
+MOST_SERIES = 1000  # series that correlations are estimated from
 
 
 @dataclass(frozen=True)
 class CorrelationPriors:
-    """What is expected of errors beside what they show.
+    """The correlations of errors that are expected before any error is seen.
 
-    Chosen on the past of seven panels, with few windows of it.
+    They were chosen on the past of seven panels, with few windows of it.
     """
 
-    steps: float = 0.7  # correlation of neighbouring steps
-    series: float = 0.3  # of two series
-    windows: float = 5.0  # independent ones that say as much
+    steps: float = 0.7  # correlation of the errors at neighbouring steps of the horizon
+    series: float = 0.3  # correlation of the errors of two series
+    windows: float = 5.0  # independent windows that weigh as much as these priors
 
 
 PRIORS = CorrelationPriors()
@@ -46,16 +47,16 @@ class JointErrors:
 
     @classmethod
     def of(cls, errors: Numbers, stride: int) -> "JointErrors":
-        """From errors [windows, series, horizon], NaN where unknown."""
+        """From errors [windows, series, horizon], NaN where they are unknown."""
         steps = NO_ERROR + np.round(np.nan_to_num(errors) / STEP)
         stored = np.clip(steps, UNKNOWN + 1, 255)
         stored[np.isnan(errors)] = UNKNOWN
         return cls(stored.astype(np.uint8), stride)
 
     def at(self, series_index: Integers, horizon: int) -> tuple[Numbers, Flags]:
-        """The errors of series, numbered from 1, 0 where unknown, and which are known.
+        """Errors of some series, 0 where unknown, and whether each is known.
 
-        [windows, series, horizon].
+        Both are [windows, series, horizon]. `series_index` numbers the series from 1.
         """
         stored = self.values[:, series_index - 1, :horizon]
         known = (stored != UNKNOWN) & (series_index > 0)[:, None]
@@ -64,7 +65,7 @@ class JointErrors:
 
     @property
     def independent_windows(self) -> float:
-        """How many windows that do not overlap these stand for."""
+        """How many windows that do not overlap (an amount of evidence) these windows stand for."""
         windows, _, horizon = self.values.shape
         if not windows:
             return 0.0
@@ -74,13 +75,15 @@ class JointErrors:
     def data_weight(self) -> float:
         """The weight of what these windows say.
 
-        The rest is that of what errors usually have in common.
+        The remaining weight is that of the correlations that errors usually have.
         """
         return weight_of_windows(self.independent_windows)
 
     @cached_property
     def _sample(self) -> tuple[Numbers, Flags]:
-        """Errors of some series, of the same size at each step, and which are known."""
+        """Errors of a sample of series, scaled to mean square 1 at each step, and which are
+        known.
+        """
         _, count, horizon = self.values.shape
         series = np.linspace(0, count - 1, min(count, MOST_SERIES)).astype(np.int64)
         errors, known = self.at(np.unique(series) + 1, horizon)
@@ -92,7 +95,7 @@ class JointErrors:
     def step_correlation(self) -> Numbers:
         """The correlation of the errors of a series at two steps, [horizon, horizon].
 
-        With few windows a usual one.
+        With few windows it is shrunk towards the usual correlation.
         """
         horizon = self.values.shape[2]
         errors, known = (values.reshape(-1, horizon) for values in self._sample)
@@ -109,7 +112,7 @@ class JointErrors:
     def series_correlation(self) -> float:
         """The mean correlation of the errors of two series at the same step.
 
-        With few windows a usual one.
+        With few windows it is shrunk towards the usual correlation.
         """
         errors, known = self._sample
         count = known.sum(1)
@@ -122,24 +125,25 @@ class JointErrors:
 
 
 def weight_of_windows(windows: float) -> float:
-    """The weight of what independent windows say; few of them hardly say anything."""
+    """The weight of what independent windows say; it is close to 0 if they are few."""
     return windows**2 / (windows**2 + PRIORS.windows**2)
 
 
 def sum_quantiles(
     quantiles: Numbers, mean: Numbers, variance: Numbers, windows: float, levels: tuple[float, ...]
 ) -> Numbers:
-    """Quantiles of sums, [sums, levels], from sums of quantiles, which hold if all summands err
-    alike.
+    """Quantiles of sums, [sums, levels].
 
-    The smaller the share of that `variance` [sums], the nearer the distribution comes to a normal
-    one around the mean [sums]. Quantiles widen where `windows`, independent ones, are few.
+    `quantiles` [sums, levels] are the sums of the summands' quantiles, which would be right if all
+    summands had the same error. `variance` [sums] is the true variance as a share of the variance
+    in that case. The smaller it is, the closer the distribution comes to a normal one around `mean`
+    [sums]. Quantiles widen if `windows`, the number of independent windows, is small.
     """
     center = mean[:, None]
     ratio = np.sqrt(np.clip(variance, 0.0, 1.0))[:, None]
     normal = standard_deviation(quantiles, levels)[:, None] * normal_deviates(levels)
     mixed = center + ratio * (ratio * (quantiles - center) + (1 - ratio) * normal)
-    # a single series is as wide as it is known to be
+    # a sum of one series (ratio 1) is not widened: its own interval is calibrated already
     certain = np.maximum((1 - ratio[:, 0]) ** 2, 1e-6)
     sizes = max(windows, 1.0) / certain
     return widened(mixed, widening(sizes, levels))
@@ -154,12 +158,12 @@ def variance_share(
     expected: Numbers,
     windows: float,
 ) -> Numbers:
-    """The variance of each sum as a share of that of a sum whose summands err alike, [sums].
+    """[sums], the variance of a sum as a share of that of a sum whose summands have the same error.
 
-    `errors` [windows, sums] are sums of errors in standard deviations of the forecasts, `squares`
-    [sums] those of their squares, `known` [windows, sums] those of the variances where errors are
-    known, `variance` and `deviation` [sums] those of all. With few `windows` the share is shrunk to
-    an `expected` one.
+    Errors are in standard deviations of the forecasts. `errors` [windows, sums] are sums of errors,
+    and `squares` [sums] are sums of their squares. `known` [windows, sums] are sums of the
+    variances where errors are known. `variance` and `deviation` [sums] are sums over all variances
+    and standard deviations. With few `windows` the share is shrunk towards an `expected` one.
     """
     summand = divided(squares, known.sum(0), 1.0)  # mean square of the errors of summands
     windows_known = divided(known, variance, known).sum(0)

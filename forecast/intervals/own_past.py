@@ -1,6 +1,7 @@
-"""What a window's own past says of how sure its forecast is; learns nothing from other windows.
+"""What a window's own past says of how certain its forecast is.
 
-Its recent mean and largest value, its roughness, the sizes of its changes, and whether it rests.
+That is its recent mean and largest value, its roughness, the sizes of its changes, and whether it
+is at rest. Nothing here is learned from other windows.
 """
 
 from collections.abc import Iterator
@@ -15,25 +16,30 @@ from forecast.windows.inputs import Inputs
 from forecast.windows.origins import pasts
 from forecast.windows.windows import WindowIndex
 
-STEPS = 1024  # that recent means look back: rare sales are few in fewer
-AT_REST = 0.01  # distance from the median, in deviations, up to which a value is at rest
-DECAY = 0.5  # share of the past after which a value counts 1/e: it may be half a year or eighty
-MIN_PAIRS = 4  # values a season apart from which on their differences say how rough a window is
-FEW_VALUES = 4  # fewer, or fewer than a season has, do not say how far others lie
-PRIOR = 2.0  # seasons of changes of the same size at each step, before any is known
-TINY = 1e-6  # mean square of the differences between steps, below which there are none
-LEAST_ROUGH = 0.01  # of a window's scale, below which a window is not smoother
+STEPS = 1024  # steps that recent means look back; fewer would hold too few of the rare sales
+AT_REST = 0.01  # a value at most so many deviations from the median is at rest
+# age, as a share of the past, at which a value counts 1/e: the past may be half a year or eighty
+DECAY = 0.5
+MIN_PAIRS = 4  # pairs of values a season apart that the roughness of a window needs, at least
+# equal values say nothing of how far others lie if they are fewer than this, or than a season
+FEW_VALUES = 4
+PRIOR = 2.0  # prior: so many seasons in which the changes at all steps had the same size
+TINY = 1e-6  # a variance of step sizes below this counts as none
+LEAST_ROUGH = 0.01  # changes count as at least this share of a window's scale
 
 
 @dataclass(frozen=True)
 class Recent:
-    mean: Numbers  # [windows], newer values count more
-    # [windows], 0 where less than half of the past lies at its median, to 1 for three quarters
+    """Recent means of windows, and how far their series are at rest."""
+
+    mean: Numbers  # [windows], weighted mean of the past, in which newer values count more
+    # [windows], how much of the past lies at its median: 0 for half of it or less, 1 for three
+    # quarters or more; rare sales, most of which are 0, are at rest
     at_rest: Numbers
 
     @classmethod
     def of(cls, panel: Panel, windows: WindowIndex) -> Self:
-        """Look back from windows of a panel, in the unit of its values."""
+        """From the pasts of windows of a panel, in the unit of its values."""
         steps = min(STEPS, _longest(panel))
         chunks = pasts(panel, windows, steps)
         recent = [_recent(past, observed) for past, observed in chunks]
@@ -42,28 +48,31 @@ class Recent:
 
     @classmethod
     def unknown(cls, count: int) -> Self:
-        """Of windows that do not count as at rest."""
+        """For `count` windows that do not count as at rest."""
         return cls(np.zeros(count), np.zeros(count))
 
     def shift(self, means: Numbers) -> Numbers:
-        """The difference from means [windows, horizon] to the recent mean, as far as a series is at
-        rest.
-        """
+        """The difference from means [windows, horizon] to the recent mean, times `at_rest`."""
         return self.at_rest[:, None] * (self.mean[:, None] - means)
 
 
 @dataclass(frozen=True)
 class Pasts:
-    series: Integers  # [windows], by number from 1
-    span: Integers  # [windows], a number of the series and the horizon of time
-    count: int  # of series
-    roughness: Numbers  # [windows], NaN where unknown
+    """What is known from the pasts of validation windows, for their calibration."""
+
+    series: Integers  # [windows], numbers of the series from 1
+    # [windows], the same number for windows of one series in the same block of time, a horizon long
+    span: Integers
+    count: int  # number of series
+    roughness: Numbers  # [windows], see `roughness`; NaN where unknown
     recent: Recent
     limit: Numbers  # [windows], bound of the highest quantiles
 
 
 def _recent(past: Numbers, observed: Flags) -> Numbers:
-    """Recent mean and rest of pasts [windows, steps], [2, windows]."""
+    """[2, windows], the recent mean and how far a window is at rest, from pasts [windows,
+    steps].
+    """
     steps = past.shape[1]
     oldest = np.maximum(steps - observed.argmax(1), 1)[:, None]
     age = np.arange(steps)[::-1]
@@ -84,9 +93,9 @@ def _recent(past: Numbers, observed: Flags) -> Numbers:
 
 
 def largest(panel: Panel, windows: WindowIndex, steps: int) -> Numbers:
-    """[windows], the largest value in the newest steps of each past.
+    """[windows], the largest value in the newest `steps` of each past.
 
-    Minus infinity where none was observed.
+    It is minus infinity where none was observed.
     """
     context = min(steps, _longest(panel))
     chunks = pasts(panel, windows, context)
@@ -95,9 +104,7 @@ def largest(panel: Panel, windows: WindowIndex, steps: int) -> Numbers:
 
 
 def has_few_values(inputs: Inputs, windows: WindowIndex) -> Flags:
-    """[windows], whether so few values were observed in a past that equal ones do not say how far
-    others lie.
-    """
+    """[windows], whether so few values were seen that equal ones do not show how far others lie."""
     series, position = windows
     first = inputs.panel.offsets[series]
     observed_before = np.append(0, np.cumsum(inputs.panel.observed))  # [slots + 1]
@@ -106,9 +113,9 @@ def has_few_values(inputs: Inputs, windows: WindowIndex) -> Flags:
 
 
 def roughness(inputs: Inputs, windows: WindowIndex, scale: Numbers, lookback: int) -> Numbers:
-    """[windows], the logarithm of the mean change over a season in units of `scale`.
+    """[windows], the logarithm of the mean absolute change over a season, in units of `scale`.
 
-    NaN of counts and constants.
+    It is NaN for series of counts and for windows that are constant or too short.
     """
     lag = inputs.season if inputs.lags else max(1, inputs.horizon // 2)
     sums = [np.zeros((2, 0))]
@@ -123,11 +130,10 @@ def roughness(inputs: Inputs, windows: WindowIndex, scale: Numbers, lookback: in
 
 
 def step_sizes(inputs: Inputs, windows: WindowIndex, context: int) -> Numbers:
-    """[windows, horizon], how much values at each step of the season change from one to the next.
+    """[windows, horizon], relative size of the changes from one season to the next, by step.
 
-    About 1 on average.
-
-    The fewer seasons a past of `context` steps has, the nearer it is to 1.
+    The sizes are about 1 on average. The fewer seasons a past of `context` steps has, the closer
+    they are to 1.
     """
     season = inputs.season
     seasons = context // season - 1
@@ -144,17 +150,18 @@ def step_sizes(inputs: Inputs, windows: WindowIndex, context: int) -> Numbers:
 
 
 def step_share(errors: Numbers, sizes: Numbers) -> float:
-    """How much absolute errors grow with the sizes of `step_sizes`, from 0 to 1, less what chance
-    explains.
+    """How strongly absolute errors grow with the sizes of `step_sizes`, from 0 to 1.
 
-    Both are [windows, horizon]; NaN for no error.
+    At 0 errors do not depend on the sizes, and at 1 they are proportional to them. The part of the
+    slope that chance explains is taken off. `errors` and `sizes` are [windows, horizon]; NaN means
+    no error.
     """
     used = np.isfinite(errors)
     error = np.abs(errors[used])
     excess = sizes[used] - 1
     if len(error) < MIN_PAIRS or excess.var() < TINY or not error.any():
         return 0.0
-    windows = int(used.any(1).sum())  # the errors of one are alike
+    windows = int(used.any(1).sum())  # errors in one window are alike, and count as one
     slope, certainty = slope_beyond_chance(excess, error, windows)
     level = float(error.mean() - slope * excess.mean())
     growth = min(slope / level, 1.0) if level > 0 else 1.0
@@ -164,7 +171,8 @@ def step_share(errors: Numbers, sizes: Numbers) -> float:
 def slope_beyond_chance(x: Numbers, y: Numbers, freedom: int) -> tuple[float, float]:
     """The slope of `y` over `x`, and the share of it that chance does not explain.
 
-    0 where it is not positive.
+    Both are 0 if the slope is not positive, or if chance explains all of it. `freedom` is the
+    number of degrees of freedom.
     """
     distance = x - x.mean()
     squares = max(float((distance**2).sum()), 1e-300)
@@ -179,7 +187,8 @@ def slope_beyond_chance(x: Numbers, y: Numbers, freedom: int) -> tuple[float, fl
 def error_unit(scale: Numbers, sizes: Numbers, share: float) -> Numbers:
     """The unit of errors, [windows, horizon].
 
-    The scale of a window, more where sizes are large, by a `step_share`.
+    It is the scale of a window, larger at steps where `sizes` are large, by a `share`
+    (`step_share`).
     """
     return scale[:, None] * (1 + share * (sizes - 1))
 
@@ -187,9 +196,9 @@ def error_unit(scale: Numbers, sizes: Numbers, share: float) -> Numbers:
 def _changes(
     inputs: Inputs, windows: WindowIndex, steps: int, lag: int
 ) -> Iterator[tuple[Numbers, Flags]]:
-    """How far values lie from those `lag` steps before, 0 where one is missing, and where none is.
+    """Absolute changes from `lag` steps before, 0 if a value is missing; and where both are there.
 
-    [windows, steps].
+    Both are [windows, steps]; they come in chunks of windows.
     """
     for past, observed in pasts(inputs.panel, windows, steps + lag):
         paired = observed[:, lag:] & observed[:, :-lag]

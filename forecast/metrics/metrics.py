@@ -1,11 +1,12 @@
 """Measures of forecasts as plain functions, and the list of those that tables show.
 
 All take arrays whose first axis is the series, such as [series, origins, horizon], and the axes to
-average over: all by default, ``(1, 2)`` gives a number for each series, ``(0, 1)`` one for each
-step of the horizon. An actual value that is NaN does not count; a forecast that is NaN where there
-is an actual value makes the measure NaN. Where nothing counts, or the divisor is zero, the measure
-is NaN. The unit of scaled errors, [series], is that of `naive_errors`, squared with ``power=2``; a
-series without one (NaN or 0) does not count.
+average over. By default these are all axes; ``(1, 2)`` gives a number for each series, ``(0, 1)``
+one for each step of the horizon. An actual value that is NaN does not count. A forecast that is NaN
+where there is an actual value makes the measure NaN. The measure is also NaN where no value counts
+or the divisor is zero. Scaled errors are divided by a naive error of each series, [series], as
+`naive_errors` gives it (squared with ``power=2``); a series whose naive error is NaN or 0 does not
+count.
 """
 
 from collections.abc import Callable
@@ -23,7 +24,8 @@ from forecast.tables.writing import Frame, frame_of, interval_columns
 
 Axes = int | tuple[int, ...] | None
 
-ROUNDING = 1e-9  # an in-sample error below this share of the series' mean deviation is rounding
+# an in-sample error below this share of the series' mean deviation counts as a rounding error
+ROUNDING = 1e-9
 REFERENCE = "seasonal-naive"
 """The model that skill is measured against."""
 
@@ -31,11 +33,11 @@ REFERENCE = "seasonal-naive"
 def naive_errors(
     values: Numbers, observed: Flags, offsets: Integers, season: int, power: int = 1
 ) -> Numbers:
-    """Unit of scaled errors, [series]: the in-sample error of seasonal naive.
+    """The divisor of scaled errors, [series]: the in-sample error of the seasonal naive forecast.
 
-    Where that is zero, or a series shorter than a season, it is the in-sample error of repeating
-    the last value, and for a constant series its mean absolute value; NaN where all values are 0 or
-    missing. The parameters are those of `seasonal_naive_errors`.
+    Where that error is zero, or a series is shorter than a season, the in-sample error of repeating
+    the last value takes its place, and for a constant series its mean absolute value. It is NaN
+    where all values are 0 or missing. The parameters are those of `seasonal_naive_errors`.
     """
     lengths = np.diff(offsets)
     series = np.repeat(np.arange(len(lengths)), lengths)
@@ -62,8 +64,9 @@ def seasonal_naive_errors(
 ) -> Numbers:
     """In-sample mean absolute error of repeating the value `season` steps back, [series].
 
-    Values and whether they are observed are [slots], series stored end to end, with `offsets`
-    [series + 1]; `power` 2 gives the mean squared error, the unit of RMSSE. NaN without two values.
+    `values` and `observed` are [slots], with the series stored end to end and `offsets` [series +
+    1] between them. A `power` of 2 gives the mean squared error, which RMSSE needs. A series
+    without two values that are a season apart gets NaN.
     """
     lengths = np.diff(offsets)
     slots = np.flatnonzero((steps_within(lengths) >= season) & observed)
@@ -90,7 +93,7 @@ def rmse(actual: Numbers, forecast: Numbers, axis: Axes = None) -> Numbers:
 def mase(actual: Numbers, forecast: Numbers, naive_error: Numbers, axis: Axes = None) -> Numbers:
     """Mean absolute scaled error (Hyndman and Koehler 2006).
 
-    1 is as far off as seasonal naive in-sample.
+    A MASE of 1 means that errors are as large as those of the seasonal naive forecast in-sample.
     """
     errors = np.abs(actual - forecast)
     return _scaled_mean(errors, naive_error, actual, axis)
@@ -101,7 +104,7 @@ def rmsse(
 ) -> Numbers:
     """Root mean squared scaled error (Hyndman and Koehler 2006).
 
-    The mean of the roots by series, as in M5 (2022).
+    A root is taken for each series, and the roots are averaged, as in the M5 competition (2022).
     """
     axes = np.arange(actual.ndim)
     if axis is not None:
@@ -111,15 +114,15 @@ def rmsse(
     roots = np.sqrt(_scaled_mean(errors, squared_naive_error, actual, within))  # [series, ...]
     if 0 not in axes:
         return roots
-    # NaN where nothing of a series counts, which a NaN among the forecasts is not
+    # NaN only for a series without a value that counts; NaN forecasts must still make the mean NaN
     counted = _scaled_mean(np.zeros_like(actual), squared_naive_error, actual, within)
     return _mean(roots, counted, 0)
 
 
 def smape(actual: Numbers, forecast: Numbers, axis: Axes = None) -> Numbers:
-    """Symmetric mean absolute percentage error, 0 to 200, that of M4 (Makridakis et al. 2020).
+    """Symmetric mean absolute percentage error, 0 to 200, as in M4 (Makridakis et al. 2020).
 
-    0 for 0 is exact.
+    A forecast of 0 for an actual value of 0 has an error of 0.
     """
     size = np.abs(actual) + np.abs(forecast)
     errors = np.abs(actual - forecast)
@@ -128,7 +131,7 @@ def smape(actual: Numbers, forecast: Numbers, axis: Axes = None) -> Numbers:
 
 
 def wape(actual: Numbers, forecast: Numbers, axis: Axes = None) -> Numbers:
-    """Sum of absolute errors over sum of absolute values, a share (Kolassa, Schuetz 2007)."""
+    """Sum of absolute errors over the sum of absolute values, a share (Kolassa, Schuetz 2007)."""
     errors = np.abs(actual - forecast)
     return _share_of_sum(errors, actual, axis)
 
@@ -136,12 +139,12 @@ def wape(actual: Numbers, forecast: Numbers, axis: Axes = None) -> Numbers:
 def wql(
     actual: Numbers, quantiles: Numbers, levels: tuple[float, ...], axis: Axes = None
 ) -> Numbers:
-    """Mean over the levels of twice the quantile loss over the sum of absolute values (Park et al.
-    2022).
+    """Weighted quantile loss (Park et al. 2022), averaged over the quantile levels.
 
-    With many levels it comes near to the continuous ranked probability score (Gneiting and Raftery
-    2007), in the same unit as `wape`. `quantiles` have the shape of `actual`, and the levels as a
-    last axis.
+    For each quantile level it is twice the sum of quantile losses over the sum of absolute actual
+    values. With many quantile levels it approximates the continuous ranked probability score
+    (Gneiting and Raftery 2007), in the same unit as `wape`. `quantiles` have the shape of `actual`,
+    and the quantile levels as an additional last axis.
     """
     errors = actual[..., None] - quantiles
     below = np.array(levels)
@@ -159,7 +162,7 @@ def coverage(actual: Numbers, lower: Numbers, upper: Numbers, axis: Axes = None)
 def width(
     actual: Numbers, lower: Numbers, upper: Numbers, naive_error: Numbers, axis: Axes = None
 ) -> Numbers:
-    """Mean width of intervals, in the unit of MASE."""
+    """Mean width of intervals, scaled as MASE is."""
     widths = upper - lower
     return _scaled_mean(widths, naive_error, actual, axis)
 
@@ -172,11 +175,10 @@ def msis(
     naive_error: Numbers,
     axis: Axes = None,
 ) -> Numbers:
-    """Mean scaled interval score (Gneiting and Raftery 2007; scaled as in the M4 competition,
-    2020).
+    """Mean scaled interval score (Gneiting and Raftery 2007; scaled as in M4, 2020).
 
-    The width of the interval, which is to hold a share `level` of the values, and 2 / (1 - level)
-    times as much as a value lies beyond it, in the unit of MASE.
+    The interval is to hold a share `level` of the values. Its score is its width, plus 2 / (1 -
+    level) times the distance by which the value lies outside it. It is scaled as MASE is.
     """
     below = np.maximum(lower - actual, 0)
     above = np.maximum(actual - upper, 0)
@@ -212,9 +214,9 @@ OfOutcome = Callable[[Outcome, Axes], Numbers]
 
 @dataclass(frozen=True)
 class Measure:
-    function: OfOutcome  # of the axes to average over
-    error_power: int = 1  # of the errors in the unit that it needs from `naive_errors`
-    in_terminal: bool = False  # whether a terminal of 80 columns shows it too
+    function: OfOutcome  # takes an outcome and the axes to average over
+    error_power: int = 1  # the `power` with which it needs `naive_errors`
+    in_terminal: bool = False  # whether tables in a terminal of 80 columns show it too
 
 
 def _mase(outcome: Outcome, axis: Axes) -> Numbers:
@@ -233,8 +235,8 @@ def _of_points(function: Callable[[Numbers, Numbers, Axes], Numbers]) -> OfOutco
     return lambda outcome, axis: function(outcome.actual, outcome.point, axis)
 
 
-# measures that need no interval, as tables show them; one of points is a choice of `metric`, if
-# `Metric` names it
+# measures that need no interval, in the order in which tables show them; a measure of point
+# forecasts can be chosen as `metric` if `Metric` names it
 MEASURES = {
     "mase": Measure(_mase, in_terminal=True),
     "rmsse": Measure(_rmsse, error_power=2),
@@ -249,8 +251,9 @@ MEASURES = {
 def window_losses(
     metric: Metric, actual: Numbers, forecast: Numbers, naive_error: Numbers
 ) -> Numbers:
-    """The losses [windows] of forecasts [windows, horizon] by a measure, with the naive error of
-    each window.
+    """The loss of each window, [windows], by a metric, from point forecasts [windows, horizon].
+
+    `naive_error` [windows] has the power that the metric needs (`Measure.error_power`).
     """
     outcome = Outcome(actual, forecast[..., None], (), naive_error, naive_error)
     return MEASURES[metric].function(outcome, 1)
@@ -259,7 +262,7 @@ def window_losses(
 def measures(outcome: Outcome, axis: Axes = None) -> dict[str, Numbers]:
     """All measures by name, in the order in which tables show them; those of intervals come last.
 
-    `msis` is that of the 95 % interval, or of the widest one where that is missing.
+    `msis` is that of the 95 % interval or, if there is none, of the widest interval.
     """
     actual = outcome.actual
     naive_error = outcome.naive_error
@@ -295,12 +298,15 @@ def result_columns(intervals: tuple[float, ...]) -> list[str]:
 
 
 def skill(error: Numbers, reference: Numbers) -> Numbers:
-    """Error reduction against a reference: 1 is perfect, 0 as good, below 0 worse."""
+    """Error reduction against a reference: 1 is perfect, 0 is as good, below 0 is worse."""
     return 1 - divided(error, reference)
 
 
 def _scaled_mean(errors: Numbers, naive_error: Numbers, actual: Numbers, axis: Axes) -> Numbers:
-    """Mean of the errors over the naive error of their series, the first axis, where it has one."""
+    """Mean of errors that are divided by the naive error of their series, the first axis.
+
+    Series without a naive error do not count.
+    """
     usable = np.isfinite(naive_error) & (naive_error > 0)
     unit = np.where(usable, naive_error, np.nan)
     rest = [1] * (actual.ndim - 1)
@@ -334,7 +340,8 @@ class Evaluation:
     intervals: tuple[float, ...]  # in percent
     naive_error: Numbers  # [series], the unit of MASE
     squared_naive_error: Numbers  # [series], the unit of RMSSE
-    # [series, origins, horizon], stock-outs, which count where forecasts lie below them
+    # [series, origins, horizon], whether an actual value is a lower bound of demand (a stock-out),
+    # which counts only where the forecast lies below it
     bound: Flags
 
 
@@ -360,9 +367,9 @@ class Measures:
 
 
 def naive_errors_until(panel: Panel, origin: Integers, season: int) -> tuple[Numbers, Numbers]:
-    """Units of MASE and RMSSE from the values up to an origin, a grid position of each series.
+    """The divisors of MASE and of RMSSE, both [series], from values up to an origin.
 
-    [series] both.
+    `origin` [series] is a position on the time grid.
     """
     slots = np.diff(panel.offsets)
     newest = np.repeat(origin - panel.starts, slots)
@@ -390,9 +397,10 @@ def measure_frames(evaluation: Evaluation) -> tuple[Frame, Frame, Frame]:
 
 
 def _measure(evaluation: Evaluation, axis: Axes, rows: Integers) -> dict[str, NDArray[Any]]:
-    """The measures averaged over some axes.
+    """The columns of a table of measures, averaged over the axes `axis`.
 
-    For each of `rows` of what they leave, a row of each model.
+    `rows` are the indices along the remaining axis that the table shows, in order. Each of them
+    gives one table row for each model.
     """
     actual = evaluation.actual
     by_model = {}

@@ -1,6 +1,6 @@
-"""Arithmetic of quantiles.
+"""Arithmetic of quantiles: interpolation to other quantile levels, mean, deviation and rounding.
 
-Other levels, mean, deviation, rounding, and widths where little is known.
+It also widens quantiles whose scale was estimated from few values.
 """
 
 from collections.abc import Iterable
@@ -13,26 +13,29 @@ from numpy.typing import NDArray
 from forecast.panel.panel import Numbers
 from forecast.pretrained.network import LEVELS as LEVELS  # of networks and baselines alike
 
-EVEN_LEVELS = (np.arange(41) + 0.5) / 41  # that a standard deviation is computed from
+EVEN_LEVELS = (np.arange(41) + 0.5) / 41  # quantile levels to compute standard deviations from
 WHOLE = 2.0**53  # up to here float64 holds every whole number
 
 
 def divided(
     above: NDArray[Any], below: NDArray[Any], otherwise: Numbers | float = np.nan
 ) -> NDArray[np.float64]:
-    """A quotient, `otherwise` where the divisor is not above 0."""
+    """A quotient, or `otherwise` where the divisor is not above 0."""
     positive = below > 0
     divisors = np.where(positive, below, 1.0)
     return np.where(positive, above / divisors, otherwise)
 
 
 def interval_levels(level: float) -> tuple[float, float]:
-    """Quantile levels of the central interval of `level` percent."""
+    """The quantile levels of both ends of the central interval of `level` percent."""
     return (1 - level / 100) / 2, (1 + level / 100) / 2
 
 
 def at_levels(quantiles: Numbers, have: tuple[float, ...], want: Iterable[float]) -> Numbers:
-    """Quantiles [..., have] at levels [..., want], linear between neighbours by normal deviate."""
+    """Quantiles at other quantile levels: from [..., have] to [..., want].
+
+    They are interpolated linearly over the normal deviates of the quantile levels.
+    """
     knots = normal_deviates(have)
     deviates = normal_deviates(want)
     weights = np.empty((len(have), len(deviates)))
@@ -42,7 +45,10 @@ def at_levels(quantiles: Numbers, have: tuple[float, ...], want: Iterable[float]
 
 
 def mean_of(quantiles: Numbers, levels: tuple[float, ...]) -> Numbers:
-    """Mean of a distribution whose quantiles run straight between `levels`, flat beyond, [...]."""
+    """Mean of a distribution, [...], from its quantiles [..., levels].
+
+    Its quantile function is taken as linear between `levels` and constant beyond the outermost.
+    """
     first, *_, last = levels
     edges = np.array([-first, *levels, 2 - last])
     widths = (edges[2:] - edges[:-2]) / 2
@@ -55,12 +61,12 @@ def normal_deviates(levels: Iterable[float]) -> Numbers:
 
 
 def standard_deviation(quantiles: Numbers, levels: tuple[float, ...]) -> Numbers:
-    """Standard deviation of the distribution with these quantiles [..., levels], [...]."""
+    """Standard deviation of a distribution, [...], from its quantiles [..., levels]."""
     return np.asarray(at_levels(quantiles, levels, EVEN_LEVELS).std(-1))
 
 
 def rounded(values: Numbers, digits: int = 7, decimals: int = 4) -> Numbers:
-    """Round to the significant digits of float32, or to decimals where that is finer."""
+    """Round to the significant digits of float32, or to `decimals` where that is finer."""
     size = np.abs(values)
     with np.errstate(divide="ignore"):
         exponent = np.floor(np.log10(size))
@@ -71,10 +77,10 @@ def rounded(values: Numbers, digits: int = 7, decimals: int = 4) -> Numbers:
 
 
 def widening(sizes: Numbers, levels: tuple[float, ...]) -> Numbers:
-    """Factors [..., levels] by which normal quantiles move out where their scale is estimated.
+    """Factors [..., levels] by which normal quantiles move outwards when their scale is estimated.
 
-    The scale comes from so many independent values, `sizes` [...]: quantiles are those of t
-    distributions.
+    `sizes` [...] are the numbers of independent values that the scale was estimated from. The
+    widened quantiles are those of t distributions.
     """
     median = np.array(levels) == 0.5
     deviates = normal_deviates(levels) + median  # 1 in place of 0: the median does not move
@@ -84,9 +90,10 @@ def widening(sizes: Numbers, levels: tuple[float, ...]) -> Numbers:
 
 
 def _t_quantiles(z: Numbers, freedom: Numbers) -> Numbers:
-    """Quantiles of t distributions from normal ones, good from 4 degrees of freedom on.
+    """Quantiles of t distributions from those of the normal distribution.
 
-    Abramowitz and Stegun 1964, 26.7.5.
+    This series expansion is accurate from 4 degrees of freedom on (Abramowitz and Stegun 1964,
+    26.7.5).
     """
     first = (z**3 + z) / 4
     second = (5 * z**5 + 16 * z**3 + 3 * z) / 96

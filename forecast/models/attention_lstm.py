@@ -9,7 +9,10 @@ from forecast.windows.windows import Batch
 
 
 class Network(RecurrentModel):
-    """One softmax over all outputs of an LSTM; pooled output and final state are decoded."""
+    """An LSTM whose outputs are pooled by one softmax over time.
+
+    The pooled output and the final state are decoded together.
+    """
 
     Params = parts.EncoderParams
 
@@ -38,6 +41,6 @@ class Network(RecurrentModel):
     def _weights(self, states: Tensor, batch: Batch) -> Tensor:
         scores = self.score(states)[..., 0]
         observed = batch.mask.bool()
-        empty = ~observed.any(1, keepdim=True)  # a softmax over nothing would be NaN
+        empty = ~observed.any(1, keepdim=True)  # a softmax over no step would be NaN
         scores = scores.masked_fill(~(observed | empty), -torch.inf)
         return torch.softmax(scores, 1)

@@ -11,8 +11,8 @@ from forecast.models.shared.model import RecurrentModel, Shape, weighted_mean
 from forecast.models.shared.parts import StackParams, padded_steps, recurrent, zeroed
 from forecast.windows.windows import Batch
 
-ROWS = 2048  # paths that are rolled together on a CPU: as many as its caches hold
-MANY_ROWS = 1 << 18  # elsewhere
+ROWS = 2048  # paths that are sampled together on a CPU: as many as its caches hold
+MANY_ROWS = 1 << 18  # the same on other devices
 
 Take = Callable[[int, Likelihood], tuple[Tensor, Tensor]]
 """(step, likelihood of [batch, paths]) -> values [batch, paths] and quantiles [batch, levels]."""
@@ -26,15 +26,16 @@ class SamplingParams(StackParams):
 
 
 class Network(RecurrentModel):
-    """An LSTM reads the value before each step and what is known of it: the step's distribution.
+    """An LSTM that reads the value before each step, and gives the step's distribution.
 
-    It is trained by teacher forcing on the steps of the past and of the horizon, whatever the
-    setting `loss` says. `quantiles` are those of sampled paths; `outputs`, which must be quick,
-    follow the path of the means, so that their width is that of one step ahead.
+    It also reads what is known of the step itself. It is trained by teacher forcing on the steps of
+    the past and of the horizon, whatever the setting `loss` says. `quantiles` are those of sampled
+    paths. `outputs`, which must be quick, follow the path of the means instead, so that their width
+    is that of a forecast one step ahead.
 
     The negative binomial likelihood is one of counts in the unit of the table: it undoes the
-    scaling of the window. It also holds for values between whole numbers; negative ones count as 0.
-    Sampled paths consist of counts.
+    scaling of the window. It also gives a probability to values between whole numbers; negative
+    values count as 0. Sampled paths consist of counts.
     """
 
     Params = SamplingParams
@@ -43,7 +44,7 @@ class Network(RecurrentModel):
     def __init__(self, params: SamplingParams, shape: Shape) -> None:
         super().__init__(params, shape)
         self.likelihood = LIKELIHOODS[params.likelihood]
-        # they tell the steps of the horizon apart; here all steps are alike
+        # these have weights for each step of the horizon; here all steps share theirs
         del self.gates
         del self.effects
         equal = 1.0 / max(shape.earlier, 1)
@@ -57,7 +58,9 @@ class Network(RecurrentModel):
         zeroed(self.direct, self.head)
 
     def loss(self, batch: Batch) -> Tensor:
-        """Mean negative log-likelihood: of all steps in training, of the horizon otherwise."""
+        """Mean negative log-likelihood: in training of past and horizon, otherwise of the
+        horizon.
+        """
         batch = self._embed(batch)
         lagged = self._lagged(batch)
         values = torch.cat([batch.past, batch.target], 1)
@@ -90,9 +93,9 @@ class Network(RecurrentModel):
     ) -> Tensor:
         """Quantiles of sampled paths, in scaled units, [batch, horizon, levels].
 
-        All windows get the same random numbers, so that a forecast does not depend on the windows
-        beside it; those of a step are spread evenly over the paths (Latin hypercube), so that few
-        paths go far.
+        All windows get the same random numbers, so that a forecast does not depend on the other
+        windows of its batch. The numbers of a step are spread evenly over the paths (Latin
+        hypercube sampling), so that fewer paths are needed.
         """
         device = batch.past.device
         paths = self.params.paths
@@ -116,7 +119,7 @@ class Network(RecurrentModel):
     def _roll(self, batch: Batch, paths: int, take: Take) -> Tensor:
         """Go through the horizon step by step; returns the quantiles, [batch, horizon, levels].
 
-        The values that `take` returns are read by the next step.
+        The values that `take` returns are the inputs of the next step.
         """
         batch = self._embed(batch)
         rows, lookback = batch.past.shape
@@ -157,8 +160,8 @@ class Network(RecurrentModel):
     def _lagged(self, batch: Batch) -> Tensor:
         """Earlier values at the same phase of the season, [batch, lookback + horizon, earlier].
 
-        Those of the past that are missing or lie before the window are replaced by the mean of the
-        others.
+        For steps of the past, values that are missing or lie before the window are replaced by the
+        mean of the others.
         """
         shape = self.shape
         recent = range(shape.recent_seasons, 0, -1)
@@ -177,9 +180,9 @@ class Network(RecurrentModel):
         return torch.cat([of_past, of_horizon], 1)
 
     def _steps(self, batch: Batch, lagged: Tensor) -> Tensor:
-        """What is known at each step but the value before it, [batch, lookback + horizon, ...].
+        """What is known at each step except the value before it, [batch, lookback + horizon, ...].
 
-        Columns that are known only afterwards come one step late, and not at all beyond the first
+        Columns that are known only afterwards are read one step late, and are zero beyond the first
         step of the horizon.
         """
         lookback = self.shape.lookback
@@ -191,7 +194,7 @@ class Network(RecurrentModel):
         is_ahead = torch.arange(steps, device=known.device) > lookback
         ahead = is_ahead.to(known.dtype)[:, None]
         ahead = ahead.expand(len(known), -1, -1)
-        # what the value before the step is to be compared with
+        # the lagged values of the step before, to compare the value before with
         before = padded_steps(lagged[:, :-1], before=1)
         return torch.cat([ahead, lagged, before, known, seen, static], -1)
 
@@ -203,7 +206,10 @@ def _before(values: Tensor, mask: Tensor) -> Tensor:
 
 
 def _sample_quantiles(values: Tensor, levels: tuple[float, ...]) -> Tensor:
-    """Quantiles of samples [batch, paths] -> [batch, levels]; the i-th of n: (i - 0.5) / n."""
+    """Quantiles of samples, [batch, paths] -> [batch, levels].
+
+    The i-th of n sorted samples is the quantile at level (i - 0.5) / n.
+    """
     ranked = values.sort(-1).values
     count = values.shape[-1]
     rank = torch.tensor(levels, device=values.device) * count - 0.5

@@ -9,7 +9,7 @@ from forecast.windows.windows import Batch
 
 
 class Network(RecurrentModel):
-    """A dilated stack read to its end, and a direct multi-horizon head."""
+    """A stack of dilated LSTMs, whose last state a direct multi-horizon head decodes."""
 
     Params = DilationParams
 

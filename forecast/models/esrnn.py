@@ -13,7 +13,8 @@ from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.models.shared.parts import StepDecoder, input_size, inputs
 from forecast.windows.windows import Batch
 
-# level rate, season rate, share of the window's own profile that the smoothing starts from
+# first values of the coefficients: level rate, season rate, and the share of the window's own
+# seasonal profile that the smoothing starts from
 START = 0.3, 0.3, 0.7
 
 
@@ -27,13 +28,15 @@ class SmoothingParams(DilationParams):
 
 
 class Network(RecurrentModel):
-    """Smoothed level and season continued, and a correction by a dilated LSTM of the remainder.
+    """Exponential smoothing of level and season, continued ahead and corrected by a dilated LSTM.
 
-    All is additive, in scaled units; the logarithm as transform makes it multiplicative. The
-    coefficients of a series are those that all share moved by its own: an unseen series has the
-    shared ones. The seasonal skip of the base class stays, as a blend: its gates take their share
-    from the smoothing's forecast. As a window starts anywhere in a cycle, seasonal offsets start
-    from the window's own profile, of which each series has its share.
+    The LSTM reads what the smoothing leaves of the past. All is additive, in scaled units; with a
+    logarithm as transform of the target it is multiplicative. The smoothing coefficients of a
+    series are shared ones plus an offset of its own, which is 0 for a series that was not in the
+    fit. The point forecast blends the seasonal skip of the base class with the forecast of the
+    smoothing, which has the share that the gates of the skip leave. As a window may start anywhere
+    in a cycle, seasonal offsets start from the window's own seasonal profile, times a coefficient
+    of the series.
     """
 
     Params = SmoothingParams
@@ -78,6 +81,8 @@ class Network(RecurrentModel):
 
 
 class Smoothed(NamedTuple):
+    """The result of `smooth`."""
+
     level: Tensor  # [batch, 1], after the last step
     offsets: Tensor  # [batch, lookback], seasonal offset as it was expected before each step
     ahead: Tensor  # [batch, horizon], seasonal offset of each step to come
@@ -94,13 +99,13 @@ def smooth(
 ) -> Smoothed:
     """Smooth level and season exponentially, additive, without trend (Holt 1957, Winters 1960).
 
-    An observed step moves the level by `level_rate` towards the value less its offset, then the
-    offset of its phase by `season_rate` towards the value less the level; a missing one moves
-    nothing. Offsets of one cycle depend on those of the cycle before only, so that a cycle of
-    `season` steps (0 for none) is one linear recurrence.
+    An observed step moves the level by `level_rate` towards the value less its seasonal offset. It
+    then moves the offset of its phase by `season_rate` towards the value less the level. A missing
+    step moves nothing. The offsets of a cycle depend only on those of the cycle before, so that a
+    cycle of `season` steps (0 for none) is computed as one linear recurrence.
 
-    Rates, and the share `start` of the window's own seasonal profile that the offsets start from,
-    are [batch, 1].
+    `level_rate`, `season_rate` and `start`, the share of the window's own seasonal profile that the
+    offsets start from, are [batch, 1].
     """
     lookback = int(values.shape[1])
     cycle = season or lookback
@@ -135,7 +140,7 @@ def smooth(
 
 
 def recurrence(keep: Tensor, gain: Tensor, start: Tensor) -> Tensor:
-    """Solve ``state[t] = keep[t] * state[t - 1] + gain[t]`` [batch, steps], by doublings."""
+    """Solve ``state[t] = keep[t] * state[t - 1] + gain[t]``, [batch, steps], by doubling."""
     steps = int(keep.shape[1])
     first = keep[:, :1] * start + gain[:, :1]
     state = torch.cat([first, gain[:, 1:]], 1)

@@ -17,18 +17,19 @@ from forecast.pretrained.features import TOKEN
 from forecast.pretrained.forecasting import network_for
 from forecast.windows.windows import Batch
 
-GAIN = 20.0  # of the maps of other columns, which start from nothing at a low learning rate
+# multiplies the weights of other columns, which start at zero and have a low learning rate
+GAIN = 20.0
 
 
 class Network(RecurrentModel):
-    """The network that ships, on its own scale; maps of other columns start at zero."""
+    """The pretrained network on its own scale; linear maps of other columns start at zero."""
 
     starts_trained = True
     rate_share = 0.25
 
     def __init__(self, params: Any, shape: Shape) -> None:
         super().__init__(params, shape)
-        # seasons come in by its features, known columns by `direct`
+        # seasons enter through the network's own features, and known columns through `direct`
         del self.gates
         del self.effects
         weights = network_for(shape.seasons).weights
@@ -85,6 +86,6 @@ def _every_other(batch: Batch) -> NDArray[np.bool_]:
 
 
 def _by_token(columns: Tensor) -> Tensor:
-    """[batch, steps, columns] as [batch, tokens, columns of all steps of a token]."""
+    """Turn [batch, steps, columns] into [batch, tokens, columns of all steps of a token]."""
     windows, steps, width = columns.shape
     return columns.reshape(windows, int(steps) // TOKEN, TOKEN * int(width))

@@ -12,7 +12,11 @@ from forecast.windows.windows import Batch
 
 
 class Network(RecurrentModel):
-    """The map reads one number a step, value and covariates mixed, so that it overfits none."""
+    """One linear map from the lookback to the horizon.
+
+    It reads one number for each step, a mix of the value and the covariates, so that it has few
+    weights to overfit with.
+    """
 
     def __init__(self, params: Any, shape: Shape) -> None:
         super().__init__(params, shape)

@@ -23,11 +23,11 @@ class MinimalParams(SegmentParams, StackParams):
 
 
 class Network(SegmentModel):
-    """Residual blocks over segments of the past; the state after all of them goes to the decoder.
+    """Residual blocks over segments of the past, and a decoder of the last state.
 
-    A gate that knows nothing of the state can only let it fade: the order of single steps is soon
-    lost. So the steps of a segment are read side by side, as in segrnn; ``segment=1`` reads step by
-    step.
+    The gate of a minimal GRU does not see the state and can only let it fade, so the order of
+    single steps is soon lost. The steps of a segment are therefore read side by side, as in segrnn;
+    ``segment=1`` reads step by step.
     """
 
     Params = MinimalParams
@@ -47,7 +47,7 @@ class Network(SegmentModel):
 
 
 class Block(nn.Module):
-    """A minimal GRU and a perceptron, each added to its normalised input."""
+    """A minimal GRU and a perceptron, each with a normalised input and a residual connection."""
 
     def __init__(self, size: int, dropout: float) -> None:
         super().__init__()
@@ -66,7 +66,10 @@ class Block(nn.Module):
 
 
 class MinimalLayer(nn.Module):
-    """state = (1 - gate) * state before + gate * candidate, both linear in the input."""
+    """The recurrence state = (1 - gate) * state before + gate * candidate.
+
+    Gate and candidate depend on the input only.
+    """
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -80,7 +83,9 @@ class MinimalLayer(nn.Module):
 
 
 class Scan(torch.autograd.Function):
-    """``state[t] = keep[t] * state[t - 1] + new[t]`` along dimension 1, from a state of 0."""
+    """The recurrence ``state[t] = keep[t] * state[t - 1] + new[t]`` on axis 1, from a state of
+    0.
+    """
 
     @staticmethod
     def forward(ctx: Any, keep: Tensor, new: Tensor) -> Tensor:
@@ -103,8 +108,8 @@ class Scan(torch.autograd.Function):
 def scan(keep: Tensor, new: Tensor) -> Tensor:
     """All states of `Scan`, [batch, steps, ...], in log2(steps) operations.
 
-    Two neighbouring steps are one step of the same kind, so that half as many are left, and no
-    number grows.
+    Two neighbouring steps combine into one step of the same kind, which halves their number again
+    and again. This is stable, as it multiplies by numbers from 0 to 1 only.
     """
     steps = new.shape[1]
     if steps == 1:

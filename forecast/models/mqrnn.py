@@ -21,10 +21,10 @@ class ForkParams(SegmentParams, StackParams):
 
 
 class Network(SegmentModel):
-    """An LSTM, after any of whose steps a global and a local perceptron decode the horizon.
+    """An LSTM; after any of its steps, a global and a local perceptron decode the horizon.
 
-    A step of the LSTM is a segment of the past, as in segrnn, so that it learns in the time there
-    is; ``segment=1`` is the network of the paper.
+    A step of the LSTM is a segment of the past, as in segrnn, so that training takes less time;
+    ``segment=1`` is the network of the paper.
     """
 
     Params = ForkParams
@@ -40,18 +40,19 @@ class Network(SegmentModel):
         return self.decoder(state, batch.future_covariates)  # type: ignore[no-any-return]
 
     def loss(self, batch: Batch) -> Tensor:
-        """In training the mean over the forks; otherwise of the forecast from the end."""
+        """The mean loss over all forks in training; otherwise that of the forecast from the end."""
         if not self.training:
             return super().loss(batch)
         quantiles, forks = self.from_forks(batch, self._draw_forks(batch.past.device))
         return self._mean_loss(quantiles, forks)
 
     def from_forks(self, batch: Batch, back: Tensor) -> tuple[Tensor, Batch]:
-        """Forecast from places in the past, `back` [forks] whole segments before its end.
+        """Forecast from places in the past (forks), `back` [forks] whole segments before its end.
 
-        The last one is 0, and none may lie within the first season. Returns quantiles in scaled
-        units, [batch * forks, horizon, levels], the forks of a window one after another, and the
-        batch as it is seen from there, targets included; both without the effects of known columns.
+        The last number of `back` is 0, and no fork may lie within the first season. Returns
+        quantiles in scaled units, [batch * forks, horizon, levels], with the forks of a window one
+        after another, and the batch as it looks from the forks, targets included. Both are without
+        the effects of known columns.
         """
         batch, effects = self._prepare(batch)
         if effects is not None:
@@ -66,7 +67,7 @@ class Network(SegmentModel):
         return states  # type: ignore[no-any-return]  # [batch, segments, hidden]
 
     def _seen_from(self, batch: Batch, origins: Tensor) -> Batch:
-        """The windows as they look from the steps `origins`, but for what the encoder reads."""
+        """The windows as they look from the steps `origins`, except for what the encoder reads."""
         device = origins.device
         horizon = torch.arange(self.shape.horizon, device=device)
         ahead = origins[:, None] + horizon  # [forks, horizon]
@@ -107,11 +108,11 @@ class Network(SegmentModel):
         )
 
     def _within(self, position: Tensor) -> Tensor:
-        """What lies before the window is taken from the same phase of its first season."""
+        """Positions; one before the window becomes the same phase of its first season."""
         return torch.where(position < 0, position % self.season, position)
 
     def _draw_forks(self, device: torch.device) -> Tensor:
-        """The end of the past, and before it ends of segments at random in the newer half."""
+        """Random ends of segments in the newer half of the past, and last the end of the past."""
         lookback = self.shape.lookback
         beyond_season = max(0, lookback - self.season)
         newer = min(lookback // 2, beyond_season) // self.segment
@@ -121,7 +122,11 @@ class Network(SegmentModel):
 
 
 class ForkDecoder(nn.Module):
-    """A global perceptron makes a context of each step and one of all; a local one outputs."""
+    """Decode states in two stages, as in the paper.
+
+    A global perceptron makes one context for each step and one for all steps; a local perceptron
+    turns them into the outputs of a step.
+    """
 
     def __init__(
         self, size: int, shape: Shape, dropout: float, context: int = 16, summary: int = 4

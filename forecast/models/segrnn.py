@@ -14,7 +14,10 @@ class SegmentEncoderParams(SegmentParams, EncoderParams):
 
 
 class Network(SegmentModel):
-    """A GRU step per segment of the past, then one from the final state per segment ahead."""
+    """A GRU with one step for each segment of the past, then one step for each segment ahead.
+
+    Each step ahead starts from the final state, so that all segments are decoded in parallel.
+    """
 
     Params = SegmentEncoderParams
 

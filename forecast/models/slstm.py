@@ -26,7 +26,10 @@ class HeadParams(SegmentParams, StackParams):
 
 
 class State(NamedTuple):
-    """What a cell carries, [batch, size]; content and normaliser times exp(-stabiliser)."""
+    """What a cell carries from step to step, [batch, size].
+
+    `content` and `normaliser` are stored as multiples of exp(stabiliser).
+    """
 
     output: Tensor
     content: Tensor
@@ -46,7 +49,7 @@ class Cell(nn.Module):
 
     def start(self, rows: int) -> State:
         zero = self.from_output.new_zeros(rows, self.from_input.in_features)
-        # below any gate: the first step enters with weight 1, and the normaliser stays above it
+        # a stabiliser below any gate gives the first step weight 1, and a normaliser above 0
         return State(zero, zero, zero, torch.full_like(zero, -torch.inf))
 
     def forward(self, driven: Tensor, state: State) -> State:
@@ -70,7 +73,7 @@ class Cell(nn.Module):
 
 
 class Block(nn.Module):
-    """A cell and then a gated feed-forward layer, both normalised and with a shortcut."""
+    """A cell, then a gated feed-forward layer; both are normalised and residual."""
 
     def __init__(self, size: int, heads: int) -> None:
         super().__init__()
@@ -83,7 +86,7 @@ class Block(nn.Module):
         self.down = nn.Linear(wide, size)
 
     def forward(self, steps: Tensor) -> tuple[Tensor, State]:
-        """[batch, steps, size] -> the same, and the last state."""
+        """[batch, steps, size] -> outputs of the same shape, and the last state."""
         state = self.cell.start(steps.shape[0])
         outputs = []
         for driven in self.cell.from_input(self.before(steps)).unbind(1):

@@ -15,16 +15,18 @@ from forecast.settings import SettingsGroup
 from forecast.windows.windows import Batch
 
 # chosen on hourly demand of electricity, rented bikes and particles in the air
-BASE = 7  # newest seasons, whose mean trees correct
-NEIGHBOURS = range(-3, 4)  # steps around one whose known columns it sees
-NEWEST = 3  # values before the horizon that each step sees
-GRID = 1024  # parts of 1 that features are rounded to: equal sums must not differ by an engine
+BASE = 7  # newest seasons, whose mean is the forecast that trees correct
+NEIGHBOURS = range(-3, 4)  # offsets of the steps whose known columns are features of a step
+NEWEST = 3  # values before the horizon that are features of each step
+# features are rounded to multiples of 1 / 1024: sums that are equal must not differ between engines
+GRID = 1024
 
 NO_SPLIT = float(np.finfo(np.float32).max)  # a threshold that nothing exceeds
-FEW_ERRORS = 20  # of a step of the horizon, fewer of which say nothing of their size
-MOST_ERRORS = 1_000_000
-SMALLEST = 1e-6  # size of errors, and distance of quantiles
-OVERHEAD = 0.5  # seconds to learn, measured as the next one
+FEW_ERRORS = 20  # a horizon step with fewer errors takes the size of errors from all steps
+MOST_ERRORS = 1_000_000  # errors that quantiles are computed from
+SMALLEST = 1e-6  # least size of errors, and least distance of quantiles
+# costs of learning, measured
+OVERHEAD = 0.5  # seconds
 SPLITS_A_SECOND = 1.5e8  # rows times trees times features
 
 
@@ -40,10 +42,10 @@ class TreeParams(SettingsGroup):
 
 
 class Network(RecurrentModel):
-    """Each step of the horizon on its own: trees of scikit-learn, added to recent seasons.
+    """Trees of scikit-learn, whose sum corrects the mean of recent seasons; each step is one row.
 
-    A tree is stored as if it had all splits of all levels: from node n a row goes on to 2n + 1, or
-    to 2n + 2 where its feature exceeds the threshold; a leaf above the lowest level is repeated
+    A tree is stored as if it had all splits of all levels. From node n a row goes to node 2n + 1,
+    or to 2n + 2 if its feature exceeds the threshold. A leaf above the lowest level is repeated
     below.
     """
 
@@ -58,7 +60,7 @@ class Network(RecurrentModel):
         super().__init__(params, shape)
         if self.effects is not None:
             self.register_module("effects", None)  # known columns are features
-        nn.init.zeros_(self.gates)  # recent seasons are features, and what trees begin with
+        nn.init.zeros_(self.gates)  # recent seasons are the base forecast, and features
         self.calendar_columns = shape.calendar
         lowest = 2**params.depth
         inner = (params.trees, lowest - 1)
@@ -126,7 +128,10 @@ class Network(RecurrentModel):
         self.values[tree] = torch.from_numpy(values)
 
     def _learn_distances(self, batches: list[Batch]) -> None:
-        """Distances between quantiles of errors: in shape those of all steps, in size of each."""
+        """Learn distances between quantiles of errors.
+
+        Their shape is that of all horizon steps together; their size is that of each step.
+        """
         errors_of_batches = []
         for batch in map(self._embed, batches):
             errors = (batch.target - self._point(batch)) / self._seasonal_error(batch)
@@ -161,7 +166,7 @@ class Network(RecurrentModel):
         return self._earlier(batch)[:, newest_seasons].mean(1)
 
     def _sum_of_trees(self, features: Tensor) -> Tensor:
-        """[..., features] -> [...]."""
+        """Sums of all trees, [..., features] -> [...]."""
         rows = features.flatten(0, -2)
         trees, inner = self.features.shape
         tree = torch.arange(trees, device=rows.device)
@@ -177,7 +182,7 @@ class Network(RecurrentModel):
         return leaves.sum(1).reshape(features.shape[:-1])
 
     def _features(self, batch: Batch) -> Tensor:
-        """What each step sees of values and of columns, [batch, horizon, features]."""
+        """The features of each horizon step: values and columns, [batch, horizon, features]."""
         horizon = self.shape.horizon
         steps = torch.arange(horizon, device=batch.past.device)
         season = self.shape.seasons[0] if self.shape.seasons else horizon
@@ -207,7 +212,10 @@ class Network(RecurrentModel):
         return torch.round(torch.cat(features, -1) * GRID) / GRID
 
     def _of_known(self, past: Tensor, ahead: Tensor, season: int) -> list[Tensor]:
-        """Known columns around a step, their mean over a season, and changes from earlier ones."""
+        """Features from known columns: around a step, their mean over a season, and changes.
+
+        Changes are differences from the same step of earlier seasons.
+        """
         lookback = self.shape.lookback
         steps = torch.arange(self.shape.horizon, device=past.device)
         at = lookback + steps

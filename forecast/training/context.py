@@ -1,4 +1,4 @@
-"""What the networks of a fit share: deadline, progress, checkpoints, jobs; a dry run."""
+"""What the networks of a fit share: deadline, progress, checkpoints, number of jobs, a dry run."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +14,10 @@ Weights = dict[str, NDArray[Any]]  # of a network, by name
 
 
 class CheckpointStore(Protocol):
-    """Stores checkpoints by name. It reports its own failures; training continues without."""
+    """Stores checkpoints by name.
+
+    A store reports its own failures, and training goes on without checkpoints.
+    """
 
     def read(self, name: str) -> Checkpoint | None: ...
     def write(self, name: str, checkpoint: Checkpoint) -> None: ...
@@ -38,8 +41,8 @@ OnStep = Callable[[Progress], None]
 class PlannedNetwork:
     member: Member
     round: int  # from 1; networks of one round train side by side
-    weights: int  # numbers that it learns
-    seconds: float  # of its training, on one core
+    weights: int  # how many numbers it learns
+    seconds: float  # expected for its training, on one core
 
 
 @dataclass
@@ -47,9 +50,10 @@ class Rehearsal:
     """What a fit would train, and how long that would take."""
 
     networks: list[PlannedNetwork] = field(default_factory=list)
-    windows: tuple[int, int, int] = (0, 0, 0)  # training, in the last steps, held out
-    seconds: float = 0.0  # of training, by the clock
-    processes: int = 0  # that train beside the one that fits, at most
+    # how many windows there are to train on, to train on in the last steps (refit), and to validate
+    windows: tuple[int, int, int] = (0, 0, 0)
+    seconds: float = 0.0  # expected for all training, by the clock
+    processes: int = 0  # most processes that train beside the one that fits
 
     def clock(self) -> float:
         """What `time.monotonic()` would be if the networks had been trained."""
@@ -63,12 +67,15 @@ class TrainingContext:
     checkpoints: CheckpointStore | None = None  # other processes write there too
     jobs: int = 1  # networks trained side by side
     first: int = 0  # number of the first network in the whole plan: seeds depend on it
-    start_weights: list[Weights] | None = None  # of each network; by default they are drawn
-    seconds: Sequence[float] | None = None  # expected of each network; by default all the same
-    rehearsal: Rehearsal | None = None  # what training would take is added there, none is done
+    # weights that each network starts from; by default they are drawn at random
+    start_weights: list[Weights] | None = None
+    # expected for the training of each network; by default all are the same
+    seconds: Sequence[float] | None = None
+    # of a dry run: what training would take is added to it, and nothing is trained
+    rehearsal: Rehearsal | None = None
 
     def seconds_left(self) -> float | None:
-        """Until the deadline; None without one."""
+        """The seconds until the deadline, or None without one."""
         if self.deadline is None:
             return None
         now = time.monotonic() if self.rehearsal is None else self.rehearsal.clock()
@@ -77,6 +84,8 @@ class TrainingContext:
 
 @dataclass(frozen=True)
 class WarmStart:
+    """Networks of an earlier fit, from which a new fit continues."""
+
     candidates: list[Candidate]
     weights: list[Weights]  # of each network
     warm: int  # how many fits came before the new one, each continued by the next

@@ -1,4 +1,4 @@
-"""What a training step costs: estimated from a network's layers, or measured on this machine."""
+"""The seconds that a training step takes: estimated from a network's layers, or measured here."""
 
 import time
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from forecast.training.sampling import Draw
 from forecast.training.state import TrainingState
 from forecast.windows.windows import Batch
 
-PROBE_STEPS = 3  # the first one is slow, since memory is set up
+PROBE_STEPS = 3  # training steps that are timed; the first is slow, since memory is set up
 
 
 @dataclass(frozen=True)
@@ -24,15 +24,20 @@ class MachineSpeed:
     """Measured on a machine of two cores."""
 
     operations_a_second: float = 4e10
-    recurrent_step: float = 2e-4  # seconds that each step of a recurrent layer takes anyway
-    other: float = 2e-3  # seconds of anything else
+    # seconds that a recurrent layer takes for each time step, whatever its size
+    recurrent_step: float = 2e-4
+    other: float = 2e-3  # seconds of a training step for anything else
 
 
 SPEED = MachineSpeed()
 
 
 def default_batch_size(windows: int, estimate: Callable[[int], float], seconds: float) -> int:
-    """A power of two from 32 to 128: some steps in a pass over the windows, many in `seconds`."""
+    """The number of windows in a batch: a power of two from 32 to 128.
+
+    It is small enough for several training steps in a pass over the windows, and for many of them
+    in `seconds`.
+    """
     size = 128
     while size > 32 and 8 * size > windows:
         size //= 2
@@ -42,18 +47,18 @@ def default_batch_size(windows: int, estimate: Callable[[int], float], seconds: 
 
 
 class StepCosts:
-    """Seconds that steps of a candidate take, by the windows of a step."""
+    """Seconds that a training step of a candidate takes, by the number of windows in its batch."""
 
     def __init__(self, network: RecurrentModel, batch: Batch) -> None:
         self.network = network
-        self.batch = batch  # to count with
-        self.measured: dict[int, float] = {}  # seconds of the fastest step
+        self.batch = batch  # an example, to count operations with
+        self.measured: dict[int, float] = {}  # seconds of the fastest training step, by batch size
 
     def estimated(self, batch_size: int) -> float:
-        """On two cores, forward and backward, by weights and steps."""
+        """Seconds of a training step on two cores, forward and backward, from its operations."""
         if self.network.rows_at_once:
             return self.network.seconds_to_learn(batch_size)
-        operations = 0.0  # of a window
+        operations = 0.0  # for one window
         launches = 0.0
 
         def count(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
@@ -78,7 +83,10 @@ class StepCosts:
         return computing + launches * SPEED.recurrent_step + SPEED.other
 
     def measure(self, member: Member, settings: TrainSettings, draw: Draw) -> float:
-        """Train the network to measure a step, once; slow ones waited for other work."""
+        """Seconds of a training step, measured once for each batch size by training the network.
+
+        The fastest step counts: slower ones waited for other work of the machine.
+        """
         size = member.batch_size
         if size not in self.measured:
             state = TrainingState(self.network, settings, member, 0)

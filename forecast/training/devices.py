@@ -1,4 +1,4 @@
-"""Where networks run: devices, threads, memory."""
+"""Where networks run: devices, threads, and running out of memory."""
 
 import sys
 import threading
@@ -16,11 +16,12 @@ from forecast.logs import log
 from forecast.windows.windows import ToArray
 
 _lock = threading.Lock()
-_threads_outside: dict[int, int] = {}  # what torch takes outside the blocks, by thread
+# torch's number of threads outside the blocks of `one_thread`, by thread that entered one
+_threads_outside: dict[int, int] = {}
 
 
 def pick_device(name: str) -> torch.device:
-    """The device called `name`, which must exist (`Unavailable`); auto takes a GPU that works."""
+    """The device of this name; `Unavailable` if there is none. `auto` takes a GPU if one works."""
     if name == "auto":
         return _working_gpu() or torch.device("cpu")
     if name == "cpu" or (name == "cuda" and torch.cuda.is_available()):
@@ -44,7 +45,7 @@ def _working_gpu() -> torch.device | None:
 
 
 def on_device(device: torch.device) -> ToArray:
-    """The function that copies an array of numpy to a device; it can be pickled."""
+    """A function that copies a numpy array to a device; it can be pickled."""
     return partial(_to_tensor, device)
 
 
@@ -54,15 +55,15 @@ def _to_tensor(device: torch.device, array: NDArray[Any]) -> torch.Tensor:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Run with one thread and without denormal numbers, which slow a CPU a hundredfold."""
+    """Run a block with one thread and without denormal numbers, which slow a CPU a hundredfold."""
     thread = threading.get_ident()
     with _lock:
         nested = thread in _threads_outside
-        # a thread that is new to torch starts with what another block has set for itself
+        # a thread that is new to torch inherits the setting of a block that another thread is in
         outside = next(iter(_threads_outside.values()), None) or torch.get_num_threads()
         _threads_outside.setdefault(thread, outside)
     torch.set_num_threads(1)
-    flushed = sys.float_info.min / 2 == 0.0  # torch does not tell
+    flushed = sys.float_info.min / 2 == 0.0  # torch has no function for it
     torch.set_flush_denormal(True)
     try:
         yield

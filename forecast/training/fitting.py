@@ -1,4 +1,4 @@
-"""Fit networks to the windows of a panel: by which plan, in which processes."""
+"""Fit networks to the windows of a panel: plan them, and train them in one or more processes."""
 
 import os
 import time
@@ -40,12 +40,14 @@ from forecast.training.state import member_seed
 from forecast.windows.inputs import Inputs
 from forecast.windows.windows import Batch, WindowIndex, Windows
 
-PROBE_BATCH = 32  # windows of the batch that an estimate counts with
-STEPS_SHARE = 0.92  # of a budget; the rest is for validation, and for a machine that is busy
-PAST_OF_A_ROW = 24  # steps of the past in the memory of a step ahead, of models without gradients
-SLOWER = 1.25  # times that a step of training takes longer than one of a probe: caches are full
+PROBE_BATCH = 32  # windows of the example batch that costs are estimated with
+# share of a time budget for training steps; the rest is for validation, and for a busy machine
+STEPS_SHARE = 0.92
+# for models without gradients: so many steps of the past need as much memory as a step ahead
+PAST_OF_A_ROW = 24
+SLOWER = 1.25  # a training step takes this multiple of the time of a probe: caches are full
 
-NetworkData = tuple[Shape, Draw, list[Batch]]  # the network's, to train with, to validate with
+NetworkData = tuple[Shape, Draw, list[Batch]]  # network shape, training draws, validation batches
 MakeData = Callable[[Member], NetworkData]
 
 
@@ -67,11 +69,11 @@ def train_members(
     store = None if remote else context.checkpoints
     silent = replace(context, on_step=None, checkpoints=store)
     there = partial(work.train_there, silent, until, None if remote else os.getpid())
-    # else the first group in this process, so that its progress shows
+    # without a cluster, the first group trains in this process, so that its progress shows
     here = [] if remote else groups[:1]
     tasks: list[Task] = [(there, (group,), {}) for group in groups[len(here) :]]
     with warnings.catch_warnings(), closing(side_by_side(tasks, len(groups))) as running:
-        # that others are cancelled where one failed is no news
+        # if one task fails, the others are cancelled; a warning about that would add nothing
         warnings.filterwarnings("ignore", ".*cancelled")
         trained = [*(work.train(context, group) for group in here), *running]
 
@@ -81,7 +83,7 @@ def train_members(
 
 @dataclass(frozen=True)
 class _Work:
-    """Networks to train, given by number; any process may do so."""
+    """Networks to train, referred to by number; any process may train them."""
 
     members: Sequence[Member]
     make_data: MakeData
@@ -90,7 +92,7 @@ class _Work:
     costs: Sequence[float]  # expected seconds
 
     def train(self, context: TrainingContext, numbers: list[int]) -> list[Trained]:
-        """Train networks one after another; each gets its share of the time that is left."""
+        """Train networks one after another; each gets its share of the time left, by cost."""
         trained = []
         for position, number in enumerate(numbers):
             deadline = context.deadline
@@ -136,6 +138,8 @@ class _Work:
 
 @dataclass(frozen=True)
 class Fitter:
+    """Plans and trains the networks of one fit."""
+
     inputs: Inputs
     split: Split
     index: WindowIndex  # of the windows that validate
@@ -152,7 +156,7 @@ class Fitter:
 
     @property
     def count(self) -> int:
-        """Windows that can be drawn."""
+        """How many windows can be drawn for training."""
         return int(self.split.count(False).sum())
 
     def shape(self, candidate: Candidate) -> Shape:
@@ -179,7 +183,10 @@ class Fitter:
         steps: int | None = None,
         warm: int = 0,
     ) -> list[Member]:
-        """Plan a network for each candidate, in at most so many seconds, estimated or measured."""
+        """Plan a network for each candidate, which trains for at most its `seconds`.
+
+        With `measure`, training steps are timed on this machine; otherwise their time is estimated.
+        """
         members = []
         for candidate, most in zip(candidates, seconds, strict=True):
             size = self._batch_size(candidate, most)
@@ -199,7 +206,7 @@ class Fitter:
         return members
 
     def cost(self, candidate: Candidate, seconds: float, measure: bool) -> float:
-        """Seconds that enough steps of a candidate take on one core, measured once or estimated."""
+        """Seconds of a candidate's full training on one core, measured once or estimated."""
         size = self._batch_size(candidate, seconds)
         step = self._step_seconds(candidate, size, measure)
         return step * self._enough_steps(candidate, size)
@@ -207,7 +214,11 @@ class Fitter:
     def train(
         self, members: list[Member], context: TrainingContext
     ) -> tuple[list[Member], list[Trained]]:
-        """Train networks, with smaller batches where memory runs out: see the members returned."""
+        """Train networks, and return them with their results.
+
+        If memory runs out, all start again with half the batch size, which the returned members
+        have.
+        """
         if context.rehearsal is not None:
             return members, self._expect(members, context, context.rehearsal)
         # networks that were measured are not sent to other processes
@@ -227,7 +238,10 @@ class Fitter:
     def _expect(
         self, members: list[Member], context: TrainingContext, rehearsal: Rehearsal
     ) -> list[Trained]:
-        """Add to a rehearsal what training would take; the networks returned forecast nothing."""
+        """Add to a rehearsal what training would take, without training.
+
+        The results that are returned hold untrained networks, whose forecasts are 0.
+        """
         held_out = len(self.index[0])
         last_windows = int(self.split.count(True).sum())
         rehearsal.windows = (self.count, last_windows, held_out)
@@ -237,7 +251,7 @@ class Fitter:
         seconds = []
         for member in members:
             candidate = member.candidate
-            # a validation only goes forward, a third of a step's work
+            # a validation has no backward pass: a third of the work of a training step
             validations = (member.steps - member.refit_steps) // member.validate_every + 1
             steps = member.steps + validations * held_out / member.batch_size / 3
             step_seconds = SLOWER * self._step_seconds(candidate, member.batch_size, measure=True)

@@ -1,4 +1,8 @@
-"""Train candidates in rounds that halve them, until the time is used (Jamieson, Talwalkar 2016)."""
+"""Train candidates in rounds until the time is used; each round keeps the better half.
+
+This is successive halving (Jamieson and Talwalkar 2016), but the better half is trained anew with
+another seed, and all networks that were trained can join the ensemble.
+"""
 
 import time
 from collections.abc import Callable
@@ -17,8 +21,10 @@ from forecast.training.plan import PROCESS_START, Candidate, Member, Plan, fit_s
 from forecast.training.precision import require_precision, trainable
 from forecast.training.resume import Decisions
 
-PAIR = 2  # networks that train side by side in a plan that does not depend on a clock
-WORTH_A_PROCESS = 10.0  # seconds of training from which on another process pays
+# networks that a plan takes to train side by side if no clock decides it (no time budget): the plan
+# is then the same on machines of any number of cores
+PAIR = 2
+WORTH_A_PROCESS = 10.0  # seconds of training from which on starting another process saves time
 
 
 @dataclass(frozen=True)
@@ -30,11 +36,14 @@ class RoundPriors:
 
     few_networks: int = 4
     most_networks: int = 24
-    windows_a_network: int = 2000  # without a budget
-    first_round: float = 0.7  # share of the time, if a second round can follow
-    single_round: float = 1.15  # times the time that is left: all then get fewer steps
-    slow: float = 1.3  # times the first candidate's time, from which on none fills an idle core
-    margin: float = 1.15  # a round is begun if this times its estimate is left
+    windows_a_network: int = 2000  # training windows for each network, without a time budget
+    first_round: float = 0.7  # share of the time for the first round, if a second one can follow
+    # if only one round is possible, it takes candidates that need up to this multiple of the time
+    # left; each of them then trains for fewer steps, so that all finish in time
+    single_round: float = 1.15
+    # a candidate that takes this multiple of the first candidate's time does not fill an idle core
+    slow: float = 1.3
+    margin: float = 1.15  # a round begins only if its estimated time, times this, is left
 
 
 PRIORS = RoundPriors()
@@ -51,10 +60,11 @@ def train_networks(
     plan: Plan | None = None,
     start: WarmStart | None = None,
 ) -> tuple[Plan, list[Trained]]:
-    """Choose what to train and train it; the plan that is returned repeats it.
+    """Choose which networks to train, and train them; the plan that is returned repeats the fit.
 
-    `candidates` come the best bet first; instead, a `plan` is repeated, or an earlier fit, `start`,
-    continued.
+    `candidates` come in order, the most promising first. They are ignored if a `plan` is to be
+    repeated, or if the fit continues an earlier one (`start`). `loss` compares networks by their
+    quantiles of the validation windows.
     """
     settings = fitter.settings
     started_from = None
@@ -87,7 +97,7 @@ def _most_networks(rounds: "_Rounds", candidates: list[Candidate]) -> int:
     windows = rounds.fitter.count
     trained_before = all(model_class(candidate.model).starts_trained for candidate in candidates)
     if trained_before and windows < PRIORS.windows_a_network:
-        return 1  # whatever their seed, they end alike
+        return 1  # networks that start from the same trained weights end alike, whatever the seed
     if rounds.measured:
         return PRIORS.most_networks
     worth = max(windows // PRIORS.windows_a_network, PRIORS.few_networks)
@@ -95,7 +105,7 @@ def _most_networks(rounds: "_Rounds", candidates: list[Candidate]) -> int:
 
 
 class _Rounds:
-    """Rounds of training in the time there is; a resumed fit repeats what was decided."""
+    """Rounds of training within the time there is; a resumed fit repeats stored decisions."""
 
     def __init__(self, fitter: Fitter, context: TrainingContext) -> None:
         decisions = Decisions.read(context.checkpoints)
@@ -105,8 +115,9 @@ class _Rounds:
         self.fitter = fitter
         self.context = context
         self.decided = [trainable(members, fitter.device) for members in decisions.rounds]
-        self.costs = dict(decisions.costs)  # seconds by candidates' keys
-        # by a clock; else estimated, so that a fit repeats anywhere
+        self.costs = dict(decisions.costs)  # seconds of full training, by key of a candidate
+        # whether a deadline makes costs be measured by a clock; without one they are estimated, so
+        # that a fit is the same on any machine
         self.measured = context.deadline is not None
         self.spent = 0.0  # estimated seconds, without a deadline
         self.begun = 0  # rounds
@@ -126,16 +137,16 @@ class _Rounds:
         return makespan([self.cost(candidate) for candidate in candidates], jobs)
 
     def jobs(self, networks: int) -> int:
-        """Networks side by side, as planned."""
+        """How many of the networks the plan takes to train side by side."""
         return self.running_jobs(networks, self.left()) if self.measured else min(PAIR, networks)
 
     def running_jobs(self, networks: int, seconds: float) -> int:
-        """Networks side by side, as this machine can."""
+        """How many of the networks this machine trains side by side."""
         jobs = self.fitter.settings.jobs or (workers() if seconds > WORTH_A_PROCESS else 1)
         return max(1, min(jobs, networks))
 
     def train(self, decide: Callable[[], list[Member]]) -> list[tuple[Member, Trained]]:
-        """Train the next round, which is decided now unless it was before."""
+        """Train the next round: the stored one, or else the one that `decide` plans now."""
         if self.begun == len(self.decided):
             self.decided.append(decide())
             self._write()
@@ -150,7 +161,7 @@ class _Rounds:
         try:
             members, results = self.fitter.train(members, context)
         except BaseException:
-            self._write()  # the time that is left
+            self._write()  # so that a resumed fit knows how much time is left
             raise
         trained = list(zip(members, results, strict=True))
         self.done += trained
@@ -167,9 +178,11 @@ class _Rounds:
 
 
 def _plan_alike(rounds: _Rounds, candidates: list[Candidate], warm: int = 0) -> list[Member]:
-    """Plan candidates with the steps of the settings, or with the same share of the time.
+    """Plan candidates with the steps of the settings, or with equal shares of the time.
 
-    Without a budget each of the `members` of the settings gets as many steps as each of two would.
+    Without a time budget, each of the settings' `members` gets as many training steps as it would
+    get if there were two of them. `warm` is how many fits came before this one, each continued by
+    the next (a warm start); 0 is a fit from scratch.
     """
     settings = rounds.fitter.settings
     sharing = len(candidates)
@@ -186,7 +199,7 @@ def _plan_alike(rounds: _Rounds, candidates: list[Candidate], warm: int = 0) -> 
 
 
 def _plan_by_cost(rounds: _Rounds, candidates: list[Candidate]) -> list[Member]:
-    """Plan candidates in the time that is left, each with the same share of enough steps."""
+    """Plan candidates within the time left; each gets the same share of the steps it needs."""
     jobs = rounds.jobs(len(candidates))
     start = PROCESS_START if jobs > 1 and rounds.measured else 0.0
     share = (rounds.left() - start) / rounds.needed(candidates, jobs)
@@ -195,7 +208,10 @@ def _plan_by_cost(rounds: _Rounds, candidates: list[Candidate]) -> list[Member]:
 
 
 def _first_round(rounds: _Rounds, candidates: list[Candidate]) -> list[Member]:
-    """As many candidates, from the best bet on, as there is time for; a single one on all cores."""
+    """Plan as many candidates as there is time for, the most promising first.
+
+    If there is time for one only, it is trained with several seeds, one on each core.
+    """
     affordable = _affordable(rounds, candidates)
     if len(affordable) == 1:
         affordable *= rounds.jobs(PAIR)
@@ -216,7 +232,10 @@ def _affordable(rounds: _Rounds, candidates: list[Candidate]) -> list[Candidate]
 def _within(
     seconds: float, rounds: _Rounds, candidates: list[Candidate], jobs: int
 ) -> list[Candidate]:
-    """Candidates that are trained within some seconds; others that are not slow fill idle cores."""
+    """The first candidates that can be trained within some seconds.
+
+    Candidates that would exceed the time but are not slow are added as long as cores are idle.
+    """
     slow = max(PRIORS.slow * rounds.cost(candidates[0]), rounds.left())
     chosen: list[Candidate] = []
     for candidate in candidates:
@@ -231,7 +250,11 @@ def _within(
 def _better_half(
     rounds: _Rounds, trained: list[tuple[Member, Trained]], loss: Loss, most: int
 ) -> list[Member]:
-    """The better half of a round with another seed, or what there is time for; not one of many."""
+    """Plan the better half of a round once more with another seed, or as many as there is time for.
+
+    If time is left for less than a pair of networks, nothing is planned, unless the round itself
+    had only one network.
+    """
     losses = [loss(result.held_out) for _, result in trained]
     order = np.argsort(np.nan_to_num(losses, nan=np.inf), kind="stable")
     fewest = min(PAIR, len(trained))

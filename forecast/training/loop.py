@@ -29,12 +29,16 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @dataclass(frozen=True)
 class Trained:
+    """The result of training one network."""
+
     weights: Weights
-    base: Weights  # before held-out values became targets, from which a later fit can continue
+    # weights before held-out values became targets, from which a later fit can continue
+    base: Weights
     validation: float | None  # best loss on held-out values
-    held_out: NDArray[np.float64]  # by the base weights, [windows, horizon, levels], not scaled
-    cut: int | None  # the step at which a deadline ended training
-    steps: int  # taken
+    # quantiles of validation windows by the base weights, [windows, horizon, levels], not scaled
+    held_out: NDArray[np.float64]
+    cut: int | None  # the training step at which a deadline ended training
+    steps: int  # training steps taken
 
 
 def train(
@@ -48,13 +52,14 @@ def train(
 ) -> Trained:
     """Train one network, in place.
 
-    Until the last `member.refit_steps` steps, held-out values are no targets and the best weights
-    on them are remembered; then training continues from those with all values, at the end of the
-    same learning rate schedule. `validation` may be empty.
+    Held-out values are no targets until the last `member.refit_steps` training steps, and the
+    weights with the least loss on them are remembered. In these last steps training continues from
+    those weights with all values as targets, at the end of the same learning rate schedule.
+    `validation` may be empty.
 
     A member that continues another fit brings its weights in `network`; they are validated first.
-    SIGINT and SIGTERM act between two steps, after a checkpoint was written; a second one acts at
-    once.
+    SIGINT and SIGTERM take effect between two training steps, after a checkpoint has been written;
+    a second signal takes effect at once.
     """
     context = context or TrainingContext()
     state = TrainingState(network, settings, member, number, sum(map(len, validation)))
@@ -86,7 +91,7 @@ def _log_stop(state: TrainingState, number: int, resumes: bool) -> None:
 
 
 def _is_over(state: TrainingState, context: TrainingContext) -> bool:
-    """Whether the time is over, or was over here when this plan was made."""
+    """Whether the deadline has passed, or this is the step at which the plan says it did."""
     late = context.deadline is not None and time.monotonic() > context.deadline
     if state.done > 0 and (late or state.done == state.member.cut):
         state.cut = state.done
@@ -94,7 +99,7 @@ def _is_over(state: TrainingState, context: TrainingContext) -> bool:
 
 
 def _step(state: TrainingState, draw: Draw, validation: list[Batch]) -> float:
-    """One step, with the validation or the return to the best weights that is due around it."""
+    """Take one training step, with the validation or return to the best weights that is due."""
     member = state.member
     refit_from = state.refit_from
     if validation and state.done == 0 and state.starts_trained:
@@ -130,9 +135,9 @@ def _finish(state: TrainingState, validation: list[Batch]) -> None:
 
 @contextmanager
 def deferred_signals() -> Iterator[list[int]]:
-    """A block of the main thread at whose end a SIGINT or SIGTERM acts; a second one acts at once.
+    """Hold back a SIGINT or SIGTERM in the main thread until the block ends; a second acts at once.
 
-    Yields the list that holds the number of the first one.
+    Yields a list, which holds the number of the first signal once it has arrived.
     """
     received: list[int] = []
     handlers: dict[int, Any] = {}  # as they are outside the block

@@ -1,4 +1,8 @@
-"""The plan of a fit: what training does, by data, settings and an estimate of cost, not a clock."""
+"""The plan of a fit: which networks are trained, for how many steps, on what batches.
+
+It follows from the data, the settings and an estimate of costs; only a time budget brings in a
+clock.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,11 +13,12 @@ from pydantic import Field
 from forecast.settings import Precision, ScalingName, Stored
 
 MAX_MEMBERS = 128  # of a plan
-MAX_ORIGINS = 32  # of the past, whose errors intervals of sums rest on
+MAX_ORIGINS = 32  # origins in the past, whose errors intervals of sums are computed from
 
 COMPARED = 64, 192  # windows on which slow baselines are compared, at least and at most
-COMPARED_A_SECOND = 8  # of a budget
-AT_ONCE = 2  # steps of a model without gradients: without held-out values, and from all data
+COMPARED_A_SECOND = 8  # such windows for each second of a time budget
+# training steps of a model without gradients: one without held-out values, one on all data
+AT_ONCE = 2
 PROCESS_START = 2.5  # seconds until another process trains
 
 
@@ -24,11 +29,14 @@ class StepPriors:
     least_seconds: float = 3.0
     most_seconds: float = 25.0
     windows_a_second: int = 200
-    min_steps: int = 500  # more of them, or more passes over the windows, overfit
+    # a network trains for this many steps or passes over the windows, whichever is more; training
+    # longer overfits
+    min_steps: int = 500
     passes: float = 1.5
-    tuning_steps: int = 25  # of the pretrained network: on short single series as good as 125
-    trained_share: float = 0.25  # of the steps, for a network that starts from trained weights
-    refit_share: float = 0.2  # of the steps, which train on held-out values too
+    # training steps of the pretrained network: on short single series 25 do as well as 125
+    tuning_steps: int = 25
+    trained_share: float = 0.25  # share of the steps for a network that starts from trained weights
+    refit_share: float = 0.2  # share of the steps that train on held-out values too, at the end
 
 
 PRIORS = StepPriors()
@@ -54,9 +62,9 @@ class Member(Candidate):
     batch_size: int = Field(ge=1)  # windows a step
     steps: int = Field(ge=1)  # the refit on all data included
     refit_steps: int = Field(ge=0)  # the last of them, which train on all data
-    validate_every: int = Field(ge=1)  # steps
-    cut: int | None = None  # the step at which a deadline cut it, if it did
-    warm: int = Field(0, ge=0)  # fits before this one, each of which the next went on from
+    validate_every: int = Field(ge=1)  # training steps
+    cut: int | None = None  # the training step at which a deadline ended training, if it did
+    warm: int = Field(0, ge=0)  # how many fits came before this one, each continued by the next
     precision: Precision = "float32"  # in training
 
     @property
@@ -64,15 +72,15 @@ class Member(Candidate):
         return Candidate(**self.model_dump(include=set(Candidate.model_fields)))
 
     def continues(self, earlier: "Member") -> bool:
-        """Whether its training goes on where `earlier` stopped, be it in another precision."""
+        """Whether its training continues that of `earlier`, be it in another precision."""
         return self == earlier.model_copy(update={"precision": self.precision})
 
 
 class Plan(Stored):
     """Everything that decides a fit beside data, settings and seed."""
 
-    members: tuple[Member, ...] = Field(max_length=MAX_MEMBERS)  # whose median is the forecast
-    # hash of the artifact whose networks it goes on from
+    members: tuple[Member, ...] = Field(max_length=MAX_MEMBERS)
+    # hash of the artifact whose networks it continues
     started_from: str | None = Field(None, pattern="^[0-9a-f]{64}$")
     exports: bool = Field(True, exclude=True)  # False in older plans; nothing reads it
     compared: int = Field(COMPARED[1], ge=1, le=COMPARED[1])  # windows for slow baselines
@@ -80,7 +88,7 @@ class Plan(Stored):
     origins: int | None = Field(None, ge=0, le=MAX_ORIGINS)
 
     def groups(self) -> list[list[int]]:
-        """Members, by number, of the same candidate; the median of each group is one forecast."""
+        """Members of the same candidate, by number; the median of a group is one forecast."""
         groups: dict[str, list[int]] = {}
         for number, member in enumerate(self.members):
             groups.setdefault(member.key, []).append(number)
@@ -96,7 +104,7 @@ def plan_member(
     precision: Precision = "float32",
     at_once: bool = False,
 ) -> Member:
-    """The schedule of one network; with `refit` its last steps train on held-out values too."""
+    """The schedule of one network; with `refit` its last training steps use held-out values too."""
     refit_steps = int(PRIORS.refit_share * steps) if refit else 0
     validate_every = max(10, steps // 16)
     if at_once:
@@ -115,7 +123,7 @@ def plan_member(
 
 
 def compared_windows(budget: float | None) -> int:
-    """Windows on which slow baselines are compared with others; networks need a budget more."""
+    """How many windows slow baselines are compared on; fewer with a small time budget."""
     fewest, most = COMPARED
     if budget is None:
         return most
@@ -123,7 +131,7 @@ def compared_windows(budget: float | None) -> int:
 
 
 def fit_seconds(windows: int) -> float:
-    """Seconds of a fit without a budget, by how many windows can be drawn."""
+    """Seconds that a fit without a time budget may take, by how many windows can be drawn."""
     seconds = max(windows / PRIORS.windows_a_second, PRIORS.least_seconds)
     return min(seconds, PRIORS.most_seconds)
 
@@ -131,7 +139,7 @@ def fit_seconds(windows: int) -> float:
 def enough_steps(
     windows: int, batch_size: int, warm: bool = False, pretrained: bool = False
 ) -> int:
-    """Steps after which another network is worth more: passes over the windows."""
+    """Training steps after which time is better spent on another network."""
     passes = int(PRIORS.passes * windows / batch_size)
     steps = max(PRIORS.min_steps, passes)
     if warm or pretrained:
@@ -142,9 +150,9 @@ def enough_steps(
 
 
 def schedule(costs: Sequence[float], jobs: int) -> list[list[int]]:
-    """Networks by number for each of `jobs` workers: longest first, to the first that is free.
+    """The networks, by number, that each of `jobs` workers trains.
 
-    (Graham 1969)
+    The longest remaining network goes to the worker that is free first (Graham 1969).
     """
     workers: list[list[int]] = [[] for _ in range(max(1, min(jobs, len(costs))))]
     ends = [0.0] * len(workers)

@@ -1,4 +1,6 @@
-"""Resume a fit that was stopped: whose a checkpoint is, what it holds, when it is written."""
+"""Resume a fit that was stopped: what a checkpoint holds, which fit it is of, and when it is
+written.
+"""
 
 import json
 import time
@@ -20,15 +22,16 @@ from forecast.training.plan import Member, Plan
 from forecast.training.state import TrainingState
 
 INTERVAL = 10.0  # seconds between two checkpoints of a network
-WRITING_SHARE = 0.01  # of the time that writing them may take
+WRITING_SHARE = 0.01  # share of the time that writing checkpoints may take
 FORMAT = 3
-UNKEYED = {"jobs", "device", "plan", "warm_start"}  # without effect, or with a key of their own
+# settings that do not enter the key of a fit: they have no effect, or enter it in another form
+UNKEYED = {"jobs", "device", "plan", "warm_start"}
 PLAN = "plan"  # name of the checkpoint of the decisions
 COUNTERS = "step", "done", "stale", "best", "factor", "retries", "cut", "finished"  # of a state
 
 
 def data_key(panel: Panel, schema: Schema) -> str:
-    """The hash of all that a fit sees of the data, in hexadecimal."""
+    """The hash of all data that a fit sees, in hexadecimal."""
     texts = json.dumps([schema.model_dump_json(), panel.ids, panel.status, panel.ahead])
     arrays = [np.ascontiguousarray(getattr(panel, name)) for name in ARRAYS]
     return str(joblib.hash([texts, arrays, panel.vintages]))
@@ -40,7 +43,10 @@ def plan_key(
     device: torch.device,
     started_from: str | None = None,
 ) -> str:
-    """The hash of what decides a fit beside the data; `started_from`: hash of what it continues."""
+    """The hash of what decides a fit beside the data.
+
+    `started_from` is the hash of the artifact that the fit continues.
+    """
     machine = torch.backends.cpu.get_cpu_capability(), torch.__version__, np.__version__
     asked = settings.model_dump_json(exclude=UNKEYED)
     planned = None if plan is None else plan.model_dump_json()
@@ -52,8 +58,9 @@ class Decisions(Stored):
     """What a fit decided so far: a resumed one repeats it, and does not measure again."""
 
     rounds: tuple[tuple[Member, ...], ...] = ()  # of networks; an empty one ends training
-    costs: dict[str, float] = Field(default_factory=dict)  # seconds by candidates' keys
-    left: float | None = None  # seconds of the budget
+    # seconds of full training, by key of a candidate
+    costs: dict[str, float] = Field(default_factory=dict)
+    left: float | None = None  # seconds of the time budget
 
     @classmethod
     def read(cls, store: CheckpointStore | None) -> "Decisions":
@@ -66,7 +73,7 @@ class Decisions(Stored):
 
 
 class NetworkCheckpoint:
-    """The checkpoint of one network: continues its training from there, and is written at times."""
+    """The checkpoint of one network, written from time to time and restored on resuming."""
 
     def __init__(self, store: CheckpointStore | None, state: TrainingState, number: int) -> None:
         self.store = store
@@ -91,7 +98,10 @@ class NetworkCheckpoint:
             log.info("network %d goes on from step %d of %d", network, self.state.step, steps)
 
     def write(self, now: bool) -> None:
-        """Write where training stands, `now` or if it is time; rarer the longer that takes."""
+        """Write where training stands, if `now` or if it is time again.
+
+        The longer writing takes, the more rarely it is done.
+        """
         start = time.monotonic()
         if self.store is None or (start <= self._next and not now):
             return
@@ -103,7 +113,7 @@ class NetworkCheckpoint:
 
 
 def restore(state: TrainingState, checkpoint: Checkpoint) -> bool:
-    """Continue from a checkpoint; False, and nothing changes, where it is of another training."""
+    """Continue from a checkpoint; if it is of another training, return False and change nothing."""
     saved = to_tensors(checkpoint.arrays)
     tensors = _tensors(state)
     if layout_of(saved) != layout_of(tensors):
@@ -124,7 +134,7 @@ def restore(state: TrainingState, checkpoint: Checkpoint) -> bool:
 
 
 def _tensors(state: TrainingState) -> dict[str, Tensor]:
-    """The tensors of a state by name, not copies; states of random generators, which are copies."""
+    """The tensors of a state by name, not copied, and copies of the random generators' states."""
     optimizer = state.optimizer
     tensors = {
         "optimizer/steps": optimizer.steps,

@@ -17,7 +17,10 @@ Draw = Callable[[torch.Generator, int, bool], Batch]
 
 
 def sampler(windows: Windows, split: Split) -> Draw:
-    """Draw windows of tensors: first a series, each as likely as another, then a position in it."""
+    """A function that draws training batches.
+
+    It draws a series first, each with the same chance, and then a position in it.
+    """
     device = windows.values.device
     tables = {held_out_too: _table(split, held_out_too) for held_out_too in (False, True)}
 
@@ -33,7 +36,7 @@ def sampler(windows: Windows, split: Split) -> Draw:
 
 
 def _table(split: Split, held_out_too: bool) -> list[torch.Tensor]:
-    """Series that have windows; of each series its lowest position, its windows, and its end."""
+    """Series that have windows; then, by series, lowest position, number of windows, and end."""
     count = split.count(held_out_too)
     lowest = np.maximum(np.minimum(split.first, split.last(held_out_too)), 1)
     end = split.end if held_out_too else split.train_end

@@ -8,37 +8,37 @@ from forecast.logs import log
 from forecast.panel.panel import Flags, Integers
 from forecast.windows.windows import WindowIndex
 
-VALIDATION_WINDOWS = 1024  # of all series
-ORIGINS = 128  # validation windows of a series
+VALIDATION_WINDOWS = 1024  # of all series together, at most
+ORIGINS = 128  # validation windows of one series, at most
 HELD_OUT_SHARE = 10  # a long series holds out a tenth of its past, a short one a horizon
-HORIZONS = 10  # that a series holds out at most
-ENOUGH_HORIZONS = 20  # or so many that all series hold out these
-FEW_SERIES = 20  # fewer series than this hold out more of each, up to a quarter
+HORIZONS = 10  # most horizons that a series holds out, if there are several series
+ENOUGH_HORIZONS = 20  # with few series it may be more: so many horizons divided among the series
+FEW_SERIES = 20  # with fewer series, each holds out more, up to a quarter of its past
 
 
 @dataclass(frozen=True)
 class Split:
     """Which positions of each series train and which validate; arrays are [series]."""
 
-    first: Integers  # lowest position a window is drawn at
-    train_end: Integers  # past slots that are not held out
-    end: Integers  # past slots
+    first: Integers  # lowest position at which a training window is drawn
+    train_end: Integers  # number of past slots that are not held out
+    end: Integers  # number of past slots
     horizon: int  # steps
-    oldest: Integers  # lowest position of a window that validates
+    oldest: Integers  # lowest position of a validation window
 
     @property
     def held_out(self) -> Flags:
-        """[series], whether a window of theirs validates."""
+        """[series], whether a series has validation windows."""
         return self.oldest <= self.end - self.horizon
 
     def last(self, held_out_too: bool) -> Integers:
-        """[series], highest position: a horizon before the end, or less in a short series."""
+        """[series], the highest position: a horizon before the end, or less in a short series."""
         end = self.end if held_out_too else self.train_end
         half = np.minimum(end - 1, (end + 1) // 2)
         return np.maximum(end - self.horizon, half)
 
     def count(self, held_out_too: bool) -> Integers:
-        """[series], windows that can be drawn."""
+        """[series], how many windows can be drawn."""
         last = self.last(held_out_too)
         count = np.maximum(last - np.minimum(self.first, last) + 1, 0)
         return count * (last >= 1)
@@ -55,11 +55,12 @@ def split_windows(
 ) -> Split:
     """Hold out the newest values of each series that is long enough, of `lengths` past slots.
 
-    Where series have dates, no network may train on a date at which others validate, since what
-    moves all series at once would be known. All are then cut at one date, the median of those at
-    which each alone would be. `gaps` are then the slots after each series' last observed value, and
-    `unseen` the newest dates that networks of an earlier fit have not seen: no more are held out,
-    unless each series alone would hold out more.
+    Where series have dates, no network may train on dates on which others validate, since it would
+    then know events that move all series at once. All series are therefore cut at the same date:
+    the median of the dates at which each series alone would be cut. In that case `gaps` are the
+    slots after each series' last observed value, and `unseen` is how many of the newest dates the
+    networks of an earlier fit have not seen. No more dates than these are held out, unless each
+    series alone would hold out more.
     """
     enough = -(-ENOUGH_HORIZONS // max(len(lengths), 1))
     most = horizon * max(HORIZONS, enough)

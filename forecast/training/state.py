@@ -1,4 +1,4 @@
-"""The state of one network's training, and how a step or a validation changes it."""
+"""The state of one network's training, and how a training step or a validation changes it."""
 
 import copy
 import math
@@ -15,18 +15,19 @@ from forecast.training.plan import Member
 from forecast.training.precision import lowered
 from forecast.windows.windows import Batch
 
-WARM_RATE = 0.25  # share of the learning rate for a network that has been trained before
+WARM_RATE = 0.25  # share of the learning rate for a network that starts from trained weights
 BETAS = 0.9, 0.999
 EPSILON = 1e-8
 RETRIES = 4  # times that training continues from the best weights after it diverged
-WARM_UP = 100  # steps of the learning rate, at most
+WARM_UP = 100  # training steps in which the learning rate rises to its peak, at most
 
 
 class AdamW:
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019).
 
-    That of torch moves weights to the same bits, but its first use imports a compiler, which takes
-    as long as a fit of a short series, and its step takes one and a half times as long.
+    It changes weights exactly as torch's own AdamW does. But the first use of torch's imports a
+    compiler, which takes as long as a fit of a short series, and each of its steps takes one and a
+    half times as long.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], decay: float) -> None:
@@ -42,7 +43,7 @@ class AdamW:
 
     @torch.no_grad()
     def step(self, rate: float) -> None:
-        """Move the parameters that have gradients along them."""
+        """Update all parameters that have gradients, at the learning rate `rate`."""
         self.steps += 1
         parameters: list[Tensor] = []
         gradients: list[Tensor] = []
@@ -86,12 +87,12 @@ class TrainingState:
         self.device = next(network.parameters()).device
         seed = member_seed(settings, member) + 7919 * (number + 1)
         self.generator = torch.Generator().manual_seed(seed)
-        self.step = 0  # of the schedule, the next to be taken
-        self.done = 0  # steps taken; fewer than `step` where training stopped early
-        self.stale = 0  # validations without gain
+        self.step = 0  # the next training step of the schedule
+        self.done = 0  # training steps taken; fewer than `step` after early stopping
+        self.stale = 0  # validations in a row that did not improve the loss
         self.best: float | None = None
         self.best_weights = copy.deepcopy(network.state_dict())
-        self.factor = 1.0  # of the learning rate, halved when the loss becomes NaN
+        self.factor = 1.0  # multiplies the learning rate; halved when the loss becomes NaN
         self.retries = RETRIES
         self.cut: int | None = None  # the step at which a deadline ended training
         self.finished = False
@@ -101,22 +102,22 @@ class TrainingState:
 
     @property
     def refit_from(self) -> int:
-        """The step from which on held-out values are targets too."""
+        """The training step from which on held-out values are targets too."""
         return self.member.steps - self.member.refit_steps
 
     @property
     def starts_trained(self) -> bool:
-        """Whether the first weights come from another training."""
+        """Whether training starts from weights that were trained before."""
         return self.network.starts_trained or self.member.warm > 0
 
     def learn_at_once(self, batch: Batch, held_out: list[Batch]) -> float:
-        """Take a step of a network without gradients, which does not learn from `held_out`."""
+        """Train a network without gradients; values of `held_out` are not learned from."""
         self.network.eval().learn(batch, held_out)
         self._count_step()
         return math.nan
 
     def take(self, batch: Batch) -> float:
-        """Take one step; returns the loss of the batch."""
+        """Take one training step; returns the loss of the batch."""
         self.network.train()
         self.optimizer.zero_grad()
         with lowered(self.member.precision, self.device):
@@ -142,7 +143,7 @@ class TrainingState:
         self.done += 1
 
     def validate(self, batches: list[Batch]) -> bool:
-        """Measure the loss on held-out values; whether these are the best weights so far."""
+        """Measure the loss on held-out values; returns whether it is the lowest so far."""
         self.network.eval()
         losses: list[float] = []
         sizes: list[float] = []
@@ -177,7 +178,7 @@ class TrainingState:
 
     def _return_to_best(self) -> None:
         self.network.load_state_dict(self.best_weights)
-        # the old momentum is of other weights
+        # the old momentum belongs to other weights
         self.optimizer = AdamW(self.network.parameters(), self.settings.decay)
 
     def _retry(self) -> None:
@@ -192,12 +193,12 @@ class TrainingState:
 
 
 def member_seed(settings: TrainSettings, member: Member) -> int:
-    """The seed of a member's draws; each fit that continues another sees other windows."""
+    """The seed of a member's draws; each fit that continues another draws other windows."""
     return settings.seed + 15_485_863 * member.warm
 
 
 def rate_at(step: int, steps: int) -> float:
-    """Share of the peak learning rate at a step: linear warm-up, then a cosine to zero."""
+    """Share of the peak learning rate at a training step: linear warm-up, then a cosine to zero."""
     warm_up = min(WARM_UP, max(1, steps // 10))
     if step < warm_up:
         return (step + 1) / warm_up

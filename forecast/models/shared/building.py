@@ -1,4 +1,4 @@
-"""Build a network by name: new and initialised by a seed, or with saved weights."""
+"""Build a network by name, either initialised by a seed or with saved weights."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,7 +20,7 @@ from forecast.windows.inputs import category_sizes, numeric_count
 Arrays = dict[str, NDArray[Any]]
 Layout = dict[str, tuple[torch.Size, torch.dtype]]
 
-MOST_CHARACTERS = 200  # of what torch says
+MOST_CHARACTERS = 200  # of torch's message about an error
 
 
 class Named(Protocol):
@@ -40,10 +40,13 @@ def build(named: Named, shape: Shape, seed: int = 0) -> RecurrentModel:
 
 
 def rebuild(named: Named, shape: Shape, weights: Arrays, device: torch.device) -> RecurrentModel:
-    """A network with saved weights, which must be its own (`ArtifactRefused`), ready to predict."""
+    """A network with saved weights, on a device and ready to predict.
+
+    Raises `ArtifactRefused` if the weights belong to another network.
+    """
     has_effects = any(name.startswith("effects.") for name in weights)
     if not has_effects and not model_class(named.model).rows_at_once:
-        # an older one: all known columns are the calendar
+        # an older network: it treats all known columns as calendar columns
         shape = replace(shape, calendar=shape.embedded().future)
     network = build(named, shape)
     try:
@@ -60,7 +63,7 @@ def to_tensors(arrays: Arrays) -> dict[str, Tensor]:
 
 
 def to_arrays(tensors: dict[str, Tensor]) -> Arrays:
-    """Copies of tensors by name as arrays."""
+    """Copies of tensors as arrays, by name."""
     arrays = {}
     for name, tensor in tensors.items():
         arrays[name] = tensor.numpy(force=True).copy()
@@ -68,14 +71,15 @@ def to_arrays(tensors: dict[str, Tensor]) -> Arrays:
 
 
 def layout_of(tensors: Mapping[str, Tensor]) -> Layout:
-    """Shape and type of each tensor; the weights of one network always have the same."""
+    """Shape and type of each tensor, by name."""
     return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
 
 
 def carry_weights(named: Named, shape: Shape, weights: Arrays, earlier: Integers) -> Arrays | None:
-    """The weights of an earlier fit as a network of this shape has them; None where they differ.
+    """The weights of an earlier fit for a network of this shape; None if they do not fit it.
 
-    Weights of a series move with it: `earlier` [series] is the index that each series had before.
+    Weights of single series move with the series: `earlier` [series] is the index that each series
+    had in the earlier fit.
     """
     expected = layout_of(build(named, shape).state_dict())
     wider = replace(shape, series=shape.series + 1)

@@ -1,4 +1,4 @@
-"""The dilated LSTM that several models share: settings, folding, and the stack with shortcuts."""
+"""The dilated LSTM that several models share: settings, interleaving, and the stack of blocks."""
 
 import math
 from itertools import accumulate
@@ -11,7 +11,7 @@ from forecast.models.shared.model import Shape
 from forecast.models.shared.parts import StackParams, padded_steps, past_segments, recurrent
 from forecast.settings import names_in
 
-DENSE = 64  # steps of a past that is read value by value
+DENSE = 64  # a past of at most so many steps is read value by value, a longer one in segments
 Dilation = Annotated[int, Field(ge=1, le=10_000)]
 Dilations = Annotated[tuple[Dilation, ...], Field(min_length=1, max_length=16)]
 
@@ -23,9 +23,11 @@ class DilationParams(StackParams):
 
 
 def default_dilations(shape: Shape) -> tuple[int, ...]:
-    """1, about the root of the season, and the season; without one, 1, 4, 16 while 4 steps fit.
+    """The dilations of the blocks, by season and lookback.
 
-    A long past is read in segments from the start: the first dilation is not 1 but the next.
+    With a season they are 1, about the root of the season, and the season. Without one they are 1,
+    4, 16 and so on, as long as the lookback holds 4 steps of the dilation. A long past is read in
+    segments from the start: small dilations are then left out.
     """
     for season in shape.seasons:
         if 2 * season <= shape.lookback:
@@ -43,16 +45,17 @@ def default_dilations(shape: Shape) -> tuple[int, ...]:
 
 
 def dilated(layer: nn.Module, steps: Tensor, dilation: int) -> Tensor:
-    """Run an LSTM whose state at a step comes from `dilation` steps before (Chang et al. 2017).
+    """Run an LSTM whose state follows the one `dilation` steps before (Chang et al. 2017).
 
-    Each of the `dilation` interleaved sequences is a row of a larger batch, so that one fused call,
-    a `dilation`-th as long, computes them all: [batch, steps, size] -> [batch, steps, hidden size].
+    Each of the `dilation` interleaved sequences becomes a row of a larger batch, so that one fused
+    call over 1 / `dilation` as many steps computes them all: [batch, steps, size] -> [batch, steps,
+    hidden size].
     """
     if dilation == 1:
         return layer(steps)[0]  # type: ignore[no-any-return]
     rows = steps.shape[0]
     count = int(steps.shape[1])
-    # filled behind the end, where it changes no state
+    # padding comes after the end, where it changes no state
     padded = padded_steps(steps, after=-count % dilation)
     interleaved = padded.view(rows, -1, dilation, steps.shape[2]).transpose(1, 2)
     sequences = interleaved.reshape(rows * dilation, -1, steps.shape[2])
@@ -62,18 +65,18 @@ def dilated(layer: nn.Module, steps: Tensor, dilation: int) -> Tensor:
 
 
 class DilatedStack(nn.Module):
-    """LSTM blocks, each with its dilation and a shortcut, read at the last step (Smyl 2020).
+    """Residual LSTM blocks, each with a dilation, read at the last step (Smyl 2020).
 
-    The last step of a block of dilation 24 depends on every 24th step alone, so the blocks below it
-    need not compute the others: each block runs over those steps only that a block above it, or the
-    output, looks at. Where all dilations share a factor, no block looks at the steps between; each
-    step then reads a segment of that many.
+    The last step of a block of dilation 24 depends on every 24th step only, so the blocks below it
+    need not compute the other steps. Each block therefore runs only over the steps that the blocks
+    above it, or the output, depend on. If all dilations share a factor, no block depends on the
+    steps between; the first block then reads them as segments of that many steps.
     """
 
     def __init__(self, size: int, shape: Shape, params: DilationParams) -> None:
         super().__init__()
         self.dilations = params.dilations or default_dilations(shape)
-        # steps between those that count for a block
+        # by block, the distance between the steps that it computes
         strides = list(accumulate(reversed(self.dilations), math.gcd))
         self.strides = strides[::-1]
         self.blocks = nn.ModuleList()

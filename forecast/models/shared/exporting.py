@@ -1,4 +1,4 @@
-"""Write a network as an ONNX file, and make the batches by which the file is compared with it."""
+"""Write a network as an ONNX file, and make batches to compare the file with the network."""
 
 import inspect
 import io
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.windows.windows import Batch
 
-UNREAD = {"target", "target_mask", "weight", "location", "scale"}  # by any network
+UNREAD = {"target", "target_mask", "weight", "location", "scale"}  # columns no network reads
 
 
 class _Core(nn.Module):
@@ -40,11 +40,11 @@ class _Core(nn.Module):
 
 
 def export(network: RecurrentModel, batch: Batch, opset: int) -> bytes:
-    """The ONNX file of a network's core, for any number of windows, with a batch as an example.
+    """The ONNX file of a network's core, for any number of windows; `batch` is an example.
 
-    The exporter that reads the program, instead of tracing it, takes twenty times as long, and
-    releases of it have written GRUs whose reset gate acts before the recurrent weights, not behind
-    them as in torch.
+    The network is traced. The newer exporter of torch, which reads the program instead, takes
+    twenty times as long. Some of its releases have written GRUs whose reset gate acts before the
+    recurrent weights, not after them as in torch.
     """
     core = _Core(network, batch).eval()
     axes = {name: {0: "windows"} for name in (*core.inputs, "quantiles")}
@@ -52,7 +52,7 @@ def export(network: RecurrentModel, batch: Batch, opset: int) -> bytes:
     write: Any = torch.onnx.export
     tracing = {"dynamo": False} if "dynamo" in inspect.signature(write).parameters else {}
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # of sizes that tracing takes as constants, as they are
+        warnings.simplefilter("ignore")  # about sizes that tracing takes as constants: they are
         write(
             core,
             tuple(core.inputs.values()),
@@ -67,7 +67,7 @@ def export(network: RecurrentModel, batch: Batch, opset: int) -> bytes:
 
 
 def computed(network: RecurrentModel, batch: Batch) -> tuple[dict[str, NDArray[Any]], NDArray[Any]]:
-    """What an export takes for a batch, and what the network computes from it, in numpy."""
+    """The inputs of an export for a batch, and what the network computes from them, in numpy."""
     core = _Core(network, batch).eval()
     with torch.no_grad():
         expected = core(*core.inputs.values())

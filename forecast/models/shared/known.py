@@ -1,14 +1,17 @@
-"""What columns that are known in advance do at their own step and a few around it."""
+"""Effects of columns that are known in advance, on their own step and on a few around it."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-REACH = 3  # steps before and after, on which a known column acts too
+REACH = 3  # a known column also acts on so many steps before and after its own
 
 
 class KnownEffects(nn.Sequential):
-    """By how much known columns move values: taken from a past, added to its horizon."""
+    """By how much known columns move values.
+
+    Effects are subtracted from the past before a network reads it, and added to its forecast.
+    """
 
     def __init__(self, columns: int, hidden: int = 8) -> None:
         first = nn.Linear(columns, hidden)
@@ -17,7 +20,9 @@ class KnownEffects(nn.Sequential):
         nn.init.zeros_(last.weight)
 
     def around(self, past: Tensor, ahead: Tensor) -> tuple[Tensor, Tensor]:
-        """Known columns [batch, steps, columns] of past and horizon -> effects, [batch, steps]."""
+        """Effects [batch, steps] on past and on horizon, from known columns [batch, steps,
+        columns].
+        """
         after = functional.pad(self(ahead), (0, 0, 0, REACH))
         with torch.no_grad():  # gradients through the past would take as long as the network
             before = functional.pad(self(past), (0, 0, REACH, 0))
@@ -28,7 +33,10 @@ class KnownEffects(nn.Sequential):
 
 
 def _summed(effects: Tensor) -> Tensor:
-    """What steps do to those around them, the last one first, as what all do to each step."""
+    """The effect on each step, [batch, steps], summed over the steps around it.
+
+    `effects` has, for each step, its effects on the steps around it, the latest of these first.
+    """
     steps = effects.shape[1] - 2 * REACH
     total = effects[:, :steps, 0]
     for offset in range(1, 2 * REACH + 1):

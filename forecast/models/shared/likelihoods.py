@@ -1,4 +1,4 @@
-"""Distributions about the output of a network: density, mean, quantiles, draws."""
+"""Distributions of values, from the outputs of a network: density, mean, quantiles, draws."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Self
@@ -9,20 +9,20 @@ from torch.nn import functional
 
 LikelihoodName = Literal["student-t", "gaussian", "negative-binomial"]
 
-FLOOR = 1e-2  # least scale: a value that repeats exactly would have a density without bound
-TRIES = 4  # candidates for a gamma variate; the chance that none of them will do is below 1e-5
-SMALL_RATE = 20.0  # up to which the Poisson distribution is summed
-TERMS = 60  # counts of that sum
+FLOOR = 1e-2  # least scale: without it, a value that repeats exactly would have infinite density
+TRIES = 4  # candidates for a gamma variate; the chance that all are rejected is below 1e-5
+SMALL_RATE = 20.0  # up to this rate the Poisson distribution function is summed
+TERMS = 60  # terms of that sum
 
 
 @dataclass(frozen=True)
 class Gaussian:
-    """Normal distributions; every likelihood has the same methods."""
+    """Normal distributions. Every likelihood has the same methods."""
 
     location: Tensor
     scale: Tensor
-    parameters: ClassVar[int] = 2  # raw outputs that one distribution takes, the center included
-    draws: ClassVar[int] = 1  # uniform numbers that one value is drawn from
+    parameters: ClassVar[int] = 2  # outputs of the network for one distribution, with the center
+    draws: ClassVar[int] = 1  # uniform random numbers that drawing one value takes
 
     @classmethod
     def of(cls, center: Tensor, raw: Tensor, location: Tensor, scale: Tensor) -> Self:
@@ -30,7 +30,7 @@ class Gaussian:
         return cls(center, functional.softplus(raw[..., 0]) + FLOOR)
 
     def log_density(self, value: Tensor) -> Tensor:
-        """Logarithm of density or probability, but for a constant, [batch, steps]."""
+        """Logarithm of density or probability, up to a constant, [batch, steps]."""
         deviates = (value - self.location) / self.scale
         return -0.5 * deviates.square() - self.scale.log()
 
@@ -38,7 +38,7 @@ class Gaussian:
         return self.location  # [batch, steps]
 
     def at(self, deviates: Tensor) -> Tensor:
-        """Quantiles of the only step at normal deviates, approximate, [batch, levels]."""
+        """Approximate quantiles at normal deviates, for a single step, [batch, levels]."""
         return self.location + self.scale * deviates
 
     def draw(self, uniform: Tensor) -> Tensor:
@@ -88,8 +88,8 @@ class StudentT(Gaussian):
 class NegativeBinomial:
     """Negative binomial distributions of counts in the windows' own unit.
 
-    The variance is rate + excess * rate ** 2. The probability is that of the formula between whole
-    numbers too; values below 0 count as 0. Draws are counts.
+    The variance is rate + excess * rate ** 2. Between whole numbers the same formula gives the
+    probability; values below 0 count as 0. Draws are counts.
     """
 
     rate: Tensor
@@ -106,7 +106,7 @@ class NegativeBinomial:
         return cls(rate + 1e-6, excess + 1e-4, location, scale)
 
     def log_density(self, value: Tensor) -> Tensor:
-        # in double precision, as large logarithms cancel each other
+        # in double precision, as large logarithms cancel
         count = self.offset + self.unit * value
         count = count.clamp(min=0).double()
         rate = self.rate.double()
@@ -135,11 +135,11 @@ class NegativeBinomial:
 
 
 def gamma_draws(shape: Tensor, uniform: Tensor) -> Tensor:
-    """Gamma variates of scale 1 from numbers between 0 and 1, [2 * TRIES + 1, ...].
+    """Gamma variates of scale 1, from uniform numbers [2 * TRIES + 1, ...].
 
-    (Marsaglia and Tsang 2000)
+    The method is that of Marsaglia and Tsang (2000).
     """
-    # drawn for the shape plus one, where nearly every candidate fits, and then corrected
+    # drawn for the shape plus one, where few candidates are rejected, and then corrected
     base = shape + 2 / 3
     normal: Tensor = torch.special.ndtri(uniform[:TRIES])
     root = 1 + normal / (3 * base.sqrt())
@@ -152,9 +152,10 @@ def gamma_draws(shape: Tensor, uniform: Tensor) -> Tensor:
 
 
 def poisson_quantile(rate: Tensor, level: Tensor) -> Tensor:
-    """The least count that a Poisson variate exceeds with at most a chance of ``1 - level``.
+    """Poisson quantiles: the least count whose cumulative probability reaches `level`.
 
-    Exact up to `SMALL_RATE`; above by the expansion of Cornish and Fisher (1938), one off at most.
+    They are exact for rates up to `SMALL_RATE`. Above, the expansion of Cornish and Fisher (1938)
+    is off by one at most.
     """
     low = rate.clamp(max=SMALL_RATE)
     term = torch.exp(-low)
@@ -172,7 +173,7 @@ def poisson_quantile(rate: Tensor, level: Tensor) -> Tensor:
     return torch.where(rate <= SMALL_RATE, count, high.round().clamp(min=0))
 
 
-Likelihood = Gaussian | NegativeBinomial  # of some values, in the scaled units of their windows
+Likelihood = Gaussian | NegativeBinomial  # distributions in the scaled units of their windows
 LIKELIHOODS: dict[LikelihoodName, type[Likelihood]] = {
     "student-t": StudentT,
     "gaussian": Gaussian,

@@ -1,4 +1,4 @@
-"""The base of every model: embeds categories, adds the seasonal skip, keeps quantiles in order."""
+"""The base of every model: it embeds categories, adds the seasonal skip, and orders quantiles."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from forecast.models.shared.known import KnownEffects
 from forecast.settings import LossName, SettingsGroup
 from forecast.windows.windows import Batch
 
-# of each error, actual minus forecast in scaled units
+# point losses, as functions of the errors: actual minus forecast in scaled units
 POINT_LOSSES: dict[LossName, Callable[[Tensor], Tensor]] = {
     "quantile": torch.abs,  # of the median, together with those of all other levels
     "mae": torch.abs,
@@ -20,33 +20,35 @@ POINT_LOSSES: dict[LossName, Callable[[Tensor], Tensor]] = {
     "huber": lambda error: functional.huber_loss(error, torch.zeros_like(error), reduction="none"),
 }
 
-MOST_SEASONS = 14  # with days for seasons, two weeks
+MOST_SEASONS = 14  # newest seasons that a forecast may combine: two weeks, if a season is a day
 
 
 @dataclass(frozen=True)
 class Shape:
+    """The sizes of what a network reads and gives."""
+
     lookback: int  # steps
     horizon: int
-    past: int = 0  # numeric columns
-    future: int = 0
-    calendar: int = 0  # of these, the first; the others are known columns of the table
+    past: int = 0  # numeric columns of the past
+    future: int = 0  # numeric columns that are known in advance
+    calendar: int = 0  # how many of `future` are calendar columns, which come first
     static: int = 0
     past_categories: tuple[int, ...] = ()  # codes of each categorical column
     future_categories: tuple[int, ...] = ()
     static_categories: tuple[int, ...] = ()
     series: int = 0  # of the fit; their index in a batch runs from 1, and 0 is an unseen series
-    seasons: tuple[int, ...] = ()  # lengths of those whose lagged values come in the batch
-    levels: tuple[float, ...] = (0.5,)  # of the quantiles, ascending, 0.5 among them
+    seasons: tuple[int, ...] = ()  # lengths of the seasons whose lagged values a batch holds
+    levels: tuple[float, ...] = (0.5,)  # quantile levels, ascending, 0.5 among them
     loss: LossName = "quantile"  # of the point forecast
 
     @property
     def recent_seasons(self) -> int:
-        """Newest whole seasons, of the shortest kind, whose values a forecast may combine."""
+        """How many of the newest whole seasons, of the shortest kind, a forecast may combine."""
         return min(MOST_SEASONS, self.lookback // self.seasons[0]) if self.seasons else 0
 
     @property
     def longer_seasons(self) -> tuple[int, ...]:
-        """Places of the seasons that reach back beyond the recent ones."""
+        """Indices of the seasons that reach back beyond the recent ones."""
         if not self.seasons:
             return ()
         reach = self.recent_seasons * self.seasons[0]
@@ -54,16 +56,16 @@ class Shape:
 
     @property
     def earlier(self) -> int:
-        """Values at the same phase of earlier seasons that a step may combine."""
+        """How many values at the same phase of earlier seasons a horizon step may combine."""
         return self.recent_seasons + len(self.longer_seasons)
 
     @property
     def outputs(self) -> int:
-        """Outputs of a network for each step of the horizon: one a level, one an earlier value."""
+        """How many outputs a network has for each horizon step: quantiles and earlier values."""
         return len(self.levels) + self.earlier
 
     def embedded(self) -> "Shape":
-        """The shape as a network sees it, categories embedded."""
+        """The shape as a network's layers see it, with categories embedded."""
         return replace(
             self,
             past=self.past + _embedded_size(self.past_categories),
@@ -85,11 +87,11 @@ class RecurrentModel(nn.Module):
 
     A subclass names its settings as `Params`, builds its layers for ``self.shape`` (categories
     already embedded), and turns an embedded batch into raw outputs [batch, horizon,
-    ``shape.outputs``] in `forward`: first the point forecast, then the gaps between quantiles from
-    there on outwards, both in units of the window's seasonal error; last, what is added to the
-    weights of the earlier values of `_earlier` at that step of that window. A network that
-    `starts_trained` trains as one that continues an earlier fit, at `rate_share` of the learning
-    rate.
+    ``shape.outputs``] in `forward`. The first output is the point forecast. Then come the gaps
+    between neighbouring quantiles, from the point outwards; all of these are in units of the
+    window's seasonal error. The last outputs are added to the weights of the earlier values
+    (`_earlier`) at that step of that window. A network with `starts_trained` trains as one that
+    continues an earlier fit does, at `rate_share` of the learning rate.
     """
 
     Params: ClassVar[type[SettingsGroup]] = SettingsGroup
@@ -108,7 +110,7 @@ class RecurrentModel(nn.Module):
         self.past_tables = _embeddings(shape.past_categories)
         self.future_tables = _embeddings(shape.future_categories)
         self.static_tables = _embeddings(shape.static_categories)
-        # weights of earlier values, a seasonal skip; `gates` is their name in stored networks
+        # weights of earlier values, which make the seasonal skip; stored networks call them `gates`
         equal = 1.0 / max(shape.earlier, 1)
         self.gates = nn.Parameter(torch.full((shape.earlier, shape.horizon), equal))
         known_columns = self.shape.future > shape.calendar
@@ -125,15 +127,15 @@ class RecurrentModel(nn.Module):
         return quantiles if effects is None else quantiles + effects[..., None]
 
     def core(self, batch: Batch, arrays: dict[str, Tensor]) -> Tensor:
-        """What is exported: traceable from a batch and the arrays of `example`."""
+        """What is exported: it can be traced from a batch and the arrays of `example`."""
         return self.outputs(batch)
 
     def example(self, batch: Batch) -> dict[str, Tensor]:
-        """Arrays by name that `core` takes of a network that computes a part in numpy."""
+        """Arrays by name that `core` takes, if a part of its inputs is computed in numpy."""
         return {}
 
     def loss(self, batch: Batch) -> Tensor:
-        """Mean loss of a batch, weighted by window; one with its own likelihood overrides it."""
+        """Mean loss of a batch, weighted by window; a network with a likelihood overrides it."""
         return self._mean_loss(self.outputs(batch), batch)
 
     def learn(self, batch: Batch, held_out: list[Batch]) -> None:
@@ -146,18 +148,18 @@ class RecurrentModel(nn.Module):
     def quantiles(
         self, batch: Batch, levels: tuple[float, ...], generator: Generator | None = None
     ) -> Tensor:
-        """Quantiles in scaled units, [batch, horizon, levels]; one that samples overrides it."""
+        """Quantiles in scaled units, [batch, horizon, levels]; networks that sample override it."""
         return self.outputs(batch)
 
     def _put_together(self, raw: Tensor, batch: Batch) -> Tensor:
-        """Quantiles from raw outputs and what the past of the same windows holds."""
+        """Quantiles from raw outputs and from earlier values in the past of the same windows."""
         sizes = [1, len(self.shape.levels) - 1, self.shape.earlier]
         point, gaps, gates = torch.split(raw.transpose(1, 2), sizes, 1)  # along the slow axis
         unit = self._seasonal_error(batch)[:, None]
         weighted = self._earlier(batch) * (self.gates + gates)
         point = unit * point + weighted.sum(1, keepdim=True)
 
-        # the distances must not pull the point
+        # with another point loss, errors of outer quantiles must not change the point forecast
         base = point if self.shape.loss == "quantile" else point.detach()
         distances = unit * _softplus(gaps)
         below = distances[:, : self.middle].cumsum(1).flip(1)
@@ -180,7 +182,10 @@ class RecurrentModel(nn.Module):
         return weighted_mean(point + outer, batch.target_mask * batch.weight[:, None])
 
     def _earlier(self, batch: Batch) -> Tensor:
-        """Values at the same phase, oldest first, then of longer seasons, [batch, n, horizon]."""
+        """Values at the same phase of recent seasons, oldest first, then of longer seasons.
+
+        The shape is [batch, earlier, horizon].
+        """
         longer: Tensor = batch.seasonal[..., list(self.shape.longer_seasons)]
         longer = longer.transpose(1, 2)
         count = self.shape.recent_seasons
@@ -194,9 +199,9 @@ class RecurrentModel(nn.Module):
         return torch.cat([repeated[..., :horizon], longer], 1)
 
     def _seasonal_error(self, batch: Batch) -> Tensor:
-        """By how much values one season apart differ in a past, [batch, 1]; 1 without a season.
+        """Mean absolute change over a season in each past, [batch, 1]; 1 without a season.
 
-        A difference of one unit counts with those observed, for a past that has few.
+        A change of one scaled unit is added to those observed, for pasts that have few.
         """
         if not self.shape.seasons:
             return torch.ones_like(batch.past[:, :1])
@@ -212,7 +217,7 @@ class RecurrentModel(nn.Module):
         return _joined(numbers, self.future_tables, batch.past_codes)
 
     def _prepare(self, batch: Batch) -> tuple[Batch, Tensor | None]:
-        """The batch embedded, its past without the effects of known columns; those ahead."""
+        """The embedded batch, its past without effects of known columns, and the effects ahead."""
         batch = self._embed(batch)
         if self.effects is None:
             return batch, None
@@ -228,7 +233,7 @@ class RecurrentModel(nn.Module):
 
 
 def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
-    """0 where nothing has a weight."""
+    """The weighted mean, or 0 where no weight is positive."""
     least = torch.finfo(weight.dtype).tiny
     return (values * weight).sum() / weight.sum().clamp(min=least)
 

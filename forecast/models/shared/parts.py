@@ -16,7 +16,7 @@ from forecast.windows.windows import Batch
 
 Kind = Literal["RNN", "LSTM", "GRU"]
 LAYERS: dict[Kind, Callable[..., nn.RNNBase]] = {"RNN": nn.RNN, "LSTM": nn.LSTM, "GRU": nn.GRU}
-LONGEST_SEGMENT = 64  # that is a season
+LONGEST_SEGMENT = 64  # a longer season is not taken as a segment by default
 
 
 class StackParams(SettingsGroup):
@@ -41,7 +41,7 @@ class SegmentParams(SettingsGroup):
 
 
 def input_size(shape: Shape) -> int:
-    """Inputs of an encoder at each step: value, mask, covariates, static columns."""
+    """How many inputs an encoder has at each step: value, mask, covariates, static columns."""
     return 2 + shape.past + shape.static
 
 
@@ -54,7 +54,7 @@ def inputs(batch: Batch) -> Tensor:
 
 
 def recurrent(kind: Kind, size: int, params: StackParams) -> nn.RNNBase:
-    """One of torch's fused recurrent networks, batch first."""
+    """One of torch's fused recurrent networks; the first axis is the batch."""
     bidirectional = isinstance(params, EncoderParams) and params.bidirectional
     return LAYERS[kind](
         size,
@@ -71,7 +71,10 @@ def state_size(params: EncoderParams) -> int:
 
 
 def final_state(states: Tensor, params: EncoderParams) -> Tensor:
-    """The state after all steps, [batch, state_size]; of the backward direction at the first."""
+    """The state after all steps, [batch, state_size].
+
+    The backward direction of a bidirectional network ends at the first step.
+    """
     if not params.bidirectional:
         return states[:, -1]
     forward = states[:, -1, : params.hidden_size]
@@ -80,19 +83,23 @@ def final_state(states: Tensor, params: EncoderParams) -> Tensor:
 
 
 def padded_steps(steps: Tensor, before: int = 0, after: int = 0) -> Tensor:
-    """Zeros around [batch, steps, size]; negative numbers cut."""
+    """[batch, steps, size] with zeros added before and after; negative numbers cut steps off."""
     return functional.pad(steps, (0, 0, before, after))
 
 
 def past_segments(steps: Tensor, segment: int) -> Tensor:
-    """Segments that end with the last step, [batch, segments, segment * size], zeros first."""
+    """Segments of [batch, steps, size], the last of which ends with the last step.
+
+    The result is [batch, segments, segment * size]; the first segment is filled up with zeros in
+    front.
+    """
     missing = -int(steps.shape[1]) % segment
     filled = padded_steps(steps, before=missing)
     return filled.reshape(steps.shape[0], -1, segment * steps.shape[-1])
 
 
 def default_segment(shape: Shape) -> int:
-    """A season that is short and fits twice into the past, else about the root of the past."""
+    """A season if it is short and fits twice into the past; else about the root of the lookback."""
     for season in shape.seasons:
         if season <= LONGEST_SEGMENT and 2 * season <= shape.lookback:
             return season
@@ -100,13 +107,20 @@ def default_segment(shape: Shape) -> int:
 
 
 def zeroed(*layers: nn.Linear) -> None:
-    """Let output layers start from zero weights: from earlier seasons, not a random mixture."""
+    """Set the weights of output layers to zero.
+
+    Training then starts from the seasonal skip instead of a random mixture.
+    """
     for layer in layers:
         nn.init.zeros_(layer.weight)
 
 
 class StepDecoder(nn.Module):
-    """All horizon steps from one state: a context per step, joined with its known covariates."""
+    """Decode all horizon steps from one state.
+
+    Each step has a context computed from the state, which is joined with the step's known
+    covariates.
+    """
 
     def __init__(self, size: int, shape: Shape, dropout: float, context: int = 16) -> None:
         super().__init__()
@@ -130,7 +144,7 @@ class StepDecoder(nn.Module):
 
 
 class FinalStateModel(RecurrentModel):
-    """An encoder read to its end, and a decoder from there; rnn, lstm and gru differ in `kind`."""
+    """An encoder, and a decoder of its final state; rnn, lstm and gru differ in `kind` only."""
 
     Params: ClassVar[type[SettingsGroup]] = EncoderParams
     kind: ClassVar[Kind]
@@ -161,7 +175,7 @@ class SegmentModel(RecurrentModel):
 
     def build_queries(self, size: int) -> None:
         self.future_segments = -(-self.shape.horizon // self.segment)
-        # what tells segments apart, under the name that stored networks have for it
+        # an embedding of each segment's place; stored networks have it under this name
         place = torch.randn(self.future_segments, size)
         self.place = nn.Parameter(place * size**-0.5)
         shape = replace(self.shape, horizon=self.segment)
@@ -171,7 +185,7 @@ class SegmentModel(RecurrentModel):
         self.own = StepDecoder(size, shape, dropout=0.0) if of_table else None
 
     def queries(self, batch: Batch, base: Tensor) -> Tensor:
-        """What asks for each segment of the horizon, [batch, future segments, size]."""
+        """The inputs that decode each segment of the horizon, [batch, future segments, size]."""
         query = self.place + base
         if self.known is None:
             return query
@@ -180,15 +194,15 @@ class SegmentModel(RecurrentModel):
         return query + self.known(by_segment)  # type: ignore[no-any-return]
 
     def _whole(self, columns: Tensor) -> Tensor:
-        """Columns of the horizon, filled up to whole segments that start with the first step."""
+        """Columns of the horizon, with zeros added after its end to fill the last segment."""
         return padded_steps(columns, after=-self.shape.horizon % self.segment)
 
     def joined(self, raw: Tensor, states: Tensor, batch: Batch) -> Tensor:
         """Raw outputs [batch (x) future segments, outputs * segment] -> [batch, horizon, outputs].
 
-        The decoder `own` adds what known columns of the table do, from the same `states`.
+        The decoder `own` adds the effects of known columns of the table, from the same `states`.
         """
-        # the time axis stays innermost in memory: what follows takes outputs apart, twice as fast
+        # the time axis stays innermost in memory: the code after this splits outputs twice as fast
         horizon = self.shape.horizon
         split = raw.view(-1, self.future_segments, self.shape.outputs, self.segment)
         by_output = split.transpose(1, 2).flatten(2)[..., :horizon]

@@ -9,7 +9,7 @@ from forecast.pretrained.network import MIDDLE, OUTPUTS, TOKEN_INPUTS
 
 
 class Block(nn.Module):
-    """A GRU and a wider layer, each added to what comes in."""
+    """A GRU and a wider feed-forward layer, each with a residual connection."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -20,7 +20,7 @@ class Block(nn.Module):
         self.narrow = nn.Linear(2 * width, width)
 
     def forward(self, states: Tensor, newest: int = 0) -> Tensor:
-        """[windows, tokens, width] -> the same, or of so many `newest` tokens."""
+        """[windows, tokens, width] -> the same, or only the last `newest` tokens of it."""
         states = states + self.recurrent(self.before(states))[0]
         if newest:
             states = states[:, -newest:]
@@ -29,7 +29,7 @@ class Block(nn.Module):
 
 
 class Pretrained(nn.Module):
-    """Quantiles of masked future tokens, by recurrent blocks of a width."""
+    """Recurrent blocks that turn tokens into quantiles of the tokens ahead, which are masked."""
 
     def __init__(self, width: int, blocks: int) -> None:
         super().__init__()

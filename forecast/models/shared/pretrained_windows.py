@@ -1,6 +1,6 @@
 """Windows and their mirror images as the pretrained network reads them inside `finetuned`.
 
-In numpy and torch alike.
+The code works on numpy arrays and on torch tensors.
 """
 
 from collections.abc import Callable
@@ -17,8 +17,11 @@ from forecast.pretrained.network import LEVELS, inputs_of
 from forecast.windows.scaling import Array, array_namespace, device_of
 from forecast.windows.windows import Batch
 
-ROUNDING = 1e-5  # share of the batch's scale, by which single precision may miss a whole number
-CONSTANT = 1e-5  # share of the batch's scale below which a window's own counts as none
+# a value this close to a whole number, as a share of the batch's scale, is one: the difference
+# comes from single precision
+ROUNDING = 1e-5
+# a window whose own scale is below this share of the batch's scale counts as constant
+CONSTANT = 1e-5
 TINY = float(np.finfo(np.float64).tiny)
 INPUTS = "tokens", "base", "gated", "unit", "sign"  # of the network, beside the batch's columns
 
@@ -51,7 +54,10 @@ class PretrainedWindows:
         return cls(batch, past, observed, are_counts(past, observed), seasons, horizon)
 
     def inputs(self, mirrored: Flags) -> tuple[Features, dict[str, Array]]:
-        """What the network takes, and its features; `mirrored` [batch] has no effect on counts."""
+        """The arrays that the network takes, and the features they come from.
+
+        `mirrored` [batch] says which windows are negated; windows of counts never are.
+        """
         lengths = self.past.shape[1] - self.observed.argmax(1)
         seasons = window_seasons(self.seasons, lengths)
         sign = np.where(mirrored & ~self.counts, -1.0, 1.0)
@@ -69,7 +75,7 @@ class PretrainedWindows:
         return features, dict(zip(INPUTS, map(self.like, arrays), strict=True))
 
     def quantiles(self, run: Run, mirrored: Flags) -> Array:
-        """Quantiles in the target's unit, [batch, horizon, network's levels]."""
+        """Quantiles in the target's unit at the network's levels, [batch, horizon, LEVELS]."""
         features, arrays = self.inputs(mirrored)
         scaled = run(arrays)
         xp = array_namespace(scaled)
@@ -82,7 +88,7 @@ class PretrainedWindows:
         return xp.where(upright, values, -xp.flip(values, axis=-1))
 
     def at_levels(self, values: Array, levels: tuple[float, ...]) -> Array:
-        """Quantiles in the target's unit at other levels, in the batch's scaled units."""
+        """Quantiles in the batch's scaled units, at other levels, from those of `quantiles`."""
         xp = array_namespace(values)
         scale = xp.clip(self.batch.scale[..., None], min=TINY)
         scaled = (values - self.batch.location[..., None]) / scale
@@ -94,7 +100,10 @@ class PretrainedWindows:
 
 
 def both_ways(windows: PretrainedWindows, run: Run, levels: tuple[float, ...]) -> Array:
-    """[batch, horizon, levels] in scaled units: the mean of both images; counts upright, whole."""
+    """Quantiles in scaled units, [batch, horizon, levels]: the mean over both mirror images.
+
+    Windows of counts are forecast without mirroring, and get whole numbers.
+    """
     mirrored = np.ones(len(windows.past), np.bool_)
     upright = windows.quantiles(run, ~mirrored)
     mean = (upright + windows.quantiles(run, mirrored)) / 2
@@ -106,7 +115,7 @@ def both_ways(windows: PretrainedWindows, run: Run, levels: tuple[float, ...]) -
 
 @cache
 def between(levels: tuple[float, ...]) -> Floats:
-    """Turns quantiles at the network's levels into others, [network's levels, levels]."""
+    """The matrix that turns quantiles at the network's levels into others, [LEVELS, levels]."""
     inverse = NormalDist().inv_cdf
     network_deviates = list(map(inverse, LEVELS))
     deviates = list(map(inverse, levels))
