@@ -54,7 +54,7 @@ class Entry(NamedTuple):
         return value
 
     def summary(self) -> str:
-        """Return the first line of its file, which is not imported; warn if there is none."""
+        """Return the first line of its file without importing it; warn if the file is missing."""
         spec = _spec_of(self.module)
         if spec is None or not spec.has_location:
             log.warning("%s of the package %s: there is no such module", self.module, self.package)

@@ -90,7 +90,7 @@ class Store:
         return self._pointer()[0]
 
     def note(self, name: str, most: int) -> bytes | None:
-        """The bytes of a file beside the versions, `most` at most; None where there is none."""
+        """Read a file that lies beside the versions, of `most` bytes at most; None if it is missing."""
         try:
             return durable.read_file(self.path / name, most) if self.path.is_dir() else None
         except FileNotFoundError:
@@ -299,7 +299,7 @@ def _no_store(error: OSError, path: Path) -> Exception:
 def check_apart(
     output: str | None, read: Mapping[str, str | None], store: str | None = None
 ) -> None:
-    """Refuse an output that would replace a file of the store or one that is read, by name."""
+    """Refuse an output whose path is that of a file in the store or of a file that is read."""
     if output is None:
         return
     for name, path in read.items():

@@ -94,7 +94,7 @@ Grid = dict[float, list[_Filters]]  # by damping
 def _filters(season: int, span: int) -> Grid:
     """Build the grid, by damping, for windows of up to `span` steps.
 
-    `season` is the length of the season that is updated; 1 means that there is none.
+    `season` is the length in steps of the season that is updated; 1 means no season.
     """
     grid = {damping: [_filter(span, damping, 0, (0.0,))] for damping in DAMPINGS}
     if season > 1:

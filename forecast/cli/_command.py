@@ -61,7 +61,10 @@ class PathText(click.Path):
 
 
 class Option(click.Option):
-    """An option that help lists under `heading`; only --help-all lists one that is not `first`."""
+    """An option, which help lists under `heading`.
+
+    `--help` lists options that are `first`. `--help-all` lists all of them.
+    """
 
     def __init__(
         self,

@@ -66,7 +66,7 @@ class Redactor:
 
 
 def _forms(text: str) -> set[str]:
-    """A text as it stands, and as Python, JSON and addresses write it."""
+    """The ways to write a text: as it is, quoted by Python or JSON, and escaped in an address."""
     forms: set[str] = set()
     for plain in {text, text.strip(), os.path.normpath(text) if text else ""}:
         forms |= {plain, repr(plain)[1:-1], json.dumps(plain)[1:-1]}

@@ -78,7 +78,7 @@ def base_name(label: str) -> str:
 def baseline_labelled(label: str, seasons: tuple[int, ...]) -> Baseline:
     """The baseline that has this label, where the data have these seasons.
 
-    Raises `ValueError` if there is none.
+    Raises `ValueError` if no baseline has this label.
     """
     name = base_name(label)
     baselines = baselines_of((name,), seasons) if is_baseline(name) else []

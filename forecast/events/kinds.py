@@ -401,7 +401,7 @@ def _shifts(panel: Panel, schema: Schema) -> tuple[Integers, Integers]:
 
 
 def compared_season(schema: Schema) -> int:
-    """Return the steps of the season by which levels are compared; 1 if there is none."""
+    """Return the length in steps of the season that levels are compared by; 1 means no season."""
     seasons = [season for season in schema.season if season <= LEVELS.longest_season]
     return max(seasons, default=1)
 

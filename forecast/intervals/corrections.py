@@ -51,7 +51,7 @@ class PastIntervals(RawIntervals):
 
     run: Integers  # [rows], index of `as_of`
     time: Integers  # [rows]
-    actual: Numbers  # [rows], NaN where there is none
+    actual: Numbers  # [rows], NaN where no value has been observed yet
     as_of: tuple[str, ...]  # the times of the runs, the oldest first
 
 

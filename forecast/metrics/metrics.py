@@ -262,7 +262,7 @@ def window_losses(
 def measures(outcome: Outcome, axis: Axes = None) -> dict[str, Numbers]:
     """All measures by name, in the order in which tables show them; those of intervals come last.
 
-    `msis` is that of the 95 % interval or, if there is none, of the widest interval.
+    `msis` is that of the 95 % interval. Without a 95 % interval it is that of the widest one.
     """
     actual = outcome.actual
     naive_error = outcome.naive_error
