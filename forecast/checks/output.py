@@ -376,7 +376,7 @@ def _until_newest(fitted: Fitted, panel: Panel, index: Integers) -> Panel:
     arrays: dict[str, Any] = layout.arrays(dict.fromkeys(ARRAYS, (ended,)))
     arrays["spread"] = None
     arrays["lowest"] = ended.lowest_seen()
-    arrays["counted"] = ended.counts()
+    arrays["counted"] = ended.is_count()
     return replace(
         ended,
         offsets=layout.offsets,

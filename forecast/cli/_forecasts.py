@@ -123,7 +123,7 @@ def put_forecast(answer: Forecast, request: Request) -> int:
 
 
 def put_sums(totals: Totals, request: Request) -> None:
-    ids = ["level", *key_columns(totals.levels, totals.schema)] if request.excel_safe else None
+    ids = ["level", *key_columns(totals.sum_levels, totals.schema)] if request.excel_safe else None
     write(frame_of(totals.columns()), request.totals or request.output, ids)
     log_notes(totals)
 

@@ -370,7 +370,7 @@ def _numbers(
     They are NaN if a series had not begun at an origin. Also returned: whether interval ends of a
     window were raised to a bound, [windows].
     """
-    unbounded = unbounded_numbers(quantiles, levels, OUTPUT, windows.panel.counts())
+    unbounded = unbounded_numbers(quantiles, levels, OUTPUT, windows.panel.is_count())
     floor = windows.panel.floor()
     numbers = np.full((*size, *unbounded.shape[1:]), np.nan)
     numbers[windows.series, windows.origin] = bounded(unbounded, OUTPUT, floor)

@@ -184,7 +184,7 @@ def _history(panel: Panel) -> Arrays:
         **_prefixed(VINTAGE, vintages),
         "spread": panel.expanding_std(),
         "lowest": panel.lowest_seen(),
-        "counted": panel.counts(),
+        "counted": panel.is_count(),
         "ids": np.frombuffer(ids.encode(), np.uint8).copy(),
     }
 

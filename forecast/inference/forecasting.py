@@ -223,7 +223,7 @@ def numbered(forecasts: Forecasts, fitted: Fitted, output: OutputSettings) -> Fo
     series = forecasts.series
     means = forecasts.means
     floor = panel.floor()[series]
-    counts = panel.counts()[series]
+    counts = panel.is_count()[series]
 
     def unbounded(output: OutputSettings) -> Numbers:
         levels = fitted.config.levels

@@ -86,7 +86,7 @@ class CheckedForecasts:
         tables = []
         for totals in self.totals:
             frame = frame_of(totals.columns())
-            ids = ("level", *key_columns(totals.levels, live.schema))
+            ids = ("level", *key_columns(totals.sum_levels, live.schema))
             table = Results(
                 frame=frame,
                 explained=frame,

@@ -257,29 +257,29 @@ def _read_fit_forecast_write(run: _Run) -> None:
     source: Source
     if job_inputs.live is None or job_inputs.why:
         new_fit = _fit(run, job_inputs)
-        live = new_fit.serving
+        serving = new_fit.serving
         source = new_fit.reading
     else:
-        live = job_inputs.live
-        source = inputs.read_to_forecast(pipeline, run.instant, table, live.schema)
+        serving = job_inputs.live
+        source = inputs.read_to_forecast(pipeline, run.instant, table, serving.schema)
         record.fit = _fit_of_instant(ledger, record.as_of)
     was_settled = record.settled
-    record.version = live.version
-    record.hash = live.hash
-    record.train_end = live.fitted.config.train_end
+    record.version = serving.version
+    record.hash = serving.hash
+    record.train_end = serving.fitted.config.train_end
 
-    past = _Comparison(run, live, source.name, fits=new_fit is not None)
+    past = _Comparison(run, serving, source.name, fits=new_fit is not None)
     # ids are kept as they are, without the escapes for Excel
     output = inputs.explained_output(pipeline).model_copy(update={"excel_safe": False})
     request = ForecastRequest(source, job_inputs.future, output=output, on_panel=past)
-    forecasts = forecast(live.predictor, request).whole
+    forecasts = forecast(serving.predictor, request).whole
     if not record.ahead_of_clock:
         run.known_ahead = inputs.known_differences(
-            pipeline, forecasts.panel, live.schema, run.instant
+            pipeline, forecasts.panel, serving.schema, run.instant
         )
-    passed = gate.checked(pipeline, live, forecasts, record, past.last, past.night)
+    passed = gate.checked(pipeline, serving, forecasts, record, past.last, past.night)
     raise_if_interrupted()
-    publication = _publication(run, passed, forecasts.panel, live, past, new_fit)
+    publication = _publication(run, passed, forecasts.panel, serving, past, new_fit)
     if passed.problems:
         if pipeline._take_over is not None:  # with --output the job itself publishes nothing
             record.blocked = publication.keep(pipeline)

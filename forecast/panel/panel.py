@@ -196,7 +196,7 @@ class Panel:
         """[series], the lower bound of forecasts: 0, or minus infinity if a value is below 0."""
         return np.where(self.lowest_seen() >= 0, 0.0, -np.inf)
 
-    def counts(self) -> Flags:
+    def is_count(self) -> Flags:
         """[series], whether all values are counts: whole numbers from 0 to 100."""
         whole = self.values == np.floor(self.values)
         whole &= (self.values >= 0) & (self.values <= LARGEST_COUNT)
@@ -234,7 +234,7 @@ class Panel:
             offsets=offsets,
             starts=self.starts + cut,
             lowest=self.lowest_seen(),
-            counted=self.counts(),
+            counted=self.is_count(),
             **arrays,
         )
 

@@ -15,7 +15,7 @@ ADDED_BY = {
     "exact": np.add,  # [series, periods, QUANTILES + levels]
     "moments": np.add,  # [series, periods, 2 * windows + 4], see `moments_of`
     "deviation": np.add,  # [series, horizon], standard deviations
-    "counts": np.logical_and,  # [series], whether values are counts: small whole numbers
+    "is_count": np.logical_and,  # [series], whether all values are small whole numbers
     "ahead": np.logical_or,  # [series], whether something is forecast
 }
 Summands = dict[str, np.ndarray]

@@ -75,20 +75,17 @@ class Totals:
         self.fitted = predictor.fitted
         self.schema = self.fitted.config.table
         self.horizon = checked_horizon(horizon, self.fitted.config.horizon)
-        self.levels = checked_levels(settings, self.schema, sum_columns(output))
+        self.sum_levels = checked_levels(settings, self.schema, sum_columns(output))
         shape = (0, len(self.fitted.history), self.fitted.config.horizon)
         self.joint = self.fitted.joint or JointErrors(np.zeros(shape, np.uint8), 1)
         self.groups: list[Groups] = []
         # by period: the horizon that would reach the end of the next period, which is left out
         self.left_out: dict[Every | None, int] = {}
 
-    def blank_copy(self) -> Self:
-        return type(self)(self.predictor, self.settings, self.output, self.horizon)
-
     def add(self, forecasts: Forecasts) -> None:
         panel = forecasts.panel
         origin = int(panel.origins.max())
-        kinds = dict.fromkeys(level.every for level in self.levels)
+        kinds = dict.fromkeys(level.every for level in self.sum_levels)
         pasts = dict[Every | None, Past]()
         whole = whole_periods(self.schema, origin, self.horizon, kinds)
         for every, periods in whole.items():
@@ -97,7 +94,7 @@ class Totals:
             if len(periods):
                 pasts[every] = past_of(self.predictor, panel, periods, self.output)
         if not self.groups:
-            for level in self.levels:
+            for level in self.sum_levels:
                 if past := pasts.get(level.every):
                     nothing = self._nothing(0, past)
                     self.groups.append(Groups(level, past.periods, nothing))
@@ -140,7 +137,7 @@ class Totals:
             "exact": np.zeros((*shape, QUANTILES + len(config.levels)), np.longdouble),
             "moments": np.zeros((*shape, 2 * len(self.joint.values) + 4)),
             "deviation": np.zeros((count, config.horizon)),
-            "counts": np.ones(count, bool),
+            "is_count": np.ones(count, bool),
             "ahead": np.zeros(count, bool),
         }
 
@@ -169,7 +166,7 @@ class Totals:
         np.add.reduceat(moments, starts, 1, out=summands["moments"])
         summands["moments"][..., -1] = self._variances(deviation, edges)
         summands["deviation"][:, :horizon] = deviation
-        summands["counts"] = panel.counts()[series]
+        summands["is_count"] = panel.is_count()[series]
         summands["ahead"][:] = True
         return summands
 
@@ -256,7 +253,7 @@ class Totals:
         labels = np.concatenate([self._labels(groups) for groups in self.groups])
         tables = [self._numbers(groups, output) for groups in self.groups]
         *numbers, observed, filled, steps, calibrated = np.concatenate(tables).T
-        names = ("level", *key_columns(self.levels, self.schema))
+        names = ("level", *key_columns(self.sum_levels, self.schema))
         columns: dict[str, Column | NDArray[Any]] = {}
         columns |= zip(names, map(Column, labels.T), strict=True)
         columns |= time_columns(self.schema, self.starts)
@@ -271,7 +268,7 @@ class Totals:
 
     def _labels(self, groups: Groups) -> NDArray[np.object_]:
         """The level, ids and static columns of the sums of groups, [sums, columns]."""
-        names = key_columns(self.levels, self.schema)
+        names = key_columns(self.sum_levels, self.schema)
         by = groups.level.by
         rows = list[list[str]]()
         for key in groups.ordered():
@@ -298,7 +295,7 @@ class Totals:
 
         # each sum is clipped below to the summed bounds of its summands, not to those of the output
         unbounded = output.model_copy(update={"min": None, "max": None})
-        counts = np.repeat(sums["counts"], len(groups.periods))
+        counts = np.repeat(sums["is_count"], len(groups.periods))
         numbers = unbounded_numbers(
             quantiles[:, None], self.fitted.config.levels, unbounded, counts, mean[:, None]
         )

@@ -357,7 +357,7 @@ def make_inputs(
         series_index=index,
         arrays=arrays,
         power=power,
-        counts=panel.counts(),
+        counts=panel.is_count(),
         adjustment=adjustment,
         bound=bound,
     )

@@ -1,6 +1,7 @@
 """Faults that are planted into forecasts: each is blocked, or warned of, and forecasts without one are not."""
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -175,7 +176,7 @@ def other_totals(night: Night) -> Night:
         replace(each, sums=each.sums | {"exact": each.sums["exact"] * 1.01})
         for each in totals.groups
     ]
-    changed = totals.blank_copy()
+    changed = copy(totals)
     changed.groups = groups
     return replace(night, output=replace(night.output, totals=[changed]))
 
