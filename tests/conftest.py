@@ -61,6 +61,25 @@ SLOWEST_FILES = {
 }
 
 
+# rooms below the ensemble and the engine, whose tests call functions on arrays and small tables
+UNIT_ROOMS = frozenset(
+    (
+        "artifacts",
+        "baselines",
+        "calendar",
+        "events",
+        "metrics",
+        "panel",
+        "pretrained",
+        "reading",
+        "tables",
+        "windows",
+    )
+)
+# fixtures that fit a forecaster or run a command
+WHOLE = frozenset(("forecast", "store", "without_exports"))
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run the tests marked slow too")
 
@@ -71,6 +90,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.stem not in SLOWEST_FILES)
+    for item in items:
+        fixtures = frozenset(getattr(item, "fixturenames", ()))
+        is_whole = "slow" in item.keywords or bool(fixtures & WHOLE)
+        if item.path.parent.name in UNIT_ROOMS and not is_whole:
+            item.add_marker(pytest.mark.unit)
     if config.getoption("--slow"):
         return
     skip = pytest.mark.skip(reason="slow; pass --slow")
