@@ -56,16 +56,6 @@ def _steps(asked: Asked) -> Iterator[str]:
     yield found.ratio_text()
 
 
-def _precision(asked: Asked) -> Iterator[str]:
-    from benchmarks import speed_precision  # imports torch
-
-    for name in speed_precision.MODELS:
-        both = speed_precision.compare(name, asked.pairs or 5)
-        low, full = both.windows
-        yield f"{name}: bfloat16 {low:,.0f} windows/s, float32 {full:,.0f}; loss of bfloat16 {both.loss_text}"
-        yield f"  time of a step, {both.steps.ratio_text()}"
-
-
 def _now(asked: Asked) -> Iterator[str]:
     found = speed_now.measure_start(asked.pairs or 9)
     yield f"forecast now {np.median(found.ours):.2f} s, import torch {np.median(found.plain):.2f} s"
@@ -103,7 +93,6 @@ def _accuracy(asked: Asked) -> Iterator[str]:
 ALL = "all"
 KINDS: dict[str, Callable[[Asked], Iterator[str]]] = {
     "steps": _steps,
-    "precision": _precision,
     "now": _now,
     "predict": _predict,
     "panels": _panels,

@@ -55,7 +55,6 @@ def _fit(frame: pd.DataFrame, steps: int, on_step: Callable[[Progress], None] | 
         members=1,
         guard=False,
         patience=steps,
-        precision="float32",  # as the plain loop
     )
     return forecaster.fit(frame, callbacks=Callbacks(on_step=on_step))
 

@@ -71,7 +71,7 @@ class Forecaster(ForecasterParams):
         to look at
     scaling, transform, loss, optimizer, learning_rate, weight_decay, clip, batch_size, patience :
         of training
-    budget, steps, plan, members, jobs, seed, device, precision, engine : how long, how often, where
+    budget, steps, plan, members, jobs, seed, device, engine : how long, how often, where
         and by what
     hierarchy : id columns of sums that are trained on, too, and that forecasts are made to agree
         with

@@ -99,7 +99,6 @@ class ForecasterParams(NestedParams, BaseEstimator):
         warm_start: bool = False,
         seed: int = 0,
         device: choices.DeviceName = "auto",
-        precision: choices.PrecisionName = "auto",
         engine: choices.EngineName = "auto",
         layout: choices.Layout | None = None,
         time: Names = (),

@@ -53,8 +53,6 @@ LossName = Literal["quantile", "mae", "mse", "huber"]
 OptimizerName = Literal["adamw", "adam"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 EngineName = Literal["auto", "torch", "onnx"]
-Precision = Literal["float32", "bfloat16"]
-PrecisionName = Literal["auto", "float32", "bfloat16"]
 Metric = Literal["mase", "rmsse", "mae", "rmse", "smape"]
 
 
@@ -399,9 +397,6 @@ class TrainSettings(SettingsGroup, heading="Model"):
     )
     seed: Training[int] = Field(0, ge=0, lt=2**31, description="seed of every random choice")
     device: Training[DeviceName] = Field("auto", description="where networks run")
-    precision: Training[PrecisionName] = Field(
-        "auto", description="numbers of training; auto: bfloat16 where faster"
-    )
     engine: Training[EngineName] = Field(
         "auto", description="what runs networks; auto: onnx if installed and exported"
     )

@@ -12,7 +12,6 @@ from forecast.panel.season import most_lookback
 from forecast.training.context import WarmStart
 from forecast.training.fitting import Fitter
 from forecast.training.plan import Candidate
-from forecast.training.precision import trainable
 
 SAME_SETTINGS = ("model", "params", "scaling", "transform", "loss")  # these must be equal
 # fields of a schema that do not change the inputs of a network
@@ -51,7 +50,6 @@ def start_of(fitted: Fitted, fitter: Fitter, schema: Schema, ids: Ids) -> WarmSt
         if carried is None:
             return f"its {candidate.model} has another shape"
         weights.append(carried)
-    trainable(members, fitter.device)  # logs if they continue in another precision
     digest = artifact_hash(encode(to_contents(fitted)))
     return WarmStart(candidates, weights, 1 + max(member.warm for member in members), digest)
 

@@ -12,8 +12,6 @@ from itertools import chain
 import numpy as np
 import torch
 
-from forecast.errors import Setting, Unavailable, Words
-from forecast.logs import log
 from forecast.models import model_class
 from forecast.models.shared.building import build, network_shape, to_arrays, to_tensors
 from forecast.models.shared.model import Shape
@@ -21,7 +19,7 @@ from forecast.parallel import Task, on_cluster, side_by_side
 from forecast.settings import TrainSettings
 from forecast.training.context import PlannedNetwork, Progress, Rehearsal, TrainingContext
 from forecast.training.costs import StepCosts, default_batch_size
-from forecast.training.devices import on_device, one_thread, out_of_memory, pick_device
+from forecast.training.devices import on_device, one_thread, pick_device, report_out_of_memory
 from forecast.training.loop import Trained, train
 from forecast.training.plan import (
     AT_ONCE,
@@ -33,7 +31,6 @@ from forecast.training.plan import (
     plan_member,
     schedule,
 )
-from forecast.training.precision import chosen_precision
 from forecast.training.sampling import Draw, sampler, validation_batches
 from forecast.training.split import Split, validation_windows
 from forecast.training.state import member_seed
@@ -199,7 +196,6 @@ class Fitter:
                 size,
                 refit=len(self.index[0]) > 0,
                 warm=warm,
-                precision=chosen_precision(self.settings.precision, candidate, self.device),
                 at_once=model_class(candidate.model).rows_at_once > 0,
             )
             members.append(member)
@@ -214,23 +210,13 @@ class Fitter:
     def train(
         self, members: list[Member], context: TrainingContext
     ) -> tuple[list[Member], list[Trained]]:
-        """Train networks, and return them with their results.
-
-        If memory runs out, all start again with half the batch size, which the returned members
-        have.
-        """
+        """Train networks, and return them, with the step of a deadline, and their results."""
         if context.rehearsal is not None:
             return members, self._expect(members, context, context.rehearsal)
         # networks that were measured are not sent to other processes
         make_data = replace(self, _step_costs={}).make_data
-        while True:
-            try:
-                trained = train_members(members, make_data, self.settings, self.device, context)
-                break
-            except (RuntimeError, MemoryError) as error:
-                if not out_of_memory(error):
-                    raise
-            members = _with_half_batches(members)
+        with report_out_of_memory():
+            trained = train_members(members, make_data, self.settings, self.device, context)
         ended = zip(members, trained, strict=True)
         members = [member.model_copy(update={"cut": result.cut}) for member, result in ended]
         return members, trained
@@ -293,8 +279,7 @@ class Fitter:
         costs = self._costs(candidate)
         if not measure or model_class(candidate.model).rows_at_once:
             return costs.estimated(batch_size)
-        precision = chosen_precision(self.settings.precision, candidate, self.device)
-        member = plan_member(candidate, 1, batch_size, refit=False, precision=precision)
+        member = plan_member(candidate, 1, batch_size, refit=False)
         return costs.measure(member, self.settings, self._draw(candidate))
 
     def _enough_steps(self, candidate: Candidate, batch_size: int, warm: int = 0) -> int:
@@ -302,16 +287,3 @@ class Fitter:
         if model.rows_at_once:
             return AT_ONCE
         return enough_steps(self.count, batch_size, warm > 0, model.starts_trained)
-
-
-def _with_half_batches(members: list[Member]) -> list[Member]:
-    largest = max(member.batch_size for member in members)
-    if largest == 1:
-        cure = Words("pass a smaller ", Setting("lookback"))
-        raise Unavailable("out of memory at one window a step", cure=cure)
-    log.warning("out of memory; training starts again with %d windows a step", largest // 2)
-    halved = []
-    for member in members:
-        size = max(1, member.batch_size // 2)
-        halved.append(member.model_copy(update={"batch_size": size}))
-    return halved

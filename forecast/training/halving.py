@@ -18,7 +18,6 @@ from forecast.training.context import TrainingContext, WarmStart
 from forecast.training.fitting import Fitter
 from forecast.training.loop import Trained
 from forecast.training.plan import PROCESS_START, Candidate, Member, Plan, fit_seconds, makespan
-from forecast.training.precision import require_precision, trainable
 from forecast.training.resume import Decisions
 
 # networks that a plan takes to train side by side if no clock decides it (no time budget): the plan
@@ -72,11 +71,9 @@ def train_networks(
         candidates = start.candidates
         started_from = start.hash
         context = replace(context, start_weights=start.weights)
-    planned = candidates if plan is None else plan.members
-    require_precision(settings.precision, planned, fitter.device)
     rounds = _Rounds(fitter, context)
     if plan is not None:
-        rounds.train(lambda: trainable(plan.members, fitter.device))
+        rounds.train(lambda: list(plan.members))
     elif start is not None:
         rounds.train(lambda: _plan_alike(rounds, candidates, start.warm))
     elif settings.steps or settings.members:
@@ -114,7 +111,7 @@ class _Rounds:
             context = replace(context, deadline=deadline)
         self.fitter = fitter
         self.context = context
-        self.decided = [trainable(members, fitter.device) for members in decisions.rounds]
+        self.decided = list(map(list, decisions.rounds))
         self.costs = dict(decisions.costs)  # seconds of full training, by key of a candidate
         # whether a deadline makes costs be measured by a clock; without one they are estimated, so
         # that a fit is the same on any machine

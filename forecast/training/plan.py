@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import Field
 
-from forecast.settings import Precision, ScalingName, Stored
+from forecast.settings import ScalingName, Stored
 
 MAX_MEMBERS = 128  # of a plan
 MAX_ORIGINS = 32  # origins in the past, whose errors intervals of sums are computed from
@@ -65,15 +65,10 @@ class Member(Candidate):
     validate_every: int = Field(ge=1)  # training steps
     cut: int | None = None  # the training step at which a deadline ended training, if it did
     warm: int = Field(0, ge=0)  # how many fits came before this one, each continued by the next
-    precision: Precision = "float32"  # in training
 
     @property
     def candidate(self) -> Candidate:
         return Candidate(**self.model_dump(include=set(Candidate.model_fields)))
-
-    def continues(self, earlier: "Member") -> bool:
-        """Whether its training continues that of `earlier`, be it in another precision."""
-        return self == earlier.model_copy(update={"precision": self.precision})
 
 
 class Plan(Stored):
@@ -82,7 +77,6 @@ class Plan(Stored):
     members: tuple[Member, ...] = Field(max_length=MAX_MEMBERS)
     # hash of the artifact whose networks it continues
     started_from: str | None = Field(None, pattern="^[0-9a-f]{64}$")
-    exports: bool = Field(True, exclude=True)  # False in older plans; nothing reads it
     compared: int = Field(COMPARED[1], ge=1, le=COMPARED[1])  # windows for slow baselines
     # past origins for intervals of sums, if a deadline cut them
     origins: int | None = Field(None, ge=0, le=MAX_ORIGINS)
@@ -101,7 +95,6 @@ def plan_member(
     batch_size: int,
     refit: bool,
     warm: int = 0,
-    precision: Precision = "float32",
     at_once: bool = False,
 ) -> Member:
     """The schedule of one network; with `refit` its last training steps use held-out values too."""
@@ -118,7 +111,6 @@ def plan_member(
         refit_steps=refit_steps,
         validate_every=validate_every,
         warm=warm,
-        precision=precision,
     )
 
 

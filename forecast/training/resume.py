@@ -118,7 +118,7 @@ def restore(state: TrainingState, checkpoint: Checkpoint) -> bool:
     tensors = _tensors(state)
     if layout_of(saved) != layout_of(tensors):
         return False
-    if not state.member.continues(Member.model_validate(checkpoint.facts["member"])):
+    if checkpoint.facts["member"] != state.member.model_dump(mode="json"):
         return False
 
     for name in COUNTERS:

@@ -12,7 +12,6 @@ from forecast.logs import log
 from forecast.models.shared.model import RecurrentModel
 from forecast.settings import TrainSettings
 from forecast.training.plan import Member
-from forecast.training.precision import lowered
 from forecast.windows.windows import Batch
 
 WARM_RATE = 0.25  # share of the learning rate for a network that starts from trained weights
@@ -120,8 +119,7 @@ class TrainingState:
         """Take one training step; returns the loss of the batch."""
         self.network.train()
         self.optimizer.zero_grad()
-        with lowered(self.member.precision, self.device):
-            loss = self.network.loss(batch)
+        loss = self.network.loss(batch)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.optimizer.parameters, self.settings.clip)
 

@@ -53,7 +53,6 @@ TRAINING = {
     "metric": "mae",
     "warm_start": True,
     "seed": 5,
-    "precision": "bfloat16",
 }
 TABLE = {
     "layout": "long",

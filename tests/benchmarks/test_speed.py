@@ -95,27 +95,6 @@ def test_now_and_the_import_of_torch_run_in_turns(monkeypatch: pytest.MonkeyPatc
     ]
 
 
-@pytest.mark.slow
-def test_both_precisions_train_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("torch")
-    from benchmarks import speed_precision
-
-    tried: list[tuple[str, str, int]] = []
-    real = speed_precision._fit
-
-    def fit(name: str, precision: str, steps: int, *more: object) -> object:
-        tried.append((name, precision, steps))
-        return real(name, precision, min(steps, 8), *more)  # type: ignore[arg-type]
-
-    for name, value in {"_fit": fit, "MODELS": {"gru": 1}, "UNITS": 4, "SEEDS": 1}.items():
-        monkeypatch.setattr(speed_precision, name, value)
-    found = CliRunner().invoke(cli, ["speed", "precision", "--pairs", "3"])
-    assert found.exit_code == 0, found.output
-    assert [precision for _, precision, _ in tried] == ["bfloat16", "float32"] * 4
-    assert "gru: bfloat16 " in found.output
-    assert "  time of a step, ratio " in found.output
-
-
 def test_installations_are_measured_and_imports_run_in_turns(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -27,7 +27,6 @@ NOT_RUN = {
     "python -m benchmarks speed install": "it times whole commands; tests/benchmarks runs it once",
     "python -m benchmarks speed accuracy": "its data do not ship; tests/benchmarks runs it on a small panel",
     "python -m benchmarks speed panels": "it times commands on large panels; tests/benchmarks runs it on small ones",
-    "python -m benchmarks speed precision": "it trains for minutes; tests/benchmarks runs it once",
     "python -m benchmarks nights": "it runs a job on a large panel; tests/benchmarks runs it on a small one",
     "forecast run job.toml --accept": "no run of the examples is blocked; tests/jobs/test_gate.py accepts one",
     "forecast predict --future-template": "the store of the examples has no known columns; README's command is run",

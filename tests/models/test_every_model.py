@@ -22,7 +22,7 @@ LEVELS = (0.1, 0.5, 0.9)
 every_model = pytest.mark.parametrize("name", model_names())
 BY_GRADIENTS = [name for name in model_names() if not model_class(name).rows_at_once]
 # those with more than a plain layer of cells
-OWN = {"trees", "esrnn", "deepar", "finetuned", "segrnn", "mqrnn", "slstm"}
+OWN = {"trees", "esrnn", "deepar", "finetuned", "segrnn", "slstm"}
 SAVED = [
     name if name in OWN else pytest.param(name, marks=pytest.mark.slow) for name in model_names()
 ]

@@ -68,7 +68,7 @@ def test_a_step_acts_on_those_around_it_across_the_origin(horizon: int) -> None:
     assert ahead[0].tolist() == [3, 2, 1, 0, 0, 0][:horizon]
 
 
-@pytest.mark.parametrize("model", ["segrnn", "slstm", "mqrnn", "linear", "gru"])
+@pytest.mark.parametrize("model", ["segrnn", "slstm", "linear", "gru"])
 def test_a_network_of_an_earlier_release_forecasts_what_it_did(model: str) -> None:
     named, earlier, batch = (
         Candidate(model=model, lookback=12),

@@ -50,7 +50,7 @@ class Fitter:
     )  # windows, which are worth 25 seconds and 12 networks
 
     def __init__(self, costs: dict[str, float], **settings: Any) -> None:
-        known = {"steps": None, "members": None, "jobs": None, "precision": "auto"}
+        known = {"steps": None, "members": None, "jobs": None}
         self.settings, self.costs = SimpleNamespace(**{**known, **settings}), costs
         self.rounds: list[list[str]] = []
         self.seconds: list[list[float]] = []

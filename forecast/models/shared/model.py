@@ -120,10 +120,7 @@ class RecurrentModel(nn.Module):
     def outputs(self, batch: Batch) -> Tensor:
         """Quantiles in scaled units, [batch, horizon, levels], ascending along the last axis."""
         batch, effects = self._prepare(batch)
-        raw = self(batch)
-        if raw.dtype == torch.bfloat16:
-            raw = raw.float()
-        quantiles = self._put_together(raw, batch)
+        quantiles = self._put_together(self(batch), batch)
         return quantiles if effects is None else quantiles + effects[..., None]
 
     def core(self, batch: Batch, arrays: dict[str, Tensor]) -> Tensor:
