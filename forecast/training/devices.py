@@ -74,13 +74,18 @@ def one_thread() -> Iterator[None]:
                 torch.set_num_threads(_threads_outside.pop(thread))
 
 
+def out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "alloc" in str(error) and "memory" in str(error)
+
+
 @contextmanager
 def report_out_of_memory() -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        is_named = isinstance(error, MemoryError | torch.OutOfMemoryError)
-        if not is_named and not ("alloc" in str(error) and "memory" in str(error)):
+        if not out_of_memory(error):
             raise
         cure = Words("forecast fewer series at once, or fit with a smaller ", Setting("lookback"))
         raise Unavailable("out of memory", cure=cure) from None

@@ -12,6 +12,8 @@ from itertools import chain
 import numpy as np
 import torch
 
+from forecast.errors import Setting, Unavailable, Words
+from forecast.logs import log
 from forecast.models import model_class
 from forecast.models.shared.building import build, network_shape, to_arrays, to_tensors
 from forecast.models.shared.model import Shape
@@ -19,7 +21,7 @@ from forecast.parallel import Task, on_cluster, side_by_side
 from forecast.settings import TrainSettings
 from forecast.training.context import PlannedNetwork, Progress, Rehearsal, TrainingContext
 from forecast.training.costs import StepCosts, default_batch_size
-from forecast.training.devices import on_device, one_thread, pick_device, report_out_of_memory
+from forecast.training.devices import on_device, one_thread, out_of_memory, pick_device
 from forecast.training.loop import Trained, train
 from forecast.training.plan import (
     AT_ONCE,
@@ -210,13 +212,23 @@ class Fitter:
     def train(
         self, members: list[Member], context: TrainingContext
     ) -> tuple[list[Member], list[Trained]]:
-        """Train networks, and return them, with the step of a deadline, and their results."""
+        """Train networks, and return them with their results.
+
+        If memory runs out, all start again with half the batch size, which the returned members
+        have.
+        """
         if context.rehearsal is not None:
             return members, self._expect(members, context, context.rehearsal)
         # networks that were measured are not sent to other processes
         make_data = replace(self, _step_costs={}).make_data
-        with report_out_of_memory():
-            trained = train_members(members, make_data, self.settings, self.device, context)
+        while True:
+            try:
+                trained = train_members(members, make_data, self.settings, self.device, context)
+                break
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error):
+                    raise
+            members = _with_half_batches(members)
         ended = zip(members, trained, strict=True)
         members = [member.model_copy(update={"cut": result.cut}) for member, result in ended]
         return members, trained
@@ -287,3 +299,16 @@ class Fitter:
         if model.rows_at_once:
             return AT_ONCE
         return enough_steps(self.count, batch_size, warm > 0, model.starts_trained)
+
+
+def _with_half_batches(members: list[Member]) -> list[Member]:
+    largest = max(member.batch_size for member in members)
+    if largest == 1:
+        cure = Words("pass a smaller ", Setting("lookback"))
+        raise Unavailable("out of memory at one window a step", cure=cure)
+    log.warning("out of memory; training starts again with %d windows a step", largest // 2)
+    halved = []
+    for member in members:
+        size = max(1, member.batch_size // 2)
+        halved.append(member.model_copy(update={"batch_size": size}))
+    return halved

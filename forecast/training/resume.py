@@ -118,7 +118,8 @@ def restore(state: TrainingState, checkpoint: Checkpoint) -> bool:
     tensors = _tensors(state)
     if layout_of(saved) != layout_of(tensors):
         return False
-    if checkpoint.facts["member"] != state.member.model_dump(mode="json"):
+    member = Member.model_validate(checkpoint.facts["member"])
+    if member.model_dump() != state.member.model_dump():
         return False
 
     for name in COUNTERS:

@@ -53,6 +53,19 @@ def memory_gone(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @scene
+def memory_short(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
+    """There is not enough memory for the first batch."""
+    left = [MemoryError()]
+
+    def fail() -> None:
+        if left:
+            raise left.pop()
+
+    on_step(patch, fail)
+    yield
+
+
+@scene
 def diverges(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
     """The loss is NaN at every step."""
     nan_at(patch, lambda step: True)

@@ -4,9 +4,11 @@ import math
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
+from forecast import Forecaster
 from forecast.errors import Unavailable
 from forecast.models.shared.building import build, to_arrays
 from forecast.models.shared.exporting import random_batch
@@ -85,15 +87,43 @@ def test_a_dry_run_counts_each_network() -> None:
     assert rehearsal.networks[-1].round == 2
 
 
-def test_memory_that_runs_out_in_training_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    def hungry(self: RecurrentModel, given: Batch) -> torch.Tensor:
-        raise MemoryError
+def test_batches_halve_until_they_fit_in_memory(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    real, limit = RecurrentModel.loss, 10
 
-    fitter = fitter_of(batch_size=32)
-    members = fitter.plan([GRU], [1.0], measure=False, steps=3)
+    def hungry(self: RecurrentModel, given: Batch) -> torch.Tensor:
+        if self.training and len(given) > limit:
+            raise MemoryError
+        return real(self, given)
+
     monkeypatch.setattr(RecurrentModel, "loss", hungry)
-    with pytest.raises(Unavailable, match=r"out of memory.*lookback"):
+    fitter = fitter_of(batch_size=32)
+    members, trained = fitter.train(
+        fitter.plan([GRU], [1.0], measure=False, steps=3), TrainingContext()
+    )
+    assert [member.batch_size for member in members] == [8]
+    assert trained[0].steps == 3
+    assert caplog.text.count("out of memory") == 2
+    limit = 0
+    with pytest.raises(Unavailable, match=r"out of memory at one window a step.*lookback"):
         fitter.train(members, TrainingContext())
+
+
+def test_the_plan_of_a_fit_has_the_batches_that_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = pd.DataFrame(
+        {"day": pd.date_range("2024-01-01", periods=90), "units": np.sin(np.arange(90.0))}
+    )
+    real = RecurrentModel.loss
+
+    def hungry(self: RecurrentModel, given: Batch) -> torch.Tensor:
+        if self.training and len(given) > 10:
+            raise MemoryError
+        return real(self, given)
+
+    monkeypatch.setattr(RecurrentModel, "loss", hungry)
+    fitted = Forecaster(steps=3, horizon=3, guard=False).fit(frame)
+    assert [member.batch_size for member in fitted.plan_.members] == [8]
 
 
 def test_other_failures_of_training_are_not_taken_for_memory(
