@@ -4,7 +4,7 @@ errors.
 
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from forecast.windows.windows import WindowIndex
 
 MIN_CONTEXT = 200  # steps of the past that a baseline reads, at least
 CONTEXT_SEASONS = 6  # seasons of the past that it reads, at least
+SHORT = 8  # steps; the scale of a shorter window says little
 MIN_ERRORS = 4  # windows in the past that error quantiles need, at least
 # most values of the past that a baseline reads for the validation windows, and again for windows in
 # the past; the number of windows is limited accordingly, but not below MIN_COMPARED
@@ -199,6 +200,7 @@ class BaselineForecasts:
             held_out.metric,
             context,
         )
+        past = replace(past, scale=_steady_scale(inputs.panel, past))
         count = len(baselines)
         cells = inputs.horizon, len(inputs.levels)
         result = cls(
@@ -286,6 +288,20 @@ class BaselineForecasts:
         if not np.isfinite(losses).any():
             return True
         return any(validation.is_exact(points) for points in medians)
+
+
+def _steady_scale(panel: Panel, past: ValidationSet) -> Numbers:
+    """[windows], the scale of past windows, for the units of their errors.
+
+    A window of less than `SHORT` steps takes a part of its variance from its whole series: two
+    values that happen to be nearly equal would make an error of thousands of scales.
+    """
+    series, position = past.windows
+    newest = panel.offsets[series] + panel.lengths[series] - 1
+    whole = panel.expanding_std()[newest]
+    share = np.minimum(position / SHORT, 1.0)
+    variance = share * past.scale**2 + (1 - share) * whole**2
+    return np.where(past.scale > 0, np.sqrt(variance), 0.0)
 
 
 def _recent(series: Integers, method: Method) -> Flags | None:

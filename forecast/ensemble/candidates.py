@@ -1,12 +1,11 @@
 """Which networks and baselines a fit compares, the best bets first."""
 
-from forecast.ensemble.names import AUTO, FIRST, PRETRAINED, is_baseline
+from forecast.ensemble.names import AUTO, FINETUNED, FIRST, PRETRAINED, is_baseline
 from forecast.errors import Setting, UsageError, Words
 from forecast.panel.season import MAX_SEASONS
 from forecast.settings import ScalingName, TrainSettings
 from forecast.training.plan import Candidate, Plan
 
-FINETUNED = "finetuned"  # the pretrained network as a candidate, trained further
 TREES = "trees"
 FINETUNED_LOOKBACK = 256  # steps of the past that it reads
 # with at least so many training windows, networks trained from scratch beat the fine-tuned one;

@@ -19,7 +19,14 @@ from forecast.ensemble.baseline_forecasts import (
 )
 from forecast.ensemble.names import PRETRAINED
 from forecast.ensemble.validation import ValidationForecasts, ValidationSet, window_scale
-from forecast.ensemble.weights import Losses, choose_weights, cross_fitted_weights, newer_half
+from forecast.ensemble.weights import (
+    Losses,
+    choose_weights,
+    cross_fitted_weights,
+    mixture,
+    newer_half,
+    prior_factors,
+)
 from forecast.intervals import calibration as calibrating
 from forecast.intervals.baseline_errors import independent_windows
 from forecast.intervals.calibration import Calibration, at_least, data_weight
@@ -106,7 +113,7 @@ class Ensemble:
         sizes = np.ones((1, 1))
         if self.step_shares.any():
             sizes = step_sizes(inputs, windows, self.context_length)
-        mixed = np.zeros((len(scale), inputs.horizon, len(inputs.levels)))
+        forecasts = np.zeros((len(self.components), len(scale), inputs.horizon, len(inputs.levels)))
         for number, label in enumerate(self.components):
             if not weights[:, number].any():
                 continue
@@ -116,7 +123,8 @@ class Ensemble:
             errors = unit[..., None] * self.errors[number].astype(np.float64)
             is_points = ahead.ndim < errors.ndim
             ahead = ahead[..., None] + errors if is_points else at_least(ahead, errors)
-            mixed += weights[:, number, None, None] * ahead
+            forecasts[number] = ahead
+        mixed = mixture(weights, forecasts)
 
         rough = roughness(inputs, windows, scale, self.lookback)
         moved = self.calibration.moved(mixed, scale, rough, series_index)
@@ -212,9 +220,11 @@ class _Candidates:
         `series` is the number of series.
         """
         quantiles = np.zeros(self.quantiles.shape[1:])
-        for part, weights in cross_fitted_weights(self.losses, self.past, self.networks, series):
+        factors = prior_factors(self.labels)
+        folds = cross_fitted_weights(self.losses, self.past, self.networks, series, factors)
+        for part, weights in folds:
             by_window = weights[series_index[part]]
-            quantiles[part] = _mixed(by_window, self.quantiles[:, part])
+            quantiles[part] = mixture(by_window, self.quantiles[:, part])
         return quantiles
 
     def named(self, weights: Numbers) -> dict[str, Numbers]:
@@ -255,7 +265,13 @@ def choose_ensemble(
     count = len(networks)
     sole = baselines.sole_baseline(validation)
     if sole is None:
-        weights = choose_weights(candidates.losses, candidates.past, count, inputs.series)
+        weights = choose_weights(
+            candidates.losses,
+            candidates.past,
+            count,
+            inputs.series,
+            prior_factors(labels),
+        )
     else:
         alone = np.eye(len(labels))[count + sole]
         weights = np.tile(alone, (inputs.series + 1, 1))
@@ -289,17 +305,6 @@ def choose_ensemble(
         network=network_for(inputs.lags) if PRETRAINED in components else None,
         validation=ValidationForecasts.of(validation, inputs, points, rival),
     )
-
-
-def _mixed(weights: Numbers, forecasts: Numbers) -> Numbers:
-    """The mean of forecasts [candidates, windows, ...] by weights [windows, candidates].
-
-    It is NaN where a candidate with a weight above 0 has no forecast.
-    """
-    missing = np.isnan(forecasts).any((2, 3)).T  # [windows, candidates]
-    mixed = np.einsum("wc,cw...->w...", weights, np.nan_to_num(forecasts))
-    mixed[(missing & (weights > 0)).any(1)] = np.nan
-    return np.asarray(mixed)
 
 
 def _calibrated(

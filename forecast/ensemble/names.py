@@ -13,6 +13,7 @@ AUTO = "auto"
 # the pretrained network, which counts as a baseline; as the model of a fit, it is compared with the
 # other baselines
 PRETRAINED = "pretrained"
+FINETUNED = "finetuned"  # the pretrained network as a candidate, trained further
 FIRST = "segrnn"  # the network that auto trains if hyperparameters or steps of a network are given
 
 

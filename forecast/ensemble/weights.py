@@ -5,15 +5,16 @@ scale). The weight of a candidate is its prior times this likelihood. The likeli
 (Grünwald 2012), because no candidate is the true model, and which one is best changes with time:
 each further window adds less evidence than the one before. The prior gives one half to the
 networks, in equal parts, and one half to the baselines, by their losses in the past, of which the
-newest count most. A series is weighed by the same rule as the panel; its log weights are shrunk
-towards those of the panel.
+newest count most; the pretrained network counts as several baselines. A series is weighed by the
+same rule as the panel; its log weights are shrunk towards those of the panel.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from forecast.ensemble.names import FINETUNED, PRETRAINED
 from forecast.intervals.baseline_errors import CORRELATION, independent_by_block
 from forecast.panel.panel import Flags, Integers, Numbers, steps_within
 
@@ -33,11 +34,44 @@ class WeightPriors:
     decay: float = 2.0  # age in horizons at which a baseline's loss in the past counts 1/e
     # weights are multiples of 1/8: these are exact in binary, and tiny weights become 0
     parts: int = 8
+    # The following three were tuned on 55 single series by `python -m benchmarks singles`, and
+    # checked on fourteen development sets. The pretrained network counts as so many baselines.
+    pretrained: float = 5.0
+    # a copy of it that few windows trained further counts as this share of another network
+    finetuned: float = 0.15
+    # the share of the weight, at either end of what the candidates forecast, that does not count
+    # (a trimmed mean); less than one part, so that it is taken from the outermost candidate alone
+    trimmed: float = 0.1
 
 
 PRIORS = WeightPriors()
 FOLDS = 5  # parts of the validation windows; each is forecast with weights from the others
 TINY = 1e-9  # losses below this share of the largest one are rounding errors, and count as equal
+
+
+def prior_factors(labels: Sequence[str]) -> Numbers:
+    """[candidates], the factor by which the prior weight of each candidate is multiplied."""
+    factors = {PRETRAINED: PRIORS.pretrained, FINETUNED: PRIORS.finetuned}
+    return np.array([factors.get(label, 1.0) for label in labels])
+
+
+def mixture(weights: Numbers, forecasts: Numbers) -> Numbers:
+    """The trimmed mean of forecasts [candidates, windows, horizon, levels], [windows, horizon,
+    levels].
+
+    `weights` are [windows, candidates]. It is NaN where a candidate with a weight above 0 has no
+    forecast.
+    """
+    shares = weights.T[..., None, None]
+    used = np.broadcast_to(shares > 0, forecasts.shape)
+    mean = np.zeros(forecasts.shape[1:])
+    for share, is_used, values in zip(shares, used, forecasts, strict=True):
+        mean += share * np.where(is_used, values, 0.0)
+    low = np.min(forecasts, 0, where=used, initial=np.inf)
+    high = np.max(forecasts, 0, where=used, initial=-np.inf)
+    outermost = PRIORS.trimmed * (low + high)
+    trimmed = (mean - outermost) / (1 - 2 * PRIORS.trimmed)
+    return np.asarray(np.where(low == high, low, trimmed))
 
 
 @dataclass(frozen=True)
@@ -90,17 +124,20 @@ def newer_half(series: Integers) -> Flags:
     return steps_within(counts) >= np.repeat(counts // 2, counts)
 
 
-def choose_weights(validation: Losses, past: Losses, networks: int, count: int) -> Numbers:
+def choose_weights(
+    validation: Losses, past: Losses, networks: int, count: int, factors: Numbers | None = None
+) -> Numbers:
     """The weight of each candidate in the forecast of each of `count` series.
 
     The first candidates are the networks, of which there are `networks`; baselines follow.
+    `factors` are those of `prior_factors`; without them, all are 1.
     `validation` has losses of all candidates on validation windows, and `past` has losses of the
     baselines on windows of the whole past. The result is [count + 1, candidates]; row 0 is for a
     series that was not in the fit, row i + 1 for series i.
     """
     validation = validation.select(validation.usable)
     past = past.select(past.usable)
-    panel = _log_weights(validation, past, networks)
+    panel = _log_weights(validation, past, networks, factors)
     weights = np.tile(_in_parts(panel), (count + 1, 1))
     validated = np.unique(validation.series)
     if len(validated) < 2:
@@ -112,13 +149,13 @@ def choose_weights(validation: Losses, past: Losses, networks: int, count: int) 
         windows = len(np.unique(own.block)) - 1
         if windows > 0:
             share = windows / (windows + 1 / CORRELATION)
-            single = _log_weights(own, past.select(past.series == series), networks)
+            single = _log_weights(own, past.select(past.series == series), networks, factors)
             weights[series + 1] = _in_parts(share * single + (1 - share) * panel)
     return weights
 
 
 def cross_fitted_weights(
-    validation: Losses, past: Losses, networks: int, count: int
+    validation: Losses, past: Losses, networks: int, count: int, factors: Numbers | None = None
 ) -> Iterator[tuple[Flags, Numbers]]:
     """Parts of the validation windows, each with weights that were chosen on the other parts.
 
@@ -136,18 +173,23 @@ def cross_fitted_weights(
         around = np.concatenate([fold - near, fold, fold + near])
         outside = ~np.isin(past_group, around)
         far = past.select(outside) if outside.any() else past
-        yield inside, choose_weights(validation.select(others), far, networks, count)
+        yield inside, choose_weights(validation.select(others), far, networks, count, factors)
 
 
-def _log_weights(validation: Losses, past: Losses, networks: int) -> Numbers:
+def _log_weights(
+    validation: Losses, past: Losses, networks: int, factors: Numbers | None
+) -> Numbers:
     """[candidates], the logarithm of prior times likelihood."""
     candidates = len(validation.values)
+    if factors is None:
+        factors = np.ones(candidates)
     prior = np.zeros(candidates)
     if networks < candidates:
         likelihood = _log_likelihood(past, PRIORS.decay)
         likelihood = np.where(_is_copy(past), -np.inf, likelihood)
+        likelihood += np.log(factors[networks:])
         prior[networks:] = likelihood - np.logaddexp.reduce(likelihood)
-        prior[:networks] = -np.log(max(networks, 1))
+        prior[:networks] = np.log(factors[:networks] / max(networks, 1))
         if not len(validation.block):  # without validation nothing shows how good networks are
             prior[:networks] = -np.inf
     return prior + _log_likelihood(validation, most=PRIORS.tempered)
