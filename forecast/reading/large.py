@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -312,7 +313,7 @@ def _plain_csv(location: Location, settings: TextSettings, least: int) -> LargeT
     try:
         line = header.decode().strip("\r")
         cells = next(csv.reader([line], delimiter=delimiter, strict=True))
-        names = column_names(cells, location.name, location.name)
+        names = column_names(cells, location.name, location.name, str)
     except (ForecastError, UnicodeDecodeError, csv.Error):
         return None
     if not all(names):
@@ -368,9 +369,12 @@ def sampled(source: str, reading: TextSettings, settings: TableSettings, seed: i
                 ids = schema.ids if schema.layout == "long" else ()
             if not ids or not set(ids) <= set(table.names):
                 return None
+            key = f"{seed % 10**16:016d}"
 
             def is_drawn(rows: Table) -> Flags:
-                return np.equal(rows.hashes(ids, seed) % one_in, 0)
+                texts = rows.frame[list(ids)].astype(str)
+                hashes = pd.util.hash_pandas_object(texts, index=False, hash_key=key)
+                return np.asarray(hashes % one_in == 0)
 
             sample = table.filtered(table.names, ids, is_drawn)
     except ForecastError:
