@@ -308,13 +308,18 @@ def infer_decimal(table: Table, delimiter: str) -> DecimalMark:
         return "."
     if first_point:
         cure = Words("write all numbers alike, or pass ", Setting("decimal"))
-        problem = f"{first_comma} has a decimal comma and {first_point} a decimal point"
-        raise BadData(problem, cure=cure)
+        raise BadData(
+            f"{first_comma} has a decimal comma and {first_point} a decimal point", cure=cure
+        )
     if all_grouped and not (delimiter == ";" and all_marked):
         cure = Words("pass ", Setting("decimal", ","), " or ", Setting("thousands", ","))
         raise BadData(f"{first_comma} may hold a decimal comma or thousands", cure=cure)
-    text = "%s: the comma is read as decimal mark (%d numbers); pass %s to say so"
-    log.warning(text, table.name, commas, Setting("decimal"))
+    log.warning(
+        "%s: the comma is read as decimal mark (%d numbers); pass %s to say so",
+        table.name,
+        commas,
+        Setting("decimal"),
+    )
     return ","
 
 
