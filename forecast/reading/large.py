@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -369,12 +368,9 @@ def sampled(source: str, reading: TextSettings, settings: TableSettings, seed: i
                 ids = schema.ids if schema.layout == "long" else ()
             if not ids or not set(ids) <= set(table.names):
                 return None
-            key = f"{seed % 10**16:016d}"
 
             def is_drawn(rows: Table) -> Flags:
-                texts = rows.frame[list(ids)].astype(str)
-                hashes = pd.util.hash_pandas_object(texts, index=False, hash_key=key)
-                return np.asarray(hashes % one_in == 0)
+                return np.equal(rows.hashes(ids, seed) % one_in, 0)
 
             sample = table.filtered(table.names, ids, is_drawn)
     except ForecastError:

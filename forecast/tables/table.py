@@ -1,5 +1,6 @@
 """Hold a table as it was read: columns by name, and the line of each row."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -143,6 +144,13 @@ class Table:
         frame = self.frame.copy(deep=False)
         frame.insert(0, name, numbers.astype(str) if self.text else numbers)
         return replace(self, frame=frame, numbering=name)
+
+    def hashes(self, columns: Sequence[str], seed: int) -> NDArray[np.uint64]:
+        """[rows], hashes of the cells of some columns as text, with a seed."""
+        texts = self.frame[list(columns)].astype(str)
+        return np.asarray(
+            pd.util.hash_pandas_object(texts, index=False, hash_key=f"{seed % 10**16:016d}")
+        )
 
     def line(self, row: int) -> str:
         """Say where a row stands: ``line 812`` of a text, ``row 812`` of a sheet or a frame."""
