@@ -83,16 +83,9 @@ class TimeCells:
         """The texts as whole numbers, [texts]; None if one of them is not a whole number."""
         return whole_numbers(self.texts) if all(map(is_whole_number, self.texts)) else None
 
-    def first(self, wrong: Flags) -> str:
-        """Return the text of the first row whose text is flagged in `wrong` [texts]."""
-        return self.texts[int(self.codes[self._row(wrong)])]
-
-    def _row(self, wrong: Flags) -> int:
-        return int(np.argmax(wrong[self.codes]))
-
     def fault(self, problem: object, *cure: object, wrong: Flags | None = None) -> BadData:
         """Return an error about the first cell, or the first that is flagged in `wrong` [texts]."""
-        row = 0 if wrong is None else self._row(wrong)
+        row = 0 if wrong is None else int(np.argmax(wrong[self.codes]))
         text = self.texts[self.codes[row]]
         place = self.table.place(row, self.columns)
         return BadData(Words(f"'{text}' ", problem), place=place, cure=Words(*cure))
@@ -156,9 +149,9 @@ def is_decimal_year(text: str) -> bool:
     return DECIMAL_YEAR.fullmatch(text) is not None
 
 
-def is_day_number(text: str, first: int = 0, last: int = LAST_DAY_NUMBER - 1) -> bool:
-    """Whether a text is a day number within bounds, a fraction of a day included."""
-    return DAY_NUMBER.fullmatch(text) is not None and first <= _decimal(text) < last + 1
+def is_day_number(text: str) -> bool:
+    """Whether a text is a day number of the years 1900 to 9999, a fraction of a day included."""
+    return DAY_NUMBER.fullmatch(text) is not None and _decimal(text) < LAST_DAY_NUMBER
 
 
 # kinds of formats that write numbers, and which texts each takes

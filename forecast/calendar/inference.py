@@ -132,7 +132,8 @@ def _mismatch(cells: TimeCells, matched: dict[str, Flags]) -> BadData:
     none = np.zeros(len(cells.texts), bool)
     wrong = ~max(matched.values(), key=np.sum, default=none)
     date_format = Setting("date_format")
-    if CLOCK_ONLY.fullmatch(cells.first(wrong)):
+    first = cells.texts[cells.codes[np.argmax(wrong[cells.codes])]]
+    if CLOCK_ONLY.fullmatch(first):
         return cells.fault("is a time of day without a date", "add the date", wrong=wrong)
     if not matched:
         example = "2024-01-31 or 2024-01-31 13:00:00+01:00"

@@ -98,21 +98,15 @@ def parse_timestamp(text: str, time_format: TimeFormat) -> int:
     readings: set[int] = set()
     for choices in (of_table, patterns.guesses(text)):
         for pattern in choices:
-            readings |= _readings(text, pattern, time_format)
+            parsed = patterns.parse(pa.array([text]), pattern, time_format.pivot)
+            if parsed.exists.all():
+                zone = "UTC" if patterns.has_zone(pattern) else time_format.zone
+                readings.add(_earlier(parsed.wall - parsed.offsets, zone))
         if len(readings) == 1:
             return readings.pop()
     problem = "can mean two times" if readings else "not a time"
     cure = "write it as 2024-01-31 or 2024-01-31T13:00:00"
     raise UsageError(problem, setting=setting, cure=cure)
-
-
-def _readings(text: str, pattern: str, time_format: TimeFormat) -> set[int]:
-    """Return the timestamp that a pattern reads in a text, as a set of one or none."""
-    parsed = patterns.parse(pa.array([text]), pattern, time_format.pivot)
-    if not parsed.exists.all():
-        return set()
-    zone = "UTC" if patterns.has_zone(pattern) else time_format.zone
-    return {_earlier(parsed.wall - parsed.offsets, zone)}
 
 
 def _earlier(wall: Integers, zone: str | None) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import Setting, UsageError, did_you_mean
-from forecast.tables.table import encoded
+from forecast.tables.table import encoded, repeats
 
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -135,9 +135,7 @@ def resolve_by_order(series: Integers, wall: Integers, twice: Flags) -> tuple[Fl
 
     rows = near[twice[near] & (forward | backward)]
     rows = rows[np.lexsort((rows, wall[rows], series[rows]))]
-    second = np.append(False, (np.diff(series[rows]) == 0) & (np.diff(wall[rows]) == 0))[
-        : len(rows)
-    ]
+    second = repeats(series[rows], wall[rows])
     reading = np.cumsum(~second)
     is_pair = (np.bincount(reading) == 2)[reading]
     resolved[rows[is_pair]] = True

@@ -399,16 +399,14 @@ def _check_roles(table: Table, settings: TableSettings) -> None:
     role_of: dict[str, str] = {}
     for column, role in named:
         if column in role_of:
-            both = Words(Setting(role_of[column]), " and by ", Setting(role))
-            problem = Words(f"column '{column}' is named by ", both)
+            both = (Setting(role_of[column]), " and by ", Setting(role))
+            problem = Words(f"column '{column}' is named by ", *both)
             raise UsageError(problem, cure="name it once")
         role_of[column] = role
     for column in settings.categorical:
         if role_of.get(column) not in ("known", "past", "static"):
-            past_or_static = Words(Setting("past"), " or ", Setting("static"))
-            problem = Words(
-                "name the column with ", Setting("known"), ", ", past_or_static, ", too"
-            )
+            roles = (Setting("known"), ", ", Setting("past"), " or ", Setting("static"))
+            problem = Words("name the column with ", *roles, ", too")
             raise UsageError(problem, setting=Setting("categorical", column))
 
 

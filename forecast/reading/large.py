@@ -312,7 +312,7 @@ def _plain_csv(location: Location, settings: TextSettings, least: int) -> LargeT
     try:
         line = header.decode().strip("\r")
         cells = next(csv.reader([line], delimiter=delimiter, strict=True))
-        names = column_names(cells, location.name, location.name)
+        names = column_names(cells, location.name, location.name, str)
     except (ForecastError, UnicodeDecodeError, csv.Error):
         return None
     if not all(names):

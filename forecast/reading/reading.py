@@ -303,7 +303,8 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
         lines.append(("target", schema.target))
     if schema.layout == "wide" and count > 1:
         names = [panel.ids[series][0] for series in panel.order]
-        lines.append(("columns", f"{_listed(names)}: each is forecast by itself"))
+        first_names = listed(names, LISTED_COLUMNS, "")
+        lines.append(("columns", f"{first_names}: each is forecast by itself"))
     lines.append(("time", _time_text(schema, panel)))
     seasons = ", ".join(map(str, schema.season))
     lines.append(("season", seasons or "none"))
@@ -322,7 +323,7 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
         lines.append(("holidays", schema.holidays + idle))
     if schema.dated_events:
         days = sum((event.last - event.day).days + 1 for event in schema.dated_events)
-        events = _listed(event_names(schema.dated_events))
+        events = listed(event_names(schema.dated_events), LISTED_COLUMNS, "")
         lines.append(("events", f"{days:,} days: {events}"))
     given = schema.reading.model_dump(exclude_defaults=True)
     if given:
@@ -331,10 +332,6 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
     if schema.ignored:
         lines.append(("left out", _ignored_text(schema)))
     return [f"{key:<8} {text}" for key, text in lines]
-
-
-def _listed(names: Sequence[str]) -> str:
-    return listed(names, LISTED_COLUMNS, "")
 
 
 def _time_text(schema: Schema, panel: Panel) -> str:
@@ -353,20 +350,19 @@ def _ignored_text(schema: Schema) -> str:
     cure = ""
     if schema.layout == "long" and any(name not in kinds for name in schema.ignored):
         cure = "; known, past or static columns help a forecast"
-    return _listed(names) + cure
+    return listed(names, LISTED_COLUMNS, "") + cure
 
 
 def _rows_schema(table: Table, settings: TableSettings) -> Schema:
-    named = ("time", "id", "target", "known", "past", "static", "categorical")
-    unfit = [Setting(name) for name in named if getattr(settings, name)]
-    if settings.freq not in (None, "1"):
-        unfit.append(Setting("freq", settings.freq))
-    if settings.missing == "zero":
-        unfit.append(Setting("missing", "zero"))
     rows = Setting("layout", "rows")
     problem = Words("a table with one series a row (", rows, ") has ids, steps and nothing else")
-    if unfit:
-        raise UsageError(problem, setting=unfit[0])
+    for name in ("time", "id", "target", "known", "past", "static", "categorical"):
+        if getattr(settings, name):
+            raise UsageError(problem, setting=Setting(name))
+    if settings.freq not in (None, "1"):
+        raise UsageError(problem, setting=Setting("freq", settings.freq))
+    if settings.missing == "zero":
+        raise UsageError(problem, setting=Setting("missing", "zero"))
     if len(table.names) < 2:
         raise BadData(problem, place=table.name)
     return Schema(
@@ -412,7 +408,12 @@ def _timed_schema(
         if settings.static:
             problem = "a wide table has no place for values fixed per series"
             raise UsageError(problem, setting=Setting("static"), cure="use a long table")
-        series = settings.target or _series_columns(table, others, {*numeric}, {*repeating})
+        series = settings.target
+        if not series:
+            kept = {*numeric}
+            free = {*others} - kept - {*repeating}
+            kept.update(name for name in free if is_blank(table, name))
+            series = tuple(column for column in others if column in kept)
         used = set(series)
         codes = np.zeros(len(table), np.int64)
         roles = {"ids": ("series",), "series": series, "all_columns": not settings.target}
@@ -437,14 +438,3 @@ def _timed_schema(
         calendar_columns=repeating,
     )
     return schema, times
-
-
-def _series_columns(
-    table: Table, others: list[str], numeric: set[str], repeating: set[str]
-) -> Names:
-    """Return the columns of a wide table that are series: columns of numbers or without values."""
-    series = []
-    for column in others:
-        if column in numeric or (column not in repeating and is_blank(table, column)):
-            series.append(column)
-    return tuple(series)

@@ -7,7 +7,17 @@ import numpy as np
 
 from forecast.calendar.inference import TIME_NAMES, part_named
 from forecast.calendar.parsing import ParsedTimes, format_timestamp
-from forecast.calendar.zones import DAY, Flags, Integers, wall_clock, zone_cure
+from forecast.calendar.zones import (
+    DAY,
+    HOUR,
+    MINUTE,
+    Flags,
+    Integers,
+    first_days,
+    months_of,
+    wall_clock,
+    zone_cure,
+)
 from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.panel.schema import Names
 from forecast.reading.observations import id_codes
@@ -52,7 +62,14 @@ def id_columns(
 
     Returns () if times do not repeat.
     """
-    table, times = _comparable_rows(table, settings, times)
+    if times.unresolved is not None:  # when clocks go back, an hour occurs twice
+        clear = ~times.unresolved
+        table = table.rows(clear)
+        times = times.rows(clear)
+    if settings.known and AVAILABLE_AT in table.names:  # equal rows are one
+        first = ~table.frame.duplicated().to_numpy()
+        table = table.rows(first)
+        times = times.rows(first)
     issued = _availability(table, settings)
     if not repeats(times.timestamps, issued).any():
         return ()
@@ -86,21 +103,6 @@ def id_columns(
     usable = [column for column in texts + whole if column not in nearly]
     usable = [column for column in usable if groups_rows(table, column)]
     raise _open_ids(table, settings, time, times, nearly, usable[:3], parts)
-
-
-def _comparable_rows(
-    table: Table, settings: TableSettings, times: ParsedTimes
-) -> tuple[Table, ParsedTimes]:
-    """Return the rows in which a repeated time is a sign of several series."""
-    if times.unresolved is not None:  # when clocks go back, an hour occurs twice
-        clear = ~times.unresolved
-        table = table.rows(clear)
-        times = times.rows(clear)
-    if settings.known and AVAILABLE_AT in table.names:  # equal rows are one
-        first = ~table.frame.duplicated().to_numpy()
-        table = table.rows(first)
-        times = times.rows(first)
-    return table, times
 
 
 def _names_things(table: Table, column: str, is_numeric: bool) -> bool:
@@ -244,25 +246,22 @@ def calendar_columns(table: Table, columns: list[str], times: ParsedTimes) -> di
 
 def _calendar_parts(wall: Integers) -> dict[str, Integers]:
     """Return the parts of wall-clock times, such as the month, by kind; [rows], from 0."""
-    times = wall.astype("datetime64[s]")
-    years = times.astype("datetime64[Y]")
-    months = times.astype("datetime64[M]")
-    first_of_month = months.astype("datetime64[D]").astype(np.int64)
-    first_of_year = years.astype("datetime64[D]").astype(np.int64)
-    month = months.astype(np.int64) % 12
     day = wall // DAY
+    months = months_of(day)
+    month = months % 12
+    day_of_year = day - first_days(months - month)
     weekday = (day + 3) % 7  # 1970-01-01 was a Thursday
     return {
-        "year": years.astype(np.int64) + 1970,
-        "month": month,
+        "year": months // 12 + 1970,
         "quarter": month // 3,
-        "day": day - first_of_month,
-        "day of the year": day - first_of_year,
-        "hour": wall // 3600 % 24,
-        "minute": wall // 60 % 60,
-        "weekend": weekday // 5,
+        "month": month,
+        "week": day_of_year // 7,
+        "day": day - first_days(months),
+        "day of the year": day_of_year,
         "day of the week": weekday,
-        "week": (day - first_of_year) // 7,
+        "weekend": weekday // 5,
+        "hour": wall // HOUR % 24,
+        "minute": wall // MINUTE % 60,
     }
 
 

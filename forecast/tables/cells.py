@@ -262,40 +262,6 @@ def counted_values(table: Table, column: str, digits: int) -> NDArray[np.int64] 
     return np.array(list(map(int, texts)), np.int64)[codes]
 
 
-@dataclass
-class _Marks:
-    """Decimal marks in the number columns of a table: where each first stands, '' if nowhere."""
-
-    commas: int = 0
-    first_comma: str = ""
-    first_point: str = ""
-    all_grouped: bool = True  # all numbers with a comma have three digits after it
-    all_marked: bool = True  # all numbers of columns with commas have one
-    all_thousands: bool = True  # all points, in columns that have some, may separate thousands
-
-    def add(self, table: Table, names: list[str], texts: Texts) -> None:
-        cells = pc.utf8_trim_whitespace(texts)
-        shape = (len(names), -1)
-        comma_or_none = matching(cells, number_pattern(",", table.thousands)).reshape(shape)
-        point_or_none = matching(cells, number_pattern(".", table.thousands)).reshape(shape)
-        number = comma_or_none | point_or_none
-        present = (~lacks_value(cells)).reshape(shape).sum(axis=1)
-        numeric = number.sum(axis=1) >= np.maximum(1, NEARLY_ALL * present)
-        number &= numeric[:, np.newaxis]
-        comma = number & ~point_or_none
-        point = number & ~comma_or_none
-        self.first_point = self.first_point or _first_place(table, names, point)
-        self.first_comma = self.first_comma or _first_place(table, names, comma)
-        if point.any():
-            beside = number & point.any(axis=1, keepdims=True)
-            thousands = matching(cells, THOUSANDS_OR_DECIMALS)[beside.ravel()]
-            self.all_thousands &= bool(thousands.all())
-        if comma.any():
-            self.commas += int(comma.sum())
-            self.all_grouped &= bool(matching(cells, GROUPED)[comma.ravel()].all())
-            self.all_marked &= comma.sum() == number[comma.any(axis=1)].sum()
-
-
 def infer_decimal(table: Table, delimiter: str) -> DecimalMark:
     """Infer the decimal mark from all the number columns of a text table.
 
@@ -308,25 +274,52 @@ def infer_decimal(table: Table, delimiter: str) -> DecimalMark:
         return "."
     if table.thousands == ".":
         return ","
-    marks = _Marks()
+    first_comma = ""  # its place, '' if there is none
+    first_point = ""
+    commas = 0
+    all_grouped = True  # all numbers with a comma have three digits after it
+    all_marked = True  # all numbers of columns with commas have one
+    all_thousands = True  # all points, in columns that have some, may separate thousands
     for _, names, texts in column_groups(table, table.names):
-        if texts is not None:
-            marks.add(table, names, texts)
-    comma = marks.first_comma
-    point = marks.first_point
-    if not comma:
-        if point and marks.all_thousands and delimiter == ";":
+        if texts is None:
+            continue
+        cells = pc.utf8_trim_whitespace(texts)
+        shape = (len(names), -1)
+        comma_or_none = matching(cells, number_pattern(",", table.thousands)).reshape(shape)
+        point_or_none = matching(cells, number_pattern(".", table.thousands)).reshape(shape)
+        number = comma_or_none | point_or_none
+        present = (~lacks_value(cells)).reshape(shape).sum(axis=1, keepdims=True)
+        number &= number.sum(axis=1, keepdims=True) >= np.maximum(1, NEARLY_ALL * present)
+        comma = number & ~point_or_none
+        point = number & ~comma_or_none
+        first_comma = first_comma or _first_place(table, names, comma)
+        first_point = first_point or _first_place(table, names, point)
+        if point.any():
+            beside = number & point.any(axis=1, keepdims=True)
+            all_thousands &= bool(matching(cells, THOUSANDS_OR_DECIMALS)[beside.ravel()].all())
+        if comma.any():
+            commas += int(comma.sum())
+            all_grouped &= bool(matching(cells, GROUPED)[comma.ravel()].all())
+            all_marked &= comma.sum() == number[comma.any(axis=1)].sum()
+    if not first_comma:
+        if first_point and all_thousands and delimiter == ";":
             cure = Words("pass ", Setting("thousands", "."), " or ", Setting("decimal", "."))
-            raise BadData(f"{point} may hold thousands or a decimal point", cure=cure)
+            raise BadData(f"{first_point} may hold thousands or a decimal point", cure=cure)
         return "."
-    if point:
+    if first_point:
         cure = Words("write all numbers alike, or pass ", Setting("decimal"))
-        raise BadData(f"{comma} has a decimal comma and {point} a decimal point", cure=cure)
-    if marks.all_grouped and not (delimiter == ";" and marks.all_marked):
+        raise BadData(
+            f"{first_comma} has a decimal comma and {first_point} a decimal point", cure=cure
+        )
+    if all_grouped and not (delimiter == ";" and all_marked):
         cure = Words("pass ", Setting("decimal", ","), " or ", Setting("thousands", ","))
-        raise BadData(f"{comma} may hold a decimal comma or thousands", cure=cure)
-    text = "%s: the comma is read as decimal mark (%d numbers); pass %s to say so"
-    log.warning(text, table.name, marks.commas, Setting("decimal"))
+        raise BadData(f"{first_comma} may hold a decimal comma or thousands", cure=cure)
+    log.warning(
+        "%s: the comma is read as decimal mark (%d numbers); pass %s to say so",
+        table.name,
+        commas,
+        Setting("decimal"),
+    )
     return ","
 
 

@@ -94,7 +94,7 @@ def column_names(
     header: list[str],
     name: str,
     where: str,
-    label: Callable[[int], object] = lambda position: position + 1,
+    label: Callable[[int], object],
 ) -> list[str]:
     """Check and trim the names of columns; only the first may be blank."""
     names = [column.strip() for column in header]

@@ -115,7 +115,22 @@ def _read(source: str, settings: TextSettings, hashed: bool) -> Table:
     except OSError as error:
         raise NoInput(f"{source} cannot be opened: {error.strerror or error}") from None
     with file:
-        return _read_file(file, path, settings, hashed)
+        # nobody may write to it meanwhile: its last number may be cut
+        before = os.fstat(file.fileno())
+        require_memory(MEMORY_FACTOR * before.st_size, path.name)
+        data = _bytes_of(file, path.name)
+        table = _from_bytes(data, path.name, settings)
+        after = before
+        with suppress(OSError):  # removed since: what was read is whole
+            after = path.stat()
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        # archives show by themselves whether they are whole
+        ended = data.endswith((b"\n", b"\r", b"\n\0")) or data.startswith((GZIP, *ZIP))
+        if before.st_ino == after.st_ino and not ended:
+            problem = "changed while it was read, its end may be cut"
+            raise BadData(f"{path.name} {problem}; read it when it is whole")
+        log.warning("%s: changed while it was read; what had come up to then is used", path.name)
+    return replace(table, sha256=hashlib.sha256(data).hexdigest()) if hashed else table
 
 
 def table_from_frame(frame: Any, name: str = "DataFrame") -> Table:
@@ -164,25 +179,6 @@ def _index_names(index: "pd.Index[Any]") -> list[str]:
             unnamed = "time"
         names.append(unnamed if values.name is None else str(values.name))
     return names
-
-
-def _read_file(file: IO[bytes], path: Path, settings: TextSettings, hashed: bool) -> Table:
-    """Read an open file that nobody writes to meanwhile: its last number may be cut."""
-    before = os.fstat(file.fileno())
-    require_memory(MEMORY_FACTOR * before.st_size, path.name)
-    data = _bytes_of(file, path.name)
-    table = _from_bytes(data, path.name, settings)
-    after = before
-    with suppress(OSError):  # removed since: what was read is whole
-        after = path.stat()
-    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        # archives show by themselves whether they are whole
-        ended = data.endswith((b"\n", b"\r", b"\n\0")) or data.startswith((GZIP, *ZIP))
-        if before.st_ino == after.st_ino and not ended:
-            problem = "changed while it was read, its end may be cut"
-            raise BadData(f"{path.name} {problem}; read it when it is whole")
-        log.warning("%s: changed while it was read; what had come up to then is used", path.name)
-    return replace(table, sha256=hashlib.sha256(data).hexdigest()) if hashed else table
 
 
 def _read_limited(read: Callable[[int], bytes], name: str, packed: int | None = None) -> bytes:

@@ -84,15 +84,6 @@ class Location:
         with self.system.open_input_stream(path) as file:
             return bytes(file.read(size))
 
-    def read(self, name: str) -> bytes | None:
-        """The bytes of a file in this folder; None if it does not exist."""
-        try:
-            return self.beginning(f"{self.path}/{name}", None)
-        except FileNotFoundError:
-            return None
-        except (pa.ArrowException, OSError) as error:
-            raise StorageFailure(f"{self.uri}/{name} cannot be read: {reason(error)}") from None
-
     def write(self, name: str, data: bytes) -> None:
         """Replace a file in this folder, all at once; missing folders are created."""
         if self.system.type_name == "local":
@@ -117,8 +108,13 @@ class Location:
             with lock_file(Path(self.path, LOCK)):
                 yield
             return
-        holder = self.read(LOCK)
-        if holder is not None:
+        try:
+            holder = self.beginning(f"{self.path}/{LOCK}", None)
+        except FileNotFoundError:
+            pass
+        except (pa.ArrowException, OSError) as error:
+            raise StorageFailure(f"{self.uri}/{LOCK} cannot be read: {reason(error)}") from None
+        else:
             cure = f"try again later, or remove {self.uri}/{LOCK} if that process was killed"
             raise Busy(f"held by {holder.decode(errors='replace')}", place=self.uri, cure=cure)
         self.write(LOCK, f"process {os.getpid()} on {socket.gethostname()}".encode())

@@ -46,7 +46,11 @@ EMPTY = "is empty; a table needs a header and rows"
 def text_table(data: bytes, name: str, settings: TextSettings) -> Table:
     """Read the bytes of a text file; messages call it `name`."""
     data = to_utf8(data, name, settings.encoding)
-    _refuse_nul(data, name)
+    nul = data.find(b"\0")
+    if nul >= 0:
+        guess = utf16_guess(data)
+        cure = Words("pass ", Setting("encoding", guess)) if guess else "copy the file again"
+        raise BadData("holds a NUL byte", place=f"{name} line {line_at(data, nul)}", cure=cure)
     line = DELIMITER_LINE.match(data)
     skipped_lines = max(settings.skip_rows or 0, (settings.header_row or 1) - 1)
     data = _blanked(data, max(skipped_lines, line is not None))
@@ -83,15 +87,6 @@ def text_table(data: bytes, name: str, settings: TextSettings) -> Table:
         text = "%s: columns are separated by %s; pass %s to say so"
         log.warning(text, name, delimiter_name(delimiter), Setting("delimiter"))
     return table
-
-
-def _refuse_nul(data: bytes, name: str) -> None:
-    position = data.find(b"\0")
-    if position < 0:
-        return
-    guess = utf16_guess(data)
-    cure = Words("pass ", Setting("encoding", guess)) if guess else "copy the file again"
-    raise BadData("holds a NUL byte", place=f"{name} line {line_at(data, position)}", cure=cure)
 
 
 def json_table(data: bytes, name: str, settings: TextSettings) -> Table:
