@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -30,8 +30,8 @@ from forecast.panel.panel import (
     Integers,
     Numbers,
     Panel,
-    runs,
     series_index,
+    steps_within,
 )
 from forecast.panel.schema import Event, Schema, calendar_of, position_texts
 from forecast.settings import OutputSettings, SumSettings
@@ -45,8 +45,7 @@ POINTS = {"min", "max", "point", "integer"}  # output settings that change point
 # arrays of a panel, beside its layout; vintages are left out, as a run stores the values of
 # columns known in advance as it knew them
 ARRAYS = tuple(name for name in (*BY_SLOT, *BY_SERIES[1:]) if name != "vintages")
-LAYOUT = ("starts", "lengths", "order")
-PAST = tuple(name for name in BY_SLOT if name != "known")
+LAYOUT = ("starts", "sizes", "order")
 # two versions read a table into the same panel if these fields of their schemas are equal
 READING = ("calendar", "ids", "layout", "known", "past", "static", "categories")
 
@@ -67,93 +66,8 @@ STEPS = (SERIES, HISTORY, ACTUALS, KNOWN, EVENTS, REFIT, BOUNDS, INTERVALS, FALL
 
 Arrays = dict[str, NDArray[Any]]
 Rows = list[dict[str, Any]]
-Pairs = tuple[Integers, ...]  # two index arrays that select the same elements of two arrays
 # ids of series; for each forecast, the index of its series in them; its timestamp
 ForecastKeys = tuple[Ids, Integers, Integers]
-# for each array of a panel that is put together, the panels from which its elements are taken: the
-# first panel that has the series and the slot counts
-Sources = Mapping[str, tuple[Panel, ...]]
-
-
-@dataclass(frozen=True)
-class SlotLayout:
-    """Which series a panel has, and which slots of each."""
-
-    ids: Ids
-    starts: Integers  # [series], grid position of the first slot
-    lengths: Integers  # [series], number of past slots
-    ahead: int  # number of future slots of each series
-
-    @property
-    def offsets(self) -> Integers:
-        """[series + 1], index of the first slot of each series, and of the end of the last one."""
-        ends = np.cumsum(self.lengths + self.ahead)
-        return np.append(0, ends).astype(np.int64)
-
-    def arrays(self, sources: Sources) -> Arrays:
-        """The arrays of a panel with this layout.
-
-        Each element comes from the first of its sources that has the series and slot; an element
-        that no source has is blank.
-        """
-        # the same panels are the sources of all arrays, in one order or another
-        shared = {id(panel): self._shared(panel) for panel in sources["values"]}
-        arrays = Arrays()
-        for name, panels in sources.items():
-            for panel in reversed(panels):
-                source = _array_of(panel, name)
-                if name not in arrays:
-                    count = len(self.ids) if name in BY_SERIES else int(self.offsets[-1])
-                    shape = (count, *source.shape[1:])
-                    arrays[name] = np.full(shape, BLANK.get(name, np.nan), source.dtype)
-                # indices of the same elements in this layout (here) and in the source (there)
-                here, there = shared[id(panel)].of(name)
-                arrays[name][here] = source[there]
-
-        last = self.offsets[1:] - self.ahead - 1
-        future = last[:, None] + np.arange(1, self.ahead + 1)
-        # future slots have the spread of the last past slot
-        arrays["spread"][future] = arrays["spread"][last][:, None]
-        return arrays
-
-    def _shared(self, panel: Panel) -> "_Shared":
-        # [series], index of the series in the panel; -1 if the panel lacks it
-        index = series_index(panel.ids, self.ids) - 1
-        here = np.flatnonzero(index >= 0)
-        there = index[here]
-        first = np.maximum(self.starts[here], panel.starts[there])
-
-        def slots(ahead: bool) -> Pairs:
-            end = (self.starts + self.lengths + ahead * self.ahead)[here]
-            other_end = (panel.starts + panel.lengths + ahead * panel.ahead)[there]
-            sizes = np.maximum(np.minimum(end, other_end) - first, 0)
-            own_slots = self.offsets[:-1] - self.starts  # slot of grid position 0
-            other_slots = panel.offsets[:-1] - panel.starts
-            _, own = runs(own_slots[here] + first, sizes)
-            _, others = runs(other_slots[there] + first, sizes)
-            return own, others
-
-        return _Shared((here, there), slots(ahead=False), slots(ahead=True))
-
-
-class _Shared(NamedTuple):
-    """The elements that a layout and a panel have in common, as indices into both."""
-
-    series: Pairs
-    past: Pairs  # slots up to the origin
-    slots: Pairs  # past and future slots
-
-    def of(self, name: str) -> Pairs:
-        """The common elements of the array `name`."""
-        if name in BY_SERIES:
-            return self.series
-        return self.slots if name == "known" else self.past
-
-
-def _array_of(panel: Panel, name: str) -> NDArray[Any]:
-    """An array of a panel; panels of older versions lack `counted`, which is then all true."""
-    array = getattr(panel, name)
-    return np.ones(len(panel), bool) if array is None else np.asarray(array)
 
 
 @dataclass(frozen=True)
@@ -172,10 +86,36 @@ class RunInput:
         return self.predictor.fitted.config.table
 
 
-def aligned(panel: Panel, other: Panel) -> Arrays:
-    """The arrays of `other` at the series and slots of `panel`; blank where `other` has none."""
-    layout = SlotLayout(panel.ids, panel.starts, panel.lengths, panel.ahead)
-    return layout.arrays(dict.fromkeys(ARRAYS, (other,)))
+def slots_in(panel: Panel, ids: Ids, starts: Integers, sizes: Integers) -> Integers:
+    """[slots], the slot of a panel at each slot of a layout; -1 if the panel lacks it.
+
+    The layout has series with these ids, whose first slots lie at the grid positions `starts`
+    [series], and which have `sizes` [series] slots, future slots included.
+    """
+    index = series_index(panel.ids, ids) - 1
+    step = steps_within(sizes) + np.repeat(starts - panel.starts[index], sizes)
+    inside = np.repeat(index >= 0, sizes) & (step >= 0)
+    inside &= step < np.repeat(panel.sizes[index], sizes)
+    return np.where(inside, np.repeat(panel.first_slots[index], sizes) + step, -1)
+
+
+def _laid(ids: Ids, starts: Integers, sizes: Integers, *panels: Panel) -> Arrays:
+    """The arrays of a panel with a layout, as `slots_in` has it.
+
+    Each element comes from the last of `panels` that has the series and slot, else it is blank.
+    """
+    arrays = Arrays()
+    for panel in panels:
+        series = series_index(panel.ids, ids) - 1
+        slots = slots_in(panel, ids, starts, sizes)
+        for name in ARRAYS:
+            index = series if name in BY_SERIES else slots
+            source = getattr(panel, name)
+            if name not in arrays:
+                shape = (len(index), *source.shape[1:])
+                arrays[name] = np.full(shape, BLANK.get(name, np.nan), source.dtype)
+            arrays[name][index >= 0] = source[index[index >= 0]]
+    return arrays
 
 
 def rows_differ(array: NDArray[Any], other: NDArray[Any]) -> Flags:
@@ -232,8 +172,7 @@ def _differences(panel: Panel, history: Panel) -> Arrays:
     they are (`NAME_at`). Positions and layout are stored as first differences.
     """
     arrays = Arrays()
-    # held: the array that the version holds, brought to the layout of the panel
-    for name, held in aligned(panel, history).items():
+    for name, held in _laid(panel.ids, panel.starts, panel.sizes, history).items():
         values = getattr(panel, name)
         rows = np.flatnonzero(rows_differ(values, held))
         if len(rows):
@@ -259,14 +198,13 @@ def unpacked(data: bytes, predictor: Predictor, version: str) -> RunInput:
     serving = with_schema(predictor, schema)
 
     ids = fitted.ids if header["ids"] is None else tuple(map(tuple, header["ids"]))
-    starts, lengths, order = map(np.cumsum, (stored[name] for name in LAYOUT))
-    layout = SlotLayout(ids, starts, lengths, header["ahead"])
-    held = dict.fromkeys(ARRAYS, (serving.fitted.history,))
-    arrays: dict[str, Any] = layout.arrays(held)
+    starts, sizes, order = map(np.cumsum, (stored[name] for name in LAYOUT))
+    arrays: dict[str, Any] = _laid(ids, starts, sizes, fitted.history)
     for name in stored.keys() & arrays.keys():
         arrays[name][np.cumsum(stored[f"{name}_at"])] = stored[name]
     status = tuple(header["words"][code] for code in stored["status"].tolist())
-    panel = Panel(ids, order, layout.offsets, starts, layout.ahead, status=status, **arrays)
+    offsets = np.append(0, np.cumsum(sizes))
+    panel = Panel(ids, order, offsets, starts, header["ahead"], status=status, **arrays)
     return RunInput(
         serving,
         panel,
@@ -440,7 +378,8 @@ def _states(before: RunInput, after: RunInput) -> Iterator[tuple[str, RunInput]]
     yield REPLAYED, before
     if alike(before, after):
         state = before
-        for name, panel in _panels(before, after.panel, before.version == after.version):
+        reconciles = before.predictor.fitted.config.reconciles
+        for name, panel in _panels(before.panel, after.panel, reconciles):
             state = replace(state, panel=panel)
             yield name, state
         events = {"dated_events": after.schema.dated_events}
@@ -451,38 +390,29 @@ def _states(before: RunInput, after: RunInput) -> Iterator[tuple[str, RunInput]]
 
 
 def alike(before: RunInput, after: RunInput) -> bool:
-    """Whether the versions of two runs read a table into the same panel."""
-    return all(getattr(before.schema, name) == getattr(after.schema, name) for name in READING)
-
-
-def in_common(old: Panel, panel: Panel) -> tuple[Arrays, Flags, Flags]:
-    """Compare an earlier panel with a later one, slot by slot.
-
-    Returns the arrays of the earlier panel at the slots of the later one; whether the earlier panel
-    has each slot [slots]; and whether the slot belongs to the past in both panels [slots].
-    """
-    index = series_index(old.ids, panel.ids) - 1
-    series = panel.series_of_slots
-    position = panel.positions + panel.starts[series]
-    has_begun = (index >= 0)[series] & (position >= old.starts[index][series])
-    both = has_begun & (position <= (old.origins[index] + old.ahead)[series])
-    past = has_begun & (position <= np.minimum(old.origins[index], panel.origins)[series])
-    return aligned(panel, old), both, past
+    """Whether the versions of two runs read a table into panels with the same horizon."""
+    same_horizon = before.panel.ahead == after.panel.ahead
+    return same_horizon and all(
+        getattr(before.schema, name) == getattr(after.schema, name) for name in READING
+    )
 
 
 def changed_inputs(before: RunInput, after: RunInput) -> Iterator[str]:
     """Sentences on values that differ from the earlier run, of the past and of known columns."""
     panel = after.panel
     schema = after.schema
-    held, both, past = in_common(before.panel, panel)
+    old = before.panel
+    slots = slots_in(old, panel.ids, panel.starts, panel.sizes)
     series = panel.series_of_slots
     position = panel.positions + panel.starts[series]
-    differs = (panel.observed != held["observed"]) | rows_differ(panel.values, held["values"])
+    differs = panel.observed != old.observed[slots]
+    differs |= rows_differ(panel.values, old.values[slots])
+    past = panel.before(panel.lengths) & old.before(old.lengths)[slots]
     changed = {HISTORY: past & differs}
     for column, name in enumerate(schema.known):
-        differs = rows_differ(panel.known[:, column], held["known"][:, column])
-        changed[f"column {name}"] = both & differs
+        changed[f"column {name}"] = rows_differ(panel.known[:, column], old.known[slots, column])
     for what, rows in changed.items():
+        rows &= slots >= 0
         if not rows.any():
             continue
         ids = [panel.ids[i] for i in np.unique(series[rows])]
@@ -492,54 +422,36 @@ def changed_inputs(before: RunInput, after: RunInput) -> Iterator[str]:
         yield f"{what}: {rows.sum():,} values{whose}, {span}"
 
 
-def _panels(before: RunInput, new: Panel, one_version: bool) -> Iterator[tuple[str, Panel]]:
+def _panels(old: Panel, new: Panel, reconciles: bool) -> Iterator[tuple[str, Panel]]:
     """The name of each step that changes the panel, with the panel after it.
 
-    The panel of the earlier run (`old`) becomes that of the later run (`new`) in steps, each of
-    which takes some more arrays from `new`.
+    The panel of the earlier run (`old`) becomes that of the later run (`new`). Columns known in
+    advance change last.
     """
-    old = before.panel
     index = series_index(old.ids, new.ids) - 1
     was_there = index >= 0
     ends = np.where(was_there, old.origins[index], old.origins.max())
-    longest = np.minimum(np.where(was_there, old.starts[index], new.starts), new.starts)
     # the panel of another version may reach less far back, and `old` then supplies the rest
-    first = new.starts if one_version else longest
-    names = (*ARRAYS, "status")
-    # from_old prefers the earlier run, and takes only what it lacks from the later one; from_new
-    # prefers the later run
-    from_old = dict.fromkeys(names, (old, new))
-    from_new = dict.fromkeys(names, (new, old))
-    if before.predictor.fitted.config.reconciles:  # else series are independent
+    starts = np.where(was_there, np.minimum(old.starts[index], new.starts), new.starts)
+    whole = _overlaid(new, starts, old, new)
+    joined = _overlaid(new, starts, new, old)
+    if reconciles:  # else series are independent
         # new series join, up to the end of the earlier run
-        yield SERIES, _laid(new, longest, ends, from_old)
+        yield SERIES, joined.until(ends)
+    not_yet = replace(whole, known=joined.known)
     # values up to the end of the earlier run are those of the later run, which may have revised
-    # them; columns known in advance are still those of the earlier run
-    revised = dict.fromkeys((*PAST, "static"), (new, old))
-    yield HISTORY, _laid(new, first, ends, from_old | revised)
-    # values up to the end of the later run are added, without its known columns, which come last
-    yield ACTUALS, _laid(new, first, new.origins, from_new | {"known": (old, new)})
-    yield KNOWN, new if one_version else _laid(new, first, new.origins, from_new)
+    # them
+    yield HISTORY, not_yet.until(ends)
+    yield ACTUALS, not_yet
+    yield KNOWN, whole
 
 
-def _laid(like: Panel, starts: Integers, ends: Integers, sources: Sources) -> Panel:
-    """A panel that is put together from the arrays of `sources`.
-
-    It has the series of `like`, each from its grid position in `starts` to that in `ends`; series
-    that begin after their end are left out.
-    """
-    begun = np.flatnonzero(starts <= ends)
-    series = like.select(begun)
-    ahead = max(panel.ahead for panel in sources["known"])
-    layout = SlotLayout(series.ids, starts[begun], (ends - starts + 1)[begun], ahead)
-    arrays: dict[str, Any] = layout.arrays({name: sources[name] for name in ARRAYS})
-    words: dict[tuple[str, ...], str] = {}
-    for panel in reversed(sources["status"]):
-        words |= dict(zip(panel.ids, panel.status, strict=True))
-    status = tuple(words[ids] for ids in series.ids)
-    return Panel(
-        series.ids, series.order, layout.offsets, layout.starts, ahead, status=status, **arrays
-    )
+def _overlaid(like: Panel, starts: Integers, *panels: Panel) -> Panel:
+    """The series of `like` from grid positions on, put together from the arrays of `panels`."""
+    sizes = like.sizes + like.starts - starts
+    arrays: dict[str, Any] = _laid(like.ids, starts, sizes, *panels)
+    offsets = np.append(0, np.cumsum(sizes))
+    return replace(like, offsets=offsets, starts=starts, **arrays)
 
 
 def _changed(before: RunInput, after: RunInput) -> Flags:
@@ -553,7 +465,7 @@ def _changed(before: RunInput, after: RunInput) -> Flags:
         return every
     index = series_index(old.ids, panel.ids) - 1
     differs = (old.starts[index] != panel.starts) | (old.lengths[index] != panel.lengths)
-    for name, held in aligned(panel, old).items():
+    for name, held in _laid(panel.ids, panel.starts, panel.sizes, old).items():
         rows = rows_differ(getattr(panel, name), held)
         if name not in BY_SERIES:
             rows = np.logical_or.reduceat(rows, panel.offsets[:-1])

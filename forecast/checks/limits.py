@@ -26,7 +26,7 @@ HARD = {
     "totals": "sums that are not those of the series",
 }
 # checks whose errors cannot be mended by rows of the last run
-WHOLE_RUN = {*HARD, "total_jump", "late", "duplicate", "new_series"}
+WHOLE_RUN = {*HARD, "series_missing", "total_jump", "late", "duplicate", "new_series"}
 NO_SHARES = {"group", "value", "late"}  # checks whose statistic is not a share
 CAUSES = dict.fromkeys(("bounds", "jump", "total_jump", "width"), ("group", "new_series"))
 Statistics = Mapping[str, Mapping[str, float]]  # by check, as the record of a run keeps them

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from forecast.baselines.shared.gaps import fill_gaps
 from forecast.calendar.spec import STEPS
 from forecast.calendar.zones import DAY
-from forecast.changes.replay import ARRAYS, SlotLayout
 from forecast.checks.accuracy import Earlier
 from forecast.checks.limits import Finding, ids_at, usual_size
 from forecast.inference.fitted import Fitted
@@ -21,7 +20,7 @@ from forecast.intervals.corrections import SHARES
 from forecast.intervals.interval_ends import bounded, lower_bounds
 from forecast.ledger.record import Record
 from forecast.metrics.quantiles import at_levels, normal_deviates
-from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, series_index, stacked
+from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import OutputSettings
 from forecast.tables.writing import Column, interval_columns
@@ -334,56 +333,6 @@ def _missing(output: Output, series_before: Sequence[tuple[str, ...]]) -> Findin
     here = {*output.ids, *ended}
     gone = tuple(ids for ids in series_before if ids not in here)
     return Finding(len(gone) / len(series_before), series=gone)
-
-
-def with_gone_series(
-    forecasts: Forecasts, fitted: Fitted, gone: Sequence[tuple[str, ...]]
-) -> Forecasts | None:
-    """Forecasts with blank rows for series that are gone from the table.
-
-    None if the fit does not have one of them, either.
-    """
-    if not gone:
-        return forecasts
-    panel = forecasts.panel
-    index = series_index(fitted.history.ids, tuple(gone)) - 1
-    if index.min() < 0 or set(gone) & set(panel.ids):
-        return None
-    ended = _until_newest(fitted, panel, np.sort(index))
-    joined = stacked([replace(panel, spread=None), ended])
-
-    def with_room(numbers: Numbers) -> Numbers:
-        blank = np.zeros((len(gone), *numbers.shape[1:]))
-        return np.concatenate([numbers, blank])
-
-    skipped = {ids: why for ids, why in forecasts.skipped.items() if ids not in gone}
-    return replace(
-        forecasts,
-        panel=joined,
-        series=np.append(forecasts.series, np.arange(len(panel), len(joined))),
-        skipped=skipped,
-        quantiles=with_room(forecasts.quantiles),
-        shown=with_room(forecasts.shown),
-        means=with_room(forecasts.means),
-    )
-
-
-def _until_newest(fitted: Fitted, panel: Panel, index: Integers) -> Panel:
-    """Series of the fit, extended by missing values up to the newest time of a panel."""
-    ended = fitted.history.select(index)
-    gap = np.maximum(panel.origins.max() - ended.origins, 0)
-    layout = SlotLayout(ended.ids, ended.starts, ended.lengths + gap, panel.ahead)
-    arrays: dict[str, Any] = layout.arrays(dict.fromkeys(ARRAYS, (ended,)))
-    arrays["spread"] = None
-    arrays["lowest"] = ended.lowest_seen()
-    arrays["counted"] = ended.is_count()
-    return replace(
-        ended,
-        offsets=layout.offsets,
-        ahead=panel.ahead,
-        status=("gone",) * len(ended),
-        **arrays,
-    )
 
 
 def with_replaced_series(

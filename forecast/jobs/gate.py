@@ -141,7 +141,7 @@ def checked(
             passed = fall_back(refused | of_forecasts)
     passed = replace(
         passed,
-        problems=(*passed.problems, *problems),
+        problems=tuple(problems),
         acceptable=not limits.HARD.keys() & alarms.keys(),
     )
 
@@ -212,20 +212,14 @@ def _fallen_back(
 ) -> CheckedForecasts:
     """Forecasts in which refused series have rows of the last run, or else seasonal naive."""
     forecasts = as_forecast.forecasts
-    gone = refused - {forecasts.panel.ids[i] for i in forecasts.series}
-    with_gone = checks.with_gone_series(forecasts, live.fitted, sorted(gone))
-    if with_gone is None:
-        problem = f"{len(gone)} series are too new for rows of the last run"
-        return replace(as_forecast, problems=(problem,))
-
-    published = np.full((*with_gone.means.shape, 5), np.nan)
+    published = np.full((*forecasts.means.shape, 5), np.nan)
     if last is not None:
-        _, published = earlier_forecasts(last, with_gone, live.schema)
+        _, published = earlier_forecasts(last, forecasts, live.schema)
     replaced, source = checks.with_replaced_series(
-        with_gone,
+        forecasts,
         live.fitted,
         explained_output(pipeline),
-        series=np.array([with_gone.panel.ids[i] in refused for i in with_gone.series], bool),
+        series=np.array([forecasts.panel.ids[i] in refused for i in forecasts.series], bool),
         earlier=published,
     )
     return CheckedForecasts(
