@@ -59,9 +59,8 @@ EVENTS = "events"
 REFIT = "refit"
 BOUNDS = "bounds and rounding"
 INTERVALS = "interval corrections"  # never changes a point forecast
-FALLBACK = "fallback"
 REST = "not reproduced"
-STEPS = (SERIES, HISTORY, ACTUALS, KNOWN, EVENTS, REFIT, BOUNDS, INTERVALS, FALLBACK, REST)
+STEPS = (SERIES, HISTORY, ACTUALS, KNOWN, EVENTS, REFIT, BOUNDS, INTERVALS, REST)
 """In the order in which they are taken."""
 
 Arrays = dict[str, NDArray[Any]]
@@ -79,7 +78,6 @@ class RunInput:
     output: OutputSettings
     version: str
     series: int  # number of series in the run; the panel holds fewer if these were too many
-    fallback: Ids  # series whose forecasts were replaced, so that the version did not make them
 
     @property
     def schema(self) -> Schema:
@@ -124,37 +122,28 @@ def rows_differ(array: NDArray[Any], other: NDArray[Any]) -> Flags:
     return differs if array.ndim == 1 else np.asarray(differs.any(1))
 
 
-def packed(fitted: Fitted, panel: Panel, output: OutputSettings, fallback: Ids = ()) -> bytes:
+def packed(fitted: Fitted, panel: Panel, output: OutputSettings) -> bytes:
     """The inputs of a run, without what its version holds, as a compressed numpy file."""
     count = len(panel)
     panel = _as_far_back(panel, fitted.history)
     arrays = _differences(panel, fitted.history)
-    size = _size(arrays)
-    while size > MAX_NUMBERS and len(panel) > 1:
-        panel = panel.select(np.arange(0, len(panel), size // MAX_NUMBERS + 1))
+    every = sum(array.size for array in arrays.values()) // MAX_NUMBERS + 1
+    if every > 1:
+        panel = panel.select(np.arange(0, count, every))
         arrays = _differences(panel, fitted.history)
-        size = _size(arrays)
-    words = list(dict.fromkeys(panel.status))
     events = fitted.config.table.dated_events
     header = {
         "ahead": panel.ahead,
         "series": count,
-        "fallback": fallback,
-        "words": words,
+        "status": panel.status,
         "ids": None if panel.ids == fitted.ids else panel.ids,
         "output": output.model_dump(include=POINTS),
         "events": [event.model_dump(mode="json") for event in events],
     }
-    codes = [words.index(word) for word in panel.status]
-    arrays["status"] = np.array(codes, np.uint8)
     arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
     file = io.BytesIO()
     np.savez(file, allow_pickle=False, **arrays)  # type: ignore[arg-type]
     return bytes(pa.compress(file.getvalue(), "zstd", asbytes=True))
-
-
-def _size(arrays: Arrays) -> int:
-    return sum(array.size for array in arrays.values())
 
 
 def _as_far_back(panel: Panel, history: Panel) -> Panel:
@@ -202,16 +191,15 @@ def unpacked(data: bytes, predictor: Predictor, version: str) -> RunInput:
     arrays: dict[str, Any] = _laid(ids, starts, sizes, fitted.history)
     for name in stored.keys() & arrays.keys():
         arrays[name][np.cumsum(stored[f"{name}_at"])] = stored[name]
-    status = tuple(header["words"][code] for code in stored["status"].tolist())
     offsets = np.append(0, np.cumsum(sizes))
-    panel = Panel(ids, order, offsets, starts, header["ahead"], status=status, **arrays)
+    ahead = header["ahead"]
+    panel = Panel(ids, order, offsets, starts, ahead, status=tuple(header["status"]), **arrays)
     return RunInput(
         serving,
         panel,
         OutputSettings.check(header["output"]),
         version,
         header["series"],
-        tuple(map(tuple, header["fallback"])),
     )
 
 
@@ -273,9 +261,7 @@ class Changes:
         return float(np.abs(moved).sum()) / whole if whole else None
 
 
-def by_step(
-    old: Numbers, new: Numbers, both: Flags, points: Mapping[str, Numbers], fallback: Flags
-) -> Numbers:
+def by_step(old: Numbers, new: Numbers, both: Flags, points: Mapping[str, Numbers]) -> Numbers:
     """[STEPS, forecasts], how much each step changed each forecast.
 
     `points` has the replayed forecasts after each step, of series in both runs.
@@ -289,8 +275,6 @@ def by_step(
             part_of[name][both] = points[name] - last
             last = points[name]
     part_of[REST][both] = (first - old[both]) + (new[both] - last)
-    part_of[FALLBACK][fallback] = part_of[REST][fallback]
-    part_of[REST][fallback] = 0.0
     return parts
 
 
@@ -353,20 +337,18 @@ def replayed(
 ) -> Iterator[tuple[str, Numbers]]:
     """The name of each step from a run to a later one, with the points [forecasts] after it.
 
-    The first one is the replay of the earlier run. A step forecasts only the series whose inputs it
-    changes, and is left out if it changes none. Nothing is yielded if no step changes any series.
+    The first one is the replay of the earlier run. A step that changes no input is left out.
+    Nothing is yielded if no step changes any.
     """
     # a state holds the inputs of a forecast after one step
     states = list(_states(before, after))
-    inputs = [state for _, state in states]
-    changed = [_changed(earlier, later) for earlier, later in pairwise(inputs)]
-    if not any(series.any() for series in changed):
+    differ = [_differ(earlier, later) for (_, earlier), (_, later) in pairwise(states)]
+    if not any(differ):
         return
-    every = np.ones(len(before.panel), bool)
     points = np.full(len(keys[1]), np.nan)
-    for (name, state), series in zip(states, [every, *changed], strict=True):
-        if series.any():
-            points = _points(state, series, keys, points)
+    for (name, state), is_changed in zip(states, [True, *differ], strict=True):
+        if is_changed:
+            points = _points(state, keys, points)
             yield name, points
 
 
@@ -454,37 +436,27 @@ def _overlaid(like: Panel, starts: Integers, *panels: Panel) -> Panel:
     return replace(like, offsets=offsets, starts=starts, **arrays)
 
 
-def _changed(before: RunInput, after: RunInput) -> Flags:
-    """[series of the later state], whether the series was there before, with other inputs."""
-    panel = after.panel
+def _differ(before: RunInput, after: RunInput) -> bool:
+    """Whether two states forecast from different inputs."""
     old = before.panel
-    every = np.ones(len(panel), bool)
-    events = before.schema.dated_events != after.schema.dated_events
-    bounds = any(getattr(before.output, name) != getattr(after.output, name) for name in POINTS)
-    if before.version != after.version or events or bounds:
-        return every
-    index = series_index(old.ids, panel.ids) - 1
-    differs = (old.starts[index] != panel.starts) | (old.lengths[index] != panel.lengths)
-    for name, held in _laid(panel.ids, panel.starts, panel.sizes, old).items():
-        rows = rows_differ(getattr(panel, name), held)
-        if name not in BY_SERIES:
-            rows = np.logical_or.reduceat(rows, panel.offsets[:-1])
-        differs |= rows
-    if before.predictor.fitted.config.reconciles:
-        return every if differs.any() or old.ids != panel.ids else ~every
-    return np.asarray(differs & (index >= 0))
+    new = after.panel
+    if (before.version, before.output) != (after.version, after.output):
+        return True
+    if before.schema.dated_events != after.schema.dated_events or old.ids != new.ids:
+        return True
+    if (old.starts != new.starts).any() or (old.sizes != new.sizes).any():
+        return True
+    pairs = [(getattr(old, name), getattr(new, name)) for name in ARRAYS]
+    return any(rows_differ(*pair).any() for pair in pairs)
 
 
-def _points(state: RunInput, changed: Flags, keys: ForecastKeys, before: Numbers) -> Numbers:
+def _points(state: RunInput, keys: ForecastKeys, before: Numbers) -> Numbers:
     """The points [forecasts] of a state.
 
-    Only series that have `changed` are forecast. All other points are those of `before`, as are
-    the points of series that get no forecast.
+    Points of series that get no forecast are those of `before`.
     """
     ids, series, timestamps = keys
-    words = zip(state.panel.status, changed.tolist(), strict=True)
-    status = tuple(word if is_changed else "ended" for word, is_changed in words)
-    panel = replace(state.panel, status=status)
+    panel = state.panel
     with held_back():  # the runs have logged the same messages
         answer = forecast(state.predictor, ForecastRequest(panel, output=state.output)).whole
 

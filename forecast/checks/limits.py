@@ -18,15 +18,12 @@ USUAL = 0.95  # quantile of the statistics of past runs up to which a statistic 
 HELD_RUNS = 7  # a finding of so many runs, over as many days, is taken for the new normal
 HARD = {
     "finite": "numbers that are not finite",
-    "horizon": "series without their whole horizon",
-    "keys": "rows with the ids and time of another row",
     "order": "rows whose quantiles are not in order",
     "negative": "rows below 0 of series that never were",
     "closed": "rows of closed times with another value than they always have",
     "totals": "sums that are not those of the series",
 }
 # checks whose errors cannot be mended by rows of the last run
-WHOLE_RUN = {*HARD, "series_missing", "total_jump", "late", "duplicate", "new_series"}
 NO_SHARES = {"group", "value", "late"}  # checks whose statistic is not a share
 CAUSES = dict.fromkeys(("bounds", "jump", "total_jump", "width"), ("group", "new_series"))
 Statistics = Mapping[str, Mapping[str, float]]  # by check, as the record of a run keeps them
@@ -55,10 +52,8 @@ def _limits(warn: float, error: float, description: str) -> Any:
 class OutputCheckSettings(SettingsGroup):
     """Checks of forecasts before a job writes them; `tests.faults nights` measured the limits."""
 
-    on_error: Literal["block", "fallback", "warn"] = Field(
-        "block",
-        description="for [checks.actual] too: block: exit with 5; "
-        "fallback: write rows of the last run; or warn",
+    on_error: Literal["block", "warn"] = Field(
+        "block", description="for [checks.actual] too: block: exit with 5; or warn"
     )
     series_missing: Limits = _limits(
         0.005, 0.02, "the share of the last run's series that have no rows, unless they ended"
@@ -182,8 +177,7 @@ def outcome(name: str, statistic: Mapping[str, float], limits: JobCheckSettings)
 
 def blocks(name: str, limits: JobCheckSettings) -> bool:
     """Whether an error of a check keeps the whole run from being published."""
-    on_error = limits.output.on_error
-    return name in HARD or on_error == "block" or (on_error == "fallback" and name in WHOLE_RUN)
+    return name in HARD or limits.output.on_error == "block"
 
 
 def alarms(
@@ -242,8 +236,7 @@ def teaching(runs: Sequence[Record]) -> list[Record]:
     """The runs from which checks learn what is usual: they published, and nothing was wrong.
 
     A run with a finding is left out, unless it was accepted or the runs of a week before it had the
-    same finding. A run is also left out if its newest values were revised later, or if it was dated
-    ahead of its clock or its data.
+    same finding. A run is also left out if its newest values were revised later.
     """
     revised = {as_of for run in runs for as_of in run.revised}
     return [
@@ -251,7 +244,6 @@ def teaching(runs: Sequence[Record]) -> list[Record]:
         for run in runs
         if (not run.findings or run.held or is_accepted(run))
         and run.settled
-        and not run.dated_ahead
         and run.as_of not in revised
     ]
 
@@ -278,7 +270,7 @@ def has_held(name: str, runs: Sequence[Record]) -> bool:
 
     At least the newest seven runs count; `runs` are newest first.
     """
-    checked = [run for run in runs if run.checks and not run.dated_ahead]
+    checked = [run for run in runs if run.checks]
     if name in HARD or len(checked) < HELD_RUNS:
         return False
     week_ago = datetime.fromisoformat(checked[0].as_of) - timedelta(days=7)

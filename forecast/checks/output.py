@@ -1,36 +1,27 @@
-"""Check forecasts before they are written, and replace the forecasts of refused series."""
+"""Check forecasts before they are written."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from forecast.baselines.shared.gaps import fill_gaps
 from forecast.calendar.spec import STEPS
 from forecast.calendar.zones import DAY
 from forecast.checks.accuracy import Earlier
 from forecast.checks.limits import Finding, ids_at, usual_size
 from forecast.inference.fitted import Fitted
-from forecast.inference.forecasting import Columns, Forecasts, columns_at, numbered, tabulated
+from forecast.inference.forecasting import Columns, Forecasts
 from forecast.inference.predictor import fixed_of
-from forecast.intervals.corrections import SHARES
 from forecast.intervals.interval_ends import bounded, lower_bounds
 from forecast.ledger.record import Record
-from forecast.metrics.quantiles import at_levels, normal_deviates
-from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, series_index
+from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel
 from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import OutputSettings
 from forecast.tables.writing import Column, interval_columns
 from forecast.totals.sums import Totals
-from forecast.windows.origins import values_at
 
-SOURCE = "source"  # the column that says where the numbers of a row come from
-THIS_RUN = "forecast"  # the value of that column for numbers of the current run
-MOST_REPLACED = 0.1  # share of the series; if more are refused, the whole run is blocked
-SEASONS = 10  # how many seasons of the past seasonal naive looks back
 TOLERANCE = 1e-6  # relative error up to which sums and values count as equal
 
 
@@ -128,13 +119,9 @@ def hard_counts(output: Output) -> Mapping[str, int]:
     """How often each rule is broken that no forecast may break, by the name of the rule."""
     forecasts = output.forecasts
     tables = [forecasts.columns, *(totals.columns() for totals in output.totals)]
-    counts = Counter(horizon=_incomplete_series(output))
+    counts = Counter[str]()
     for table in tables:
         counts.update(row_counts(table, output.settings))
-    counts["keys"] = _repeated_rows(output, tables)
-    if counts["horizon"] or counts["keys"]:  # rows do not match series and steps
-        return counts
-
     names = ("forecast", *interval_columns(output.settings.levels))
     columns = [np.asarray(forecasts.columns[name], float) for name in names]
     published = np.stack(columns, -1)  # [rows, 1 + 2 * intervals]
@@ -168,41 +155,6 @@ def _count(flags: Any) -> int:
 
 def _values(column: Any) -> Any:
     return column.values if isinstance(column, Column) else column
-
-
-def _rows(columns: Columns, names: Iterable[str]) -> list[tuple[Any, ...]]:
-    values = [_values(columns[name]).tolist() for name in names]
-    return list(zip(*values, strict=True))
-
-
-def _incomplete_series(output: Output) -> int:
-    ids = output.schema.ids
-    columns = output.forecasts.columns
-    rows = _rows(columns, ids) if ids else [()] * output.forecasts.rows
-    steps = Counter(rows)
-    due = dict.fromkeys(output.ids, output.horizon)
-    series = {*due, *steps}
-    return sum(steps[ids] != due.get(ids) for ids in series)
-
-
-def _repeated_rows(output: Output, tables: Sequence[Columns]) -> int:
-    """The number of rows with the same ids and time as another row.
-
-    An hour that occurs twice when clocks are put back does not count.
-    """
-    schema = output.schema
-    names = {"level", *schema.keys, *schema.static}
-    repeated = []
-    for table in tables:
-        rows = _rows(table, [name for name in table if name in names])
-        repeated.append(len(rows) - len(set(rows)))
-    if not any(repeated):
-        return 0
-    steps = np.arange(1, output.horizon + 1)
-    times = columns_at(output.panel, schema, output.series, steps, {})
-    due = _rows(times, schema.keys)
-    of_clocks = len(due) - len(set(due))
-    return max(repeated[0] - of_clocks, 0) if of_clocks else sum(repeated)
 
 
 def _reopened(output: Output, points: Numbers) -> int:
@@ -333,51 +285,3 @@ def _missing(output: Output, series_before: Sequence[tuple[str, ...]]) -> Findin
     here = {*output.ids, *ended}
     gone = tuple(ids for ids in series_before if ids not in here)
     return Finding(len(gone) / len(series_before), series=gone)
-
-
-def with_replaced_series(
-    forecasts: Forecasts, fitted: Fitted, output: OutputSettings, series: Flags, earlier: Numbers
-) -> tuple[Forecasts, NDArray[np.object_]]:
-    """Forecasts in which some series have the numbers of the last run, and the source of each row.
-
-    `series` [series] says which series are replaced. `earlier` [series, horizon, 5] has what the
-    last run published for the same times; where it is NaN, seasonal naive takes its place.
-    """
-    published = earlier[series]
-    has_last = np.isfinite(published[..., 0])
-    naive = _naive(forecasts, fitted, forecasts.series[series], published[..., 0])
-    numbers = np.where(has_last[..., None], published, naive)
-    order = np.argsort(SHARES)
-    levels = tuple(SHARES[i] for i in order)
-    replacing = at_levels(numbers[..., order], levels, fitted.config.levels)
-
-    quantiles = forecasts.quantiles.copy()
-    shown = forecasts.shown.copy()
-    means = forecasts.means.copy()
-    quantiles[series] = replacing
-    shown[series] = replacing
-    means[series] = numbers[..., 0]
-    source = np.full(means.shape, THIS_RUN, object)
-    source[series] = np.where(has_last, "last run", "seasonal naive")
-    replaced = replace(forecasts, quantiles=quantiles, shown=shown, means=means)
-    return tabulated(numbered(replaced, fitted, output), fitted, output), source.ravel()
-
-
-def _naive(forecasts: Forecasts, fitted: Fitted, series: Integers, medians: Numbers) -> Numbers:
-    """Seasonal naive forecasts and their 80 and 95 % intervals, [series, horizon, 5].
-
-    `medians` [series, horizon] of the last run count as past values where they are not NaN.
-    """
-    panel = forecasts.panel
-    season = fitted.config.table.shortest_season
-    horizon = medians.shape[1]
-    back = SEASONS * season
-    past = values_at(panel, series, panel.origins[series] + 1 - back, back)
-    values = np.concatenate([past, medians], 1)
-    filled = fill_gaps(np.nan_to_num(values), np.isfinite(values), season)
-    in_fit = series_index(fitted.history.ids, panel.ids)[series]
-    mean_error = np.nan_to_num(np.r_[np.nan, fitted.naive_error])[in_fit]
-    # the standard deviation of a normal distribution whose mean absolute deviation is the error
-    deviation = np.sqrt(np.pi / 2) * mean_error
-    errors = np.multiply.outer(deviation, normal_deviates(SHARES))  # [series, 5]
-    return np.asarray(filled[:, -horizon:, None] + errors[:, None])

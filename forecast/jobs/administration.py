@@ -2,8 +2,8 @@
 
 import os
 import secrets
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -18,18 +18,16 @@ from forecast.artifacts.store import LOCK, OWNER, Store, runs_folder
 from forecast.calendar.spec import as_text
 from forecast.checks.table import age_text, duration_text
 from forecast.databases.queries import Execute
-from forecast.durable import is_held, make_directory, replace_file
+from forecast.durable import is_held, replace_file
 from forecast.errors import (
     ArtifactRefused,
-    CannotCreate,
-    ForecastError,
     NoInput,
     Setting,
     UsageError,
     Words,
 )
-from forecast.jobs.pipeline import ROWS, Pipeline, target_of
-from forecast.ledger.ledger import ALWAYS, KILLED, MAX_RECORDS, Ledger, open_file, series_text
+from forecast.jobs.pipeline import Pipeline
+from forecast.ledger.ledger import ALWAYS, KILLED, MAX_RECORDS, Ledger, open_file
 from forecast.ledger.ledger import FILE as LEDGER_FILE
 from forecast.ledger.record import Record
 from forecast.logs import log
@@ -64,8 +62,7 @@ class Owner(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]  # a random id of the store
-    store: str  # its path when the job claimed it
+    id: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]  # a random id
     job: str
     file: str  # the pipeline file
 
@@ -73,18 +70,17 @@ class Owner(BaseModel):
         return f"job '{self.job}' ({self.file})"
 
 
-def owner_of(store: str, note: str = OWNER) -> Owner | None:
-    """The job that a store or a file belongs to, by its note; None before the first run."""
-    data = Store(store).note(note, most=100_000)
+def owner_of(store: str) -> Owner | None:
+    """The job that a store belongs to; None before the first run."""
+    data = Store(store).note(OWNER, most=100_000)
     try:
         return None if data is None else Owner.model_validate_json(data)
     except ValidationError:
         cure = "remove it, and the next job that runs is the owner"
-        raise ArtifactRefused("is damaged", place=Path(store) / note, cure=cure) from None
+        raise ArtifactRefused("is damaged", place=Path(store) / OWNER, cure=cure) from None
 
 
-@contextmanager
-def claimed(pipeline: Pipeline, take_over: bool = False) -> Iterator[None]:
+def claim(pipeline: Pipeline, take_over: bool = False) -> None:
     """Make sure that a locked store belongs to a job; a store without an owner becomes the job's.
 
     The owner is the same job if it has the same pipeline file, or the same name and its pipeline
@@ -92,24 +88,13 @@ def claimed(pipeline: Pipeline, take_over: bool = False) -> Iterator[None]:
     store of another job raises `UsageError`.
     """
     if not pipeline.file:  # made in Python
-        yield
         return
     before = owner_to_replace(pipeline, take_over)
     owner = _claimant(pipeline)
-    is_new = before is None or _is_copy(before, owner.store)
-    store_id = secrets.token_hex(6) if before is None or is_new else before.id
-    owner = owner.model_copy(update={"id": store_id})
-    note = Path(pipeline.store) / OWNER
+    if before is not None and _is_same(before, owner):
+        owner = owner.model_copy(update={"id": before.id})
     if owner != before:
-        replace_file(note, owner.model_dump_json().encode())
-    try:
-        yield
-    except UsageError:  # another job owns a sink, and the store stays as it was
-        if before is None:
-            note.unlink()
-        elif owner != before:
-            replace_file(note, before.model_dump_json().encode())
-        raise
+        replace_file(Path(pipeline.store) / OWNER, owner.model_dump_json().encode())
 
 
 def owner_to_replace(pipeline: Pipeline, take_over: bool) -> Owner | None:
@@ -130,84 +115,13 @@ def owner_to_replace(pipeline: Pipeline, take_over: bool) -> Owner | None:
 
 
 def _claimant(pipeline: Pipeline) -> Owner:
-    """A job as the owner of its store; the store has no id yet."""
+    """A job as the owner of a store that it has not owned before."""
+    file = os.path.abspath(pipeline.file).encode(errors="backslashreplace").decode()
     return Owner(
-        id="0" * 12,
-        store=_whole_path(pipeline.store),
+        id=secrets.token_hex(6),
         job=pipeline.hidden(pipeline.name or "job"),
-        file=_whole_path(pipeline.file),
+        file=file,
     )
-
-
-def _whole_path(path: str) -> str:
-    return os.path.abspath(path).encode(errors="backslashreplace").decode()
-
-
-def claim_sinks(pipeline: Pipeline, series: Iterable[tuple[str, ...]], write: bool = False) -> None:
-    """Refuse files and tables of sums of another job, and tables in which it writes these series.
-
-    With `write`, the job claims them: by a note beside a file, and in a table of the database.
-    """
-    if not pipeline.file or pipeline._take_over is None:
-        return
-    owner = owner_of(pipeline.store) or _claimant(pipeline)
-    for sink in pipeline.sinks.values():
-        if sink.path is None:
-            continue
-        path = Path(sink.path)
-        note = f".{path.name}.owner"
-        _refuse_other(pipeline, owner, owner_of(str(path.parent), note), sink.path)
-        if write:
-            make_directory(path.parent)
-            replace_file(path.with_name(note), owner.model_dump_json().encode())
-    if pipeline.sink.url is None:
-        return
-    try:
-        with databases.connect(pipeline.sink.url, reads=() if write else (ROWS,)) as execute:
-            if write:
-                columns = "target TEXT, series TEXT, owner TEXT, PRIMARY KEY (target, series)"
-                execute(f"CREATE TABLE IF NOT EXISTS {ROWS} ({columns})")
-            for sink in pipeline.sinks.values():
-                if sink.table is not None:
-                    names = series if sink is pipeline.sink else [()]
-                    _claim_rows(pipeline, owner, target_of(sink.table), names, execute, write)
-    except CannotCreate as error:
-        text = "which job writes which rows cannot be recorded, so that other jobs may replace them"
-        log.warning("%s: %s", text, error)
-
-
-def _claim_rows(
-    pipeline: Pipeline,
-    owner: Owner,
-    target: str,
-    series: Iterable[tuple[str, ...]],
-    execute: Execute,
-    write: bool,
-) -> None:
-    text = owner.model_dump_json()
-    sql = f"SELECT series, owner FROM {ROWS} WHERE target = :target"
-    before: dict[str, str] = dict(execute(sql, {"target": target}))
-    names = [series_text(ids) for ids in series]
-    for other in {before[name] for name in names if name in before}:
-        _refuse_other(pipeline, owner, Owner.model_validate_json(other), f"sink.table {target}")
-    new = [
-        {"target": target, "series": name, "owner": text}
-        for name in names
-        if before.get(name) != text
-    ]
-    if write and new:
-        execute(f"DELETE FROM {ROWS} WHERE target = :target AND series = :series", new)
-        execute(f"INSERT INTO {ROWS} VALUES (:target, :series, :owner)", new)
-
-
-def _refuse_other(pipeline: Pipeline, owner: Owner, other: Owner | None, place: str) -> None:
-    if other is None or other.id == owner.id or other.file == owner.file:
-        return
-    if not pipeline._take_over:
-        take_over = Setting("take_over")
-        cure = Words("write elsewhere, or pass ", take_over, " if this job replaces that one")
-        raise UsageError(f"is written by {other}", place=place, cure=cure)
-    log.warning("%s is written by %s, and job '%s' takes it over", place, other, owner.job)
 
 
 def _is_same(owner: Owner, claimant: Owner) -> bool:
@@ -217,14 +131,6 @@ def _is_same(owner: Owner, claimant: Owner) -> bool:
         return owner.job == claimant.job
     except OSError:
         return False
-
-
-def _is_copy(owner: Owner, place: str) -> bool:
-    with suppress(OSError, ForecastError):  # the store no longer exists
-        if owner.store != place and not os.path.samefile(owner.store, place):
-            original = owner_of(owner.store)
-            return original is not None and original.id == owner.id
-    return False
 
 
 def versions_of(artifact: str, pipeline: Pipeline | None = None) -> list[dict[str, Any]]:
@@ -257,7 +163,7 @@ def promote(artifact: str, version: str, wait: float, pipeline: Pipeline | None 
         store.load(version)
         # first, or the next run would promote its own version
         for ledger in _ledgers(artifact, pipeline):
-            _mark(ledger, version, True, BY_HAND)
+            ledger.mark(version, True, BY_HAND)
         writer.promote(version)
     return version
 
@@ -293,20 +199,9 @@ def rollback(artifact: str, wait: float, pipeline: Pipeline | None = None) -> tu
             raise NoInput(f"{artifact}: there is no version before {live} to go back to")
         store.load(allowed[-1])
         for ledger in ledgers:
-            _mark(ledger, live, False, ROLLED_BACK)
+            ledger.mark(live, False, ROLLED_BACK)
         writer.promote(allowed[-1])
     return live, allowed[-1]
-
-
-def _mark(ledger: Ledger, version: str, promoted: bool, done: str) -> None:
-    """Append a change by hand to the verdict of the gate; it replaces an earlier such note."""
-    fits = ledger.fits(unfinished=True)
-    if not fits:
-        return
-    verdict = next((fit.reason for fit in reversed(fits) if fit.version == version), "")
-    for note in (BY_HAND, ROLLED_BACK):
-        verdict = verdict.removesuffix(note).removesuffix("; ")
-    ledger.mark(version, promoted, f"{verdict}; {done}" if verdict else done)
 
 
 def status_of(
@@ -324,8 +219,7 @@ def status_of(
             when = f"had not run at {until}"
         raise NoInput(f"job '{ledger.job}' {when}")
 
-    # the newest run that is not dated in the future, as runs are whose clock was ahead
-    newest = next((run for run in newest_runs if run.as_of <= as_text(now)), newest_runs[0])
+    newest = newest_runs[0]
     read = next((run for run in newest_runs if run.data_age is not None), None)
     age = None
     limit = None
@@ -338,9 +232,6 @@ def status_of(
     problems = []
     if newest.exit_code not in (FINE, STALE):
         problems.append(newest.error or "some series were left out")
-    last = max(all_runs, key=lambda run: run.started)
-    if last.ahead_of_clock:
-        problems.append(f"the run as of {last.as_of} is dated ahead of its clock")
     if stale:
         problems.append(f"the data are {'stale' if age is None else age_text(age)}")
     else:

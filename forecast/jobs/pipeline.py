@@ -36,18 +36,15 @@ from forecast.tables.reading import SYNTHETIC
 
 SQLITE = "sqlite:///"
 SUMS = "[[totals]]"
-ROWS = "forecast_owners"  # database table: which job writes the rows of which series
 MAX_LENGTH = 1_000_000  # characters of a pipeline file
-REFIT = re.compile("never|daily|weekly|when worse|every [1-9][0-9]{0,3} days?")
+REFIT = re.compile("never|daily|weekly|every [1-9][0-9]{0,3} days?")
 VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
 def _refit_text(value: object) -> object:
     text = f"every {value} days" if type(value) is int else value
     if not isinstance(text, str) or not REFIT.fullmatch(text):
-        raise ValueError(
-            "it is never, daily, weekly, 'when worse', or 'every N days' with N from 1"
-        )
+        raise ValueError("it is never, daily, weekly or 'every N days' with N from 1")
     return text
 
 
@@ -59,7 +56,7 @@ class JobSettings(settings.StoreSettings):
     )
     refit: Annotated[str, BeforeValidator(_refit_text)] = Field(
         "weekly",
-        description="when to fit: never, daily, weekly, 'every N days' or 'when worse'; "
+        description="when to fit: never, daily, weekly or 'every N days'; "
         "the first run always fits",
     )
     as_of: str | None = Field(None, description="the time as of which the job runs; default now")
@@ -99,8 +96,6 @@ class Pipeline(JobSettings):
     _periods: settings.PeriodNames = PrivateAttr(())
     _file: str = PrivateAttr("")
     _hidden: Redactor = PrivateAttr(default_factory=Redactor)
-    # whether sinks of other jobs are taken over; None if nobody claims the sinks
-    _take_over: bool | None = PrivateAttr(False)
 
     def model_post_init(self, context: object) -> None:
         self._periods = tuple(every for totals in self.totals for every in totals.every)
@@ -332,7 +327,7 @@ def _check_together(pipeline: Pipeline, where: str) -> None:
 
 def _check_places(pipeline: Pipeline, where: str) -> None:
     """Refuse to write files and tables that the job reads, that are the ledger's, or twice."""
-    own_tables = {*TABLES, *KEEP, ROWS} if pipeline.ledger == "sink" else {ROWS}
+    own_tables = {*TABLES, *KEEP} if pipeline.ledger == "sink" else set()
     taken: dict[str, str] = {}
     for name, sink in pipeline.sinks.items():
         with _placed(f"{where}{name} "):

@@ -1,48 +1,29 @@
 """Decide when a job fits anew, and which version forecasts until then."""
 
-import hashlib
 import json
-from collections.abc import Collection
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
-
-import numpy as np
 
 from forecast.artifacts.format import saved_at
 from forecast.artifacts.store import Store
 from forecast.calendar.frequency import WEEKDAYS, parse_frequency
-from forecast.calendar.spec import STEPS, as_text, on_clock
-from forecast.calendar.zones import DAY, wall_clock
-from forecast.checks.promotion import ServingVersion, horizons_of, log_ratio
-from forecast.ensemble.ensemble import CHOSEN
+from forecast.calendar.spec import as_text, on_clock
+from forecast.calendar.zones import DAY
+from forecast.checks.promotion import ServingVersion
 from forecast.errors import UsageError
-from forecast.inference.fitted import RUN_SETTINGS, Config, Fitted
+from forecast.inference.fitted import RUN_SETTINGS, Config
 from forecast.inference.forecasting import load_predictor
 from forecast.jobs.pipeline import Pipeline
-from forecast.ledger.ledger import DayScore, FitEntry, Ledger
+from forecast.ledger.ledger import FitEntry, Ledger
 from forecast.ledger.record import CLOCK_TOLERANCE
 from forecast.logs import log
 from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import EngineName, TrainSettings
-from forecast.tables.text import given_delimiter
 
-RECENT_DAYS = 14  # so many of the newest scored days count as recent
 # table settings in which a version may differ from the pipeline file
 FREE = {"strict", "on_duplicate", "unfinished", "freq"}
 # settings that do not change the result of a fit
 WITHOUT_EFFECT = {"jobs", "device", "engine", "unfinished"}
-
-
-@dataclass(frozen=True)
-class WorsePriors:
-    """When recent errors call for a fit; errors of days differ more than those of versions."""
-
-    ratio: float = 1.25  # recent error, divided by that of the fit
-    min_scores: int = 30  # fewest scored values
-
-
-PRIORS = WorsePriors()
 
 
 def serving_version(
@@ -82,8 +63,6 @@ def reason_to_fit(
     """The reason to fit anew, or ""; and whether the fit reads the table by the file alone."""
     if live is None:
         return "there is no version yet", True
-    if instant - datetime.now(UTC) > CLOCK_TOLERANCE:
-        return "", False  # a run ahead of its clock is no reason
     at = as_text(instant)
     fits = ledger.fits(at)
     if fits and fits[-1].as_of == at:
@@ -93,8 +72,6 @@ def reason_to_fit(
         return changed, True
     if pipeline.refit == "never":
         return "", False
-    if pipeline.refit == "when worse":
-        return _worse(live.fitted, ledger.days(RECENT_DAYS, before=at)), False
 
     last = saved_at(live.version) or instant
     if fits:
@@ -107,63 +84,14 @@ def reason_to_fit(
     return f"the last fit is {age / DAY:.1f} days old" if due else "", False
 
 
-def _worse(fitted: Fitted, days: list[DayScore]) -> str:
-    """Why recent scores call for a fit, or "".
-
-    The first horizon after the fit does not count, as the version before also forecast it.
-    """
-    error_at_fit = fitted.config.scores.get(CHOSEN)
-    if not error_at_fit or fitted.settings().metric != "mase":
-        return ""
-    schema = fitted.config.table
-    steps = fitted.history.origins.max() + np.array([0, fitted.config.horizon])
-    ends = calendar_of(schema).times(steps)
-    if schema.dated and schema.time_format.kind != STEPS:
-        ends = wall_clock(ends, schema.time_format.zone) // DAY
-    scores = []
-    for day in days:
-        date = int(np.datetime64(day.day, "D").astype(int)) if "-" in day.day else int(day.day)
-        if day.mase is not None and date > ends[1]:
-            scores.append((date, day.mase, day.count))
-    if sum(count for *_, count in scores) < PRIORS.min_scores:
-        return ""
-
-    dates, errors, counts = map(np.array, zip(*scores, strict=True))
-    horizon = horizons_of(dates, max(int(np.ptp(ends)), 1))
-    total = np.bincount(horizon, counts)
-    recent = np.bincount(horizon, errors * counts)[total > 0] / total[total > 0]
-    mean, deviation = log_ratio(recent, np.array([error_at_fit]))
-    if mean - deviation <= np.log(PRIORS.ratio):
-        return ""
-    least = f"over {100 * (PRIORS.ratio - 1):.0f} % more"
-    limit = f"{least} after one standard error of {100 * deviation:.0f} %"
-    now = f"MASE {recent.mean():.4g} over {len(recent)} horizon(s) of recent days"
-    return f"{now}, and {error_at_fit:.4g} at fit: {limit}"
-
-
 def settings_of_fit(pipeline: Pipeline) -> str:
-    """Digests of the settings that decide the result of a fit, without those at their default."""
+    """The settings that decide the result of a fit, without those at their default, as JSON."""
     groups = {"table": pipeline.table, "train": pipeline.train, "reading": pipeline.source.text()}
-    digests = {}
-    for group, settings in groups.items():
-        values = settings.model_dump(mode="json", exclude_defaults=True, exclude=WITHOUT_EFFECT)
-        for name, value in values.items():
-            text = json.dumps(value, sort_keys=True)
-            digests[f"{group}.{name}"] = hashlib.sha256(text.encode()).hexdigest()
-    return json.dumps(digests)
-
-
-def _have_changed(before: str, now: str, inferred: Collection[str]) -> bool:
-    """Whether settings of a fit have changed; new settings may state what it `inferred`."""
-    try:
-        of_fit = json.loads(before)
-    except ValueError:  # release 0.2.0 stored one digest of all settings
-        return True
-    of_file = json.loads(now)
-    for name in of_file.keys() - of_fit.keys():
-        if name.partition(".")[2] in inferred:
-            del of_file[name]
-    return bool(of_fit != of_file)
+    values = {
+        group: settings.model_dump(mode="json", exclude_defaults=True, exclude=WITHOUT_EFFECT)
+        for group, settings in groups.items()
+    }
+    return pipeline.hidden(json.dumps(values, sort_keys=True))
 
 
 def settings_changed(
@@ -171,15 +99,14 @@ def settings_changed(
 ) -> str | None:
     """Why the settings of a file need another fit, or None; `UsageError` if the file forbids it."""
     never = pipeline.refit == "never"
-    differences, equal = settings_differences(pipeline, config)
     last = fits[-1] if fits else None
     if last is not None:
-        inferred = [*equal, *_inferred_text(pipeline, config.table)]
-        changed = _have_changed(last.settings, settings_of_fit(pipeline), inferred)
+        changed = last.settings != settings_of_fit(pipeline)
         if changed and not never:
             return "the settings changed"
         if not changed and last.version == version:
             return None
+    differences = settings_differences(pipeline, config)
     if not differences:
         return None
     if never:
@@ -194,17 +121,8 @@ def settings_changed(
     return f"{version} was fitted with other settings than the file's: {differences}"
 
 
-def _inferred_text(pipeline: Pipeline, schema: Schema) -> list[str]:
-    """The text settings that state what a fit has inferred."""
-    text = pipeline.source.text()
-    of_file = text.model_dump(exclude_none=True) | {"delimiter": given_delimiter(text)}
-    return [
-        name for name, value in schema.inferred if value is not None and of_file.get(name) == value
-    ]
-
-
-def settings_differences(pipeline: Pipeline, config: Config) -> tuple[str, list[str]]:
-    """The settings of a file that differ from a fit, as text, and the names of the equal ones."""
+def settings_differences(pipeline: Pipeline, config: Config) -> str:
+    """The settings of a file that differ from a fit, as text."""
     schema = config.table
     trained = TrainSettings.check(config.settings).model_dump(exclude=set(RUN_SETTINGS))
     trained["horizon"] = config.horizon
@@ -220,7 +138,6 @@ def settings_differences(pipeline: Pipeline, config: Config) -> tuple[str, list[
     fitted = {"train": trained, "table": read_as}
 
     changes = []
-    equal = []
     for group, settings in (("train", pipeline.train), ("table", pipeline.table)):
         for name, value in settings.model_dump(exclude_unset=True).items():
             if name == "freq" and value is not None:
@@ -231,11 +148,9 @@ def settings_differences(pipeline: Pipeline, config: Config) -> tuple[str, list[
                 before = _text(fitted[group][name])
             else:
                 continue
-            if same:
-                equal.append(name)
-            else:
+            if not same:
                 changes.append(f"{name} in [{group}] is {_text(value)}, and was {before}")
-    return "; ".join(changes), equal
+    return "; ".join(changes)
 
 
 def _comparable(name: str, value: Any) -> Any:

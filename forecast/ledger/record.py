@@ -2,9 +2,9 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,6 @@ class Record(BaseModel):
     ] = {}  # name, number of rows, and sha256 of the file or of the rows that the query returned
     data_end: str | None = None  # end of the newest observed period, on the clock of the table
     data_age: float | None = None  # seconds from `data_end` to `as_of`
-    horizon_over: bool = False  # whether `as_of` is more than a horizon after the newest value
     version: str | None = None  # the version that made the forecast
     hash: str | None = None  # the hash of that version
     train_end: str | None = None  # the newest time that the version was fitted to
@@ -53,7 +52,6 @@ class Record(BaseModel):
         1.0,
         1.0,
     )  # factors by which the 80 % and the 95 % interval were widened or narrowed
-    drift: dict[str, float] = {}  # measures of drift relative to the data of the fit
     scores: list[dict[str, Any]] = []  # scores of earlier forecasts
     totals: list[dict[str, Any]] = []  # scores of earlier forecasts of sums, by level of the sums
     checks: dict[
@@ -73,17 +71,6 @@ class Record(BaseModel):
     warnings: list[str] = []
     packages: dict[str, str] = {}
 
-    @property
-    def ahead_of_clock(self) -> bool:
-        """Whether `as_of` lies in the future of the clock; ordinary runs replace such a run."""
-        clock = datetime.fromisoformat(self.started or self.as_of)
-        return datetime.fromisoformat(self.as_of) > clock + CLOCK_TOLERANCE
-
-    @property
-    def dated_ahead(self) -> bool:
-        """Whether `as_of` lies too far after the clock or the data to learn from the run."""
-        return self.ahead_of_clock or self.horizon_over
-
 
 def sha256_of_file(path: str) -> str | None:
     """Return the sha256 of an ordinary file, and None for anything else."""
@@ -97,22 +84,6 @@ def sha256_of_frame(frame: pd.DataFrame) -> str:
     digest = hashlib.sha256("\n".join(map(str, frame.columns)).encode())
     digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
     return digest.hexdigest()
-
-
-def written_later(
-    runs: Sequence[Record], as_of: str, output: Mapping[str, str | None]
-) -> str | None:
-    """Return the time of the newest later run that wrote to the same output, or None.
-
-    `runs` are sorted, newest first.
-    """
-    later = [run for run in runs if run.as_of > as_of and not run.ahead_of_clock]
-    same = (
-        run.as_of
-        for run in later
-        if any(run.output.get(key) == place for key, place in output.items() if place)
-    )
-    return next(same, None)
 
 
 @contextmanager

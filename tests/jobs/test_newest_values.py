@@ -67,7 +67,7 @@ def test_nothing_is_published_until_it_is_accepted_and_then_it_counts_as_right(
     code, _ = job.run(CLEAN_NIGHTS, doubled(job.table(CLEAN_NIGHTS), CLEAN_NIGHTS))
     assert code == BLOCKED
     assert (job.folder / "forecasts.csv").read_bytes() == before
-    accept_blocked(read_pipeline(str(job.file)), take_over=True)
+    accept_blocked(read_pipeline(str(job.file)))
     assert (job.folder / "forecasts.csv").read_bytes() != before
     night = CLEAN_NIGHTS + 1
     assert job.run(night, doubled(job.table(night), CLEAN_NIGHTS))[0] == 0
@@ -110,26 +110,6 @@ def test_values_that_were_revised_since_teach_nothing(job: ShopJob) -> None:
         sql = "SELECT record ->> 'revised' FROM forecast_runs ORDER BY as_of DESC LIMIT 1"
         ((revised,),) = connection.execute(sql).fetchall()
     assert job.as_of(CLEAN_NIGHTS)[:19] in revised
-
-
-def test_fallback_publishes_the_rows_of_the_last_run_for_the_group(job: ShopJob) -> None:
-    with job.file.open("a", encoding="utf-8") as file:
-        file.write('[checks.output]\non_error = "fallback"\n')
-    assert job.run(CLEAN_NIGHTS)[0] == 0
-    before = pd.read_csv(job.folder / "forecasts.csv")
-    night = CLEAN_NIGHTS + 1
-    code, messages = job.run(night, FAULTS["a store times 10"].plant(job.table(night)))
-    after = pd.read_csv(job.folder / "forecasts.csv")
-    assert code == 3, messages
-    of_group = after["store"] == "store 3"
-    assert set(after.loc[of_group, "source"]) == {"last run", "seasonal naive"}
-    assert set(after.loc[~of_group, "source"]) == {"forecast"}
-    keys = ["store", "product", "day"]
-    both = after[of_group & (after["source"] == "last run")].merge(
-        before, on=keys, suffixes=("", "_before")
-    )
-    assert len(both) == 6 * 13
-    assert (both["forecast"] == both["forecast_before"]).all()
 
 
 def test_closures_that_are_announced_do_not_block(job: ShopJob) -> None:

@@ -93,7 +93,6 @@ def test_a_live_version_is_checked_too(job: Job, forecast: Run, at: At) -> None:
 @pytest.mark.parametrize(
     ("database", "name", "said"),
     [
-        ("postgresql", "ü" * 32, "has 64 bytes"),
         ("postgresql", "xmin", 'column name "xmin" conflicts with a system column name'),
         ("sqlite", "Forecast", "duplicate column name: forecast"),
         ("sqlite", "ORIGIN", "duplicate column name: origin"),
@@ -113,14 +112,12 @@ def test_names_that_a_database_refuses_are_refused_before_the_fit(
         if database == "postgresql"
         else f"sqlite:///{job.folder}/f.db"
     )
-    more = {"day": "y" * 70} if "bytes" in said else {}
-    _rename(job, shop=name, **more)
+    _rename(job, shop=name)
     job.write(sink=f'url = "{url}"\ntable = "f"', table=f'id = "{name}"')
     _refused(
         job,
         forecast("run", job.file, "--as-of", at(150)),
         said,
-        *(f"'{name}' has 70" for name in more.values()),
     )
 
 
@@ -228,35 +225,6 @@ def test_a_table_of_the_ledger_is_no_sink(job: Job, forecast: Run) -> None:
     ran = forecast("run", job.file, "--check")
     assert ran.code == 2
     assert "[sink] table main.Forecast_Runs is one of the program's own" in ran.err
-
-
-@pytest.mark.parametrize("ledger", ["store", "sink"])
-def test_the_table_of_owners_is_no_sink_either(
-    job: Job, forecast: Run, at: At, ledger: str
-) -> None:
-    job.write(top=f'ledger = "{ledger}"', sink='url = "sqlite:///f.db"\ntable = "forecast_owners"')
-    for words in ((), ("--check",)):
-        ran = forecast("run", job.file, "--as-of", at(150), *words)
-        assert ran.code == 2
-        assert (
-            "[sink] table forecast_owners is one of the program's own; write to another table"
-            in ran.err
-        )
-
-
-def test_a_fallback_needs_a_table_with_the_column_source(job: Job, forecast: Run, at: At) -> None:
-    sink = 'url = "sqlite:///f.db"\ntable = "f"'
-    job.write(sink=sink)
-    assert forecast("run", job.file, "--as-of", at(150)).code == 0
-    fallback = {"checks.output": 'on_error = "fallback"'}
-    job.write(sink=sink, **fallback)
-    for words in ((), ("--check",)):
-        ran = forecast("run", job.file, "--as-of", at(151), *words)
-        assert (ran.code, "sink.table f lacks columns, add them" in ran.err) == (2, True), ran.err
-        assert ran.err.rstrip().endswith("source")
-    job.write(sink=sink.replace('"f"', '"g"'), **fallback)
-    for words in (("--check",), (), ("--check",)):
-        assert forecast("run", job.file, "--as-of", at(151), *words).code == 0
 
 
 def test_predict_and_backtest_refuse_names_before_they_compute(job: Job, forecast: Run) -> None:
