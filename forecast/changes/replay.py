@@ -239,26 +239,26 @@ class Changes:
         changes, in which opposite changes do not cancel.
         """
 
-        def summed(numbers: Numbers) -> list[float]:
-            sums: list[float] = np.bincount(groups, numbers, len(names)).tolist()
-            return sums
-
-        change = self.new - self.old
-        old = summed(self.old)
-        new = summed(self.new)
-        changes = summed(change)
-        moved = summed(np.abs(change))
-        parts = [summed(part) for part in self.parts]
-        rows = []
-        for row, name in enumerate(names):
-            steps = {step: part[row] for step, part in zip(STEPS, parts, strict=True)}
-            sums = {"old": old[row], "new": new[row], "change": changes[row], "moved": moved[row]}
-            rows.append({**name, **sums, "steps": steps})
-        return rows
+        numbers = {
+            "old": self.old,
+            "new": self.new,
+            "change": self.new - self.old,
+            "moved": np.abs(self.new - self.old),
+        }
+        sums = _summed(numbers, groups, len(names))
+        steps = _summed(dict(zip(STEPS, self.parts, strict=True)), groups, len(names))
+        rows = zip(names, sums, steps, strict=True)
+        return [{**name, **row, "steps": by_step} for name, row, by_step in rows]
 
     def _share(self, moved: Numbers) -> float | None:
         whole = float(np.abs(self.old)[self.both].sum())
         return float(np.abs(moved).sum()) / whole if whole else None
+
+
+def _summed(numbers: Mapping[str, Numbers], groups: Integers, count: int) -> Rows:
+    """For each of `count` groups, the sums of numbers by name."""
+    sums = [np.bincount(groups, values, count).tolist() for values in numbers.values()]
+    return [dict(zip(numbers, row, strict=True)) for row in zip(*sums, strict=True)]
 
 
 def by_step(old: Numbers, new: Numbers, both: Flags, points: Mapping[str, Numbers]) -> Numbers:
@@ -399,9 +399,13 @@ def changed_inputs(before: RunInput, after: RunInput) -> Iterator[str]:
             continue
         ids = [panel.ids[i] for i in np.unique(series[rows])]
         whose = f" of {len(ids):,} series ({series_names(ids)})" if any(ids[0]) else ""
-        ends = np.array([position[rows].min(), position[rows].max()])
-        span = " to ".join(dict.fromkeys(position_texts(schema, calendar_of(schema), ends)))
-        yield f"{what}: {rows.sum():,} values{whose}, {span}"
+        yield f"{what}: {rows.sum():,} values{whose}, {times_text(position[rows], schema)}"
+
+
+def times_text(positions: Integers, schema: Schema) -> str:
+    """The first and the last time of grid positions, as text."""
+    ends = np.array([positions.min(), positions.max()])
+    return " to ".join(dict.fromkeys(position_texts(schema, calendar_of(schema), ends)))
 
 
 def _panels(old: Panel, new: Panel, reconciles: bool) -> Iterator[tuple[str, Panel]]:

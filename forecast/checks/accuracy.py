@@ -10,6 +10,7 @@ import pandas as pd
 
 from forecast.calendar.spec import STEPS
 from forecast.calendar.zones import DAY, wall_clock
+from forecast.changes.replay import times_text
 from forecast.checks.limits import ids_at
 from forecast.events.kinds import touched
 from forecast.inference.fitted import Fitted
@@ -95,7 +96,7 @@ def summed_by(key: Any, rows: pd.DataFrame, error: "pd.Series[float]", unit: Any
 
 
 def measures(sums: pd.DataFrame) -> Iterator[tuple[str, list[Any]]]:
-    """Of each key in `summed_by`: count, mean size of errors, bias, and the coverage of 80 and 95 %.
+    """By key: count, mean size of errors, bias, and the coverage of 80 and 95 % intervals.
 
     Errors are relative to their units; they are None without units.
     """
@@ -167,12 +168,6 @@ class NewActuals:
             scores = np.where(error == 0, 0.0, error / half_width)
         largest = PRIORS.largest_score
         return np.clip(scores, -largest, largest)
-
-
-def times_text(positions: Integers, schema: Schema) -> str:
-    """The first and the last time of grid positions, as text."""
-    ends = np.array([positions.min(), positions.max()])
-    return " to ".join(dict.fromkeys(position_texts(schema, calendar_of(schema), ends)))
 
 
 def _series_in(panel: Panel, forecasts: pd.DataFrame) -> Integers:

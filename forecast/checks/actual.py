@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from forecast.changes.replay import RunInput, slots_in
-from forecast.checks.accuracy import NewActuals, times_text
+from forecast.changes.replay import RunInput, slots_in, times_text
+from forecast.checks.accuracy import NewActuals
 from forecast.checks.groups import group_finding, groupings, value_finding
 from forecast.checks.limits import Finding, ids_at, teaching, usual_size
 from forecast.checks.table import age_text, duration_text

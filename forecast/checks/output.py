@@ -12,17 +12,14 @@ from forecast.calendar.zones import DAY
 from forecast.checks.accuracy import Earlier
 from forecast.checks.limits import Finding, ids_at, usual_size
 from forecast.inference.fitted import Fitted
-from forecast.inference.forecasting import Columns, Forecasts
-from forecast.inference.predictor import fixed_of
-from forecast.intervals.interval_ends import bounded, lower_bounds
+from forecast.inference.forecasting import Forecasts
+from forecast.intervals.interval_ends import lower_bounds
 from forecast.ledger.record import Record
 from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel
 from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import OutputSettings
 from forecast.tables.writing import Column, interval_columns
 from forecast.totals.sums import Totals
-
-TOLERANCE = 1e-6  # relative error up to which sums and values count as equal
 
 
 @dataclass(frozen=True)
@@ -77,24 +74,11 @@ class Output:
         return self.forecasts.series
 
     @property
-    def horizon(self) -> int:
-        return self.fitted.config.horizon
-
-    @property
     def ids(self) -> Ids:
         return ids_at(self.panel, self.series)
 
     def usual(self, name: str, what: str = "share") -> float | None:
         return usual_size(self.past, name, what)
-
-    def bounded(self, points: Numbers) -> Numbers:
-        """Points [series, horizon] within the bounds of the output."""
-        return bounded(points[..., None], self.settings, self.floor)[..., 0]
-
-    @property
-    def floor(self) -> Numbers:
-        """[series], the lower bound that the past of each series sets for its forecasts."""
-        return self.panel.floor()[self.series]
 
     def share(
         self, affected: Flags, count: int, usual: float | None = 0.0, size: float | None = None
@@ -125,13 +109,10 @@ def hard_counts(output: Output) -> Mapping[str, int]:
     names = ("forecast", *interval_columns(output.settings.levels))
     columns = [np.asarray(forecasts.columns[name], float) for name in names]
     published = np.stack(columns, -1)  # [rows, 1 + 2 * intervals]
-    lowest = lower_bounds(output.settings, output.floor).repeat(output.horizon)
+    floor = output.panel.floor()[output.series]
+    lowest = lower_bounds(output.settings, floor).repeat(forecasts.means.shape[1])
     too_low = (published < lowest[:, None]).any(1)
     counts["negative"] = _count(too_low)
-    counts["closed"] = _reopened(output, columns[0].reshape(forecasts.means.shape))
-    counts["totals"] = 0
-    for totals, table in zip(output.totals, tables[1:], strict=True):
-        counts["totals"] += _incoherent(output, totals, table)
     return counts
 
 
@@ -155,50 +136,6 @@ def _count(flags: Any) -> int:
 
 def _values(column: Any) -> Any:
     return column.values if isinstance(column, Column) else column
-
-
-def _reopened(output: Output, points: Numbers) -> int:
-    """The number of forecasts at closed times that differ from the constant value of these times.
-
-    An example of closed times are the Sundays of a shop that never opens on them.
-    """
-    panel = output.panel
-    series = output.series
-    fixed = fixed_of(output.fitted, panel)
-    if fixed is None:
-        return 0
-    first = panel.offsets[series] + panel.lengths[series]
-    slots = first[:, None] + np.arange(points.shape[1])
-    closed = output.bounded(fixed[slots])
-    limit = TOLERANCE * (1 + np.abs(closed))
-    return _count(np.abs(points - closed) > limit)
-
-
-def _incoherent(output: Output, totals: Totals, columns: Columns) -> int:
-    """In how many periods the means of all groups do not add up to the means of all series.
-
-    `totals` may have several levels of sums; the periods of each are counted.
-    """
-    level = _values(columns["level"])
-    means = output.bounded(output.forecasts.means)
-    wrong = 0
-    for groups in totals.groups:
-        of_level = level == groups.level.name
-        starts = groups.periods.edges[:-1]
-        end = groups.periods.edges[-1]
-
-        summed: dict[str, Numbers] = {}
-        for name in ("mean", "observed", "filled"):
-            rows = np.asarray(columns[name], float)[of_level]
-            summed[name] = rows.reshape(-1, len(starts)).sum(0)
-        before_end = means[:, :end]
-        of_series = np.add.reduceat(before_end.sum(0), starts)
-        sizes = np.add.reduceat(np.abs(before_end).sum(0), starts)
-        error = np.abs(summed["mean"] - summed["observed"] - of_series)
-        off = error > TOLERANCE * (sizes + np.abs(summed["observed"]))
-        # missing past values are filled by forecasts that the means of the series do not hold
-        wrong += _count(off & (summed["filled"] == 0))
-    return wrong
 
 
 def _against_past(output: Output) -> dict[str, Finding]:

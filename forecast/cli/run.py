@@ -32,7 +32,7 @@ def run(request: Request) -> int:
         for name in ("as_of", "output", "resume", "check"):
             if getattr(request, name):
                 raise UsageError(f"{problem}; leave out --{name.replace('_', '-')}")
-        return _put(accept_blocked(pipeline), request.as_json)
+        return _put(accept_blocked(pipeline, request.take_over), request.as_json)
     if request.check:
         log(pipeline.hidden(f"{request.job}: the file is valid; {_plan(pipeline)}"))
         log_lines(check_job(pipeline, request.as_of, request.take_over))

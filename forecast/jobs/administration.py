@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from forecast import databases
 from forecast.artifacts.store import LOCK, OWNER, Store, runs_folder
-from forecast.calendar.spec import as_text
 from forecast.checks.table import age_text, duration_text
 from forecast.databases.queries import Execute
 from forecast.durable import is_held, replace_file
@@ -27,8 +26,8 @@ from forecast.errors import (
     Words,
 )
 from forecast.jobs.pipeline import Pipeline
-from forecast.ledger.ledger import ALWAYS, KILLED, MAX_RECORDS, Ledger, open_file
 from forecast.ledger.ledger import FILE as LEDGER_FILE
+from forecast.ledger.ledger import KILLED, Ledger, open_file
 from forecast.ledger.record import Record
 from forecast.logs import log
 from forecast.settings import seconds_of
@@ -116,7 +115,7 @@ def owner_to_replace(pipeline: Pipeline, take_over: bool) -> Owner | None:
 
 def _claimant(pipeline: Pipeline) -> Owner:
     """A job as the owner of a store that it has not owned before."""
-    file = os.path.abspath(pipeline.file).encode(errors="backslashreplace").decode()
+    file = os.path.realpath(pipeline.file).encode(errors="backslashreplace").decode()
     return Owner(
         id=secrets.token_hex(6),
         job=pipeline.hidden(pipeline.name or "job"),
@@ -125,12 +124,9 @@ def _claimant(pipeline: Pipeline) -> Owner:
 
 
 def _is_same(owner: Owner, claimant: Owner) -> bool:
-    try:
-        return owner.file == claimant.file or os.path.samefile(owner.file, claimant.file)
-    except (FileNotFoundError, NotADirectoryError):  # the file was moved, or the job is another one
-        return owner.job == claimant.job
-    except OSError:
-        return False
+    if owner.file == claimant.file:
+        return True
+    return owner.job == claimant.job and not os.path.exists(owner.file)  # the file was moved
 
 
 def versions_of(artifact: str, pipeline: Pipeline | None = None) -> list[dict[str, Any]]:
@@ -204,20 +200,14 @@ def rollback(artifact: str, wait: float, pipeline: Pipeline | None = None) -> tu
     return live, allowed[-1]
 
 
-def status_of(
-    ledger: Ledger, store: str, as_of: datetime | None = None, runs: int = 10
-) -> dict[str, Any]:
-    """The status of a job now or at `as_of`, with its newest runs; `NoInput` if it had not run."""
-    now = as_of or datetime.now(UTC)
-    until = ALWAYS if as_of is None else as_text(as_of)
-    all_runs = ledger.runs(MAX_RECORDS, until)
+def status_of(ledger: Ledger, store: str, runs: int = 10) -> dict[str, Any]:
+    """The status of a job, with its newest runs; `NoInput` if it has not run."""
+    now = datetime.now(UTC)
+    all_runs = ledger.runs(runs + 1)
     running = bool(all_runs) and all_runs[0].exit_code == KILLED and is_held(Path(store) / LOCK)
     newest_runs = all_runs[running:][:runs]
     if not newest_runs:
-        when = "has not run yet; run `forecast run JOB.toml`"
-        if as_of is not None:
-            when = f"had not run at {until}"
-        raise NoInput(f"job '{ledger.job}' {when}")
+        raise NoInput(f"job '{ledger.job}' has not run yet; run `forecast run JOB.toml`")
 
     newest = newest_runs[0]
     read = next((run for run in newest_runs if run.data_age is not None), None)
@@ -238,20 +228,16 @@ def status_of(
         problems += _missed(newest_runs, now)
     warnings = len(newest.warnings)
     fine = f"it ran, with {warnings} warning{'s' * (warnings > 1)}" if warnings else "all is well"
-    if as_of is not None:
-        live = next((run.version for run in all_runs if run.settled), None)
-    else:
-        live = None if Store(store).empty else Store(store).current()
     return {
         "job": ledger.job,
         "code": STALE if stale else PARTIAL if problems else FINE,
         "said": "; ".join(problems) or fine,
-        "live": live,
+        "live": None if Store(store).empty else Store(store).current(),
         "owner": str(owner_of(store) or ""),
         "data_end": None if read is None else read.data_end,
         "data_age": age,  # seconds from the end of the data to now
         "runs": [{name: getattr(run, name) for name in SHOWN} for run in newest_runs],
-        "days": [asdict(day) for day in ledger.days(14, before=until + ALWAYS)],
+        "days": [asdict(day) for day in ledger.days(14)],
         "totals": next((run.totals for run in newest_runs if run.totals), []),
         "actuals": next((run.actuals for run in newest_runs if run.actuals), {}),
     }

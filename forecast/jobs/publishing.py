@@ -219,15 +219,16 @@ def write_record(record: Record, pipeline: Pipeline) -> None:
     replace_file(path, (record.model_dump_json(indent=2) + "\n").encode())
 
 
-def accept_blocked(pipeline: Pipeline) -> Record:
+def accept_blocked(pipeline: Pipeline, take_over: bool = False) -> Record:
     """Publish the newest blocked run exactly as it was.
 
-    Raises `UsageError` if no run is blocked, or a later run has published.
+    With `take_over` the job takes the store from the job that it belongs to. Raises `UsageError` if
+    no run is blocked, or a later run has published.
     """
     job = f"job '{pipeline.hidden(pipeline.name or 'job')}'"
     store = Store(pipeline.store)
     with pipeline.hidden.kept_out(), store.lock(pipeline.wait) as writer:
-        claim(pipeline)
+        claim(pipeline, take_over)
         ledger = ledger_of(pipeline)
         promote_owed(ledger, store, writer)  # left undone by an acceptance that was killed
         runs = ledger.runs(MAX_RECORDS)

@@ -6,7 +6,7 @@ from typing import Any
 
 from forecast.artifacts.format import saved_at
 from forecast.artifacts.store import Store
-from forecast.calendar.frequency import WEEKDAYS, parse_frequency
+from forecast.calendar.frequency import parse_frequency
 from forecast.calendar.spec import as_text, on_clock
 from forecast.calendar.zones import DAY
 from forecast.checks.promotion import ServingVersion
@@ -17,8 +17,8 @@ from forecast.jobs.pipeline import Pipeline
 from forecast.ledger.ledger import FitEntry, Ledger
 from forecast.ledger.record import CLOCK_TOLERANCE
 from forecast.logs import log
-from forecast.panel.schema import Schema, calendar_of
-from forecast.settings import EngineName, TrainSettings
+from forecast.panel.schema import calendar_of
+from forecast.settings import TrainSettings
 
 # table settings in which a version may differ from the pipeline file
 FREE = {"strict", "on_duplicate", "unfinished", "freq"}
@@ -31,13 +31,12 @@ def serving_version(
     ledger: Ledger,
     instant: datetime,
     taken: str | None,
-    device: str,
-    engine: EngineName,
+    where: TrainSettings,
 ) -> ServingVersion | None:
     """The serving version of a run, which was not fitted to values after the run; None without one.
 
     It is the version that an earlier run at the same instant has `taken`, else the live version,
-    else the newest promoted version.
+    else the newest promoted version. `where` says on which device and engine it runs.
     """
     if store.empty:
         return None
@@ -47,7 +46,7 @@ def serving_version(
     for version in (taken, store.current(), *promoted):
         if version not in versions:
             continue
-        predictor = load_predictor(str(store.path), version, device, engine)
+        predictor = load_predictor(str(store.path), version, where.device, where.engine)
         serving = ServingVersion(version, predictor, versions[version].hash)
         schema = serving.schema
         now = on_clock(instant, schema.time_format)
@@ -141,7 +140,8 @@ def settings_differences(pipeline: Pipeline, config: Config) -> str:
     for group, settings in (("train", pipeline.train), ("table", pipeline.table)):
         for name, value in settings.model_dump(exclude_unset=True).items():
             if name == "freq" and value is not None:
-                same = _same_frequency(value, schema)
+                freq = parse_frequency(value)
+                same = (freq.kind, freq.every) == (schema.calendar.kind, schema.calendar.every)
                 before = schema.calendar.name
             elif name in fitted[group]:
                 same = _comparable(name, value) == _comparable(name, fitted[group][name])
@@ -163,15 +163,3 @@ def _text(value: Any) -> str:
     if isinstance(value, tuple | list):
         return ", ".join(map(str, value)) or "none"
     return "not given" if value is None else str(value)
-
-
-def _same_frequency(freq: str, schema: Schema) -> bool:
-    wanted = parse_frequency(freq)
-    fitted = schema.calendar
-    if (wanted.kind, wanted.every) != (fitted.kind, fitted.every):
-        return False
-    if fitted.kind == "months":
-        same_end = wanted.end is None or wanted.end == (fitted.day < 0)
-        same_month = wanted.anchor is None or fitted.anchor == wanted.anchor % fitted.every
-        return same_end and same_month
-    return wanted.anchor is None or fitted.name.endswith(WEEKDAYS[wanted.anchor])

@@ -90,7 +90,7 @@ More = Mapping[str, pd.DataFrame | bytes] | None  # by table
 
 
 def packed(forecasts: pd.DataFrame) -> bytes:
-    """Pack forecasts, or forecasts of sums, as Parquet; raw numbers are float32 if there are many."""
+    """Pack forecasts, or sums of them, as Parquet; raw numbers are float32 if there are many."""
     raw = forecasts.columns.intersection(RAW)
     precision = np.float32 if len(forecasts) > 2 * MAX_SAMPLE else np.float64
     frame = forecasts.astype(dict.fromkeys(raw, precision) | {"step": np.int32})
