@@ -4,7 +4,7 @@ import json
 import sqlite3
 import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -20,8 +20,8 @@ from pydantic import ValidationError
 from forecast.databases.failures import translated
 from forecast.databases.queries import Connect, Execute, Row, Values, no_tables
 from forecast.databases.redaction import Redactor
-from forecast.durable import make_directory
-from forecast.errors import ArtifactRefused
+from forecast.durable import make_directory, remove_quietly, temporary_beside, write_new
+from forecast.errors import ArtifactRefused, CannotCreate
 from forecast.ledger.record import Record
 from forecast.logs import log
 
@@ -472,8 +472,7 @@ def open_file(path: Path, reads: Collection[str] = ()) -> Iterator[Execute]:
     # not mode=ro: the unfinished transaction of a killed run must be rolled back before reading
     target = f"{path.absolute().as_uri()}?mode={'rw' if reads else 'rwc'}"
     opened = partial(sqlite3.connect, target, timeout=LOCK_PATIENCE, isolation_level=None, uri=True)
-    damaged = translated("sink", str(path), Redactor(), ArtifactRefused)
-    with damaged, closing(opened()) as connection:
+    with _translated(path), closing(opened()) as connection:
 
         def execute(sql: str, parameters: Values = ()) -> list[Row]:
             once = isinstance(parameters, Mapping) or not parameters
@@ -487,3 +486,19 @@ def open_file(path: Path, reads: Collection[str] = ()) -> Iterator[Execute]:
         tables = {name for (name,) in execute("SELECT name FROM sqlite_master")}
         yield execute if tables.issuperset(reads) else no_tables
         execute("COMMIT")
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        with translated("sink", str(path), Redactor(), ArtifactRefused):
+            yield
+    except CannotCreate:
+        # SQLite does not say whether the disk is full; if it is, this raises StorageFailure
+        probe = temporary_beside(path)
+        try:
+            with suppress(CannotCreate):
+                write_new(probe, b"", shown=path)
+        finally:
+            remove_quietly(probe)
+        raise
