@@ -59,7 +59,7 @@ SHOWN = (
 class Owner(BaseModel):
     """The job that a store belongs to, from the file OWNER in the store."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True)
 
     id: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]  # a random id
     job: str
