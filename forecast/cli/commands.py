@@ -359,7 +359,7 @@ COMMANDS["run"] = Declaration(
         Option("--resume", "continue a fit that was stopped", RUN),
         Option(
             "--take-over",
-            "take the store from another job, which this one replaces",
+            "take store and sinks from another job, which this one replaces",
             RUN,
             first=False,
         ),

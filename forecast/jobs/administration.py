@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -17,17 +17,18 @@ from forecast import databases
 from forecast.artifacts.store import LOCK, OWNER, Store, runs_folder
 from forecast.checks.table import age_text, duration_text
 from forecast.databases.queries import Execute
-from forecast.durable import is_held, replace_file
+from forecast.durable import is_held, make_directory, replace_file
 from forecast.errors import (
     ArtifactRefused,
+    CannotCreate,
     NoInput,
     Setting,
     UsageError,
     Words,
 )
-from forecast.jobs.pipeline import Pipeline
+from forecast.jobs.pipeline import ROWS, Pipeline, target_of
 from forecast.ledger.ledger import FILE as LEDGER_FILE
-from forecast.ledger.ledger import KILLED, Ledger, open_file
+from forecast.ledger.ledger import KILLED, Ledger, open_file, series_text
 from forecast.ledger.record import Record
 from forecast.logs import log
 from forecast.settings import seconds_of
@@ -57,7 +58,7 @@ SHOWN = (
 
 
 class Owner(BaseModel):
-    """The job that a store belongs to, from the file OWNER in the store."""
+    """The job that a store or a file belongs to, from the note in the store or beside the file."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -69,14 +70,14 @@ class Owner(BaseModel):
         return f"job '{self.job}' ({self.file})"
 
 
-def owner_of(store: str) -> Owner | None:
-    """The job that a store belongs to; None before the first run."""
-    data = Store(store).note(OWNER, most=100_000)
+def owner_of(folder: str, note: str = OWNER) -> Owner | None:
+    """The job that a store or a file belongs to, by a note; None before the first run."""
+    data = Store(folder).note(note, most=100_000)
     try:
         return None if data is None else Owner.model_validate_json(data)
     except ValidationError:
         cure = "remove it, and the next job that runs is the owner"
-        raise ArtifactRefused("is damaged", place=Path(store) / OWNER, cure=cure) from None
+        raise ArtifactRefused("is damaged", place=Path(folder) / note, cure=cure) from None
 
 
 def claim(pipeline: Pipeline, take_over: bool = False) -> None:
@@ -127,6 +128,69 @@ def _is_same(owner: Owner, claimant: Owner) -> bool:
     if owner.file == claimant.file:
         return True
     return owner.job == claimant.job and not os.path.exists(owner.file)  # the file was moved
+
+
+def claim_sinks(pipeline: Pipeline, series: Iterable[tuple[str, ...]], write: bool = False) -> None:
+    """Refuse files and tables of sums of another job, and tables in which it writes these series.
+
+    With `write`, the job claims them: by a note beside a file, and in a table of the database.
+    """
+    if not pipeline.file or pipeline._take_over is None:
+        return
+    owner = owner_of(pipeline.store) or _claimant(pipeline)
+    for sink in pipeline.sinks.values():
+        if sink.path is None:
+            continue
+        path = Path(sink.path)
+        note = f".{path.name}.owner"
+        _refuse_other(pipeline, owner, owner_of(str(path.parent), note), sink.path)
+        if write:
+            make_directory(path.parent)
+            replace_file(path.with_name(note), owner.model_dump_json().encode())
+    if pipeline.sink.url is None:
+        return
+    try:
+        with databases.connect(pipeline.sink.url, reads=() if write else (ROWS,)) as execute:
+            if write:
+                columns = "target TEXT, series TEXT, owner TEXT, PRIMARY KEY (target, series)"
+                execute(f"CREATE TABLE IF NOT EXISTS {ROWS} ({columns})")
+            for sink in pipeline.sinks.values():
+                if sink.table is not None:
+                    names = series if sink is pipeline.sink else [()]
+                    _claim_rows(pipeline, owner, target_of(sink.table), names, execute, write)
+    except CannotCreate as error:
+        text = "which job writes which rows cannot be recorded, so that other jobs may replace them"
+        log.warning("%s: %s", text, error)
+
+
+def _claim_rows(
+    pipeline: Pipeline,
+    owner: Owner,
+    target: str,
+    series: Iterable[tuple[str, ...]],
+    execute: Execute,
+    write: bool,
+) -> None:
+    text = owner.model_dump_json()
+    rows = [{"target": target, "series": series_text(ids), "owner": text} for ids in series]
+    sql = f"SELECT series, owner FROM {ROWS} WHERE target = :target"
+    before: dict[str, str] = dict(execute(sql, {"target": target}))
+    for other in {before.get(row["series"], text) for row in rows}:
+        _refuse_other(pipeline, owner, Owner.model_validate_json(other), f"sink.table {target}")
+    new = [row for row in rows if before.get(row["series"]) != text]
+    if write and new:
+        execute(f"DELETE FROM {ROWS} WHERE target = :target AND series = :series", new)
+        execute(f"INSERT INTO {ROWS} VALUES (:target, :series, :owner)", new)
+
+
+def _refuse_other(pipeline: Pipeline, owner: Owner, other: Owner | None, place: str) -> None:
+    if other is None or other.id == owner.id or other.file == owner.file:
+        return
+    if not pipeline._take_over:
+        take_over = Setting("take_over")
+        cure = Words("write elsewhere, or pass ", take_over, " if this job replaces that one")
+        raise UsageError(f"is written by {other}", place=place, cure=cure)
+    log.warning("%s is written by %s, and job '%s' takes it over", place, other, owner.job)
 
 
 def versions_of(artifact: str, pipeline: Pipeline | None = None) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from forecast.ensemble.names import check_names
 from forecast.errors import BadData, UsageError
 from forecast.inference.forecasting import with_events, with_schema
 from forecast.jobs import sinks
-from forecast.jobs.administration import ledger_of, owner_to_replace
+from forecast.jobs.administration import claim_sinks, ledger_of, owner_to_replace
 from forecast.jobs.pipeline import Pipeline, keys_in_errors
 from forecast.jobs.refit import reason_to_fit, serving_version
 from forecast.ledger.ledger import KNOWN, Ledger, packed_known, series_number, series_text
@@ -97,6 +97,7 @@ def check_sink(pipeline: Pipeline, schema: Schema, table: Table) -> list[str]:
             lines.append(sinks.check_table(sink, sums, keys))
         if sink.path is not None:
             lines.append(sinks.check_file(sink.path))
+    claim_sinks(pipeline, sinks.ids_in(schema, table) if pipeline.sink.url else ())
     return lines
 
 
@@ -246,6 +247,7 @@ def read_as_live(
 def check_job(pipeline: Pipeline, as_of: str | None = None, take_over: bool = False) -> list[str]:
     """Read the source as a run would, check that store and sinks can be written; findings."""
     with pipeline.hidden.kept_out(), keys_in_errors():
+        pipeline._take_over = take_over
         owner = owner_to_replace(pipeline, take_over)
         instant = instant_of(pipeline, as_of)
         inputs = look(pipeline, Store(pipeline.store), ledger_of(pipeline), instant)

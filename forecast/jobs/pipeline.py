@@ -36,6 +36,7 @@ from forecast.tables.reading import SYNTHETIC
 
 SQLITE = "sqlite:///"
 SUMS = "[[totals]]"
+ROWS = "forecast_owners"  # database table: which job writes the rows of which series
 MAX_LENGTH = 1_000_000  # characters of a pipeline file
 REFIT = re.compile("never|daily|weekly|every [1-9][0-9]{0,3} days?")
 VARIABLE = re.compile(r"\$\{(\w+)\}")
@@ -96,6 +97,8 @@ class Pipeline(JobSettings):
     _periods: settings.PeriodNames = PrivateAttr(())
     _file: str = PrivateAttr("")
     _hidden: Redactor = PrivateAttr(default_factory=Redactor)
+    # whether sinks of other jobs are taken over; None if nobody claims the sinks
+    _take_over: bool | None = PrivateAttr(False)
 
     def model_post_init(self, context: object) -> None:
         self._periods = tuple(every for totals in self.totals for every in totals.every)
@@ -323,7 +326,7 @@ def _check_together(pipeline: Pipeline, where: str) -> None:
 
 def _check_places(pipeline: Pipeline, where: str) -> None:
     """Refuse to write files and tables that the job reads, that are the ledger's, or twice."""
-    own_tables = {*TABLES, *KEEP} if pipeline.ledger == "sink" else set()
+    own_tables = {*TABLES, *KEEP, ROWS} if pipeline.ledger == "sink" else {ROWS}
     taken: dict[str, str] = {}
     for name, sink in pipeline.sinks.items():
         with _placed(f"{where}{name} "):

@@ -28,7 +28,7 @@ from forecast.durable import (
 )
 from forecast.errors import ArtifactRefused, Blocked, ForecastError, UsageError
 from forecast.jobs import sinks
-from forecast.jobs.administration import claim, ledger_of
+from forecast.jobs.administration import claim, claim_sinks, ledger_of
 from forecast.jobs.ping import ping
 from forecast.jobs.pipeline import Pipeline
 from forecast.jobs.sinks import Results, SinkSettings
@@ -60,6 +60,7 @@ class Publication:
 
     record: Record
     tables: dict[str, Results]  # forecasts and sums of them, by destination
+    series: list[tuple[str, ...]]  # ids of the forecasts
     forecasts: pd.DataFrame  # for the ledger
     more: Mapping[str, pd.DataFrame | bytes]  # sums and inputs for the ledger, by its tables
     days: list[DayScore]  # scores of earlier runs
@@ -67,6 +68,7 @@ class Publication:
 
     def publish(self, pipeline: Pipeline, ledger: Ledger) -> None:
         """Write the sinks, then the ledger, which says which version is to go live after that."""
+        claim_sinks(pipeline, self.series, write=True)
         tables = [self.tables[place] for place in destinations(pipeline)]
         facts = sinks.write(list(zip(pipeline.sinks.values(), tables, strict=True)))
         # not earlier, or a run that fails here would seem to have written its output
@@ -92,6 +94,7 @@ class Publication:
             record=self.record,
             schemas={place: table.schema for place, table in self.tables.items()},
             output=pipeline.output,
+            series=self.series,
             days=self.days,
             fit=self.fit,
             sha256=sha256,
@@ -125,6 +128,7 @@ class _KeptRun(BaseModel):
     record: Record
     schemas: dict[str, Schema]  # of each table, by place
     output: OutputSettings
+    series: list[tuple[str, ...]]
     days: list[DayScore]
     fit: FitEntry | None
     sha256: dict[str, str]  # of each other file
@@ -160,7 +164,7 @@ def read_blocked(store: str, blocked: Record) -> Publication:
     except DAMAGED as error:
         problem = f"what the blocked run kept cannot be read ({str(error).splitlines()[0]})"
         raise ArtifactRefused(problem, place=folder, cure="run the job again") from None
-    return Publication(run.record, tables, forecasts, more, run.days, run.fit)
+    return Publication(run.record, tables, run.series, forecasts, more, run.days, run.fit)
 
 
 def _results(data: bytes, run: _KeptRun, place: str) -> Results:
@@ -222,9 +226,10 @@ def write_record(record: Record, pipeline: Pipeline) -> None:
 def accept_blocked(pipeline: Pipeline, take_over: bool = False) -> Record:
     """Publish the newest blocked run exactly as it was.
 
-    With `take_over` the job takes the store from the job that it belongs to. Raises `UsageError` if
-    no run is blocked, or a later run has published.
+    With `take_over` the job takes store and sinks from the job that they belong to. Raises
+    `UsageError` if no run is blocked, or a later run has published.
     """
+    pipeline._take_over = take_over
     job = f"job '{pipeline.hidden(pipeline.name or 'job')}'"
     store = Store(pipeline.store)
     with pipeline.hidden.kept_out(), store.lock(pipeline.wait) as writer:

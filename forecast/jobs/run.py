@@ -104,7 +104,7 @@ def run_job(
     as_of : the time of the run; default that of the pipeline, else now
     output : a file to write instead of the pipeline's; the database is then not written
     resume : go on with a fit that was stopped
-    take_over : take the store from the job that it belongs to
+    take_over : take the store and the sinks from the job that they belong to
     on_step : called with the progress of a fit after each training step
 
     Raises
@@ -116,6 +116,7 @@ def run_job(
     """
     with pipeline.hidden.kept_out():
         instant = inputs.instant_of(pipeline, as_of)
+        pipeline._take_over = take_over if output is None else None
         store = Store(pipeline.store)
         if output is not None:
             check_output(output)
@@ -135,7 +136,6 @@ def run_job(
             )
             record.pipeline_sha256 = sha256_of_file(pipeline.file)
             run = _Run(pipeline, instant, record, store, writer, ledger, resume, on_step)
-            run.keeps_blocked = output is None
             with _recorded(run):
                 _begin(run)
                 with keys_in_errors():
@@ -180,7 +180,6 @@ class _Run:
     Attributes
     ----------
     accepted : an earlier run with the same `as_of` that a check blocked and the user then accepted
-    keeps_blocked : whether a folder keeps what a check blocks
     known_ahead : values of columns known in advance that differ from what earlier runs knew; the
         ledger keeps them
     """
@@ -196,7 +195,6 @@ class _Run:
     began: float = field(default_factory=time.monotonic)
     accepted: Record | None = None
     known_ahead: dict[str, bytes] = field(default_factory=dict)
-    keeps_blocked: bool = True
 
 
 @dataclass(frozen=True)
@@ -269,7 +267,7 @@ def _read_fit_forecast_write(run: _Run) -> None:
     raise_if_interrupted()
     publication = _publication(run, passed, forecasts.panel, serving, past, new_fit)
     if passed.problems:
-        if run.keeps_blocked:  # with --output the job itself publishes nothing
+        if pipeline._take_over is not None:  # with --output the job itself publishes nothing
             record.blocked = publication.keep(pipeline)
         record.settled = was_settled
     else:
@@ -512,6 +510,7 @@ def _publication(
     return Publication(
         record=record,
         tables=dict(zip(destinations(pipeline), tables, strict=True)),
+        series=[forecasts.panel.ids[i] for i in forecasts.series],
         forecasts=accuracy.forecasts_to_keep(forecasts, live.fitted),
         more=more,
         days=[score for day, score in scores.items() if score != before.get(day)],

@@ -5,12 +5,14 @@ import os
 import shutil
 import stat
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from forecast.ledger.record import Record
+from tests._databases import Server
 from tests.conftest import Ran
 from tests.jobs.a_job import Job
 
@@ -301,3 +303,131 @@ def test_a_fit_that_a_gate_held_back_is_not_tried_again_every_night(
         "model in [train] is mean, and was seasonal-naive" in text
         for text in job.record()["warnings"]
     )
+
+
+def _shares_sinks(job: Job, second: Job) -> None:
+    """Give the second job a store of its own, and the sinks of the first one."""
+    second.file.write_text(
+        job.file.read_text().replace('store = "store"', 'store = "second-store"')
+    )
+
+
+def test_a_file_has_one_job_that_writes_it(job: Job, second: Job, forecast: Run, at: At) -> None:
+    _shares_sinks(job, second)
+    assert forecast("run", job.file, "--as-of", at(152)).code == 0
+    before = job.output.read_bytes()
+    said = f"out.csv: is written by job 'job' ({job.file}); write elsewhere, or pass --take-over if this job replaces"
+    for ran in (
+        forecast("run", second.file, "--check"),
+        forecast("run", second.file, "--as-of", at(150)),
+    ):
+        assert ran.code == 2
+        assert said in ran.err
+    assert job.output.read_bytes() == before
+    assert not list((job.folder / "second-store").glob("v-*"))  # nothing was fitted
+    shown = forecast("status", second.file)
+    assert shown.code == 3
+    assert "is written by job 'job'" in shown.out + shown.err
+    elsewhere = forecast(
+        "run", second.file, "--as-of", at(150), "--output", job.folder / "else.csv"
+    )
+    assert elsewhere.code == 0, elsewhere.err
+    assert not (job.folder / ".else.csv.owner").exists()
+    taken = forecast("run", second.file, "--as-of", at(150), "--take-over")
+    assert taken.code == 0, taken.err
+    assert "and job 'second' takes it over" in taken.err
+    assert job.output.read_bytes() != before
+    assert forecast("run", second.file, "--as-of", at(151)).code == 0
+    assert forecast("run", job.file, "--as-of", at(153)).code == 2
+    assert "is written by job 'second'" in forecast("status", job.file).out
+
+
+def test_rows_of_a_table_have_one_job_that_writes_them(
+    job: Job, second: Job, forecast: Run, at: At, url: str, rows: Callable[[str, str], list[tuple]]
+) -> None:
+    frame, wide = job.table(), url.startswith("sqlite")
+    if wide:
+        frame = frame.pivot(index="day", columns="shop", values="units").reset_index()
+        frame.to_csv(job.folder / "sales.csv", index=False)
+    text = job.file.read_text().replace('path = "out.csv"', f'url = "{url}"\ntable = "f"')
+    job.file.write_text(text)
+    _shares_sinks(job, second)
+    assert forecast("run", job.file, "--as-of", at(152)).code == 0
+    before = rows(url, "SELECT * FROM f")
+    for ran in (
+        forecast("run", second.file, "--check"),
+        forecast("run", second.file, "--as-of", at(152)),
+    ):
+        assert ran.code == 2
+        assert (
+            f"sink.table f: is written by job 'job' ({job.file}); write elsewhere, or pass --take-over"
+            in ran.err
+        )
+    assert rows(url, "SELECT * FROM f") == before
+    assert not list((job.folder / "second-store").glob("v-*"))
+    others = (
+        frame.set_axis(["day", "a", "b"], axis=1)
+        if wide
+        else frame.assign(shop=frame["shop"] + "2")
+    )
+    others.to_csv(job.folder / "others.csv", index=False)
+    second.file.write_text(second.file.read_text().replace("sales.csv", "others.csv"))
+    ran = forecast("run", second.file, "--as-of", at(152))
+    assert ran.code == 0, ran.err
+    assert len(rows(url, "SELECT * FROM f")) == 2 * len(before)
+    assert forecast("run", job.file, "--as-of", at(153)).code == 0
+    assert rows(url, "SELECT COUNT(*) FROM forecast_owners") == [(4,)]
+
+
+def test_a_job_whose_store_is_moved_or_new_keeps_its_sinks(
+    job: Job, forecast: Run, at: At, rows: Callable[[str, str], list[tuple]]
+) -> None:
+    url = f"sqlite:///{job.folder}/f.db"
+    job.write(sink=f'url = "{url}"\ntable = "f"')
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    job.store.rename(job.folder / "moved")
+    job.file.write_text(job.file.read_text().replace('store = "store"', 'store = "moved"'))
+    assert forecast("run", job.file, "--as-of", at(151)).code == 0
+    shutil.rmtree(job.folder / "moved")
+    assert forecast("run", job.file, "--as-of", at(152)).code == 0
+    renamed = job.file.rename(job.folder / "renamed.toml")
+    assert forecast("run", renamed, "--as-of", at(153), "--take-over").code == 0
+    renamed.write_text(renamed.read_text().replace('store = "moved"', 'store = "new"'))
+    assert forecast("run", renamed, "--as-of", at(154)).code == 0
+    other = renamed.rename(job.folder / "other.toml")
+    shutil.rmtree(job.folder / "new")
+    assert forecast("run", other, "--as-of", at(155)).code == 2
+    assert forecast("run", other, "--as-of", at(155), "--take-over").code == 0
+    assert rows(url, "SELECT COUNT(DISTINCT owner) FROM forecast_owners") == [(1,)]
+
+
+def test_a_damaged_note_beside_a_file_is_named(job: Job, forecast: Run, at: At) -> None:
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    (job.folder / ".out.csv.owner").write_text("{")
+    ran = forecast("run", job.file, "--as-of", at(151))
+    assert ran.code == 76
+    assert f"{job.folder}/.out.csv.owner: is damaged; remove it" in ran.err
+
+
+def test_a_user_who_may_create_no_table_writes_as_before(
+    job: Job, forecast: Run, at: At, server: Server
+) -> None:
+    job.write(sink=f'url = "{server.url}"\ntable = "f"')
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    server.execute("DROP TABLE forecast_owners")
+    server.execute("CREATE ROLE clerk LOGIN PASSWORD 'p'")
+    try:
+        server.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+        server.execute("GRANT SELECT, INSERT, UPDATE ON f TO clerk")
+        clerk = replace(server, user="clerk", password="p")
+        job.write(sink=f'url = "{clerk.url}"\ntable = "f"')
+        ran = forecast("run", job.file, "--as-of", at(151))
+        assert ran.code == 0, ran.err
+        assert (
+            "which job writes which rows cannot be recorded, so that other jobs may replace them: "
+            in ran.err
+        )
+        assert server.execute("SELECT COUNT(DISTINCT origin) FROM f") == [(2,)]
+    finally:
+        server.execute("DROP OWNED BY clerk")
+        server.execute("DROP ROLE clerk")

@@ -513,6 +513,28 @@ def test_an_output_of_a_run_leaves_the_sums_alone(job: Job, forecast: Run, at: A
     assert not (job.folder / "sums.csv").exists()
 
 
+@pytest.mark.parametrize("place", ["path", "table"])
+def test_sums_have_one_job_that_writes_them(job: Job, forecast: Run, at: At, place: str) -> None:
+    lines = 'path = "sums.csv"' if place == "path" else 'table = "sums"'
+    sink = 'url = "sqlite:///f.db"\ntable = "{}"'
+    write(job, f"{DAILY}{lines}\n", sink=sink.format("f"))
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    text = (
+        job.file.read_text()
+        .replace('"store"', '"other"')
+        .replace("out.csv", "o.csv")
+        .replace('"f"', '"g"')
+    )
+    (job.folder / "other.toml").write_text(text)
+    for words in (["--check"], ["--as-of", at(150)]):
+        ran = forecast("run", job.folder / "other.toml", *words)
+        assert (ran.code, "is written by job 'job'" in ran.err) == (2, True)
+    assert not list((job.folder / "other").glob("v-*"))
+    ran = forecast("run", job.folder / "other.toml", "--as-of", at(150), "--take-over")
+    assert (ran.code, "and job 'other' takes it over" in ran.err) == (0, True)
+    assert forecast("run", job.file, "--as-of", at(151)).code == 2
+
+
 def test_sums_are_scored_by_level_once_all_of_their_values_are_known(
     job: Job, forecast: Run, at: At
 ) -> None:

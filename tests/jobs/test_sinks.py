@@ -227,6 +227,20 @@ def test_a_table_of_the_ledger_is_no_sink(job: Job, forecast: Run) -> None:
     assert "[sink] table main.Forecast_Runs is one of the program's own" in ran.err
 
 
+@pytest.mark.parametrize("ledger", ["store", "sink"])
+def test_the_table_of_owners_is_no_sink_either(
+    job: Job, forecast: Run, at: At, ledger: str
+) -> None:
+    job.write(top=f'ledger = "{ledger}"', sink='url = "sqlite:///f.db"\ntable = "forecast_owners"')
+    for words in ((), ("--check",)):
+        ran = forecast("run", job.file, "--as-of", at(150), *words)
+        assert ran.code == 2
+        assert (
+            "[sink] table forecast_owners is one of the program's own; write to another table"
+            in ran.err
+        )
+
+
 def test_predict_and_backtest_refuse_names_before_they_compute(job: Job, forecast: Run) -> None:
     _rename(job, shop="lo_80")
     words = (job.folder / "sales.csv", "--model", "seasonal-naive", "--id", "lo_80")
