@@ -59,8 +59,9 @@ EVENTS = "events"
 REFIT = "refit"
 BOUNDS = "bounds and rounding"
 INTERVALS = "interval corrections"  # never changes a point forecast
+FALLBACK = "fallback"
 REST = "not reproduced"
-STEPS = (SERIES, HISTORY, ACTUALS, KNOWN, EVENTS, REFIT, BOUNDS, INTERVALS, REST)
+STEPS = (SERIES, HISTORY, ACTUALS, KNOWN, EVENTS, REFIT, BOUNDS, INTERVALS, FALLBACK, REST)
 """In the order in which they are taken."""
 
 Arrays = dict[str, NDArray[Any]]
@@ -78,6 +79,7 @@ class RunInput:
     output: OutputSettings
     version: str
     series: int  # number of series in the run; the panel holds fewer if these were too many
+    fallback: Ids  # series whose forecasts were replaced, so that the version did not make them
 
     @property
     def schema(self) -> Schema:
@@ -97,7 +99,7 @@ def slots_in(panel: Panel, ids: Ids, starts: Integers, sizes: Integers) -> Integ
     return np.where(inside, np.repeat(panel.first_slots[index], sizes) + step, -1)
 
 
-def _laid(ids: Ids, starts: Integers, sizes: Integers, *panels: Panel) -> Arrays:
+def laid(ids: Ids, starts: Integers, sizes: Integers, *panels: Panel) -> Arrays:
     """The arrays of a panel with a layout, as `slots_in` has it.
 
     Each element comes from the last of `panels` that has the series and slot, else it is blank.
@@ -122,7 +124,7 @@ def rows_differ(array: NDArray[Any], other: NDArray[Any]) -> Flags:
     return differs if array.ndim == 1 else np.asarray(differs.any(1))
 
 
-def packed(fitted: Fitted, panel: Panel, output: OutputSettings) -> bytes:
+def packed(fitted: Fitted, panel: Panel, output: OutputSettings, fallback: Ids = ()) -> bytes:
     """The inputs of a run, without what its version holds, as a compressed numpy file."""
     count = len(panel)
     panel = _as_far_back(panel, fitted.history)
@@ -135,6 +137,7 @@ def packed(fitted: Fitted, panel: Panel, output: OutputSettings) -> bytes:
     header = {
         "ahead": panel.ahead,
         "series": count,
+        "fallback": fallback,
         "status": panel.status,
         "ids": None if panel.ids == fitted.ids else panel.ids,
         "output": output.model_dump(include=POINTS),
@@ -161,7 +164,7 @@ def _differences(panel: Panel, history: Panel) -> Arrays:
     they are (`NAME_at`). Positions and layout are stored as first differences.
     """
     arrays = Arrays()
-    for name, held in _laid(panel.ids, panel.starts, panel.sizes, history).items():
+    for name, held in laid(panel.ids, panel.starts, panel.sizes, history).items():
         values = getattr(panel, name)
         rows = np.flatnonzero(rows_differ(values, held))
         if len(rows):
@@ -188,7 +191,7 @@ def unpacked(data: bytes, predictor: Predictor, version: str) -> RunInput:
 
     ids = fitted.ids if header["ids"] is None else tuple(map(tuple, header["ids"]))
     starts, sizes, order = map(np.cumsum, (stored[name] for name in LAYOUT))
-    arrays: dict[str, Any] = _laid(ids, starts, sizes, fitted.history)
+    arrays: dict[str, Any] = laid(ids, starts, sizes, fitted.history)
     for name in stored.keys() & arrays.keys():
         arrays[name][np.cumsum(stored[f"{name}_at"])] = stored[name]
     offsets = np.append(0, np.cumsum(sizes))
@@ -200,6 +203,7 @@ def unpacked(data: bytes, predictor: Predictor, version: str) -> RunInput:
         OutputSettings.check(header["output"]),
         version,
         header["series"],
+        tuple(map(tuple, header["fallback"])),
     )
 
 
@@ -261,7 +265,9 @@ def _summed(numbers: Mapping[str, Numbers], groups: Integers, count: int) -> Row
     return [dict(zip(numbers, row, strict=True)) for row in zip(*sums, strict=True)]
 
 
-def by_step(old: Numbers, new: Numbers, both: Flags, points: Mapping[str, Numbers]) -> Numbers:
+def by_step(
+    old: Numbers, new: Numbers, both: Flags, points: Mapping[str, Numbers], fallback: Flags
+) -> Numbers:
     """[STEPS, forecasts], how much each step changed each forecast.
 
     `points` has the replayed forecasts after each step, of series in both runs.
@@ -275,6 +281,8 @@ def by_step(old: Numbers, new: Numbers, both: Flags, points: Mapping[str, Number
             part_of[name][both] = points[name] - last
             last = points[name]
     part_of[REST][both] = (first - old[both]) + (new[both] - last)
+    part_of[FALLBACK][fallback] = part_of[REST][fallback]
+    part_of[REST][fallback] = 0.0
     return parts
 
 
@@ -435,7 +443,7 @@ def _panels(old: Panel, new: Panel, reconciles: bool) -> Iterator[tuple[str, Pan
 def _overlaid(like: Panel, starts: Integers, *panels: Panel) -> Panel:
     """The series of `like` from grid positions on, put together from the arrays of `panels`."""
     sizes = like.sizes + like.starts - starts
-    arrays: dict[str, Any] = _laid(like.ids, starts, sizes, *panels)
+    arrays: dict[str, Any] = laid(like.ids, starts, sizes, *panels)
     offsets = np.append(0, np.cumsum(sizes))
     return replace(like, offsets=offsets, starts=starts, **arrays)
 

@@ -22,6 +22,7 @@ HARD = {
     "negative": "rows below 0 of series that never were",
 }
 # checks whose errors cannot be mended by rows of the last run
+WHOLE_RUN = {*HARD, "total_jump", "late", "duplicate", "new_series"}
 NO_SHARES = {"group", "value", "late"}  # checks whose statistic is not a share
 CAUSES = dict.fromkeys(("bounds", "jump", "total_jump", "width"), ("group", "new_series"))
 Statistics = Mapping[str, Mapping[str, float]]  # by check, as the record of a run keeps them
@@ -44,8 +45,10 @@ def _limits(warn: float, error: float, description: str) -> Any:
 class OutputCheckSettings(SettingsGroup):
     """Checks of forecasts before a job writes them; `tests.faults nights` measured the limits."""
 
-    on_error: Literal["block", "warn"] = Field(
-        "block", description="for [checks.actual] too: block: exit with 5; or warn"
+    on_error: Literal["block", "fallback", "warn"] = Field(
+        "block",
+        description="for [checks.actual] too: block: exit with 5; "
+        "fallback: write rows of the last run; or warn",
     )
     series_missing: Limits = _limits(
         0.005, 0.02, "the share of the last run's series that have no rows, unless they ended"
@@ -169,7 +172,8 @@ def outcome(name: str, statistic: Mapping[str, float], limits: JobCheckSettings)
 
 def blocks(name: str, limits: JobCheckSettings) -> bool:
     """Whether an error of a check keeps the whole run from being published."""
-    return name in HARD or limits.output.on_error == "block"
+    on_error = limits.output.on_error
+    return name in HARD or on_error == "block" or (on_error == "fallback" and name in WHOLE_RUN)
 
 
 def alarms(

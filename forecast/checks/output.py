@@ -1,25 +1,36 @@
-"""Check forecasts before they are written."""
+"""Check forecasts before they are written, and replace the forecasts of refused series."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from forecast.baselines.shared.gaps import fill_gaps
 from forecast.calendar.spec import STEPS
 from forecast.calendar.zones import DAY
+from forecast.changes.replay import laid
 from forecast.checks.accuracy import Earlier
 from forecast.checks.limits import Finding, ids_at, usual_size
 from forecast.inference.fitted import Fitted
-from forecast.inference.forecasting import Forecasts
+from forecast.inference.forecasting import Forecasts, numbered, tabulated
+from forecast.intervals.corrections import SHARES
 from forecast.intervals.interval_ends import lower_bounds
 from forecast.ledger.record import Record
-from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel
+from forecast.metrics.quantiles import at_levels, normal_deviates
+from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, series_index, stacked
 from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import OutputSettings
 from forecast.tables.writing import Column, interval_columns
 from forecast.totals.sums import Totals
+from forecast.windows.origins import values_at
+
+SOURCE = "source"  # the column that says where the numbers of a row come from
+THIS_RUN = "forecast"  # the value of that column for numbers of the current run
+MOST_REPLACED = 0.1  # share of the series; if more are refused, the whole run is blocked
+SEASONS = 10  # how many seasons of the past seasonal naive looks back
 
 
 @dataclass(frozen=True)
@@ -222,3 +233,80 @@ def _missing(output: Output, series_before: Sequence[tuple[str, ...]]) -> Findin
     here = {*output.ids, *ended}
     gone = tuple(ids for ids in series_before if ids not in here)
     return Finding(len(gone) / len(series_before), series=gone)
+
+
+def with_gone_series(forecasts: Forecasts, fitted: Fitted, gone: Ids) -> Forecasts:
+    """Forecasts with blank rows for series of the fit that are gone from the table."""
+    if not gone:
+        return forecasts
+    panel = forecasts.panel
+    ended = fitted.history.select(np.sort(series_index(fitted.history.ids, gone) - 1))
+    # missing values up to the newest time of the table
+    gap = np.maximum(panel.origins.max() - ended.origins, 0)
+    sizes = ended.lengths + gap + panel.ahead
+    offsets = np.append(0, np.cumsum(sizes))
+    arrays: dict[str, Any] = laid(ended.ids, ended.starts, sizes, ended)
+    status = ("gone",) * len(gone)
+    ended = replace(ended, offsets=offsets, ahead=panel.ahead, status=status, **arrays)
+    joined = stacked([replace(panel, spread=None), ended])
+
+    def with_room(numbers: Numbers) -> Numbers:
+        return np.pad(numbers, [(0, len(gone)), *[(0, 0)] * (numbers.ndim - 1)])
+
+    return replace(
+        forecasts,
+        panel=joined,
+        series=np.append(forecasts.series, np.arange(len(panel), len(joined))),
+        skipped={ids: why for ids, why in forecasts.skipped.items() if ids not in gone},
+        quantiles=with_room(forecasts.quantiles),
+        shown=with_room(forecasts.shown),
+        means=with_room(forecasts.means),
+    )
+
+
+def with_replaced_series(
+    forecasts: Forecasts, fitted: Fitted, output: OutputSettings, series: Flags, earlier: Numbers
+) -> tuple[Forecasts, NDArray[np.object_]]:
+    """Forecasts in which some series have the numbers of the last run, and the source of each row.
+
+    `series` [series] says which series are replaced. `earlier` [series, horizon, 5] has what the
+    last run published for the same times; where it is NaN, seasonal naive takes its place.
+    """
+    published = earlier[series]
+    has_last = np.isfinite(published[..., 0])
+    naive = _naive(forecasts, fitted, forecasts.series[series], published[..., 0])
+    numbers = np.where(has_last[..., None], published, naive)
+    order = np.argsort(SHARES)
+    levels = tuple(SHARES[i] for i in order)
+    replacing = at_levels(numbers[..., order], levels, fitted.config.levels)
+
+    quantiles = forecasts.quantiles.copy()
+    shown = forecasts.shown.copy()
+    means = forecasts.means.copy()
+    quantiles[series] = replacing
+    shown[series] = replacing
+    means[series] = numbers[..., 0]
+    source = np.full(means.shape, THIS_RUN, object)
+    source[series] = np.where(has_last, "last run", "seasonal naive")
+    replaced = replace(forecasts, quantiles=quantiles, shown=shown, means=means)
+    return tabulated(numbered(replaced, fitted, output), fitted, output), source.ravel()
+
+
+def _naive(forecasts: Forecasts, fitted: Fitted, series: Integers, medians: Numbers) -> Numbers:
+    """Seasonal naive forecasts and their 80 and 95 % intervals, [series, horizon, 5].
+
+    `medians` [series, horizon] of the last run count as past values where they are not NaN.
+    """
+    panel = forecasts.panel
+    season = fitted.config.table.shortest_season
+    horizon = medians.shape[1]
+    back = SEASONS * season
+    past = values_at(panel, series, panel.origins[series] + 1 - back, back)
+    values = np.concatenate([past, medians], 1)
+    filled = fill_gaps(np.nan_to_num(values), np.isfinite(values), season)
+    in_fit = series_index(fitted.history.ids, panel.ids)[series]
+    mean_error = np.nan_to_num(np.r_[np.nan, fitted.naive_error])[in_fit]
+    # the standard deviation of a normal distribution whose mean absolute deviation is the error
+    deviation = np.sqrt(np.pi / 2) * mean_error
+    errors = np.multiply.outer(deviation, normal_deviates(SHARES))  # [series, 5]
+    return np.asarray(filled[:, -horizon:, None] + errors[:, None])

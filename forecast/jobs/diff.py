@@ -164,7 +164,8 @@ def _changes(inputs: list[RunInput], frames: list[pd.DataFrame]) -> Changes:
     now = np.nan_to_num(new[series, time])
     both = both[series, time]
     points = dict(replayed(before, after, (ids, series[both], times[time[both]])))
-    steps = by_step(was, now, both, points)
+    replaced = np.array([name in {*before.fallback, *after.fallback} for name in ids], bool)
+    steps = by_step(was, now, both, points, replaced[series] & both)
     return Changes(ids, series, times[time], was, now, both, steps)
 
 

@@ -1,28 +1,33 @@
-"""Check what a run is about to write, and refuse it.
+"""Check what a run is about to write, and replace refused series by rows of the last run.
 
 This gate is that of forecasts; the gate of new fits is `checks/promotion.py`.
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from forecast.checks import actual, limits
 from forecast.checks import output as checks
 from forecast.checks.accuracy import Earlier, earlier_forecasts
 from forecast.checks.actual import Night
+from forecast.checks.limits import Alarm, Finding, ids_at
 from forecast.checks.promotion import ServingVersion
 from forecast.errors import Blocked, Setting, Words
 from forecast.inference.forecasting import Forecasts
 from forecast.jobs.administration import ledger_of
+from forecast.jobs.inputs import explained_output
 from forecast.jobs.pipeline import Pipeline
 from forecast.jobs.sinks import Results
 from forecast.jobs.sum_scores import totals_of
 from forecast.ledger.ledger import Kept
 from forecast.ledger.record import Record
 from forecast.logs import log
+from forecast.panel.panel import Ids
 from forecast.panel.schema import calendar_of
 from forecast.tables.writing import frame_of
 from forecast.totals.periods import key_columns
@@ -37,12 +42,16 @@ class CheckedForecasts:
     ----------
     problems : why the run is blocked; empty if it is not
     acceptable : whether the user may publish a blocked run nevertheless
+    source : [rows], where the numbers of each row come from, or one source of all rows
+    replaced : ids of series whose forecasts were replaced
     """
 
     forecasts: Forecasts
     totals: list[Totals]
-    problems: tuple[str, ...]
-    acceptable: bool
+    problems: tuple[str, ...] = ()
+    acceptable: bool = True
+    source: NDArray[np.object_] | str = checks.THIS_RUN
+    replaced: Ids = ()
 
     def tables(self, pipeline: Pipeline, live: ServingVersion) -> list[Results]:
         """The table of forecasts, and the tables of sums, as sinks write them."""
@@ -51,6 +60,8 @@ class CheckedForecasts:
     def _table(self, pipeline: Pipeline, live: ServingVersion) -> Results:
         panel = self.forecasts.panel
         explained = frame_of(self.forecasts.columns)
+        if pipeline.checks.output.on_error == "fallback":
+            explained[checks.SOURCE] = self.source
 
         calendar = calendar_of(live.schema)
         origins = panel.origins[self.forecasts.series, None]  # [series, 1]
@@ -93,28 +104,47 @@ def checked(
 ) -> CheckedForecasts:
     """Check what a run is about to write: its newest values first, then its forecasts.
 
-    The record gets the statistics of the checks, and the log the warnings.
+    The record gets the statistics of the checks, and the log the warnings. If the job is set to
+    fall back, refused series get rows of the last run: series with refused values before forecasts
+    are checked, and series with refused forecasts afterwards.
     """
-    totals = totals_of(pipeline, live, forecasts)
+    falls_back = pipeline.checks.output.on_error == "fallback"
+    passed = CheckedForecasts(forecasts, totals_of(pipeline, live, forecasts))
+    refused = set[tuple[str, ...]]()
     findings = actual.findings(night, record.data_age)
     if "revised" in findings:
         record.revised = list(findings["revised"].runs)
+    if falls_back:
+        alarms = limits.alarms(findings, pipeline.checks, night.runs)
+        refused = _refused(alarms, findings)
+        passed = _fallen_back(pipeline, live, passed, last, refused)
     new = findings["new_series"].series if "new_series" in findings else ()
     output = checks.Output(
-        forecasts=forecasts,
+        forecasts=passed.forecasts,
         fitted=live.fitted,
         settings=pipeline.output,
-        totals=totals,
-        earlier=None if last is None else _comparable(last, forecasts, night),
+        totals=passed.totals,
+        earlier=None if last is None else _comparable(last, passed.forecasts, night),
         past=limits.teaching(night.runs),
         new=set(new),
     )
     findings |= checks.findings(output)
     alarms = limits.alarms(findings, pipeline.checks, night.runs)
-    passed = CheckedForecasts(
-        forecasts=forecasts,
-        totals=totals,
-        problems=tuple(alarm.text for alarm in alarms.values() if alarm.word == "blocked"),
+    problems = [*passed.problems]
+    problems += [alarm.text for alarm in alarms.values() if alarm.word == "blocked"]
+    if falls_back and not problems:
+        of_forecasts = _refused(alarms, findings) - refused
+        series = {*output.ids, *of_forecasts}
+        if len(of_forecasts) > checks.MOST_REPLACED * len(series):
+            text = "%d of %d series are too many for rows of the last run"
+            problems = [text % (len(of_forecasts), len(series))]
+            problems += [alarm.text for alarm in alarms.values() if alarm.word == "error"]
+        else:
+            passed = _fallen_back(pipeline, live, passed, last, of_forecasts)
+            problems += passed.problems
+    passed = replace(
+        passed,
+        problems=tuple(problems),
         acceptable=not limits.HARD.keys() & alarms.keys(),
     )
 
@@ -126,6 +156,49 @@ def checked(
         if alarm.text not in passed.problems:
             log.warning("%s", pipeline.hidden(alarm.text))
     return passed
+
+
+def _refused(alarms: Mapping[str, Alarm], findings: Mapping[str, Finding]) -> set[tuple[str, ...]]:
+    """The series named by errors that do not block the run: rows of the last run replace them."""
+    errors = [name for name, alarm in alarms.items() if alarm.word == "error"]
+    return {ids for name in errors for ids in findings[name].series}
+
+
+def _fallen_back(
+    pipeline: Pipeline,
+    live: ServingVersion,
+    passed: CheckedForecasts,
+    last: Kept,
+    refused: set[tuple[str, ...]],
+) -> CheckedForecasts:
+    """Forecasts in which refused series have rows of the last run, or else seasonal naive."""
+    if not refused:
+        return passed
+    forecasts = passed.forecasts
+    gone = refused.difference(ids_at(forecasts.panel, forecasts.series))
+    if gone - {*live.fitted.ids} or gone & {*forecasts.panel.ids}:
+        problem = f"{len(gone)} series are too new for rows of the last run"
+        return replace(passed, problems=(problem,))
+    forecasts = checks.with_gone_series(forecasts, live.fitted, tuple(gone))
+    published = np.full((*forecasts.means.shape, 5), np.nan)
+    if last is not None:
+        _, published = earlier_forecasts(last, forecasts, live.schema)
+    replaced = refused.union(passed.replaced)
+    forecasts, source = checks.with_replaced_series(
+        forecasts,
+        live.fitted,
+        explained_output(pipeline),
+        series=np.array(
+            [ids in replaced for ids in ids_at(forecasts.panel, forecasts.series)], bool
+        ),
+        earlier=published,
+    )
+    return CheckedForecasts(
+        forecasts=forecasts,
+        totals=totals_of(pipeline, live, forecasts),
+        source=source,
+        replaced=tuple(sorted(replaced)),
+    )
 
 
 def _comparable(last: pd.DataFrame, forecasts: Forecasts, night: Night) -> Earlier:

@@ -10,6 +10,7 @@ import numpy as np
 from forecast.artifacts.store import Store
 from forecast.calendar.spec import STEPS, as_text, parse_as_of
 from forecast.calendar.zones import DAY
+from forecast.checks.output import SOURCE
 from forecast.checks.promotion import ServingVersion
 from forecast.checks.table import age, age_text, check_age
 from forecast.durable import check_folder
@@ -73,8 +74,12 @@ def explained_output(pipeline: Pipeline) -> OutputSettings:
 
 def reserved_columns(pipeline: Pipeline) -> list[str]:
     """The columns of the output of a job, beside ids and times."""
-    columns = [*output_columns(pipeline.output), *pipeline.sink.columns]
+    columns = [*output_columns(pipeline.output), *pipeline.sink.columns, *_source_columns(pipeline)]
     return list(dict.fromkeys(columns))
+
+
+def _source_columns(pipeline: Pipeline) -> tuple[str, ...]:
+    return (SOURCE,) if pipeline.checks.output.on_error == "fallback" else ()
 
 
 def check_sink(pipeline: Pipeline, schema: Schema, table: Table) -> list[str]:
@@ -84,6 +89,7 @@ def check_sink(pipeline: Pipeline, schema: Schema, table: Table) -> list[str]:
     lines = []
     if pipeline.sink.table is not None:
         rows = sinks.sample_rows(schema, table, output)
+        rows = rows.assign(**dict.fromkeys(_source_columns(pipeline), ""))
         lines.append(sinks.check_table(pipeline.sink, rows, schema.keys))
     if pipeline.sink.path is not None:
         lines.append(sinks.check_file(pipeline.sink.path))

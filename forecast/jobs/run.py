@@ -483,7 +483,7 @@ def _publication(
     forecasts = passed.forecasts
     tables = passed.tables(pipeline, live)
     incomplete = _without_new_values(run, forecasts, past.lagging)
-    record.exit_code = INCOMPLETE if incomplete else 0
+    record.exit_code = INCOMPLETE if incomplete or passed.replaced else 0
     record.settled = True
     record.counts = {
         "series": len(forecasts.series),
@@ -503,7 +503,7 @@ def _publication(
     record.scores = [vars(score) for _, score in newest]
 
     more: dict[str, pd.DataFrame | bytes] = {**run.known_ahead}
-    more[INPUTS] = packed(live.fitted, panel, pipeline.output)
+    more[INPUTS] = packed(live.fitted, panel, pipeline.output, passed.replaced)
     if passed.totals:
         more[TOTALS] = sums_to_keep(passed.totals, forecasts)
     _finish(run)

@@ -7,6 +7,7 @@ from forecast import Forecaster
 from forecast.changes import replay
 from forecast.changes.replay import (
     BOUNDS,
+    FALLBACK,
     REFIT,
     REPLAYED,
     REST,
@@ -42,14 +43,17 @@ def test_steps_add_up_to_the_change_and_what_no_replay_explains_is_named() -> No
         REFIT: np.array([12.0, 24.0]),
         BOUNDS: np.array([12.0, 25.0]),
     }
-    parts = dict(zip(STEPS, by_step(old, new, both, points), strict=True))
+    parts = dict(
+        zip(STEPS, by_step(old, new, both, points, np.array([False, True, False])), strict=True)
+    )
     np.testing.assert_allclose(sum(parts.values()), new - old)
     np.testing.assert_allclose(
         parts[SERIES], [0, 0, 7]
     )  # a series that the earlier run did not have
     np.testing.assert_allclose(parts[REFIT], [2, 3, 0])
     np.testing.assert_allclose(parts[BOUNDS], [0, 1, 0])
-    np.testing.assert_allclose(parts[REST], [1, 2, 0])
+    np.testing.assert_allclose(parts[FALLBACK], [0, 2, 0])
+    np.testing.assert_allclose(parts[REST], [1, 0, 0])
 
 
 def test_of_a_single_series_all_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -270,6 +270,8 @@ def test_fault_of_the_table_is_found(
         ("finite", "warn", True),
         ("jump", "warn", False),
         ("total_jump", "warn", False),
+        ("total_jump", "fallback", True),
+        ("jump", "fallback", False),
         ("jump", "block", True),
         ("order", "warn", True),
     ],
