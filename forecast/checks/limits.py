@@ -232,7 +232,8 @@ def teaching(runs: Sequence[Record]) -> list[Record]:
     """The runs from which checks learn what is usual: they published, and nothing was wrong.
 
     A run with a finding is left out, unless it was accepted or the runs of a week before it had the
-    same finding. A run is also left out if its newest values were revised later.
+    same finding. A run is also left out if its newest values were revised later, or if it was dated
+    ahead of its clock or its data.
     """
     revised = {as_of for run in runs for as_of in run.revised}
     return [
@@ -240,6 +241,7 @@ def teaching(runs: Sequence[Record]) -> list[Record]:
         for run in runs
         if (not run.findings or run.held or is_accepted(run))
         and run.settled
+        and not run.dated_ahead
         and run.as_of not in revised
     ]
 
@@ -266,7 +268,7 @@ def has_held(name: str, runs: Sequence[Record]) -> bool:
 
     At least the newest seven runs count; `runs` are newest first.
     """
-    checked = [run for run in runs if run.checks]
+    checked = [run for run in runs if run.checks and not run.dated_ahead]
     if name in HARD or len(checked) < HELD_RUNS:
         return False
     week_ago = datetime.fromisoformat(checked[0].as_of) - timedelta(days=7)

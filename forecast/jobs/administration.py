@@ -286,6 +286,9 @@ def status_of(ledger: Ledger, store: str, runs: int = 10) -> dict[str, Any]:
     problems = []
     if newest.exit_code not in (FINE, STALE):
         problems.append(newest.error or "some series were left out")
+    last = max(all_runs, key=lambda run: run.started)
+    if last.ahead_of_clock:
+        problems.append(f"the run as of {last.as_of} is dated ahead of its clock")
     if stale:
         problems.append(f"the data are {'stale' if age is None else age_text(age)}")
     else:

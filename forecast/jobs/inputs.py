@@ -1,7 +1,7 @@
 """Read the tables of a job as they were known at the time of a run, and check the job."""
 
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,13 @@ from forecast.checks.promotion import ServingVersion
 from forecast.checks.table import age, age_text, check_age
 from forecast.durable import check_folder
 from forecast.ensemble.names import check_names
-from forecast.errors import BadData, UsageError
+from forecast.errors import BadData
 from forecast.inference.forecasting import with_events, with_schema
 from forecast.jobs import sinks
 from forecast.jobs.administration import claim_sinks, ledger_of, owner_to_replace
 from forecast.jobs.pipeline import Pipeline, keys_in_errors
 from forecast.jobs.refit import reason_to_fit, serving_version
 from forecast.ledger.ledger import KNOWN, Ledger, packed_known, series_number, series_text
-from forecast.ledger.record import CLOCK_TOLERANCE
 from forecast.logs import log
 from forecast.panel.panel import Panel, Vintages
 from forecast.panel.schema import Schema, calendar_of
@@ -117,14 +116,6 @@ def check_periods(pipeline: Pipeline, schema: Schema, origin: int, horizon: int)
             text = "%d steps do not always reach the end of a %s"
             cure = "and a run without a sum ends with exit code 2; %d always do"
             log.warning(f"{text}, {cure}", horizon, every, needed)
-
-
-def instant_of(pipeline: Pipeline, as_of: str | None) -> datetime:
-    """The time of a run; raises `UsageError` if it lies ahead of the clock."""
-    instant = parse_as_of(pipeline.as_of if as_of is None else as_of)
-    if instant - datetime.now(UTC) > CLOCK_TOLERANCE:
-        raise UsageError(f"as_of {as_text(instant)}: lies ahead of the clock of this machine")
-    return instant
 
 
 def look(pipeline: Pipeline, store: Store, ledger: Ledger, instant: datetime) -> Inputs:
@@ -255,7 +246,7 @@ def check_job(pipeline: Pipeline, as_of: str | None = None, take_over: bool = Fa
     with pipeline.hidden.kept_out(), keys_in_errors():
         pipeline._take_over = take_over
         owner = owner_to_replace(pipeline, take_over)
-        instant = instant_of(pipeline, as_of)
+        instant = parse_as_of(as_of or pipeline.as_of)
         inputs = look(pipeline, Store(pipeline.store), ledger_of(pipeline), instant)
         table = inputs.table
         if inputs.live is None or inputs.why:

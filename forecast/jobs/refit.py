@@ -1,7 +1,7 @@
 """Decide when a job fits anew, and which version forecasts until then."""
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from forecast.artifacts.format import saved_at
@@ -62,6 +62,8 @@ def reason_to_fit(
     """The reason to fit anew, or ""; and whether the fit reads the table by the file alone."""
     if live is None:
         return "there is no version yet", True
+    if instant - datetime.now(UTC) > CLOCK_TOLERANCE:
+        return "", False  # a run ahead of its clock is no reason
     at = as_text(instant)
     fits = ledger.fits(at)
     if fits and fits[-1].as_of == at:

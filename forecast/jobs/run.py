@@ -16,7 +16,7 @@ import pandas as pd
 from forecast.artifacts.checkpoints import Checkpoints
 from forecast.artifacts.format import installed
 from forecast.artifacts.store import Store, Writer, check_apart
-from forecast.calendar.spec import as_text
+from forecast.calendar.spec import as_text, parse_as_of
 from forecast.changes.replay import RunInput, packed, unpacked
 from forecast.checks import accuracy
 from forecast.checks import table as table_checks
@@ -115,7 +115,7 @@ def run_job(
         belongs to another job.
     """
     with pipeline.hidden.kept_out():
-        instant = inputs.instant_of(pipeline, as_of)
+        instant = parse_as_of(pipeline.as_of if as_of is None else as_of)
         pipeline._take_over = take_over if output is None else None
         store = Store(pipeline.store)
         if output is not None:
@@ -175,7 +175,8 @@ class _Run:
     """A run in progress, and what it leaves behind if it fails.
 
     A run is settled once it has published, so that a repetition keeps its version and its interval
-    factors.
+    factors. It is ahead of its clock if its `as_of` lies after the clock time at which it started,
+    and dated ahead if so, or if its whole horizon lies before its `as_of`.
 
     Attributes
     ----------
@@ -339,11 +340,14 @@ def _save(
     version = run.writer.save(
         to_contents(fitted),
         pipeline.keep,
-        run.instant,
+        min(run.instant, datetime.now(UTC)),
         promote=False,
         reuse=True,
         announce=lambda version: run.ledger.add_fit(replace(begun, version=version)),
     )
+    if promoted and run.record.ahead_of_clock:
+        promoted = False
+        verdict = "its run is dated ahead of the clock"
     entry = replace(
         begun,
         version=version.id,
@@ -387,6 +391,14 @@ class _Comparison:
         pipeline = run.pipeline
         horizon = live.fitted.config.horizon
         _check_age(run, panel, live.schema, self.table)
+        seconds_over = table_checks.age(panel.newest + horizon, live.schema, run.instant)
+        record.horizon_over = (seconds_over or 0) > 0
+        if record.dated_ahead:
+            beyond = (
+                "its clock" if record.ahead_of_clock else "the newest value by more than a horizon"
+            )
+            text = "the run as of %s is dated ahead of %s, so that later runs learn nothing from it"
+            log.warning(text, record.as_of, beyond)
         self.lagging = table_checks.lagging(panel, live.schema, pipeline.checks, self.table)
         if pipeline.totals:
             if not self.fits:
@@ -419,7 +431,7 @@ class _Comparison:
                 before=_input_of(self.run, last_run, live),
                 learned=() if live.fitted.effects is None else live.fitted.effects.labels,
             )
-            usual = [past.actuals for past in runs if past.settled]
+            usual = [past.actuals for past in runs if past.settled and not past.dated_ahead]
             record.actuals = accuracy.since_last_run(self.last, panel, live.schema, usual)
         forecasts = ledger.forecasts(record.as_of, accuracy.NEWEST)
         self.past, self.days = accuracy.compare(forecasts, panel, live.schema)

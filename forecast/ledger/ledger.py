@@ -206,6 +206,9 @@ class Ledger:
         """
         at = run.as_of
         more = more or {}
+        if run.ahead_of_clock:  # later runs would learn from its forecasts
+            forecasts = None
+            more = {}
         with self._writing(*more) as execute:
             row = {"exit_code": run.exit_code, "record": run.model_dump_json()}
             self._replace(execute, "forecast_runs", at, [row])
@@ -247,7 +250,7 @@ class Ledger:
         ]
 
     def runs(self, count: int, until: str = ALWAYS) -> list[Record]:
-        """Return the newest runs, newest first.
+        """Return the newest runs, newest first; runs ahead of their clock come last.
 
         Damaged records are left out.
         """
@@ -262,7 +265,7 @@ class Ledger:
                 self._warn("record", as_of)
             else:
                 runs.append(record.model_copy(update={"as_of": as_of, "exit_code": code}))
-        return runs
+        return sorted(runs, key=lambda run: run.ahead_of_clock)
 
     def fits(self, until: str = ALWAYS, unfinished: bool = False) -> list[FitEntry]:
         """Return the fits up to and including a time, oldest first.

@@ -4,7 +4,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ class Record(BaseModel):
     ] = {}  # name, number of rows, and sha256 of the file or of the rows that the query returned
     data_end: str | None = None  # end of the newest observed period, on the clock of the table
     data_age: float | None = None  # seconds from `data_end` to `as_of`
+    horizon_over: bool = False  # whether `as_of` is more than a horizon after the newest value
     version: str | None = None  # the version that made the forecast
     hash: str | None = None  # the hash of that version
     train_end: str | None = None  # the newest time that the version was fitted to
@@ -70,6 +71,17 @@ class Record(BaseModel):
     limits: dict[str, str | None] = {}  # limits for the age of the data
     warnings: list[str] = []
     packages: dict[str, str] = {}
+
+    @property
+    def ahead_of_clock(self) -> bool:
+        """Whether `as_of` lies in the future of the clock; ordinary runs replace such a run."""
+        clock = datetime.fromisoformat(self.started or self.as_of)
+        return datetime.fromisoformat(self.as_of) > clock + CLOCK_TOLERANCE
+
+    @property
+    def dated_ahead(self) -> bool:
+        """Whether `as_of` lies too far after the clock or the data to learn from the run."""
+        return self.ahead_of_clock or self.horizon_over
 
 
 def sha256_of_file(path: str) -> str | None:

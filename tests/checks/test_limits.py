@@ -28,6 +28,8 @@ def run(day: int, **facts: Any) -> Record:
         ({"findings": ["group"]}, False),
         ({"findings": ["group"], "held": True}, True),
         ({"findings": ["group"], "blocked": {"accepted": True}}, True),
+        ({"horizon_over": True}, False),
+        ({"started": "2025-02-01T02:00:00Z"}, False),
     ],
 )
 def test_nights_that_were_right_teach(facts: dict[str, Any], teaches: bool) -> None:

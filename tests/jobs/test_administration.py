@@ -70,6 +70,19 @@ def test_a_short_id_promotes_where_it_can_mean_only_one(job: Job, forecast: Run,
     assert forecast("promote", "../x", "--artifact", job.store).code == 2
 
 
+def test_a_run_of_a_clock_that_was_ahead_hides_no_failure(job: Job, forecast: Run, at: At) -> None:
+    for time in (at(150), "2999-01-01"):
+        assert forecast("run", job.file, "--as-of", time).code == 0
+    assert (
+        forecast("run", job.file, "--as-of", "").code == 2
+    )  # a variable of a script that is not set
+    (job.folder / "sales.csv").unlink()
+    assert forecast("run", job.file, "--as-of", at(151)).code == 66
+    status = forecast("status", job.file)
+    assert status.code == 3
+    assert "does not exist" in status.out.splitlines()[0]
+
+
 @pytest.fixture
 def second(job: Job) -> Job:
     """Another job whose file lies in the same folder and names the same store."""

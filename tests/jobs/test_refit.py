@@ -1,6 +1,7 @@
 """When a job fits anew, and which version serves."""
 
 import json
+import sqlite3
 from collections.abc import Callable
 from datetime import datetime, tzinfo
 
@@ -94,7 +95,7 @@ class In2031(datetime):
 def test_a_refit_reads_years_of_two_digits_in_the_century_of_the_live_version(
     job: Job, forecast: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("run", "inputs", "publishing"):
+    for module in ("run", "refit", "publishing"):
         monkeypatch.setattr(f"forecast.jobs.{module}.datetime", In2031)
     job.write(top='refit = "daily"', table='date_format = "%d.%m.%y"')
     for first, last in (("2029-07-01", "2029-12-31"), ("2030-01-01", "2030-06-30")):
@@ -105,10 +106,77 @@ def test_a_refit_reads_years_of_two_digits_in_the_century_of_the_live_version(
         assert job.record()["data_age"] < 3 * 24 * 3600
 
 
-def test_a_run_ahead_of_its_clock_is_refused(job: Job, forecast: Run) -> None:
-    ran = forecast("run", job.file, "--as-of", "2999-01-01T12:00:00+00:00")
-    assert (ran.code, "ahead of the clock" in ran.err) == (2, True)
-    assert Store(job.store).empty
+AHEAD = "2999-01-01T12:00:00+00:00"  # of a clock that ran ahead, or of a slip of the finger
+
+
+def test_a_run_ahead_of_its_clock_promotes_nothing_and_gives_way_to_ordinary_runs(
+    job: Job, forecast: Run, at: At
+) -> None:
+    job.write(top='refit = "daily"', sink='url = "sqlite:///f.db"\ntable = "forecasts"')
+    assert forecast("run", job.file, "--as-of", at(197)).code == 0
+    live = job.record()["version"]
+    ran = forecast("run", job.file, "--as-of", AHEAD)
+    assert ran.code == 0, ran.err
+    record, output = job.record(), job.output.read_bytes()
+    assert "the run as of 2999-01-01T12:00:00Z is dated ahead of its clock" in ran.err
+    assert any("is dated ahead of its clock" in text for text in record["warnings"])
+    assert (record["version"], record["fit"]) == (live, {})
+    assert Store(job.store).current() == live
+    again = forecast("run", job.file, "--as-of", AHEAD)
+    assert (again.code, job.record()["version"], job.output.read_bytes()) == (
+        0,
+        record["version"],
+        output,
+    )
+    status = forecast("status", job.file)
+    assert (status.code, "is dated ahead of its clock" in status.out.splitlines()[0]) == (3, True)
+    for day in (198, 199):
+        ran = forecast("run", job.file, "--as-of", at(day))
+        assert (ran.code, "older forecast" in ran.err) == (0, False)
+        live = job.record()["version"]
+        assert Store(job.store).current() == live == job.record()["fit"]["version"]
+    assert job.output.read_bytes() != output
+    with sqlite3.connect(job.folder / "f.db") as connection:
+        of_origin = connection.execute(
+            "SELECT DISTINCT origin, version FROM forecasts ORDER BY 1"
+        ).fetchall()
+    assert of_origin[-1] == ("2024-07-18 00:00:00", live)  # the origin of the run ahead, too
+    status = forecast("status", job.file, "--runs", "1")
+    assert (status.code, "dated ahead" in status.out) == (0, False), status.out
+    assert "2999" not in forecast("diff", job.file).out
+
+
+def test_later_runs_learn_nothing_from_a_run_ahead_of_its_clock(
+    job: Job, forecast: Run, at: At
+) -> None:
+    frame = job.table(days=207)
+    frame["promo"] = frame["day"].str[-1].isin(["1", "5"]).astype(int)
+    frame["units"] = frame["units"].where(frame["day"] < "2024-07-19")
+    frame.to_csv(job.folder / "sales.csv", index=False)
+    job.write(table='known = ["promo"]\ntarget = "units"', source='vintages = "keep"')
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    sql = (
+        "SELECT as_of FROM forecast_cells",
+        "SELECT * FROM forecast_scores",
+        "SELECT as_of FROM forecast_known",
+    )
+    left = [*map(job.ledger, sql)]
+    assert forecast("run", job.file, "--as-of", AHEAD).code == 0
+    assert [*map(job.ledger, sql)] == left
+    assert forecast("run", job.file, "--as-of", at(152)).code == 0
+    assert len(job.ledger("SELECT as_of FROM forecast_known")) == 2
+    assert job.record()["actuals"]["values"] == 4
+
+
+def test_a_first_run_ahead_of_its_clock_leaves_no_live_version(
+    job: Job, forecast: Run, at: At
+) -> None:
+    for _ in range(2):
+        assert forecast("run", job.file, "--as-of", AHEAD).code == 0
+        assert Store(job.store).empty
+    assert len(Store(job.store).versions()) == 1
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    assert Store(job.store).current() == job.record()["fit"]["version"]
 
 
 def test_a_make_up_run_of_an_older_date_replaces_no_newer_version(
@@ -121,3 +189,23 @@ def test_a_make_up_run_of_an_older_date_replaces_no_newer_version(
     assert forecast("run", job.file, "--as-of", at(151)).code == 0
     assert job.record()["version"] == job.record()["fit"]["version"] != live
     assert Store(job.store).current() == live
+
+
+def test_runs_long_after_the_newest_value_say_so_and_teach_no_limit(
+    job: Job, forecast: Run, at: At
+) -> None:
+    job.table(days=150)
+    job.write(top='refit = "daily"')
+    said = "is dated ahead of the newest value by more than a horizon"
+    for day in (150, 157, 158):  # the last day of the first night's forecasts is that of noon 156
+        ran = forecast("run", job.file, "--as-of", at(day))
+        assert (ran.code, said in ran.err, job.record()["horizon_over"]) == (
+            0,
+            day > 156,
+            day > 156,
+        )
+        assert (
+            Store(job.store).current() == job.record()["fit"]["version"]
+        )  # old data are no wrong clock
+    status = forecast("status", job.file)
+    assert (status.code, said in status.out) == (0, True)

@@ -7,7 +7,7 @@ from threading import Barrier
 
 import pytest
 
-from forecast.ledger.record import sha256_of_file, warnings_into
+from forecast.ledger.record import Record, sha256_of_file, warnings_into
 from forecast.logs import held_back, log_kinds
 
 
@@ -55,3 +55,20 @@ def test_a_warning_that_is_held_back_counts_when_it_is_logged() -> None:
         assert texts == []
         log_kinds(records)
     assert texts == ["2 rows"]
+
+
+@pytest.mark.parametrize(
+    ("as_of", "over", "ahead_of_clock", "dated_ahead"),
+    [
+        ("2024-03-01T02:00:00Z", False, False, False),
+        ("2024-03-01T03:00:00Z", False, False, False),  # cron was an hour early
+        ("2024-03-01T03:00:01Z", False, True, True),
+        ("2024-01-01T00:00:00Z", False, False, False),  # a night that is made up for
+        ("2024-03-01T02:00:00Z", True, False, True),
+    ],
+)
+def test_a_record_knows_whether_it_is_dated_ahead(
+    as_of: str, over: bool, ahead_of_clock: bool, dated_ahead: bool
+) -> None:
+    record = Record(id="", job="", started="2024-03-01T02:00:00Z", as_of=as_of, horizon_over=over)
+    assert (record.ahead_of_clock, record.dated_ahead) == (ahead_of_clock, dated_ahead)
