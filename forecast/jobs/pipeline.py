@@ -38,14 +38,16 @@ SQLITE = "sqlite:///"
 SUMS = "[[totals]]"
 ROWS = "forecast_owners"  # database table: which job writes the rows of which series
 MAX_LENGTH = 1_000_000  # characters of a pipeline file
-REFIT = re.compile("never|daily|weekly|every [1-9][0-9]{0,3} days?")
+REFIT = re.compile("never|daily|weekly|when worse|every [1-9][0-9]{0,3} days?")
 VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
 def _refit_text(value: object) -> object:
     text = f"every {value} days" if type(value) is int else value
     if not isinstance(text, str) or not REFIT.fullmatch(text):
-        raise ValueError("it is never, daily, weekly or 'every N days' with N from 1")
+        raise ValueError(
+            "it is never, daily, weekly, 'when worse', or 'every N days' with N from 1"
+        )
     return text
 
 
@@ -57,7 +59,7 @@ class JobSettings(settings.StoreSettings):
     )
     refit: Annotated[str, BeforeValidator(_refit_text)] = Field(
         "weekly",
-        description="when to fit: never, daily, weekly or 'every N days'; "
+        description="when to fit: never, daily, weekly, 'every N days' or 'when worse'; "
         "the first run always fits",
     )
     as_of: str | None = Field(None, description="the time as of which the job runs; default now")

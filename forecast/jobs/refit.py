@@ -1,29 +1,45 @@
 """Decide when a job fits anew, and which version forecasts until then."""
 
 import json
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+import numpy as np
 
 from forecast.artifacts.format import saved_at
 from forecast.artifacts.store import Store
 from forecast.calendar.frequency import parse_frequency
-from forecast.calendar.spec import as_text, on_clock
-from forecast.calendar.zones import DAY
-from forecast.checks.promotion import ServingVersion
+from forecast.calendar.spec import STEPS, as_text, on_clock
+from forecast.calendar.zones import DAY, wall_clock
+from forecast.checks.promotion import ServingVersion, horizons_of, log_ratio
+from forecast.ensemble.ensemble import CHOSEN
 from forecast.errors import UsageError
-from forecast.inference.fitted import RUN_SETTINGS, Config
+from forecast.inference.fitted import RUN_SETTINGS, Config, Fitted
 from forecast.inference.forecasting import load_predictor
 from forecast.jobs.pipeline import Pipeline
-from forecast.ledger.ledger import FitEntry, Ledger
+from forecast.ledger.ledger import DayScore, FitEntry, Ledger
 from forecast.ledger.record import CLOCK_TOLERANCE
 from forecast.logs import log
 from forecast.panel.schema import calendar_of
 from forecast.settings import TrainSettings
 
+RECENT_DAYS = 14  # so many of the newest scored days count as recent
 # table settings in which a version may differ from the pipeline file
 FREE = {"strict", "on_duplicate", "unfinished", "freq"}
 # settings that do not change the result of a fit
 WITHOUT_EFFECT = {"jobs", "device", "engine", "unfinished"}
+
+
+@dataclass(frozen=True)
+class WorsePriors:
+    """When recent errors call for a fit; errors of days differ more than those of versions."""
+
+    ratio: float = 1.25  # recent error, divided by that of the fit
+    min_scores: int = 30  # fewest scored values
+
+
+PRIORS = WorsePriors()
 
 
 def serving_version(
@@ -73,6 +89,8 @@ def reason_to_fit(
         return changed, True
     if pipeline.refit == "never":
         return "", False
+    if pipeline.refit == "when worse":
+        return _worse(live.fitted, ledger.days(RECENT_DAYS, before=at)), False
 
     last = saved_at(live.version) or instant
     if fits:
@@ -83,6 +101,40 @@ def reason_to_fit(
         days = float(pipeline.refit.split()[1])
     due = age >= days * DAY - CLOCK_TOLERANCE.total_seconds()
     return f"the last fit is {age / DAY:.1f} days old" if due else "", False
+
+
+def _worse(fitted: Fitted, days: list[DayScore]) -> str:
+    """Why recent scores call for a fit, or "".
+
+    The first horizon after the fit does not count, as the version before also forecast it.
+    """
+    error_at_fit = fitted.config.scores.get(CHOSEN)
+    if not error_at_fit or fitted.settings().metric != "mase":
+        return ""
+    schema = fitted.config.table
+    steps = fitted.history.origins.max() + np.array([0, fitted.config.horizon])
+    ends = calendar_of(schema).times(steps)
+    if schema.dated and schema.time_format.kind != STEPS:
+        ends = wall_clock(ends, schema.time_format.zone) // DAY
+    scores = []
+    for day in days:
+        date = int(np.datetime64(day.day, "D").astype(int)) if "-" in day.day else int(day.day)
+        if day.mase is not None and date > ends[1]:
+            scores.append((date, day.mase, day.count))
+    if sum(count for *_, count in scores) < PRIORS.min_scores:
+        return ""
+
+    dates, errors, counts = map(np.array, zip(*scores, strict=True))
+    horizon = horizons_of(dates, max(int(np.ptp(ends)), 1))
+    total = np.bincount(horizon, counts)
+    recent = np.bincount(horizon, errors * counts)[total > 0] / total[total > 0]
+    mean, deviation = log_ratio(recent, np.array([error_at_fit]))
+    if mean - deviation <= np.log(PRIORS.ratio):
+        return ""
+    least = f"over {100 * (PRIORS.ratio - 1):.0f} % more"
+    limit = f"{least} after one standard error of {100 * deviation:.0f} %"
+    now = f"MASE {recent.mean():.4g} over {len(recent)} horizon(s) of recent days"
+    return f"{now}, and {error_at_fit:.4g} at fit: {limit}"
 
 
 def settings_of_fit(pipeline: Pipeline) -> str:

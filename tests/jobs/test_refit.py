@@ -4,6 +4,7 @@ import json
 import sqlite3
 from collections.abc import Callable
 from datetime import datetime, tzinfo
+from itertools import pairwise
 
 import pandas as pd
 import pytest
@@ -47,6 +48,53 @@ def test_a_warm_start_goes_on_from_the_live_version(job: Job, forecast: Run, at:
     )
     assert first["started_from"] is None
     assert second["started_from"] is not None
+
+
+def test_when_worse_fits_anew_after_forecasts_have_failed(job: Job, forecast: Run, at: At) -> None:
+    job.write(top='refit = "when worse"', checks='output.on_error = "warn"')
+    for day in range(150, 156):
+        forecast("run", job.file, "--as-of", at(day))
+    assert job.record()["fit"] == {}
+    frame = job.table()
+    late = frame["day"] >= "2024-06-06"
+    frame.loc[late, "units"] += 200 * (frame.loc[late, "day"].str[-1].astype(int) % 2)
+    frame.to_csv(job.folder / "sales.csv", index=False)
+    reasons = []
+    for day in range(158, 172, 2):
+        assert forecast("run", job.file, "--as-of", at(day)).code == 0
+        reasons.append(job.record()["fit"].get("why"))
+    assert any(reason and reason.startswith("MASE") for reason in reasons)
+
+
+def test_when_worse_takes_no_single_bad_day_for_a_worse_version(
+    job: Job, forecast: Run, at: At
+) -> None:
+    job.write(top='refit = "when worse"')
+    job.file.write_text(job.file.read_text().replace("seasonal-naive", "seasonal-mean"))
+    frame = job.table()
+    frame.loc[frame["day"] == "2024-06-25", "units"] += 100
+    frame.to_csv(job.folder / "sales.csv", index=False)
+    for day in (150, *range(154, 192, 3)):
+        assert forecast("run", job.file, "--as-of", at(day)).code == 0
+        assert bool(job.record()["fit"]) is (day == 150)
+
+
+def test_when_worse_does_not_blame_a_new_version_for_what_the_one_before_it_missed(
+    job: Job, forecast: Run, at: At
+) -> None:
+    job.write(top='refit = "when worse"')
+    frame = job.table()
+    late = frame["day"] >= "2024-06-01"
+    frame.loc[late, "units"] = 3 * frame.loc[late, "units"]
+    frame.to_csv(job.folder / "sales.csv", index=False)
+    fitted = []
+    for day in (150, *range(158, 190, 2)):
+        assert forecast("run", job.file, "--as-of", at(day)).code == 0
+        if job.record()["fit"]:
+            fitted.append(day)
+    assert fitted[0] == 150
+    assert len(fitted) > 1
+    assert all(later - earlier > 7 for earlier, later in pairwise(fitted))
 
 
 def test_an_earlier_instant_is_served_by_a_version_that_had_not_seen_later_values(
