@@ -18,6 +18,7 @@ from forecast.errors import BadData, UsageError, did_you_mean
 
 TableRows = tuple[str, pd.DataFrame, Sequence[str]]  # a table, rows for it, and its keys
 WHOLE = r"^(0|-?[1-9][0-9]*)$"
+MAX_NAME_BYTES = 63  # PostgreSQL cuts longer ones without an error
 SQL_TYPES: dict[pa.DataType, Any] = {
     pa.string(): sa.Text(),
     pa.int64(): sa.BigInteger(),
@@ -73,6 +74,9 @@ def _upsert(
         {str(column): _arrow(frame[column], f"{place}, column '{column}'") for column in frame}
     )
     target = _table(name, rows.column_names, schema or None)
+    in_postgresql = connection.dialect.name == "postgresql"
+    if in_postgresql:
+        _refuse_long_names([schema, name, *rows.column_names], place)
     exists = _has_table(connection, target)
     if not exists:
         exclude_others(connection)
@@ -80,10 +84,17 @@ def _upsert(
         rows = _fitted(connection, target, rows, keys, place)
     else:
         _create(connection, target, rows, keys)
-    in_postgresql = connection.dialect.name == "postgresql"
     send = _send_to_postgresql if in_postgresql else _send_to_sqlite
     send(connection, target, rows, keys)
     return exists
+
+
+def _refuse_long_names(names: Sequence[str], place: str) -> None:
+    sizes = {name: len(name.encode()) for name in names}
+    long = [f"'{name}' has {size} bytes" for name, size in sizes.items() if size > MAX_NAME_BYTES]
+    if long:
+        limit = f"PostgreSQL takes {MAX_NAME_BYTES}"
+        raise UsageError(f"{place}: {', '.join(long)}, and {limit}; rename them in the input")
 
 
 def _create(

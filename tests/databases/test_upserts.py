@@ -300,6 +300,13 @@ def test_sqlite_has_the_schema_main_and_no_other(tmp_path, forecasts):
         upsert(url, "other.f", forecasts(), KEYS)
 
 
+def test_name_that_postgresql_would_cut_is_refused(server, forecasts):
+    name = "ü" * 32
+    with pytest.raises(UsageError, match="64 bytes, and PostgreSQL takes 63"):
+        upsert(server.url, "f", forecasts().rename(columns={"forecast": name}), KEYS)
+    assert upsert(server.url, "f", forecasts().rename(columns={"forecast": name[1:]}), KEYS) == 4
+
+
 NAMES = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\0."), min_size=1, max_size=15
 )

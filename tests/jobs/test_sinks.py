@@ -93,6 +93,7 @@ def test_a_live_version_is_checked_too(job: Job, forecast: Run, at: At) -> None:
 @pytest.mark.parametrize(
     ("database", "name", "said"),
     [
+        ("postgresql", "ü" * 32, "has 64 bytes"),
         ("postgresql", "xmin", 'column name "xmin" conflicts with a system column name'),
         ("sqlite", "Forecast", "duplicate column name: forecast"),
         ("sqlite", "ORIGIN", "duplicate column name: origin"),
@@ -112,12 +113,14 @@ def test_names_that_a_database_refuses_are_refused_before_the_fit(
         if database == "postgresql"
         else f"sqlite:///{job.folder}/f.db"
     )
-    _rename(job, shop=name)
+    more = {"day": "y" * 70} if "bytes" in said else {}
+    _rename(job, shop=name, **more)
     job.write(sink=f'url = "{url}"\ntable = "f"', table=f'id = "{name}"')
     _refused(
         job,
         forecast("run", job.file, "--as-of", at(150)),
         said,
+        *(f"'{name}' has 70" for name in more.values()),
     )
 
 
