@@ -396,6 +396,9 @@ COMMANDS["status"] = Declaration(
     """,
     [
         *JOB_OR_STORE,
+        Option(
+            "--as-of TIME", "show the status at this time, from the runs until then  [default: now]"
+        ),
         Option("--runs", "number of runs to show", OUTPUT, type=RUNS, default=10),
         _json("print a list of objects, one for each job"),
     ],

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from forecast.calendar.spec import as_text, parse_as_of
 from forecast.checks.accuracy import actuals_lines
 from forecast.checks.table import age_text
 from forecast.cli._command import Request
@@ -16,8 +17,12 @@ MEASURES = ("MASE", "bias", "in 80 %", "in 95 %")
 
 def run(request: Request) -> int:
     """Print the status of a job, or of all jobs of a store; returns the worst exit code."""
+    as_of = None if request.as_of is None else parse_as_of(request.as_of)
     with named_store(request.job, request.artifact) as store:
-        states = [status_of(one, store.folder, request.runs) for one in store.ledgers()]
+        ledgers = store.ledgers()
+        if as_of is not None:
+            ledgers = [one for one in ledgers if one.runs(1, as_text(as_of))] or ledgers
+        states = [status_of(one, store.folder, request.runs, as_of) for one in ledgers]
         if request.as_json:
             put_json(states, indent=2)
         else:

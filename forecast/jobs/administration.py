@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from forecast import databases
 from forecast.artifacts.store import LOCK, OWNER, Store, runs_folder
+from forecast.calendar.spec import as_text
 from forecast.checks.table import age_text, duration_text
 from forecast.databases.queries import Execute
 from forecast.durable import is_held, make_directory, replace_file
@@ -27,8 +28,8 @@ from forecast.errors import (
     Words,
 )
 from forecast.jobs.pipeline import ROWS, Pipeline, target_of
+from forecast.ledger.ledger import ALWAYS, KILLED, MAX_RECORDS, Ledger, open_file, series_text
 from forecast.ledger.ledger import FILE as LEDGER_FILE
-from forecast.ledger.ledger import KILLED, Ledger, open_file, series_text
 from forecast.ledger.record import Record
 from forecast.logs import log
 from forecast.settings import seconds_of
@@ -264,14 +265,20 @@ def rollback(artifact: str, wait: float, pipeline: Pipeline | None = None) -> tu
     return live, allowed[-1]
 
 
-def status_of(ledger: Ledger, store: str, runs: int = 10) -> dict[str, Any]:
-    """The status of a job, with its newest runs; `NoInput` if it has not run."""
-    now = datetime.now(UTC)
-    all_runs = ledger.runs(runs + 1)
+def status_of(
+    ledger: Ledger, store: str, runs: int = 10, as_of: datetime | None = None
+) -> dict[str, Any]:
+    """The status of a job now or at `as_of`, with its newest runs; `NoInput` if it had not run."""
+    now = as_of or datetime.now(UTC)
+    until = ALWAYS if as_of is None else as_text(as_of)
+    all_runs = ledger.runs(MAX_RECORDS, until)
     running = bool(all_runs) and all_runs[0].exit_code == KILLED and is_held(Path(store) / LOCK)
     newest_runs = all_runs[running:][:runs]
     if not newest_runs:
-        raise NoInput(f"job '{ledger.job}' has not run yet; run `forecast run JOB.toml`")
+        when = "has not run yet; run `forecast run JOB.toml`"
+        if as_of is not None:
+            when = f"had not run at {until}"
+        raise NoInput(f"job '{ledger.job}' {when}")
 
     newest = newest_runs[0]
     read = next((run for run in newest_runs if run.data_age is not None), None)
@@ -295,16 +302,20 @@ def status_of(ledger: Ledger, store: str, runs: int = 10) -> dict[str, Any]:
         problems += _missed(newest_runs, now)
     warnings = len(newest.warnings)
     fine = f"it ran, with {warnings} warning{'s' * (warnings > 1)}" if warnings else "all is well"
+    if as_of is not None:
+        live = next((run.version for run in all_runs if run.settled), None)
+    else:
+        live = None if Store(store).empty else Store(store).current()
     return {
         "job": ledger.job,
         "code": STALE if stale else PARTIAL if problems else FINE,
         "said": "; ".join(problems) or fine,
-        "live": None if Store(store).empty else Store(store).current(),
+        "live": live,
         "owner": str(owner_of(store) or ""),
         "data_end": None if read is None else read.data_end,
         "data_age": age,  # seconds from the end of the data to now
         "runs": [{name: getattr(run, name) for name in SHOWN} for run in newest_runs],
-        "days": [asdict(day) for day in ledger.days(14)],
+        "days": [asdict(day) for day in ledger.days(14, before=until + ALWAYS)],
         "totals": next((run.totals for run in newest_runs if run.totals), []),
         "actuals": next((run.actuals for run in newest_runs if run.actuals), {}),
     }

@@ -70,6 +70,35 @@ def test_a_short_id_promotes_where_it_can_mean_only_one(job: Job, forecast: Run,
     assert forecast("promote", "../x", "--artifact", job.store).code == 2
 
 
+def test_the_status_of_an_earlier_time_is_what_it_was_then(job: Job, forecast: Run, at: At) -> None:
+    job.write(top='refit = "daily"', checks='error_after = "4d"')
+    shown, codes = [], []
+    for day in (150, 153):
+        assert forecast("run", job.file, "--as-of", at(day)).code == 0
+        shown.append(forecast("status", job.file, "--as-of", at(day)).out)
+    shown.append(
+        forecast("status", job.file, "--as-of", at(158)).out
+    )  # no run for five days: the data are stale
+    (job.folder / "sales.csv").unlink()
+    assert forecast("run", job.file, "--as-of", at(159)).code == 66
+    for day, before in zip((150, 153, 158), shown, strict=True):
+        then = forecast("status", job.file, "--as-of", at(day))
+        assert then.out == before
+        codes.append(then.code)
+    assert codes == [0, 0, 4]
+    lives = [
+        json.loads(forecast("versions", job.file, "--json").out)[place]["version"]
+        for place in (0, 1)
+    ]
+    assert [next(live for live in lives if f"live     {live}" in text) for text in shown] == [
+        *lives,
+        lives[1],
+    ]
+    early = forecast("status", job.file, "--as-of", at(149))
+    assert (early.code, early.out) == (66, "")
+    assert "job 'job' had not run at 2024-05-" in early.err
+
+
 def test_a_run_of_a_clock_that_was_ahead_hides_no_failure(job: Job, forecast: Run, at: At) -> None:
     for time in (at(150), "2999-01-01"):
         assert forecast("run", job.file, "--as-of", time).code == 0
