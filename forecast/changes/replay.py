@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -30,8 +30,8 @@ from forecast.panel.panel import (
     Integers,
     Numbers,
     Panel,
-    runs,
     series_index,
+    steps_within,
 )
 from forecast.panel.schema import Event, Schema, calendar_of, position_texts
 from forecast.settings import OutputSettings, SumSettings
@@ -45,8 +45,7 @@ POINTS = {"min", "max", "point", "integer"}  # output settings that change point
 # arrays of a panel, beside its layout; vintages are left out, as a run stores the values of
 # columns known in advance as it knew them
 ARRAYS = tuple(name for name in (*BY_SLOT, *BY_SERIES[1:]) if name != "vintages")
-LAYOUT = ("starts", "lengths", "order")
-PAST = tuple(name for name in BY_SLOT if name != "known")
+LAYOUT = ("starts", "sizes", "order")
 # two versions read a table into the same panel if these fields of their schemas are equal
 READING = ("calendar", "ids", "layout", "known", "past", "static", "categories")
 
@@ -67,93 +66,8 @@ STEPS = (SERIES, HISTORY, ACTUALS, KNOWN, EVENTS, REFIT, BOUNDS, INTERVALS, FALL
 
 Arrays = dict[str, NDArray[Any]]
 Rows = list[dict[str, Any]]
-Pairs = tuple[Integers, ...]  # two index arrays that select the same elements of two arrays
 # ids of series; for each forecast, the index of its series in them; its timestamp
 ForecastKeys = tuple[Ids, Integers, Integers]
-# for each array of a panel that is put together, the panels from which its elements are taken: the
-# first panel that has the series and the slot counts
-Sources = Mapping[str, tuple[Panel, ...]]
-
-
-@dataclass(frozen=True)
-class SlotLayout:
-    """Which series a panel has, and which slots of each."""
-
-    ids: Ids
-    starts: Integers  # [series], grid position of the first slot
-    lengths: Integers  # [series], number of past slots
-    ahead: int  # number of future slots of each series
-
-    @property
-    def offsets(self) -> Integers:
-        """[series + 1], index of the first slot of each series, and of the end of the last one."""
-        ends = np.cumsum(self.lengths + self.ahead)
-        return np.append(0, ends).astype(np.int64)
-
-    def arrays(self, sources: Sources) -> Arrays:
-        """The arrays of a panel with this layout.
-
-        Each element comes from the first of its sources that has the series and slot; an element
-        that no source has is blank.
-        """
-        # the same panels are the sources of all arrays, in one order or another
-        shared = {id(panel): self._shared(panel) for panel in sources["values"]}
-        arrays = Arrays()
-        for name, panels in sources.items():
-            for panel in reversed(panels):
-                source = _array_of(panel, name)
-                if name not in arrays:
-                    count = len(self.ids) if name in BY_SERIES else int(self.offsets[-1])
-                    shape = (count, *source.shape[1:])
-                    arrays[name] = np.full(shape, BLANK.get(name, np.nan), source.dtype)
-                # indices of the same elements in this layout (here) and in the source (there)
-                here, there = shared[id(panel)].of(name)
-                arrays[name][here] = source[there]
-
-        last = self.offsets[1:] - self.ahead - 1
-        future = last[:, None] + np.arange(1, self.ahead + 1)
-        # future slots have the spread of the last past slot
-        arrays["spread"][future] = arrays["spread"][last][:, None]
-        return arrays
-
-    def _shared(self, panel: Panel) -> "_Shared":
-        # [series], index of the series in the panel; -1 if the panel lacks it
-        index = series_index(panel.ids, self.ids) - 1
-        here = np.flatnonzero(index >= 0)
-        there = index[here]
-        first = np.maximum(self.starts[here], panel.starts[there])
-
-        def slots(ahead: bool) -> Pairs:
-            end = (self.starts + self.lengths + ahead * self.ahead)[here]
-            other_end = (panel.starts + panel.lengths + ahead * panel.ahead)[there]
-            sizes = np.maximum(np.minimum(end, other_end) - first, 0)
-            own_slots = self.offsets[:-1] - self.starts  # slot of grid position 0
-            other_slots = panel.offsets[:-1] - panel.starts
-            _, own = runs(own_slots[here] + first, sizes)
-            _, others = runs(other_slots[there] + first, sizes)
-            return own, others
-
-        return _Shared((here, there), slots(ahead=False), slots(ahead=True))
-
-
-class _Shared(NamedTuple):
-    """The elements that a layout and a panel have in common, as indices into both."""
-
-    series: Pairs
-    past: Pairs  # slots up to the origin
-    slots: Pairs  # past and future slots
-
-    def of(self, name: str) -> Pairs:
-        """The common elements of the array `name`."""
-        if name in BY_SERIES:
-            return self.series
-        return self.slots if name == "known" else self.past
-
-
-def _array_of(panel: Panel, name: str) -> NDArray[Any]:
-    """An array of a panel; panels of older versions lack `counted`, which is then all true."""
-    array = getattr(panel, name)
-    return np.ones(len(panel), bool) if array is None else np.asarray(array)
 
 
 @dataclass(frozen=True)
@@ -172,10 +86,36 @@ class RunInput:
         return self.predictor.fitted.config.table
 
 
-def aligned(panel: Panel, other: Panel) -> Arrays:
-    """The arrays of `other` at the series and slots of `panel`; blank where `other` has none."""
-    layout = SlotLayout(panel.ids, panel.starts, panel.lengths, panel.ahead)
-    return layout.arrays(dict.fromkeys(ARRAYS, (other,)))
+def slots_in(panel: Panel, ids: Ids, starts: Integers, sizes: Integers) -> Integers:
+    """[slots], the slot of a panel at each slot of a layout; -1 if the panel lacks it.
+
+    The layout has series with these ids, whose first slots lie at the grid positions `starts`
+    [series], and which have `sizes` [series] slots, future slots included.
+    """
+    index = series_index(panel.ids, ids) - 1
+    step = steps_within(sizes) + np.repeat(starts - panel.starts[index], sizes)
+    inside = np.repeat(index >= 0, sizes) & (step >= 0)
+    inside &= step < np.repeat(panel.sizes[index], sizes)
+    return np.where(inside, np.repeat(panel.first_slots[index], sizes) + step, -1)
+
+
+def laid(ids: Ids, starts: Integers, sizes: Integers, *panels: Panel) -> Arrays:
+    """The arrays of a panel with a layout, as `slots_in` has it.
+
+    Each element comes from the last of `panels` that has the series and slot, else it is blank.
+    """
+    arrays = Arrays()
+    for panel in panels:
+        series = series_index(panel.ids, ids) - 1
+        slots = slots_in(panel, ids, starts, sizes)
+        for name in ARRAYS:
+            index = series if name in BY_SERIES else slots
+            source = getattr(panel, name)
+            if name not in arrays:
+                shape = (len(index), *source.shape[1:])
+                arrays[name] = np.full(shape, BLANK.get(name, np.nan), source.dtype)
+            arrays[name][index >= 0] = source[index[index >= 0]]
+    return arrays
 
 
 def rows_differ(array: NDArray[Any], other: NDArray[Any]) -> Flags:
@@ -189,32 +129,24 @@ def packed(fitted: Fitted, panel: Panel, output: OutputSettings, fallback: Ids =
     count = len(panel)
     panel = _as_far_back(panel, fitted.history)
     arrays = _differences(panel, fitted.history)
-    size = _size(arrays)
-    while size > MAX_NUMBERS and len(panel) > 1:
-        panel = panel.select(np.arange(0, len(panel), size // MAX_NUMBERS + 1))
+    every = sum(array.size for array in arrays.values()) // MAX_NUMBERS + 1
+    if every > 1:
+        panel = panel.select(np.arange(0, count, every))
         arrays = _differences(panel, fitted.history)
-        size = _size(arrays)
-    words = list(dict.fromkeys(panel.status))
     events = fitted.config.table.dated_events
     header = {
         "ahead": panel.ahead,
         "series": count,
         "fallback": fallback,
-        "words": words,
+        "status": panel.status,
         "ids": None if panel.ids == fitted.ids else panel.ids,
         "output": output.model_dump(include=POINTS),
         "events": [event.model_dump(mode="json") for event in events],
     }
-    codes = [words.index(word) for word in panel.status]
-    arrays["status"] = np.array(codes, np.uint8)
     arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
     file = io.BytesIO()
     np.savez(file, allow_pickle=False, **arrays)  # type: ignore[arg-type]
     return bytes(pa.compress(file.getvalue(), "zstd", asbytes=True))
-
-
-def _size(arrays: Arrays) -> int:
-    return sum(array.size for array in arrays.values())
 
 
 def _as_far_back(panel: Panel, history: Panel) -> Panel:
@@ -232,8 +164,7 @@ def _differences(panel: Panel, history: Panel) -> Arrays:
     they are (`NAME_at`). Positions and layout are stored as first differences.
     """
     arrays = Arrays()
-    # held: the array that the version holds, brought to the layout of the panel
-    for name, held in aligned(panel, history).items():
+    for name, held in laid(panel.ids, panel.starts, panel.sizes, history).items():
         values = getattr(panel, name)
         rows = np.flatnonzero(rows_differ(values, held))
         if len(rows):
@@ -259,14 +190,13 @@ def unpacked(data: bytes, predictor: Predictor, version: str) -> RunInput:
     serving = with_schema(predictor, schema)
 
     ids = fitted.ids if header["ids"] is None else tuple(map(tuple, header["ids"]))
-    starts, lengths, order = map(np.cumsum, (stored[name] for name in LAYOUT))
-    layout = SlotLayout(ids, starts, lengths, header["ahead"])
-    held = dict.fromkeys(ARRAYS, (serving.fitted.history,))
-    arrays: dict[str, Any] = layout.arrays(held)
+    starts, sizes, order = map(np.cumsum, (stored[name] for name in LAYOUT))
+    arrays: dict[str, Any] = laid(ids, starts, sizes, fitted.history)
     for name in stored.keys() & arrays.keys():
         arrays[name][np.cumsum(stored[f"{name}_at"])] = stored[name]
-    status = tuple(header["words"][code] for code in stored["status"].tolist())
-    panel = Panel(ids, order, layout.offsets, starts, layout.ahead, status=status, **arrays)
+    offsets = np.append(0, np.cumsum(sizes))
+    ahead = header["ahead"]
+    panel = Panel(ids, order, offsets, starts, ahead, status=tuple(header["status"]), **arrays)
     return RunInput(
         serving,
         panel,
@@ -313,26 +243,26 @@ class Changes:
         changes, in which opposite changes do not cancel.
         """
 
-        def summed(numbers: Numbers) -> list[float]:
-            sums: list[float] = np.bincount(groups, numbers, len(names)).tolist()
-            return sums
-
-        change = self.new - self.old
-        old = summed(self.old)
-        new = summed(self.new)
-        changes = summed(change)
-        moved = summed(np.abs(change))
-        parts = [summed(part) for part in self.parts]
-        rows = []
-        for row, name in enumerate(names):
-            steps = {step: part[row] for step, part in zip(STEPS, parts, strict=True)}
-            sums = {"old": old[row], "new": new[row], "change": changes[row], "moved": moved[row]}
-            rows.append({**name, **sums, "steps": steps})
-        return rows
+        numbers = {
+            "old": self.old,
+            "new": self.new,
+            "change": self.new - self.old,
+            "moved": np.abs(self.new - self.old),
+        }
+        sums = _summed(numbers, groups, len(names))
+        steps = _summed(dict(zip(STEPS, self.parts, strict=True)), groups, len(names))
+        rows = zip(names, sums, steps, strict=True)
+        return [{**name, **row, "steps": by_step} for name, row, by_step in rows]
 
     def _share(self, moved: Numbers) -> float | None:
         whole = float(np.abs(self.old)[self.both].sum())
         return float(np.abs(moved).sum()) / whole if whole else None
+
+
+def _summed(numbers: Mapping[str, Numbers], groups: Integers, count: int) -> Rows:
+    """For each of `count` groups, the sums of numbers by name."""
+    sums = [np.bincount(groups, values, count).tolist() for values in numbers.values()]
+    return [dict(zip(numbers, row, strict=True)) for row in zip(*sums, strict=True)]
 
 
 def by_step(
@@ -415,20 +345,18 @@ def replayed(
 ) -> Iterator[tuple[str, Numbers]]:
     """The name of each step from a run to a later one, with the points [forecasts] after it.
 
-    The first one is the replay of the earlier run. A step forecasts only the series whose inputs it
-    changes, and is left out if it changes none. Nothing is yielded if no step changes any series.
+    The first one is the replay of the earlier run. A step that changes no input is left out.
+    Nothing is yielded if no step changes any.
     """
     # a state holds the inputs of a forecast after one step
     states = list(_states(before, after))
-    inputs = [state for _, state in states]
-    changed = [_changed(earlier, later) for earlier, later in pairwise(inputs)]
-    if not any(series.any() for series in changed):
+    differ = [_differ(earlier, later) for (_, earlier), (_, later) in pairwise(states)]
+    if not any(differ):
         return
-    every = np.ones(len(before.panel), bool)
     points = np.full(len(keys[1]), np.nan)
-    for (name, state), series in zip(states, [every, *changed], strict=True):
-        if series.any():
-            points = _points(state, series, keys, points)
+    for (name, state), is_changed in zip(states, [True, *differ], strict=True):
+        if is_changed:
+            points = _points(state, keys, points)
             yield name, points
 
 
@@ -440,7 +368,8 @@ def _states(before: RunInput, after: RunInput) -> Iterator[tuple[str, RunInput]]
     yield REPLAYED, before
     if alike(before, after):
         state = before
-        for name, panel in _panels(before, after.panel, before.version == after.version):
+        reconciles = before.predictor.fitted.config.reconciles
+        for name, panel in _panels(before.panel, after.panel, reconciles):
             state = replace(state, panel=panel)
             yield name, state
         events = {"dated_events": after.schema.dated_events}
@@ -451,128 +380,95 @@ def _states(before: RunInput, after: RunInput) -> Iterator[tuple[str, RunInput]]
 
 
 def alike(before: RunInput, after: RunInput) -> bool:
-    """Whether the versions of two runs read a table into the same panel."""
-    return all(getattr(before.schema, name) == getattr(after.schema, name) for name in READING)
-
-
-def in_common(old: Panel, panel: Panel) -> tuple[Arrays, Flags, Flags]:
-    """Compare an earlier panel with a later one, slot by slot.
-
-    Returns the arrays of the earlier panel at the slots of the later one; whether the earlier panel
-    has each slot [slots]; and whether the slot belongs to the past in both panels [slots].
-    """
-    index = series_index(old.ids, panel.ids) - 1
-    series = panel.series_of_slots
-    position = panel.positions + panel.starts[series]
-    has_begun = (index >= 0)[series] & (position >= old.starts[index][series])
-    both = has_begun & (position <= (old.origins[index] + old.ahead)[series])
-    past = has_begun & (position <= np.minimum(old.origins[index], panel.origins)[series])
-    return aligned(panel, old), both, past
+    """Whether the versions of two runs read a table into panels with the same horizon."""
+    same_horizon = before.panel.ahead == after.panel.ahead
+    return same_horizon and all(
+        getattr(before.schema, name) == getattr(after.schema, name) for name in READING
+    )
 
 
 def changed_inputs(before: RunInput, after: RunInput) -> Iterator[str]:
     """Sentences on values that differ from the earlier run, of the past and of known columns."""
     panel = after.panel
     schema = after.schema
-    held, both, past = in_common(before.panel, panel)
+    old = before.panel
+    slots = slots_in(old, panel.ids, panel.starts, panel.sizes)
     series = panel.series_of_slots
     position = panel.positions + panel.starts[series]
-    differs = (panel.observed != held["observed"]) | rows_differ(panel.values, held["values"])
+    differs = panel.observed != old.observed[slots]
+    differs |= rows_differ(panel.values, old.values[slots])
+    past = panel.before(panel.lengths) & old.before(old.lengths)[slots]
     changed = {HISTORY: past & differs}
     for column, name in enumerate(schema.known):
-        differs = rows_differ(panel.known[:, column], held["known"][:, column])
-        changed[f"column {name}"] = both & differs
+        changed[f"column {name}"] = rows_differ(panel.known[:, column], old.known[slots, column])
     for what, rows in changed.items():
+        rows &= slots >= 0
         if not rows.any():
             continue
         ids = [panel.ids[i] for i in np.unique(series[rows])]
         whose = f" of {len(ids):,} series ({series_names(ids)})" if any(ids[0]) else ""
-        ends = np.array([position[rows].min(), position[rows].max()])
-        span = " to ".join(dict.fromkeys(position_texts(schema, calendar_of(schema), ends)))
-        yield f"{what}: {rows.sum():,} values{whose}, {span}"
+        yield f"{what}: {rows.sum():,} values{whose}, {times_text(position[rows], schema)}"
 
 
-def _panels(before: RunInput, new: Panel, one_version: bool) -> Iterator[tuple[str, Panel]]:
+def times_text(positions: Integers, schema: Schema) -> str:
+    """The first and the last time of grid positions, as text."""
+    ends = np.array([positions.min(), positions.max()])
+    return " to ".join(dict.fromkeys(position_texts(schema, calendar_of(schema), ends)))
+
+
+def _panels(old: Panel, new: Panel, reconciles: bool) -> Iterator[tuple[str, Panel]]:
     """The name of each step that changes the panel, with the panel after it.
 
-    The panel of the earlier run (`old`) becomes that of the later run (`new`) in steps, each of
-    which takes some more arrays from `new`.
+    The panel of the earlier run (`old`) becomes that of the later run (`new`). Columns known in
+    advance change last.
     """
-    old = before.panel
     index = series_index(old.ids, new.ids) - 1
     was_there = index >= 0
     ends = np.where(was_there, old.origins[index], old.origins.max())
-    longest = np.minimum(np.where(was_there, old.starts[index], new.starts), new.starts)
     # the panel of another version may reach less far back, and `old` then supplies the rest
-    first = new.starts if one_version else longest
-    names = (*ARRAYS, "status")
-    # from_old prefers the earlier run, and takes only what it lacks from the later one; from_new
-    # prefers the later run
-    from_old = dict.fromkeys(names, (old, new))
-    from_new = dict.fromkeys(names, (new, old))
-    if before.predictor.fitted.config.reconciles:  # else series are independent
+    starts = np.where(was_there, np.minimum(old.starts[index], new.starts), new.starts)
+    whole = _overlaid(new, starts, old, new)
+    joined = _overlaid(new, starts, new, old)
+    if reconciles:  # else series are independent
         # new series join, up to the end of the earlier run
-        yield SERIES, _laid(new, longest, ends, from_old)
+        yield SERIES, joined.until(ends)
+    not_yet = replace(whole, known=joined.known)
     # values up to the end of the earlier run are those of the later run, which may have revised
-    # them; columns known in advance are still those of the earlier run
-    revised = dict.fromkeys((*PAST, "static"), (new, old))
-    yield HISTORY, _laid(new, first, ends, from_old | revised)
-    # values up to the end of the later run are added, without its known columns, which come last
-    yield ACTUALS, _laid(new, first, new.origins, from_new | {"known": (old, new)})
-    yield KNOWN, new if one_version else _laid(new, first, new.origins, from_new)
+    # them
+    yield HISTORY, not_yet.until(ends)
+    yield ACTUALS, not_yet
+    yield KNOWN, whole
 
 
-def _laid(like: Panel, starts: Integers, ends: Integers, sources: Sources) -> Panel:
-    """A panel that is put together from the arrays of `sources`.
-
-    It has the series of `like`, each from its grid position in `starts` to that in `ends`; series
-    that begin after their end are left out.
-    """
-    begun = np.flatnonzero(starts <= ends)
-    series = like.select(begun)
-    ahead = max(panel.ahead for panel in sources["known"])
-    layout = SlotLayout(series.ids, starts[begun], (ends - starts + 1)[begun], ahead)
-    arrays: dict[str, Any] = layout.arrays({name: sources[name] for name in ARRAYS})
-    words: dict[tuple[str, ...], str] = {}
-    for panel in reversed(sources["status"]):
-        words |= dict(zip(panel.ids, panel.status, strict=True))
-    status = tuple(words[ids] for ids in series.ids)
-    return Panel(
-        series.ids, series.order, layout.offsets, layout.starts, ahead, status=status, **arrays
-    )
+def _overlaid(like: Panel, starts: Integers, *panels: Panel) -> Panel:
+    """The series of `like` from grid positions on, put together from the arrays of `panels`."""
+    sizes = like.sizes + like.starts - starts
+    arrays: dict[str, Any] = laid(like.ids, starts, sizes, *panels)
+    offsets = np.append(0, np.cumsum(sizes))
+    return replace(like, offsets=offsets, starts=starts, **arrays)
 
 
-def _changed(before: RunInput, after: RunInput) -> Flags:
-    """[series of the later state], whether the series was there before, with other inputs."""
-    panel = after.panel
+def _differ(before: RunInput, after: RunInput) -> bool:
+    """Whether two states forecast from different inputs."""
     old = before.panel
-    every = np.ones(len(panel), bool)
-    events = before.schema.dated_events != after.schema.dated_events
-    bounds = any(getattr(before.output, name) != getattr(after.output, name) for name in POINTS)
-    if before.version != after.version or events or bounds:
-        return every
-    index = series_index(old.ids, panel.ids) - 1
-    differs = (old.starts[index] != panel.starts) | (old.lengths[index] != panel.lengths)
-    for name, held in aligned(panel, old).items():
-        rows = rows_differ(getattr(panel, name), held)
-        if name not in BY_SERIES:
-            rows = np.logical_or.reduceat(rows, panel.offsets[:-1])
-        differs |= rows
-    if before.predictor.fitted.config.reconciles:
-        return every if differs.any() or old.ids != panel.ids else ~every
-    return np.asarray(differs & (index >= 0))
+    new = after.panel
+    if (before.version, before.output) != (after.version, after.output):
+        return True
+    if before.schema.dated_events != after.schema.dated_events or old.ids != new.ids:
+        return True
+    if (old.starts != new.starts).any() or (old.sizes != new.sizes).any():
+        return True
+    pairs = [(getattr(old, name), getattr(new, name)) for name in ARRAYS]
+    return any(rows_differ(*pair).any() for pair in pairs)
 
 
-def _points(state: RunInput, changed: Flags, keys: ForecastKeys, before: Numbers) -> Numbers:
+def _points(state: RunInput, keys: ForecastKeys, before: Numbers) -> Numbers:
     """The points [forecasts] of a state.
 
-    Only series that have `changed` are forecast. All other points are those of `before`, as are
-    the points of series that get no forecast.
+    Points of series that get no forecast are those of `before`.
     """
     ids, series, timestamps = keys
-    words = zip(state.panel.status, changed.tolist(), strict=True)
-    status = tuple(word if is_changed else "ended" for word, is_changed in words)
-    panel = replace(state.panel, status=status)
+    panel = state.panel
     with held_back():  # the runs have logged the same messages
         answer = forecast(state.predictor, ForecastRequest(panel, output=state.output)).whole
 

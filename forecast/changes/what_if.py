@@ -13,21 +13,14 @@ from forecast.inference.forecasting import Columns
 from forecast.inference.predictor import Predictor
 from forecast.logs import log
 from forecast.metrics.quantiles import rounded
-from forecast.panel.panel import Flags, Numbers, Panel
+from forecast.panel.panel import Flags, Panel
 from forecast.panel.schema import Schema
 from forecast.reading.building import with_future
 from forecast.tables.table import Table
 
-MOST = 1_000  # most combinations of known values that are compared
-# a column with at most so many distinct numbers is compared like categories: numbers are equal or
-# different, without a distance
-FEW = 10
+FEW = 10  # most values that a message names
 PARTS_OF_SUMS = ("steps", "observed")  # columns of a table of sums that describe what is summed
-ALONE = "%s is %s, which the past that is seen here has not shown; what it would do is a guess"
-TOGETHER = (
-    "the past that is seen here has not shown such values of %s together; "
-    "what they would do is a guess"
-)
+UNSEEN = "%s is %s, which the past that is seen here has not shown; what it would do is a guess"
 
 
 @dataclass(frozen=True)
@@ -43,8 +36,8 @@ def what_if(
 
     `changed` has a new value for each changed column, or is a table like that of the future. Raises
     `UsageError` for a column that is not known in advance or a value that it cannot have, and
-    `BadData` for a table without rows in the horizon. Warns of values, and of combinations of
-    values, that do not occur in the past.
+    `BadData` for a table without rows in the horizon. Warns of values that do not occur in the
+    past.
     """
     schema = predictor.fitted.config.table
     before = forecast(predictor, replace(request, in_parts=False))
@@ -127,60 +120,19 @@ def _number(name: str, value: object, categories: tuple[str, ...] | None) -> flo
 
 def _warn_unseen(panel: Panel, other: Panel, changed: Flags, schema: Schema) -> None:
     """Warn of values in `changed` cells [slots, known columns] that do not occur in the past."""
-    is_whole = ~np.isnan(other.known).any(1)
-    past = panel.known[panel.observed & is_whole]  # [rows, known]
-    new = other.known[changed.any(1) & is_whole]  # [rows, known]
-    if not len(past) or not len(new):
-        return
-    is_unseen = False
     for column in np.flatnonzero(changed.any(0)).tolist():
-        is_unseen |= _warn_unseen_alone(column, past, new, schema)
-    if is_unseen or len(schema.known) == 1:
-        return
-
-    few = np.array([len(np.unique(column)) <= FEW for column in past.T])
-    few |= np.array([name in schema.categories for name in schema.known])
-    deviation = past.std(0)
-    unit = np.where(few | (deviation == 0), 1.0, deviation)
-    past = _thinned(past / unit)
-    new = _thinned(new / unit)
-    # a combination is new if it is farther from its nearest neighbour in the past than any past
-    # combination is from its own nearest neighbour
-    gaps = np.sort(_distances(past, past, few), 1)[:, 1:2]
-    widest = gaps[np.isfinite(gaps)].max(initial=0.0)
-    if (_distances(new, past, few).min(1) > widest).any():
-        log.warning(TOGETHER, " and ".join(schema.known))
-
-
-def _warn_unseen_alone(column: int, past: Numbers, new: Numbers, schema: Schema) -> bool:
-    """Warn of values of one column that do not occur in its past; returns whether there are any."""
-    name = schema.known[column]
-    categories = schema.categories.get(name)
-    past = past[:, column]
-    values = np.unique(new[:, column])
-    if categories:
-        unseen = np.setdiff1d(values, past)
-        texts = [("another", *categories)[int(value)] for value in unseen[:FEW]]
-    else:
-        unseen = values[(values < past.min()) | (values > past.max())]
-        texts = [f"{value:g}" for value in unseen[:FEW]]
-    if len(unseen):
-        log.warning(ALONE, name, " or ".join(texts))
-    return len(unseen) > 0
-
-
-def _thinned(rows: Numbers) -> Numbers:
-    """The distinct rows, or an even sample of them."""
-    different = np.unique(rows, axis=0)
-    return different[:: len(different) // MOST + 1]
-
-
-def _distances(rows: Numbers, others: Numbers, few: Flags) -> Numbers:
-    """[rows, others], distances of combinations, in standard deviations of each column.
-
-    A distance is infinite if the two differ in a column of `few`.
-    """
-    gaps = rows[:, None] - others
-    differs = (gaps[..., few] != 0).any(-1)
-    squares = gaps[..., ~few] ** 2
-    return np.where(differs, np.inf, np.sqrt(squares.sum(-1)))
+        name = schema.known[column]
+        categories = schema.categories.get(name)
+        past = panel.known[panel.observed, column]
+        past = past[~np.isnan(past)]
+        if not len(past):
+            continue
+        values = np.unique(other.known[changed[:, column], column])
+        if categories:
+            unseen = np.setdiff1d(values, past)
+            texts = [("another", *categories)[int(value)] for value in unseen[:FEW]]
+        else:
+            unseen = values[(values < past.min()) | (values > past.max())]
+            texts = [f"{value:g}" for value in unseen[:FEW]]
+        if len(unseen):
+            log.warning(UNSEEN, name, " or ".join(texts))

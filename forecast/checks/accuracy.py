@@ -1,9 +1,8 @@
 """Compare forecasts of earlier runs with actuals: scores by day, and conspicuous series."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import floor, log2
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import pandas as pd
 
 from forecast.calendar.spec import STEPS
 from forecast.calendar.zones import DAY, wall_clock
+from forecast.changes.replay import times_text
 from forecast.checks.limits import ids_at
 from forecast.events.kinds import touched
 from forecast.inference.fitted import Fitted
@@ -33,15 +33,11 @@ NEWEST = 60  # so many of the newest runs are compared with actuals
 MAX_FORECASTS = 5_000_000  # of a larger run, the ledger keeps an even sample of the series
 MIN_RUNS = 20  # fewest past runs that show which share is usual
 SHOWN = 3  # most series that a status names
-BY_CHANCE = 0.05  # a streak is named if fewer series than this would have it by chance
 SAMPLED = ["panel", "run", "instant", "actual", *RAW]  # columns for interval corrections
 
 # the ids of the series of an earlier run, and what it published for the series and times of another
 # run, [series, horizon, 5], NaN where it has no forecast
 Earlier = tuple[list[tuple[str, ...]], Numbers]
-# by the ids of a series as JSON: for how many runs in a row its values lay above the median; below
-# the median if negative
-Streaks = Mapping[str, float]
 
 
 def compare(
@@ -72,7 +68,10 @@ def compare(
         actual=sample["actual"].to_numpy(),
         as_of=tuple(as_of),
     )
-    return past, _day_scores(by_day)
+    if not by_day:
+        return past, []
+    totals = pd.concat(by_day).groupby(level=0).sum()
+    return past, [DayScore(day, *numbers) for day, numbers in measures(totals)]
 
 
 def _sums_by_day(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
@@ -84,32 +83,32 @@ def _sums_by_day(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
         days = day.astype("datetime64[D]").astype(np.str_)
     error = (rows["forecast"] - rows["actual"]) / rows["unit"]
     error = error.where(rows["unit"] > 0)
-    sums = pd.DataFrame({"count": 1}, index=rows.index)
-    sums["errors"] = error.notna()
-    sums["size"] = error.abs()
-    sums["error"] = error
+    return summed_by(days[inverse], rows, error, error.notna())
+
+
+def summed_by(key: Any, rows: pd.DataFrame, error: "pd.Series[float]", unit: Any) -> pd.DataFrame:
+    """By key, sums of errors and of their units, and how many values lie inside intervals."""
+    columns = {"count": 1, "unit": unit, "size": error.abs(), "error": error}
+    sums = pd.DataFrame(columns, index=rows.index)
     for level in ("80", "95"):
         sums[f"in_{level}"] = _inside(rows, level)
-    return sums.groupby(days[inverse]).sum()
+    return sums.groupby(key).sum()
+
+
+def measures(sums: pd.DataFrame) -> Iterator[tuple[str, list[Any]]]:
+    """By key: count, mean size of errors, bias, and the coverage of 80 and 95 % intervals.
+
+    Errors are relative to their units; they are None without units.
+    """
+    unit = sums["unit"].where(sums["unit"] > 0)
+    errors = sums[["size", "error"]].div(unit, axis=0)
+    inside = sums[["in_80", "in_95"]].div(sums["count"], axis=0)
+    for key, *numbers in pd.concat([sums["count"], errors, inside], axis=1).itertuples():
+        yield str(key), [None if np.isnan(number) else number for number in numbers]
 
 
 def _inside(rows: pd.DataFrame, level: str) -> "pd.Series[bool]":
     return rows["actual"].between(rows[f"lo_{level}"], rows[f"hi_{level}"])
-
-
-def _day_scores(by_day: Sequence[pd.DataFrame]) -> list[DayScore]:
-    if not by_day:
-        return []
-    total = pd.concat(by_day).groupby(level=0).sum()
-    errors = total["errors"].where(total["errors"] > 0)
-    scaled = total[["size", "error"]].div(errors, axis=0)
-    inside = total[["in_80", "in_95"]].div(total["count"], axis=0)
-    scores = pd.concat([total["count"], scaled, inside], axis=1)
-    days = []
-    for day, *numbers in scores.itertuples():
-        measures: list[Any] = [None if np.isnan(number) else number for number in numbers]
-        days.append(DayScore(day, *measures))
-    return days
 
 
 @dataclass(frozen=True)
@@ -171,12 +170,6 @@ class NewActuals:
         return np.clip(scores, -largest, largest)
 
 
-def times_text(positions: Integers, schema: Schema) -> str:
-    """The first and the last time of grid positions, as text."""
-    ends = np.array([positions.min(), positions.max()])
-    return " to ".join(dict.fromkeys(position_texts(schema, calendar_of(schema), ends)))
-
-
 def _series_in(panel: Panel, forecasts: pd.DataFrame) -> Integers:
     """[rows], the index of the series of each forecast in a panel; -1 if the panel lacks it."""
     return series_number(forecasts, [series_text(ids) for ids in panel.ids])
@@ -230,7 +223,7 @@ def _rows(
     return rows
 
 
-def forecasts_to_keep(forecasts: Forecasts, fitted: Fitted, streaks: Streaks) -> pd.DataFrame:
+def forecasts_to_keep(forecasts: Forecasts, fitted: Fitted) -> pd.DataFrame:
     """The forecasts of a run for the ledger: of all series, or of an evenly spaced sample."""
     panel = forecasts.panel
     count, horizon = forecasts.quantiles.shape[:2]
@@ -242,11 +235,8 @@ def forecasts_to_keep(forecasts: Forecasts, fitted: Fitted, streaks: Streaks) ->
     series = rows["panel"].to_numpy()
     in_fit = series_index(fitted.history.ids, panel.ids)[series]
     position = panel.origins[series] + rows["step"].to_numpy()
-    names = rows["series"].cat
-    streak = np.array([streaks.get(name, 0.0) for name in names.categories])
     rows["instant"] = calendar_of(fitted.config.table).times(position)
     rows["unit"] = np.r_[np.nan, fitted.naive_error][in_fit]
-    rows["streak"] = streak[names.codes]
     rows[PUBLISHED] = forecasts.published[chosen].reshape(-1, len(PUBLISHED))
     return rows[COLUMNS]
 
@@ -274,22 +264,16 @@ def ids_of(forecasts: pd.DataFrame) -> Ids:
 
 def since_last_run(
     last: pd.DataFrame, panel: Panel, schema: Schema, past: Sequence[Mapping[str, Any]]
-) -> tuple[dict[str, Any], Streaks]:
+) -> dict[str, Any]:
     """Compare the forecasts of the last run with actuals.
 
     `past` has the field `actuals` of the records of earlier runs, which shows what is usual.
     """
-    names = last["series"].cat.categories
     rows = last.assign(panel=_series_in(panel, last))
-    rows["code"] = last["series"].cat.codes.astype(np.int64)
-    before = np.zeros(len(names))
-    before[rows["code"]] = rows["streak"]
     rows["actual"] = actual_values(rows, panel, schema)
     rows = rows[rows["actual"].notna()]
-    streaks = _continued(before, rows)
-    by_name = dict(zip(names, streaks.tolist(), strict=True))
     if not len(rows):
-        return {}, by_name
+        return {}
 
     summary: dict[str, Any] = {"values": len(rows)}
     for level in ("80", "95"):
@@ -299,36 +283,8 @@ def since_last_run(
         share = 1 - _inside(rows, level).mean()
         summary[key] = round(float(share), 6)
         summary[f"usual_{level}"] = usual
-
-    longest_by_chance = floor(log2(max(len(names), 1) / BY_CHANCE)) + 2
-    one_side = []
-    for number in np.argsort(-np.abs(streaks), kind="stable"):
-        if abs(streaks[number]) >= longest_by_chance:
-            ids = tuple(json.loads(names[number]))
-            one_side.append({"series": series_name(ids), "runs": int(streaks[number])})
-    summary["streak_from"] = longest_by_chance
     summary["farthest"] = _farthest(rows, panel, schema)
-    summary["aside"] = len(one_side)
-    summary["one_side"] = one_side[:NAMED]
-    return summary, by_name
-
-
-def _continued(before: Numbers, rows: pd.DataFrame) -> Numbers:
-    """The streaks [series] after the newest values, from the streaks `before` them.
-
-    A streak says for how many runs in a row the values of a series lay above the median; below the
-    median if negative. A value that equals the median of an interval of no width does not count,
-    such as that of a closed day.
-    """
-    has_width = rows["hi_80"] > rows["lo_80"]
-    error = rows["actual"] - rows["forecast"]
-    counts = has_width | (error != 0)
-    series = rows["code"][counts]
-    above = np.bincount(series, np.sign(error[counts]), len(before))
-    side = np.sign(above)
-    has_values = np.bincount(series, minlength=len(before)) > 0
-    streaks = np.where(np.sign(before) == side, before + side, side)
-    return np.where(has_values, streaks, before)
+    return summary
 
 
 def _farthest(rows: pd.DataFrame, panel: Panel, schema: Schema) -> list[dict[str, Any]]:
@@ -338,7 +294,7 @@ def _farthest(rows: pd.DataFrame, panel: Panel, schema: Schema) -> list[dict[str
     outside = widths.notna() & ~_inside(rows, "80")
     rows = rows.assign(widths=widths)[outside]
     rows = rows.sort_values("widths", key=np.abs, ascending=False, kind="stable")
-    rows = rows.drop_duplicates("code")[:NAMED]
+    rows = rows.drop_duplicates("panel")[:NAMED]
     if not len(rows):
         return []
     calendar = calendar_of(schema)
@@ -362,15 +318,6 @@ def actuals_lines(summary: Mapping[str, Any]) -> list[str]:
     if summary["farthest"]:
         farthest = [value.format_map(row).strip() for row in summary["farthest"][:SHOWN]]
         lines.append(f"farthest {'; '.join(farthest)}")
-
-    if summary["one_side"]:
-        texts = []
-        for row in summary["one_side"][:SHOWN]:
-            side = "above" if row["runs"] > 0 else "below"
-            texts.append(f"{row['series']} {side} for {abs(row['runs'])} runs")
-        others = summary["aside"] - len(texts)
-        more = f", and {others} more" if others > 0 else ""
-        lines.append(f"on one side of the median: {', '.join(texts)}{more}")
     return lines
 
 

@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from forecast.changes.replay import RunInput, in_common
-from forecast.checks.accuracy import NewActuals, times_text
+from forecast.changes.replay import RunInput, slots_in, times_text
+from forecast.checks.accuracy import NewActuals
 from forecast.checks.groups import group_finding, groupings, value_finding
 from forecast.checks.limits import Finding, ids_at, teaching, usual_size
 from forecast.checks.table import age_text, duration_text
@@ -182,14 +182,15 @@ def _silent_groups(panel: Panel, schema: Schema) -> Iterator[str]:
 def _revised(night: Night, before: Panel, past: Sequence[Record]) -> Finding:
     """The group with the largest revision since the last run, as a share of its absolute sum."""
     panel = night.panel
-    held, _, common = in_common(before, panel)
-    common &= held["observed"]
+    slots = slots_in(before, panel.ids, panel.starts, panel.sizes)
+    common = (slots >= 0) & before.observed[slots] & panel.before(panel.lengths)
     if not common.any():
         return Finding()
     series = panel.series_of_slots[common]
     position = panel.positions[common] + panel.starts[series]
-    old = np.abs(held["values"][common])
-    change = np.abs(panel.values - held["values"])[common]  # a removed value counts as 0
+    values = before.values[slots[common]]
+    old = np.abs(values)
+    change = np.abs(panel.values[common] - values)  # a removed value counts as 0
     largest = Finding(share=0.0)
     for grouping in groupings(panel.ids, night.schema):
         group = grouping.codes[series]

@@ -72,7 +72,6 @@ def group_finding(new: NewActuals, past: Sequence[Record]) -> Finding:
     distances = {}
     farthest = Finding()
     farthest_ratio = 1.0
-    count = 0
     for grouping in ways:
         group = grouping.codes[new.series]
         enough = np.bincount(group) >= MIN_MEMBERS
@@ -86,7 +85,6 @@ def group_finding(new: NewActuals, past: Sequence[Record]) -> Finding:
         alone = (sizes == 1) & (len(panel) > 1)
         least = np.where(alone, PRIORS.least_alone, PRIORS.least)
         beyond = _are_aside(new, group) & (distance > np.maximum(usual, least))
-        count += int(beyond.sum())
         number = int(np.argmax(np.where(beyond, distance, 0.0)))
         ratio = distance[number] / max(usual, TINY)
         if beyond[number] and ratio > farthest_ratio:
@@ -98,8 +96,7 @@ def group_finding(new: NewActuals, past: Sequence[Record]) -> Finding:
                 series=ids_at(panel, np.unique(members.series)),
                 text=_group_text(grouping.names[number], members),
             )
-    others = f", and {count - 1} other groups are far off" if count > 1 else ""
-    return replace(farthest, sizes=distances, text=f"{farthest.text}{others}")
+    return replace(farthest, sizes=distances)
 
 
 def value_finding(new: NewActuals, past: Sequence[Record]) -> Finding:

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from forecast.ledger.record import Record
 from forecast.panel.naming import series_names
@@ -18,12 +18,8 @@ USUAL = 0.95  # quantile of the statistics of past runs up to which a statistic 
 HELD_RUNS = 7  # a finding of so many runs, over as many days, is taken for the new normal
 HARD = {
     "finite": "numbers that are not finite",
-    "horizon": "series without their whole horizon",
-    "keys": "rows with the ids and time of another row",
     "order": "rows whose quantiles are not in order",
     "negative": "rows below 0 of series that never were",
-    "closed": "rows of closed times with another value than they always have",
-    "totals": "sums that are not those of the series",
 }
 # checks whose errors cannot be mended by rows of the last run
 WHOLE_RUN = {*HARD, "total_jump", "late", "duplicate", "new_series"}
@@ -37,12 +33,6 @@ class Limits(SettingsGroup):
 
     warn: float = Field(ge=0, description="the share beyond which it warns")
     error: float = Field(ge=0, description="the share beyond which it is an error")
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if self.warn > self.error:
-            raise ValueError(f"warn {self.warn:g} lies above error {self.error:g}")
-        return self
 
     def __str__(self) -> str:
         return f"warn {self.warn:g}, error {self.error:g}"

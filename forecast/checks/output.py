@@ -1,7 +1,7 @@
 """Check forecasts before they are written, and replace the forecasts of refused series."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 from forecast.baselines.shared.gaps import fill_gaps
 from forecast.calendar.spec import STEPS
 from forecast.calendar.zones import DAY
-from forecast.changes.replay import ARRAYS, SlotLayout
+from forecast.changes.replay import laid
 from forecast.checks.accuracy import Earlier
 from forecast.checks.limits import Finding, ids_at, usual_size
 from forecast.inference.fitted import Fitted
-from forecast.inference.forecasting import Columns, Forecasts, columns_at, numbered, tabulated
-from forecast.inference.predictor import fixed_of
+from forecast.inference.forecasting import Forecasts, numbered, tabulated
 from forecast.intervals.corrections import SHARES
-from forecast.intervals.interval_ends import bounded, lower_bounds
+from forecast.intervals.interval_ends import lower_bounds
 from forecast.ledger.record import Record
 from forecast.metrics.quantiles import at_levels, normal_deviates
 from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, series_index, stacked
@@ -32,7 +31,6 @@ SOURCE = "source"  # the column that says where the numbers of a row come from
 THIS_RUN = "forecast"  # the value of that column for numbers of the current run
 MOST_REPLACED = 0.1  # share of the series; if more are refused, the whole run is blocked
 SEASONS = 10  # how many seasons of the past seasonal naive looks back
-TOLERANCE = 1e-6  # relative error up to which sums and values count as equal
 
 
 @dataclass(frozen=True)
@@ -87,24 +85,11 @@ class Output:
         return self.forecasts.series
 
     @property
-    def horizon(self) -> int:
-        return self.fitted.config.horizon
-
-    @property
     def ids(self) -> Ids:
         return ids_at(self.panel, self.series)
 
     def usual(self, name: str, what: str = "share") -> float | None:
         return usual_size(self.past, name, what)
-
-    def bounded(self, points: Numbers) -> Numbers:
-        """Points [series, horizon] within the bounds of the output."""
-        return bounded(points[..., None], self.settings, self.floor)[..., 0]
-
-    @property
-    def floor(self) -> Numbers:
-        """[series], the lower bound that the past of each series sets for its forecasts."""
-        return self.panel.floor()[self.series]
 
     def share(
         self, affected: Flags, count: int, usual: float | None = 0.0, size: float | None = None
@@ -129,23 +114,16 @@ def hard_counts(output: Output) -> Mapping[str, int]:
     """How often each rule is broken that no forecast may break, by the name of the rule."""
     forecasts = output.forecasts
     tables = [forecasts.columns, *(totals.columns() for totals in output.totals)]
-    counts = Counter(horizon=_incomplete_series(output))
+    counts = Counter[str]()
     for table in tables:
         counts.update(row_counts(table, output.settings))
-    counts["keys"] = _repeated_rows(output, tables)
-    if counts["horizon"] or counts["keys"]:  # rows do not match series and steps
-        return counts
-
     names = ("forecast", *interval_columns(output.settings.levels))
     columns = [np.asarray(forecasts.columns[name], float) for name in names]
     published = np.stack(columns, -1)  # [rows, 1 + 2 * intervals]
-    lowest = lower_bounds(output.settings, output.floor).repeat(output.horizon)
+    floor = output.panel.floor()[output.series]
+    lowest = lower_bounds(output.settings, floor).repeat(forecasts.means.shape[1])
     too_low = (published < lowest[:, None]).any(1)
     counts["negative"] = _count(too_low)
-    counts["closed"] = _reopened(output, columns[0].reshape(forecasts.means.shape))
-    counts["totals"] = 0
-    for totals, table in zip(output.totals, tables[1:], strict=True):
-        counts["totals"] += _incoherent(output, totals, table)
     return counts
 
 
@@ -169,85 +147,6 @@ def _count(flags: Any) -> int:
 
 def _values(column: Any) -> Any:
     return column.values if isinstance(column, Column) else column
-
-
-def _rows(columns: Columns, names: Iterable[str]) -> list[tuple[Any, ...]]:
-    values = [_values(columns[name]).tolist() for name in names]
-    return list(zip(*values, strict=True))
-
-
-def _incomplete_series(output: Output) -> int:
-    ids = output.schema.ids
-    columns = output.forecasts.columns
-    rows = _rows(columns, ids) if ids else [()] * output.forecasts.rows
-    steps = Counter(rows)
-    due = dict.fromkeys(output.ids, output.horizon)
-    series = {*due, *steps}
-    return sum(steps[ids] != due.get(ids) for ids in series)
-
-
-def _repeated_rows(output: Output, tables: Sequence[Columns]) -> int:
-    """The number of rows with the same ids and time as another row.
-
-    An hour that occurs twice when clocks are put back does not count.
-    """
-    schema = output.schema
-    names = {"level", *schema.keys, *schema.static}
-    repeated = []
-    for table in tables:
-        rows = _rows(table, [name for name in table if name in names])
-        repeated.append(len(rows) - len(set(rows)))
-    if not any(repeated):
-        return 0
-    steps = np.arange(1, output.horizon + 1)
-    times = columns_at(output.panel, schema, output.series, steps, {})
-    due = _rows(times, schema.keys)
-    of_clocks = len(due) - len(set(due))
-    return max(repeated[0] - of_clocks, 0) if of_clocks else sum(repeated)
-
-
-def _reopened(output: Output, points: Numbers) -> int:
-    """The number of forecasts at closed times that differ from the constant value of these times.
-
-    An example of closed times are the Sundays of a shop that never opens on them.
-    """
-    panel = output.panel
-    series = output.series
-    fixed = fixed_of(output.fitted, panel)
-    if fixed is None:
-        return 0
-    first = panel.offsets[series] + panel.lengths[series]
-    slots = first[:, None] + np.arange(points.shape[1])
-    closed = output.bounded(fixed[slots])
-    limit = TOLERANCE * (1 + np.abs(closed))
-    return _count(np.abs(points - closed) > limit)
-
-
-def _incoherent(output: Output, totals: Totals, columns: Columns) -> int:
-    """In how many periods the means of all groups do not add up to the means of all series.
-
-    `totals` may have several levels of sums; the periods of each are counted.
-    """
-    level = _values(columns["level"])
-    means = output.bounded(output.forecasts.means)
-    wrong = 0
-    for groups in totals.groups:
-        of_level = level == groups.level.name
-        starts = groups.periods.edges[:-1]
-        end = groups.periods.edges[-1]
-
-        summed: dict[str, Numbers] = {}
-        for name in ("mean", "observed", "filled"):
-            rows = np.asarray(columns[name], float)[of_level]
-            summed[name] = rows.reshape(-1, len(starts)).sum(0)
-        before_end = means[:, :end]
-        of_series = np.add.reduceat(before_end.sum(0), starts)
-        sizes = np.add.reduceat(np.abs(before_end).sum(0), starts)
-        error = np.abs(summed["mean"] - summed["observed"] - of_series)
-        off = error > TOLERANCE * (sizes + np.abs(summed["observed"]))
-        # missing past values are filled by forecasts that the means of the series do not hold
-        wrong += _count(off & (summed["filled"] == 0))
-    return wrong
 
 
 def _against_past(output: Output) -> dict[str, Finding]:
@@ -336,53 +235,32 @@ def _missing(output: Output, series_before: Sequence[tuple[str, ...]]) -> Findin
     return Finding(len(gone) / len(series_before), series=gone)
 
 
-def with_gone_series(
-    forecasts: Forecasts, fitted: Fitted, gone: Sequence[tuple[str, ...]]
-) -> Forecasts | None:
-    """Forecasts with blank rows for series that are gone from the table.
-
-    None if the fit does not have one of them, either.
-    """
+def with_gone_series(forecasts: Forecasts, fitted: Fitted, gone: Ids) -> Forecasts:
+    """Forecasts with blank rows for series of the fit that are gone from the table."""
     if not gone:
         return forecasts
     panel = forecasts.panel
-    index = series_index(fitted.history.ids, tuple(gone)) - 1
-    if index.min() < 0 or set(gone) & set(panel.ids):
-        return None
-    ended = _until_newest(fitted, panel, np.sort(index))
+    ended = fitted.history.select(np.sort(series_index(fitted.history.ids, gone) - 1))
+    # missing values up to the newest time of the table
+    gap = np.maximum(panel.origins.max() - ended.origins, 0)
+    sizes = ended.lengths + gap + panel.ahead
+    offsets = np.append(0, np.cumsum(sizes))
+    arrays: dict[str, Any] = laid(ended.ids, ended.starts, sizes, ended)
+    status = ("gone",) * len(gone)
+    ended = replace(ended, offsets=offsets, ahead=panel.ahead, status=status, **arrays)
     joined = stacked([replace(panel, spread=None), ended])
 
     def with_room(numbers: Numbers) -> Numbers:
-        blank = np.zeros((len(gone), *numbers.shape[1:]))
-        return np.concatenate([numbers, blank])
+        return np.pad(numbers, [(0, len(gone)), *[(0, 0)] * (numbers.ndim - 1)])
 
-    skipped = {ids: why for ids, why in forecasts.skipped.items() if ids not in gone}
     return replace(
         forecasts,
         panel=joined,
         series=np.append(forecasts.series, np.arange(len(panel), len(joined))),
-        skipped=skipped,
+        skipped={ids: why for ids, why in forecasts.skipped.items() if ids not in gone},
         quantiles=with_room(forecasts.quantiles),
         shown=with_room(forecasts.shown),
         means=with_room(forecasts.means),
-    )
-
-
-def _until_newest(fitted: Fitted, panel: Panel, index: Integers) -> Panel:
-    """Series of the fit, extended by missing values up to the newest time of a panel."""
-    ended = fitted.history.select(index)
-    gap = np.maximum(panel.origins.max() - ended.origins, 0)
-    layout = SlotLayout(ended.ids, ended.starts, ended.lengths + gap, panel.ahead)
-    arrays: dict[str, Any] = layout.arrays(dict.fromkeys(ARRAYS, (ended,)))
-    arrays["spread"] = None
-    arrays["lowest"] = ended.lowest_seen()
-    arrays["counted"] = ended.is_count()
-    return replace(
-        ended,
-        offsets=layout.offsets,
-        ahead=panel.ahead,
-        status=("gone",) * len(ended),
-        **arrays,
     )
 
 

@@ -13,7 +13,6 @@ from forecast.inference.predictor import Predictor
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Integers, Numbers, series_index
 from forecast.panel.schema import Schema
-from forecast.reading.comparing import check_levels
 from forecast.reading.reading import Reading, read_as
 from forecast.registry import is_baseline
 
@@ -134,9 +133,6 @@ def compared_losses(
     if config.table.calendar != new.config.table.calendar:
         return None
     panel = read_as(reading, config.table, horizon=horizon).panel
-    if config.table.strict:
-        level = old.fitted.level
-        check_levels(panel, history.ids, level, config.lookback, reading.name, strict=True)
     series = series_index(panel.ids, new.history.ids)[held_out.series] - 1
     # a series that the old fit lacks is compared at the dates at which the others are
     in_old = series_index(history.ids, new.history.ids)[held_out.series]

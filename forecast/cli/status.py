@@ -22,7 +22,7 @@ def run(request: Request) -> int:
         ledgers = store.ledgers()
         if as_of is not None:
             ledgers = [one for one in ledgers if one.runs(1, as_text(as_of))] or ledgers
-        states = [status_of(one, store.folder, as_of, request.runs) for one in ledgers]
+        states = [status_of(one, store.folder, request.runs, as_of) for one in ledgers]
         if request.as_json:
             put_json(states, indent=2)
         else:

@@ -1,6 +1,5 @@
 """Open a transaction in the database of a URL, and read the rows of a query in one."""
 
-import re
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -26,7 +25,6 @@ from forecast.errors import (
     NoInput,
     Unavailable,
     UsageError,
-    did_you_mean,
 )
 from forecast.tables.contents import free_memory, require_memory
 from forecast.tables.storage import MEMORY_FACTOR, arrow_frame
@@ -46,7 +44,6 @@ CONNECT_ARGUMENTS: dict[str, dict[str, Any]] = {
         "keepalives_count": 6,
     },
 }
-DIALECTS = ["postgresql", "sqlite", "mysql", "mariadb", "oracle", "mssql"]
 # used whatever driver a URL names: others take other options, and may lack COPY or be asynchronous
 DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg", "sqlite": "sqlite"}
 
@@ -161,8 +158,7 @@ def _parsed(url: str, role: Role) -> sa.URL:
         parsed = sa.make_url(f"{scheme}://{rest}")
         parsed.get_dialect()
     except sa.exc.NoSuchModuleError:
-        hint = did_you_mean(dialect, DIALECTS)
-        problem = f"SQLAlchemy does not know the database '{scheme}'{hint}"
+        problem = f"SQLAlchemy does not know the database '{scheme}'"
         raise UsageError(f"{role}.url: {problem}") from None
     except (sa.exc.ArgumentError, ValueError):
         example = "postgresql://user:password@host:port/database or sqlite:///path"
@@ -214,11 +210,9 @@ def _sqlite_url(url: sa.URL, role: Role) -> sa.URL:
     path = url.database or ""
     if path in ("", ":memory:") or path.startswith("file:") or url.host or url.username:
         raise UsageError(f"{role}.url must name the file of an SQLite database: sqlite:///path")
-    # the driver would ignore other options, with warnings; they may be secrets
-    timeout = str(url.query.get("timeout", "0"))
-    if set(url.query) - {"timeout"} or not re.fullmatch(r"\d{1,6}(\.\d+)?", timeout):
-        problem = "SQLite has no passwords and no options but ?timeout=SECONDS"
-        raise UsageError(f"{role}.url: {problem}; remove the others")
+    # the driver would ignore options, with warnings; they may be secrets
+    if url.query:
+        raise UsageError(f"{role}.url: SQLite has no passwords and takes no options; remove them")
     if role == "sink":
         return url
     if not Path(path).exists():

@@ -18,7 +18,7 @@ from forecast.errors import BadData, UsageError, did_you_mean
 
 TableRows = tuple[str, pd.DataFrame, Sequence[str]]  # a table, rows for it, and its keys
 WHOLE = r"^(0|-?[1-9][0-9]*)$"
-MAX_NAME_BYTES = 63  # bytes; PostgreSQL cuts longer ones without an error
+MAX_NAME_BYTES = 63  # PostgreSQL cuts longer ones without an error
 SQL_TYPES: dict[pa.DataType, Any] = {
     pa.string(): sa.Text(),
     pa.int64(): sa.BigInteger(),
@@ -41,7 +41,7 @@ def upsert(
     `others` are further tables of the same database.
 
     Returns the number of rows of `frame`. Raises UsageError if a name or the existing table does
-    not fit; BadData if a key is missing or repeated, or a value cannot be stored; otherwise an
+    not fit; BadData if a value cannot be stored; otherwise an
     error of the class that `failures.py` lists.
     """
     with transaction(url, "sink") as connection:
@@ -73,12 +73,10 @@ def _upsert(
     rows = pa.table(
         {str(column): _arrow(frame[column], f"{place}, column '{column}'") for column in frame}
     )
-    _refuse_keys(frame[list(keys)], place)
     target = _table(name, rows.column_names, schema or None)
     in_postgresql = connection.dialect.name == "postgresql"
     if in_postgresql:
         _refuse_long_names([schema, name, *rows.column_names], place)
-
     exists = _has_table(connection, target)
     if not exists:
         exclude_others(connection)
@@ -89,16 +87,6 @@ def _upsert(
     send = _send_to_postgresql if in_postgresql else _send_to_sqlite
     send(connection, target, rows, keys)
     return exists
-
-
-def _refuse_keys(keys: pd.DataFrame, place: str) -> None:
-    """Refuse a key with a missing value, or one that an earlier row has."""
-    wrong = keys.isna().any(axis=1) | keys.duplicated()
-    if wrong.any():
-        row = int(wrong.to_numpy().argmax())
-        values = ", ".join(f"{key} {value}" for key, value in keys.iloc[row].items())
-        problem = f"row {row + 1} has an incomplete key or that of an earlier row"
-        raise BadData(f"{place}: {problem} ({values})")
 
 
 def _refuse_long_names(names: Sequence[str], place: str) -> None:

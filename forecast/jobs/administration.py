@@ -3,7 +3,7 @@
 import os
 import secrets
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -22,7 +22,6 @@ from forecast.durable import is_held, make_directory, replace_file
 from forecast.errors import (
     ArtifactRefused,
     CannotCreate,
-    ForecastError,
     NoInput,
     Setting,
     UsageError,
@@ -60,12 +59,11 @@ SHOWN = (
 
 
 class Owner(BaseModel):
-    """The job that a store belongs to, from the file OWNER in the store."""
+    """The job that a store or a file belongs to, from the note in the store or beside the file."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True)
 
-    id: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]  # a random id of the store
-    store: str  # its path when the job claimed it
+    id: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]  # a random id
     job: str
     file: str  # the pipeline file
 
@@ -73,18 +71,17 @@ class Owner(BaseModel):
         return f"job '{self.job}' ({self.file})"
 
 
-def owner_of(store: str, note: str = OWNER) -> Owner | None:
-    """The job that a store or a file belongs to, by its note; None before the first run."""
-    data = Store(store).note(note, most=100_000)
+def owner_of(folder: str, note: str = OWNER) -> Owner | None:
+    """The job that a store or a file belongs to, by a note; None before the first run."""
+    data = Store(folder).note(note, most=100_000)
     try:
         return None if data is None else Owner.model_validate_json(data)
     except ValidationError:
         cure = "remove it, and the next job that runs is the owner"
-        raise ArtifactRefused("is damaged", place=Path(store) / note, cure=cure) from None
+        raise ArtifactRefused("is damaged", place=Path(folder) / note, cure=cure) from None
 
 
-@contextmanager
-def claimed(pipeline: Pipeline, take_over: bool = False) -> Iterator[None]:
+def claim(pipeline: Pipeline, take_over: bool = False) -> None:
     """Make sure that a locked store belongs to a job; a store without an owner becomes the job's.
 
     The owner is the same job if it has the same pipeline file, or the same name and its pipeline
@@ -92,24 +89,13 @@ def claimed(pipeline: Pipeline, take_over: bool = False) -> Iterator[None]:
     store of another job raises `UsageError`.
     """
     if not pipeline.file:  # made in Python
-        yield
         return
     before = owner_to_replace(pipeline, take_over)
     owner = _claimant(pipeline)
-    is_new = before is None or _is_copy(before, owner.store)
-    store_id = secrets.token_hex(6) if before is None or is_new else before.id
-    owner = owner.model_copy(update={"id": store_id})
-    note = Path(pipeline.store) / OWNER
+    if before is not None and _is_same(before, owner):
+        owner = owner.model_copy(update={"id": before.id})
     if owner != before:
-        replace_file(note, owner.model_dump_json().encode())
-    try:
-        yield
-    except UsageError:  # another job owns a sink, and the store stays as it was
-        if before is None:
-            note.unlink()
-        elif owner != before:
-            replace_file(note, before.model_dump_json().encode())
-        raise
+        replace_file(Path(pipeline.store) / OWNER, owner.model_dump_json().encode())
 
 
 def owner_to_replace(pipeline: Pipeline, take_over: bool) -> Owner | None:
@@ -130,17 +116,19 @@ def owner_to_replace(pipeline: Pipeline, take_over: bool) -> Owner | None:
 
 
 def _claimant(pipeline: Pipeline) -> Owner:
-    """A job as the owner of its store; the store has no id yet."""
+    """A job as the owner of a store that it has not owned before."""
+    file = os.path.realpath(pipeline.file).encode(errors="backslashreplace").decode()
     return Owner(
-        id="0" * 12,
-        store=_whole_path(pipeline.store),
+        id=secrets.token_hex(6),
         job=pipeline.hidden(pipeline.name or "job"),
-        file=_whole_path(pipeline.file),
+        file=file,
     )
 
 
-def _whole_path(path: str) -> str:
-    return os.path.abspath(path).encode(errors="backslashreplace").decode()
+def _is_same(owner: Owner, claimant: Owner) -> bool:
+    if owner.file == claimant.file:
+        return True
+    return owner.job == claimant.job and not os.path.exists(owner.file)  # the file was moved
 
 
 def claim_sinks(pipeline: Pipeline, series: Iterable[tuple[str, ...]], write: bool = False) -> None:
@@ -185,16 +173,12 @@ def _claim_rows(
     write: bool,
 ) -> None:
     text = owner.model_dump_json()
+    rows = [{"target": target, "series": series_text(ids), "owner": text} for ids in series]
     sql = f"SELECT series, owner FROM {ROWS} WHERE target = :target"
     before: dict[str, str] = dict(execute(sql, {"target": target}))
-    names = [series_text(ids) for ids in series]
-    for other in {before[name] for name in names if name in before}:
+    for other in {before.get(row["series"], text) for row in rows}:
         _refuse_other(pipeline, owner, Owner.model_validate_json(other), f"sink.table {target}")
-    new = [
-        {"target": target, "series": name, "owner": text}
-        for name in names
-        if before.get(name) != text
-    ]
+    new = [row for row in rows if before.get(row["series"]) != text]
     if write and new:
         execute(f"DELETE FROM {ROWS} WHERE target = :target AND series = :series", new)
         execute(f"INSERT INTO {ROWS} VALUES (:target, :series, :owner)", new)
@@ -208,23 +192,6 @@ def _refuse_other(pipeline: Pipeline, owner: Owner, other: Owner | None, place: 
         cure = Words("write elsewhere, or pass ", take_over, " if this job replaces that one")
         raise UsageError(f"is written by {other}", place=place, cure=cure)
     log.warning("%s is written by %s, and job '%s' takes it over", place, other, owner.job)
-
-
-def _is_same(owner: Owner, claimant: Owner) -> bool:
-    try:
-        return owner.file == claimant.file or os.path.samefile(owner.file, claimant.file)
-    except (FileNotFoundError, NotADirectoryError):  # the file was moved, or the job is another one
-        return owner.job == claimant.job
-    except OSError:
-        return False
-
-
-def _is_copy(owner: Owner, place: str) -> bool:
-    with suppress(OSError, ForecastError):  # the store no longer exists
-        if owner.store != place and not os.path.samefile(owner.store, place):
-            original = owner_of(owner.store)
-            return original is not None and original.id == owner.id
-    return False
 
 
 def versions_of(artifact: str, pipeline: Pipeline | None = None) -> list[dict[str, Any]]:
@@ -257,7 +224,7 @@ def promote(artifact: str, version: str, wait: float, pipeline: Pipeline | None 
         store.load(version)
         # first, or the next run would promote its own version
         for ledger in _ledgers(artifact, pipeline):
-            _mark(ledger, version, True, BY_HAND)
+            ledger.mark(version, True, BY_HAND)
         writer.promote(version)
     return version
 
@@ -293,24 +260,13 @@ def rollback(artifact: str, wait: float, pipeline: Pipeline | None = None) -> tu
             raise NoInput(f"{artifact}: there is no version before {live} to go back to")
         store.load(allowed[-1])
         for ledger in ledgers:
-            _mark(ledger, live, False, ROLLED_BACK)
+            ledger.mark(live, False, ROLLED_BACK)
         writer.promote(allowed[-1])
     return live, allowed[-1]
 
 
-def _mark(ledger: Ledger, version: str, promoted: bool, done: str) -> None:
-    """Append a change by hand to the verdict of the gate; it replaces an earlier such note."""
-    fits = ledger.fits(unfinished=True)
-    if not fits:
-        return
-    verdict = next((fit.reason for fit in reversed(fits) if fit.version == version), "")
-    for note in (BY_HAND, ROLLED_BACK):
-        verdict = verdict.removesuffix(note).removesuffix("; ")
-    ledger.mark(version, promoted, f"{verdict}; {done}" if verdict else done)
-
-
 def status_of(
-    ledger: Ledger, store: str, as_of: datetime | None = None, runs: int = 10
+    ledger: Ledger, store: str, runs: int = 10, as_of: datetime | None = None
 ) -> dict[str, Any]:
     """The status of a job now or at `as_of`, with its newest runs; `NoInput` if it had not run."""
     now = as_of or datetime.now(UTC)
@@ -324,8 +280,7 @@ def status_of(
             when = f"had not run at {until}"
         raise NoInput(f"job '{ledger.job}' {when}")
 
-    # the newest run that is not dated in the future, as runs are whose clock was ahead
-    newest = next((run for run in newest_runs if run.as_of <= as_text(now)), newest_runs[0])
+    newest = newest_runs[0]
     read = next((run for run in newest_runs if run.data_age is not None), None)
     age = None
     limit = None

@@ -6,7 +6,6 @@ This gate is that of forecasts; the gate of new fits is `checks/promotion.py`.
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -16,7 +15,7 @@ from forecast.checks import actual, limits
 from forecast.checks import output as checks
 from forecast.checks.accuracy import Earlier, earlier_forecasts
 from forecast.checks.actual import Night
-from forecast.checks.limits import Alarm, Finding
+from forecast.checks.limits import Alarm, Finding, ids_at
 from forecast.checks.promotion import ServingVersion
 from forecast.errors import Blocked, Setting, Words
 from forecast.inference.forecasting import Forecasts
@@ -43,7 +42,7 @@ class CheckedForecasts:
     ----------
     problems : why the run is blocked; empty if it is not
     acceptable : whether the user may publish a blocked run nevertheless
-    source : [rows], where the numbers of each row come from; None if the job replaces no rows
+    source : [rows], where the numbers of each row come from, or one source of all rows
     replaced : ids of series whose forecasts were replaced
     """
 
@@ -51,7 +50,7 @@ class CheckedForecasts:
     totals: list[Totals]
     problems: tuple[str, ...] = ()
     acceptable: bool = True
-    source: NDArray[np.object_] | None = None
+    source: NDArray[np.object_] | str = checks.THIS_RUN
     replaced: Ids = ()
 
     def tables(self, pipeline: Pipeline, live: ServingVersion) -> list[Results]:
@@ -61,17 +60,13 @@ class CheckedForecasts:
     def _table(self, pipeline: Pipeline, live: ServingVersion) -> Results:
         panel = self.forecasts.panel
         explained = frame_of(self.forecasts.columns)
-        if self.source is not None:
+        if pipeline.checks.output.on_error == "fallback":
             explained[checks.SOURCE] = self.source
-        frame = explained
-        if pipeline.sink.columns and not pipeline.output.explain:
-            frame = explained.drop(columns=["model", "status"])
 
         calendar = calendar_of(live.schema)
         origins = panel.origins[self.forecasts.series, None]  # [series, 1]
         steps = np.arange(1, self.forecasts.quantiles.shape[1] + 1)
         return Results(
-            frame=frame,
             explained=explained,
             times=calendar.times((origins + steps).ravel()),
             origins=calendar.times(origins.repeat(len(steps))),
@@ -88,7 +83,6 @@ class CheckedForecasts:
             frame = frame_of(totals.columns())
             ids = ("level", *key_columns(totals.sum_levels, live.schema))
             table = Results(
-                frame=frame,
                 explained=frame,
                 times=totals.starts,
                 origins=np.full(len(frame), origin),
@@ -115,33 +109,42 @@ def checked(
     are checked, and series with refused forecasts afterwards.
     """
     falls_back = pipeline.checks.output.on_error == "fallback"
-    source = np.full(forecasts.rows, checks.THIS_RUN, object) if falls_back else None
-    totals = totals_of(pipeline, live, forecasts)
-    as_forecast = CheckedForecasts(forecasts, totals, source=source)
-    fall_back = partial(_fallen_back, pipeline, live, as_forecast, last)
-
+    passed = CheckedForecasts(forecasts, totals_of(pipeline, live, forecasts))
+    refused = set[tuple[str, ...]]()
     findings = actual.findings(night, record.data_age)
     if "revised" in findings:
         record.revised = list(findings["revised"].runs)
-    passed = as_forecast
-    refused = set[tuple[str, ...]]()
     if falls_back:
         alarms = limits.alarms(findings, pipeline.checks, night.runs)
         refused = _refused(alarms, findings)
-        if refused:
-            passed = fall_back(refused)
-
-    findings |= _output_findings(pipeline, live, passed, last, night, findings)
+        passed = _fallen_back(pipeline, live, passed, last, refused)
+    new = findings["new_series"].series if "new_series" in findings else ()
+    output = checks.Output(
+        forecasts=passed.forecasts,
+        fitted=live.fitted,
+        settings=pipeline.output,
+        totals=passed.totals,
+        earlier=None if last is None else _comparable(last, passed.forecasts, night),
+        past=limits.teaching(night.runs),
+        new=set(new),
+    )
+    findings |= checks.findings(output)
     alarms = limits.alarms(findings, pipeline.checks, night.runs)
-    problems = [alarm.text for alarm in alarms.values() if alarm.word == "blocked"]
+    problems = [*passed.problems]
+    problems += [alarm.text for alarm in alarms.values() if alarm.word == "blocked"]
     if falls_back and not problems:
         of_forecasts = _refused(alarms, findings) - refused
-        problems = _too_many(of_forecasts, forecasts, alarms)
-        if of_forecasts and not problems:
-            passed = fall_back(refused | of_forecasts)
+        series = {*output.ids, *of_forecasts}
+        if len(of_forecasts) > checks.MOST_REPLACED * len(series):
+            text = "%d of %d series are too many for rows of the last run"
+            problems = [text % (len(of_forecasts), len(series))]
+            problems += [alarm.text for alarm in alarms.values() if alarm.word == "error"]
+        else:
+            passed = _fallen_back(pipeline, live, passed, last, of_forecasts)
+            problems += passed.problems
     passed = replace(
         passed,
-        problems=(*passed.problems, *problems),
+        problems=tuple(problems),
         acceptable=not limits.HARD.keys() & alarms.keys(),
     )
 
@@ -155,42 +158,47 @@ def checked(
     return passed
 
 
-def _output_findings(
-    pipeline: Pipeline,
-    live: ServingVersion,
-    passed: CheckedForecasts,
-    last: Kept,
-    night: Night,
-    of_values: Mapping[str, Finding],
-) -> dict[str, Finding]:
-    new = of_values["new_series"].series if "new_series" in of_values else ()
-    output = checks.Output(
-        forecasts=passed.forecasts,
-        fitted=live.fitted,
-        settings=pipeline.output,
-        totals=passed.totals,
-        earlier=None if last is None else _comparable(last, passed.forecasts, night),
-        past=limits.teaching(night.runs),
-        new=set(new),
-    )
-    return checks.findings(output)
-
-
 def _refused(alarms: Mapping[str, Alarm], findings: Mapping[str, Finding]) -> set[tuple[str, ...]]:
     """The series named by errors that do not block the run: rows of the last run replace them."""
     errors = [name for name, alarm in alarms.items() if alarm.word == "error"]
     return {ids for name in errors for ids in findings[name].series}
 
 
-def _too_many(
-    refused: set[tuple[str, ...]], forecasts: Forecasts, alarms: Mapping[str, Alarm]
-) -> list[str]:
-    """The problems that block a run with too many refused series; empty if these are few."""
-    series = refused | {forecasts.panel.ids[i] for i in forecasts.series}
-    if len(refused) <= checks.MOST_REPLACED * len(series):
-        return []
-    problem = f"{len(refused)} of {len(series)} series are too many for rows of the last run"
-    return [problem, *(alarm.text for alarm in alarms.values() if alarm.word == "error")]
+def _fallen_back(
+    pipeline: Pipeline,
+    live: ServingVersion,
+    passed: CheckedForecasts,
+    last: Kept,
+    refused: set[tuple[str, ...]],
+) -> CheckedForecasts:
+    """Forecasts in which refused series have rows of the last run, or else seasonal naive."""
+    if not refused:
+        return passed
+    forecasts = passed.forecasts
+    gone = refused.difference(ids_at(forecasts.panel, forecasts.series))
+    if gone - {*live.fitted.ids} or gone & {*forecasts.panel.ids}:
+        problem = f"{len(gone)} series are too new for rows of the last run"
+        return replace(passed, problems=(problem,))
+    forecasts = checks.with_gone_series(forecasts, live.fitted, tuple(gone))
+    published = np.full((*forecasts.means.shape, 5), np.nan)
+    if last is not None:
+        _, published = earlier_forecasts(last, forecasts, live.schema)
+    replaced = refused.union(passed.replaced)
+    forecasts, source = checks.with_replaced_series(
+        forecasts,
+        live.fitted,
+        explained_output(pipeline),
+        series=np.array(
+            [ids in replaced for ids in ids_at(forecasts.panel, forecasts.series)], bool
+        ),
+        earlier=published,
+    )
+    return CheckedForecasts(
+        forecasts=forecasts,
+        totals=totals_of(pipeline, live, forecasts),
+        source=source,
+        replaced=tuple(sorted(replaced)),
+    )
 
 
 def _comparable(last: pd.DataFrame, forecasts: Forecasts, night: Night) -> Earlier:
@@ -201,39 +209,6 @@ def _comparable(last: pd.DataFrame, forecasts: Forecasts, night: Night) -> Earli
     slots = first[:, None] + np.arange(published.shape[1])
     touched = actual.with_unknown_events(panel, night)[slots]
     return names, np.where(touched[..., None], np.nan, published)
-
-
-def _fallen_back(
-    pipeline: Pipeline,
-    live: ServingVersion,
-    as_forecast: CheckedForecasts,
-    last: Kept,
-    refused: set[tuple[str, ...]],
-) -> CheckedForecasts:
-    """Forecasts in which refused series have rows of the last run, or else seasonal naive."""
-    forecasts = as_forecast.forecasts
-    gone = refused - {forecasts.panel.ids[i] for i in forecasts.series}
-    with_gone = checks.with_gone_series(forecasts, live.fitted, sorted(gone))
-    if with_gone is None:
-        problem = f"{len(gone)} series are too new for rows of the last run"
-        return replace(as_forecast, problems=(problem,))
-
-    published = np.full((*with_gone.means.shape, 5), np.nan)
-    if last is not None:
-        _, published = earlier_forecasts(last, with_gone, live.schema)
-    replaced, source = checks.with_replaced_series(
-        with_gone,
-        live.fitted,
-        explained_output(pipeline),
-        series=np.array([with_gone.panel.ids[i] in refused for i in with_gone.series], bool),
-        earlier=published,
-    )
-    return CheckedForecasts(
-        forecasts=replaced,
-        totals=totals_of(pipeline, live, replaced),
-        source=source,
-        replaced=tuple(sorted(refused)),
-    )
 
 
 def refuse(passed: CheckedForecasts) -> None:

@@ -127,8 +127,7 @@ def look(pipeline: Pipeline, store: Store, ledger: Ledger, instant: datetime) ->
         ledger,
         instant,
         taken=earlier[0] if earlier else None,
-        device=pipeline.train.device,
-        engine=pipeline.train.engine,
+        where=pipeline.train,
     )
     if live is not None and (live.fitted.effects is not None or live.schema.dated_events):
         live = replace(live, predictor=with_events(live.predictor, pipeline.table.events))

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from pydantic import BaseModel, field_validator
+from pydantic import BaseModel
 
 from forecast.artifacts.store import Store, Writer, runs_folder
 from forecast.calendar.spec import as_text
-from forecast.checks import output as checks
 from forecast.checks.accuracy import NEWEST
 from forecast.checks.limits import HARD
 from forecast.durable import (
@@ -29,7 +28,7 @@ from forecast.durable import (
 )
 from forecast.errors import ArtifactRefused, Blocked, ForecastError, UsageError
 from forecast.jobs import sinks
-from forecast.jobs.administration import claim_sinks, claimed, ledger_of
+from forecast.jobs.administration import claim, claim_sinks, ledger_of
 from forecast.jobs.ping import ping
 from forecast.jobs.pipeline import Pipeline
 from forecast.jobs.sinks import Results, SinkSettings
@@ -44,7 +43,7 @@ from forecast.ledger.ledger import (
     packed,
     unpacked,
 )
-from forecast.ledger.record import CLOCK_TOLERANCE, FILE, Record
+from forecast.ledger.record import FILE, Record
 from forecast.logs import log
 from forecast.panel.schema import Schema
 from forecast.settings import OutputSettings
@@ -93,9 +92,7 @@ class Publication:
             sha256[name] = hashlib.sha256(data).hexdigest()
         kept = _KeptRun(
             record=self.record,
-            tables={
-                place: (table.schema, list(table.frame)) for place, table in self.tables.items()
-            },
+            schemas={place: table.schema for place, table in self.tables.items()},
             output=pipeline.output,
             series=self.series,
             days=self.days,
@@ -129,20 +126,12 @@ class Publication:
 
 class _KeptRun(BaseModel):
     record: Record
-    tables: dict[str, tuple[Schema, list[str]]]  # without columns that only some sinks write
+    schemas: dict[str, Schema]  # of each table, by place
     output: OutputSettings
     series: list[tuple[str, ...]]
     days: list[DayScore]
     fit: FitEntry | None
     sha256: dict[str, str]  # of each other file
-
-    @field_validator("output", mode="before")
-    @classmethod
-    def _as_now(cls, output: Any) -> Any:
-        """Remove the setting `joint`, which earlier releases wrote."""
-        if isinstance(output, dict):
-            output.pop("joint", None)
-        return output
 
 
 def _blocked_folder(store: str, as_of: str) -> Path:
@@ -166,7 +155,7 @@ def read_blocked(store: str, blocked: Record) -> Publication:
         }
         tables = {
             place: _results(files[f"{number}-{ROWS}"], run, place)
-            for number, place in enumerate(run.tables)
+            for number, place in enumerate(run.schemas)
         }
         forecasts = unpacked(files[FORECASTS])
         more: dict[str, pd.DataFrame | bytes] = {INPUTS: files[INPUTS]}
@@ -179,15 +168,12 @@ def read_blocked(store: str, blocked: Record) -> Publication:
 
 
 def _results(data: bytes, run: _KeptRun, place: str) -> Results:
-    schema, columns = run.tables[place]
     rows = pd.read_parquet(BytesIO(data))
-    explained = rows.reset_index(drop=True)
     return Results(
-        frame=explained[columns],
-        explained=explained,
+        explained=rows.reset_index(drop=True),
         times=rows.index.get_level_values(0).to_numpy(),
         origins=rows.index.get_level_values(1).to_numpy(),
-        schema=schema,
+        schema=run.schemas[place],
         version=str(run.record.version),
         output=run.output,
     )
@@ -204,9 +190,6 @@ def _to_accept(pipeline: Pipeline, blocked: Record) -> Publication:
         problem = f"the blocked run was to write {places_then}; the file now names other places"
         raise UsageError(f"{problem}; undo that, or run the job again", place=pipeline.file)
     broken = {name for name in HARD if blocked.checks.get(name, {}).get("share")}
-    for table in publication.tables.values():
-        counts = checks.row_counts(table.frame.to_dict("series"), table.output)
-        broken |= {name for name, count in counts.items() if count}
     if broken:
         rules = ", ".join(HARD[name] for name in sorted(broken))
         problem = f"the run as of {blocked.as_of} has {rules}, which no forecast may"
@@ -216,8 +199,7 @@ def _to_accept(pipeline: Pipeline, blocked: Record) -> Publication:
 
 def promote_owed(ledger: Ledger, store: Store, writer: Writer) -> None:
     """Make the newest promoted version live, of this run or of one that was killed before that."""
-    clock = as_text(datetime.now(UTC) + CLOCK_TOLERANCE)
-    owed = [fit.version for fit in ledger.fits(clock) if fit.goes_live]
+    owed = [fit.version for fit in ledger.fits() if fit.goes_live]
     if not owed or not (store.path / owed[-1]).exists():
         return
     # a newer version is live because a user chose it
@@ -250,11 +232,8 @@ def accept_blocked(pipeline: Pipeline, take_over: bool = False) -> Record:
     pipeline._take_over = take_over
     job = f"job '{pipeline.hidden(pipeline.name or 'job')}'"
     store = Store(pipeline.store)
-    with (
-        pipeline.hidden.kept_out(),
-        store.lock(pipeline.wait) as writer,
-        claimed(pipeline, take_over),
-    ):
+    with pipeline.hidden.kept_out(), store.lock(pipeline.wait) as writer:
+        claim(pipeline, take_over)
         ledger = ledger_of(pipeline)
         promote_owed(ledger, store, writer)  # left undone by an acceptance that was killed
         runs = ledger.runs(MAX_RECORDS)

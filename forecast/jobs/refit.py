@@ -1,8 +1,6 @@
 """Decide when a job fits anew, and which version forecasts until then."""
 
-import hashlib
 import json
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +9,7 @@ import numpy as np
 
 from forecast.artifacts.format import saved_at
 from forecast.artifacts.store import Store
-from forecast.calendar.frequency import WEEKDAYS, parse_frequency
+from forecast.calendar.frequency import parse_frequency
 from forecast.calendar.spec import STEPS, as_text, on_clock
 from forecast.calendar.zones import DAY, wall_clock
 from forecast.checks.promotion import ServingVersion, horizons_of, log_ratio
@@ -23,9 +21,8 @@ from forecast.jobs.pipeline import Pipeline
 from forecast.ledger.ledger import DayScore, FitEntry, Ledger
 from forecast.ledger.record import CLOCK_TOLERANCE
 from forecast.logs import log
-from forecast.panel.schema import Schema, calendar_of
-from forecast.settings import EngineName, TrainSettings
-from forecast.tables.text import given_delimiter
+from forecast.panel.schema import calendar_of
+from forecast.settings import TrainSettings
 
 RECENT_DAYS = 14  # so many of the newest scored days count as recent
 # table settings in which a version may differ from the pipeline file
@@ -50,13 +47,12 @@ def serving_version(
     ledger: Ledger,
     instant: datetime,
     taken: str | None,
-    device: str,
-    engine: EngineName,
+    where: TrainSettings,
 ) -> ServingVersion | None:
     """The serving version of a run, which was not fitted to values after the run; None without one.
 
     It is the version that an earlier run at the same instant has `taken`, else the live version,
-    else the newest promoted version.
+    else the newest promoted version. `where` says on which device and engine it runs.
     """
     if store.empty:
         return None
@@ -66,7 +62,7 @@ def serving_version(
     for version in (taken, store.current(), *promoted):
         if version not in versions:
             continue
-        predictor = load_predictor(str(store.path), version, device, engine)
+        predictor = load_predictor(str(store.path), version, where.device, where.engine)
         serving = ServingVersion(version, predictor, versions[version].hash)
         schema = serving.schema
         now = on_clock(instant, schema.time_format)
@@ -142,28 +138,13 @@ def _worse(fitted: Fitted, days: list[DayScore]) -> str:
 
 
 def settings_of_fit(pipeline: Pipeline) -> str:
-    """Digests of the settings that decide the result of a fit, without those at their default."""
+    """The settings that decide the result of a fit, without those at their default, as JSON."""
     groups = {"table": pipeline.table, "train": pipeline.train, "reading": pipeline.source.text()}
-    digests = {}
-    for group, settings in groups.items():
-        values = settings.model_dump(mode="json", exclude_defaults=True, exclude=WITHOUT_EFFECT)
-        for name, value in values.items():
-            text = json.dumps(value, sort_keys=True)
-            digests[f"{group}.{name}"] = hashlib.sha256(text.encode()).hexdigest()
-    return json.dumps(digests)
-
-
-def _have_changed(before: str, now: str, inferred: Collection[str]) -> bool:
-    """Whether settings of a fit have changed; new settings may state what it `inferred`."""
-    try:
-        of_fit = json.loads(before)
-    except ValueError:  # release 0.2.0 stored one digest of all settings
-        return True
-    of_file = json.loads(now)
-    for name in of_file.keys() - of_fit.keys():
-        if name.partition(".")[2] in inferred:
-            del of_file[name]
-    return bool(of_fit != of_file)
+    values = {
+        group: settings.model_dump(mode="json", exclude_defaults=True, exclude=WITHOUT_EFFECT)
+        for group, settings in groups.items()
+    }
+    return pipeline.hidden(json.dumps(values, sort_keys=True))
 
 
 def settings_changed(
@@ -171,15 +152,14 @@ def settings_changed(
 ) -> str | None:
     """Why the settings of a file need another fit, or None; `UsageError` if the file forbids it."""
     never = pipeline.refit == "never"
-    differences, equal = settings_differences(pipeline, config)
     last = fits[-1] if fits else None
     if last is not None:
-        inferred = [*equal, *_inferred_text(pipeline, config.table)]
-        changed = _have_changed(last.settings, settings_of_fit(pipeline), inferred)
+        changed = last.settings != settings_of_fit(pipeline)
         if changed and not never:
             return "the settings changed"
         if not changed and last.version == version:
             return None
+    differences = settings_differences(pipeline, config)
     if not differences:
         return None
     if never:
@@ -194,17 +174,8 @@ def settings_changed(
     return f"{version} was fitted with other settings than the file's: {differences}"
 
 
-def _inferred_text(pipeline: Pipeline, schema: Schema) -> list[str]:
-    """The text settings that state what a fit has inferred."""
-    text = pipeline.source.text()
-    of_file = text.model_dump(exclude_none=True) | {"delimiter": given_delimiter(text)}
-    return [
-        name for name, value in schema.inferred if value is not None and of_file.get(name) == value
-    ]
-
-
-def settings_differences(pipeline: Pipeline, config: Config) -> tuple[str, list[str]]:
-    """The settings of a file that differ from a fit, as text, and the names of the equal ones."""
+def settings_differences(pipeline: Pipeline, config: Config) -> str:
+    """The settings of a file that differ from a fit, as text."""
     schema = config.table
     trained = TrainSettings.check(config.settings).model_dump(exclude=set(RUN_SETTINGS))
     trained["horizon"] = config.horizon
@@ -220,22 +191,20 @@ def settings_differences(pipeline: Pipeline, config: Config) -> tuple[str, list[
     fitted = {"train": trained, "table": read_as}
 
     changes = []
-    equal = []
     for group, settings in (("train", pipeline.train), ("table", pipeline.table)):
         for name, value in settings.model_dump(exclude_unset=True).items():
             if name == "freq" and value is not None:
-                same = _same_frequency(value, schema)
+                freq = parse_frequency(value)
+                same = (freq.kind, freq.every) == (schema.calendar.kind, schema.calendar.every)
                 before = schema.calendar.name
             elif name in fitted[group]:
                 same = _comparable(name, value) == _comparable(name, fitted[group][name])
                 before = _text(fitted[group][name])
             else:
                 continue
-            if same:
-                equal.append(name)
-            else:
+            if not same:
                 changes.append(f"{name} in [{group}] is {_text(value)}, and was {before}")
-    return "; ".join(changes), equal
+    return "; ".join(changes)
 
 
 def _comparable(name: str, value: Any) -> Any:
@@ -248,15 +217,3 @@ def _text(value: Any) -> str:
     if isinstance(value, tuple | list):
         return ", ".join(map(str, value)) or "none"
     return "not given" if value is None else str(value)
-
-
-def _same_frequency(freq: str, schema: Schema) -> bool:
-    wanted = parse_frequency(freq)
-    fitted = schema.calendar
-    if (wanted.kind, wanted.every) != (fitted.kind, fitted.every):
-        return False
-    if fitted.kind == "months":
-        same_end = wanted.end is None or wanted.end == (fitted.day < 0)
-        same_month = wanted.anchor is None or fitted.anchor == wanted.anchor % fitted.every
-        return same_end and same_month
-    return wanted.anchor is None or fitted.name.endswith(WEEKDAYS[wanted.anchor])

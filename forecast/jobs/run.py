@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache, partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,14 +40,13 @@ from forecast.inference.forecasting import ForecastOptions, Forecasts, load_pred
 from forecast.inference.predictor import Predictor
 from forecast.intervals.corrections import PastIntervals, factors_of_levels, interval_factors
 from forecast.jobs import gate, inputs
-from forecast.jobs.administration import claimed, ledger_of
+from forecast.jobs.administration import claim, ledger_of
 from forecast.jobs.ping import ping
 from forecast.jobs.pipeline import Pipeline, files_read, keys_in_errors
 from forecast.jobs.publishing import (
     Publication,
     destinations,
     finish_accepted,
-    places,
     promote_owed,
     write_record,
 )
@@ -71,7 +69,6 @@ from forecast.ledger.record import (
     sha256_of_file,
     sha256_of_frame,
     warnings_into,
-    written_later,
 )
 from forecast.logs import log
 from forecast.panel.naming import series_names
@@ -131,7 +128,8 @@ def run_job(
         at = as_text(instant)
         # runs may follow each other within a second
         started = as_text(datetime.now(UTC), "milliseconds")
-        with store.lock(pipeline.wait) as writer, claimed(pipeline, take_over):
+        with store.lock(pipeline.wait) as writer:
+            claim(pipeline, take_over)
             ledger = ledger_of(pipeline)
             record = Record(
                 id=f"{job}/{at}", job=job, as_of=at, started=started, packages=installed()
@@ -139,7 +137,7 @@ def run_job(
             record.pipeline_sha256 = sha256_of_file(pipeline.file)
             run = _Run(pipeline, instant, record, store, writer, ledger, resume, on_step)
             with _recorded(run):
-                _begin(run, warn_of_later=output is None)
+                _begin(run)
                 with keys_in_errors():
                     _read_fit_forecast_write(run)
     return record
@@ -176,10 +174,9 @@ def _recorded(run: "_Run") -> Iterator[None]:
 class _Run:
     """A run in progress, and what it leaves behind if it fails.
 
-    Three words of its record: a run is settled once it has published, so that a repetition keeps
-    its version and its interval factors. It is `ahead_of_clock` if its `as_of` lies after the
-    clock time at which it started. It is `dated_ahead` if so, or if its whole horizon lies before
-    its `as_of`, so that the data end too early; checks then learn nothing from it.
+    A run is settled once it has published, so that a repetition keeps its version and its interval
+    factors. It is ahead of its clock if its `as_of` lies after the clock time at which it started,
+    and dated ahead if so, or if its whole horizon lies before its `as_of`.
 
     Attributes
     ----------
@@ -219,7 +216,7 @@ def _finish(run: _Run) -> None:
     run.record.finished = as_text(datetime.now(UTC))
 
 
-def _begin(run: _Run, warn_of_later: bool) -> None:
+def _begin(run: _Run) -> None:
     """Record that the run has begun, so that the ledger shows it even if the process is killed."""
     record = run.record
     ledger = run.ledger
@@ -229,16 +226,8 @@ def _begin(run: _Run, warn_of_later: bool) -> None:
             record.version = before.version
             record.intervals = before.intervals
             run.accepted = before if before.blocked.get("accepted") else None
-    later = None
-    if warn_of_later:
-        written = places(run.pipeline, run.pipeline.sink)
-        later = written_later(ledger.runs(accuracy.NEWEST), record.as_of, written)
     killed = {"exit_code": KILLED, "error": "it began, and did not end; run it again"}
     ledger.add_run(record.model_copy(update=killed))
-    if later is not None:
-        text = "the run as of %s already wrote the output, and this one, as of %s"
-        cure = "replaces it with an older forecast; --output FILE writes elsewhere"
-        log.warning(f"{text}, {cure}", later, record.as_of)
 
 
 def _read_fit_forecast_write(run: _Run) -> None:
@@ -262,7 +251,6 @@ def _read_fit_forecast_write(run: _Run) -> None:
     else:
         serving = job_inputs.live
         source = inputs.read_to_forecast(pipeline, run.instant, table, serving.schema)
-        record.fit = _fit_of_instant(ledger, record.as_of)
     was_settled = record.settled
     record.version = serving.version
     record.hash = serving.hash
@@ -273,10 +261,9 @@ def _read_fit_forecast_write(run: _Run) -> None:
     output = inputs.explained_output(pipeline).model_copy(update={"excel_safe": False})
     request = ForecastRequest(source, job_inputs.future, output=output, on_panel=past)
     forecasts = forecast(serving.predictor, request).whole
-    if not record.ahead_of_clock:
-        run.known_ahead = inputs.known_differences(
-            pipeline, forecasts.panel, serving.schema, run.instant
-        )
+    run.known_ahead = inputs.known_differences(
+        pipeline, forecasts.panel, serving.schema, run.instant
+    )
     passed = gate.checked(pipeline, serving, forecasts, record, past.last, past.night)
     raise_if_interrupted()
     publication = _publication(run, passed, forecasts.panel, serving, past, new_fit)
@@ -290,19 +277,6 @@ def _read_fit_forecast_write(run: _Run) -> None:
         new_fit.checkpoints.discard()
         promote_owed(ledger, run.store, run.writer)
     gate.refuse(passed)
-
-
-def _fit_of_instant(ledger: Ledger, as_of: str) -> dict[str, Any]:
-    """What a record says of a fit by an earlier run with the same `as_of`; empty without one."""
-    for entry in ledger.fits(as_of):
-        if entry.as_of == as_of:
-            return {
-                "why": "fitted by an earlier run as of this instant",
-                "version": entry.version,
-                "promoted": entry.promoted,
-                "verdict": entry.reason,
-            }
-    return {}
 
 
 def _fit(run: _Run, job_inputs: inputs.Inputs) -> _Fit:
@@ -346,11 +320,6 @@ def _fit(run: _Run, job_inputs: inputs.Inputs) -> _Fit:
         "promoted": False,
         "verdict": entry.reason,
     }
-    if live is not None:
-        missing = sorted(set(live.fitted.ids) - set(fitted.ids))
-        if missing:
-            text = "%d series of %s are not in the table any more (%s)"
-            log.warning(text, len(missing), live.version, series_names(missing))
     for line in describe_fit(fitted):
         log.info("%s", line)
     if entry.promoted or live is None:
@@ -390,6 +359,7 @@ def _save(
     return entry, ServingVersion(version.id, predictor, version.hash)
 
 
+@dataclass
 class _Comparison:
     """Compare a panel with the forecasts of earlier runs, before it is forecast itself.
 
@@ -398,25 +368,20 @@ class _Comparison:
     lagging : ids of series without a recent value
     night : the panel and the runs before this one, which the checks of the newest values compare
     last : what the last run published; None without one
-    streaks : for each series, in how many runs in a row its values lay above the median of the
-        forecast (below it if negative)
     past : a sample of the raw intervals of earlier runs beside actual values, which the interval
         factors are learned from
     days : scores of earlier forecasts, by day
     """
 
-    lagging: list[tuple[str, ...]]
-    night: Night
-    last: pd.DataFrame | None
-    streaks: accuracy.Streaks
-    past: PastIntervals
-    days: list[DayScore]
-
-    def __init__(self, run: _Run, live: ServingVersion, table: str, fits: bool) -> None:
-        self.run = run
-        self.live = live
-        self.table = table
-        self.fits = fits
+    run: _Run
+    live: ServingVersion
+    table: str
+    fits: bool
+    lagging: list[tuple[str, ...]] = field(init=False)
+    night: Night = field(init=False)
+    last: pd.DataFrame | None = field(init=False)
+    past: PastIntervals = field(init=False)
+    days: list[DayScore] = field(init=False)
 
     def __call__(self, panel: Panel) -> ForecastOptions:
         """Check the panel; a check that stops the run raises its error."""
@@ -428,15 +393,13 @@ class _Comparison:
         _check_age(run, panel, live.schema, self.table)
         seconds_over = table_checks.age(panel.newest + horizon, live.schema, run.instant)
         record.horizon_over = (seconds_over or 0) > 0
-        if record.ahead_of_clock:
-            text = "the run as of %s is dated ahead of its clock: it leaves nothing to later runs"
-            log.warning(text, record.as_of)
-        elif record.dated_ahead:
-            text = "the run as of %s is dated ahead of the newest value by more than a horizon"
-            log.warning(f"{text}: later runs set no limits by it", record.as_of)
+        if record.dated_ahead:
+            beyond = (
+                "its clock" if record.ahead_of_clock else "the newest value by more than a horizon"
+            )
+            text = "the run as of %s is dated ahead of %s, so that later runs learn nothing from it"
+            log.warning(text, record.as_of, beyond)
         self.lagging = table_checks.lagging(panel, live.schema, pipeline.checks, self.table)
-        season = live.schema.shortest_season
-        record.drift = table_checks.check_drift(panel, live.fitted.history, season, self.table)
         if pipeline.totals:
             if not self.fits:
                 inputs.check_periods(pipeline, live.schema, int(panel.origins.max()), horizon)
@@ -454,7 +417,6 @@ class _Comparison:
         runs = [past for past in before if past.as_of < record.as_of]
         self.night = Night(panel, live.schema, runs)
         self.last = next(ledger.forecasts(record.as_of, 1), None)
-        self.streaks = {}
         if self.last is not None:
             # the last run with forecasts in the ledger, and its record
             at = str(self.last["as_of"].iloc[0])
@@ -470,8 +432,7 @@ class _Comparison:
                 learned=() if live.fitted.effects is None else live.fitted.effects.labels,
             )
             usual = [past.actuals for past in runs if past.settled and not past.dated_ahead]
-            compared = accuracy.since_last_run(self.last, panel, live.schema, usual)
-            record.actuals, self.streaks = compared
+            record.actuals = accuracy.since_last_run(self.last, panel, live.schema, usual)
         forecasts = ledger.forecasts(record.as_of, accuracy.NEWEST)
         self.past, self.days = accuracy.compare(forecasts, panel, live.schema)
 
@@ -485,8 +446,7 @@ class _Comparison:
         # a settled run that is repeated keeps its factors, as earlier runs may have changed since
         if not record.settled:
             as_of = self.past.as_of
-            oldest = as_of[0] if as_of else record.as_of
-            ended = self.run.ledger.runs(MAX_RECORDS, record.as_of, since=oldest)
+            ended = self.run.ledger.runs(MAX_RECORDS, record.as_of)
             version_of = {run.as_of: run.version for run in ended}
             versions = [version_of.get(time) for time in as_of]
             current = accuracy.current_intervals(panel, series, quantiles, levels)
@@ -543,7 +503,7 @@ def _publication(
         "skipped": len(forecasts.skipped),
     }
     if pipeline.totals:
-        record.counts["sums"] = sum(len(table.frame) for table in tables[1:])
+        record.counts["sums"] = sum(len(table.explained) for table in tables[1:])
     skipped = list(forecasts.skipped.items())[:MAX_RECORDED]
     record.skipped = {"/".join(ids): status for ids, status in skipped}
     if new_fit is not None:
@@ -563,7 +523,7 @@ def _publication(
         record=record,
         tables=dict(zip(destinations(pipeline), tables, strict=True)),
         series=[forecasts.panel.ids[i] for i in forecasts.series],
-        forecasts=accuracy.forecasts_to_keep(forecasts, live.fitted, past.streaks),
+        forecasts=accuracy.forecasts_to_keep(forecasts, live.fitted),
         more=more,
         days=[score for day, score in scores.items() if score != before.get(day)],
         fit=None if new_fit is None else new_fit.entry,

@@ -107,14 +107,12 @@ class Results:
 
     Attributes
     ----------
-    frame : the table with the columns that [output] asks for
-    explained : the same table, with the columns model and status if it is of forecasts
+    explained : the table, with the columns model and status if it is of forecasts
     times : [rows], timestamps; those of sums are the starts of their periods
     origins : [rows], timestamps of the newest values before the forecast
     schema : the schema of the version that forecast; for sums, with the ids of sums
     """
 
-    frame: pd.DataFrame
     explained: pd.DataFrame
     times: Integers
     origins: Integers
@@ -160,7 +158,10 @@ def write(tables: Sequence[tuple[SinkSettings, Results]]) -> dict[str, Any]:
     for sink, results in tables:
         if sink.path is None:
             continue
-        frame = results.frame
+        frame = results.explained
+        if not results.output.explain:
+            added = [name for name in ("model", "status") if name not in results.schema.ids]
+            frame = frame.drop(columns=added, errors="ignore")
         if results.output.excel_safe:
             frame = guard_formulas(frame, results.schema.ids)
         make_directory(Path(sink.path).parent)
@@ -191,16 +192,14 @@ def ids_in(schema: Schema, table: Table) -> list[tuple[str, ...]]:
 
 def sample_rows(schema: Schema, table: Table, output: OutputSettings) -> pd.DataFrame:
     """Sample rows of the output: ids of the table, times on its grid, and arbitrary numbers."""
-    ids = sorted(ids_in(schema, table), key=lambda names: max(map(len, names)))
-    longest = ids[-1_000:]
     # more steps than the hours of a day, so that a column of dates cannot hold them
-    count = max(len(longest), 100)
+    count = 100
     calendar = calendar_of(schema)
     steps = calendar.positions(np.zeros(1, np.int64)) + np.arange(count)
     times = _times(calendar.times(steps), schema)
     columns: dict[str, Any] = {}
-    for number, name in enumerate(schema.ids):
-        columns[name] = [longest[row % len(longest)][number] for row in range(count)]
+    for name, value in zip(schema.ids, ids_in(schema, table)[0], strict=True):
+        columns[name] = [value] * count
     if len(schema.time) > 1:
         columns |= dict(frame_of(time_columns_at(schema, calendar, steps)))
     else:

@@ -6,19 +6,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from forecast.checks.accuracy import MAX_FORECASTS
+from forecast.checks.accuracy import MAX_FORECASTS, measures, summed_by
 from forecast.checks.promotion import ServingVersion
 from forecast.events.closed import with_fixed
 from forecast.inference.forecasting import Forecasts
 from forecast.inference.predictor import fixed_of
 from forecast.jobs.pipeline import Pipeline
 from forecast.ledger.ledger import PUBLISHED, SUM_COLUMNS, series_text
-from forecast.panel.panel import Integers, Numbers, Panel
+from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import calendar_of
 from forecast.settings import INTERVALS
 from forecast.tables.writing import frame_of
 from forecast.totals.periods import keys_of, levels_of
 from forecast.totals.sums import Totals, log_notes, significant
+from forecast.windows.origins import values_at
+
+# errors are shares of the actual sums
+SCORE = ("level", "sums", "error", "bias", "coverage_80", "coverage_95")
 
 
 def totals_of(pipeline: Pipeline, live: ServingVersion, forecasts: Forecasts) -> list[Totals]:
@@ -66,14 +70,16 @@ def compare_sums(
     if not stored or not schema.dated:  # series without dates end at different steps
         return []
     calendar = calendar_of(schema)
-    cumulated = _CumulatedActuals(panel, live)
-    groups = _groups(panel, live, pipeline)
+    actuals = with_fixed(panel, fixed_of(live.fitted, panel))
+    actuals = actuals.select(np.flatnonzero(np.array(panel.status) != "missing"))
+    ended = np.array(actuals.status) == "ended"
+    groups = _groups(actuals, live, pipeline)
     compared = []
     for span, sums in pd.concat(stored).groupby(["first", "instant"]):
         first, last = calendar.positions(np.array(span)).tolist()
         if last > panel.origins.max():
             continue
-        of_series = cumulated.between(first, last)
+        of_series = _actual_sums(actuals, ended, first, last)
         of_group = pd.concat(
             [pd.Series(np.bincount(codes, of_series), names) for codes, names in groups.values()]
         )
@@ -83,38 +89,19 @@ def compare_sums(
         return []
     level_of = {name: level for level, (_, names) in groups.items() for name in names}
     over = pd.concat(compared).dropna(subset="actual")
-    by_level = over.groupby(over["series"].map(level_of))
-    return [_score(str(level), sums) for level, sums in by_level]
+    error = over["forecast"] - over["actual"]
+    by_level = summed_by(over["series"].map(level_of), over, error, over["actual"].abs())
+    return [
+        dict(zip(SCORE, (level, *numbers), strict=True)) for level, numbers in measures(by_level)
+    ]
 
 
-class _CumulatedActuals:
-    """Sums of the actual values of series over any span of time."""
-
-    def __init__(self, panel: Panel, live: ServingVersion) -> None:
-        status = np.array(panel.status)
-        with_closed = with_fixed(panel, fixed_of(live.fitted, panel))
-        ended = (status == "ended")[panel.series_of_slots]
-        values = np.where(ended, 0.0, np.nan)
-        values = np.where(with_closed.observed, with_closed.values, values)
-        # long doubles, as differences of cumulated sums lose digits
-        self._total = np.append(0, np.cumsum(np.nan_to_num(values).astype(np.longdouble)))
-        self._unknown = np.append(0, np.cumsum(np.isnan(values)))
-        self._panel = panel
-        self._series = _summed(panel)
-
-    def between(self, first: int, last: int) -> Numbers:
-        """The sum of each series over grid positions; NaN if one of its values is missing."""
-        panel = self._panel
-        series = self._series
-        steps = np.array([[first], [last + 1]]) - panel.starts[series]
-        begin, end = panel.offsets[series] + np.clip(steps, 0, panel.lengths[series])
-        sums = self._total[end] - self._total[begin]
-        unknown = self._unknown[end] > self._unknown[begin]
-        return np.where(unknown, np.nan, sums).astype(np.float64)
-
-
-def _summed(panel: Panel) -> Integers:
-    return np.flatnonzero(np.array(panel.status) != "missing")
+def _actual_sums(panel: Panel, ended: Flags, first: int, last: int) -> Numbers:
+    """[series], the sum of each series over grid positions; NaN if one of its values is missing."""
+    steps = np.arange(first, last + 1)
+    values = values_at(panel, np.arange(len(panel)), np.full(len(panel), first), len(steps))
+    adds_nothing = ended[:, None] | (steps < panel.starts[:, None])
+    return np.asarray(np.where(adds_nothing, np.nan_to_num(values), values).sum(1))
 
 
 def _groups(
@@ -124,22 +111,8 @@ def _groups(
     groups = {}
     for totals in pipeline.totals:
         for level in levels_of(totals.sums, live.schema):
-            keys = keys_of(panel, live.schema, _summed(panel), level.by)
+            keys = keys_of(panel, live.schema, np.arange(len(panel)), level.by)
             names = np.array([series_text((level.name, *key)) for key in keys], object)
             codes, different = pd.factorize(names)
             groups[level.name] = (codes, different.tolist())
     return groups
-
-
-def _score(level: str, sums: pd.DataFrame) -> dict[str, Any]:
-    """The scores of the sums of one level; errors are shares of the actual sums."""
-    actual = sums["actual"]
-    error = sums["forecast"] - actual
-    size = float(actual.abs().sum())
-    score: dict[str, Any] = {"level": level, "sums": len(sums)}
-    score["error"] = float(error.abs().sum()) / size if size else None
-    score["bias"] = float(error.sum()) / size if size else None
-    for end in ("80", "95"):
-        inside = actual.between(sums[f"lo_{end}"], sums[f"hi_{end}"])
-        score[f"coverage_{end}"] = float(inside.mean())
-    return score

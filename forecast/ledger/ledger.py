@@ -28,20 +28,15 @@ from forecast.logs import log
 # so many rows of a run are enough for corrections: the share of values inside an interval varies
 # hardly more over them than over all rows
 MAX_SAMPLE = 10_000
-WHOLE = 2.0**53  # whole numbers below it are exact in float64
 PUBLISHED = ["forecast", "lo_80", "hi_80", "lo_95", "hi_95"]  # the columns of the output
 # the median and the interval ends before any correction
 RAW = ["raw_median", *(f"raw_{name}" for name in PUBLISHED[1:])]
-PLACES = [
-    f"{name}_places" for name in PUBLISHED
-]  # number of decimal places of each published number, which is packed as a whole number
 # The columns of stored forecasts:
 # - series: the ids as JSON, a categorical column
 # - step: the step of the forecast, from 1
 # - instant: the time of the value, on the clock of the table
 # - unit: the seasonal naive error of the series
-# - streak: how many runs in a row had values above the median; negative if they lay below it
-COLUMNS = ["series", "step", "instant", *PUBLISHED, "unit", *RAW, "streak"]
+COLUMNS = ["series", "step", "instant", *PUBLISHED, "unit", *RAW]
 # The columns of stored forecasts of sums:
 # - series: the level of the sums and the group, as JSON
 # - step: the number of the period
@@ -95,37 +90,12 @@ More = Mapping[str, pd.DataFrame | bytes] | None  # by table
 
 
 def packed(forecasts: pd.DataFrame) -> bytes:
-    """Pack forecasts, or forecasts of sums, as Parquet.
-
-    Published numbers keep all digits; raw numbers become float32 if there are many.
-    """
-    numbers = forecasts[PUBLISHED].to_numpy()
-    # the number of decimal places to which outputs are rounded
-    magnitude = np.floor(np.log10(np.abs(np.where(numbers == 0, 1, numbers))))
-    places = np.clip(6 - magnitude, 4, 300)
-    digits = np.rint(numbers * 10**places)
-    exact = (np.abs(digits) < WHOLE) & (digits / 10**places == numbers)
-    if exact.all():
-        digits = digits.astype(np.int64)
-    else:  # the numbers are their own digits
-        digits = numbers
-        places = 0 * places
-
-    raw = [*forecasts.columns.intersection(RAW)]
+    """Pack forecasts, or sums of them, as Parquet; raw numbers are float32 if there are many."""
+    raw = forecasts.columns.intersection(RAW)
     precision = np.float32 if len(forecasts) > 2 * MAX_SAMPLE else np.float64
     frame = forecasts.astype(dict.fromkeys(raw, precision) | {"step": np.int32})
     frame["series"] = forecasts["series"].cat.remove_unused_categories()
-    frame[PUBLISHED] = digits
-    frame[PLACES] = places.astype(np.int16)
-    split = [*PUBLISHED, *raw]
-    data = frame.to_parquet(
-        engine="pyarrow",
-        index=False,
-        compression="zstd",
-        use_byte_stream_split=split,
-        use_dictionary=[name for name in frame if name not in split],
-    )
-    return bytes(data)
+    return _parquet(pa.Table.from_pandas(frame, preserve_index=False))
 
 
 def unpacked(data: bytes) -> pd.DataFrame:
@@ -133,44 +103,28 @@ def unpacked(data: bytes) -> pd.DataFrame:
     return _frame_of([_stored_table(data)])
 
 
-def _stored_table(data: bytes) -> pa.Table:
-    """Read packed forecasts or sums; published numbers are still whole numbers and places.
+def packed_known(columns: Mapping[str, Any]) -> bytes:
+    """Pack the values that a run knew in advance; they have the columns of KNOWN_COLUMNS."""
+    return _parquet(pa.table(columns, KNOWN_COLUMNS))
 
-    Raises one of DAMAGED if they are damaged.
-    """
+
+def _parquet(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    texts = [field.name for field in table.schema if pa.types.is_dictionary(field.type)]
+    pq.write_table(table, sink, compression="zstd", use_dictionary=texts)
+    return bytes(sink.getvalue())
+
+
+def _stored_table(data: bytes) -> pa.Table:
+    """Read packed forecasts, sums or known values; raises one of DAMAGED if they are damaged."""
     table = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
-    if "first" in table.column_names:
-        names = SUM_COLUMNS
-    else:
-        names = COLUMNS
-        if "streak" not in table.column_names:  # stored by an older version
-            table = table.append_column("streak", pa.array(np.zeros(len(table))))
-    numbers = table.select([*names[1:], *PLACES])
-    for kind in numbers.schema.types:
-        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-            raise TypeError(f"a column of forecasts is {kind}")
-    return numbers.add_column(0, "series", table["series"].cast(TEXTS))
+    number = table.column_names.index("series")
+    return table.set_column(number, "series", table["series"].cast(TEXTS))
 
 
 def _frame_of(tables: list[pa.Table]) -> pd.DataFrame:
-    """Join stored forecasts or sums into a frame, and restore the published numbers."""
     table = pa.concat_tables(tables, promote_options="permissive").unify_dictionaries()
-    # column by column, as a small table takes much longer as a whole
-    columns: dict[str, Any] = {}
-    for name, kind in zip(table.column_names, table.schema.types, strict=True):
-        column = table[name]
-        columns[name] = column.to_pandas() if pa.types.is_dictionary(kind) else column.to_numpy()
-    for name, places in zip(PUBLISHED, PLACES, strict=True):
-        columns[name] = columns[name] / 10.0 ** columns.pop(places)
-    return pd.DataFrame(columns)
-
-
-def packed_known(columns: Mapping[str, Any]) -> bytes:
-    """Pack the values that a run knew in advance; they have the columns of KNOWN_COLUMNS."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, KNOWN_COLUMNS) as stream:
-        stream.write_table(pa.table(columns, KNOWN_COLUMNS))
-    return bytes(pa.compress(sink.getvalue(), "zstd", asbytes=True))
+    return pd.DataFrame(table.to_pandas())
 
 
 def sampled(forecasts: pd.DataFrame, run: Integers | None = None) -> Flags:
@@ -204,7 +158,7 @@ class FitEntry:
     version: str
     promoted: bool
     reason: str
-    settings: str  # names of the settings and digests of their values, as JSON
+    settings: str  # those that decide the result, as JSON
     # whether its run makes it the live version; a promoted fit does not go live if the live version
     # is from a later time
     goes_live: bool = False
@@ -295,16 +249,14 @@ class Ledger:
             name for (name,) in self._read("SELECT DISTINCT job FROM forecast_runs ORDER BY job")
         ]
 
-    def runs(self, count: int, until: str = ALWAYS, since: str = "") -> list[Record]:
+    def runs(self, count: int, until: str = ALWAYS) -> list[Record]:
         """Return the newest runs, newest first; runs ahead of their clock come last.
 
         Damaged records are left out.
         """
         sql = "SELECT as_of, exit_code, record FROM forecast_runs"
-        sql = f"{sql} WHERE job = :job AND as_of BETWEEN :since AND :until"
-        rows = self._read(
-            f"{sql} ORDER BY as_of DESC LIMIT :count", until=until, since=since, count=count
-        )
+        sql = f"{sql} WHERE job = :job AND as_of <= :until"
+        rows = self._read(f"{sql} ORDER BY as_of DESC LIMIT :count", until=until, count=count)
         runs = []
         for as_of, code, text in rows:
             try:
@@ -389,11 +341,10 @@ class Ledger:
         tables = [KNOWN_COLUMNS.empty_table()]
         for at, cells in self._read(sql, KNOWN, after=after, before=before):
             try:
-                plain = pa.CompressedInputStream(pa.BufferReader(cells), "zstd")
-                tables.append(pa.ipc.open_stream(plain).read_all())
+                tables.append(_stored_table(cells))
             except DAMAGED:
                 self._warn("known values", at)
-        return pd.DataFrame(pa.concat_tables(tables).unify_dictionaries().to_pandas())
+        return _frame_of(tables)
 
     def days(self, count: int, before: str = ALWAYS) -> list[DayScore]:
         """Return the scores of the newest days, newest first.
@@ -546,9 +497,8 @@ def _translated(path: Path) -> Iterator[None]:
         with translated("sink", str(path), Redactor(), ArtifactRefused):
             yield
     except CannotCreate:
-        probe = temporary_beside(
-            path
-        )  # SQLite does not say whether the disk is full; if it is, this raises StorageFailure
+        # SQLite does not say whether the disk is full; if it is, this raises StorageFailure
+        probe = temporary_beside(path)
         try:
             with suppress(CannotCreate):
                 write_new(probe, b"", shown=path)

@@ -50,7 +50,6 @@ def another_job(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
     """The store belongs to another job, whose file is there."""
     owner = {
         "id": "0" * 12,
-        "store": str(folder / STORE),
         "job": "nightly",
         "file": "/srv/nightly.toml",
     }

@@ -13,18 +13,12 @@ from forecast.changes.replay import (
     REST,
     SERIES,
     STEPS,
-    SlotLayout,
     by_step,
     packed,
     rows_differ,
 )
 from forecast.settings import OutputSettings
 from forecast.tables.synthetic import synthesize
-
-
-def test_slots_of_a_layout_follow_each_other_with_the_horizon_of_each_series() -> None:
-    layout = SlotLayout((("a",), ("b",)), np.array([5, 7]), np.array([3, 1]), ahead=2)
-    np.testing.assert_array_equal(layout.offsets, [0, 5, 8])
 
 
 @pytest.mark.parametrize(

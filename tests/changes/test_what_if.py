@@ -73,10 +73,6 @@ def test_values_that_the_past_has_not_shown_are_named(
     with caplog.at_level(logging.WARNING):
         model.what_if({"price": 4})
     assert "price is 4, which the past" in caplog.text
-    caplog.clear()
-    with caplog.at_level(logging.WARNING):
-        model.what_if({"promo": 0})
-    assert "promo and price and kind together" in caplog.text
 
 
 def test_the_command_writes_the_same_and_sums(model: Forecaster, tmp_path: Path) -> None:

@@ -158,23 +158,6 @@ def test_frame_of_keys_only_and_frame_without_rows(url, forecasts, rows):
     assert rows(url, "SELECT COUNT(*) FROM f") == [(4,)]
 
 
-def test_key_that_comes_twice_is_said_with_its_row_and_nothing_is_written(url, forecasts, rows):
-    frame = pd.concat([forecasts(), forecasts().iloc[:1]])
-    with pytest.raises(
-        BadData, match=r"sink\.table f: row 5 has .* that of an earlier row \(store 000, day 2024"
-    ):
-        upsert(url, "f", frame, KEYS)
-    with pytest.raises(
-        ForecastError, match=r"sink\.table: (relation \"f\" does not exist|no such table: f)"
-    ):
-        rows(url, "SELECT * FROM f")
-
-
-def test_key_that_is_missing_is_said_with_its_row(url, forecasts):
-    with pytest.raises(BadData, match=r"sink\.table f: row 3 has an incomplete key"):
-        upsert(url, "f", forecasts().assign(store=["a", "b", None, "d"]), KEYS)
-
-
 @pytest.mark.parametrize("name", ["", "a.b.c", "a.", ".b"])
 def test_name_that_no_table_can_have_is_refused(url, name, forecasts):
     with pytest.raises(UsageError, match=r"sink\.table"):

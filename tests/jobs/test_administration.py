@@ -229,20 +229,6 @@ def test_a_renamed_job_says_who_it_was_or_takes_over(job: Job, forecast: Run, at
     assert forecast("run", renamed, "--as-of", at(153)).code == 2
 
 
-def test_a_copy_of_a_store_gets_an_identity_of_its_own(job: Job, forecast: Run, at: At) -> None:
-    assert forecast("run", job.file, "--as-of", at(150)).code == 0
-    shutil.copytree(job.folder, job.folder / "copy")
-    ran = forecast("run", job.folder / "copy" / "job.toml", "--as-of", at(151), "--take-over")
-    assert ran.code == 0, ran.err
-    first = _owner(job.store)["id"]
-    assert _owner(job.folder / "copy" / "store")["id"] != first
-    moved = job.folder / "moved"
-    shutil.move(job.store, moved)
-    job.file.write_text(job.file.read_text().replace('"store"', '"moved"'))
-    assert forecast("run", job.file, "--as-of", at(151)).code == 0
-    assert _owner(moved)["id"] == first
-
-
 def test_predict_and_status_write_nothing_into_a_store_without_an_owner(
     job: Job, forecast: Run, at: At
 ) -> None:
@@ -487,31 +473,3 @@ def test_a_user_who_may_create_no_table_writes_as_before(
     finally:
         server.execute("DROP OWNED BY clerk")
         server.execute("DROP ROLE clerk")
-
-
-def test_a_job_that_is_refused_for_its_sink_does_not_own_the_store(
-    job: Job, second: Job, forecast: Run, at: At
-) -> None:
-    assert forecast("run", job.file, "--as-of", at(150)).code == 0
-    _shares_sinks(job, second)
-    assert forecast("run", second.file, "--as-of", at(150)).code == 2
-    third = job.folder / "third.toml"
-    third.write_text(second.file.read_text().replace("out.csv", "third.csv"))
-    ran = forecast("run", third, "--as-of", at(150))
-    assert ran.code == 0, ran.err
-    job.write(sink='url = "sqlite:///f.db"\ntable = "f"\n')
-    (job.folder / "out.csv").unlink()
-    before = (job.folder / "second-store" / "OWNER").read_bytes()
-    assert (
-        forecast(
-            "run",
-            second.file,
-            "--as-of",
-            at(151),
-            "--output",
-            job.folder / "sales.csv",
-            "--take-over",
-        ).code
-        == 2
-    )
-    assert (job.folder / "second-store" / "OWNER").read_bytes() == before

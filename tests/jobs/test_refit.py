@@ -132,26 +132,6 @@ def test_a_refit_never_begins_to_forecast_something_else(job: Job, forecast: Run
     assert list(pd.read_csv(job.output).columns)[:3] == ["shop", "day", "forecast"]
 
 
-def test_a_setting_that_says_what_a_fit_inferred_causes_no_refit(
-    job: Job, forecast: Run, at: At
-) -> None:
-    job.table().to_csv(job.folder / "sales.csv", index=False, sep=";", decimal=",")
-    job.write()
-    first = forecast("run", job.file, "--as-of", at(150))
-    assert (first.code, first.err.count("warning:")) == (0, 1)
-    assert "the comma is read as decimal mark" in first.err
-    why = []
-    for day, source, table in (
-        (151, 'delimiter = ";"\ndecimal = ","', ""),
-        (152, 'delimiter = ";"\ndecimal = ","', 'target = "units"\nfreq = "D"\nseason = 7'),
-        (153, "", 'target = "units"\nfreq = "D"\nseason = 14'),
-    ):
-        job.write(source=source, table=table)
-        assert forecast("run", job.file, "--as-of", at(day)).code == 0
-        why.append(job.record()["fit"].get("why"))
-    assert why == [None, None, "the settings changed"]
-
-
 class In2031(datetime):
     """A clock that is ahead of the tables of these tests."""
 
@@ -245,22 +225,6 @@ def test_a_first_run_ahead_of_its_clock_leaves_no_live_version(
     assert len(Store(job.store).versions()) == 1
     assert forecast("run", job.file, "--as-of", at(150)).code == 0
     assert Store(job.store).current() == job.record()["fit"]["version"]
-
-
-def test_a_version_of_a_run_ahead_that_an_earlier_release_made_live_gives_way_to_the_next_fit(
-    job: Job, forecast: Run, at: At
-) -> None:
-    job.write(top='refit = "daily"')
-    for day in (150, 151):
-        assert forecast("run", job.file, "--as-of", at(day)).code == 0
-    ahead = Store(job.store).current()
-    with sqlite3.connect(job.folder / "store.runs" / "ledger.db") as ledger:
-        ledger.execute(
-            "UPDATE forecast_fits SET promoted = 2, as_of = ? WHERE version = ?", (AHEAD, ahead)
-        )
-    for day in (152, 153):
-        assert forecast("run", job.file, "--as-of", at(day)).code == 0
-        assert Store(job.store).current() == job.record()["fit"]["version"] != ahead
 
 
 def test_a_make_up_run_of_an_older_date_replaces_no_newer_version(
