@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from forecast.ledger.record import Record
 from forecast.panel.naming import series_names
@@ -33,6 +33,12 @@ class Limits(SettingsGroup):
 
     warn: float = Field(ge=0, description="the share beyond which it warns")
     error: float = Field(ge=0, description="the share beyond which it is an error")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.warn > self.error:
+            raise ValueError(f"warn {self.warn:g} lies above error {self.error:g}")
+        return self
 
     def __str__(self) -> str:
         return f"warn {self.warn:g}, error {self.error:g}"

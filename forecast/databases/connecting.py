@@ -1,5 +1,6 @@
 """Open a transaction in the database of a URL, and read the rows of a query in one."""
 
+import re
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -210,9 +211,11 @@ def _sqlite_url(url: sa.URL, role: Role) -> sa.URL:
     path = url.database or ""
     if path in ("", ":memory:") or path.startswith("file:") or url.host or url.username:
         raise UsageError(f"{role}.url must name the file of an SQLite database: sqlite:///path")
-    # the driver would ignore options, with warnings; they may be secrets
-    if url.query:
-        raise UsageError(f"{role}.url: SQLite has no passwords and takes no options; remove them")
+    # the driver would ignore other options, with warnings; they may be secrets
+    timeout = str(url.query.get("timeout", "0"))
+    if set(url.query) - {"timeout"} or not re.fullmatch(r"\d{1,6}(\.\d+)?", timeout):
+        problem = "SQLite has no passwords and no options but ?timeout=SECONDS"
+        raise UsageError(f"{role}.url: {problem}; remove the others")
     if role == "sink":
         return url
     if not Path(path).exists():

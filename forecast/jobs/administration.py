@@ -280,7 +280,8 @@ def status_of(
             when = f"had not run at {until}"
         raise NoInput(f"job '{ledger.job}' {when}")
 
-    newest = newest_runs[0]
+    # the newest run that is not dated in the future, as runs are whose clock was ahead
+    newest = next((run for run in newest_runs if run.as_of <= as_text(now)), newest_runs[0])
     read = next((run for run in newest_runs if run.data_age is not None), None)
     age = None
     limit = None

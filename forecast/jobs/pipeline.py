@@ -31,7 +31,7 @@ from forecast.jobs.ping import check_address
 from forecast.jobs.sinks import SinkSettings, TotalsSettings
 from forecast.jobs.sources import SourceSettings
 from forecast.ledger.ledger import KEEP, TABLES
-from forecast.settings import FILE, SettingsGroup, marked
+from forecast.settings import FILE, SettingsGroup, marked, seconds_of
 from forecast.tables.reading import SYNTHETIC
 
 SQLITE = "sqlite:///"
@@ -324,6 +324,10 @@ def _check_together(pipeline: Pipeline, where: str) -> None:
     if shard is not None and pipeline.totals:
         problem = f"sums of {SUMS} are of all series, and have intervals of their own"
         raise UsageError(f"{where}[output] shard = {shard}: {problem}; leave it out")
+    warn = pipeline.checks.warn_after
+    error = pipeline.checks.error_after
+    if warn and error and seconds_of(warn) > seconds_of(error):
+        raise UsageError(f"{where}[checks] warn_after {warn} lies beyond error_after {error}")
 
 
 def _check_places(pipeline: Pipeline, where: str) -> None:

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from forecast.artifacts.store import Store, Writer, runs_folder
 from forecast.calendar.spec import as_text
+from forecast.checks import output as checks
 from forecast.checks.accuracy import NEWEST
 from forecast.checks.limits import HARD
 from forecast.durable import (
@@ -43,7 +44,7 @@ from forecast.ledger.ledger import (
     packed,
     unpacked,
 )
-from forecast.ledger.record import FILE, Record
+from forecast.ledger.record import CLOCK_TOLERANCE, FILE, Record
 from forecast.logs import log
 from forecast.panel.schema import Schema
 from forecast.settings import OutputSettings
@@ -190,6 +191,9 @@ def _to_accept(pipeline: Pipeline, blocked: Record) -> Publication:
         problem = f"the blocked run was to write {places_then}; the file now names other places"
         raise UsageError(f"{problem}; undo that, or run the job again", place=pipeline.file)
     broken = {name for name in HARD if blocked.checks.get(name, {}).get("share")}
+    for table in publication.tables.values():
+        counts = checks.row_counts(table.explained.to_dict("series"), table.output)
+        broken |= {name for name, count in counts.items() if count}
     if broken:
         rules = ", ".join(HARD[name] for name in sorted(broken))
         problem = f"the run as of {blocked.as_of} has {rules}, which no forecast may"
@@ -199,7 +203,8 @@ def _to_accept(pipeline: Pipeline, blocked: Record) -> Publication:
 
 def promote_owed(ledger: Ledger, store: Store, writer: Writer) -> None:
     """Make the newest promoted version live, of this run or of one that was killed before that."""
-    owed = [fit.version for fit in ledger.fits() if fit.goes_live]
+    clock = as_text(datetime.now(UTC) + CLOCK_TOLERANCE)
+    owed = [fit.version for fit in ledger.fits(clock) if fit.goes_live]
     if not owed or not (store.path / owed[-1]).exists():
         return
     # a newer version is live because a user chose it

@@ -47,6 +47,7 @@ from forecast.jobs.publishing import (
     Publication,
     destinations,
     finish_accepted,
+    places,
     promote_owed,
     write_record,
 )
@@ -69,6 +70,7 @@ from forecast.ledger.record import (
     sha256_of_file,
     sha256_of_frame,
     warnings_into,
+    written_later,
 )
 from forecast.logs import log
 from forecast.panel.naming import series_names
@@ -137,7 +139,7 @@ def run_job(
             record.pipeline_sha256 = sha256_of_file(pipeline.file)
             run = _Run(pipeline, instant, record, store, writer, ledger, resume, on_step)
             with _recorded(run):
-                _begin(run)
+                _begin(run, warn_of_later=output is None)
                 with keys_in_errors():
                     _read_fit_forecast_write(run)
     return record
@@ -216,7 +218,7 @@ def _finish(run: _Run) -> None:
     run.record.finished = as_text(datetime.now(UTC))
 
 
-def _begin(run: _Run) -> None:
+def _begin(run: _Run, warn_of_later: bool) -> None:
     """Record that the run has begun, so that the ledger shows it even if the process is killed."""
     record = run.record
     ledger = run.ledger
@@ -226,8 +228,16 @@ def _begin(run: _Run) -> None:
             record.version = before.version
             record.intervals = before.intervals
             run.accepted = before if before.blocked.get("accepted") else None
+    later = None
+    if warn_of_later:
+        written = places(run.pipeline, run.pipeline.sink)
+        later = written_later(ledger.runs(accuracy.NEWEST), record.as_of, written)
     killed = {"exit_code": KILLED, "error": "it began, and did not end; run it again"}
     ledger.add_run(record.model_copy(update=killed))
+    if later is not None:
+        text = "the run as of %s already wrote the output, and this one, as of %s"
+        cure = "replaces it with an older forecast; --output FILE writes elsewhere"
+        log.warning(f"{text}, {cure}", later, record.as_of)
 
 
 def _read_fit_forecast_write(run: _Run) -> None:
@@ -261,9 +271,10 @@ def _read_fit_forecast_write(run: _Run) -> None:
     output = inputs.explained_output(pipeline).model_copy(update={"excel_safe": False})
     request = ForecastRequest(source, job_inputs.future, output=output, on_panel=past)
     forecasts = forecast(serving.predictor, request).whole
-    run.known_ahead = inputs.known_differences(
-        pipeline, forecasts.panel, serving.schema, run.instant
-    )
+    if not record.ahead_of_clock:
+        run.known_ahead = inputs.known_differences(
+            pipeline, forecasts.panel, serving.schema, run.instant
+        )
     passed = gate.checked(pipeline, serving, forecasts, record, past.last, past.night)
     raise_if_interrupted()
     publication = _publication(run, passed, forecasts.panel, serving, past, new_fit)

@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -96,6 +96,22 @@ def sha256_of_frame(frame: pd.DataFrame) -> str:
     digest = hashlib.sha256("\n".join(map(str, frame.columns)).encode())
     digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
     return digest.hexdigest()
+
+
+def written_later(
+    runs: Sequence[Record], as_of: str, output: Mapping[str, str | None]
+) -> str | None:
+    """Return the time of the newest later run that wrote to the same output, or None.
+
+    `runs` are sorted, newest first.
+    """
+    later = [run for run in runs if run.as_of > as_of and not run.ahead_of_clock]
+    same = (
+        run.as_of
+        for run in later
+        if any(run.output.get(key) == place for key, place in output.items() if place)
+    )
+    return next(same, None)
 
 
 @contextmanager

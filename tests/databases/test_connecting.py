@@ -151,12 +151,17 @@ def test_password_as_a_query_parameter_works_or_is_refused(server, tmp_path):
     secret = quote(server.password, "")
     url = f"postgresql://127.0.0.1:{server.port}/{server.database}?user={server.user}&password={secret}"
     assert read_query(url, "SELECT 1 AS x")["x"].tolist() == [1]
-    for query in (f"password={SECRET}", f"uri=true&key={SECRET}"):
+    for query in (f"password={SECRET}", f"timeout=3&{SECRET}=1", f"uri=true&key={SECRET}"):
         for call in (lambda url: connect(url).__enter__(), lambda url: read_query(url, "SELECT 1")):
             with pytest.raises(UsageError, match="SQLite has no passwords") as caught:
                 call(f"sqlite:///{tmp_path}/x.db?{query}")
             assert SECRET not in str(caught.value)
+    for seconds in ("soon", "nan", "-1", "3&timeout=4"):
+        with pytest.raises(UsageError, match="timeout=SECONDS"):
+            connect(f"sqlite:///{tmp_path}/x.db?timeout={seconds}").__enter__()
     assert not (tmp_path / "x.db").exists()
+    with connect(f"sqlite:///{tmp_path}/x.db?timeout=3"):
+        pass
 
 
 @pytest.mark.parametrize("url", ["", "sales.db", "/data/sales.db", "host:5432", "://"])

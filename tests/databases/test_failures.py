@@ -33,12 +33,11 @@ def test_folder_that_is_missing_cannot_be_written(tmp_path, forecasts):
         upsert(f"sqlite:///{tmp_path}/none/f.db", "f", forecasts(), KEYS)
 
 
-def test_another_writer_makes_it_busy(tmp_path, forecasts, monkeypatch):
-    monkeypatch.setattr(connecting, "LOCK_PATIENCE", 0)
+def test_another_writer_makes_it_busy(tmp_path, forecasts):
     url = f"sqlite:///{tmp_path}/f.db"
     upsert(url, "f", forecasts(), KEYS)
     with connect(url), pytest.raises(Busy, match=r"sink\.url: database is locked"):
-        upsert(url, "f", forecasts(), KEYS)
+        upsert(f"{url}?timeout=0", "f", forecasts(), KEYS)
 
 
 def test_full_disk_is_a_storage_failure_and_leaves_the_old_rows(tmp_path, forecasts, rows):

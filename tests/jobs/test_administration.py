@@ -229,6 +229,20 @@ def test_a_renamed_job_says_who_it_was_or_takes_over(job: Job, forecast: Run, at
     assert forecast("run", renamed, "--as-of", at(153)).code == 2
 
 
+def test_a_copy_of_a_store_gets_an_identity_of_its_own(job: Job, forecast: Run, at: At) -> None:
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    shutil.copytree(job.folder, job.folder / "copy")
+    ran = forecast("run", job.folder / "copy" / "job.toml", "--as-of", at(151), "--take-over")
+    assert ran.code == 0, ran.err
+    first = _owner(job.store)["id"]
+    assert _owner(job.folder / "copy" / "store")["id"] != first
+    moved = job.folder / "moved"
+    shutil.move(job.store, moved)
+    job.file.write_text(job.file.read_text().replace('"store"', '"moved"'))
+    assert forecast("run", job.file, "--as-of", at(151)).code == 0
+    assert _owner(moved)["id"] == first
+
+
 def test_predict_and_status_write_nothing_into_a_store_without_an_owner(
     job: Job, forecast: Run, at: At
 ) -> None:

@@ -299,6 +299,7 @@ def test_a_replay_says_what_the_limits_of_the_file_would_have_done(
             "jump = {warn = -1}",
             "[checks.output.jump] warn=-1: input should be greater than or equal to 0",
         ),
+        ("jump = {warn = 0.9}", "[checks.output.jump] warn 0.9 lies above error"),
         ("jump = {warm = 1}", "[checks.output.jump] unknown key 'warm'; did you mean 'warn'"),
         ("flat = {error = nan}", "[checks.output.flat] error: input should be a finite number"),
         ("width = {warn = true}", "[checks.output.width] warn cannot be true or false"),

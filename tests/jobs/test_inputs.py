@@ -446,6 +446,7 @@ def test_a_check_shows_no_secret(
     assert "table ${SINK_TABLE} will be created" in ran.err
     assert forecast("run", job.file, "--as-of", at(152)).code == 0
     again = forecast("run", job.file, "--as-of", at(150))
+    assert "already wrote the output" in again.err
     for text in (ran.err, again.err):
         assert "quarterly_secrets" not in text
 
@@ -465,6 +466,25 @@ def test_a_postgresql_table_is_looked_at_and_left_alone(
     ran = forecast("run", job.file, "--check")
     assert ran.code == 2
     assert "column forecast: invalid input syntax for type date" in ran.err
+
+
+def test_only_a_run_that_wrote_is_said_to_have_written_later(
+    job: Job, forecast: Run, at: Callable[[int], str]
+) -> None:
+    said = "already wrote the output"
+    good = job.file.read_text()
+    job.file.write_text(good.replace("sales.csv", "nowhere.csv"))
+    assert forecast("run", job.file, "--as-of", at(160)).code == 66
+    job.file.write_text(good)
+    assert (
+        forecast("run", job.file, "--as-of", at(159), "--output", job.folder / "else.csv").code == 0
+    )
+    first = forecast("run", job.file, "--as-of", at(150))
+    assert first.code == 0
+    assert said not in first.err
+    assert forecast("run", job.file, "--as-of", at(152)).code == 0
+    again = forecast("run", job.file, "--as-of", at(150))
+    assert f"the run as of {at(152).replace('+00:00', 'Z')} {said}" in again.err
 
 
 FIRST = 120  # the last day of the table on the first night

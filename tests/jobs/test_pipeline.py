@@ -36,6 +36,7 @@ SHIPPED = Path(__file__).parents[2] / "pipelines"
         ("refit = 'monthly'", {}, "refit='monthly'"),
         ("refit = 0", {}, "refit=0: it is never, daily"),
         ("ping = 'htp:/x'", {}, "job.toml: ping: it is an address"),
+        ("", {"checks": "warn_after = '3d'\nerror_after = '2d'"}, "lies beyond error_after"),
         ("", {"sink": "table = 'f'"}, "url and table go together"),
         ("", {"source": "sql = 'SELECT 1'"}, "give either path, or url and sql"),
         (

@@ -314,3 +314,22 @@ def test_what_breaks_a_rule_that_no_forecast_may_break_is_not_accepted_either(
     ran = forecast("run", job.file, "--accept")
     assert (ran.code, "rows whose quantiles are not in order" in ran.err) == (5, True), ran.err
     assert not job.output.exists()
+
+
+def test_the_rules_are_applied_to_what_was_read_not_only_to_what_the_run_found(
+    job: Job, forecast: Run, blocked: Path
+) -> None:
+    rows = pd.read_parquet(blocked / "0-rows.parquet")
+    rows.loc[rows.index[3], "lo_80"] = rows["hi_80"].max() + 1
+    rows.to_parquet(blocked / "0-rows.parquet")
+    run = json.loads((blocked / "run.json").read_text())  # as one writes it who means to
+    run["sha256"]["0-rows.parquet"] = hashlib.sha256(
+        (blocked / "0-rows.parquet").read_bytes()
+    ).hexdigest()
+    (blocked / "run.json").write_text(json.dumps(run))
+    digest = hashlib.sha256((blocked / "run.json").read_bytes()).hexdigest()
+    with sqlite3.connect(job.folder / "store.runs" / "ledger.db") as ledger:
+        update = "UPDATE forecast_runs SET record = json_set(record, '$.blocked.sha256', ?) WHERE exit_code = 5"
+        ledger.execute(update, (digest,))
+    ran = forecast("run", job.file, "--accept")
+    assert (ran.code, "rows whose quantiles are not in order" in ran.err) == (5, True), ran.err

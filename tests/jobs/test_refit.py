@@ -227,6 +227,22 @@ def test_a_first_run_ahead_of_its_clock_leaves_no_live_version(
     assert Store(job.store).current() == job.record()["fit"]["version"]
 
 
+def test_a_version_of_a_run_ahead_that_an_earlier_release_made_live_gives_way_to_the_next_fit(
+    job: Job, forecast: Run, at: At
+) -> None:
+    job.write(top='refit = "daily"')
+    for day in (150, 151):
+        assert forecast("run", job.file, "--as-of", at(day)).code == 0
+    ahead = Store(job.store).current()
+    with sqlite3.connect(job.folder / "store.runs" / "ledger.db") as ledger:
+        ledger.execute(
+            "UPDATE forecast_fits SET promoted = 2, as_of = ? WHERE version = ?", (AHEAD, ahead)
+        )
+    for day in (152, 153):
+        assert forecast("run", job.file, "--as-of", at(day)).code == 0
+        assert Store(job.store).current() == job.record()["fit"]["version"] != ahead
+
+
 def test_a_make_up_run_of_an_older_date_replaces_no_newer_version(
     job: Job, forecast: Run, at: At
 ) -> None:

@@ -7,8 +7,35 @@ from threading import Barrier
 
 import pytest
 
-from forecast.ledger.record import Record, sha256_of_file, warnings_into
+from forecast.ledger.record import Record, sha256_of_file, warnings_into, written_later
 from forecast.logs import held_back, log_kinds
+
+RUNS = [
+    Record(id="", job="", started="", as_of="2024-03-03T00:00:00Z", output={"path": "b.csv"}),
+    Record(
+        id="",
+        job="",
+        started="",
+        as_of="2024-03-02T00:00:00Z",
+        output={"path": "a.csv", "table": "t"},
+    ),
+    Record(id="", job="", started="", as_of="2024-03-01T00:00:00Z"),
+]
+
+
+@pytest.mark.parametrize(
+    ("as_of", "output", "later"),
+    [
+        ("2024-03-01T12:00:00Z", {"path": "a.csv", "table": None}, "2024-03-02T00:00:00Z"),
+        ("2024-03-01T12:00:00Z", {"path": "c.csv", "table": "t"}, "2024-03-02T00:00:00Z"),
+        ("2024-03-01T12:00:00Z", {"path": "c.csv", "table": None}, None),
+        ("2024-03-02T00:00:00Z", {"path": "a.csv", "table": "t"}, None),
+    ],
+)
+def test_only_a_later_run_with_the_same_output_was_before_us(
+    as_of: str, output: dict[str, str | None], later: str | None
+) -> None:
+    assert written_later(RUNS, as_of, output) == later
 
 
 def test_only_an_ordinary_file_has_a_hash(tmp_path: Path) -> None:
