@@ -1,13 +1,11 @@
-"""Checks of a table before the forecast: its age, series that stay away, and drift."""
+"""Checks of a table before the forecast: its age, and series that stay away."""
 
 from collections.abc import Callable
 
-import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import ks_2samp
 
-from forecast.checks.table import duration_text, kolmogorov_smirnov
+from forecast.checks.table import duration_text
 from tests.conftest import Ran
 from tests.jobs.a_job import Job
 
@@ -66,36 +64,6 @@ def test_vanished_ids_moved_levels_and_new_ids_are_said_and_recorded(
     assert set(pd.read_csv(job.output)["shop"]) == {"north", "east"}
 
 
-def test_a_source_that_changes_its_ways_is_noticed(job: Job, forecast: Run, at: At) -> None:
-    job.write(top='refit = "never"')
-    forecast("run", job.file, "--as-of", at(120))
-    forecast("run", job.file, "--as-of", at(160))
-    assert not any("Kolmogorov" in text for text in job.record()["warnings"])
-    assert job.record()["drift"]["statistic"] < 0.3
-    frame = job.table()
-    late = frame["day"] > "2024-04-30"
-    frame.loc[late, "units"] *= 1 + 0.8 * (frame.loc[late, "day"].str[-1].astype(int) % 2)
-    frame.to_csv(job.folder / "sales.csv", index=False)
-    assert forecast("run", job.file, "--as-of", at(160)).code == 0
-    assert any("Kolmogorov" in text for text in job.record()["warnings"])
-
-
-def test_values_that_stay_away_are_said(job: Job, forecast: Run, at: At) -> None:
-    job.write(top='refit = "never"')
-    forecast("run", job.file, "--as-of", at(150))
-    frame = job.table()
-    gone = (
-        (frame["day"] > "2024-05-31")
-        & (frame["day"].str[-1].astype(int) % 3 > 0)
-        & (frame["day"] < "2024-06-08")
-    )
-    frame[~gone].to_csv(job.folder / "sales.csv", index=False)
-    assert forecast("run", job.file, "--as-of", at(159)).code == 0
-    assert any(
-        "of the values since the fit are missing" in text for text in job.record()["warnings"]
-    )
-
-
 def test_a_branch_that_stays_away_is_never_forgotten(job: Job, forecast: Run, at: At) -> None:
     job.write(
         top='refit = "weekly"',
@@ -115,16 +83,6 @@ def test_a_branch_that_stays_away_is_never_forgotten(job: Job, forecast: Run, at
     ran = forecast("run", job.file, "--as-of", at(169))
     assert ran.code == 3
     assert "have no recent value, while others do: south" in ran.err
-
-
-@pytest.mark.parametrize("moved", [0.0, 0.2, 1.0])
-def test_drift_is_measured_as_scipy_does(moved: float) -> None:
-    generator = np.random.default_rng(3)
-    first, second = generator.normal(size=200), generator.normal(moved, size=90)
-    statistic, p_value = kolmogorov_smirnov(first, second)
-    expected = ks_2samp(first, second, method="asymp")
-    assert statistic == pytest.approx(expected.statistic)
-    assert p_value == pytest.approx(expected.pvalue, abs=0.03)
 
 
 @pytest.mark.parametrize(
