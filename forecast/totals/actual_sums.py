@@ -106,7 +106,8 @@ def measures_by_level(sums: Frame) -> Frame:
     if unknown := sum(row["unknown"] for row in rows):
         text = "%d of %d sums do not count, as not all of their actual values are known"
         log.warning(text, unknown, len(sums))
-    return Frame(rows)
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    return frame_of({name: np.array(column) for name, column in columns.items()})
 
 
 def check_sums(schema: Schema, settings: SumSettings, origins: Integers, horizon: int) -> None:
