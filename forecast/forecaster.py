@@ -69,7 +69,7 @@ class Forecaster(ForecasterParams):
         a grid
     horizon, lookback : steps to forecast, by default what the frequency suggests, and of the past
         to look at
-    scaling, transform, loss, optimizer, learning_rate, weight_decay, clip, batch_size, patience :
+    scaling, transform, loss, learning_rate, weight_decay, clip, batch_size, patience :
         of training
     budget, steps, plan, members, jobs, seed, device, engine : how long, how often, where
         and by what
@@ -83,7 +83,6 @@ class Forecaster(ForecasterParams):
         and strict
     date_format, timezone, dst, on_duplicate, max_missing, missing, unfinished, strict : what times
         and rows mean
-    n_jobs, max_steps, max_grad_norm : other names of `jobs`, `steps` and `clip`
 
     Attributes
     ----------

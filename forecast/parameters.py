@@ -1,4 +1,4 @@
-"""Parameters that the estimators share, with nested ones (``params__hidden_size``) and aliases."""
+"""Parameters that the estimators share, with nested ones (``params__hidden_size``)."""
 
 from typing import Any, Self
 
@@ -10,7 +10,7 @@ from forecast.errors import ForecastError, Setting, UsageError, Words
 from forecast.inference.fitted import Fitted
 from forecast.reading.dated import normalised
 from forecast.registry import default_baselines
-from forecast.settings import ALIASES, TableSettings, TrainSettings
+from forecast.settings import TableSettings, TrainSettings
 from forecast.tables.reading import table_from_frame
 from forecast.tables.table import Table
 
@@ -26,21 +26,13 @@ class NotFitted(ForecastError, NotFittedError, exit_code=66):
 
 
 class NestedParams:
-    """Mix-in before `BaseEstimator` for the entries of `params` and for the names in `ALIASES`."""
+    """Mix-in before `BaseEstimator` for the entries of `params`."""
 
     params: dict[str, Any] | None
 
-    @classmethod
-    def _get_param_names(cls) -> list[str]:
-        names = super()._get_param_names()  # type: ignore[misc]
-        return [name for name in names if name not in ALIASES]
-
     def _store(self, arguments: dict[str, Any]) -> None:
-        for name in self._get_param_names():
+        for name in self._get_param_names():  # type: ignore[attr-defined]
             setattr(self, name, arguments[name])
-        for alias, name in ALIASES.items():
-            if arguments.get(alias) is not None:
-                setattr(self, name, arguments[alias])
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return constructor arguments; if `deep`, also entries of `params` as ``params__NAME``."""
@@ -57,7 +49,7 @@ class NestedParams:
             if name.startswith(PREFIX):
                 nested[name.removeprefix(PREFIX)] = value
             else:
-                flat[ALIASES.get(name, name)] = value
+                flat[name] = value
         try:
             super().set_params(**flat)  # type: ignore[misc]
         except ValueError as error:
@@ -81,7 +73,6 @@ class ForecasterParams(NestedParams, BaseEstimator):
         scaling: choices.ScalingName | None = None,
         transform: choices.TransformName = "none",
         loss: choices.LossName = "quantile",
-        optimizer: choices.OptimizerName = "adamw",
         learning_rate: float = 0.004,
         weight_decay: float = 0.01,
         clip: float = 1.0,
@@ -121,9 +112,6 @@ class ForecasterParams(NestedParams, BaseEstimator):
         missing: choices.MissingRows = "unknown",
         unfinished: choices.Unfinished = "leave out",
         strict: bool = False,
-        n_jobs: int | None = None,
-        max_steps: int | None = None,
-        max_grad_norm: float | None = None,
     ) -> None:
         self._store(locals())
 

@@ -4,7 +4,6 @@ import importlib
 import re
 import sys
 from functools import cache
-from importlib.machinery import ModuleSpec
 from itertools import accumulate
 from pathlib import Path
 from traceback import walk_tb
@@ -55,28 +54,17 @@ class Entry(NamedTuple):
 
     def summary(self) -> str:
         """Return the first line of its file without importing it; warn if the file is missing."""
-        spec = _spec_of(self.module)
+        spec = path = None
+        # importlib.util would import the packages that the module lies in
+        for name in accumulate(self.module.split("."), "{}.{}".format):
+            specs = (finder.find_spec(name, path) for finder in sys.meta_path)
+            spec = next(filter(None, specs), None)
+            path = None if spec is None else spec.submodule_search_locations
         if spec is None or not spec.has_location:
             log.warning("%s of the package %s: there is no such module", self.module, self.package)
             return "cannot be found"
         with open(str(spec.origin), encoding="utf-8", errors="replace") as file:
             return file.readline().strip().strip('"').rstrip(".")
-
-
-def _spec_of(module: str) -> ModuleSpec | None:
-    """Where a module is; importlib.util would import the packages that it lies in."""
-    spec = path = None
-    for name in accumulate(module.split("."), "{}.{}".format):
-        specs = (finder.find_spec(name, path) for finder in sys.meta_path)
-        spec = next(filter(None, specs), None)
-        path = None if spec is None else spec.submodule_search_locations
-    return spec
-
-
-def modules_in(package: str, folder: str) -> list[Any]:
-    """The modules of a package in the order of their names, found by listing its folder."""
-    files = sorted(file.stem for file in Path(folder).glob("[!_]*.py"))
-    return [importlib.import_module(f"{package}.{name}") for name in files]
 
 
 @cache

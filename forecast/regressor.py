@@ -13,7 +13,7 @@ from forecast.models import model_class
 from forecast.models.shared.building import rebuild
 from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.parameters import NestedParams
-from forecast.settings import DeviceName, LossName, OptimizerName, TrainSettings
+from forecast.settings import DeviceName, LossName, TrainSettings
 from forecast.training.devices import pick_device
 from forecast.training.fitting import train_members
 from forecast.training.plan import Member
@@ -40,11 +40,10 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
     params : the model's hyperparameters, e.g. ``{"hidden_size": 128}``; ``params__hidden_size`` in
         a grid
     loss : loss of the prediction
-    optimizer, learning_rate, weight_decay, clip : of the training loop
+    learning_rate, weight_decay, clip : of the training loop
     batch_size, steps : windows a step, by default up to 128; and steps, by default 300, or 30
         passes if that is more
     seed, device : of every random choice; where the network runs
-    max_steps, max_grad_norm : other names of `steps` and `clip`
 
     Examples
     --------
@@ -60,7 +59,6 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
         model: str = "lstm",
         params: dict[str, Any] | None = None,
         loss: LossName = "mse",
-        optimizer: OptimizerName = "adamw",
         learning_rate: float = 0.01,
         weight_decay: float = 0.01,
         clip: float = 1.0,
@@ -68,8 +66,6 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
         steps: int | None = None,
         seed: int = 0,
         device: DeviceName = "auto",
-        max_steps: int | None = None,
-        max_grad_norm: float | None = None,
     ) -> None:
         self._store(locals())
 

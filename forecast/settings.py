@@ -28,8 +28,6 @@ MAX_SHARDS = 100_000
 MAX_AHEAD = 10_000
 # settings that a saved forecaster takes, too
 AFTER_FIT = ("strict", "on_duplicate", "date_format", "unfinished")
-# what other libraries call some settings; Python and -p take these names too
-ALIASES = {"n_jobs": "jobs", "max_steps": "steps", "max_grad_norm": "clip"}
 _SECONDS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 # marks of settings, for help and for pipeline files
@@ -50,7 +48,6 @@ DecimalMark = Literal[".", ","]
 ScalingName = Literal["standard", "robust", "mean", "last", "none"]
 TransformName = Literal["none", "log", "power"]
 LossName = Literal["quantile", "mae", "mse", "huber"]
-OptimizerName = Literal["adamw", "adam"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 EngineName = Literal["auto", "torch", "onnx"]
 Metric = Literal["mase", "rmsse", "mae", "rmse", "smape"]
@@ -345,11 +342,10 @@ class TrainSettings(SettingsGroup, heading="Model"):
         "none", description="transform of the target before scaling; power is Box-Cox"
     )
     loss: Optimizing[LossName] = Field("quantile", description="loss of the point forecast")
-    optimizer: Optimizing[OptimizerName] = Field("adamw", description="optimizer")
     learning_rate: Optimizing[float] = Field(
         0.004, gt=0, le=1, description="peak learning rate, after warm-up"
     )
-    weight_decay: Optimizing[float] = Field(0.01, ge=0, le=1, description="weight decay of adamw")
+    weight_decay: Optimizing[float] = Field(0.01, ge=0, le=1, description="weight decay of AdamW")
     clip: Optimizing[float] = Field(1.0, gt=0, description="maximum norm of the gradient")
     batch_size: Optimizing[int | None] = Field(
         None, ge=1, le=65_536, description="windows a step; default by the data"
@@ -400,11 +396,6 @@ class TrainSettings(SettingsGroup, heading="Model"):
     engine: Training[EngineName] = Field(
         "auto", description="what runs networks; auto: onnx if installed and exported"
     )
-
-    @property
-    def decay(self) -> float:
-        """The weight decay of training; Adam is AdamW without."""
-        return self.weight_decay if self.optimizer == "adamw" else 0.0
 
 
 class ClusterSettings(SettingsGroup, heading="Machines"):

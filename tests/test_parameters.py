@@ -10,7 +10,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
-from forecast import Forecaster, RecurrentRegressor, RollingOrigin
+from forecast import Forecaster, RollingOrigin
 from forecast.settings import TableSettings, TrainSettings
 from tests._settings import ROLES, SMALL
 
@@ -18,14 +18,6 @@ from tests._settings import ROLES, SMALL
 def test_the_constructor_is_the_settings() -> None:
     declared = {**TrainSettings().model_dump(), **TableSettings().model_dump()}
     assert Forecaster().get_params(deep=False) == declared
-
-
-def test_names_of_other_libraries_stand_for_settings() -> None:
-    model = Forecaster(n_jobs=2, max_steps=5, max_grad_norm=0.5)
-    assert (model.jobs, model.steps, model.clip) == (2, 5, 0.5)
-    assert clone(model).set_params(max_steps=7).steps == 7
-    assert not {"n_jobs", "max_steps", "max_grad_norm"} & model.get_params().keys()
-    assert RecurrentRegressor(max_steps=3).get_params()["steps"] == 3
 
 
 def test_predict_before_fit_is_refused() -> None:

@@ -167,11 +167,6 @@ class Command(click.Command):
             for name, value in ctx.params.items()
             if ctx.get_parameter_source(name) != ParameterSource.DEFAULT
         }
-        params = values.get("params") or {}
-        for name in settings.ALIASES.keys() & params.keys():  # such as -p n_jobs=2
-            values.setdefault(settings.ALIASES[name], params.pop(name))
-        if not params:
-            values.pop("params", None)
         request = Request(**{**ctx.params, "values": values})
         for group in self.groups:
             request.of(group)
@@ -184,9 +179,7 @@ class Command(click.Command):
             raise explained(error) from error
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        params = super().get_params(ctx)
-        all_first = all(getattr(param, "first", True) for param in params)
-        return params if all_first else [*params, _HELP_ALL]
+        return [*super().get_params(ctx), _HELP_ALL]
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_help_text(ctx, formatter)
@@ -195,9 +188,8 @@ class Command(click.Command):
                 formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The options by purpose, those for messages last."""
+        """The options by purpose."""
         sections: dict[str, list[tuple[str, str]]] = {}
-        messages: list[tuple[str, str]] = []
         hidden = 0
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
@@ -206,11 +198,9 @@ class Command(click.Command):
             heading = getattr(param, "heading", MESSAGES)  # the option --help is one of click
             if not (getattr(param, "first", True) or ctx.meta.get(_ALL)):
                 hidden += 1
-            elif heading == MESSAGES or "--help-all" in param.opts:
-                messages.append(record)
             else:
                 sections.setdefault(heading, []).append(record)
-        for heading, records in (*sections.items(), (MESSAGES, messages)):
+        for heading, records in sections.items():
             with formatter.section(heading):
                 formatter.write_dl(records)
         if hidden:
@@ -298,7 +288,7 @@ def file_argument(name: str, required: bool = True) -> click.Argument:
 
 
 _EAGER: dict[str, Any] = {"is_eager": True, "expose_value": False}
-_HELP_ALL = Option("--help-all", "show all options and exit", callback=_all, **_EAGER)
+_HELP_ALL = Option("--help-all", "show all options and exit", MESSAGES, callback=_all, **_EAGER)
 _QUIET = Option("--quiet", "print errors only", MESSAGES, callback=_set_quiet, **_EAGER)
 _LOG_FORMAT = Option(
     "--log-format",

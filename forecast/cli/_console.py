@@ -133,7 +133,7 @@ def put_numbers(
 
 
 def put_rows(
-    heads: Sequence[str], rows: Iterable[Iterable[object]], width: int, number: str = "{:.3g}"
+    heads: Sequence[str], rows: Iterable[Iterable[object]], number: str = "{:.3g}"
 ) -> None:
     """Write a table without rules to stdout, if it has rows; None is an empty cell."""
     from rich.table import Table
@@ -143,7 +143,7 @@ def put_rows(
         texts = (number.format(value) if isinstance(value, float) else value for value in row)
         table.add_row(*(cell("" if text is None else text) for text in texts))
     if table.row_count:
-        put_table(table, width)
+        put_table(table, WIDTH)
 
 
 def cell(text: object) -> "Text":

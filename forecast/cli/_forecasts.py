@@ -40,13 +40,8 @@ def question_of(request: Request) -> ForecastRequest:
         allocate=values.get("allocate", False),
         paths=values.get("paths"),
     )
-    _check_files(question, values.get("output"), values.get("totals"))
-    question.check()
-    return question
-
-
-def _check_files(question: ForecastRequest, output: str | None, totals: str | None) -> None:
-    """Refuse a second table without a file for it, and a file without a table."""
+    output = values.get("output")
+    totals = values.get("totals")
     if question.paths is not None and output is None:
         raise UsageError(
             "they are written beside the forecasts",
@@ -71,6 +66,8 @@ def _check_files(question: ForecastRequest, output: str | None, totals: str | No
             setting=Setting("allocate"),
             cure=Words("name one, and a file for them with ", Setting("totals")),
         )
+    question.check()
+    return question
 
 
 def path_file(request: Request) -> str | None:

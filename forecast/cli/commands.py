@@ -24,7 +24,6 @@ READING = TableSettings, TextSettings
 OF_STORE = StoreSettings.heading
 DEFAULT = f"[default: {settings.STORE.store}]"
 ARTIFACT = Option("--artifact DIR", f"folder of the saved versions  {DEFAULT}", OF_STORE)
-READ_AS = Option("--artifact DIR", "read ACTUAL as the fit of this store did", OF_STORE)
 VERSION = Option(
     "--version ID", "a version of the store; default the live one", OF_STORE, first=False
 )
@@ -308,7 +307,7 @@ COMMANDS["score"] = Declaration(
         file_argument("forecast"),
         file_argument("actual"),
         *READING,
-        READ_AS,
+        Option("--artifact DIR", "read ACTUAL as the fit of this store did", OF_STORE),
         *MEASURES,
     ],
     (

@@ -1,9 +1,9 @@
 """The command `inspect`."""
 
-import csv
-import io
 from collections import Counter
 from typing import Any
+
+import pandas as pd
 
 from forecast.artifacts.store import Store
 from forecast.cli._command import Request, predicting
@@ -145,13 +145,10 @@ def _as_events(rows: list[Row], ids: tuple[str, ...]) -> list[str]:
         return []
     if not any(row[-1] for row in rows):
         ids = ()
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["start", "end", "name", "kind", *ids])
-    for *event, names in rows[:MOST_SUSPECTS]:
-        writer.writerow([*event, *(names or [""] * len(ids))])
+    lines = [(*event, *(names or [""] * len(ids))) for *event, names in rows[:MOST_SUSPECTS]]
+    table = pd.DataFrame(lines, columns=["start", "end", "name", "kind", *ids]).to_csv(index=False)
     shown = f" (the first {MOST_SUSPECTS} here)" if len(rows) > MOST_SUSPECTS else ""
     text = f"suspects {len(rows):,} runs of one value, or lone outliers{shown}; all are used. "
     text += "To say what they are, paste lines into a file of events: closed, "
     text += "stock_out where only the stock was 0, or ignore for errors"
-    return [text, *(f"         {line}" for line in file.getvalue().splitlines())]
+    return [text, *(f"         {line}" for line in table.splitlines())]

@@ -35,8 +35,6 @@ def run(request: Request) -> int:
     check_outputs(request, request.output, request.totals, path_file(request))
     question = question_of(request)
     reading = read_to_forecast(request)
-    if question.sums is not None:
-        checked_levels(question.sums, reading.schema, sum_columns(question.output))
     check_age(age(reading.panel.newest, reading.schema, instant), checks, request.data)
     code = put_forecast(at_once(reading, request, question), request)
     if code == 0:
@@ -57,6 +55,8 @@ def read_to_forecast(request: Request) -> Reading:
     )
     reading = read_to_fit(asked)
     require_known(reading.panel, reading.schema, reading.panel.ahead, reading.name, saved=False)
+    if request.sums is not None:  # before any work
+        checked_levels(request.sums, reading.schema, sum_columns(request.of(OutputSettings)))
     return reading
 
 

@@ -38,7 +38,6 @@ from forecast.settings import (
     TableSettings,
     TextSettings,
 )
-from forecast.totals.periods import levels_of
 from forecast.totals.sums import log_notes
 
 # a function that chooses the series of a panel to draw; it returns None for all
@@ -56,10 +55,9 @@ def run(request: Request) -> None:
         check_chart_file(request.output)
     actual = request.actual or (data if request.origin is not None else None)
     choose: Choose | None = partial(series_to_draw, settings=settings)
-    if request.sums is not None:
-        choose = None  # they contain all series
-    elif actual is not None and not settings.series:
-        choose = None  # the largest errors are found among those of all series
+    # sums contain all series, and the largest errors are found among those of all series
+    if request.sums is not None or (actual is not None and not settings.series):
+        choose = None
 
     if request.forecast is not None:
         draw, schema, text = _saved_table(request)
@@ -113,7 +111,6 @@ def _at_once(request: Request, choose: Choose | None) -> tuple[Draw, Schema, Tex
         raise NoInput(f"there is no store here; {cure}")
     request.refuse("nothing is learned here", "leave it out", "future", "origin")
     reading = read_to_forecast(request)
-    _check_sums(request, reading.schema)
     output = request.of(OutputSettings)
     question = ForecastRequest(output=output, sums=request.sums, on_panel=choose)
     answer = at_once(reading, request, question)
@@ -129,7 +126,6 @@ def _predicted(request: Request, choose: Choose | None) -> tuple[Draw, Schema, T
     cure = "leave it out, or pass --now"
     request.refuse(f"{store} reads tables as its fit did", cure, *names)
     saved = Saved(request)
-    _check_sums(request, saved.schema)
     try:
         question = ForecastRequest(
             origin=request.origin,
@@ -146,12 +142,6 @@ def _predicted(request: Request, choose: Choose | None) -> tuple[Draw, Schema, T
     log(f"drawn    the forecasts of {store}")
     draw = _drawing(answer, request, answer.whole.panel)
     return draw, saved.schema, saved.text
-
-
-def _check_sums(request: Request, schema: Schema) -> None:
-    """Refuse, before any work, sums that a table does not have."""
-    if request.sums is not None:
-        levels_of(request.sums, schema)
 
 
 def _drawing(answer: Forecast, request: Request, past: Panel) -> Draw:

@@ -67,7 +67,9 @@ def run(request: Request) -> int:
     put = _put_what_if if request.what_if else _put
     code = put(saved, request, question)
     if code == 0:
-        _suggest_plot(request)
+        again = request.words(more=("version", "future", "origin"))
+        reading = request.words(TableSettings, TextSettings)
+        suggest("plot", data, *named(request.store), *again, *reading)
     return code
 
 
@@ -177,14 +179,3 @@ def _put_sharded(saved: Saved, request: Request, question: ForecastRequest, shar
     if answer.totals is not None:
         put_sums(answer.totals, request)
     return log_written(answer, request)
-
-
-def _suggest_plot(request: Request) -> None:
-    flags = {
-        "--version": request.version,
-        "--future": request.future,
-        "--origin": request.origin,
-    }
-    again = [word for flag, value in flags.items() if value is not None for word in (flag, value)]
-    reading = request.words(TableSettings, TextSettings)
-    suggest("plot", request.data, *named(request.store), *again, *reading)

@@ -126,7 +126,12 @@ def _page(
         again = ("report", *store.words, "--backtest", BACKTEST[1], "--output", request.output)
         parts.append(Section("Errors in the past", (text, _lines(store, test, again))))
     if saved is not None:
-        parts += _version_sections(store, saved)
+        versions = versions_of(store.folder, store.pipeline)
+        shown = [{**row, "note": store.shown(row["note"])} for row in versions]
+        with steps_bar("importance", "inputs") as on_part:
+            importance = sections.importance_section(saved.predictor, saved.fitted.history, on_part)
+        models = sections.models_section(saved.predictor)
+        parts += [models, importance, sections.versions_section(shown)]
     if store.pipeline is not None:
         ledger = ledger_of(store.pipeline)
         days = [vars(day) for day in ledger.days(90)]
@@ -146,10 +151,10 @@ def _page(
     if store.pipeline is not None:
         name = store.shown(store.pipeline.name or "job")
     now = datetime.now(UTC).isoformat(" ", "minutes").removesuffix("+00:00")
-    versions = f"forecast {version_of('forecast')} with Python {platform.python_version()}"
+    program = f"forecast {version_of('forecast')} with Python {platform.python_version()}"
     text = ". ".join(filter(None, verdicts))
     return page_bytes(
-        f"Forecast report: {name}", f"{text}.", parts, f"Made by {versions} at {now} UTC."
+        f"Forecast report: {name}", f"{text}.", parts, f"Made by {program} at {now} UTC."
     )
 
 
@@ -157,12 +162,18 @@ def _forecast_sections(
     store: NamedStore, request: Request, backtest: BacktestTables | None, saved: ServingVersion
 ) -> list[Section]:
     fitted = saved.fitted
-    forecasts = _forecasts(request, saved)
+    table = fitted.config.table
+    forecasts = None
+    if request.future is not None or not table.known:
+        future = load_later(request.future, table.reading)
+        output = OutputSettings(levels=INTERVALS)
+        with steps_bar("forecasts", "series") as on_series:
+            question = ForecastRequest(future=future, output=output, on_series=on_series)
+            forecasts = forecast(saved.predictor, question).whole
     data, text = _plot_data(store, request, saved, forecasts)
     models = fitted.ensemble.names(series_index(fitted.history.ids, data.ids))
     notes = list(map(counted_models, models))
-    measure = "" if backtest is None else "MASE"
-    gallery = Gallery(data, measure, {} if backtest is None else backtest.errors, notes)
+    gallery = Gallery(data, {} if backtest is None else backtest.errors, notes)
     parts = [
         sections.read_section(fitted, saved.version),
         sections.gaps_section(fitted),
@@ -173,30 +184,6 @@ def _forecast_sections(
         asked = [settings.sums for settings in totals]
         parts.append(sums_section(saved.predictor, forecasts, asked))
     return parts
-
-
-def _version_sections(store: NamedStore, saved: ServingVersion) -> list[Section]:
-    versions = versions_of(store.folder, store.pipeline)
-    shown = [{**row, "note": store.shown(row["note"])} for row in versions]
-    history = saved.fitted.history
-    with steps_bar("importance", "inputs") as on_part:
-        importance = sections.importance_section(saved.predictor, history, on_part)
-    models = sections.models_section(saved.predictor)
-    return [models, importance, sections.versions_section(shown)]
-
-
-def _forecasts(request: Request, saved: ServingVersion) -> Forecasts | None:
-    """The forecasts after the values that a version holds; None without the known values that they
-    need.
-    """
-    table = saved.fitted.config.table
-    if table.known and request.future is None:
-        return None
-    future = load_later(request.future, table.reading)
-    output = OutputSettings(levels=INTERVALS)
-    with steps_bar("forecasts", "series") as on_series:
-        question = ForecastRequest(future=future, output=output, on_series=on_series)
-        return forecast(saved.predictor, question).whole
 
 
 def _plot_data(

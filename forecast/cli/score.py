@@ -84,9 +84,8 @@ def put_measures(measures: object, request: Request, more: dict[str, Any]) -> di
         replace_file(output, [whole.encode() + b"\n"])
         log(f"written  {output}")
     elif output is not None or not (request.as_json or sys.stdout.isatty()):
-        measured = frame.columns[_texts(frame) :]
-        floats = [name for name in measured if frame[name].dtype.kind == "f"]
-        numbers = {name: rounded(frame[name].to_numpy()) for name in floats}
+        floats = frame.select_dtypes("floating")
+        numbers = {name: rounded(floats[name].to_numpy()) for name in floats}
         ids = frame.columns[: _texts(frame)] if request.excel_safe else None
         write(frame.assign(**numbers), output, ids)
     if request.as_json:

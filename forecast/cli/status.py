@@ -6,7 +6,7 @@ from forecast.calendar.spec import as_text, parse_as_of
 from forecast.checks.accuracy import actuals_lines
 from forecast.checks.table import age_text
 from forecast.cli._command import Request
-from forecast.cli._console import WIDTH, put, put_json, put_rows, suggest
+from forecast.cli._console import put, put_json, put_rows, suggest
 from forecast.cli._named_store import named_store
 from forecast.jobs.administration import run_note, status_of
 
@@ -51,7 +51,7 @@ def _put(state: dict[str, Any]) -> None:
         put(f"{label:8} {line}")
         label = ""
     runs = [[*(run[name] for name in RUN), run_note(run)] for run in state["runs"]]
-    put_rows(("run as of", "exit", "seconds", "version", "what"), runs, WIDTH, "{:.1f}")
-    put_rows(("day", "values", *MEASURES), map(dict.values, state["days"]), WIDTH)
+    put_rows(("run as of", "exit", "seconds", "version", "what"), runs, "{:.1f}")
+    put_rows(("day", "values", *MEASURES), map(dict.values, state["days"]))
     heads = ("totals", "sums", "error", *MEASURES[1:])
-    put_rows(heads, map(dict.values, state["totals"]), WIDTH)
+    put_rows(heads, map(dict.values, state["totals"]))

@@ -210,14 +210,13 @@ def chart_of(
     charts = list[SeriesChart]()
     for series, row in zip(drawn, rows.tolist(), strict=True):
         if row >= 0:
-            note = _note(data, row, actual[row], errors[row])
             values = actual[row]
-            charts.append(_series_chart(data, settings.history, series, row, note, values))
+            note = _note(data, row, values, errors[row])
         else:
             status = panel.status[series] if panel.status else ""
             note = f"no forecast: {status}" if status else "no forecast"
-            nothing = np.full(data.horizon, np.nan)
-            charts.append(_series_chart(data, settings.history, series, None, note, nothing))
+            values = np.full(data.horizon, np.nan)
+        charts.append(_series_chart(data, settings.history, series, row, note, values))
     return Chart(
         series=tuple(charts),
         levels=tuple(sorted(data.levels)),
@@ -246,11 +245,11 @@ def _note(data: PlotData, row: int, actual: Numbers, error: float) -> str:
 
 
 def _series_chart(
-    data: PlotData, history: int | None, series: int, row: int | None, note: str, actual: Numbers
+    data: PlotData, history: int | None, series: int, row: int, note: str, actual: Numbers
 ) -> SeriesChart:
-    """The chart of a series of the panel; `row` is the row of its forecast, if it has one."""
+    """The chart of a series of the panel; `row` is the row of its forecast, or -1."""
     panel = data.panel
-    if row is None:
+    if row < 0:
         first = panel.origins[series] + 1
         numbers = np.full(data.numbers.shape[1:], np.nan)
     else:

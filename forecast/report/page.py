@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
-from typing import Any
 
 import numpy as np
 
@@ -78,8 +77,7 @@ class Gallery:
     """
 
     data: PlotData
-    measure: str  # what the errors are
-    errors: Mapping[tuple[str, ...], float]  # past errors of the forecaster, by ids
+    errors: Mapping[tuple[str, ...], float]  # MASE of the forecaster in the past, by ids
     notes: Sequence[str]  # [forecasts], which models forecast each series
     # whether the reader can search and page through the series; a page has one such gallery, and
     # the others show only their first series
@@ -117,7 +115,7 @@ def gallery_html(gallery: Gallery) -> Iterator[str]:
     short = [visible(text.removesuffix(" 00:00:00")) for text in texts]
     head = {
         "levels": data.levels,
-        "measure": gallery.measure,
+        "measure": "MASE",
         "perPage": PER_PAGE,
         "times": np.reshape(short, positions.shape).tolist(),
     }
@@ -181,14 +179,6 @@ class Table:
     head: Sequence[str]
     rows: Sequence[Sequence[Cell]]  # numbers get three digits; None is an empty cell
     folded: bool = False  # whether the reader has to open the table
-
-    @classmethod
-    def of(
-        cls, caption: str, heads: Mapping[str, str], rows: Iterable[Mapping[str, Any]]
-    ) -> "Table":
-        """A table with the columns that are keys of `heads`, under the headings that it gives."""
-        cells = [[row[name] for name in heads] for row in rows]
-        return cls(caption, list(heads.values()), cells)
 
 
 @dataclass(frozen=True)

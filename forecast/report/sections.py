@@ -47,7 +47,7 @@ HEADS = {
     "wql": "WQL",
 }
 COVERED = {"coverage_80": "in 80 %", "coverage_95": "in 95 %", "msis": "MSIS"}
-DAY = {"day": "day", "count": "values", "mase": "MASE", "bias": "bias"}
+DAY = {"count": "values", "mase": "MASE", "bias": "bias"}
 DAY |= {f"coverage_{level:g}": f"in {level:g} %" for level in INTERVALS}
 RUN = {"as_of": "run as of", "exit_code": "exit code", "seconds": "seconds"}
 RUN |= {"version": "version", "what": "what"}
@@ -203,7 +203,14 @@ def error_section(backtest: BacktestTables) -> Section:
     numbers = _table("Numbers by step", steps, ("step", "model"), measures, folded=True)
     overall = _table("By model", backtest.tables["overall"], ("model",), HEADS)
     parts: list[Part] = [text, overall, chart, numbers]
-    return Section("Errors in the past", (*parts, *_by_series(backtest)))
+    rows = backtest.rows("by_series")
+    if len(rows) > 1 and backtest.errors:
+        named = [{"series": series_name(_ids(row)), **row} for row in rows]
+        named.sort(key=lambda row: -(_number(row, ERROR) or 0.0))
+        title = f"Series, the largest error first, at most {ROWS}"
+        heads = {**HEADS, "coverage_95": "in 95 %"}
+        parts.append(_table(title, named[:ROWS], ("series",), heads))
+    return Section("Errors in the past", tuple(parts))
 
 
 def coverage_section(backtest: BacktestTables) -> Section:
@@ -222,17 +229,6 @@ def _line(rows: Iterable[Row], name: str) -> list[float | None]:
 
 def _coverage_lines(rows: Sequence[Row]) -> dict[str, list[float | None]]:
     return {f"{level:g} %": _line(rows, f"coverage_{level:g}") for level in INTERVALS}
-
-
-def _by_series(backtest: BacktestTables) -> tuple[Table, ...]:
-    rows = backtest.rows("by_series")
-    if len(rows) < 2 or not backtest.errors:
-        return ()
-    named = [{"series": series_name(_ids(row)), **row} for row in rows]
-    named.sort(key=lambda row: -(_number(row, ERROR) or 0.0))
-    title = f"Series, the largest error first, at most {ROWS}"
-    heads = {**HEADS, "coverage_95": "in 95 %"}
-    return (_table(title, named[:ROWS], ("series",), heads),)
 
 
 def _table(
@@ -345,8 +341,8 @@ def models_section(predictor: Predictor) -> Section:
     means = fitted.ensemble.weights[1:].mean(0).tolist()
     for name, weight in zip(fitted.ensemble.components, means, strict=True):
         weights[name] += weight
-    shares = zip(weights, bars(weights.values()), strict=True)
-    by_weight = sorted(shares, key=lambda row: -row[1].value)
+    ranked = dict(weights.most_common())
+    by_weight = list(zip(ranked, bars(ranked.values()), strict=True))
     parts.append(Table("Mean weight in the forecasts", ("model", "weight"), by_weight))
 
     metric = fitted.settings().metric.upper()
@@ -435,10 +431,11 @@ def job_section(
         parts.append(LineChart(title, "day", ends, _coverage_lines(days), TARGETS))
     if newest_days:
         title = "Forecasts of earlier runs against the actual values"
-        parts.append(Table.of(title, DAY, newest_days))
+        parts.append(_table(title, newest_days, ("day",), DAY))
     else:
         parts.append("There is no actual value yet for a forecast of an earlier run.")
-    return Section("Runs", (*parts, Table.of("Runs, newest first", RUN, runs)))
+    rows = [[run[name] for name in RUN] for run in runs]
+    return Section("Runs", (*parts, Table("Runs, newest first", list(RUN.values()), rows)))
 
 
 def changes_section(changes: Row) -> Section:

@@ -18,11 +18,10 @@ from forecast.inference.predictor import Predictor, fixed_of
 from forecast.metrics.metrics import naive_errors_until
 from forecast.panel.panel import Ids, Integers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of
-from forecast.reading.saved import POINT
 from forecast.report.chart import Chart, PlotData, chart_of
 from forecast.report.page import Cell, Gallery, Part, Section, Table, number
 from forecast.settings import INTERVALS, Every, OutputSettings, PictureSettings, SumSettings
-from forecast.tables.writing import Column, interval_columns
+from forecast.tables.writing import Column
 from forecast.totals.periods import ALL, MONDAY, MONTHS, Level, keys_of, period_keys, periods_of
 from forecast.totals.summands import Groups
 from forecast.totals.sums import Totals
@@ -82,8 +81,8 @@ def past_sums(
         names_by_level.append(tuple((level.group, *key) for key in keys))
     ids = tuple(sorted(set().union(*names_by_level)))
     codes_by_level = [series_index(ids, names) - 1 for names in names_by_level]
-    totals = np.zeros((3, len(ids), len(periods)))
-    sums, cells, unknown = totals
+    totals = np.zeros((2, len(ids), len(periods)))
+    sums, cells = totals
     for start in range(0, len(panel), AT_ONCE):
         series = start + np.flatnonzero(status[start : start + AT_ONCE] != "missing")
         first = panel.origins[series] + 1 - steps
@@ -96,12 +95,12 @@ def past_sums(
         gaps = exact & inside & ~seen
         awaited = begun & over & ~ended[series, None]
         filled = fill_gaps(np.where(seen, values, 0.0), seen, schema.shortest_season)
-        inner_values = np.where(inside, filled, 0.0)
-        parts = np.stack([inner_values, inside, gaps | awaited])
-        added = np.add.reduceat(parts, edges, axis=2)
+        filled = np.where(inside, filled, 0.0)
+        filled[gaps | awaited] = np.nan
+        added = np.add.reduceat(np.stack([filled, inside]), edges, axis=2)
         for codes in codes_by_level:
             np.add.at(totals, np.s_[:, codes[series]], added)  # type: ignore[arg-type]
-    observed = (cells > 0) & (unknown == 0) & complete
+    observed = (cells > 0) & np.isfinite(sums) & complete
     none = np.zeros((observed.size, 0))
     return Panel(
         ids=ids,
@@ -124,10 +123,6 @@ def plots_of_sums(
     """Plot data of the sums over each kind of period but the horizon, and actual sums, if any."""
     fitted = totals.fitted
     schema = totals.schema
-    columns = totals.columns()
-    level_names = _array(columns["level"])
-    shown = (POINT, *interval_columns(totals.output.levels))
-    numbers = np.stack([_array(columns[name]) for name in shown], -1)
     by_period: dict[Every | None, list[Groups]] = {}
     for groups in totals.groups:
         by_period.setdefault(groups.level.every, []).append(groups)
@@ -138,9 +133,9 @@ def plots_of_sums(
         ids: Ids = ()
         for groups in same:
             ids += tuple((groups.level.group, *key) for key in groups.ordered())
-        rows = np.concatenate([np.flatnonzero(level_names == level.name) for level in levels])
-        first_rows = rows[:: len(periods)]
-        so_far = _array(columns["observed"])[first_rows].tolist()
+        numbers = np.concatenate([totals.numbers(groups, totals.output) for groups in same])
+        numbers = numbers.reshape(len(ids), len(periods), -1)
+        so_far = numbers[:, 0, -4].tolist()
         if every == "day" and schema.calendar.kind == "weekdays":  # each step is a day
             every = None
         period = "" if every is None else f"per {every}"
@@ -158,17 +153,13 @@ def plots_of_sums(
             schema=sums_schema,
             series=series,
             first=_period_numbers(schema, np.full(len(ids), periods.first), every),
-            numbers=numbers[rows].reshape(len(ids), len(periods), -1),
+            numbers=np.delete(numbers[..., :-4], 1, -1),  # without means
             levels=totals.output.levels,
             naive_error=unit[series],
             total=len(ids),
             notes=tuple(notes),
         )
         yield plot, actuals and past_sums(fitted, actuals, levels, every, exact=True)
-
-
-def _array(column: Column | np.ndarray) -> np.ndarray:
-    return column.values if isinstance(column, Column) else column
 
 
 def chart_of_sums(
@@ -201,7 +192,7 @@ def sums_section(predictor: Predictor, forecasts: Forecasts, asked: list[SumSett
         except UsageError:  # no such period ends within this horizon
             continue
         for data, _ in plots_of_sums(totals, forecasts.panel):
-            parts.append(Gallery(data, "", {}, data.notes, searched=False))
+            parts.append(Gallery(data, {}, data.notes, searched=False))
         columns = totals.columns()
         cells = list[Sequence[Cell]]()
         for column in columns.values():

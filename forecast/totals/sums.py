@@ -251,7 +251,7 @@ class Totals:
         if not any(groups.keys for groups in self.groups):
             raise BadData("no series is left to forecast")
         labels = np.concatenate([self._labels(groups) for groups in self.groups])
-        tables = [self._numbers(groups, output) for groups in self.groups]
+        tables = [self.numbers(groups, output) for groups in self.groups]
         *numbers, observed, filled, steps, calibrated = np.concatenate(tables).T
         names = ("level", *key_columns(self.sum_levels, self.schema))
         columns: dict[str, Column | NDArray[Any]] = {}
@@ -278,7 +278,7 @@ class Totals:
         labels = np.array(rows, object).reshape(-1, 1 + len(names))
         return np.repeat(labels, len(groups.periods), 0)
 
-    def _numbers(self, groups: Groups, output: OutputSettings) -> Numbers:
+    def numbers(self, groups: Groups, output: OutputSettings) -> Numbers:
         """The numbers of the sums of groups, [sums, columns].
 
         The columns are forecast, mean, the ends of intervals, observed, filled, steps, calibrated.

@@ -97,7 +97,7 @@ class TrainingState:
         self.finished = False
         shape = network.shape
         self.held_out = torch.zeros(held_out, shape.horizon, len(shape.levels), dtype=torch.float64)
-        self.optimizer = AdamW(network.parameters(), settings.decay)
+        self.optimizer = AdamW(network.parameters(), settings.weight_decay)
 
     @property
     def refit_from(self) -> int:
@@ -177,7 +177,7 @@ class TrainingState:
     def _return_to_best(self) -> None:
         self.network.load_state_dict(self.best_weights)
         # the old momentum belongs to other weights
-        self.optimizer = AdamW(self.network.parameters(), self.settings.decay)
+        self.optimizer = AdamW(self.network.parameters(), self.settings.weight_decay)
 
     def _retry(self) -> None:
         if self.retries == 0:

@@ -37,7 +37,6 @@ TRAINING = {
     "scaling": "last",
     "transform": "power",
     "loss": "mae",
-    "optimizer": "adam",
     "learning_rate": 0.003,
     "weight_decay": 0.02,
     "clip": 2.0,

@@ -1,6 +1,5 @@
-"""A setting that is given counts as given, with its default value and by another name too."""
+"""A setting that is given counts as given, with its default value too."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -111,24 +110,6 @@ def test_a_job_reads_as_its_version_does_unless_its_file_says_otherwise(
     assert ran.code == 0, ran.err
     job.write(top='refit = "never"', table='on_duplicate = "error"')
     assert forecast("run", job.file, "--as-of", future).code == 65
-
-
-def test_p_takes_names_of_other_libraries(forecast: Run, tmp_path: Path) -> None:
-    words = (
-        "fit",
-        _table(tmp_path),
-        "--model",
-        "gru",
-        "-p",
-        "max_steps=3",
-        "-p",
-        "hidden_size=4",
-        "-p",
-        "n_jobs=1",
-    )
-    found = json.loads(forecast(*words, "--dry-run", "--json").out)
-    assert [network["steps"] for network in found["networks"]] == [3]
-    assert found["networks"][0]["params"] == {"hidden_size": 4}
 
 
 @pytest.mark.parametrize(

@@ -85,14 +85,9 @@ def test_a_loss_that_stays_no_number_is_said() -> None:
         train(build(SETTINGS, SHAPE), broken, [], SETTINGS, plan(50))
 
 
-@pytest.mark.parametrize(
-    ("loss", "optimizer"),
-    [("quantile", "adamw"), ("mae", "adam"), ("mse", "adamw"), ("huber", "adam")],
-)
-def test_every_loss_and_optimizer_learns(loss: str, optimizer: str) -> None:
-    settings = TrainSettings.check(
-        {**SETTINGS.model_dump(), "loss": loss, "optimizer": optimizer, "learning_rate": 0.02}
-    )
+@pytest.mark.parametrize("loss", ["quantile", "mae", "mse", "huber"])
+def test_every_loss_learns(loss: str) -> None:
+    settings = TrainSettings.check({**SETTINGS.model_dump(), "loss": loss, "learning_rate": 0.02})
     network = build(settings, replace(SHAPE, loss=loss))
     before = held_out_loss(network, batch(64))
     train(network, draw, [], settings, plan(120))
