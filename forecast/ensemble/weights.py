@@ -5,8 +5,12 @@ scale). The weight of a candidate is its prior times this likelihood. The likeli
 (Grünwald 2012), because no candidate is the true model, and which one is best changes with time:
 each further window adds less evidence than the one before. The prior gives one half to the
 networks, in equal parts, and one half to the baselines, by their losses in the past, of which the
-newest count most; the pretrained network counts as several baselines. A series is weighed by the
-same rule as the panel; its log weights are shrunk towards those of the panel.
+newest count most; the pretrained network counts as several baselines. So, with n independent windows,
+
+    log weight = log prior - m log L,    m = n / (1 + n / tempered).
+
+A series is weighed by the same rule as the panel; its log weights are shrunk towards those of the
+panel, by the number of its blocks of time.
 """
 
 from collections.abc import Iterator, Sequence
@@ -37,7 +41,7 @@ class WeightPriors:
     # The following three were tuned on 55 single series by `python -m benchmarks singles`, and
     # checked on fourteen development sets. The pretrained network counts as so many baselines.
     pretrained: float = 5.0
-    # a copy of it that few windows trained further counts as this share of another network
+    # `finetuned`, which few windows trained further, counts as this share of another network
     finetuned: float = 0.15
     # the share of the weight, at either end of what the candidates forecast, that does not count
     # (a trimmed mean); less than one part, so that it is taken from the outermost candidate alone

@@ -14,8 +14,8 @@ from forecast.panel.schema import Schema
 class NewestLimits:
     """When a newest value is an outlier; chosen so that none of 55 single series has one."""
 
-    # it is so many times as far from the values before it as any earlier value was
-    distance: float = 3.0
+    # it lies this many times as far from what came before it as any earlier value did
+    times: float = 3.0
     values: int = 20  # fewer values do not show how far is far
 
 
@@ -43,7 +43,7 @@ def newest_outliers(panel: Panel, season: int) -> Flags:
     farthest = np.zeros(len(panel))
     np.maximum.at(farthest, series, np.where(is_newest, 0.0, distance))
     count = np.bincount(series, minlength=len(panel))
-    is_far = distance > LIMITS.distance * farthest[series]
+    is_far = distance > LIMITS.times * farthest[series]
     shows_far = (farthest > 0) & (count >= LIMITS.values)
     outliers = np.zeros(len(panel.values), bool)
     outliers[slots[is_newest & is_far & shows_far[series]]] = True

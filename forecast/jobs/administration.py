@@ -136,7 +136,7 @@ def claim_sinks(pipeline: Pipeline, series: Iterable[tuple[str, ...]], write: bo
 
     With `write`, the job claims them: by a note beside a file, and in a table of the database.
     """
-    if not pipeline.file or pipeline._take_over is None:
+    if not pipeline.file or not pipeline._publishes:
         return
     owner = owner_of(pipeline.store) or _claimant(pipeline)
     for sink in pipeline.sinks.values():
@@ -296,7 +296,7 @@ def status_of(
         problems.append(newest.error or "some series were left out")
     last = max(all_runs, key=lambda run: run.started)
     if last.ahead_of_clock:
-        problems.append(f"the run as of {last.as_of} is dated ahead of its clock")
+        problems.append(f"the run as of {last.as_of} is ahead of its clock")
     if stale:
         problems.append(f"the data are {'stale' if age is None else age_text(age)}")
     else:

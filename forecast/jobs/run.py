@@ -118,7 +118,8 @@ def run_job(
     """
     with pipeline.hidden.kept_out():
         instant = parse_as_of(pipeline.as_of if as_of is None else as_of)
-        pipeline._take_over = take_over if output is None else None
+        pipeline._take_over = take_over
+        pipeline._publishes = output is None
         store = Store(pipeline.store)
         if output is not None:
             check_output(output)
@@ -176,9 +177,7 @@ def _recorded(run: "_Run") -> Iterator[None]:
 class _Run:
     """A run in progress, and what it leaves behind if it fails.
 
-    A run is settled once it has published, so that a repetition keeps its version and its interval
-    factors. It is ahead of its clock if its `as_of` lies after the clock time at which it started,
-    and dated ahead if so, or if its whole horizon lies before its `as_of`.
+    `Record` says when a run is settled, ahead of its clock, and dated ahead.
 
     Attributes
     ----------
@@ -279,7 +278,7 @@ def _read_fit_forecast_write(run: _Run) -> None:
     raise_if_interrupted()
     publication = _publication(run, passed, forecasts.panel, serving, past, new_fit)
     if passed.problems:
-        if pipeline._take_over is not None:  # with --output the job itself publishes nothing
+        if pipeline._publishes:
             record.blocked = publication.keep(pipeline)
         record.settled = was_settled
     else:
@@ -358,7 +357,7 @@ def _save(
     )
     if promoted and run.record.ahead_of_clock:
         promoted = False
-        verdict = "its run is dated ahead of the clock"
+        verdict = "its run is ahead of its clock"
     entry = replace(
         begun,
         version=version.id,
@@ -385,7 +384,7 @@ class _Comparison:
     """
 
     run: _Run
-    live: ServingVersion
+    serving: ServingVersion
     table: str
     fits: bool
     lagging: list[tuple[str, ...]] = field(init=False)
@@ -396,56 +395,57 @@ class _Comparison:
 
     def __call__(self, panel: Panel) -> ForecastOptions:
         """Check the panel; a check that stops the run raises its error."""
-        live = self.live
+        serving = self.serving
         run = self.run
         record = run.record
         pipeline = run.pipeline
-        horizon = live.fitted.config.horizon
-        _check_age(run, panel, live.schema, self.table)
-        seconds_over = table_checks.age(panel.newest + horizon, live.schema, run.instant)
+        horizon = serving.fitted.config.horizon
+        _check_age(run, panel, serving.schema, self.table)
+        seconds_over = table_checks.age(panel.newest + horizon, serving.schema, run.instant)
         record.horizon_over = (seconds_over or 0) > 0
         if record.dated_ahead:
-            beyond = (
-                "its clock" if record.ahead_of_clock else "the newest value by more than a horizon"
-            )
-            text = "the run as of %s is dated ahead of %s, so that later runs learn nothing from it"
-            log.warning(text, record.as_of, beyond)
-        self.lagging = table_checks.lagging(panel, live.schema, pipeline.checks, self.table)
+            where = "more than a horizon after the newest value"
+            if record.ahead_of_clock:
+                where = "ahead of its clock"
+            text = "the run as of %s is %s, so that later runs learn nothing from it"
+            log.warning(text, record.as_of, where)
+        self.lagging = table_checks.lagging(panel, serving.schema, pipeline.checks, self.table)
         if pipeline.totals:
             if not self.fits:
-                inputs.check_periods(pipeline, live.schema, int(panel.origins.max()), horizon)
+                inputs.check_periods(pipeline, serving.schema, int(panel.origins.max()), horizon)
             sums = run.ledger.forecasts(record.as_of, accuracy.NEWEST, sums=True)
-            record.totals = compare_sums(sums, panel, live, pipeline)
+            record.totals = compare_sums(sums, panel, serving, pipeline)
         self._compare(panel)
         return ForecastOptions(factors=partial(self._factors, panel))
 
     def _compare(self, panel: Panel) -> None:
-        live = self.live
+        serving = self.serving
         ledger = self.run.ledger
         record = self.run.record
         before = ledger.runs(accuracy.NEWEST + 1, record.as_of)
-        # past is a record here; a run with the same `as_of` is this one, repeated
-        runs = [past for past in before if past.as_of < record.as_of]
-        self.night = Night(panel, live.schema, runs)
+        # a run with the same `as_of` is this one, repeated
+        runs = [earlier for earlier in before if earlier.as_of < record.as_of]
+        self.night = Night(panel, serving.schema, runs)
         self.last = next(ledger.forecasts(record.as_of, 1), None)
         if self.last is not None:
             # the last run with forecasts in the ledger, and its record
             at = str(self.last["as_of"].iloc[0])
-            last_run = next((past for past in runs if past.as_of == at), None)
+            last_run = next((earlier for earlier in runs if earlier.as_of == at), None)
             published = set(accuracy.ids_of(self.last))
             if last_run is not None and len(published) < last_run.counts.get("series", 0):
-                published |= set(live.fitted.ids)  # of a large run the ledger keeps a sample
+                published |= set(serving.fitted.ids)  # of a large run the ledger keeps a sample
             self.night = replace(
                 self.night,
-                new=accuracy.NewActuals.of(self.last, panel, live.schema),
+                new=accuracy.NewActuals.of(self.last, panel, serving.schema),
                 published=published,
-                before=_input_of(self.run, last_run, live),
-                learned=() if live.fitted.effects is None else live.fitted.effects.labels,
+                before=_input_of(self.run, last_run, serving),
+                learned=() if serving.fitted.effects is None else serving.fitted.effects.labels,
             )
-            usual = [past.actuals for past in runs if past.settled and not past.dated_ahead]
-            record.actuals = accuracy.since_last_run(self.last, panel, live.schema, usual)
+            right = [run for run in runs if run.settled and not run.dated_ahead]
+            usual = [run.actuals for run in right]
+            record.actuals = accuracy.since_last_run(self.last, panel, serving.schema, usual)
         forecasts = ledger.forecasts(record.as_of, accuracy.NEWEST)
-        self.past, self.days = accuracy.compare(forecasts, panel, live.schema)
+        self.past, self.days = accuracy.compare(forecasts, panel, serving.schema)
 
     def _factors(self, panel: Panel, series: Integers, quantiles: Numbers) -> Numbers:
         """The factor of the interval width at each quantile level, [levels].
@@ -453,7 +453,7 @@ class _Comparison:
         `quantiles` [series, horizon, levels] are those of the current forecasts.
         """
         record = self.run.record
-        levels = self.live.fitted.config.levels
+        levels = self.serving.fitted.config.levels
         # a settled run that is repeated keeps its factors, as earlier runs may have changed since
         if not record.settled:
             as_of = self.past.as_of
@@ -461,11 +461,11 @@ class _Comparison:
             version_of = {run.as_of: run.version for run in ended}
             versions = [version_of.get(time) for time in as_of]
             current = accuracy.current_intervals(panel, series, quantiles, levels)
-            record.intervals = interval_factors(self.past, versions, self.live.version, current)
+            record.intervals = interval_factors(self.past, versions, self.serving.version, current)
         return factors_of_levels(record.intervals, levels)
 
 
-def _input_of(run: _Run, last_run: Record | None, live: ServingVersion) -> RunInput | None:
+def _input_of(run: _Run, last_run: Record | None, serving: ServingVersion) -> RunInput | None:
     """What an earlier run forecast from; None if its inputs or its version no longer exist."""
     if last_run is None or last_run.version is None:
         return None
@@ -473,9 +473,9 @@ def _input_of(run: _Run, last_run: Record | None, live: ServingVersion) -> RunIn
     if data is None:
         return None
     train = run.pipeline.train
-    predictor = live.predictor
+    predictor = serving.predictor
     try:
-        if last_run.version != live.version:
+        if last_run.version != serving.version:
             store = run.pipeline.store
             predictor = load_predictor(store, last_run.version, train.device, train.engine)
         return unpacked(data, predictor, last_run.version)
@@ -496,7 +496,7 @@ def _publication(
     run: _Run,
     passed: gate.CheckedForecasts,
     panel: Panel,
-    live: ServingVersion,
+    serving: ServingVersion,
     past: _Comparison,
     new_fit: _Fit | None,
 ) -> Publication:
@@ -504,7 +504,7 @@ def _publication(
     pipeline = run.pipeline
     record = run.record
     forecasts = passed.forecasts
-    tables = passed.tables(pipeline, live)
+    tables = passed.tables(pipeline, serving)
     incomplete = _without_new_values(run, forecasts, past.lagging)
     record.exit_code = INCOMPLETE if incomplete or passed.replaced else 0
     record.settled = True
@@ -526,7 +526,7 @@ def _publication(
     record.scores = [vars(score) for _, score in newest]
 
     more: dict[str, pd.DataFrame | bytes] = {**run.known_ahead}
-    more[INPUTS] = packed(live.fitted, panel, pipeline.output, passed.replaced)
+    more[INPUTS] = packed(serving.fitted, panel, pipeline.output, passed.replaced)
     if passed.totals:
         more[TOTALS] = sums_to_keep(passed.totals, forecasts)
     _finish(run)
@@ -534,7 +534,7 @@ def _publication(
         record=record,
         tables=dict(zip(destinations(pipeline), tables, strict=True)),
         series=[forecasts.panel.ids[i] for i in forecasts.series],
-        forecasts=accuracy.forecasts_to_keep(forecasts, live.fitted),
+        forecasts=accuracy.forecasts_to_keep(forecasts, serving.fitted),
         more=more,
         days=[score for day, score in scores.items() if score != before.get(day)],
         fit=None if new_fit is None else new_fit.entry,

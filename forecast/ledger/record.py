@@ -32,41 +32,36 @@ class Record(BaseModel):
     exit_code: int = 1
     error: str | None = None
     pipeline_sha256: str | None = None
-    input: dict[
-        str, Any
-    ] = {}  # name, number of rows, and sha256 of the file or of the rows that the query returned
+    # name, number of rows, and sha256 of the file or of the rows that the query returned
+    input: dict[str, Any] = {}
     data_end: str | None = None  # end of the newest observed period, on the clock of the table
     data_age: float | None = None  # seconds from `data_end` to `as_of`
     horizon_over: bool = False  # whether `as_of` is more than a horizon after the newest value
     version: str | None = None  # the version that made the forecast
     hash: str | None = None  # the hash of that version
     train_end: str | None = None  # the newest time that the version was fitted to
-    # whether a run as of this time has succeeded; if so, a repeated run uses the same version and
-    # the same interval factors
+    # whether a run as of this time has published; if so, a repeated run keeps its version and its
+    # interval factors
     settled: bool = False
     # if this run fitted: the reason for the fit, and whether the version was promoted
     fit: dict[str, Any] = {}
     # numbers of series and of rows in the forecast, and of skipped series
     counts: dict[str, int] = {}
     skipped: dict[str, str] = {}
-    intervals: tuple[float, float] = (
-        1.0,
-        1.0,
-    )  # factors by which the 80 % and the 95 % interval were widened or narrowed
+    # factors by which the 80 % and the 95 % interval were widened or narrowed
+    intervals: tuple[float, float] = (1.0, 1.0)
     scores: list[dict[str, Any]] = []  # scores of earlier forecasts
     totals: list[dict[str, Any]] = []  # scores of earlier forecasts of sums, by level of the sums
-    checks: dict[
-        str, dict[str, float]
-    ] = {}  # statistics of each check of values and forecasts, by the name of the check
+    # statistics of each check of values and forecasts, by the name of the check
+    checks: dict[str, dict[str, float]] = {}
     findings: list[str] = []  # names of the checks that found something
     # whether all runs of the past week had found this or its cause, and no check blocks the run:
     # the finding then counts as the new normal
     held: bool = False
     revised: list[str] = []  # times of earlier runs whose newest values have changed since then
     actuals: dict[str, Any] = {}  # the values since the last run, compared with its intervals
-    blocked: dict[
-        str, Any
-    ] = {}  # if a check blocked the run: the folder that keeps it, and whether it was accepted
+    # if a check blocked the run: the folder that keeps it, and whether it was accepted
+    blocked: dict[str, Any] = {}
     output: dict[str, Any] = {}  # the file and the table written, and the sha256 of the file
     limits: dict[str, str | None] = {}  # limits for the age of the data
     warnings: list[str] = []
@@ -74,13 +69,19 @@ class Record(BaseModel):
 
     @property
     def ahead_of_clock(self) -> bool:
-        """Whether `as_of` lies in the future of the clock; ordinary runs replace such a run."""
+        """Whether `as_of` is more than an hour later than the clock was when the run started.
+
+        An ordinary run with the same newest values replaces the rows of such a run.
+        """
         clock = datetime.fromisoformat(self.started or self.as_of)
         return datetime.fromisoformat(self.as_of) > clock + CLOCK_TOLERANCE
 
     @property
     def dated_ahead(self) -> bool:
-        """Whether `as_of` lies too far after the clock or the data to learn from the run."""
+        """Whether `as_of` is ahead of the clock, or more than a horizon after the newest value.
+
+        Later runs learn nothing from such a run.
+        """
         return self.ahead_of_clock or self.horizon_over
 
 
