@@ -8,6 +8,14 @@ values support, are shrunk towards those of all steps and towards none. And seri
 to forecast than others get wider intervals, as far as chance does not explain the difference.
 `adapted_share` is adaptive conformal inference (Gibbs and Candes 2021), which
 `intervals/corrections.py` uses.
+
+In formulas, for a quantile q of a window with median m and half width h, and with the weight
+w = n / (n + `windows`) of n independent windows:
+
+    widened = m + (q - m) exp(slope (roughness - mean_roughness) + growth)
+    moved   = widened + margin h,  log(1 + margin) = w (w a + (1 - w) b)
+
+where a is log(1 + score) of the step and its neighbours, and b that of all steps.
 """
 
 from dataclasses import dataclass, field

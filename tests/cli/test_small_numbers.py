@@ -68,7 +68,7 @@ def predicted(model: str, table: pd.DataFrame) -> np.ndarray[Any, Any]:
         ("segrnn", 1e-300),
         ("regression", 1e-13),
         ("regression", 1e-300),
-        ("trees", 1e-300),
+        pytest.param("trees", 1e-300, marks=pytest.mark.slow),
     ],
 )
 def test_columns_of_any_unit_say_the_same(model: str, unit: float) -> None:

@@ -265,6 +265,7 @@ def test_a_stopped_warm_start_is_resumed_to_the_same_artifact(
     assert Store(tmp_path / "s").load()[1].hash == Store(tmp_path / "whole").load()[1].hash
 
 
+@pytest.mark.slow
 def test_a_backtest_with_fits_at_each_origin_goes_on_from_one_to_the_next() -> None:
     warm = fitted(table(100), **{"warm_start": True, "jobs": 2})
     generations: list[int] = []

@@ -113,6 +113,7 @@ def test_intervals_cover_the_noise_that_was_simulated() -> None:
     assert width == pytest.approx(2 * stats.t(4).ppf(0.9), rel=0.25)
 
 
+@pytest.mark.slow
 def test_counts_are_learned() -> None:
     drawn = (
         np.random.default_rng(1).negative_binomial(2, 0.4, (24, 90)).astype(float)

@@ -55,6 +55,7 @@ def test_the_column_that_drives_is_the_most_important_input() -> None:
     assert check_driver(0)
 
 
+@pytest.mark.slow
 def test_one_series_is_explained_without_forecasting_the_same_values_again(
     forecast: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
