@@ -13,7 +13,7 @@ from forecast.artifacts.store import Store
 from forecast.errors import ArtifactRefused, BadData, ForecastError, Setting, UsageError, Words
 from forecast.events.effects import NAMED, unseen_events
 from forecast.events.kinds import without, without_censored
-from forecast.events.newest import warn_of_newest_outliers
+from forecast.events.newest import warn_of_newest
 from forecast.events.table import read_events, renewed
 from forecast.inference.contents import from_contents
 from forecast.inference.fitted import Fitted
@@ -278,7 +278,7 @@ def panel_to_forecast(
     if source is not None:
         reading = reading_to_forecast(fitted, source, future, origin)
         panel = reading.panel
-        warn_of_newest_outliers(panel, schema, reading.name)
+        warn_of_newest(panel, schema, reading.name)
     elif future is not None:
         panel = with_future(panel, future, schema)
     for line in describe_vintages(panel, schema):

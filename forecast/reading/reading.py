@@ -12,7 +12,7 @@ from forecast.calendar.parsing import ParsedTimes, parse_times
 from forecast.calendar.spec import CalendarSpec, TimeFormat, TimeSettings
 from forecast.errors import BadData, Setting, UsageError, Words, as_flag
 from forecast.events.kinds import covered, has_kind, takes_events, without, without_shifts
-from forecast.events.newest import warn_of_newest_outliers
+from forecast.events.newest import warn_of_newest
 from forecast.events.table import read_events
 from forecast.panel.panel import Panel
 from forecast.panel.schema import (
@@ -201,7 +201,7 @@ def check_to_fit(reading: Reading) -> None:
     last = panel.origins.max(keepdims=True) + panel.ahead
     time_columns_at(schema, calendar, last)
     warn_blank(panel, schema, reading.name)
-    warn_of_newest_outliers(panel, schema, reading.name)
+    warn_of_newest(panel, schema, reading.name)
 
 
 def describe_reading(reading: Reading) -> list[str]:

@@ -9,7 +9,7 @@ from forecast.calendar.calendar import Calendar
 from forecast.errors import Setting, UsageError, Words
 from forecast.events.effects import Adjustment, Effects, adjusted_panel
 from forecast.events.kinds import stand_ins, touched
-from forecast.events.newest import without_newest_outliers
+from forecast.events.newest import at_newest_level, without_newest_outliers
 from forecast.panel import panel as panels
 from forecast.panel.panel import Flags, Floats, Ids, Integers, Numbers, Panel
 from forecast.panel.schema import Names, Schema, calendar_of
@@ -343,7 +343,7 @@ def make_inputs(
     index = panels.series_index(ids, panel.ids)
     adjusted, adjustment = adjusted_panel(panel, schema, transform.effects, index, transform.fixed)
     season = lags[0] if lags else 1
-    adjusted = without_newest_outliers(adjusted, season)
+    adjusted = at_newest_level(without_newest_outliers(adjusted, season), season)
     ready = transformed(adjusted, power)
     arrays = Windows(ready, columns, horizon, lags, index)
     bound = None if adjustment is None else adjustment.bounds(panel)

@@ -1,4 +1,4 @@
-"""A newest value far outside all others does not count until a second one confirms it."""
+"""A newest value far outside all others waits for a second one, and a new level is followed."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -50,7 +50,28 @@ def test_a_constant_series_and_a_short_one_follow_their_newest_value() -> None:
         assert forecast_of(values).mean() > before + 1
 
 
+@pytest.mark.parametrize("change", [0.6, 1.5])
+def test_a_level_that_four_values_confirm_is_followed_with_its_season(
+    usual: np.ndarray, change: float
+) -> None:
+    moved = usual.copy()
+    moved[-4:] *= change
+    np.testing.assert_allclose(forecast_of(moved), change * forecast_of(usual), rtol=0.06)
+
+
+def test_a_level_of_two_values_and_a_growing_series_are_left_alone(usual: np.ndarray) -> None:
+    moved = usual.copy()
+    moved[-2:] *= 0.6
+    assert forecast_of(moved).mean() > 0.75 * usual[-12:].mean()
+    growing = usual * np.exp(0.01 * np.arange(72))
+    assert forecast_of(growing).mean() == pytest.approx(
+        growing[-12:].mean() * np.exp(0.12), rel=0.1
+    )
+
+
 def test_it_is_said(forecast: Run, usual: np.ndarray, tmp_path: Path) -> None:
+    level = usual.copy()
+    level[-4:] *= 0.6
     usual[-1] *= 5
     path = tmp_path / "months.csv"
     months(usual).to_csv(path, index=False)
@@ -58,5 +79,8 @@ def test_it_is_said(forecast: Run, usual: np.ndarray, tmp_path: Path) -> None:
     assert (
         "months.csv: the newest value of 1 series (y) lies far outside all values before" in ran.err
     )
+    months(level).to_csv(path, index=False)
+    ran = forecast("now", path, "--horizon", HORIZON)
+    assert "months.csv: the newest values of 1 series (y) lie at a new level" in ran.err
     months(usual[:-1]).to_csv(path, index=False)
     assert "newest value" not in forecast("now", path, "--horizon", HORIZON).err
