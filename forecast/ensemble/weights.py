@@ -66,6 +66,8 @@ def mixture(weights: Numbers, forecasts: Numbers) -> Numbers:
     `weights` are [windows, candidates]. It is NaN where a candidate with a weight above 0 has no
     forecast.
     """
+    if len(forecasts) == 1:
+        return np.asarray(forecasts[0])
     shares = weights.T[..., None, None]
     used = np.broadcast_to(shares > 0, forecasts.shape)
     mean = np.zeros(forecasts.shape[1:])
