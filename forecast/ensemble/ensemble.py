@@ -220,7 +220,7 @@ class _Candidates:
         `series` is the number of series.
         """
         quantiles = np.zeros(self.quantiles.shape[1:])
-        factors = prior_factors(self.labels)
+        factors = prior_factors(self.labels, self.networks)
         folds = cross_fitted_weights(self.losses, self.past, self.networks, series, factors)
         for part, weights in folds:
             by_window = weights[series_index[part]]
@@ -270,7 +270,7 @@ def choose_ensemble(
             candidates.past,
             count,
             inputs.series,
-            prior_factors(labels),
+            prior_factors(labels, count),
         )
     else:
         alone = np.eye(len(labels))[count + sole]

@@ -53,9 +53,15 @@ FOLDS = 5  # parts of the validation windows; each is forecast with weights from
 TINY = 1e-9  # losses below this share of the largest one are rounding errors, and count as equal
 
 
-def prior_factors(labels: Sequence[str]) -> Numbers:
-    """[candidates], the factor by which the prior weight of each candidate is multiplied."""
-    factors = {PRETRAINED: PRIORS.pretrained, FINETUNED: PRIORS.finetuned}
+def prior_factors(labels: Sequence[str], networks: int) -> Numbers:
+    """[candidates], the factor by which the prior weight of each candidate is multiplied.
+
+    The first candidates are the networks. Beside networks that were trained from scratch, the
+    pretrained network counts as any baseline.
+    """
+    factors = {FINETUNED: PRIORS.finetuned}
+    if not set(labels[:networks]) - {FINETUNED}:
+        factors[PRETRAINED] = PRIORS.pretrained
     return np.array([factors.get(label, 1.0) for label in labels])
 
 
