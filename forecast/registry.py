@@ -105,7 +105,7 @@ def plugins() -> dict[str, Entry]:
 
 
 def explained(error: BaseException) -> ForecastError:
-    """Return the error that the user can understand; if there is none, it is a bug here."""
+    """Return an error that a user can understand; an unknown one is reported as a bug here."""
     if isinstance(error, ForecastError):
         return error
     if isinstance(error, OSError):

@@ -66,11 +66,10 @@ def prior_factors(labels: Sequence[str], networks: int) -> Numbers:
 
 
 def mixture(weights: Numbers, forecasts: Numbers) -> Numbers:
-    """The trimmed mean of forecasts [candidates, windows, horizon, levels], [windows, horizon,
-    levels].
+    """The trimmed mean of what candidates forecast, [windows, horizon, levels].
 
-    `weights` are [windows, candidates]. It is NaN where a candidate with a weight above 0 has no
-    forecast.
+    `weights` are [windows, candidates], `forecasts` [candidates, windows, horizon, levels]. The
+    mean is NaN where a candidate with a weight above 0 has no forecast.
     """
     if len(forecasts) == 1:
         return np.asarray(forecasts[0])

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from forecast.events.effects import Adjustment
 from forecast.logs import log
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Integers, Numbers, Panel
@@ -12,13 +13,16 @@ from forecast.panel.schema import Schema
 
 @dataclass(frozen=True)
 class NewestLimits:
-    """When a newest value is an outlier; chosen so that none of 55 single series has one."""
+    """When a newest value is an outlier, and when a level is new.
 
-    # it lies this many times as far from what came before it as any earlier value did
+    They were chosen so that none of 55 single series ends with an outlier, at three origins each.
+    """
+
+    # an outlier lies this many times as far from what came before it as any earlier value did
     times: float = 3.0
     values: int = 20  # fewer values do not show how far is far
-    # a level is new if at least so many newest values, but less than a season, lie this many times
-    # as far from those a season before, on one side, as any older value did
+    # a level is new if at least this many newest values, but less than a season, lie on one side of
+    # those a season before, and `level_times` as far from them as any older value did
     confirming: int = 3
     level_times: float = 1.5
 
@@ -26,164 +30,155 @@ class NewestLimits:
 LIMITS = NewestLimits()
 
 
-def newest_outliers(panel: Panel, season: int) -> Integers:
-    """Indices of the series whose newest value is an outlier.
+@dataclass(frozen=True)
+class NewLevel:
+    series: int
+    confirming: int  # number of newest values at the new level
+    factor: float  # by which the level has changed, 1 where the change is additive
+    shift: float  # what was added to the level, 0 where it has changed by a factor
+
+
+def newest_outliers(panel: Panel, season: int, ends: Integers) -> list[int]:
+    """The series whose newest value before position `ends` [series] is an outlier.
 
     The distance of a value is that to the value before it or a season before it, whichever is
     nearer. So a new level is an outlier until the next value confirms it.
     """
-    candidates = _may_have_outlier(panel)
-    panel = panel.select(candidates)
-    slots = np.flatnonzero(panel.observed & panel.before(panel.lengths))
-    values = panel.values[slots]
-    series = panel.series_of_slots[slots]
-    is_first = np.diff(series, prepend=-1) != 0
-    distance = np.abs(np.diff(values, prepend=np.nan))
-    before = slots - season
-    has_season = (before >= panel.offsets[series]) & panel.observed[before]
-    seasonal = np.abs(values - panel.values[before])
-    distance = np.where(has_season & (season > 1), np.fmin(distance, seasonal), distance)
-    distance[is_first] = 0.0
-
-    newest = np.flatnonzero(np.append(is_first[1:], True)[: len(slots)])
-    older = np.delete(np.arange(len(slots)), newest)
-    farthest = np.zeros(len(panel))
-    np.maximum.at(farthest, series[older], distance[older])
-    count = np.bincount(series, minlength=len(panel))
-    shows_far = (farthest > 0) & (count >= LIMITS.values)
-    is_far = distance[newest] > LIMITS.times * farthest
-    return np.asarray(candidates[shows_far & is_far])
-
-
-def _may_have_outlier(panel: Panel) -> Integers:
-    """Indices of series whose newest value is far from the one before it, beside a few older ones.
-
-    This is quick, and rules nearly all series out.
-    """
-    series = np.flatnonzero(panel.lengths >= LIMITS.values)
-    end = panel.offsets[series] + panel.lengths[series]
-    slots = end[:, None] - np.arange(LIMITS.values, 0, -1)
+    series = np.flatnonzero(ends >= LIMITS.values)
+    slots = _newest_slots(panel, series, ends, LIMITS.values)
     seen = panel.observed[slots]
     both = seen[:, 1:] & seen[:, :-1]
     distance = np.abs(np.diff(panel.values[slots], axis=1))
     farthest = np.max(distance[:, :-1], 1, where=both[:, :-1], initial=0.0)
     newest = np.where(both[:, -1], distance[:, -1], np.inf)
-    is_far = seen[:, -1] & (newest > LIMITS.times * farthest)
-    return np.asarray(series[is_far])
+    # this rules nearly all series out
+    candidates = series[seen[:, -1] & (newest > LIMITS.times * farthest)]
+    return [int(i) for i in candidates if _ends_with_outlier(_past(panel, i, ends), season)]
 
 
-def without_newest_outliers(panel: Panel, season: int) -> Panel:
-    series = newest_outliers(panel, season)
-    if not len(series):
-        return panel
-    observed = panel.observed.copy()
-    observed[panel.offsets[series] + panel.lengths[series] - 1] = False
-    return replace(panel, observed=observed)
+def _ends_with_outlier(past: Numbers, season: int) -> bool:
+    """Whether the last of some values is an outlier; missing values are NaN."""
+    position = np.flatnonzero(np.isfinite(past))
+    if len(position) < LIMITS.values:
+        return False
+    distance = np.abs(np.diff(past[position]))
+    if season > 1:
+        before = position[1:] - season
+        seasonal = np.where(before >= 0, past[position[1:]] - past[before], np.nan)
+        distance = np.fmin(distance, np.abs(seasonal))
+    farthest = distance[:-1].max()
+    return bool(0 < LIMITS.times * farthest < distance[-1])
 
 
-def newest_levels(panel: Panel, season: int) -> tuple[Integers, Numbers]:
-    """How many newest values are at a new level, 0 for none, and the change of level, [series].
-
-    The change is that of the logarithms in series whose values are all above 0. It is measured
-    between values a season apart, less what such values usually differ by.
-    """
-    if not len(panel):
-        return np.zeros(0, np.int64), np.zeros(0)
-    past = panel.observed & panel.before(panel.lengths)
-    series = panel.series_of_slots
-    lowest = np.full(len(panel), np.inf)
-    np.minimum.at(lowest, series[past], panel.values[past])
-    above_zero = (lowest > 0)[series] & past
-    values = np.log(panel.values, where=above_zero, out=panel.values.astype(np.float64))
-
-    slots = np.flatnonzero(past)
-    before = slots - season
-    paired = (before >= panel.offsets[series[slots]]) & past[before]
-    change = np.full(len(past), np.nan)
-    change[slots[paired]] = values[slots[paired]] - values[before[paired]]
-    end = panel.offsets[:-1] + panel.lengths
-    older = np.isfinite(change) & (np.arange(len(change)) < (end - season)[series])
-    count = np.bincount(series[older], minlength=len(panel))
-    usual = np.bincount(series[older], change[older], len(panel)) / np.maximum(count, 1)
-    beyond = change - usual[series]
-    farthest = np.zeros(len(panel))
-    np.maximum.at(farthest, series[older], np.abs(beyond[older]))
-    limit = np.where((count >= LIMITS.values) & (farthest > 0), farthest, np.inf)
-
-    confirming = np.zeros(len(panel), np.int64)
-    total = np.zeros(len(panel))
-    side = np.zeros(len(panel))
-    for back in range(1, season):
-        newest = beyond[np.maximum(end - back, 0)]
-        is_new = (np.abs(newest) > LIMITS.level_times * limit) & (confirming == back - 1)
-        is_new &= (back == 1) | (np.sign(newest) == side)
-        side = np.where(is_new, np.sign(newest), side)
-        confirming += is_new
-        total += np.where(is_new, newest, 0.0)
-    confirming[(confirming < LIMITS.confirming) | (confirming == season - 1)] = 0
-    return confirming, np.where(confirming > 0, total / np.maximum(confirming, 1), 0.0)
-
-
-def at_newest_level(panel: Panel, season: int) -> Panel:
-    """The panel, whose values before a new level are moved to it."""
-    series = _may_have_new_level(panel, season)
-    confirming, change = newest_levels(panel.select(series), season)
-    if not confirming.any():
-        return panel
-    values = panel.values.copy()
-    for number in np.flatnonzero(confirming):
-        slots = panel.slots(series[number])
-        end = slots.start + panel.lengths[series[number]] - confirming[number]
-        before = slice(slots.start, end)
-        is_above_zero = panel.values[slots][panel.observed[slots]].min() > 0
-        moved = values[before] + change[number]
-        if is_above_zero:
-            moved = values[before] * np.exp(change[number])
-        values[before] = np.where(panel.observed[before], moved, values[before])
-    return replace(panel, values=values)
-
-
-def _may_have_new_level(panel: Panel, season: int) -> Integers:
-    """Indices of series whose newest changes over a season all exceed those of a season before.
-
-    This is quick, and rules nearly all series out.
-    """
-    long_enough = panel.lengths >= 3 * season + LIMITS.values
-    if season <= LIMITS.confirming or not long_enough.any():
-        return np.zeros(0, np.int64)
-    series = np.flatnonzero(long_enough)
-    end = panel.offsets[series] + panel.lengths[series]
-    slots = end[:, None] - np.arange(2 * season, 0, -1)
-    changes = panel.values[slots] - panel.values[slots - season]  # [series, 2 * season]
+def new_levels(panel: Panel, season: int, ends: Integers) -> list[NewLevel]:
+    """The new levels of series before position `ends` [series]."""
+    series = np.flatnonzero(ends >= 3 * season + LIMITS.values)
+    if season <= LIMITS.confirming or not len(series):
+        return []
+    slots = _newest_slots(panel, series, ends, 2 * season)
+    changes = panel.values[slots] - panel.values[slots - season]
     older = changes[:, :season]
     usual = older.mean(1, keepdims=True)
     farthest = np.abs(older - usual).max(1, keepdims=True)
     newest = np.abs(changes[:, -LIMITS.confirming :] - usual)
-    is_beyond = (newest > farthest).all(1)
-    return np.asarray(series[is_beyond])
+    # this rules nearly all series out
+    candidates = series[(newest > farthest).all(1)]
+    levels = [_new_level(int(i), _past(panel, i, ends), season) for i in candidates]
+    return [level for level in levels if level is not None]
+
+
+def _new_level(series: int, past: Numbers, season: int) -> NewLevel | None:
+    """The level that the newest of some values have reached; missing values are NaN."""
+    is_above_zero = bool(np.nanmin(past) > 0)
+    values = np.log(past) if is_above_zero else past
+    change = values[season:] - values[:-season]
+    older = change[:-season][np.isfinite(change[:-season])]
+    if len(older) < LIMITS.values:
+        return None
+    beyond = change - older.mean()
+    farthest = np.abs(older - older.mean()).max()
+    newest = beyond[:-season:-1]  # less than a season, the newest first
+    is_new = np.abs(newest) > LIMITS.level_times * farthest
+    is_new &= np.sign(newest) == np.sign(newest[0])
+    if farthest == 0 or is_new.all():
+        return None
+    confirming = int(is_new.argmin())
+    if confirming < LIMITS.confirming:
+        return None
+    moved = float(newest[:confirming].mean())
+    if is_above_zero:
+        return NewLevel(series, confirming, float(np.exp(moved)), 0.0)
+    return NewLevel(series, confirming, 1.0, moved)
+
+
+def without_newest_outliers(panel: Panel, season: int, ends: Integers) -> Panel:
+    series = newest_outliers(panel, season, ends)
+    if not series:
+        return panel
+    observed = panel.observed.copy()
+    observed[panel.offsets[series] + ends[series] - 1] = False
+    return replace(panel, observed=observed)
+
+
+def at_new_levels(
+    panel: Panel, adjustment: Adjustment | None, season: int, ends: Integers
+) -> tuple[Panel, Adjustment | None]:
+    """Move the values before new levels to these, and let the adjustment put them back.
+
+    `adjustment` has led to the values of the panel.
+    """
+    levels = new_levels(panel, season, ends)
+    if not levels:
+        return panel, adjustment
+    size = len(panel.values)
+    if adjustment is None:
+        adjustment = Adjustment(np.ones(size), np.zeros(size), np.ones(size, bool))
+    factor = adjustment.factor.copy()
+    shift = adjustment.shift.copy()
+    values = panel.values.copy()
+    for level in levels:
+        first = panel.offsets[level.series]
+        before = slice(first, first + ends[level.series] - level.confirming)
+        seen = panel.observed[before]
+        values[before] = np.where(seen, values[before] * level.factor + level.shift, 0.0)
+        # value = factor * (moved - shift of the level) / factor of the level + shift
+        factor[before] /= level.factor
+        shift[before] -= factor[before] * level.shift
+    moved = replace(adjustment, factor=factor, shift=shift)
+    return replace(panel, values=values), moved
+
+
+def _newest_slots(panel: Panel, series: Integers, ends: Integers, count: int) -> Integers:
+    """The slots of the newest values of some series, [series, count], the newest last."""
+    end = panel.offsets[series] + ends[series]
+    return np.asarray(end[:, None] - np.arange(count, 0, -1))
+
+
+def _past(panel: Panel, series: int, ends: Integers) -> Numbers:
+    """The values of a series before its end, NaN where missing."""
+    first = panel.offsets[series]
+    past = slice(first, first + ends[series])
+    return np.where(panel.observed[past], panel.values[past], np.nan)
 
 
 def warn_of_newest(panel: Panel, schema: Schema, name: str) -> None:
     """Warn of newest values that do not count yet, and of new levels."""
     season = schema.shortest_season
-    outliers = newest_outliers(panel, season)
-    if len(outliers):
-        ids = [panel.ids[number] for number in outliers]
+    outliers = newest_outliers(panel, season, panel.lengths)
+    if outliers:
         log.warning(
             "%s: the newest value of %d series (%s) lies far outside all values before it; it "
             "counts once a second value confirms it",
             name,
-            len(ids),
-            series_names(ids),
+            len(outliers),
+            series_names([panel.ids[number] for number in outliers]),
         )
-    series = _may_have_new_level(panel, season)
-    confirming, _ = newest_levels(panel.select(series), season)
-    if confirming.any():
-        ids = [panel.ids[number] for number in series[confirming > 0]]
+    levels = new_levels(panel, season, panel.lengths)
+    if levels:
         log.warning(
             "%s: the newest values of %d series (%s) lie at a new level; forecasts count the "
             "values before as if they had been moved to it",
             name,
-            len(ids),
-            series_names(ids),
+            len(levels),
+            series_names([panel.ids[level.series] for level in levels]),
         )

@@ -327,6 +327,7 @@ def inputs_of(fitted: Fitted, panel: Panel, before: Integers | None = None) -> I
         levels=config.levels,
         ids=fitted.history.ids,
         horizon=config.horizon,
+        ends=panel.lengths if before is None else before,
     )
 
 

@@ -441,8 +441,8 @@ class _Comparison:
                 before=_input_of(self.run, last_run, serving),
                 learned=() if serving.fitted.effects is None else serving.fitted.effects.labels,
             )
-            right = [run for run in runs if run.settled and not run.dated_ahead]
-            usual = [run.actuals for run in right]
+            trusted = [run for run in runs if run.settled and not run.dated_ahead]
+            usual = [run.actuals for run in trusted]
             record.actuals = accuracy.since_last_run(self.last, panel, serving.schema, usual)
         forecasts = ledger.forecasts(record.as_of, accuracy.NEWEST)
         self.past, self.days = accuracy.compare(forecasts, panel, serving.schema)

@@ -133,7 +133,7 @@ class SeriesChart:
     past_times: Integers  # [steps]
     past: Numbers  # [steps], values before the first forecast, NaN where missing
     times: Integers  # [horizon]
-    forecast: Numbers  # [horizon], NaN if there is none
+    forecast: Numbers  # [horizon], NaN for steps without a forecast
     low: Numbers  # [horizon, levels], lower ends of the intervals; upper ends follow
     high: Numbers
     actual: Numbers  # [horizon], actual values at the forecast times; NaN if there are none

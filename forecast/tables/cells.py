@@ -274,7 +274,7 @@ def infer_decimal(table: Table, delimiter: str) -> DecimalMark:
         return "."
     if table.thousands == ".":
         return ","
-    first_comma = ""  # its place, '' if there is none
+    first_comma = ""  # place of the first comma, "" without one
     first_point = ""
     commas = 0
     all_grouped = True  # all numbers with a comma have three digits after it

@@ -21,7 +21,10 @@ _threads_outside: dict[int, int] = {}
 
 
 def pick_device(name: str) -> torch.device:
-    """The device of this name; `Unavailable` if there is none. `auto` takes a GPU if one works."""
+    """The device of this name; `auto` is a GPU that works, else the CPU.
+
+    Raises `Unavailable` if this machine has no such device.
+    """
     if name == "auto":
         return _working_gpu() or torch.device("cpu")
     if name == "cpu" or (name == "cuda" and torch.cuda.is_available()):

@@ -9,7 +9,7 @@ from forecast.calendar.calendar import Calendar
 from forecast.errors import Setting, UsageError, Words
 from forecast.events.effects import Adjustment, Effects, adjusted_panel
 from forecast.events.kinds import stand_ins, touched
-from forecast.events.newest import at_newest_level, without_newest_outliers
+from forecast.events.newest import at_new_levels, without_newest_outliers
 from forecast.panel import panel as panels
 from forecast.panel.panel import Flags, Floats, Ids, Integers, Numbers, Panel
 from forecast.panel.schema import Names, Schema, calendar_of
@@ -337,13 +337,23 @@ def make_inputs(
     levels: tuple[float, ...],
     ids: Ids,
     horizon: int,
+    ends: Integers | None = None,
 ) -> Inputs:
+    """Prepare a panel for all networks and baselines.
+
+    `ends` are the positions [series] at which the earliest windows end; new levels are looked for
+    before them. Without `ends`, as in a fit, values keep their level: a window that is held out
+    must not know of a level that came after it.
+    """
     power = transform.power
     columns = make_columns(panel, schema, statistics, calendar_of(schema))
     index = panels.series_index(ids, panel.ids)
     adjusted, adjustment = adjusted_panel(panel, schema, transform.effects, index, transform.fixed)
     season = lags[0] if lags else 1
-    adjusted = at_newest_level(without_newest_outliers(adjusted, season), season)
+    newest = panel.lengths if ends is None else ends
+    adjusted = without_newest_outliers(adjusted, season, newest)
+    if ends is not None:
+        adjusted, adjustment = at_new_levels(adjusted, adjustment, season, ends)
     ready = transformed(adjusted, power)
     arrays = Windows(ready, columns, horizon, lags, index)
     bound = None if adjustment is None else adjustment.bounds(panel)

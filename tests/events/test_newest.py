@@ -8,6 +8,9 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
+from forecast.inference.predictor import Predictor
+from forecast.reading.reading import read_as
+from forecast.tables.reading import table_from_frame
 
 Run = Callable[..., "object"]
 HORIZON = 12
@@ -57,6 +60,23 @@ def test_a_level_that_four_values_confirm_is_followed_with_its_season(
     moved = usual.copy()
     moved[-4:] *= change
     np.testing.assert_allclose(forecast_of(moved), change * forecast_of(usual), rtol=0.06)
+
+
+@pytest.mark.parametrize("change", [0.6, 5.0])
+def test_what_comes_after_an_origin_changes_no_forecast_from_it(
+    usual: np.ndarray, change: float
+) -> None:
+    fitted = Forecaster(model="pretrained", horizon=HORIZON).fit(months(usual[:48])).fitted_
+    predictor = Predictor(fitted, "cpu")
+    changed = usual.copy()
+    changed[-4 if change < 1 else -1 :] *= change
+
+    def quantiles(values: np.ndarray) -> np.ndarray:
+        table = table_from_frame(months(values))
+        panel = read_as(table, fitted.config.table, horizon=HORIZON).panel
+        return predictor.quantiles(panel, np.array([0, 0]), np.array([48, 56]))
+
+    np.testing.assert_array_equal(quantiles(changed), quantiles(usual))
 
 
 def test_a_level_of_two_values_and_a_growing_series_are_left_alone(usual: np.ndarray) -> None:
