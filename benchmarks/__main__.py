@@ -436,7 +436,7 @@ def speed(
     pythons: tuple[str, ...],
     folder: Path | None,
 ) -> None:
-    """Ratios of seconds in one run: training steps beside a plain torch loop, bfloat16 beside float32, `now` and
+    """Ratios of seconds in one run: training steps beside a plain torch loop, `now` and
     `predict` beside importing torch, large panels beside smaller ones, sizes and imports beside the peers', and a bare
     fit beside methods that it gets as accurate as.
     """

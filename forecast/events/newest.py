@@ -4,7 +4,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from forecast.errors import Setting
 from forecast.events.effects import Adjustment
+from forecast.events.kinds import without_shifts
 from forecast.logs import log
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Integers, Numbers, Panel
@@ -164,14 +166,16 @@ def _past(panel: Panel, series: int, ends: Integers) -> Numbers:
 def warn_of_newest(panel: Panel, schema: Schema, name: str) -> None:
     """Warn of newest values that do not count yet, and of new levels."""
     season = schema.shortest_season
+    panel = without_shifts(panel, schema)
     outliers = newest_outliers(panel, season, panel.lengths)
     if outliers:
         log.warning(
             "%s: the newest value of %d series (%s) lies far outside all values before it; it "
-            "counts once a second value confirms it",
+            "counts once a second value confirms it, or where %s declares a level_shift",
             name,
             len(outliers),
             series_names([panel.ids[number] for number in outliers]),
+            Setting("events"),
         )
     levels = new_levels(panel, season, panel.lengths)
     if levels:

@@ -318,16 +318,17 @@ def fixed_of(fitted: Fitted, panel: Panel, before: Integers | None = None) -> Nu
 def inputs_of(fitted: Fitted, panel: Panel, before: Integers | None = None) -> Inputs:
     """The panel, prepared as the panel of the fit was; the parameters are those of `fixed_of`."""
     config = fitted.config
+    fixed = fixed_of(fitted, panel, before)
+    ends = panel.lengths if before is None else before
     return make_inputs(
         panel,
         config.table,
         fitted.statistics,
-        transform=Transform(config.power, fitted.effects, fixed_of(fitted, panel, before)),
+        transform=Transform(config.power, fitted.effects, fixed, ends),
         lags=config.lags,
         levels=config.levels,
         ids=fitted.history.ids,
         horizon=config.horizon,
-        ends=panel.lengths if before is None else before,
     )
 
 

@@ -253,6 +253,9 @@ class Transform:
     effects: Effects | None = None  # effects of events, which are removed first
     # [slots of the panel], the values of closed slots, see `fixed_values`
     fixed: Numbers | None = None
+    # [series], positions before which new levels are looked for: those at which the earliest
+    # windows end. None in a fit, where a held-out window must not know of a level that came later
+    ends: Integers | None = None
 
 
 @dataclass(frozen=True)
@@ -337,19 +340,13 @@ def make_inputs(
     levels: tuple[float, ...],
     ids: Ids,
     horizon: int,
-    ends: Integers | None = None,
 ) -> Inputs:
-    """Prepare a panel for all networks and baselines.
-
-    `ends` are the positions [series] at which the earliest windows end; new levels are looked for
-    before them. Without `ends`, as in a fit, values keep their level: a window that is held out
-    must not know of a level that came after it.
-    """
     power = transform.power
     columns = make_columns(panel, schema, statistics, calendar_of(schema))
     index = panels.series_index(ids, panel.ids)
     adjusted, adjustment = adjusted_panel(panel, schema, transform.effects, index, transform.fixed)
     season = lags[0] if lags else 1
+    ends = transform.ends
     newest = panel.lengths if ends is None else ends
     adjusted = without_newest_outliers(adjusted, season, newest)
     if ends is not None:

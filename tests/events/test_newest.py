@@ -89,6 +89,19 @@ def test_a_level_of_two_values_and_a_growing_series_are_left_alone(usual: np.nda
     )
 
 
+def test_a_newest_value_that_is_declared_counts_at_once(
+    usual: np.ndarray, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    events = tmp_path / "events.csv"
+    events.write_text("date,name,kind\n2020-12-01,larger shop,level_shift\n")
+    wrong = usual.copy()
+    wrong[-1] *= 5
+    model = Forecaster(model="pretrained", horizon=HORIZON, events=str(events))
+    found = model.fit(months(wrong)).predict()["forecast"].to_numpy()
+    np.testing.assert_allclose(found, 5 * forecast_of(usual), rtol=0.15)
+    assert "newest" not in caplog.text
+
+
 def test_it_is_said(forecast: Run, usual: np.ndarray, tmp_path: Path) -> None:
     level = usual.copy()
     level[-4:] *= 0.6
