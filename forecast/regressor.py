@@ -12,12 +12,12 @@ from torch import Tensor
 from forecast.models import model_class
 from forecast.models.shared.building import rebuild
 from forecast.models.shared.model import RecurrentModel, Shape
+from forecast.panel.statistics import column_statistics
 from forecast.parameters import NestedParams
 from forecast.settings import DeviceName, LossName, TrainSettings
 from forecast.training.devices import pick_device
 from forecast.training.fitting import train_members
 from forecast.training.plan import Member
-from forecast.windows.scaling import column_statistics
 from forecast.windows.windows import NETWORK_BATCH, Batch
 
 Floats = NDArray[np.float64]

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from forecast.engine.holdout import HeldOut, find_effects
+from forecast.engine.holdout import HeldOut, find_columns, find_effects
 from forecast.engine.requests import FitTask
 from forecast.ensemble.baseline_forecasts import base_name
 from forecast.ensemble.ensemble import Ensemble
 from forecast.events.closed import fixed_values, unless_contradicted
+from forecast.events.columns import with_columns_removed
 from forecast.events.effects import adjusted_panel
 from forecast.events.kinds import steps_of_shifts, without_shifts
 from forecast.inference.fitted import RESTORED_SETTINGS, RUN_SETTINGS, Base, Config, Fitted
@@ -39,6 +40,9 @@ def collect(
     fixed = fixed_values(closed, panel, schema)
     own_index = series_index(panel.ids, panel.ids)
     adjusted, _ = adjusted_panel(panel, schema, effects, own_index, fixed)
+    transform = replace(held_out.transform, effects=effects, fixed=fixed)
+    columns = find_columns(panel, schema, transform, held_out.inputs.lags, past_ends)
+    adjusted, _ = with_columns_removed(adjusted, None, schema, columns, own_index)
     spread = transformed(adjusted, held_out.transform.power).spread
 
     forecasting = [number for group in ensemble.networks for number in plan.groups()[group]]
@@ -47,6 +51,8 @@ def collect(
         unshifted.values, unshifted.observed, unshifted.offsets, schema.shortest_season
     )
     steps_seen = _steps_seen(held_out, ensemble, plan, forecasting, panel.ahead)
+    if columns is not None:
+        steps_seen += columns.reach
     steps_back = steps_of_shifts(panel, schema, steps_seen)
     trained_until = panel.starts.copy()
     trained_until[held_out.trained_series] += held_out.split.train_end
@@ -61,6 +67,7 @@ def collect(
         base=Base([trained[number].base for number in forecasting], trained_until),
         run=settings.model_dump(include=RESTORED_SETTINGS, exclude_defaults=True),
         effects=effects,
+        column_effects=columns,
         closed=closed,
     )
 

@@ -1,6 +1,6 @@
 """The first stage of a fit: choose what is held out, and what follows from the values before."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,12 +11,14 @@ from forecast.ensemble.names import AUTO, PRETRAINED, is_baseline
 from forecast.ensemble.validation import ValidationSet
 from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.events.closed import Closed, find_closed, fixed_values
-from forecast.events.effects import Effects, fit_effects
+from forecast.events.column_fit import fit_columns
+from forecast.events.columns import ColumnEffects
+from forecast.events.effects import Effects, adjusted_panel, fit_effects
 from forecast.events.kinds import has_events, without_shifts
 from forecast.inference.fitted import Fitted
 from forecast.logs import log
 from forecast.metrics.quantiles import LEVELS
-from forecast.panel.panel import Integers, Panel
+from forecast.panel.panel import Integers, Panel, series_index
 from forecast.panel.schema import Schema
 from forecast.panel.season import lags_and_lookback, most_lookback
 from forecast.settings import TrainSettings
@@ -69,8 +71,12 @@ def hold_out(task: FitTask, earlier: Fitted | None) -> HeldOut:
     transform = Transform(
         _power(task, selected, split, earlier),
         find_effects(panel, schema, closed, past_ends),
-        fixed_values(closed.of(trained_series), selected, schema),
+        fixed_values(closed, panel, schema),
+        None if earlier is None else earlier.column_effects,
     )
+    columns = find_columns(panel, schema, transform, lags, past_ends)
+    fixed = fixed_values(closed.of(trained_series), selected, schema)
+    transform = replace(transform, fixed=fixed, column_effects=columns)
     statistics = fit_statistics(selected, schema, split.train_end)
     inputs = make_inputs(
         selected,
@@ -110,6 +116,24 @@ def find_effects(panel: Panel, schema: Schema, closed: Closed, before: Integers)
         return None
     fixed = fixed_values(closed, panel, schema)
     return fit_effects(without_shifts(panel, schema), schema, before, fixed)
+
+
+def find_columns(
+    panel: Panel,
+    schema: Schema,
+    transform: Transform,
+    lags: tuple[int, ...],
+    before: Integers,
+) -> ColumnEffects | None:
+    """The effects of columns known in advance, from values at positions before `before` [series].
+
+    `transform` holds what is taken out of the values of the panel before, and perhaps earlier
+    effects of columns, which say whether they multiply or are added.
+    """
+    index = series_index(panel.ids, panel.ids)
+    fixed = transform.fixed
+    adjusted, _ = adjusted_panel(panel, schema, transform.effects, index, fixed)
+    return fit_columns(adjusted, schema, lags, before, transform.column_effects)
 
 
 def too_short(task: FitTask, longest: int, learnable: int, model: str) -> BadData:

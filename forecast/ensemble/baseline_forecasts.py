@@ -13,6 +13,7 @@ from forecast.baselines.shared.windows import forecast_baseline, forecast_own_qu
 from forecast.ensemble.validation import ValidationSet
 from forecast.ensemble.weights import newer_half
 from forecast.errors import Setting
+from forecast.events.columns import indicators
 from forecast.intervals.baseline_errors import error_quantiles
 from forecast.intervals.own_past import step_share
 from forecast.logs import log
@@ -40,7 +41,6 @@ NEWEST = 12  # newest windows in the past of a series that errors come from: old
 MIN_SEASONS = 15  # seasons that the longest series must have; with fewer they learn little
 AFFORDABLE = 8e8  # operations for each window that is compared, which take some seconds in all
 REFITS = 20  # fits to a series for windows that are compared, at most
-MOST_CATEGORIES = 32  # a known column with more categories is left out
 
 
 @dataclass(frozen=True)
@@ -418,24 +418,13 @@ def forecasts_by_series(
 
 
 def known_columns(inputs: Inputs, slots: Integers, origin: int) -> Numbers:
-    """Columns known in advance, as they were known at an origin, [slots, columns].
-
-    A categorical column becomes one column of 0 and 1 for each category.
-    """
+    """Columns known in advance, as they were known at an origin, see `indicators`."""
     panel = inputs.panel
     known = panel.known[slots]
     if panel.vintages is not None:
         origins = np.full(len(slots), origin)
         known = panel.vintages[slots].at(known, origins)
-    columns = [np.zeros((len(slots), 0))]
-    for name, values in zip(inputs.schema.known, known.T[..., None], strict=True):
-        categories = inputs.schema.categories.get(name)
-        if categories is None:
-            columns.append(values)
-        elif len(categories) <= MOST_CATEGORIES:
-            codes = np.arange(1, len(categories) + 1)
-            columns.append((values == codes).astype(np.float64))
-    return np.concatenate(columns, 1)
+    return indicators(known, inputs.schema)
 
 
 def baseline_points(name: str, season: int, panel: Panel) -> Numbers:

@@ -10,6 +10,7 @@ from forecast.ensemble.ensemble import CHOSEN
 from forecast.ensemble.names import AUTO, is_baseline
 from forecast.errors import Unavailable
 from forecast.events.closed import Closed
+from forecast.events.columns import ColumnEffects
 from forecast.events.effects import Effects
 from forecast.inference.fitted import Config
 from forecast.panel.panel import SUM, Ids, Integers, Numbers, Panel
@@ -140,6 +141,14 @@ def check_effects(effects: Effects) -> None:
         raise ValueError("the labels of events must be texts, each once")
     if type(effects.exponent) is not int or abs(effects.exponent) > MAX_EXPONENT:
         raise ValueError(f"the exponent of events must be from {-MAX_EXPONENT} to {MAX_EXPONENT}")
+
+
+def check_column_effects(effects: ColumnEffects) -> None:
+    counts = effects.season, effects.waves
+    if type(effects.multiplies) is not bool or any(type(count) is not int for count in counts):
+        raise ValueError("the effects of columns are described by wrong types")
+    if effects.season < 1 or effects.waves < 0 or effects.weights.shape[1] != effects.width:
+        raise ValueError("the effects of columns do not have a coefficient for each term")
 
 
 def check_closed(closed: Closed) -> None:

@@ -17,6 +17,7 @@ from forecast.ensemble.ensemble import Ensemble
 from forecast.ensemble.names import PRETRAINED
 from forecast.errors import ArtifactRefused, NoInput, Setting, Unavailable, UsageError
 from forecast.events.closed import NONE_CLOSED, Closed
+from forecast.events.columns import ColumnEffects, indicators
 from forecast.events.effects import Effects
 from forecast.inference import checks
 from forecast.inference.fitted import (
@@ -38,6 +39,7 @@ from forecast.inference.stored_arrays import (
 from forecast.intervals.calibration import Calibration
 from forecast.intervals.joint_errors import JointErrors
 from forecast.panel.panel import ARRAYS, Numbers, Panel, Vintages
+from forecast.panel.schema import Schema
 from forecast.pretrained.forecasting import Network, load_network
 from forecast.settings import TrainSettings
 from forecast.training.plan import MAX_ORIGINS, Plan
@@ -98,9 +100,11 @@ def _read(contents: Contents) -> Fitted:
     history = _read_history(contents.history, config, sizes)
     calibration = dict(contents.calibration or {})
     joint, to_date, filled = _read_sums(calibration, sizes)
-    effects = closed = None
+    effects = column_effects = closed = None
     if scaler.effects is not None:
         effects = read_effects(scaler.effects, sizes)
+    if scaler.column_effects is not None:
+        column_effects = read_column_effects(scaler.column_effects, sizes, config.table)
     if scaler.closed is not None:
         closed = read_closed(scaler.closed, sizes)
     run = TrainSettings.check(contents.run)
@@ -114,6 +118,7 @@ def _read(contents: Contents) -> Fitted:
         network_weights=_parted(contents.weights, config),
         base=_read_base(contents, config, sizes),
         effects=effects,
+        column_effects=column_effects,
         closed=closed or NONE_CLOSED,
         exports=contents.exports,
         unexported=contents.unexported,
@@ -142,11 +147,13 @@ def _sizes(config: Config, history: Arrays) -> dict[str, int]:
 
 def _scaler(fitted: Fitted) -> dict[str, Any]:
     naive_errors = fitted.naive_error.tolist()
+    columns = fitted.column_effects
     scaler = Scaler(
         statistics=fitted.statistics,
         level=fitted.level.tolist(),
         seasonal_error=[error if np.isfinite(error) else None for error in naive_errors],
         effects=None if fitted.effects is None else as_lists(fitted.effects),
+        column_effects=None if columns is None else as_lists(columns),
         closed=as_lists(fitted.closed) if len(fitted.closed) else None,
     )
     return scaler.model_dump(mode="json")
@@ -165,6 +172,21 @@ def read_effects(lists: dict[str, Any], sizes: dict[str, int]) -> Effects:
     sizes = {**sizes, "labels": len(labels)}
     effects = from_lists(Effects, arrays, sizes, labels=labels, exponent=exponent)
     checks.check_effects(effects)
+    return effects
+
+
+def read_column_effects(
+    lists: dict[str, Any], sizes: dict[str, int], schema: Schema
+) -> ColumnEffects:
+    arrays = dict(lists)
+    plain = {name: arrays.pop(name) for name in ("multiplies", "season", "waves")}
+    lengths = {name: len(arrays[name]) for name in ("lags", "means")}
+    knots = len(arrays["knots"][0])
+    known = np.zeros((0, len(schema.known)))
+    columns = indicators(known, schema).shape[1]
+    sizes = {**sizes, **lengths, "columns": columns, "knots": knots}
+    effects = from_lists(ColumnEffects, arrays, sizes, **plain)
+    checks.check_column_effects(effects)
     return effects
 
 

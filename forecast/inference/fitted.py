@@ -11,6 +11,7 @@ from pydantic import Field
 from forecast.artifacts.specs import Spec
 from forecast.ensemble.ensemble import CHOSEN, NETWORKS, Ensemble
 from forecast.events.closed import NONE_CLOSED, Closed, closed_groups
+from forecast.events.columns import ColumnEffects, describe_columns
 from forecast.events.effects import NAMED, Effects, describe_effects, unseen_events
 from forecast.intervals.joint_errors import JointErrors
 from forecast.panel.panel import SUM, Flags, Integers, Numbers, Panel
@@ -140,6 +141,7 @@ class Fitted:
     # the settings among RESTORED_SETTINGS that are not at their default
     run: dict[str, Any] = field(default_factory=dict)
     effects: Effects | None = None  # effects of holidays and events
+    column_effects: ColumnEffects | None = None  # effects of columns known in advance
     closed: Closed = NONE_CLOSED  # positions in a season at which a series is constant
     # unchecked ONNX files of networks, and in `unexported` why a network has none, both by the
     # number of the network in `network_weights`
@@ -180,6 +182,9 @@ def describe_fit(fitted: Fitted) -> list[str]:
         lines.append(f"closed   {_closed_line(fitted)}")
     if fitted.effects is not None:
         lines.append(f"effects  {_effects_line(fitted, fitted.effects)}")
+    if fitted.column_effects is not None:
+        columns = describe_columns(fitted.column_effects, fitted.config.table)
+        lines.append(f"columns  {columns}")
     return lines
 
 

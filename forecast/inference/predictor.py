@@ -324,7 +324,7 @@ def inputs_of(fitted: Fitted, panel: Panel, before: Integers | None = None) -> I
         panel,
         config.table,
         fitted.statistics,
-        transform=Transform(config.power, fitted.effects, fixed, ends),
+        transform=Transform(config.power, fitted.effects, fixed, fitted.column_effects, ends),
         lags=config.lags,
         levels=config.levels,
         ids=fitted.history.ids,

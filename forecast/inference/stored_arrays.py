@@ -18,11 +18,12 @@ Size = Annotated[float, Field(ge=0, strict=True)]
 class Scaler(Stored):
     """The fitted statistics of scaler.json."""
 
-    newer: ClassVar[tuple[str, ...]] = ("effects", "closed")
+    newer: ClassVar[tuple[str, ...]] = ("effects", "column_effects", "closed")
     statistics: Statistics
     level: list[Size]
     seasonal_error: list[Size | None]
     effects: dict[str, Any] | None = None
+    column_effects: dict[str, Any] | None = None
     closed: dict[str, Any] | None = None
 
 

@@ -7,14 +7,15 @@ import numpy as np
 
 from forecast.calendar.calendar import Calendar
 from forecast.errors import Setting, UsageError, Words
+from forecast.events.columns import ColumnEffects, with_columns_removed
 from forecast.events.effects import Adjustment, Effects, adjusted_panel
 from forecast.events.kinds import stand_ins, touched
 from forecast.events.newest import at_new_levels, without_newest_outliers
 from forecast.panel import panel as panels
 from forecast.panel.panel import Flags, Floats, Ids, Integers, Numbers, Panel
 from forecast.panel.schema import Names, Schema, calendar_of
+from forecast.panel.statistics import column_statistics
 from forecast.settings import ScalingName, Stored, TransformName
-from forecast.windows.scaling import column_statistics
 from forecast.windows.windows import Columns, WindowIndex, Windows
 
 Pairs = tuple[tuple[float, float], ...]
@@ -253,6 +254,7 @@ class Transform:
     effects: Effects | None = None  # effects of events, which are removed first
     # [slots of the panel], the values of closed slots, see `fixed_values`
     fixed: Numbers | None = None
+    column_effects: ColumnEffects | None = None  # effects of columns known in advance, removed next
     # [series], positions before which new levels are looked for: those at which the earliest
     # windows end. None in a fit, where a held-out window must not know of a level that came later
     ends: Integers | None = None
@@ -345,6 +347,9 @@ def make_inputs(
     columns = make_columns(panel, schema, statistics, calendar_of(schema))
     index = panels.series_index(ids, panel.ids)
     adjusted, adjustment = adjusted_panel(panel, schema, transform.effects, index, transform.fixed)
+    adjusted, adjustment = with_columns_removed(
+        adjusted, adjustment, schema, transform.column_effects, index
+    )
     season = lags[0] if lags else 1
     ends = transform.ends
     newest = panel.lengths if ends is None else ends

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from forecast.panel.panel import Numbers
 from forecast.settings import ScalingName
 
 Array = Any  # of numpy or of torch
@@ -16,7 +15,6 @@ _STANDARD = hasattr(np, "unstack")
 
 # a window is flat if its standard deviation is below this share of that of its series' whole past
 FLAT = 1e-3
-NOISE = 1e-12  # a standard deviation below this share of the largest value is rounding error
 NORMAL_RANGE = 1.349  # the interquartile range of a standard normal distribution
 
 
@@ -121,20 +119,3 @@ SCALINGS: dict[ScalingName, Callable[[Past], tuple[Array, Array]]] = {
     "none": lambda past: (past.zero, past.zero + 1.0),
 }
 """Location and scale of windows by name, [batch, 1] each."""
-
-
-def column_statistics(columns: Numbers) -> tuple[Numbers, Numbers]:
-    """Return the mean and standard deviation of columns [rows, ...], without NaN.
-
-    The standard deviation of a constant column is exactly 0.
-    """
-    seen = np.isfinite(columns)
-    count = np.maximum(seen.sum(0), 1)
-    # in units of the largest value, so that squares cannot overflow
-    tiny = np.finfo(float).tiny
-    largest = np.abs(columns).max(0, where=seen, initial=tiny)
-    values = np.where(seen, columns / largest, 0.0)
-    mean = values.sum(0) / count
-    squares = seen * (values - mean) ** 2
-    deviation = np.sqrt(squares.sum(0) / count)
-    return mean * largest, deviation * largest * (deviation > NOISE)

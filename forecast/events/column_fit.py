@@ -1,0 +1,422 @@
+"""Estimate what columns known in advance do, take it out of the past and put it into forecasts.
+
+Values follow a season, a level that wanders, and the effects of columns. An effect is piecewise
+linear in its column; it acts at once and for some steps, and may change with the hour. It
+multiplies values or is added to them, whichever makes the past likelier. Each coefficient has a
+prior variance of its own, which the past chooses (automatic relevance determination, MacKay 1994),
+so that columns without an effect get none. Each series reacts to a column in its own strength,
+which is shrunk towards that of all series.
+"""
+
+import zlib
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from forecast.events.columns import ColumnEffects, indicators
+from forecast.panel.panel import Flags, Integers, Numbers, Panel
+from forecast.panel.schema import Schema
+from forecast.panel.statistics import column_statistics
+
+
+@dataclass(frozen=True)
+class ColumnPriors:
+    """Constants of the estimation, chosen on made demand, electricity, rented bikes and particles.
+
+    A season of at least `day` steps is a day. In it, effects change with the hour, and errors are
+    what the values of a day and a week before leave; otherwise, what a level leaves.
+    """
+
+    day: int = 24  # steps
+    last_day: float = 0.4  # share of the value a day before that is taken off
+    last_week: float = 0.35  # share of the value a week before
+    # without a day, a level keeps one of these shares of each error
+    kept: tuple[float, ...] = (0.02, 0.1, 0.3, 0.6, 1.0)
+    lags: tuple[int, ...] = tuple(range(15))  # steps after which a column acts
+    lags_in_days: tuple[int, ...] = (0, 1, 3)  # the same with a day, and
+    means_in_days: tuple[int, ...] = (1, 3)  # days whose mean acts
+    waves: int = 4  # waves of a day by which effects change
+    knots: tuple[float, ...] = (0.1, 0.35, 0.65, 0.9)  # quantiles at which the slope may change
+    different: int = 10  # a column with fewer different values has one slope
+    beyond: float = 0.5  # columns count so many deviations beyond the range of their past
+    features: int = 500  # coefficients, at most
+    rows_each: int = 8  # values for each coefficient, at least
+    rows: int = 200_000  # values that effects are learned from, at most
+    steps: int = 17_500  # newest steps of a series, at most
+    compared: int = 3_000  # newest steps of a series by which levels, factors and sums are compared
+    phases: int = 60  # most phases of a season that have a mean each
+    positive: float = 0.9  # share of values above 0 that factors need
+    worth: float = 2.0  # see `_Regression.solved`
+    rounds: int = 30  # in which prior variances are chosen
+
+
+PRIORS = ColumnPriors()
+DAYS_OF_WEEK = 7
+FORGOTTEN = 1e-9  # share of a value that a level may still hold
+ROUNDING = 1e-10  # smaller prior variances, as a share of that of the errors, are 0
+LEAST_RIDGE = 1e-3  # penalty for comparisons, as a share of the mean eigenvalue
+STILL = 1e18  # unit of a column that never changed
+
+
+def fit_columns(
+    panel: Panel,
+    schema: Schema,
+    seasons: tuple[int, ...],
+    before: Integers,
+    earlier: ColumnEffects | None = None,
+) -> ColumnEffects | None:
+    """Estimate effects from values at positions before `before` [series].
+
+    They multiply or are added like `earlier` ones. None without columns or with too few values, and
+    where columns have vintages: an effect would then differ between origins.
+    """
+    if panel.vintages is not None:
+        return None
+    pasts = _pasts(panel, schema, seasons, before)
+    if not pasts:
+        return None
+    choices = [False]
+    values = np.concatenate([past.values for past in pasts])
+    if values.min() >= 0 and (values > 0).mean() >= PRIORS.positive:
+        choices.append(True)
+    if earlier is not None:
+        choices = [earlier.multiplies]
+    newest = [past.newest(PRIORS.compared) for past in pasts]
+    regressions = []
+    for multiplies in choices:
+        effects = _prepared(pasts, multiplies, seasons)
+        if effects is None:
+            return None
+        kept = PRIORS.kept if effects.season == 1 else (0.0,)
+        regressions += [_Regression.of(newest, effects, share) for share in kept]
+    best = max(regressions, key=lambda regression: regression.likelihood)
+
+    effects = _Regression.of(pasts, best.effects, best.kept).solved()
+    units = _units(panel, before)
+    reaction = np.ones((len(panel) + 1, len(effects.weights)))
+    if len(pasts) > 1:
+        reaction[[1 + past.series for past in pasts]] = _reactions(pasts, effects, best.kept)
+    centre, typical = _moments(panel, effects.by_slot(panel, schema), before)
+    return replace(
+        effects,
+        typical=typical,
+        scale=np.append(np.median(units), units),
+        centre=centre,
+        reaction=reaction,
+    )
+
+
+def _moments(panel: Panel, by_slot: Numbers, before: Integers) -> tuple[Numbers, Numbers]:
+    """The mean of numbers [slots, columns] in each series, and their deviation within series.
+
+    Row 0 of the means [series + 1, columns] is that over all series.
+    """
+    used = panel.observed & panel.before(before)
+    values = by_slot[used]
+    series = panel.series_of_slots[used]
+    count = np.maximum(np.bincount(series, minlength=len(panel)), 1)
+    sums = [np.bincount(series, column, len(panel)) for column in values.T]
+    means = np.stack(sums, 1) / count[:, None]
+    deviation = np.sqrt(((values - means[series]) ** 2).mean(0))
+    return np.concatenate([values.mean(0)[None], means]), deviation
+
+
+@dataclass(frozen=True)
+class _Past:
+    """The past of one series."""
+
+    series: int
+    unit: float  # standard deviation of the values
+    values: Numbers  # [steps], gaps filled
+    usable: Flags  # [steps], whether the value and the one before it were observed
+    known: Numbers  # [steps, columns]
+    position: Integers  # [steps], on the calendar grid
+    phases: Numbers  # [steps, phases], indicators of the level and of phases of seasons
+
+    def newest(self, steps: int) -> "_Past":
+        arrays = {name: value for name, value in vars(self).items() if np.ndim(value)}
+        return replace(self, **{name: array[-steps:] for name, array in arrays.items()})
+
+    def terms(self, effects: ColumnEffects) -> Numbers:
+        """[steps, columns * terms], see `ColumnEffects.terms`."""
+        scaled = effects.scaled(self.known)
+        first = np.zeros(len(scaled), np.int64)
+        terms = np.stack(list(effects.terms(scaled, first, self.position)), 2)
+        return terms.reshape(len(scaled), -1)
+
+    def by_column(self, effects: ColumnEffects) -> Numbers:
+        """[steps, columns], see `ColumnEffects.by_column`."""
+        scaled = effects.scaled(self.known)
+        first = np.zeros(len(scaled), np.int64)
+        return effects.by_column(scaled, first, self.position)
+
+    def errors(self, effects: ColumnEffects, terms: Numbers, kept: float) -> tuple[Numbers, float]:
+        """Errors of terms [steps, terms] and, in the last column, of values, in units of the latter.
+
+        What phases explain is taken out. Also returns the logarithm of the likelihood of the values
+        without terms.
+        """
+        usable = self.usable
+        values = self.values / self.unit
+        log_unit = np.full(len(values), np.log(self.unit))
+        if effects.multiplies:
+            above_zero = self.values > 0
+            usable = usable & above_zero & np.insert(above_zero[:-1], 0, True)
+            values = np.log(np.where(above_zero, self.values, self.unit))
+            log_unit = values
+        columns = np.column_stack([self.phases, terms, values])
+        if effects.season == 1:
+            errors = _beside_level(columns, kept)[usable]
+        else:
+            week = DAYS_OF_WEEK * effects.season
+            usable = usable & (np.arange(len(usable)) >= week)
+            errors = _beside_days(columns, effects.season, week)[usable]
+        count = self.phases.shape[1]
+        free = len(errors) - count
+        if free <= count:
+            return np.zeros((0, 1 + terms.shape[1])), 0.0
+        basis, _ = np.linalg.qr(errors[:, :count])
+        rest = errors[:, count:]
+        rest = rest - basis @ (basis.T @ rest)
+        variance = max(float((rest[:, -1] ** 2).sum()) / free, ROUNDING)
+        likelihood = -free / 2 * np.log(variance) - log_unit[usable].sum()
+        return rest / np.sqrt(variance), float(likelihood)
+
+
+def _units(panel: Panel, before: Integers) -> Numbers:
+    """[series], the standard deviation of values before position `before`; 1 if it is 0."""
+    last = panel.offsets[:-1] + np.maximum(before, 1) - 1
+    deviation = panel.expanding_std()[last].astype(np.float64)
+    return np.where((deviation > 0) & (before > 0), deviation, 1.0)
+
+
+def _pasts(panel: Panel, schema: Schema, seasons: tuple[int, ...], before: Integers) -> list[_Past]:
+    """The newest past of series; if there are too many, of some that are drawn by their values."""
+    pasts: list[_Past] = []
+    rows = 0
+    units = _units(panel, before)
+    for series in _drawn(panel, before):
+        end = int(panel.offsets[series] + before[series])
+        slots = np.arange(max(int(panel.offsets[series]), end - PRIORS.steps), end)
+        observed = panel.observed[slots]
+        if observed.sum() < 2 or rows > PRIORS.rows:
+            continue
+        rows += len(slots)
+        position = panel.starts[series] + panel.positions[slots]
+        past = _Past(
+            series=series,
+            unit=float(units[series]),
+            values=np.interp(slots, slots[observed], panel.values[slots[observed]]),
+            usable=observed & np.insert(observed[:-1], 0, True),
+            known=indicators(panel.known[slots], schema),
+            position=position,
+            phases=_phases(position, seasons),
+        )
+        pasts.append(past)
+    return pasts
+
+
+def _drawn(panel: Panel, before: Integers) -> list[int]:
+    """All series, in an order that depends on their values, not on their names."""
+    draws = []
+    for first, length in zip(panel.offsets[:-1], before, strict=True):
+        draws.append(zlib.crc32(panel.values[first : first + length].tobytes()))
+    return [int(series) for series in np.argsort(draws, kind="stable")]
+
+
+def _phases(position: Integers, seasons: tuple[int, ...]) -> Numbers:
+    """Indicators of the level, of phases of the shortest season, and of its place in longer ones."""
+    phases = [np.ones((len(position), 1))]
+    shorter = 1
+    for season in seasons:
+        count = season // shorter
+        if season % shorter or count > PRIORS.phases or len(position) < 2 * season:
+            continue
+        place = position // shorter % count
+        phases.append(np.eye(count)[place][:, 1:])
+        shorter = season
+    return np.concatenate(phases, 1)
+
+
+def _prepared(
+    pasts: list[_Past], multiplies: bool, seasons: tuple[int, ...]
+) -> ColumnEffects | None:
+    """Effects without coefficients; None if there are no columns, or too many for the values."""
+    known = np.concatenate([past.known for past in pasts])
+    seen = np.isfinite(known)
+    logarithms = np.log(np.where(known > 0, known, 1.0))
+    above_zero = ((known > 0) | ~seen).all(0)
+    logarithm = above_zero & multiplies & (_skewness(logarithms) < _skewness(known))
+    values = np.where(logarithm, logarithms, known)
+    middle, deviation = column_statistics(np.where(seen, values, np.nan))
+    unit = np.where(deviation > 0, deviation, STILL)
+    scaled = np.nan_to_num((values - middle) / unit)
+    limits = np.stack([scaled.min(0, initial=0.0), scaled.max(0, initial=0.0)], 1)
+    limits += [-PRIORS.beyond, PRIORS.beyond]
+
+    knots = np.repeat(limits[:, 1:], len(PRIORS.knots), 1)  # there, a slope never changes
+    for number, column in enumerate(scaled.T):
+        if len(np.unique(column)) >= PRIORS.different:
+            knots[number] = np.quantile(column, PRIORS.knots)
+    effects = ColumnEffects(
+        multiplies=multiplies,
+        season=1,
+        waves=0,
+        lags=np.array(PRIORS.lags),
+        means=np.zeros(0, np.int64),
+        logarithm=np.asarray(logarithm, np.int64),
+        middle=middle,
+        unit=unit,
+        limits=limits,
+        knots=knots,
+        weights=np.zeros((known.shape[1], 0)),
+        typical=np.zeros(known.shape[1]),
+        scale=np.ones(1),
+        centre=np.zeros((1, known.shape[1])),
+        reaction=np.ones((1, known.shape[1])),
+    )
+    if seasons and seasons[0] >= PRIORS.day:
+        effects = replace(
+            effects,
+            season=seasons[0],
+            waves=PRIORS.waves,
+            lags=np.array(PRIORS.lags_in_days),
+            means=np.array(PRIORS.means_in_days),
+        )
+    at_once = replace(effects, lags=effects.lags[:1], means=effects.means[:0])
+    simplest = replace(at_once, waves=0, knots=knots[:, :0])
+    rows = sum(int(past.usable.sum()) for past in pasts)
+    for one in (effects, at_once, simplest):
+        weights = np.zeros((known.shape[1], one.width))
+        if 0 < weights.size <= min(PRIORS.features, rows // PRIORS.rows_each):
+            return replace(one, weights=weights)
+    return None
+
+
+def _skewness(columns: Numbers) -> Numbers:
+    """The size of the skewness of columns [rows, columns], without NaN."""
+    mean, deviation = column_statistics(columns)
+    scaled = (columns - mean) / np.where(deviation > 0, deviation, np.inf)
+    return np.asarray(np.abs(np.nanmean(scaled**3, 0)))
+
+
+@dataclass(frozen=True)
+class _Regression:
+    """Sums over series of products of the errors of terms and of values."""
+
+    effects: ColumnEffects  # without coefficients
+    kept: float  # share of an error that a level keeps
+    terms: Numbers  # [terms, terms]
+    product: Numbers  # [terms], terms times values
+    square: float  # values times values
+    count: int
+    likelihood: float  # its logarithm
+
+    @classmethod
+    def of(cls, pasts: list[_Past], effects: ColumnEffects, kept: float) -> "_Regression":
+        size = effects.weights.size
+        total = np.zeros((size + 1, size + 1))
+        likelihood = 0.0
+        count = 0
+        for past in pasts:
+            errors, alone = past.errors(effects, past.terms(effects), kept)
+            total += errors.T @ errors
+            likelihood += alone
+            count += len(errors)
+        terms = total[:size, :size]
+        product = total[:size, size]
+        square = float(total[size, size])
+        ridge = LEAST_RIDGE * np.trace(terms) / size + ROUNDING
+        explained = product @ np.linalg.solve(terms + ridge * np.eye(size), product)
+        left = max(square - float(explained), ROUNDING)
+        likelihood -= count / 2 * np.log(left / max(count, 1))
+        return cls(effects, kept, terms, product, square, count, likelihood)
+
+    def solved(self) -> ColumnEffects:
+        """The effects with coefficients; a column that is not worth its coefficients has none."""
+        weights, covariance = relevant_weights(self.terms, self.product, self.square, self.count)
+        width = self.effects.weights.shape[1]
+        offered = np.diag(self.terms) > ROUNDING
+        for first in range(0, len(weights), width):
+            column = np.arange(first, first + width)
+            own = weights[column]
+            gain = own @ np.linalg.pinv(covariance[np.ix_(column, column)]) @ own
+            if gain <= PRIORS.worth * (1 + offered[column].sum()):
+                weights[column] = 0.0
+        return replace(self.effects, weights=weights.reshape(-1, width))
+
+
+def relevant_weights(
+    terms: Numbers, product: Numbers, square: float, count: int
+) -> tuple[Numbers, Numbers]:
+    """Coefficients by automatic relevance determination, [terms], and their covariance.
+
+    The arguments are sums of products over `count` rows: of terms [terms, terms], of terms with
+    values [terms], and of values.
+    """
+    weights = np.zeros(len(product))
+    variance = np.ones(len(product))
+    covariance = np.zeros_like(terms)
+    noise = 1.0
+    for _ in range(PRIORS.rounds):
+        used = np.flatnonzero(variance)
+        root = np.sqrt(variance[used])
+        within = np.ix_(used, used)
+        matrix = root[:, None] * terms[within] * root / noise + np.eye(len(used))
+        inverse = np.linalg.inv(matrix)
+        own = root * (inverse @ (root * product[used])) / noise
+        determined = 1 - np.diag(inverse)
+        explained = 2 * own @ product[used] - own @ terms[within] @ own
+        free = max(count - float(determined.sum()), 1.0)
+        noise = max((square - float(explained)) / free, ROUNDING)
+
+        weights[:] = 0.0
+        weights[used] = own
+        variance = np.where(weights**2 < ROUNDING, 0.0, weights**2)
+        variance[used] /= np.maximum(determined, ROUNDING)
+    covariance[within] = noise * np.linalg.pinv(terms[within])
+    return weights, covariance
+
+
+def _reactions(pasts: list[_Past], effects: ColumnEffects, kept: float) -> Numbers:
+    """How strongly each series reacts to each column, [series, columns].
+
+    The less certain a reaction is, the more it is shrunk towards 1 (empirical Bayes).
+    """
+    size = len(effects.weights)
+    products = np.zeros((len(pasts), size, size))
+    moments = np.zeros((len(pasts), size))
+    for number, past in enumerate(pasts):
+        errors, _ = past.errors(effects, past.by_column(effects), kept)
+        own = errors[:, :-1]
+        products[number] = own.T @ own
+        moments[number] = own.T @ (errors[:, -1] - own.sum(1))
+    precision = np.diagonal(products, axis1=1, axis2=2)
+    shown = precision > ROUNDING
+    distance = moments**2 / np.where(shown, precision, 1.0)  # squares, in standard errors
+    excess = (distance - 1).sum(0, where=shown)
+    variance = np.maximum(excess / np.maximum(precision.sum(0), ROUNDING), ROUNDING)
+    change = np.linalg.solve(products + np.diag(1 / variance), moments[..., None])
+    return np.asarray(1 + change[..., 0])
+
+
+def _beside_level(columns: Numbers, kept: float) -> Numbers:
+    """What a level leaves of columns [steps, columns], which keeps a share of each error."""
+    level = kept * columns
+    decay = 1 - kept
+    step = 1
+    while step < len(level) and decay > FORGOTTEN:
+        level[step:] = level[step:] + decay * level[:-step]
+        decay = decay**2
+        step *= 2
+    errors = columns.copy()
+    errors[1:] -= level[:-1]
+    return errors
+
+
+def _beside_days(columns: Numbers, day: int, week: int) -> Numbers:
+    """What shares of the values a day and a week before leave of columns [steps, columns]."""
+    errors = columns.copy()
+    errors[day:] -= PRIORS.last_day * columns[:-day]
+    errors[week:] -= PRIORS.last_week * columns[:-week]
+    return errors

@@ -1,0 +1,175 @@
+"""What columns known in advance do: taken out of the past, and put into forecasts."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+import numpy as np
+
+from forecast.artifacts.specs import TINY, Spec, of_values
+from forecast.events.effects import NAMED, Adjustment
+from forecast.panel.panel import Integers, Numbers, Panel
+from forecast.panel.schema import Schema
+
+LARGEST = 5.0  # logarithm of the largest factor, or the largest sum in deviations of the series
+MOST_CATEGORIES = 32  # a column with more categories has no effect
+LONGEST = 100_000  # steps or days, of a lag or a mean
+SMALL = 0.005  # a smaller effect is not worth naming
+
+
+@dataclass(frozen=True)
+class ColumnEffects:
+    """What columns known in advance do to the values of a table."""
+
+    multiplies: bool  # whether effects are factors; otherwise they are added
+    season: int  # steps of a day; 1 without
+    waves: int
+    lags: Annotated[Integers, Spec("lags", low=0, high=LONGEST)]
+    means: Annotated[Integers, Spec("means", low=1, high=LONGEST)]  # in days
+    # [columns], where each category has a column: 1 if the logarithm of the column acts
+    logarithm: Annotated[Integers, Spec("columns", low=0, high=1)]
+    middle: Annotated[Numbers, of_values("columns")]  # mean in the past
+    unit: Annotated[Numbers, of_values("columns", low=TINY)]  # standard deviation in the past
+    limits: Annotated[Numbers, of_values("columns 2")]  # the range that counts, in units
+    knots: Annotated[Numbers, of_values("columns knots")]  # in units
+    weights: Annotated[Numbers, of_values("columns terms")]  # in the order of `terms`
+    # the standard deviation of the effect within a series
+    typical: Annotated[Numbers, of_values("columns", low=0)]
+    # row 0 is for a series that was not in the fit: the unit of effects that are added, the mean
+    # effect of each column in the past, which is taken off, and how strongly the series reacts
+    scale: Annotated[Numbers, of_values("series+1", low=0)]
+    centre: Annotated[Numbers, of_values("series+1 columns")]
+    reaction: Annotated[Numbers, of_values("series+1 columns")]
+
+    @property
+    def width(self) -> int:
+        """The number of terms of a column."""
+        slopes = 1 + self.knots.shape[1]
+        return int(len(self.lags) + len(self.means) + slopes - 1 + 2 * self.waves * slopes)
+
+    @property
+    def reach(self) -> int:
+        """The number of steps after which a column acts last."""
+        days = self.means.max(initial=0)
+        return int(max(self.lags.max(initial=0), days * self.season))
+
+    def scaled(self, known: Numbers) -> Numbers:
+        """Columns known in advance [steps, columns], in units; 0 where blank."""
+        above_zero = known > 0
+        logarithms = np.log(np.where(above_zero, known, 1.0))
+        values = np.where(above_zero & (self.logarithm > 0), logarithms, known)
+        values = np.nan_to_num((values - self.middle) / self.unit)
+        return np.clip(values, self.limits[:, 0], self.limits[:, 1])
+
+    def terms(self, scaled: Numbers, first: Integers, position: Integers) -> Iterator[Numbers]:
+        """What coefficients are multiplied by, [steps, columns] each.
+
+        `first` [steps] is the first step of the same series, `position` [steps] the grid position.
+        """
+        step = np.arange(len(scaled))
+        for lag in self.lags.tolist():
+            yield scaled[np.maximum(step - lag, first)]
+        sums = np.insert(np.cumsum(scaled, 0), 0, 0.0, axis=0)
+        for days in self.means.tolist():
+            oldest = np.maximum(step + 1 - days * self.season, first)
+            count = step + 1 - oldest
+            yield (sums[1:] - sums[oldest]) / count[:, None]
+        slopes = [np.maximum(scaled - knot, 0.0) for knot in self.knots.T]
+        yield from slopes
+        for wave in range(1, self.waves + 1):
+            angle = 2 * np.pi * wave / self.season * (position % self.season)
+            for values in (scaled, *slopes):
+                yield values * np.cos(angle)[:, None]
+                yield values * np.sin(angle)[:, None]
+
+    def by_column(self, scaled: Numbers, first: Integers, position: Integers) -> Numbers:
+        """The effect of each column on a series that reacts like all, [steps, columns]."""
+        effect = np.zeros_like(scaled)
+        terms = self.terms(scaled, first, position)
+        for weights, values in zip(self.weights.T, terms, strict=True):
+            effect += values * weights
+        return effect
+
+    def by_slot(self, panel: Panel, schema: Schema) -> Numbers:
+        """The effect of each column on series that react like all, [slots, columns]."""
+        series = panel.series_of_slots
+        scaled = self.scaled(indicators(panel.known, schema))
+        position = panel.positions + panel.starts[series]
+        return self.by_column(scaled, panel.offsets[series], position)
+
+    def adjustment(self, panel: Panel, schema: Schema, series_index: Integers) -> Adjustment:
+        """How the columns change the values of a panel.
+
+        `series_index` [series] is each series' row in `scale`, 0 for a new series.
+        """
+        row = series_index[panel.series_of_slots]
+        by_column = self.by_slot(panel, schema) - self.centre[row]
+        effect = (by_column * self.reaction[row]).sum(1)
+        effect = np.clip(effect, -LARGEST, LARGEST)
+        nothing = np.zeros_like(effect)
+        known = np.ones(len(effect), bool)
+        if self.multiplies:
+            return Adjustment(np.exp(effect), nothing, known)
+        return Adjustment(nothing + 1.0, effect * self.scale[row], known)
+
+
+def with_columns_removed(
+    panel: Panel,
+    adjustment: Adjustment | None,
+    schema: Schema,
+    effects: ColumnEffects | None,
+    series_index: Integers,
+) -> tuple[Panel, Adjustment | None]:
+    """A panel without the effects of columns, and the adjustment that puts them back, too.
+
+    `adjustment` has led to the values of the panel.
+    """
+    if effects is None:
+        return panel, adjustment
+    own = effects.adjustment(panel, schema, series_index)
+    removed = own.removed(panel)
+    if adjustment is None:
+        return removed, own
+    factor = adjustment.factor * own.factor
+    shift = adjustment.factor * own.shift + adjustment.shift
+    return removed, replace(adjustment, factor=factor, shift=shift)
+
+
+def indicators(known: Numbers, schema: Schema) -> Numbers:
+    """Columns known in advance; a categorical one becomes a column of 0 and 1 for each category.
+
+    Both are [steps, columns].
+    """
+    columns = [np.zeros((len(known), 0))]
+    for name, values in zip(schema.known, known.T[..., None], strict=True):
+        codes = np.arange(1, 1 + len(schema.categories.get(name, ())))
+        if name not in schema.categories:
+            columns.append(values)
+        elif len(codes) <= MOST_CATEGORIES:
+            columns.append((values == codes).astype(np.float64))
+    return np.concatenate(columns, 1)
+
+
+def describe_columns(effects: ColumnEffects, schema: Schema) -> str:
+    """List how much columns typically change values, the strongest first, and those without effect.
+
+    The changes are in percent, or in standard deviations of the values where they are added.
+    """
+    sizes = {}
+    first = 0
+    for name in schema.known:
+        count = len(schema.categories.get(name, "1"))
+        if count <= MOST_CATEGORIES:
+            sizes[name] = float(np.linalg.norm(effects.typical[first : first + count]))
+            first += count
+    names = sorted(sizes, key=lambda name: -sizes[name])
+    texts = []
+    for name in names[:NAMED]:
+        if sizes[name] > 0:
+            size = np.expm1(sizes[name]) * 100
+            text = f"{size:.2g} %" if effects.multiplies else f"{sizes[name]:.1g} deviations"
+            texts.append(f"{name} {text}")
+    without = [name for name in names if sizes[name] == 0]
+    line = f"typical effect: {', '.join(texts)}" if texts else ""
+    none = f"no effect: {', '.join(without[:NAMED])}" if without else ""
+    return "; ".join(filter(None, [line, none]))

@@ -1,0 +1,162 @@
+"""What columns known in advance do is whole in every forecast, and nothing where they do nothing."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forecast import Forecaster
+
+HORIZON = 14
+ELASTICITY = -1.5
+PROMOTION = 0.3  # logarithm of its factor
+
+
+def sales(days: int, items: int = 1, seed: int = 0) -> pd.DataFrame:
+    """Daily sales; the last horizon has prices and promotions only."""
+    random = np.random.default_rng(seed)
+    parts = []
+    for item in range(items):
+        weeks = random.normal(0, 0.1, days // 7 + 1)
+        price = np.exp(np.repeat(weeks, 7)[:days])
+        promotion = (random.random(days) < 0.1).astype(float)
+        week = 1 + 0.2 * np.sin(2 * np.pi * np.arange(days) / 7)
+        mean = 50 * (1 + item) * week * price**ELASTICITY * np.exp(PROMOTION * promotion)
+        units = mean * np.exp(random.normal(0, 0.1, days))
+        units[-HORIZON:] = np.nan
+        columns = {
+            "item": f"i{item}",
+            "day": pd.date_range("2024-01-01", periods=days),
+            "units": units.round(2),
+            "price": (price * 3 * (1 + item)).round(3),
+            "promo": promotion,
+            "noise": random.normal(size=days).round(3),
+        }
+        parts.append(pd.DataFrame(columns))
+    return pd.concat(parts, ignore_index=True)
+
+
+def forecaster(*known: str, model: str = "pretrained", **settings: Any) -> Forecaster:
+    return Forecaster(
+        model=model,
+        horizon=HORIZON,
+        id="item",
+        time="day",
+        target="units",
+        known=list(known),
+        past=[],
+        **settings,
+    )
+
+
+def known_ahead(table: pd.DataFrame) -> pd.DataFrame:
+    ahead = table[table["units"].isna()]
+    return ahead[["item", "day", "price", "promo"]].copy()
+
+
+@pytest.mark.parametrize("items", [1, 4])
+def test_a_price_and_a_promotion_act_whole_and_on_their_days_only(items: int) -> None:
+    table = sales(214, items)
+    model = forecaster("price", "promo").fit(table.drop(columns="noise"))
+    ahead = known_ahead(table)
+    usual = model.predict(future=ahead)
+
+    late = ahead["day"] >= ahead["day"].min() + pd.Timedelta(days=5)
+    dearer = ahead.copy()
+    dearer.loc[late, "price"] *= 1.1
+    changed = model.predict(future=dearer)
+    days = usual["day"] >= usual["day"].min() + pd.Timedelta(days=5)
+    pd.testing.assert_frame_equal(changed[~days], usual[~days])
+    ratio = changed["forecast"] / usual["forecast"]
+    assert np.log(ratio[days]).mean() / np.log(1.1) == pytest.approx(ELASTICITY, abs=0.25)
+
+    both = [model.predict(future=ahead.assign(promo=value))["forecast"] for value in (0.0, 1.0)]
+    assert np.log(both[1] / both[0]).mean() == pytest.approx(PROMOTION, abs=0.05)
+
+
+def test_each_item_of_a_panel_reacts_in_its_own_strength() -> None:
+    table = sales(214, 4)
+    flat = table["item"].isin(["i0", "i1"])  # prices that these customers do not look at
+    price = table["price"] / table.groupby("item")["price"].transform("mean")
+    table.loc[flat, "units"] *= price[flat] ** -ELASTICITY
+    model = forecaster("price", "promo").fit(table.drop(columns="noise"))
+    ahead = known_ahead(table)
+    usual = model.predict(future=ahead)
+    dearer = model.predict(future=ahead.assign(price=ahead["price"] * 1.1))
+    change = np.log(dearer["forecast"] / usual["forecast"]) / np.log(1.1)
+    by_item = change.groupby(usual["item"]).mean().to_numpy()
+    np.testing.assert_allclose(by_item, [0, 0, ELASTICITY, ELASTICITY], atol=0.35)
+
+
+def test_a_column_without_effect_changes_no_forecast() -> None:
+    table = sales(214).drop(columns=["price", "promo"])
+    ahead = table[table["units"].isna()][["item", "day", "noise"]]
+    alone = forecaster(guard=False).fit(table.drop(columns="noise")).predict()
+    with_noise = forecaster("noise", guard=False).fit(table).predict(future=ahead)
+    pd.testing.assert_frame_equal(with_noise, alone)
+
+
+def test_effects_are_added_where_values_are_below_zero() -> None:
+    table = sales(214)
+    table["units"] = 10 * table["promo"] + np.random.default_rng(1).normal(0, 1, len(table))
+    table.loc[table.index[-HORIZON:], "units"] = np.nan
+    model = forecaster("promo").fit(table[["item", "day", "units", "promo"]])
+    ahead = known_ahead(table)[["item", "day", "promo"]]
+    off, on = [model.predict(future=ahead.assign(promo=value))["forecast"] for value in (0.0, 1.0)]
+    assert (on - off).mean() == pytest.approx(10, abs=0.7)
+
+
+def test_what_comes_after_an_origin_changes_no_forecast_from_it() -> None:
+    table = sales(214)
+    earlier = table["day"].max() - pd.Timedelta(days=3 * HORIZON)
+    model = forecaster("price", "promo").fit(table.drop(columns="noise"))
+    later = table["day"] > earlier + pd.Timedelta(days=HORIZON)
+    other = table.copy()
+    other.loc[later, ["units", "price", "promo"]] *= 7
+    frames = [one.drop(columns="noise").dropna() for one in (table, other)]
+    forecasts = [model.predict(frame, origin=earlier) for frame in frames]
+    pd.testing.assert_frame_equal(*forecasts)
+
+
+def hours(count: int) -> pd.DataFrame:
+    """Hourly demand that warmth raises by day only, and rain of some kinds lowers."""
+    random = np.random.default_rng(2)
+    time = np.arange(count)
+    warmth = 15 + 8 * np.sin(2 * np.pi * time / 24 / 9) + random.normal(0, 1, count)
+    by_day = np.clip(np.sin(2 * np.pi * time / 24), 0, None)
+    rain = random.choice(["none", "some"], count, p=[0.8, 0.2])
+    demand = 200 + 50 * by_day + 6 * by_day * (warmth - 15) - 12 * (rain == "some")
+    demand += random.normal(0, 3, count)
+    return pd.DataFrame(
+        {
+            "time": pd.date_range("2024-01-01", periods=count, freq="h"),
+            "demand": demand.round(2),
+            "warmth": warmth.round(2),
+            "rain": rain,
+        }
+    )
+
+
+def test_effects_change_with_the_hour_and_are_stored(
+    forecast: Callable[..., Any], tmp_path: Path
+) -> None:
+    table = hours(24 * 60)
+    past, ahead = tmp_path / "past.csv", tmp_path / "ahead.csv"
+    table.iloc[:-24].to_csv(past, index=False)
+    table.iloc[-24:].drop(columns="demand").to_csv(ahead, index=False)
+    store = tmp_path / "store"
+    known = ("--target", "demand", "--known", "warmth,rain", "--horizon", "24")
+    shown = forecast("fit", past, *known, "--model", "pretrained", "--artifact", store)
+    assert "columns  typical effect: warmth" in shown.err
+    with_columns = forecast("predict", "--artifact", store, "--future", ahead)
+    alone = forecast("now", past, "--target", "demand", "--horizon", "24")
+    actual = table["demand"].to_numpy()[-24:]
+    errors = []
+    for ran in (with_columns, alone):
+        assert ran.code == 0
+        found = ran.frame["forecast"].to_numpy()
+        errors.append(np.abs(found - actual).mean())
+    assert errors[0] < 0.6 * errors[1]
