@@ -130,6 +130,8 @@ def find_columns(
     `transform` holds what is taken out of the values of the panel before, and perhaps earlier
     effects of columns, which say whether they multiply or are added.
     """
+    if not schema.known:
+        return None
     index = series_index(panel.ids, panel.ids)
     fixed = transform.fixed
     adjusted, _ = adjusted_panel(panel, schema, transform.effects, index, fixed)

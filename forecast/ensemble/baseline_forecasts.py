@@ -28,7 +28,8 @@ from forecast.windows.origins import past_slots, pasts
 from forecast.windows.windows import WindowIndex
 
 MIN_CONTEXT = 200  # steps of the past that a baseline reads, at least
-CONTEXT_SEASONS = 6  # seasons of the past that it reads, at least
+CONTEXT_SEASONS = 8  # it reads so many of the longest season, if they are not more than
+MOST_CONTEXT = 1500  # steps in all; but at least one
 SHORT = 8  # steps; the scale of a shorter window says little
 MIN_ERRORS = 4  # windows in the past that error quantiles need, at least
 # most values of the past that a baseline reads for the validation windows, and again for windows in
@@ -90,8 +91,9 @@ def baseline_labelled(label: str, seasons: tuple[int, ...]) -> Baseline:
 
 
 def context_length(lookback: int, seasons: tuple[int, ...], longest: int) -> int:
-    season = seasons[0] if seasons else 1
-    wanted = max(lookback, MIN_CONTEXT, CONTEXT_SEASONS * season, *seasons)
+    season = max(seasons, default=1)
+    several = min(CONTEXT_SEASONS * season, MOST_CONTEXT)
+    wanted = max(lookback, MIN_CONTEXT, several, season)
     return max(1, min(longest, wanted))
 
 
