@@ -2,6 +2,6 @@
 
 from forecast.baselines.shared.auto_models import AutoModel
 
-# a search of at most 15 forms, by sums of squares: a longer one takes twice the time for as much error
+# at most 15 forms, compared by sums of squares: other searches take twice the time and more
 OPTIONS = (("approximation", True), ("nmodels", 15))
 METHOD = AutoModel("AutoARIMA", longest_season=12, options=OPTIONS).method()

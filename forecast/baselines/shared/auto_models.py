@@ -18,7 +18,6 @@ MAX_VALUES = 300  # newest values that a model is fitted to
 CONTEXT = 2000  # newest steps that a season is taken out of
 REFITS = 4  # a model is fitted anew after a quarter to an eighth of the values before
 MAX_RATIO = 10.0  # a forecast that exceeds the largest value by this factor has diverged
-KEPT = 512  # newest fits that are remembered, as windows of a series share them
 
 
 @dataclass(frozen=True)
@@ -77,25 +76,26 @@ class AutoModel:
         newer = time % every if self.carries else 0
         count -= newer
         old = values[:, :count]
+        nothing = np.full((1, horizon), np.nan)
         if count < MIN_VALUES or np.ptp(old) == 0:
-            return np.full((1, horizon), np.nan)
+            return nothing
 
-        is_long = season > self.longest_season
-        index, factors = seasonal_index(old, np.zeros(1, np.int64), season if is_long else 1)
+        # one that is not seen twice is not taken out either
+        is_removed = season > self.longest_season or count < 2 * season
+        index, factors = seasonal_index(old, np.zeros(1, np.int64), season if is_removed else 1)
         index = np.roll(index, -newer, 1)  # from the end of the fit to that of the window
         recent = remove_season(values, index, factors)[0, -MAX_VALUES - newer :]
         old = recent[: len(recent) - newer]
-        smoothed = 1 if is_long or len(old) < 2 * season else season
         with warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):
             try:
-                model = _fitted(self, models, old.tobytes(), smoothed)
+                model = _fitted(self, models, old.tobytes(), 1 if is_removed else season)
                 points = model.forward(recent, horizon) if newer else model.predict(horizon)
             except Exception:  # the package has no error class of its own
-                return np.full((1, horizon), np.nan)
+                return nothing
             return restore_season(points["mean"][None], index, factors)
 
 
-@lru_cache(maxsize=KEPT)
+@lru_cache(maxsize=512)  # windows of a series share fits
 def _fitted(model: AutoModel, models: Any, value_bytes: bytes, season: int) -> Any:
     kind = getattr(models, model.name)
     return kind(season_length=season, **dict(model.options)).fit(np.frombuffer(value_bytes))
