@@ -105,6 +105,16 @@ def test_few_series_are_compared_with_them_where_they_are_installed(
     assert compared(panel(2)) == set()
 
 
+def test_a_version_that_uses_them_says_what_its_forecasts_need(
+    stand_in: type[Level], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Forecaster(model="ets", horizon=4).fit(panel(1))
+    assert len(model.predict()) == 4
+    monkeypatch.setitem(sys.modules, PACKAGE, None)
+    with pytest.raises(Unavailable, match=r"pip install '\.\[stats\]'"):
+        model.predict()
+
+
 def test_a_panel_is_compared_on_few_windows(stand_in: type[Level]) -> None:
     table = normalised(table_from_frame(panel(FEW_SERIES)))
     fit(FitRequest(table, TrainSettings(model="ces", horizon=4), sums=False))
