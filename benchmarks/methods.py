@@ -100,7 +100,7 @@ def own_methods() -> list[Method]:
     """
     baselines = baseline_names()
     networks = [Method(name, name) for name in model_names() if name not in baselines]
-    slow = ("ets", "auto-theta")  # they choose a model anew for each window
+    slow = ("arima", "ces", "ets", "auto-theta")  # they choose a model anew for each window
     classical = [
         Method(name, name, random=False, bounded=False, windows=name not in slow)
         for name in baselines

@@ -29,7 +29,7 @@ class Hidden:
 hidden = set(sys.argv.pop(1).split(","))
 sys.meta_path.insert(0, Hidden())
 """
-LARGE = {"torch", "sklearn", "scipy", "joblib", "statsmodels", "onnx", "array_api_compat"}
+LARGE = {"torch", "sklearn", "scipy", "joblib", "statsforecast", "onnx", "array_api_compat"}
 
 
 @cache

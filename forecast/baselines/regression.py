@@ -56,24 +56,6 @@ NORMAL_DEVIATION = 0.6745  # median absolute deviation of a standard normal dist
 REFIT_COST = 4e7  # fixed cost of a forecast, in operations
 
 
-def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Values:
-    """Forecast each window from its own past alone; see `forecast_series`."""
-    points = np.zeros((len(values), horizon))
-    for row, first in enumerate(observed.argmax(1).tolist()):
-        steps = values.shape[1] - first
-        known = np.zeros((steps + horizon, 0))
-        points[row] = forecast_series(
-            values[row, first:],
-            observed[row, first:],
-            known,
-            -steps,
-            np.array([steps]),
-            horizon,
-            (season,),
-        )[0]
-    return points
-
-
 def forecast_series(
     values: Values,
     observed: Mask,
@@ -374,6 +356,4 @@ def cost(steps: float, columns: int, horizon: int, season: int) -> float:
     return REFIT_COST + effects + any_step + by_season
 
 
-METHOD = Method(
-    forecast, default_rank=12, context=CONTEXT, forecast_series=forecast_series, cost=cost
-)
+METHOD = Method(default_rank=12, context=CONTEXT, forecast_series=forecast_series, cost=cost)

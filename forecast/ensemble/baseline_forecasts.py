@@ -5,11 +5,13 @@ errors.
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 
 import numpy as np
 
 from forecast.baselines.shared.method import ForecastSeries, Method, baseline_method
 from forecast.baselines.shared.windows import forecast_baseline, forecast_own_quantiles
+from forecast.ensemble.names import FROM_PACKAGE
 from forecast.ensemble.validation import ValidationSet
 from forecast.ensemble.weights import newer_half
 from forecast.errors import Setting
@@ -42,6 +44,7 @@ NEWEST = 12  # newest windows in the past of a series that errors come from: old
 MIN_SEASONS = 15  # seasons that the longest series must have; with fewer they learn little
 AFFORDABLE = 8e8  # operations for each window that is compared, which take some seconds in all
 REFITS = 20  # fits to a series for windows that are compared, at most
+FEW_SERIES = 50  # with more, baselines of an optional package run only when asked for
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,7 @@ def baseline_forecasts(
     method = baseline.method
     horizon = inputs.horizon
     if method.forecast_series is not None:
-        return forecasts_by_series(inputs, windows, method.forecast_series)
+        return forecasts_by_series(inputs, windows, method.forecast_series, method.threads)
 
     if method.quantiles is None:
         points = [np.zeros((0, horizon))]
@@ -219,15 +222,15 @@ class BaselineForecasts:
         panel = inputs.panel
         compared = _drawn(panel, held_out.windows, np.arange(len(held_out)), affordable)
         known = _drawn(panel, past.windows, np.arange(len(past)), affordable)
-        slow = _drawn(panel, held_out.windows, compared, most)
         for number, baseline in enumerate(baselines):
             if on is not None:
                 on(number, count)
             ahead, back = compared, known
             recent = _recent(past.windows[0], baseline.method)
             if recent is not None:
-                ahead = slow
-                back = _drawn(panel, past.windows, known[recent[known]], most)
+                fewer = most if baseline.method.extra is None else MIN_COMPARED
+                ahead = _drawn(panel, held_out.windows, compared, fewer)
+                back = _drawn(panel, past.windows, known[recent[known]], fewer)
             result._fill(inputs, number, held_out, ahead, back)
         return result
 
@@ -362,6 +365,8 @@ def affordable_baselines(names: tuple[str, ...], inputs: Inputs, compared: int) 
     panel = inputs.panel
     if not set(default_baselines()) <= set(names) or not len(panel):
         return names
+    if len(panel) <= FEW_SERIES and find_spec("statsforecast"):
+        names = tuple(dict.fromkeys([*names, *FROM_PACKAGE]))
     return tuple(name for name in names if _is_affordable(name, inputs, compared))
 
 
@@ -387,7 +392,7 @@ def _is_affordable(name: str, inputs: Inputs, compared: int) -> bool:
 
 
 def forecasts_by_series(
-    inputs: Inputs, windows: WindowIndex, forecast_series: ForecastSeries
+    inputs: Inputs, windows: WindowIndex, forecast_series: ForecastSeries, threads: bool
 ) -> Numbers:
     """Point forecasts of windows, [windows, horizon], computed series by series."""
     panel = inputs.past_panel(closed=True)
@@ -415,7 +420,7 @@ def forecasts_by_series(
     # what was known in advance of a step may differ between origins
     group = series if panel.vintages is None else np.arange(len(series))
     rows = [np.flatnonzero(group == number) for number in np.unique(group)]
-    in_threads(fill, rows)
+    in_threads(fill, rows, threads)
     return points
 
 

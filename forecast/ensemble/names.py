@@ -14,6 +14,8 @@ AUTO = "auto"
 # other baselines
 PRETRAINED = "pretrained"
 FINETUNED = "finetuned"  # the pretrained network as a candidate, trained further
+# baselines from an optional package, which a fit compares as well where it is installed
+FROM_PACKAGE = ("arima", "ces", "ets")
 FIRST = "segrnn"  # the network that auto trains if hyperparameters or steps of a network are given
 
 

@@ -10,6 +10,8 @@ import click
 from forecast.baselines.shared.method import baseline_method
 from forecast.cli import PURPOSES, cli
 from forecast.cli._command import Command
+from forecast.ensemble.baseline_forecasts import FEW_SERIES
+from forecast.ensemble.names import FROM_PACKAGE
 from forecast.models import model_class, model_names
 from forecast.registry import baseline_names, default_baselines, entry_of
 from forecast.settings import SettingsGroup
@@ -73,7 +75,10 @@ def models() -> str:
         )
         extra = baseline_method(name).extra
         notes = [f"Needs the extra `{extra}`."] if extra else []
-        notes += [] if name in default_baselines() else ["Not among the default baselines."]
+        if name in FROM_PACKAGE:
+            notes.append(f"With it, a default baseline of up to {FEW_SERIES} series.")
+        elif name not in default_baselines():
+            notes.append("Not among the default baselines.")
         lines.append(f"| `{name}` | {' '.join([_cell(about.splitlines()[0]), *notes])} |")
     return "\n".join(lines)
 

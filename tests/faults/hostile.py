@@ -80,7 +80,7 @@ WATCHED = (
     ),
 )
 ALLOWED = ("forecast", "numpy", "pandas", "torch", "pydantic", "pydantic_core", "holidays", "difflib", "zoneinfo",
-           "_zoneinfo", "tzdata", "encodings", "importlib", "dateutil", "pyarrow", "scipy", "statsmodels",
+           "_zoneinfo", "tzdata", "encodings", "importlib", "dateutil", "pyarrow", "scipy",
            "onnxruntime")  # fmt: skip
 PLACES = tuple(
     {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
