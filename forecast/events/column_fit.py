@@ -8,7 +8,6 @@ so that columns without an effect get none. Each series reacts to a column in it
 which is shrunk towards that of all series.
 """
 
-import zlib
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -191,17 +190,17 @@ def _units(panel: Panel, before: Integers) -> Numbers:
 
 
 def _pasts(panel: Panel, schema: Schema, seasons: tuple[int, ...], before: Integers) -> list[_Past]:
-    """The newest past of series; if there are too many, of some that are drawn by their values."""
+    """The newest past of series, evenly spaced if there are too many values."""
     pasts: list[_Past] = []
-    rows = 0
     units = _units(panel, before)
-    for series in _drawn(panel, before):
+    rows = int(np.minimum(before, PRIORS.steps).sum())
+    every = -(-rows // PRIORS.rows)
+    for series in range(0, len(panel), max(1, every)):
         end = int(panel.offsets[series] + before[series])
         slots = np.arange(max(int(panel.offsets[series]), end - PRIORS.steps), end)
         observed = panel.observed[slots]
-        if observed.sum() < 2 or rows > PRIORS.rows:
+        if observed.sum() < 2:
             continue
-        rows += len(slots)
         position = panel.starts[series] + panel.positions[slots]
         past = _Past(
             series=series,
@@ -214,14 +213,6 @@ def _pasts(panel: Panel, schema: Schema, seasons: tuple[int, ...], before: Integ
         )
         pasts.append(past)
     return pasts
-
-
-def _drawn(panel: Panel, before: Integers) -> list[int]:
-    """All series, in an order that depends on their values, not on their names."""
-    draws = []
-    for first, length in zip(panel.offsets[:-1], before, strict=True):
-        draws.append(zlib.crc32(panel.values[first : first + length].tobytes()))
-    return [int(series) for series in np.argsort(draws, kind="stable")]
 
 
 def _phases(position: Integers, seasons: tuple[int, ...]) -> Numbers:
