@@ -18,6 +18,7 @@ EPOCH = date(1970, 1, 1).toordinal()
 # labels of the day before an event, of the event, and of the day after it
 EVENT_DAYS = ("eve of {}", "{}", "day after {}")
 NO_LABELS = 0  # the label set of a slot that no event touches
+ROUNDING = 1e-9  # share of a sum of errors; sums that differ by less are the same
 KEY_STRIDE = 2**32  # larger than any date or label, so that two fit into one integer
 
 Owners = tuple[str | None, ...]
@@ -292,8 +293,9 @@ def moved_levels(panel: Panel, schema: Schema) -> tuple[Numbers, Numbers] | None
 
     Both are [slots]: value = factor * value at the newest level + summand. The result is None if
     there are no level shifts. Values after a shift are compared with the values before it: with
-    their median at the same step of the season. The shift is the median of the ratios, or of the
-    differences if a value before the shift is below 0. A shift without a value after it is ignored.
+    their median at the same step of the season. The shift is the median of the ratios or of the
+    differences, whichever is likelier; of the differences if a value before the shift is below 0. A
+    shift without a value after it is ignored.
     """
     if not has_kind(schema, "level_shift"):
         return None
@@ -441,9 +443,36 @@ def _move(
     positive_usual = np.where(usual > 0, usual, np.nan)
     ratio = median(after / positive_usual)
     added = median(after - usual)
-    is_ratio = ~(before < 0).any(1) & (ratio > 0)
+    first = panel.offsets[series]
+    known = np.where(panel.observed, panel.values, np.inf)
+    both_ends = np.stack([first, first + position], 1)
+    lowest = np.minimum.reduceat(known, both_ends.ravel())[::2]
+    may_be_ratio = ~(before < 0).any(1) & (ratio > 0)
+    ratio = np.where(may_be_ratio, ratio, 1.0)
+    is_ratio = is_likelier_ratio(np.abs(before - usual), usual, after, ratio, added)
+    is_ratio |= lowest + added <= 0  # no sum takes a series without negative values to 0
+    is_ratio &= may_be_ratio
     ratio = np.where(is_ratio, ratio, 1.0)
     return ratio, np.where(is_ratio | np.isnan(added), 0.0, added)
+
+
+def is_likelier_ratio(
+    noise: Numbers, usual: Numbers, after: Numbers, ratio: Numbers, added: Numbers
+) -> Flags:
+    """Whether a level has more likely moved by a ratio than by a summand, [...].
+
+    `usual` are the values that are expected without the shift, `after` the actual ones, and `noise`
+    absolute errors of such expectations before it: all are [..., steps], NaN where unknown. Errors
+    have a Laplace distribution, whose scale a ratio multiplies, too.
+    """
+    errors_before = np.nansum(noise, -1)
+    errors_of_ratio = np.abs(after / ratio[..., None] - usual)
+    errors_of_summand = np.abs(after - added[..., None] - usual)
+    of_ratio = errors_before + np.nansum(errors_of_ratio, -1)
+    of_summand = errors_before + np.nansum(errors_of_summand, -1)
+    count = np.isfinite(after).sum(-1) - 1  # one is lost to the estimate of the shift
+    share = count / np.maximum(count + np.isfinite(noise).sum(-1), 1)
+    return np.asarray(of_ratio * ratio**share <= of_summand * (1 + ROUNDING))
 
 
 def median(values: Numbers) -> Numbers:
