@@ -1,7 +1,7 @@
 """Shapes and bounds of stored arrays, declared on the fields of dataclasses that hold them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from typing import Any, TypeVar, get_args, get_type_hints
 
 import numpy as np
@@ -102,8 +102,11 @@ def from_lists(
 
 
 def as_lists(record: Any) -> dict[str, Any]:
-    """Return the fields of a dataclass as plain lists, which JSON can hold."""
-    return {
-        name: value.tolist() if isinstance(value, np.ndarray) else value
-        for name, value in vars(record).items()
-    }
+    """Return the fields of a dataclass as plain lists, which JSON can hold; None is left out."""
+    lists = {}
+    for name, value in vars(record).items():
+        if is_dataclass(value):
+            value = as_lists(value)
+        if value is not None:
+            lists[name] = value.tolist() if isinstance(value, np.ndarray) else value
+    return lists

@@ -5,7 +5,7 @@ Grünwald 2012). Quantiles of the components are averaged level by level, and th
 conformalised quantile regression (`intervals/calibration.py`, after Romano et al. 2019).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -77,6 +77,8 @@ class Ensemble:
     # the ensemble's forecasts of the validation windows; present after a fit only, as stored
     # versions do not keep them
     validation: ValidationForecasts | None = None
+    # by the names of `scores`: [windows], the losses that these are the means of; after a fit only
+    window_losses: dict[str, Numbers] = field(default_factory=dict)
     # forecasts of baselines that were computed before, by a hash of their inputs; None keeps none
     memory: dict[str, Numbers] | None = None
 
@@ -280,7 +282,7 @@ def choose_ensemble(
     held_out = candidates.held_out(inputs.series, series_index)
     points = held_out[..., baselines.middle]
     named = {**candidates.named(weights[0]), CHOSEN: points}
-    losses = _losses(inputs, validation, np.stack(list(named.values())))
+    losses = _losses(inputs, validation, np.stack(list(named.values()))).completed()
     scores = _scores(losses, list(named))
     rival = None
     scored = [label for label in labels[count:] if label in scores]
@@ -304,6 +306,7 @@ def choose_ensemble(
         scores=scores,
         network=network_for(inputs.lags) if PRETRAINED in components else None,
         validation=ValidationForecasts.of(validation, inputs, points, rival),
+        window_losses=dict(zip(named, losses.values[:, losses.usable], strict=True)),
     )
 
 
@@ -421,11 +424,9 @@ def _horizon_blocks(inputs: Inputs, windows: WindowIndex) -> Integers:
 def _scores(losses: Losses, names: list[str]) -> dict[str, float]:
     """The mean loss of each forecast, by name.
 
-    The mean is over the windows where all forecasts have a loss. Where a candidate did not forecast
-    a window, its loss is estimated first (see `Losses.completed`).
+    The mean is over the windows where all forecasts have a loss.
     """
-    completed = losses.completed()
-    usable = completed.values[:, completed.usable]
+    usable = losses.values[:, losses.usable]
     if not usable.size:
         return {}
     means = zip(names, usable.mean(1).tolist(), strict=True)

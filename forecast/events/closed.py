@@ -29,6 +29,9 @@ from forecast.tables.table import ranked
 
 CYCLES = 8  # a closed position must have held its value in at least this many cycles
 ROUNDING = 1e-12  # values that differ by less than this share of the largest value are the same
+AGREED = (
+    0.9  # the share of series that must be closed at a position which a short series takes over
+)
 CHANCE = 1e-3  # the share of series that may appear to have a closed position by chance
 MAX_SEASON = 1_000_000  # steps
 THURSDAY = 3  # the day of the week of 1970-01-01, Monday 0
@@ -110,7 +113,7 @@ def find_closed(panel: Panel, schema: Schema, before: Integers) -> Closed:
     ones only where these leave slots open. If nothing of a series would stay open, the series
     merely repeats itself, and is left to the models. Values on which an event opens a position,
     such as Sundays before Christmas, may differ. Only slots before position `before` [series] are
-    used.
+    used. Series of fewer cycles take over what the others agree on.
     """
     panel = without_censored(panel, schema)
     series = panel.series_of_slots
@@ -126,23 +129,41 @@ def find_closed(panel: Panel, schema: Schema, before: Integers) -> Closed:
             touched, labels = _touching(marks, slots)
             closed, inside = _constant_groups(panel.values[slots], group, season, touched, labels)
             unexplained[slots[inside]] = False
-            by_season.append(closed)
+            agreed = _agreed(closed, int(has_cycles.sum()), np.flatnonzero(~has_cycles))
+            by_season += [closed, unless_contradicted(agreed, panel, schema, before)]
     return _joined(by_season)
 
 
-def closed_now(
-    closed: Closed, panel: Panel, schema: Schema, series_index: Integers, before: Integers
-) -> Closed:
-    """Return the closed positions of a fit that newer values do not contradict.
+def _agreed(closed: Closed, count: int, series: Integers) -> Closed:
+    """Give `series` the closed positions, with one value, of nine of ten of `count` series."""
+    rows = np.stack([closed.season, closed.phase, closed.value], 1)
+    _, first, counts = np.unique(rows, axis=0, return_index=True, return_counts=True)
+    agreed = closed.take(first[counts >= AGREED * count])
+    given = [replace(agreed, series=np.full(len(agreed), number)) for number in series]
+    return _joined([NONE_CLOSED, *given])
 
-    New series, whose `series_index` is 0, are searched for closed positions.
+
+def closed_now(
+    closed: Closed,
+    panel: Panel,
+    schema: Schema,
+    series_index: Integers,
+    before: Integers,
+    fitted: int,
+) -> Closed:
+    """Return the closed positions of a fit to `fitted` series that newer values do not contradict.
+
+    New series, whose `series_index` is 0, are searched for closed positions, and take over those
+    that the series of the fit agree on.
     """
-    closed = unless_contradicted(closed.of(series_index - 1), panel, schema, before)
     is_new = series_index == 0
+    of_new = NONE_CLOSED
     if is_new.any():
-        of_new = find_closed(panel, schema, np.where(is_new, before, 0))
-        closed = _joined([closed, of_new])
-    return closed
+        found = find_closed(panel, schema, np.where(is_new, before, 0))
+        of_new = found.take(np.flatnonzero(is_new[found.series]))
+    without = np.setdiff1d(np.flatnonzero(is_new), of_new.series)
+    of_fit = _joined([closed.of(series_index - 1), _agreed(closed, fitted, without)])
+    return _joined([unless_contradicted(of_fit, panel, schema, before), of_new])
 
 
 def unless_contradicted(closed: Closed, panel: Panel, schema: Schema, before: Integers) -> Closed:

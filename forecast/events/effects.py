@@ -6,7 +6,7 @@ from typing import Annotated
 
 import numpy as np
 
-from forecast.artifacts.specs import TINY, of_values
+from forecast.artifacts.specs import TINY, Spec, of_values
 from forecast.calendar.zones import WEEK
 from forecast.events.kinds import KEY_STRIDE, NO_LABELS, Marks, mark, moved_levels, touched
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
@@ -47,9 +47,34 @@ class EffectPriors:
     exponent_cost: float = 1.0
     ridge_rounds: int = 10
     reaction_rounds: int = 3
+    # variances of the share of a day's shape that its square must exceed, which is two standard
+    # errors; also the inverse of the variance of shares that nothing is known of
+    shape_chance: float = 4.0
 
 
 PRIORS = EffectPriors()
+
+
+@dataclass(frozen=True)
+class DayShapes:
+    """The shape of each weekday, and how much the days of events have the shape of one of them."""
+
+    # the value at each phase of the day divided by the mean of the day; row 0 is for new series
+    shape: Annotated[Numbers, of_values("series+1 7 phases", low=TINY)]
+    weekday: Annotated[Integers, Spec("1", 0, WEEKDAYS - 1)]  # the one that events resemble most
+    share: Annotated[Numbers, Spec("labels", 0, 1)]  # of its shape; the rest is the day's own
+
+    def factors(self, marks: Marks, slot: Integers, label: Integers, row: Integers) -> Numbers:
+        """[slots], the shape of the day of each slot divided by that of its weekday.
+
+        `slot` and `label` [marks] are the marks of known labels, `row` [slots] is that of `shape`.
+        Of several labels, the one with the largest share counts.
+        """
+        share = np.zeros(len(row))
+        np.maximum.at(share, slot, self.share[label])
+        own = self.shape[row, marks.weekday, marks.phase]
+        other = self.shape[row, self.weekday[0], marks.phase]
+        return np.asarray(1 + share * (other / own - 1))
 
 
 @dataclass(frozen=True)
@@ -82,6 +107,8 @@ class Effects:
     unit: Annotated[Numbers, of_values("series+1", low=0)]
     # how strongly each series reacts to events; 1 means as strongly as all series do on average
     reaction: Annotated[Numbers, of_values("series+1")]
+    # on the relative scale, in tables finer than days; None if no event changes the shape of a day
+    shapes: DayShapes | None = None
 
 
 @dataclass(frozen=True)
@@ -170,6 +197,8 @@ def adjustment(
     profile = effects.profile[row, marks.weekday]
     share = amount * profile**effects.exponent
     factor = np.clip(1 + share, 0, PRIORS.largest_factor)
+    if effects.shapes is not None:
+        factor *= effects.shapes.factors(marks, slot, label, row)
     factor[factor < PRIORS.closed] = 0.0
     factor[is_additive] = 1.0
     return Adjustment(factor, amount * unit, factor >= PRIORS.hidden)
@@ -301,6 +330,7 @@ def fit_effects(
         profile=past.profile,
         unit=np.append(0.0, past.unit * past.size),
         reaction=reaction,
+        shapes=_day_shapes(past, shown),
     )
 
 
@@ -348,16 +378,20 @@ class _Past:
 
         Row 0 is the profile over all series.
         """
-        cell = (self.series * WEEKDAYS + self.marks.weekday)[self.untouched]
-        cells = len(self.size) * WEEKDAYS
+        return self.profile_by(self.marks.weekday, WEEKDAYS)
+
+    def profile_by(self, group: Integers, groups: int) -> Numbers:
+        """[series + 1, groups], like `profile`, but for groups of slots; `group` is [slots]."""
+        cell = (self.series * groups + group)[self.untouched]
+        cells = len(self.size) * groups
         sums = np.bincount(cell, self.values[self.untouched], cells)
-        counts = np.bincount(cell, minlength=cells).reshape(-1, WEEKDAYS)
-        sums = sums.reshape(-1, WEEKDAYS)
+        counts = np.bincount(cell, minlength=cells).reshape(-1, groups)
+        sums = sums.reshape(-1, groups)
         count = counts.sum(1, keepdims=True)
         level = sums.sum(1, keepdims=True) / np.maximum(count, 1)
         # the profile of each series, multiplied by the number of values
         total = _ratio(sums, level, counts)
-        shared = _ratio(total.sum(0), counts.sum(0), np.ones(WEEKDAYS))
+        shared = _ratio(total.sum(0), counts.sum(0), np.ones(groups))
         prior = PRIORS.prior_days
         of_series = (total + prior * shared) / (counts + prior)
         profile = np.concatenate([shared[None], of_series])
@@ -490,6 +524,38 @@ def _noise(past: _Past) -> Numbers:
     mean = (sums + PRIORS.prior_days * pooled) / (counts + PRIORS.prior_days)
     deviation = np.sqrt(np.pi / 2) * mean
     return np.asarray(np.maximum(deviation, PRIORS.least))
+
+
+def _day_shapes(past: _Past, labels: Integers) -> DayShapes | None:
+    """Estimate the shapes of days with some labels; None if no label changes the shape."""
+    marks = past.marks
+    phases = int(marks.phase.max()) + 1
+    profile = past.profile_by(marks.weekday * phases + marks.phase, WEEKDAYS * phases)
+    shape = profile.reshape(-1, WEEKDAYS, phases)
+    shape = shape / shape.mean(-1, keepdims=True)
+    is_used = (past.observed & (past.unit == 0)[past.series])[marks.slot]
+    slot = marks.slot[is_used]
+    phase = marks.phase[slot]
+    cell = marks.label[is_used] * phases + phase
+    of_weekdays = shape[1 + past.series[slot], :, phase].T  # [weekdays, marks]
+
+    def summed(numbers: Numbers) -> Numbers:
+        """[labels, phases]"""
+        sums = np.bincount(cell, numbers, len(marks.labels) * phases)
+        return np.asarray(sums.reshape(-1, phases)[labels], np.float64)
+
+    own = summed(of_weekdays[marks.weekday[slot], np.arange(len(slot))])
+    actual = summed(past.values[slot])
+    level = _ratio(actual.sum(1), own.sum(1), np.ones(1))
+    change = actual - level[:, None] * own
+    ways = level[:, None] * ([summed(shapes) for shapes in of_weekdays] - own)
+    squares = np.maximum((ways**2).sum(-1), TINY)  # [weekdays, labels]
+    shares = np.clip((ways * change).sum(-1) / squares, 0, 1)
+    errors = np.square(change - shares[..., None] * ways).sum(-1)
+    weekday = errors.sum(1).argmin(keepdims=True)
+    variance = PRIORS.shape_chance * errors / squares / max(phases - 1, 1)
+    share = np.where(shares**2 > variance, shares / (1 + variance), 0.0)[weekday[0]]
+    return DayShapes(shape, weekday, share) if share.any() else None
 
 
 def _weekday_sets(slots: Integers, marks: Marks) -> tuple[Integers, Numbers]:

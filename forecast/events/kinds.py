@@ -10,7 +10,7 @@ import numpy as np
 
 from forecast.calendar.calendar import Calendar, is_daily_or_finer, named_holidays
 from forecast.calendar.spec import CalendarSpec
-from forecast.calendar.zones import DAY, WEEK
+from forecast.calendar.zones import DAY, HOUR, WEEK
 from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, runs
 from forecast.panel.schema import EventKind, Schema, calendar_of
 
@@ -18,6 +18,7 @@ EPOCH = date(1970, 1, 1).toordinal()
 # labels of the day before an event, of the event, and of the day after it
 EVENT_DAYS = ("eve of {}", "{}", "day after {}")
 NO_LABELS = 0  # the label set of a slot that no event touches
+ROUNDING = 1e-9  # share of a sum of errors; sums that differ by less are the same
 KEY_STRIDE = 2**32  # larger than any date or label, so that two fit into one integer
 
 Owners = tuple[str | None, ...]
@@ -57,6 +58,7 @@ class Marks:
     # [slots], days since 1970-01-01; on grids of weekdays or weeks, the grid position
     date: Integers
     weekday: Integers  # [slots], Monday is 0; always 0 on a grid of weeks
+    phase: Integers  # [slots], the hour, or longer step, of the day; 0 on grids of days or longer
 
     @cached_property
     def label_set(self) -> Integers:
@@ -138,6 +140,9 @@ def mark(panel: Panel, schema: Schema) -> Marks:
     weekdays = (first_days + 3) % 7  # 1970-01-01 was a Thursday
     if _is_weekly(schema.calendar):
         weekdays = np.zeros_like(weekdays)
+    phases = np.zeros_like(weekdays)
+    if schema.calendar.kind == "seconds":
+        phases = calendar.wall(positions) % DAY // max(HOUR, schema.calendar.every)
     has_dates = schema.calendar.kind == "seconds" and not _is_weekly(schema.calendar)
     return Marks(
         slot=slot,
@@ -146,6 +151,7 @@ def mark(panel: Panel, schema: Schema) -> Marks:
         names=tuple(names),
         date=(first_days if has_dates else positions)[index],
         weekday=weekdays[index],
+        phase=phases[index],
     )
 
 
@@ -292,8 +298,9 @@ def moved_levels(panel: Panel, schema: Schema) -> tuple[Numbers, Numbers] | None
 
     Both are [slots]: value = factor * value at the newest level + summand. The result is None if
     there are no level shifts. Values after a shift are compared with the values before it: with
-    their median at the same step of the season. The shift is the median of the ratios, or of the
-    differences if a value before the shift is below 0. A shift without a value after it is ignored.
+    their median at the same step of the season. The shift is the median of the ratios or of the
+    differences, whichever is likelier; of the differences if a value before the shift is below 0. A
+    shift without a value after it is ignored.
     """
     if not has_kind(schema, "level_shift"):
         return None
@@ -323,8 +330,11 @@ def moved_levels(panel: Panel, schema: Schema) -> tuple[Numbers, Numbers] | None
 def steps_of_shifts(panel: Panel, schema: Schema, steps: int) -> int:
     """Return how many of the newest steps are needed to treat level shifts in the last `steps`.
 
-    They also cover the values before a shift with which its level is compared.
+    They also cover the values before a shift with which its level is compared, and the weeks from
+    which blanks are filled.
     """
+    if _fills_blanks(schema):
+        steps += LEVELS.stand_in_values * WEEK // schema.calendar.every
     if not has_kind(schema, "level_shift"):
         return steps
     series, position = _shifts(panel, schema)
@@ -339,7 +349,7 @@ def stand_ins(panel: Panel, bound: Numbers, season: int) -> Numbers:
     The stand-in is the mean of the newest earlier values at the same step of the season, or the
     bound if that is larger.
     """
-    slots = np.flatnonzero(np.isfinite(bound))
+    slots = np.flatnonzero(~np.isnan(bound))
     first = panel.offsets[panel.series_of_slots[slots]]
     sums = np.zeros(len(slots))
     count = np.zeros(len(slots))
@@ -354,6 +364,25 @@ def stand_ins(panel: Panel, bound: Numbers, season: int) -> Numbers:
     means = sums[count > 0] / count[count > 0]
     stand_in[has_some] = np.maximum(bound[has_some], means)
     return stand_in
+
+
+def blank_stand_ins(panel: Panel, schema: Schema) -> Numbers | None:
+    """Estimate values that the past lacks, [slots], as means at the same time in earlier weeks.
+
+    They are infinite if there are none, and NaN in slots with a value. None if no value is missing,
+    and in tables without events, or of days or longer steps.
+    """
+    is_blank = ~panel.observed & panel.before(panel.lengths)
+    if not (_fills_blanks(schema) and is_blank.any()):
+        return None
+    return stand_ins(panel, np.where(is_blank, -np.inf, np.nan), WEEK // schema.calendar.every)
+
+
+def _fills_blanks(schema: Schema) -> bool:
+    """Whether a table has events, and steps finer than days."""
+    has_any = schema.holidays is not None or schema.dated_events
+    is_finer = schema.calendar.kind == "seconds" and schema.calendar.every < DAY
+    return is_finer and bool(has_any)
 
 
 def day_spans(calendar: Calendar, positions: Integers) -> tuple[Integers, Integers]:
@@ -441,9 +470,36 @@ def _move(
     positive_usual = np.where(usual > 0, usual, np.nan)
     ratio = median(after / positive_usual)
     added = median(after - usual)
-    is_ratio = ~(before < 0).any(1) & (ratio > 0)
+    first = panel.offsets[series]
+    known = np.where(panel.observed, panel.values, np.inf)
+    both_ends = np.stack([first, first + position], 1)
+    lowest = np.minimum.reduceat(known, both_ends.ravel())[::2]
+    may_be_ratio = ~(before < 0).any(1) & (ratio > 0)
+    ratio = np.where(may_be_ratio, ratio, 1.0)
+    is_ratio = is_likelier_ratio(np.abs(before - usual), usual, after, ratio, added)
+    is_ratio |= lowest + added <= 0  # no sum takes a series without negative values to 0
+    is_ratio &= may_be_ratio
     ratio = np.where(is_ratio, ratio, 1.0)
     return ratio, np.where(is_ratio | np.isnan(added), 0.0, added)
+
+
+def is_likelier_ratio(
+    noise: Numbers, usual: Numbers, after: Numbers, ratio: Numbers, added: Numbers
+) -> Flags:
+    """Whether a level has more likely moved by a ratio than by a summand, [...].
+
+    `usual` are the values that are expected without the shift, `after` the actual ones, and `noise`
+    absolute errors of such expectations before it: all are [..., steps], NaN where unknown. Errors
+    have a Laplace distribution, whose scale a ratio multiplies, too.
+    """
+    errors_before = np.nansum(noise, -1)
+    errors_of_ratio = np.abs(after / ratio[..., None] - usual)
+    errors_of_summand = np.abs(after - added[..., None] - usual)
+    of_ratio = errors_before + np.nansum(errors_of_ratio, -1)
+    of_summand = errors_before + np.nansum(errors_of_summand, -1)
+    count = np.isfinite(after).sum(-1) - 1  # one is lost to the estimate of the shift
+    share = count / np.maximum(count + np.isfinite(noise).sum(-1), 1)
+    return np.asarray(of_ratio * ratio**share <= of_summand * (1 + ROUNDING))
 
 
 def median(values: Numbers) -> Numbers:

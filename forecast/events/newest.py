@@ -6,7 +6,7 @@ import numpy as np
 
 from forecast.errors import Setting
 from forecast.events.effects import Adjustment
-from forecast.events.kinds import without_shifts
+from forecast.events.kinds import is_likelier_ratio, without_shifts
 from forecast.logs import log
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Integers, Numbers, Panel
@@ -108,9 +108,19 @@ def _new_level(series: int, past: Numbers, season: int) -> NewLevel | None:
     if confirming < LIMITS.confirming:
         return None
     moved = float(newest[:confirming].mean())
-    if is_above_zero:
-        return NewLevel(series, confirming, float(np.exp(moved)), 0.0)
-    return NewLevel(series, confirming, 1.0, moved)
+    if not is_above_zero:
+        return NewLevel(series, confirming, 1.0, moved)
+    factor = np.exp(moved)
+    beyond = past[season:] - past[:-season]
+    beyond -= np.nanmean(beyond[:-season])
+    noise = np.abs(beyond[:-season])
+    after = past[-confirming:]
+    usual = after - beyond[-confirming:]
+    added = beyond[-confirming:].mean()
+    is_factor = is_likelier_ratio(noise, usual, after, factor, added)
+    if is_factor or np.nanmin(past[:-confirming]) + added <= 0:
+        return NewLevel(series, confirming, float(factor), 0.0)
+    return NewLevel(series, confirming, 1.0, float(added))
 
 
 def without_newest_outliers(panel: Panel, season: int, ends: Integers) -> Panel:

@@ -18,7 +18,7 @@ from forecast.ensemble.names import PRETRAINED
 from forecast.errors import ArtifactRefused, NoInput, Setting, Unavailable, UsageError
 from forecast.events.closed import NONE_CLOSED, Closed
 from forecast.events.columns import ColumnEffects, indicators
-from forecast.events.effects import Effects
+from forecast.events.effects import DayShapes, Effects
 from forecast.inference import checks
 from forecast.inference.fitted import (
     RESTORED_SETTINGS,
@@ -170,7 +170,10 @@ def read_effects(lists: dict[str, Any], sizes: dict[str, int]) -> Effects:
     labels = tuple(arrays.pop("labels"))
     exponent = arrays.pop("exponent")
     sizes = {**sizes, "labels": len(labels)}
-    effects = from_lists(Effects, arrays, sizes, labels=labels, exponent=exponent)
+    shapes = arrays.pop("shapes", None)
+    if shapes is not None:
+        shapes = from_lists(DayShapes, shapes, sizes)
+    effects = from_lists(Effects, arrays, sizes, labels=labels, exponent=exponent, shapes=shapes)
     checks.check_effects(effects)
     return effects
 

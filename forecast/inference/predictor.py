@@ -312,7 +312,8 @@ def fixed_of(fitted: Fitted, panel: Panel, before: Integers | None = None) -> Nu
     schema = fitted.config.table
     index = series_index(fitted.history.ids, panel.ids)
     before = panel.lengths if before is None else before
-    return fixed_values(closed_now(fitted.closed, panel, schema, index, before), panel, schema)
+    closed = closed_now(fitted.closed, panel, schema, index, before, len(fitted.history))
+    return fixed_values(closed, panel, schema)
 
 
 def inputs_of(fitted: Fitted, panel: Panel, before: Integers | None = None) -> Inputs:

@@ -9,7 +9,7 @@ from forecast.calendar.calendar import Calendar
 from forecast.errors import Setting, UsageError, Words
 from forecast.events.columns import ColumnEffects, with_columns_removed
 from forecast.events.effects import Adjustment, Effects, adjusted_panel
-from forecast.events.kinds import stand_ins, touched
+from forecast.events.kinds import blank_stand_ins, stand_ins, touched
 from forecast.events.newest import at_new_levels, without_newest_outliers
 from forecast.panel import panel as panels
 from forecast.panel.panel import Flags, Floats, Ids, Integers, Numbers, Panel
@@ -363,7 +363,7 @@ def make_inputs(
         shown = stand_ins(adjusted, bound, season)
         bound = _applied_where_known(shown, power)
         arrays = arrays.with_stand_ins(bound)
-    return Inputs(
+    inputs = Inputs(
         ready,
         schema,
         lags,
@@ -376,3 +376,8 @@ def make_inputs(
         adjustment=adjustment,
         bound=bound,
     )
+    blanks = blank_stand_ins(inputs.past_panel(closed=True), schema)
+    if blanks is None:
+        return inputs
+    shown = blanks if bound is None else np.fmax(blanks, bound)
+    return replace(inputs, bound=shown, arrays=arrays.with_stand_ins(shown))

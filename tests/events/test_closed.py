@@ -148,8 +148,8 @@ def test_a_new_series_is_searched_by_itself() -> None:
     panel, schema = reading.panel, reading.schema
     index = series_index((("a",),), panel.ids)
     closed = find_closed(panel.select(np.array([0])), schema, panel.lengths[:1])
-    assert closed_now(closed, panel, schema, index, panel.lengths).series.tolist() == [0, 1]
-    assert closed_now(NONE_CLOSED, panel, schema, index, panel.lengths).series.tolist() == [1]
+    assert closed_now(closed, panel, schema, index, panel.lengths, 1).series.tolist() == [0, 1]
+    assert closed_now(NONE_CLOSED, panel, schema, index, panel.lengths, 1).series.tolist() == [1]
 
 
 @pytest.mark.parametrize("named", ["open", "all"])

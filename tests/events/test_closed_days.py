@@ -158,6 +158,40 @@ def test_a_saved_forecaster_knows_and_forgets(
     assert (opened.loc[on_sundays(opened), "hi_95"] > 0).all()
 
 
+def new_shop(days: int = 13) -> pd.DataFrame:
+    """The newest days of a shop that is closed on Sundays."""
+    frame = items(count=1)
+    return frame[frame["shop"] == "s0"].tail(days).assign(shop="new")
+
+
+def of_new_shop(frame: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """Forecasts of a new shop in `table`, whose other shops are in `frame` as well."""
+    model = Forecaster(model="pretrained", horizon=14, id=("shop", "item"), target="sold")
+    found = model.fit(frame).predict(table)
+    return found[found["shop"] == "new"].reset_index(drop=True)
+
+
+@pytest.mark.parametrize("where", ["in the fit", "in a newer table", "in a table of its own"])
+def test_a_new_shop_is_closed_when_all_others_are(where: str) -> None:
+    frame = items()
+    frame = frame[frame["shop"] != "s2"]
+    both = pd.concat([frame, new_shop()])
+    fitted = both if where == "in the fit" else frame
+    table = of_new_shop(fitted, new_shop() if where == "in a table of its own" else both)
+    check(table, on_sundays(table))
+
+
+def test_a_new_shop_is_open_where_its_values_or_many_other_shops_are() -> None:
+    frame = items()
+    table = of_new_shop(frame, pd.concat([frame, new_shop()]))
+    assert (table["hi_80"] > 0).all()
+    frame = frame[frame["shop"] != "s2"]
+    opened = new_shop()
+    opened.loc[pd.to_datetime(opened["day"]).dt.day_of_week == 6, "sold"] = 20
+    table = of_new_shop(frame, pd.concat([frame, opened]))
+    assert (table["forecast"] > 1).all()
+
+
 def test_a_held_out_value_that_contradicts_is_remembered(shop: pd.DataFrame) -> None:
     shop.loc[np.flatnonzero(SUNDAY)[-2], "sales"] = 80
     fitted = Forecaster(model="theta", horizon=14).fit(shop)

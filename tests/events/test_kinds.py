@@ -201,6 +201,37 @@ def test_levels_move_by_sums_where_values_fall_below_0_and_by_months_and_years()
     np.testing.assert_allclose(found["forecast"], 44, rtol=0.05)
 
 
+@pytest.mark.parametrize("moved", ["by a sum", "by a factor"])
+@pytest.mark.parametrize("up", [True, False])
+def test_a_season_keeps_its_size_after_a_level_moved_by_a_sum(moved: str, up: bool) -> None:
+    steps = np.arange(84)
+    noise = np.random.default_rng(3).normal(0, 2, 84)
+    values = 100 + 30 * np.sin(steps * np.pi / 6) + noise
+    after = steps >= 66
+    if moved == "by a sum":
+        values = values + np.where(after, 40 if up else -40, 0)
+    else:
+        values = values * np.where(after, 1.4 if up else 0.6, 1)
+    months = pd.date_range("2010-01-01", periods=84, freq="MS").strftime("%Y-%m-%d")
+    frame = pd.DataFrame({"month": months, "y": values})
+    model = Forecaster(model="pretrained", horizon=12, events=shift(months[66]))
+    found = model.fit(frame[:72]).predict()
+    inside = values[72:] >= found["lo_80"]
+    inside &= values[72:] <= found["hi_80"]
+    assert inside.mean() >= 0.6
+    np.testing.assert_allclose(found["forecast"], values[72:], atol=8)
+
+
+def test_a_sum_that_would_lead_below_0_is_a_factor() -> None:
+    steps = np.arange(60)
+    values = np.where(steps < 24, 12, 60) + 9 * np.sin(steps * np.pi / 6)
+    values[54:] -= 30
+    months = pd.date_range("2010-01-01", periods=60, freq="MS").strftime("%Y-%m-%d")
+    frame = pd.DataFrame({"month": months, "y": values})
+    model = Forecaster(model="seasonal-mean", horizon=6, transform="log", events=shift(months[54]))
+    assert (model.fit(frame).predict()["lo_95"] > 0).all()
+
+
 def test_several_shifts_add_up_and_one_before_its_first_value_moves_nothing(
     frame: pd.DataFrame,
 ) -> None:

@@ -62,6 +62,15 @@ def test_a_level_that_four_values_confirm_is_followed_with_its_season(
     np.testing.assert_allclose(forecast_of(moved), change * forecast_of(usual), rtol=0.06)
 
 
+@pytest.mark.parametrize("change", [-50, 60])
+def test_a_level_that_moved_by_a_sum_keeps_the_size_of_its_season(
+    usual: np.ndarray, change: float
+) -> None:
+    moved = usual.copy()
+    moved[-5:] += change
+    np.testing.assert_allclose(forecast_of(moved), change + forecast_of(usual), atol=4)
+
+
 @pytest.mark.parametrize("change", [0.6, 5.0])
 def test_what_comes_after_an_origin_changes_no_forecast_from_it(
     usual: np.ndarray, change: float

@@ -1,12 +1,16 @@
 """A fitted forecaster is plain arrays that need no torch, and says which models it has and how they compare."""
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from forecast import Forecaster
 from forecast.engine.fit import fit
 from forecast.engine.requests import FitRequest
 from forecast.ensemble.ensemble import CHOSEN, NETWORKS
@@ -156,6 +160,43 @@ def test_the_choice_is_compared_with_seasonal_naive_in_one_sentence(
     found = verdict(scores if naive is None else {**scores, "seasonal-naive": naive}, 1)
     assert found == sentence
     assert len(found) <= 120
+
+
+@pytest.mark.parametrize(
+    ("ratios", "sentence"),
+    [
+        ([0.3, 0.5, 0.8], "error 20 to 70 % below seasonal naive on 3 held-out windows"),
+        ([0.3, 1.2], "error 20 % above to 70 % below seasonal naive on 2 held-out windows"),
+        ([1.2, 1.5], "error 20 to 50 % above seasonal naive on 2 held-out windows"),
+        ([0.001, 0.9], "error 10 to over 99 % below seasonal naive on 2 held-out windows"),
+        ([0.6], "error 40 % below seasonal naive on one held-out window"),
+        ([1.0, 1.0], "error the same as seasonal naive on 2 held-out windows"),
+    ],
+)
+def test_of_a_single_series_the_range_over_windows_is_told(
+    monkeypatch: pytest.MonkeyPatch, ratios: list[float], sentence: str
+) -> None:
+    monkeypatch.setattr("forecast.inference.fitted.RANGE", (0, 1))
+    naive = np.full(len(ratios), 2.0)
+    losses = {"seasonal-naive": naive, CHOSEN: naive * ratios}
+    scores = {name: float(values.mean()) for name, values in losses.items()}
+    found = verdict(scores, 1, losses)
+    assert found == f"{sentence}; 1 of 1 candidates is used"
+    assert len(found) <= 120
+
+
+def test_a_fit_to_one_series_tells_a_range_and_a_loaded_one_the_mean(tmp_path: Path) -> None:
+    draw = np.random.default_rng(5)
+    days = pd.date_range("2023-01-01", periods=120)
+    sold = 20 + 10 * (days.day_of_week == 5) + draw.normal(0, 3, 120)
+    baselines = ("seasonal-naive", "seasonal-mean")
+    model = Forecaster(model="pretrained", baselines=baselines, horizon=7)
+    model.fit(pd.DataFrame({"day": days, "sold": sold})).save(str(tmp_path / "store"))
+    assert re.search(
+        r" to \d+ % below seasonal naive on \d+ held-out windows", model.describe()[-1]
+    )
+    loaded = Forecaster.load(str(tmp_path / "store")).describe()[-1]
+    assert re.search(r"error \d+ % below seasonal naive on held-out values", loaded)
 
 
 def test_where_all_errors_are_rounding_no_share_of_them_is_told() -> None:
