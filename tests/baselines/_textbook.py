@@ -139,7 +139,7 @@ def clear_line(values: Values, season: int, horizon: int) -> tuple[Values, bool]
     count = len(values)
     steps = np.arange(count + horizon)
     nothing = np.zeros(count + horizon)
-    if not max(8, horizon) <= count <= 200:
+    if not max(8, horizon) <= count <= 60:
         return nothing, False
     index, factors = seasonal_index(values, season)
     profile = index[steps[:count] % season]

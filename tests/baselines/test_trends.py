@@ -37,7 +37,7 @@ def test_growth_by_a_factor_is_continued_as_such():
     assert growth == pytest.approx(0.15 * STEPS[COUNT:], abs=0.1)
 
 
-@pytest.mark.parametrize("count", [30, 200])
+@pytest.mark.parametrize("count", [30, 60])
 def test_neither_noise_nor_random_walks_follow_a_line(count):
     noise = np.random.default_rng(1).normal(0, 1, (WINDOWS, count))
     both = np.concatenate([noise, noise.cumsum(1)])
@@ -56,7 +56,7 @@ def test_a_line_is_found_below_a_season_and_beside_gaps():
 
 
 def test_short_and_long_windows_have_no_line():
-    for count, horizon in ((7, 3), (10, 11), (300, 5)):
+    for count, horizon in ((7, 3), (10, 11), (61, 5)):
         values = np.arange(count, dtype=float)[None]
         lines, _ = clear_lines(values, np.ones(values.shape, bool), horizon, 1)
         assert not lines.any()

@@ -2,11 +2,12 @@
 
 import numpy as np
 
-from forecast.baselines.shared.gaps import MAX_STEPS, fill_gaps
+from forecast.baselines.shared.gaps import fill_gaps
 from forecast.baselines.shared.method import Counts, Mask, Values
 from forecast.baselines.shared.seasons import LIMIT, remove_season, seasonal_index
 
 MIN_VALUES = 8  # fewer do not tell a line from a random walk
+MAX_VALUES = 60  # longer lines bend or break sooner than they seem to
 # twice the log likelihood ratio that a line must have over a constant, and a line of logarithms
 # over one of values
 EVIDENCE = 10.0
@@ -36,13 +37,13 @@ def clear_lines(values: Values, observed: Mask, horizon: int, season: int) -> tu
 
     Also returns which are lines of logarithms, [windows]. A line is clear if a constant is far less
     likely, and if its errors are no more correlated with the ones before than chance explains, as
-    those of random walks are. Short windows and those of more than `MAX_STEPS` have none.
+    those of random walks are. Windows of fewer than `MIN_VALUES` or a horizon, or of more than `MAX_VALUES`, have none.
     """
     windows, span = values.shape
     start = observed.argmax(1)
     count = span - start
     lines = np.zeros((windows, span + horizon))
-    usable = (count >= max(MIN_VALUES, horizon)) & (count <= MAX_STEPS)
+    usable = (count >= max(MIN_VALUES, horizon)) & (count <= MAX_VALUES)
     if not usable.any():
         return lines, usable
     filled = fill_gaps(values, observed, season)
