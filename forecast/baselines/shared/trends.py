@@ -36,8 +36,9 @@ def clear_lines(values: Values, observed: Mask, horizon: int, season: int) -> tu
     """The lines that windows clearly follow, [windows, span + horizon], 0 where there is none.
 
     Also returns which are lines of logarithms, [windows]. A line is clear if a constant is far less
-    likely, and if its errors are no more correlated with the ones before than chance explains, as
-    those of random walks are. Windows of fewer than `MIN_VALUES` or a horizon, or of more than `MAX_VALUES`, have none.
+    likely, and if its errors are no more correlated with the ones before than chance explains;
+    those of random walks are. Windows of fewer than `MIN_VALUES` or a horizon, or of more than
+    `MAX_VALUES`, have none.
     """
     windows, span = values.shape
     start = observed.argmax(1)
