@@ -32,6 +32,7 @@ def line_of(values: Values, start: Counts) -> tuple[Values, Values, Values, Valu
     return mean, slope, time, centred
 
 
+@np.errstate(over="ignore", invalid="ignore")  # values too large to be squared have no line
 def clear_lines(values: Values, observed: Mask, horizon: int, season: int) -> tuple[Values, Mask]:
     """The lines that windows clearly follow, [windows, span + horizon], 0 where there is none.
 
