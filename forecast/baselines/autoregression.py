@@ -111,4 +111,4 @@ def _fitted(scaled: Values, present: Mask, order: int) -> tuple[Values, Values]:
     return weights, centre[:, 0] - (weights * middle).sum(1)
 
 
-METHOD = Method(forecast, default_rank=10)
+METHOD = Method(forecast, default_rank=10, straightens=True)

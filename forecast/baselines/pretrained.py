@@ -47,4 +47,5 @@ METHOD = Method(
     context=CONTEXT,
     as_read=True,
     evens=True,
+    straightens=True,
 )

@@ -132,7 +132,8 @@ class Ensemble:
         moved = self.calibration.moved(mixed, scale, rough, series_index)
         few = (scale == 0) & has_few_values(inputs, windows)
         moved[few] = self.calibration.of_few_values(moved[few])
-        limit = _limit(inputs, windows, self.steps_back, self.calibration.largest)
+        points = mixed[..., inputs.levels.index(0.5)]
+        limit = _limit(inputs, windows, points, self.steps_back, self.calibration.largest)
         return calibrating.capped(moved, limit)
 
     def _ahead(self, inputs: Inputs, windows: WindowIndex, label: str) -> Numbers:
@@ -334,16 +335,18 @@ def _calibrated(
         cap_factor = max(cap_factor, calibrating.score_at(ratios, inputs.levels[-1]))
         cap_factor = float(np.float32(cap_factor))  # as it is stored
     series = inputs.series_index[windows[0]]
+    quantiles = quantiles[rows]
+    points = quantiles[..., inputs.levels.index(0.5)]
     pasts = Pasts(
         series=series,
         span=(series << 32) + _horizon_blocks(inputs, windows),
         count=inputs.series,
         roughness=roughness(inputs, windows, scale, validation.lookback),
         recent=recent,
-        limit=_limit(inputs, windows, steps, cap_factor),
+        limit=_limit(inputs, windows, points, steps, cap_factor),
     )
     calibration = calibrating.calibrate(
-        quantiles[rows],
+        quantiles,
         validation.actual,
         validation.observed,
         scale,
@@ -365,11 +368,17 @@ def _largest(inputs: Inputs, windows: WindowIndex, steps: int) -> Numbers:
     return np.where(bounded & np.isfinite(values), values, np.inf)
 
 
-def _limit(inputs: Inputs, windows: WindowIndex, steps: int, cap_factor: float) -> Numbers:
-    """The bound of the highest quantiles, [windows], in the unit of the panel's values."""
-    limit = np.full(len(windows[0]), np.inf)
+def _limit(
+    inputs: Inputs, windows: WindowIndex, points: Numbers, steps: int, cap_factor: float
+) -> Numbers:
+    """The bound of the highest quantiles, [windows, horizon], in the unit of the panel's values.
+
+    It follows the `points` that are forecast, [windows, horizon], where these exceed the past.
+    """
+    limit = np.full(points.shape, np.inf)
     if np.isfinite(cap_factor):
-        limit = cap_factor * _largest(inputs, windows, steps)
+        most = _largest(inputs, windows, steps)[:, None]
+        limit = cap_factor * np.maximum(most, undo_power(points, inputs.power))
     finite = np.isfinite(limit)
     return np.where(finite, apply_power(limit, finite, inputs.power), np.inf)
 

@@ -48,10 +48,10 @@ class CalibrationPriors:
     # quantiles do not move inwards if at least this share of the actual values are one number
     ties: float = 0.05
     series: int = 3  # with fewer series none counts as harder to forecast than the others
-    # the highest quantiles are at most this multiple of the largest value of the past, or more if
-    # validation values were larger
+    # the highest quantiles are at most this multiple of the largest value of the past or of the
+    # median, or more if validation values were larger
     cap_factor: float = 2.0
-    capped_levels: int = 2  # how many of the highest quantiles are bounded
+    capped_levels: int = 3  # how many of the highest quantiles are bounded
 
 
 PRIORS = CalibrationPriors()
@@ -69,9 +69,9 @@ class Calibration:
     quantile moves by its margin (`margins`), in half widths of its interval; `tied` says which
     least half width applies. A window that has seen only a few equal values has no scale, and gets
     intervals of the usual relative width (`relative`) instead. Last, the highest quantiles are
-    bounded by `largest` times the largest value of the past. `mean_share` and `mean_weight` do not
-    change quantiles; they give the mean of each value from the calibrated quantiles. `coverage`
-    and `windows` are a record of the data, and change nothing.
+    bounded by `largest` times the largest value of the past, or the median where that is larger.
+    `mean_share` and `mean_weight` do not change quantiles; they give the mean of each value from
+    the calibrated quantiles. `coverage` and `windows` are a record of the data, and change nothing.
     """
 
     # [horizon, levels], added to quantiles, in units of half the width of their interval
@@ -88,7 +88,7 @@ class Calibration:
     # 1 where many actual values are equal, else 0; the least half width is then
     # `CalibrationPriors.tied_half_width`
     tied: float = 0.0
-    largest: float = np.inf  # the highest quantiles are at most this times the past's largest value
+    largest: float = np.inf  # see `CalibrationPriors.cap_factor`
     slope: float = 0.0  # of the log ratio of errors to widths over roughness; 0 to 1
     mean_roughness: float = 0.0  # roughness at which intervals keep their width
     # [horizon, levels], distance of each quantile from the median as a share of the median, the
@@ -382,13 +382,13 @@ def widened(quantiles: Numbers, factors: NDArray[np.floating[Any]]) -> Numbers:
 
 
 def capped(quantiles: Numbers, limit: Numbers) -> Numbers:
-    """Quantiles [windows, horizon, levels], of which the highest are bounded by `limit` [windows].
+    """Quantiles [windows, horizon, levels], the highest bounded by `limit` [windows, horizon].
 
     A quantile that is bounded does not fall below the next lower one.
     """
     bounded = quantiles.copy()
     for level in range(-PRIORS.capped_levels, 0):
-        most = np.maximum(bounded[..., level - 1], limit[:, None])
+        most = np.maximum(bounded[..., level - 1], limit)
         bounded[..., level] = np.minimum(bounded[..., level], most)
     return bounded
 

@@ -66,7 +66,7 @@ class Pasts:
     count: int  # number of series
     roughness: Numbers  # [windows], see `roughness`; NaN where unknown
     recent: Recent
-    limit: Numbers  # [windows], bound of the highest quantiles
+    limit: Numbers  # [windows, horizon], bound of the highest quantiles
 
 
 def _recent(past: Numbers, observed: Flags) -> Numbers:

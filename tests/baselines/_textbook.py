@@ -132,3 +132,45 @@ def autoregression_values(values: Values, season: int, horizon: int) -> Values:
         ahead = float(weights @ np.array(path[-order:]) + intercept)
         path.append(float(np.clip(ahead, plain.min() - reach, plain.max() + reach)))
     return np.asarray(mean + scale * np.array(path[order:]))
+
+
+def clear_line(values: Values, season: int, horizon: int) -> tuple[Values, bool]:
+    """The line that values clearly follow, before and after their end, and whether logarithms do; zeros if none do."""
+    count = len(values)
+    steps = np.arange(count + horizon)
+    nothing = np.zeros(count + horizon)
+    if not max(8, horizon) <= count <= 60:
+        return nothing, False
+    index, factors = seasonal_index(values, season)
+    profile = index[steps[:count] % season]
+    plain = values / profile if factors else values - profile
+    lines = []
+    for in_logs in (False, True):
+        if in_logs and min(values.min(), plain.min()) <= 0:
+            continue
+        straight = np.log(plain) if in_logs else plain
+        line = np.polyval(np.polyfit(steps[:count], straight, 1), steps)
+        error = straight - line[:count]
+        squares = float(error @ error)
+        if squares <= 1e-24 * float(straight @ straight):
+            continue  # nothing but rounding
+        is_clear = count * np.log(count * straight.var() / squares) > 10
+        is_clear &= float(error[1:] @ error[:-1]) < 1.2816 * squares / count**0.5
+        criterion = count * np.log(squares)
+        if in_logs:
+            criterion += 2 * straight.sum() + 10
+        if is_clear:
+            lines.append((criterion, in_logs, line))
+    if not lines:
+        return nothing, False
+    _, in_logs, line = min(lines, key=lambda found: found[0])
+    return line, in_logs
+
+
+def straightened_values(values: Values, season: int, horizon: int) -> Values:
+    """Autoregression of what a clear line leaves, and the line continued."""
+    line, in_logs = clear_line(values, season, horizon)
+    straight = np.log(values) if in_logs else values
+    rest = autoregression_values(straight - line[: len(values)], season, horizon)
+    points = rest + line[len(values) :]
+    return np.exp(points) if in_logs else points

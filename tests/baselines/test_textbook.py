@@ -12,10 +12,10 @@ from forecast.baselines import holt_winters
 from forecast.baselines.shared.theta_lines import SMOOTHING
 from forecast.baselines.shared.windows import forecast_baseline
 from tests.baselines._textbook import (
-    autoregression_values,
     seasonal_index,
     smooth,
     smoothing_values,
+    straightened_values,
 )
 
 Values = NDArray[np.float64]
@@ -117,7 +117,7 @@ TEXTBOOK: dict[str, tuple[Callable[[Values, int], list[Values]], float]] = {
     "auto-theta": (lambda values, season: theta(values, season, True), 1e-9),
     "holt-winters": (smoothing, 1e-9),
     "autoregression": (
-        lambda values, season: [autoregression_values(values, season, HORIZON)],
+        lambda values, season: [straightened_values(values, season, HORIZON)],
         1e-6,
     ),
 }

@@ -23,7 +23,8 @@ STEPS = np.arange(1, 9)
 def past_of(count: int) -> Pasts:
     """The past of windows of one series that are neither rough, at rest nor bounded."""
     same = np.zeros(count, np.int64)
-    return Pasts(same, np.arange(count), 1, same + np.nan, Recent.unknown(count), same + np.inf)
+    limit = np.full((count, 1), np.inf)
+    return Pasts(same, np.arange(count), 1, same + np.nan, Recent.unknown(count), limit)
 
 
 def calibrate(
@@ -179,10 +180,10 @@ def test_margins_of_intervals_without_width_carry_over_to_wide_ones() -> None:
 
 
 def test_the_highest_quantiles_are_bounded_and_stay_in_order() -> None:
-    found = capped(np.array([[[0, 1, 2, 3, 4, 5, 6, 70, 80.0]]]), np.array([10.0]))
-    np.testing.assert_array_equal(found, [[[0, 1, 2, 3, 4, 5, 6, 10, 10]]])
-    found = capped(np.array([[[0, 1, 2, 3, 4, 5, 60, 70, 80.0]]]), np.array([10.0]))
-    np.testing.assert_array_equal(found, [[[0, 1, 2, 3, 4, 5, 60, 60, 60]]])
+    found = capped(np.array([[[0, 1, 2, 3, 4, 5, 60, 70, 80.0]]]), np.array([[10.0]]))
+    np.testing.assert_array_equal(found, [[[0, 1, 2, 3, 4, 5, 10, 10, 10]]])
+    found = capped(np.array([[[0, 1, 2, 3, 4, 50, 60, 70, 80.0]]]), np.array([[10.0]]))
+    np.testing.assert_array_equal(found, [[[0, 1, 2, 3, 4, 50, 50, 50, 50]]])
 
 
 def test_quantiles_give_the_mean_of_series_at_rest_where_held_out_values_say_so() -> None:

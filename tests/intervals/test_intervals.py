@@ -252,3 +252,32 @@ def test_intervals_of_a_series_do_not_depend_on_those_beside_it(no_networks: str
             np.mean(inside[column, *columns]) for columns in ((column,), ("noise", "ramp"))
         )
         assert beside == pytest.approx(alone, abs=0.05)
+
+
+def years_ahead(values: np.ndarray, horizon: int) -> pd.DataFrame:
+    times = pd.date_range("2000", periods=len(values), freq="YS")
+    frame = pd.DataFrame({"year": times, "value": values})
+    return Forecaster(model="pretrained", horizon=horizon).fit(frame).predict()
+
+
+@pytest.mark.parametrize("values", [[100.6, 100.2, 127.9, 130.5, 132.9], [3, 900, 4, 1000, 2]])
+def test_intervals_of_five_values_end_below_three_times_the_largest(values: list[float]) -> None:
+    found = years_ahead(np.array(values), 6)
+    assert found[["hi_80", "hi_95"]].max(axis=None) < 3 * max(values)
+
+
+@pytest.mark.parametrize("count", [6, 8, 15])
+def test_intervals_of_a_short_line_are_at_most_three_times_as_wide_as_its_noise(count: int) -> None:
+    widths = []
+    for seed in range(8):
+        noise = np.random.default_rng(seed).normal(0, 3, count)
+        found = years_ahead(100 + 2 * np.arange(count) + noise, 3)
+        widths += list(found["hi_80"] - found["lo_80"])
+    assert np.median(widths) < 3 * 2 * 1.2816 * 3
+
+
+def test_intervals_of_growth_widen_beyond_twice_the_past() -> None:
+    noise = np.random.default_rng(3).normal(0, 0.03, 15)
+    found = years_ahead(np.exp(0.15 * np.arange(15) + noise), 8)
+    assert (found["hi_80"] > 1.05 * found["forecast"]).all()
+    assert (found["hi_95"] > found["hi_80"]).all()

@@ -62,6 +62,8 @@ class Method:
     threads: bool = True  # whether several threads may forecast at once
     # it sees closed slots at the mean of the others, having no season that would hold their value
     evens: bool = False
+    # it sees windows without the line that they clearly follow, which is put back
+    straightens: bool = False
 
 
 @cache

@@ -8,6 +8,7 @@ import numpy as np
 from forecast.baselines.shared.gaps import MAX_SMOOTHED, newest_steps
 from forecast.baselines.shared.method import Counts, Values
 from forecast.baselines.shared.seasons import remove_season, restore_season, seasonal_index
+from forecast.baselines.shared.trends import line_of
 
 # 0.02 to 1, closest at both ends; a finer grid gains nothing
 SMOOTHING = np.sin(np.arange(2, 25) * np.pi / 48) ** 2
@@ -32,28 +33,18 @@ def theta_forecast(
     """
     span = values.shape[1]
     index, factors = seasonal_index(values, start, season)  # [windows, season], [windows]
-    present = np.arange(span) >= start[:, None]
-    plain = np.where(present, remove_season(values, index, factors), 0.0)
-
-    length = span - start
-    mean = plain.sum(1) / length
-    middle = (start + span - 1) / 2
-    time = np.arange(span) - middle[:, None]  # centred in each window
-    time = np.where(present, time, 0.0)
-    squares = np.maximum((time**2).sum(1), 1.0)
-    slope = (plain * time).sum(1) / squares
-    centred = np.where(present, plain - mean[:, None], 0.0)
-    trend = slope[:, None] * time
+    plain = remove_season(values, index, factors)
+    mean, slope, time, centred = line_of(plain, start)
+    trend = slope * time
     if best_theta:
         level, weight = _smoothed_with_trend(centred, trend, start)
     else:
         level = _smoothed(centred - trend / 2, start)
         weight = np.full(len(values), 0.5)
-    last = (length - 1) / 2
-    steps = last[:, None] + np.arange(1, horizon + 1)
-    slope = weight * slope
-    points = (mean + level)[:, None] + slope[:, None] * steps
-    short = length < MIN_VALUES
+    steps = time[:, -1:] + np.arange(1, horizon + 1)
+    slope = weight[:, None] * slope
+    points = mean + level[:, None] + slope * steps
+    short = span - start < MIN_VALUES
     points[short] = plain[short, -1:]
     return restore_season(points, index, factors)
 

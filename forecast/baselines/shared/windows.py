@@ -9,6 +9,7 @@ import numpy as np
 
 from forecast.baselines.shared.method import Counts, Mask, Method, Values, baseline_method
 from forecast.baselines.shared.seasons import SMOOTHED_SEASON
+from forecast.baselines.shared.trends import clear_lines
 from forecast.parallel import cores
 from forecast.pretrained.forecasting import Network
 from forecast.threads import in_threads
@@ -119,7 +120,10 @@ def _in_parts(
             _, exponent = np.frexp(np.abs(values).max(1))
         with np.errstate(over="ignore"):
             values = np.ldexp(values, -exponent[:, None])
-            ahead = forecast(values, seen, spanned)
+            if method.straightens:
+                ahead = _beside_lines(forecast, values, seen, spanned, shape[0])
+            else:
+                ahead = forecast(values, seen, spanned)
             ahead = np.ldexp(ahead.T, exponent).T
         result[rows] = np.nan_to_num(ahead)
 
@@ -132,6 +136,19 @@ def _in_parts(
     ]
     in_threads(fill, parts, method.threads)
     return result
+
+
+def _beside_lines(
+    forecast: Ahead, values: Values, observed: Mask, seasons: Seasons, horizon: int
+) -> Values:
+    """Forecast windows without the lines that they clearly follow, and put these back."""
+    lines, in_logs = clear_lines(values, observed, horizon, *(seasons or (1,))[:1])
+    logs = np.log(np.where(observed & in_logs[:, None], values, 1.0))
+    rest = np.where(in_logs[:, None], logs, values) - lines[:, :-horizon]
+    ahead = forecast(np.where(observed, rest, 0.0), observed, seasons)
+    ahead = ahead.T + lines[:, -horizon:].T
+    grown = np.exp(np.where(in_logs, ahead, 0.0))
+    return np.asarray(np.where(in_logs, grown, ahead).T)
 
 
 def _alike(length: Counts, span: int, seasons: Seasons) -> Iterator[tuple[int, Seasons, Counts]]:

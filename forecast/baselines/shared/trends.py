@@ -1,0 +1,76 @@
+"""Trend lines by least squares, and which windows follow one, in values or in logarithms."""
+
+import numpy as np
+
+from forecast.baselines.shared.gaps import fill_gaps
+from forecast.baselines.shared.method import Counts, Mask, Values
+from forecast.baselines.shared.seasons import LIMIT, remove_season, seasonal_index
+
+MIN_VALUES = 8  # fewer do not tell a line from a random walk
+MAX_VALUES = 60  # longer lines bend or break sooner than they seem to
+# twice the log likelihood ratio that a line must have over a constant, and a line of logarithms
+# over one of values
+EVIDENCE = 10.0
+ROUNDING = 1e-24  # smaller squared errors, as a share of squares, are nothing but rounding
+TINY = 1e-200  # stands for the squares of zeros
+
+
+def line_of(values: Values, start: Counts) -> tuple[Values, Values, Values, Values]:
+    """The line of least squared errors through the values from column `start` on.
+
+    Returns mean and slope, [windows, 1], and steps from the middle and values less their mean,
+    [windows, span], 0 before the start.
+    """
+    span = values.shape[1]
+    present = np.arange(span) >= start[:, None]
+    middle = (start + span - 1) / 2
+    time = np.where(present, np.arange(span) - middle[:, None], 0.0)
+    squares = np.maximum((time**2).sum(1, keepdims=True), 1.0)
+    mean = values.mean(1, where=present, keepdims=True)
+    centred = np.where(present, values - mean, 0.0)
+    slope = (centred * time).sum(1, keepdims=True) / squares
+    return mean, slope, time, centred
+
+
+@np.errstate(over="ignore", invalid="ignore")  # values too large to be squared have no line
+def clear_lines(values: Values, observed: Mask, horizon: int, season: int) -> tuple[Values, Mask]:
+    """The lines that windows clearly follow, [windows, span + horizon], 0 where there is none.
+
+    Also returns which are lines of logarithms, [windows]. A line is clear if a constant is far less
+    likely, and if its errors are no more correlated with the ones before than chance explains;
+    those of random walks are. Windows of fewer than `MIN_VALUES` or a horizon, or of more than
+    `MAX_VALUES`, have none.
+    """
+    windows, span = values.shape
+    start = observed.argmax(1)
+    count = span - start
+    lines = np.zeros((windows, span + horizon))
+    usable = (count >= max(MIN_VALUES, horizon)) & (count <= MAX_VALUES)
+    if not usable.any():
+        return lines, usable
+    filled = fill_gaps(values, observed, season)
+    plain = remove_season(filled, *seasonal_index(filled, start, season))
+    present = np.arange(span) >= start[:, None]
+    lowest = np.minimum(filled, plain).min(1, where=present, initial=np.inf)
+    positive = present & (lowest > 0)[:, None]
+    logs = np.log(np.where(positive, plain, 1.0))
+    both = np.concatenate([plain, logs])
+    mean, slope, time, centred = line_of(both, np.tile(start, 2))
+
+    errors = centred - slope * time
+    products = (errors[:, 1:] * errors[:, :-1]).sum(1)
+    least = ROUNDING * (both**2).sum(1) + TINY
+    squares = (errors**2).sum(1) + least
+    total = (centred**2).sum(1) + least
+    count = np.tile(count, 2)
+    is_clear = np.tile(usable, 2) & (count * np.log(total / squares) > EVIDENCE)
+    is_clear &= products < LIMIT / np.sqrt(count) * squares
+    cost = np.where(is_clear, count * np.log(squares), np.inf).reshape(2, windows)
+    cost[1] += 2 * logs.sum(1) + EVIDENCE  # the sum turns their likelihood into that of values
+    in_logs = cost[1] < cost[0]
+
+    rows = np.flatnonzero(np.isfinite(cost).any(0))
+    chosen = rows + windows * in_logs[rows]
+    steps = np.arange(span + horizon) - (start[rows, None] + span - 1) / 2
+    lines[rows] = mean[chosen] + slope[chosen] * steps
+    return lines, in_logs
