@@ -553,8 +553,9 @@ def _day_shapes(past: _Past, labels: Integers) -> DayShapes | None:
     shares = np.clip((ways * change).sum(-1) / squares, 0, 1)
     errors = np.square(change - shares[..., None] * ways).sum(-1)
     weekday = errors.sum(1).argmin(keepdims=True)
-    variance = PRIORS.shape_chance * errors / squares / max(phases - 1, 1)
-    share = np.where(shares**2 > variance, shares / (1 + variance), 0.0)[weekday[0]]
+    chance = PRIORS.shape_chance * errors / max(phases - 1, 1)
+    shrunk = shares * squares / (squares + chance)
+    share = np.where(shares**2 * squares > chance, shrunk, 0.0)[weekday[0]]
     return DayShapes(shape, weekday, share) if share.any() else None
 
 

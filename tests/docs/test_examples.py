@@ -34,6 +34,7 @@ SHOWN = {
     "table -> panel": "a picture",
     "cli/predict.py  ": "a list of calls, which test_way compares with a run",
     "faces  ": "a picture, which test_pages compares with the contract",
+    "columns  typical effect": "a line of what fit says",
     "largest": "parts of files, which do not run by themselves, as are the next three",
     "Option(": "the same",
     "def largest": "the same",

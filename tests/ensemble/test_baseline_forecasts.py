@@ -69,7 +69,7 @@ def test_baselines_see_enough_seasons_and_no_more_than_there_is() -> None:
     assert context_length(14, (), 10_000) == 200
     assert context_length(300, (7,), 10_000) == 300
     assert context_length(14, (48,), 10_000) == 384
-    assert context_length(14, (7, 365), 10_000) == 365
+    assert context_length(14, (7, 365), 10_000) == 1500
     assert context_length(14, (48,), 50) == 50
 
 
