@@ -29,9 +29,8 @@ from forecast.tables.table import ranked
 
 CYCLES = 8  # a closed position must have held its value in at least this many cycles
 ROUNDING = 1e-12  # values that differ by less than this share of the largest value are the same
-AGREED = (
-    0.9  # the share of series that must be closed at a position which a short series takes over
-)
+# a short series takes over closed positions that this share of the other series has
+AGREED = 0.9
 CHANCE = 1e-3  # the share of series that may appear to have a closed position by chance
 MAX_SEASON = 1_000_000  # steps
 THURSDAY = 3  # the day of the week of 1970-01-01, Monday 0

@@ -35,14 +35,8 @@ class ColumnPriors:
     lags_in_days: tuple[int, ...] = (0, 1, 3)  # the same with a day, and
     means_in_days: tuple[int, ...] = (1, 3)  # days whose mean acts
     waves: int = 4  # waves of a day by which effects change
-    knots: tuple[float, ...] = (
-        0.03,
-        0.1,
-        0.35,
-        0.65,
-        0.9,
-        0.97,
-    )  # quantiles at which the slope may change
+    # quantiles at which the slope may change
+    knots: tuple[float, ...] = (0.03, 0.1, 0.35, 0.65, 0.9, 0.97)
     different: int = 10  # a column with fewer different values has one slope
     beyond: float = 0.5  # columns count so many deviations beyond the range of their past
     features: int = 800  # coefficients, at most

@@ -3,12 +3,28 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from forecast.artifacts.specs import as_lists
 from forecast.events.closed import Closed
+from forecast.events.columns import ColumnEffects
 from forecast.events.effects import Effects
-from forecast.inference.contents import read_closed, read_effects
+from forecast.inference.contents import read_closed, read_column_effects, read_effects
+from forecast.panel.schema import Schema
+from forecast.reading.reading import read
+from forecast.settings import TableSettings
+from forecast.tables.reading import table_from_frame
+
+
+@pytest.fixture
+def panel_schema() -> Schema:
+    """The schema of a table with two columns known in advance."""
+    columns = {"day": pd.date_range("2024-01-01", periods=40), "units": range(40)}
+    frame = pd.DataFrame(columns | {"price": 2.5, "promo": 0})
+    settings = TableSettings.check({"known": ("price", "promo"), "target": ("units",)})
+    return read(table_from_frame(frame), settings).schema
+
 
 SIZES = {"series": 2, "series+1": 3}
 CLOSED = Closed(
@@ -68,3 +84,54 @@ def test_closed_positions_that_contradict_each_other_are_refused(change: dict[st
 def test_effects_that_contradict_each_other_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
         read_effects(as_lists(EFFECTS) | change, SIZES)
+
+
+COLUMN_EFFECTS = ColumnEffects(
+    multiplies=True,
+    season=24,
+    waves=1,
+    lags=np.array([0, 1]),
+    means=np.array([1]),
+    logarithm=np.array([1, 0]),
+    middle=np.zeros(2),
+    unit=np.ones(2),
+    limits=np.array([[-2.0, 2], [-1, 1]]),
+    knots=np.zeros((2, 1)),
+    weights=np.zeros((2, 8)),
+    typical=np.zeros(2),
+    scale=np.ones(3),
+    centre=np.zeros((3, 2)),
+    reaction=np.ones((3, 2)),
+)
+
+
+def test_effects_of_columns_come_back_from_lists(panel_schema: Schema) -> None:
+    read = read_column_effects(as_lists(COLUMN_EFFECTS), SIZES, panel_schema)
+    assert as_lists(read) == as_lists(COLUMN_EFFECTS)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"multiplies": 1},
+        {"season": 0},
+        {"season": 24.0},
+        {"waves": 2},  # there are no coefficients for the second
+        {"waves": -1},
+        {"lags": [0, -1]},
+        {"lags": [0, 1, 2]},
+        {"means": [0]},
+        {"logarithm": [2, 0]},
+        {"unit": [0.0, 1.0]},
+        {"knots": [[0.0]]},
+        {"weights": np.full((2, 8), 1e300).tolist()},
+        {"scale": [1.0, -1.0, 1.0]},
+        {"reaction": np.ones((2, 2)).tolist()},
+        {"more": []},
+    ],
+)
+def test_effects_of_columns_that_contradict_each_other_are_refused(
+    panel_schema: Schema, change: dict[str, Any]
+) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011
+        read_column_effects(as_lists(COLUMN_EFFECTS) | change, SIZES, panel_schema)
