@@ -14,7 +14,9 @@ from forecast.panel.schema import Schema
 LARGEST = 5.0  # logarithm of the largest factor, or the largest sum in deviations of the series
 MOST_CATEGORIES = 32  # a column with more categories has no effect
 LONGEST = 100_000  # steps or days, of a lag or a mean
-SMALL = 0.005  # a smaller effect is not worth naming
+# units are rounded to multiples of 2**-20 before they are summed: sums are exact then, and do not
+# depend on the series beside
+GRID = 2.0**20
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,8 @@ class ColumnEffects:
         step = np.arange(len(scaled))
         for lag in self.lags.tolist():
             yield scaled[np.maximum(step - lag, first)]
-        sums = np.insert(np.cumsum(scaled, 0), 0, 0.0, axis=0)
+        rounded = np.round(scaled * GRID) / GRID
+        sums = np.insert(np.cumsum(rounded, 0), 0, 0.0, axis=0)
         for days in self.means.tolist():
             oldest = np.maximum(step + 1 - days * self.season, first)
             count = step + 1 - oldest

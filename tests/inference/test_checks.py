@@ -1,5 +1,6 @@
 """Parts of a stored version are what they must be, or are refused."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -135,3 +136,23 @@ def test_effects_of_columns_that_contradict_each_other_are_refused(
 ) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
         read_column_effects(as_lists(COLUMN_EFFECTS) | change, SIZES, panel_schema)
+
+
+def test_an_effect_does_not_depend_on_the_series_beside(panel_schema: Schema) -> None:
+    random = np.random.default_rng(0)
+    count = 4 * 200
+    frame = pd.DataFrame(
+        {
+            "item": np.repeat(list("abcd"), 200),
+            "time": np.tile(pd.date_range("2024-01-01", periods=200, freq="h").astype(str), 4),
+            "units": random.normal(size=count),
+            "price": 100 + random.normal(size=count),
+            "promo": random.normal(size=count) / 3,
+        }
+    )
+    settings = TableSettings.check({"known": ("price", "promo"), "target": ("units",)})
+    panel = read(table_from_frame(frame), settings).panel
+    effects = replace(COLUMN_EFFECTS, weights=random.normal(size=(2, 8)))
+    together = effects.by_slot(panel, panel_schema)
+    alone = effects.by_slot(panel.select(np.array([3])), panel_schema)
+    np.testing.assert_array_equal(together[panel.offsets[3] :], alone)
