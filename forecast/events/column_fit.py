@@ -1,4 +1,4 @@
-"""Estimate what columns known in advance do, take it out of the past and put it into forecasts.
+"""Estimate what columns known in advance do to values.
 
 Values follow a season, a level that wanders, and the effects of columns. An effect is piecewise
 linear in its column; it acts at once and for some steps, and may change with the hour. It
@@ -46,7 +46,8 @@ class ColumnPriors:
     compared: int = 3_000  # newest steps of a series by which levels, factors and sums are compared
     phases: int = 60  # most phases of a season that have a mean each
     positive: float = 0.9  # share of values above 0 that factors need
-    worth: float = 2.0  # see `_Regression.solved`
+    # twice the log likelihood that a column must add for each coefficient (Akaike 1973)
+    evidence: float = 2.0
     rounds: int = 30  # in which prior variances are chosen
 
 
@@ -333,7 +334,7 @@ class _Regression:
             column = np.arange(first, first + width)
             own = weights[column]
             gain = own @ np.linalg.pinv(covariance[np.ix_(column, column)]) @ own
-            if gain <= PRIORS.worth * (1 + offered[column].sum()):
+            if gain <= PRIORS.evidence * (1 + offered[column].sum()):
                 weights[column] = 0.0
         return replace(self.effects, weights=weights.reshape(-1, width))
 

@@ -80,7 +80,7 @@ class AutoModel:
         if count < MIN_VALUES or np.ptp(old) == 0:
             return nothing
 
-        # one that is not seen twice is not taken out either
+        # `seasonal_index` finds no season that the past does not hold twice
         is_removed = season > self.longest_season or count < 2 * season
         index, factors = seasonal_index(old, np.zeros(1, np.int64), season if is_removed else 1)
         index = np.roll(index, -newer, 1)  # from the end of the fit to that of the window

@@ -34,9 +34,9 @@ def line_of(values: Values, start: Counts) -> tuple[Values, Values, Values, Valu
 
 @np.errstate(over="ignore", invalid="ignore")  # values too large to be squared have no line
 def clear_lines(values: Values, observed: Mask, horizon: int, season: int) -> tuple[Values, Mask]:
-    """The lines that windows clearly follow, [windows, span + horizon], 0 where there is none.
+    """Find the straight lines that windows clearly follow, [windows, span + horizon].
 
-    Also returns which are lines of logarithms, [windows]. A line is clear if a constant is far less
+    A window that follows none has zeros. Also returns which are lines of logarithms, [windows]. A line is clear if a constant is far less
     likely, and if its errors are no more correlated with the ones before than chance explains;
     those of random walks are. Windows of fewer than `MIN_VALUES` or a horizon, or of more than
     `MAX_VALUES`, have none.
