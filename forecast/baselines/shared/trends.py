@@ -36,10 +36,10 @@ def line_of(values: Values, start: Counts) -> tuple[Values, Values, Values, Valu
 def clear_lines(values: Values, observed: Mask, horizon: int, season: int) -> tuple[Values, Mask]:
     """Find the straight lines that windows clearly follow, [windows, span + horizon].
 
-    A window that follows none has zeros. Also returns which are lines of logarithms, [windows]. A line is clear if a constant is far less
-    likely, and if its errors are no more correlated with the ones before than chance explains;
-    those of random walks are. Windows of fewer than `MIN_VALUES` or a horizon, or of more than
-    `MAX_VALUES`, have none.
+    A window that follows none has zeros. Also returns which lines are lines of logarithms,
+    [windows]. A line is clear if a constant is far less likely, and if its errors are no more
+    correlated with the ones before than chance explains; those of random walks are. Windows of
+    fewer than `MIN_VALUES` or a horizon, or of more than `MAX_VALUES`, have none.
     """
     windows, span = values.shape
     start = observed.argmax(1)
