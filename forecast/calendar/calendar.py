@@ -22,6 +22,7 @@ from forecast.calendar.zones import (
 )
 from forecast.errors import INSTALL, Setting, Unavailable, UsageError, did_you_mean
 
+DAYS_OF_YEAR = 365.25
 Floats = NDArray[np.float32]
 Columns = Iterator[tuple[str, NDArray[np.float64]]]  # names and values
 # steps of the M4 competition by the length of a step
@@ -153,7 +154,7 @@ def _features(wall: Integers, spec: CalendarSpec) -> Columns:
         yield from _cycle("week", (days + 3) % 7 / 7)
     if finest >= DAY:
         yield "day_of_month", (days - first_days(months)) / 30 - 0.5
-        yield from _cycle("year", (days - first_days(months // 12 * 12)) / 365.25)
+        yield from _cycle("year", (days - first_days(months // 12 * 12)) / DAYS_OF_YEAR)
 
 
 def _cycle(name: str, phase: NDArray[np.float64]) -> Columns:
@@ -186,6 +187,15 @@ def season_candidates(spec: CalendarSpec) -> tuple[int, ...]:
     if every <= MINUTE:
         cycles = (HOUR, DAY) if every == MINUTE else (MINUTE, HOUR)
     return tuple(cycle // every for cycle in cycles if cycle % every == 0 and cycle > every)
+
+
+def steps_of_a_year(spec: CalendarSpec) -> float:
+    """The steps of a mean year, of days or finer steps; 0 of all others."""
+    if spec.kind == "weekdays":
+        return DAYS_OF_YEAR * len(spec.weekdays) / 7
+    if spec.kind in ("steps", "months") or spec.every > DAY:
+        return 0.0
+    return DAYS_OF_YEAR * DAY / spec.every
 
 
 def default_horizon(spec: CalendarSpec, season: tuple[int, ...]) -> int:

@@ -4,9 +4,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from forecast.calendar.calendar import steps_of_a_year
 from forecast.engine.requests import FitTask
 from forecast.ensemble.baseline_forecasts import context_length
-from forecast.ensemble.candidates import compared_with
+from forecast.ensemble.candidates import can_learn, compared_with
 from forecast.ensemble.names import AUTO, PRETRAINED, is_baseline
 from forecast.ensemble.validation import ValidationSet
 from forecast.errors import BadData, Setting, UsageError, Words
@@ -125,17 +126,18 @@ def find_columns(
     lags: tuple[int, ...],
     before: Integers,
 ) -> ColumnEffects | None:
-    """The effects of columns known in advance, from values at positions before `before` [series].
+    """The effects of columns known in advance and of the year, from values before `before` [series].
 
     `transform` holds what is taken out of the values of the panel before, and perhaps earlier
     effects of columns, which say whether they multiply or are added.
     """
-    if not schema.known:
+    year = steps_of_a_year(schema.calendar)
+    if not (schema.known or year):
         return None
     index = series_index(panel.ids, panel.ids)
     fixed = transform.fixed
     adjusted, _ = adjusted_panel(panel, schema, transform.effects, index, fixed)
-    return fit_columns(adjusted, schema, lags, before, transform.column_effects)
+    return fit_columns(adjusted, schema, lags, before, year, transform.column_effects)
 
 
 def too_short(task: FitTask, longest: int, learnable: int, model: str) -> BadData:
@@ -201,9 +203,13 @@ def _split(
 
     trains = not is_baseline(task.settings.model)
     held_out = split(trains)
-    if _may_train_nothing(task.settings) and not held_out.held_out.any():
-        return split(trains=False), False
-    return held_out, trains
+    if not _may_train_nothing(task.settings):
+        return held_out, trains
+    windows = int(held_out.count(held_out_too=False).sum())
+    learnable = earlier is not None or can_learn(task.settings, task.schema, len(selected), windows)
+    if learnable and held_out.held_out.any():
+        return held_out, trains
+    return split(trains=False), False
 
 
 def _power(task: FitTask, selected: Panel, split: Split, earlier: Fitted | None) -> float:

@@ -2,6 +2,7 @@
 
 from forecast.ensemble.names import AUTO, FINETUNED, FIRST, PRETRAINED, is_baseline
 from forecast.errors import Setting, UsageError, Words
+from forecast.panel.schema import Schema
 from forecast.panel.season import MAX_SEASONS
 from forecast.settings import ScalingName, TrainSettings
 from forecast.training.plan import Candidate, Plan
@@ -48,6 +49,16 @@ def compared_with(settings: TrainSettings) -> tuple[str, ...]:
     if is_baseline(settings.model):
         return (settings.model,)
     return settings.baselines if settings.guard else ()
+
+
+def can_learn(settings: TrainSettings, schema: Schema, series: int, windows: int) -> bool:
+    """Whether networks of auto can learn from `windows` training windows of so many series.
+
+    From few windows of a single series without other columns they learn nothing that the pretrained
+    network does not know.
+    """
+    alone = series == 1 and not (schema.known or schema.past or settings.params)
+    return not alone or windows >= FEW_WINDOWS or PRETRAINED not in settings.baselines
 
 
 def candidates_for(

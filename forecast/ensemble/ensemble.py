@@ -89,7 +89,8 @@ class Ensemble:
         Where recent means count (a `mean_weight` below 1), it covers the steps that these need.
         """
         steps = steps_back(self.components[len(self.networks) :], self.context_length)
-        return steps if self.calibration.mean_weight == 1 else max(steps, STEPS)
+        whole = self.calibration.mean_weight == 1 and not self.calibration.rests
+        return steps if whole else max(steps, STEPS)
 
     def names(self, series_index: Integers) -> list[str]:
         """The components that forecast each series, joined by +, such as segrnn+seasonal-naive.
@@ -134,7 +135,10 @@ class Ensemble:
         moved[few] = self.calibration.of_few_values(moved[few])
         points = mixed[..., inputs.levels.index(0.5)]
         limit = _limit(inputs, windows, points, self.steps_back, self.calibration.largest)
-        return calibrating.capped(moved, limit)
+        moved = calibrating.capped(moved, limit)
+        if self.calibration.rests:
+            moved = Recent.of(inputs.panel, windows).rested(moved)
+        return moved
 
     def _ahead(self, inputs: Inputs, windows: WindowIndex, label: str) -> Numbers:
         """The forecasts of the baseline with this label, as `baseline_forecasts` gives them.

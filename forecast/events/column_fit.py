@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from forecast.events.columns import ColumnEffects, indicators
+from forecast.events.columns import YEAR_WAVES, ColumnEffects, indicators, waves_of_year
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import Schema
 from forecast.panel.statistics import column_statistics
@@ -27,6 +27,7 @@ class ColumnPriors:
     """
 
     day: int = 24  # steps
+    years: float = 2.0  # of the longest series, at least, for waves of the year
     last_day: float = 0.4  # share of the value a day before that is taken off
     last_week: float = 0.35  # share of the value a week before
     # without a day, a level keeps one of these shares of each error
@@ -64,16 +65,20 @@ def fit_columns(
     schema: Schema,
     seasons: tuple[int, ...],
     before: Integers,
+    year: float = 0.0,
     earlier: ColumnEffects | None = None,
 ) -> ColumnEffects | None:
     """Estimate effects from values at positions before `before` [series].
 
-    They multiply or are added like `earlier` ones. None without columns or with too few values, and
-    where columns have vintages: an effect would then differ between origins.
+    `year` is the steps of a year, 0 for none. Effects multiply or are added like `earlier` ones.
+    None without columns and effects of the year, or with too few values, and where columns have
+    vintages: an effect would then differ between origins.
     """
     if panel.vintages is not None:
         return None
-    pasts = _pasts(panel, schema, seasons, before)
+    if before.max() < PRIORS.years * year:
+        year = 0.0
+    pasts = _pasts(panel, schema, seasons, before, year)
     if not pasts:
         return None
     choices = [False]
@@ -85,7 +90,7 @@ def fit_columns(
     newest = [past.newest(PRIORS.compared) for past in pasts]
     regressions = []
     for multiplies in choices:
-        effects = _prepared(pasts, multiplies, seasons)
+        effects = _prepared(pasts, multiplies, seasons, year)
         if effects is None:
             return None
         kept = PRIORS.kept if effects.season == 1 else (0.0,)
@@ -93,11 +98,13 @@ def fit_columns(
     best = max(regressions, key=lambda regression: regression.likelihood)
 
     effects = _Regression.of(pasts, best.effects, best.kept).solved()
+    if not (schema.known or effects.weights.any()):
+        return None
     units = _units(panel, before)
     reaction = np.ones((len(panel) + 1, len(effects.weights)))
     if len(pasts) > 1:
         reaction[[1 + past.series for past in pasts]] = _reactions(pasts, effects, best.kept)
-    centre, typical = _moments(panel, effects.by_slot(panel, schema), before)
+    centre, typical = _moments(panel, schema, effects, before)
     return replace(
         effects,
         typical=typical,
@@ -107,19 +114,28 @@ def fit_columns(
     )
 
 
-def _moments(panel: Panel, by_slot: Numbers, before: Integers) -> tuple[Numbers, Numbers]:
-    """The mean of numbers [slots, columns] in each series, and their deviation within series.
+def _moments(
+    panel: Panel, schema: Schema, effects: ColumnEffects, before: Integers
+) -> tuple[Numbers, Numbers]:
+    """The mean effect of each column in each series, and its deviation within series.
 
     Row 0 of the means [series + 1, columns] is that over all series.
     """
     used = panel.observed & panel.before(before)
-    values = by_slot[used]
-    series = panel.series_of_slots[used]
-    count = np.maximum(np.bincount(series, minlength=len(panel)), 1)
-    sums = [np.bincount(series, column, len(panel)) for column in values.T]
-    means = np.stack(sums, 1) / count[:, None]
-    deviation = np.sqrt(((values - means[series]) ** 2).mean(0))
-    return np.concatenate([values.mean(0)[None], means]), deviation
+    count = np.bincount(panel.series_of_slots[used], minlength=len(panel))
+    sums = np.zeros((len(panel), len(effects.weights)))
+    squares = 0.0
+    for slots, by_column in effects.by_part(panel, schema):
+        values = by_column[used[slots]]
+        series = panel.series_of_slots[slots][used[slots]]
+        here = [np.bincount(series, column, len(panel)) for column in values.T]
+        own = np.stack(here, 1)
+        sums += own
+        means = own / np.maximum(count, 1)[:, None]
+        squares = squares + ((values - means[series]) ** 2).sum(0)
+    deviation = np.sqrt(squares / count.sum())
+    mean = sums.sum(0) / count.sum()
+    return np.concatenate([mean[None], sums / np.maximum(count, 1)[:, None]]), deviation
 
 
 @dataclass(frozen=True)
@@ -130,7 +146,7 @@ class _Past:
     unit: float  # standard deviation of the values
     values: Numbers  # [steps], gaps filled
     usable: Flags  # [steps], whether the value and the one before it were observed
-    known: Numbers  # [steps, columns]
+    columns: Numbers  # [steps, columns], those known in advance and waves of the year
     position: Integers  # [steps], on the calendar grid
     phases: Numbers  # [steps, phases], indicators of the level and of phases of seasons
 
@@ -140,14 +156,14 @@ class _Past:
 
     def terms(self, effects: ColumnEffects) -> Numbers:
         """[steps, columns * terms], see `ColumnEffects.terms`."""
-        scaled = effects.scaled(self.known)
+        scaled = effects.scaled(self.columns)
         first = np.zeros(len(scaled), np.int64)
         terms = np.stack(list(effects.terms(scaled, first, self.position)), 2)
         return terms.reshape(len(scaled), -1)
 
     def by_column(self, effects: ColumnEffects) -> Numbers:
         """[steps, columns], see `ColumnEffects.by_column`."""
-        scaled = effects.scaled(self.known)
+        scaled = effects.scaled(self.columns)
         first = np.zeros(len(scaled), np.int64)
         return effects.by_column(scaled, first, self.position)
 
@@ -191,7 +207,9 @@ def _units(panel: Panel, before: Integers) -> Numbers:
     return np.where((deviation > 0) & (before > 0), deviation, 1.0)
 
 
-def _pasts(panel: Panel, schema: Schema, seasons: tuple[int, ...], before: Integers) -> list[_Past]:
+def _pasts(
+    panel: Panel, schema: Schema, seasons: tuple[int, ...], before: Integers, year: float
+) -> list[_Past]:
     """The newest past of series, evenly spaced if there are too many values."""
     pasts: list[_Past] = []
     units = _units(panel, before)
@@ -204,12 +222,13 @@ def _pasts(panel: Panel, schema: Schema, seasons: tuple[int, ...], before: Integ
         if observed.sum() < 2:
             continue
         position = panel.starts[series] + panel.positions[slots]
+        known = indicators(panel.known[slots], schema)
         past = _Past(
             series=series,
             unit=float(units[series]),
             values=np.interp(slots, slots[observed], panel.values[slots[observed]]),
             usable=observed & np.insert(observed[:-1], 0, True),
-            known=indicators(panel.known[slots], schema),
+            columns=np.concatenate([known, waves_of_year(position, year)], 1),
             position=position,
             phases=_phases(position, seasons),
         )
@@ -232,10 +251,10 @@ def _phases(position: Integers, seasons: tuple[int, ...]) -> Numbers:
 
 
 def _prepared(
-    pasts: list[_Past], multiplies: bool, seasons: tuple[int, ...]
+    pasts: list[_Past], multiplies: bool, seasons: tuple[int, ...], year: float
 ) -> ColumnEffects | None:
     """Effects without coefficients; None if there are no columns, or too many for the values."""
-    known = np.concatenate([past.known for past in pasts])
+    known = np.concatenate([past.columns for past in pasts])
     seen = np.isfinite(known)
     logarithms = np.log(np.where(known > 0, known, 1.0))
     above_zero = ((known > 0) | ~seen).all(0)
@@ -248,13 +267,15 @@ def _prepared(
     limits += [-PRIORS.beyond, PRIORS.beyond]
 
     knots = np.repeat(limits[:, 1:], len(PRIORS.knots), 1)  # there, a slope never changes
-    for number, column in enumerate(scaled.T):
+    of_table = scaled.shape[1] - 2 * YEAR_WAVES * (year > 0)
+    for number, column in enumerate(scaled.T[:of_table]):
         if len(np.unique(column)) >= PRIORS.different:
             knots[number] = np.quantile(column, PRIORS.knots)
     effects = ColumnEffects(
         multiplies=multiplies,
         season=1,
         waves=0,
+        year=year,
         lags=np.array(PRIORS.lags),
         means=np.zeros(0, np.int64),
         logarithm=np.asarray(logarithm, np.int64),
@@ -279,7 +300,7 @@ def _prepared(
     at_once = replace(effects, lags=effects.lags[:1], means=effects.means[:0])
     simplest = replace(at_once, waves=0, knots=knots[:, :0])
     rows = sum(int(past.usable.sum()) for past in pasts)
-    for one in (effects, at_once, simplest):
+    for one in (effects, at_once, simplest) if of_table else (simplest,):
         weights = np.zeros((known.shape[1], one.width))
         if 0 < weights.size <= min(PRIORS.features, rows // PRIORS.rows_each):
             return replace(one, weights=weights)

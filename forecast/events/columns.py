@@ -1,7 +1,8 @@
-"""What columns known in advance do: taken out of the past, and put into forecasts."""
+"""What columns known in advance and the year do: taken out of the past, and put into forecasts."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Annotated
 
 import numpy as np
@@ -14,6 +15,9 @@ from forecast.panel.schema import Schema
 LARGEST = 5.0  # logarithm of the largest factor, or the largest sum in deviations of the series
 MOST_CATEGORIES = 32  # a column with more categories has no effect
 LONGEST = 100_000  # steps or days, of a lag or a mean
+YEAR_WAVES = 3  # pairs of a sine and a cosine; more follow what happened in one year alone
+YEAR = "year"  # what their effect is called
+PART = 1 << 20  # slots whose effects are computed at once, about
 # units are rounded to multiples of 2**-20 before they are summed: sums are exact then, and do not
 # depend on the series beside
 GRID = 2.0**20
@@ -21,11 +25,15 @@ GRID = 2.0**20
 
 @dataclass(frozen=True)
 class ColumnEffects:
-    """What columns known in advance do to the values of a table."""
+    """What columns known in advance do to the values of a table.
+
+    Waves of the year follow them as columns of their own, which act at once and evenly.
+    """
 
     multiplies: bool  # whether effects are factors; otherwise they are added
     season: int  # steps of a day; 1 without
     waves: int
+    year: float  # steps of a year; 0 where there are no waves of the year
     lags: Annotated[Integers, Spec("lags", low=0, high=LONGEST)]
     means: Annotated[Integers, Spec("means", low=1, high=LONGEST)]  # in days
     # [columns], where each category has a column: 1 if the logarithm of the column acts
@@ -69,19 +77,23 @@ class ColumnEffects:
         `first` [steps] is the first step of the same series, `position` [steps] the grid position.
         """
         step = np.arange(len(scaled))
+        columns = scaled
+        if self.year:
+            columns = scaled.copy()
+            columns[:, -2 * YEAR_WAVES :] = 0.0
         for lag in self.lags.tolist():
-            yield scaled[np.maximum(step - lag, first)]
-        rounded = np.round(scaled * GRID) / GRID
+            yield scaled if lag == 0 else columns[np.maximum(step - lag, first)]
+        rounded = np.round(columns * GRID) / GRID
         sums = np.insert(np.cumsum(rounded, 0), 0, 0.0, axis=0)
         for days in self.means.tolist():
             oldest = np.maximum(step + 1 - days * self.season, first)
             count = step + 1 - oldest
             yield (sums[1:] - sums[oldest]) / count[:, None]
-        slopes = [np.maximum(scaled - knot, 0.0) for knot in self.knots.T]
+        slopes = [np.maximum(columns - knot, 0.0) for knot in self.knots.T]
         yield from slopes
         for wave in range(1, self.waves + 1):
             angle = 2 * np.pi * wave / self.season * (position % self.season)
-            for values in (scaled, *slopes):
+            for values in (columns, *slopes):
                 yield values * np.cos(angle)[:, None]
                 yield values * np.sin(angle)[:, None]
 
@@ -93,12 +105,27 @@ class ColumnEffects:
             effect += values * weights
         return effect
 
-    def by_slot(self, panel: Panel, schema: Schema) -> Numbers:
-        """The effect of each column on series that react like all, [slots, columns]."""
-        series = panel.series_of_slots
-        scaled = self.scaled(indicators(panel.known, schema))
-        position = panel.positions + panel.starts[series]
-        return self.by_column(scaled, panel.offsets[series], position)
+    def columns(self, known: Numbers, schema: Schema, position: Integers) -> Numbers:
+        """Columns known in advance as numbers, and waves of the year, [steps, columns].
+
+        `known` is [steps, columns of the table], `position` [steps] the grid position.
+        """
+        columns = indicators(known, schema)
+        return np.concatenate([columns, waves_of_year(position, self.year)], 1)
+
+    def by_part(self, panel: Panel, schema: Schema) -> Iterator[tuple[slice, Numbers]]:
+        """The effect of each column on series that react like all, [slots, columns].
+
+        It comes with its slots, a few series at a time.
+        """
+        ends = panel.offsets[1:]
+        parts = np.unique(np.searchsorted(ends, np.arange(0, ends[-1], PART), side="right"))
+        for first, end in pairwise([*parts.tolist(), len(ends)]):
+            slots = slice(int(panel.offsets[first]), int(panel.offsets[end]))
+            series = panel.series_of_slots[slots]
+            position = panel.positions[slots] + panel.starts[series]
+            scaled = self.scaled(self.columns(panel.known[slots], schema, position))
+            yield slots, self.by_column(scaled, panel.offsets[series] - slots.start, position)
 
     def adjustment(self, panel: Panel, schema: Schema, series_index: Integers) -> Adjustment:
         """How the columns change the values of a panel.
@@ -106,8 +133,10 @@ class ColumnEffects:
         `series_index` [series] is each series' row in `scale`, 0 for a new series.
         """
         row = series_index[panel.series_of_slots]
-        by_column = self.by_slot(panel, schema) - self.centre[row]
-        effect = (by_column * self.reaction[row]).sum(1)
+        effect = np.zeros(len(row))
+        for slots, by_column in self.by_part(panel, schema):
+            own = row[slots]
+            effect[slots] = ((by_column - self.centre[own]) * self.reaction[own]).sum(1)
         effect = np.clip(effect, -LARGEST, LARGEST)
         nothing = np.zeros_like(effect)
         known = np.ones(len(effect), bool)
@@ -153,6 +182,15 @@ def indicators(known: Numbers, schema: Schema) -> Numbers:
     return np.concatenate(columns, 1)
 
 
+def waves_of_year(position: Integers, year: float) -> Numbers:
+    """Waves of the year at grid positions [steps], [steps, 2 * YEAR_WAVES]; none if `year` is 0."""
+    if not year:
+        return np.zeros((len(position), 0))
+    waves = np.arange(1, YEAR_WAVES + 1)
+    angle = 2 * np.pi / year * position[:, None] * waves
+    return np.concatenate([np.sin(angle), np.cos(angle)], 1)
+
+
 def describe_columns(effects: ColumnEffects, schema: Schema) -> str:
     """List how much columns typically change values, the strongest first, and those without effect.
 
@@ -165,6 +203,8 @@ def describe_columns(effects: ColumnEffects, schema: Schema) -> str:
         if count <= MOST_CATEGORIES:
             sizes[name] = float(np.linalg.norm(effects.typical[first : first + count]))
             first += count
+    if effects.year:
+        sizes[YEAR] = float(np.linalg.norm(effects.typical[first:]))
     names = sorted(sizes, key=lambda name: -sizes[name])
     texts = []
     for name in names[:NAMED]:
@@ -172,7 +212,7 @@ def describe_columns(effects: ColumnEffects, schema: Schema) -> str:
             size = np.expm1(sizes[name]) * 100
             text = f"{size:.2g} %" if effects.multiplies else f"{sizes[name]:.1g} deviations"
             texts.append(f"{name} {text}")
-    without = [name for name in names if sizes[name] == 0]
+    without = [name for name in names if sizes[name] == 0 and name in schema.known]
     line = f"typical effect: {', '.join(texts)}" if texts else ""
     none = f"no effect: {', '.join(without[:NAMED])}" if without else ""
     return "; ".join(filter(None, [line, none]))

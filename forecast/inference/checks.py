@@ -149,6 +149,8 @@ def check_column_effects(effects: ColumnEffects) -> None:
         raise ValueError("the effects of columns are described by wrong types")
     if effects.season < 1 or effects.waves < 0 or effects.weights.shape[1] != effects.width:
         raise ValueError("the effects of columns do not have a coefficient for each term")
+    if type(effects.year) is not float or not 0 <= effects.year <= MAX_VALUE:
+        raise ValueError("a year must have steps")
 
 
 def check_closed(closed: Closed) -> None:

@@ -17,7 +17,7 @@ from forecast.ensemble.ensemble import Ensemble
 from forecast.ensemble.names import PRETRAINED
 from forecast.errors import ArtifactRefused, NoInput, Setting, Unavailable, UsageError
 from forecast.events.closed import NONE_CLOSED, Closed
-from forecast.events.columns import ColumnEffects, indicators
+from forecast.events.columns import YEAR_WAVES, ColumnEffects, indicators
 from forecast.events.effects import DayShapes, Effects
 from forecast.inference import checks
 from forecast.inference.fitted import (
@@ -183,12 +183,13 @@ def read_column_effects(
 ) -> ColumnEffects:
     arrays = dict(lists)
     plain = {name: arrays.pop(name) for name in ("multiplies", "season", "waves")}
+    year = arrays.pop("year", 0.0)
     lengths = {name: len(arrays[name]) for name in ("lags", "means")}
     knots = len(arrays["knots"][0])
     known = np.zeros((0, len(schema.known)))
-    columns = indicators(known, schema).shape[1]
+    columns = indicators(known, schema).shape[1] + 2 * YEAR_WAVES * (year != 0)
     sizes = {**sizes, **lengths, "columns": columns, "knots": knots}
-    effects = from_lists(ColumnEffects, arrays, sizes, **plain)
+    effects = from_lists(ColumnEffects, arrays, sizes, year=year, **plain)
     checks.check_column_effects(effects)
     return effects
 
@@ -254,6 +255,7 @@ def _calibration(ensemble: Ensemble) -> Arrays:
         "mean": np.array([calibration.mean_share], np.float32),
         "trust": np.array([calibration.mean_weight], np.float32),
         "tied": np.array([calibration.tied], np.float32),
+        "rests": np.array([calibration.rests], np.float32),
         "largest": np.array([calibration.largest], np.float32),
         "roughness": np.array(roughness, np.float32),
     }
@@ -279,6 +281,7 @@ def _read_ensemble(
         mean_share=float(arrays.mean[0]),
         mean_weight=float(arrays.trust[0]),
         tied=float(arrays.tied[0]),
+        rests=float(arrays.rests[0]),
         largest=float(arrays.largest[0]),
         slope=slope,
         mean_roughness=mean_roughness,

@@ -187,8 +187,9 @@ def describe_fit(fitted: Fitted) -> list[str]:
     if fitted.effects is not None:
         lines.append(f"effects  {_effects_line(fitted, fitted.effects)}")
     if fitted.column_effects is not None:
+        label = "columns " if fitted.config.table.known else "calendar"
         columns = describe_columns(fitted.column_effects, fitted.config.table)
-        lines.append(f"columns  {columns}")
+        lines.append(f"{label} {columns}")
     return lines
 
 

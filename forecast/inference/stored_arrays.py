@@ -77,5 +77,6 @@ class CalibrationArrays:
     mean: Annotated[Floats, Spec("1", 0, 1, absent=1)]
     trust: Annotated[Floats, Spec("1", 0, 1, absent=1)]
     tied: Annotated[Floats, Spec("1", 0, 1, absent=0)]
+    rests: Annotated[Floats, Spec("1", 0, 1, absent=0)]
     largest: Annotated[Floats, Spec("1", 0, np.inf, absent=np.inf)]
     roughness: Annotated[Floats, Spec("2", absent=0)]

@@ -69,7 +69,8 @@ class Calibration:
     quantile moves by its margin (`margins`), in half widths of its interval; `tied` says which
     least half width applies. A window that has seen only a few equal values has no scale, and gets
     intervals of the usual relative width (`relative`) instead. Last, the highest quantiles are
-    bounded by `largest` times the largest value of the past, or the median where that is larger.
+    bounded by `largest` times the largest value of the past, or the median where that is larger. If
+    the median of a past at rest was no worse a forecast, it replaces the median (`rests`).
     `mean_share` and `mean_weight` do not change quantiles; they give the mean of each value from
     the calibrated quantiles. `coverage` and `windows` are a record of the data, and change nothing.
     """
@@ -88,6 +89,7 @@ class Calibration:
     # 1 where many actual values are equal, else 0; the least half width is then
     # `CalibrationPriors.tied_half_width`
     tied: float = 0.0
+    rests: float = 0.0  # 1 if the median of a series at rest is that of its past, else 0
     largest: float = np.inf  # see `CalibrationPriors.cap_factor`
     slope: float = 0.0  # of the log ratio of errors to widths over roughness; 0 to 1
     mean_roughness: float = 0.0  # roughness at which intervals keep their width
@@ -193,6 +195,13 @@ def calibrate(
         """Observed values of [windows, horizon], divided by their window's scale, as [cells]."""
         return (values / unit[:, None])[observed]
 
+    rested = pasts.recent.rested(moved)
+    change = cells(np.abs(actual - _median(rested)[..., 0]))
+    change -= cells(np.abs(actual - _median(moved)[..., 0]))
+    rests = bool(pasts.recent.at_rest.any()) and change.sum() <= 0
+    if rests:
+        moved = rested
+
     median = _median(moved)[..., 0]
     mean = mean_of(moved, levels)
     mean_share = _mean_share(cells(mean - median), cells(actual - median), weight)
@@ -209,6 +218,7 @@ def calibrate(
         mean_share=mean_share,
         mean_weight=mean_weight,
         tied=float(tied),
+        rests=float(rests),
         slope=slope,
         mean_roughness=mean_roughness,
         growth=growth,

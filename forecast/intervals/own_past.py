@@ -36,6 +36,7 @@ class Recent:
     # [windows], how much of the past lies at its median: 0 for half of it or less, 1 for three
     # quarters or more; rare sales, most of which are 0, are at rest
     at_rest: Numbers
+    median: Numbers  # [windows], of the past
 
     @classmethod
     def of(cls, panel: Panel, windows: WindowIndex) -> Self:
@@ -43,13 +44,25 @@ class Recent:
         steps = min(STEPS, _longest(panel))
         chunks = pasts(panel, windows, steps)
         recent = [_recent(past, observed) for past, observed in chunks]
-        mean, at_rest = np.concatenate([np.zeros((2, 0)), *recent], 1)
-        return cls(mean, at_rest)
+        mean, at_rest, median = np.concatenate([np.zeros((3, 0)), *recent], 1)
+        return cls(mean, at_rest, median)
 
     @classmethod
     def unknown(cls, count: int) -> Self:
         """For `count` windows that do not count as at rest."""
-        return cls(np.zeros(count), np.zeros(count))
+        return cls(np.zeros(count), np.zeros(count), np.zeros(count))
+
+    def rested(self, quantiles: Numbers) -> Numbers:
+        """Quantiles [windows, horizon, levels] whose median is that of the past at rest.
+
+        More than half of such a past equals its median.
+        """
+        middle = quantiles.shape[-1] // 2
+        rest = np.broadcast_to(self.median[:, None, None], (*quantiles.shape[:2], 1))
+        below = np.minimum(quantiles[..., :middle], rest)
+        above = np.maximum(quantiles[..., middle + 1 :], rest)
+        moved = np.concatenate([below, rest, above], -1)
+        return np.where(self.at_rest[:, None, None] > 0, moved, quantiles)
 
     def shift(self, means: Numbers) -> Numbers:
         """The difference from means [windows, horizon] to the recent mean, times `at_rest`."""
@@ -70,8 +83,9 @@ class Pasts:
 
 
 def _recent(past: Numbers, observed: Flags) -> Numbers:
-    """[2, windows], the recent mean and how far a window is at rest, from pasts [windows,
-    steps].
+    """[3, windows], the recent mean, how far a window is at rest, and the median.
+
+    They are from pasts [windows, steps].
     """
     steps = past.shape[1]
     oldest = np.maximum(steps - observed.argmax(1), 1)[:, None]
@@ -89,7 +103,7 @@ def _recent(past: Numbers, observed: Flags) -> Numbers:
     resting = observed & (distance <= AT_REST * deviation)
     share = resting.sum(1) / count[:, 0]
     at_rest = np.clip(4 * share - 2, 0.0, 1.0)
-    return np.stack([mean, at_rest])
+    return np.stack([mean, at_rest, np.where(share > 0, median[:, 0], 0.0)])
 
 
 def largest(panel: Panel, windows: WindowIndex, steps: int) -> Numbers:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from forecast.training import fitting
@@ -192,12 +193,18 @@ def test_a_warm_start_is_rehearsed(
     assert len(json.loads(ran.out)["networks"]) == len(before["plan"]["members"])
 
 
-def test_a_short_series_trains_the_pretrained_network_once_and_briefly(
+def test_a_short_panel_trains_the_pretrained_network_once_and_briefly(
     forecast: Command, passengers: Path, tmp_path: Path, no_training: None
 ) -> None:
-    shown = forecast("fit", passengers, "--dry-run", "--json", "--artifact", tmp_path / "store")
+    frame = pd.read_csv(passengers)
+    frame["other"] = frame.passengers + 1.0
+    frame.to_csv(tmp_path / "two.csv", index=False)
+    store = tmp_path / "store"
+    shown = forecast("fit", tmp_path / "two.csv", "--dry-run", "--json", "--artifact", store)
     (network,) = json.loads(shown.out)["networks"]
     assert (network["model"], network["steps"]) == ("finetuned", PRIORS.tuning_steps)
+    alone = forecast("fit", passengers, "--dry-run", "--json", "--artifact", store)
+    assert not json.loads(alone.out)["networks"]
 
 
 def test_few_windows_are_learned_by_few_networks(

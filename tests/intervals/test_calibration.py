@@ -3,8 +3,10 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from forecast import Forecaster
 from forecast.intervals import calibration
 from forecast.intervals.calibration import (
     Calibration,
@@ -192,9 +194,34 @@ def test_quantiles_give_the_mean_of_series_at_rest_where_held_out_values_say_so(
         random.uniform(2, 12, 500)[:, None], 8, 1
     )  # what quantiles know, and the recent mean does not
     quantiles = level[..., None] + np.linspace(-1, 1, len(LEVELS))
-    at_rest = replace(past_of(500), recent=Recent(np.full(500, 7.0), np.ones(500)))
+    at_rest = replace(past_of(500), recent=Recent(np.full(500, 7.0), np.ones(500), np.zeros(500)))
     for actual, trusted in ((level, 1.0), (7 + random.normal(size=(500, 8)), 0.0)):
         made = calibrate(quantiles, actual, ALL, np.ones(500), LEVELS, 20.0, at_rest)
         assert made.mean_weight == pytest.approx(trusted, abs=0.05)
     assert calibrate(quantiles, level, ~ALL, np.ones(500), LEVELS, 20.0, at_rest).mean_weight == 0
     assert calibrate(quantiles, level, ALL, np.ones(500), LEVELS, 20.0).mean_weight == 1
+
+
+@pytest.mark.parametrize("share", [0.15, 0.35])
+def test_the_median_of_rare_sales_is_nothing_and_their_mean_is_not(share: float) -> None:
+    sold = []
+    for seed in range(3):
+        random = np.random.default_rng(seed)
+        sales = np.where(random.random(72) < share, random.poisson(5, 72) + 1.0, 0.0)
+        months = pd.date_range("2015-01-01", periods=len(sales), freq="MS")
+        frame = pd.DataFrame({"month": months, "sales": sales})
+        model = Forecaster(model="pretrained", horizon=12).fit(frame)
+        sold.append(model.predict()["forecast"].to_numpy())
+        assert (model.totals(every="horizon")["mean"] > 0).all()
+    assert (np.array(sold) == 0).mean() > 0.6
+
+
+def test_sales_of_one_day_of_the_week_keep_their_median() -> None:
+    random = np.random.default_rng(0)
+    saturdays = np.arange(210) % 7 == 5
+    sales = np.where(saturdays, 20 + random.poisson(9, 210), 0)
+    frame = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=210), "sales": sales})
+    ahead = Forecaster(model="pretrained", horizon=14).fit(frame).predict()
+    ahead = ahead["forecast"].to_numpy()
+    assert (ahead[saturdays[:14]] > 15).all()
+    assert (ahead[~saturdays[:14]] < 1).all()
