@@ -142,8 +142,20 @@ def test_a_job_runs_until_a_fit_is_due(tmp_path: Path, store: Path) -> None:
 def test_training_names_what_it_lacks(tmp_path: Path) -> None:
     assert (
         "package torch"
-        in run("fit", "data/air_passengers.csv", "--artifact", tmp_path / "s", code=69).err
+        in run(
+            "fit",
+            "data/air_passengers.csv",
+            "--artifact",
+            tmp_path / "s",
+            "--model",
+            "gru",
+            code=69,
+        ).err
     )
+
+
+def test_a_bare_fit_that_trains_nothing_lacks_nothing(tmp_path: Path) -> None:
+    run("fit", "data/air_passengers.csv", "--artifact", tmp_path / "s")
 
 
 def test_a_store_is_inspected_and_a_forecast_scored(tmp_path: Path, store: Path) -> None:

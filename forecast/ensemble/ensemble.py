@@ -299,13 +299,14 @@ def choose_ensemble(
     used_networks = np.flatnonzero(used[:count])
     components = [label for label, is_used in zip(labels, used, strict=True) if is_used]
     steps = steps_back(components[len(used_networks) :], baselines.context)
+    alone = len(labels) == 1
     return Ensemble(
         components=tuple(components),
         networks=tuple(used_networks.tolist()),
         weights=weights[:, used].astype(np.float32),
         errors=candidates.errors[used].astype(np.float32),
         step_shares=candidates.step_shares[used].astype(np.float32),
-        calibration=_calibrated(inputs, held_out, validation, steps),
+        calibration=_calibrated(inputs, held_out, validation, steps, alone),
         lookback=validation.lookback,
         context_length=baselines.context,
         scores=scores,
@@ -316,11 +317,12 @@ def choose_ensemble(
 
 
 def _calibrated(
-    inputs: Inputs, quantiles: Numbers, validation: ValidationSet, steps: int
+    inputs: Inputs, quantiles: Numbers, validation: ValidationSet, steps: int, alone: bool
 ) -> Calibration:
     """The calibration learned from the validation windows that have quantiles.
 
-    `quantiles` are [windows, horizon, levels], NaN in windows that were not forecast.
+    `quantiles` are [windows, horizon, levels], NaN in windows that were not forecast. A candidate
+    that is `alone` keeps its medians, even of series at rest.
     """
     rows = np.flatnonzero(~np.isnan(quantiles).any((1, 2)))
     validation = validation.select(rows)
@@ -329,6 +331,8 @@ def _calibrated(
     recent = Recent.of(inputs.panel, windows)
     if recent.at_rest.any():
         steps = max(steps, STEPS)
+    if alone:
+        recent = replace(recent, median=np.full(len(recent.median), np.nan))
 
     values = undo_power(validation.actual, inputs.power)
     most = _largest(inputs, windows, steps)
