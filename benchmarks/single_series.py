@@ -13,8 +13,11 @@ from benchmarks.files import find_file
 from benchmarks.processes import ROOT
 
 WHERE = "the sources in benchmarks/README.md, or the folder data/ of a checkout"
-HORIZONS = {"YS": 6, "QS": 8, "MS": 18, "W": 13, "D": 14, "h": 48}  # what a bare fit forecasts
-SEASONS = {"YS": 1, "QS": 4, "MS": 12, "W": 52, "D": 7, "h": 24}  # of the unit of MASE and MSIS
+# what a bare fit forecasts, in steps
+HORIZONS = {"YS": 6, "QS": 8, "MS": 18, "W": 13, "D": 14, "h": 48, "30min": 48}
+# of the unit of MASE and MSIS
+SEASONS = {"YS": 1, "QS": 4, "MS": 12, "W": 52, "D": 7, "h": 24, "30min": 48}
+POOL = "singles.csv.gz"  # a file of the development sets: 55 series, nothing else beside them
 MOST_ROWS = 1000  # a fit sees the newest of a long series
 HORIZONS_NEEDED = 3.25  # a shorter series leaves too little before the oldest origin
 
@@ -149,6 +152,17 @@ def _wide(file: str, time: str, frequency: str, folder: Path) -> dict[str, pd.Se
     return {str(name): values.asfreq(frequency) for name, values in table.items()}
 
 
+def _pool(frequency: str, folder: Path) -> dict[str, pd.Series]:
+    """The series of the pool that have this frequency."""
+    table = pd.read_csv(_find(folder, POOL), parse_dates=["time"])
+    table = table[table["freq"] == frequency]
+    grid = "W-" + table["time"].iloc[0].strftime("%a").upper() if frequency == "W" else frequency
+    return {
+        str(name): part.set_index("time")["value"].asfreq(grid)
+        for name, part in table.groupby("series")
+    }
+
+
 def _new_deaths(folder: Path) -> dict[str, pd.Series]:
     totals = _long("covid_deaths_daily.csv.gz", "date", "deaths", "D", folder, ("id",))
     return {
@@ -218,4 +232,8 @@ SETS = (
     Set("mauna_loa", "W", 1, _carbon),
     Set("jfk", "h", 1, partial(_long, _KENNEDY, "time_utc", "temperature", "h")),
     Set("jfk_daily", "D", 1, partial(_long, _KENNEDY, "time_utc", "temperature", "D")),
+    *(
+        Set("pool", frequency, 99, partial(_pool, frequency))
+        for frequency in ("YS", "QS", "MS", "W", "D", "30min")
+    ),
 )
