@@ -104,6 +104,15 @@ def test_steps_lie_in_the_periods_of_the_calendar(
     assert all(start in text for text, start in zip(texts, starts, strict=True))
 
 
+def test_the_next_steps_are_one_period_from_the_first_step_on() -> None:
+    periods, texts = found(days("2024-01-10"), 30, "next 9")
+    assert periods.edges.tolist() == [0, 9]
+    assert [text[:10] for text in texts] == ["2024-01-11"]
+    assert periods.next_horizon is None
+    with pytest.raises(UsageError, match="the horizon has only 8 steps"):
+        found(days("2024-01-10"), 8, "next 9")
+
+
 def test_the_horizon_that_reaches_the_next_end_is_named() -> None:
     periods, _ = found(days("2024-01-10"), 30, "month")
     assert periods.next_horizon == 21 + 29
