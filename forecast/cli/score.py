@@ -26,7 +26,7 @@ HEADS = {"skill": "skill"}
 HEADS |= {name: name for name, measure in MEASURES.items() if measure.in_terminal}
 HEADS |= {"coverage_80": "in 80%", "coverage_95": "in 95%", "msis": "msis"}
 HEADS |= {"fit_seconds": "fit s", "sums": "sums", "revision": "revision"}
-OF_QUANTILES = ("skill", "mase", "fit_seconds", "sums", "revision")  # those shown beside quantiles
+OF_QUANTILES = ("skill", "sums", "revision")  # those shown beside quantiles
 
 
 def run(request: Request) -> int:
@@ -108,9 +108,10 @@ def _put(frame: Any) -> None:
     quantiles = [name for name in frame.columns if name.startswith((BELOW, LEFT))]
     heads = {name: HEADS[name] for name in OF_QUANTILES} if quantiles else HEADS
     heads = heads | {name: name for name in quantiles}
-    numbers = [name for name in heads if name in frame.columns]
-    if "revision" in frame.columns and frame["revision"].isna().all():
-        numbers.remove("revision")
+    hidden = "smape"  # a revision takes its room
+    if "revision" not in frame.columns or frame["revision"].isna().all():
+        hidden = "revision"
+    numbers = [name for name in heads if name in frame.columns and name != hidden]
     columns = [frame[name] for name in texts] + [frame[name].map(_text) for name in numbers]
     names = [*texts, *(heads[name] for name in numbers)]
     put_numbers(names, len(texts), zip(*columns, strict=True))

@@ -130,6 +130,33 @@ def test_quantiles_are_scored_and_drawn(forecast: Run, folder: Path, tmp_path: P
     assert scores["quantiles"]["left_p90"].item() == pytest.approx(leftover, abs=1e-3)
 
 
+def test_orders_are_scored_by_level(forecast: Run, folder: Path, tmp_path: Path) -> None:
+    made = tmp_path / "orders.csv"
+    command = ("predict", "--artifact", folder / "sales", "--quiet", "--quantiles", "5,95")
+    sums = (
+        "--sum-every",
+        "next 9",
+        "--sum-every",
+        "next 14",
+        "--sum-by",
+        "all",
+        "--sum-by",
+        "shop",
+    )
+    assert forecast(*command, *sums, "--output", made).code == 0
+    found = forecast("score", made, folder / "sales.csv", "--id", "region,shop").frame
+    assert found["level"].tolist() == ["all/next 9", "all/next 14", "shop/next 9", "shop/next 14"]
+    actual = pd.read_csv(folder / "sales.csv")
+    first = actual[actual["day"] >= "2024-03-28"].groupby("shop").head(9)
+    orders = pd.read_csv(made, dtype={"shop": str})
+    orders = orders[orders["level"] == "shop/next 9"].set_index("shop")
+    demand = first.groupby("shop")["units"].sum()
+    demand.index = [f"{shop:03}" for shop in demand.index]
+    left = (orders["p95"] - demand).clip(lower=0).mean()
+    assert found["left_p95"][2] == pytest.approx(left, rel=1e-4)
+    assert found["below_p95"][2] == (demand <= orders["p95"]).mean()
+
+
 def test_a_crossed_pair_is_refused(forecast: Run, folder: Path, tmp_path: Path) -> None:
     made = tmp_path / "made.csv"
     command = ("predict", "--artifact", folder / "sales", "--quiet", "--quantiles", "10,90")
