@@ -123,7 +123,7 @@ def intervals_of(columns: Mapping[str, float]) -> dict[float, tuple[int, int]]:
 
 def steps_of_next(every: str) -> int | None:
     """The steps of a period such as "next 9", which begins after the origin; else None."""
-    count = re.fullmatch("next ([1-9][0-9]*)", every)
+    count = re.fullmatch("next ([1-9][0-9]{0,3})", every)  # at most as long as a horizon
     return None if count is None else int(count[1])
 
 

@@ -66,6 +66,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "'next 9': the horizon has only 7 steps; fit, or forecast at once, with --horizon 9",
         ),
         (("long.csv", *LONG, "--sum-every", "next 0"), "'next 0': a period is one of day"),
+        (("long.csv", *LONG, "--sum-every", "next 10000"), "'next 10000': a period is one of"),
         (("long.csv", *LONG, "--sum-every", "next 2.5"), "'next 2.5': a period is one of day"),
         (
             ("monthly.csv", "--sum-every", "week"),
