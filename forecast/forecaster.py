@@ -40,7 +40,6 @@ from forecast.report.explanation import Explanation, explain_panel
 from forecast.report.vega import altair_chart
 from forecast.settings import (
     AFTER_FIT,
-    INTERVALS,
     STORE,
     BacktestSettings,
     EngineName,
@@ -147,7 +146,8 @@ class Forecaster(ForecasterParams):
         future: Data | None = None,
         origin: Origin | None = None,
         horizon: int | None = None,
-        levels: Levels = INTERVALS,
+        levels: Levels | None = None,
+        quantiles: Levels = (),
         explain: bool = False,
         min: float | None = None,
     ) -> pd.DataFrame:
@@ -162,7 +162,8 @@ class Forecaster(ForecasterParams):
         future : rows of the columns that are known in advance
         origin : forecast from this time of X: later values are not used
         horizon : fewer steps than at fit
-        levels : intervals in percent, 1 to 99
+        levels, quantiles : intervals in percent, 1 to 99, by default 80 and 95; or in their place
+            quantiles, 0.5 to 99.5, as columns ``p10, p90, ...``
         explain : add the columns model and status
         min : lower bound of every number; by default 0 for a series without a value below 0,
             ``-inf`` for none
@@ -174,7 +175,7 @@ class Forecaster(ForecasterParams):
         values lack for the horizon.
         """
         output = {
-            "levels": levels,
+            **_columns(levels, quantiles),
             "explain": explain,
             "min": min,
             "shard": getattr(self, "shard_", None),
@@ -196,7 +197,8 @@ class Forecaster(ForecasterParams):
         every: Names = (),
         future: Data | None = None,
         origin: Origin | None = None,
-        levels: Levels = INTERVALS,
+        levels: Levels | None = None,
+        quantiles: Levels = (),
         min: float | None = None,
     ) -> pd.DataFrame:
         """Forecast sums over groups of series and over time, with intervals of the sums.
@@ -204,8 +206,8 @@ class Forecaster(ForecasterParams):
         Parameters
         ----------
         by, every : columns of groups, such as ``"region,shop"`` or ``"all"``, and periods, such as
-            ``"month"``
-        frame, future, origin, levels, min : as `predict` takes `X` and the others
+            ``"month"``, or ``"next 9"`` for the first 9 steps
+        frame, future, origin, levels, quantiles, min : as `predict` takes `X` and the others
 
         Returns
         -------
@@ -218,7 +220,7 @@ class Forecaster(ForecasterParams):
             future=_table(future),
             origin=_text(origin),
             sums=SumSettings.check({"sum_by": by, "sum_every": every}),
-            output=OutputSettings.check({"levels": levels, "min": min}),
+            output=OutputSettings.check({**_columns(levels, quantiles), "min": min}),
         )
         totals = forecast(self._serving(), request).totals
         return self._frame({} if totals is None else totals.columns())
@@ -257,7 +259,7 @@ class Forecaster(ForecasterParams):
         future: Data | None = None,
         origin: Origin | None = None,
         horizon: int | None = None,
-        levels: Levels = INTERVALS,
+        levels: Levels | None = None,
     ) -> Any:
         """Draw the past of some series, their forecasts with intervals, and the actual values.
 
@@ -278,7 +280,7 @@ class Forecaster(ForecasterParams):
             settings = PictureSettings.check({"count": series, "history": history}, "series: ")
         else:
             settings = PictureSettings.check({"series": series, "history": history})
-        output = OutputSettings.check({"levels": levels})
+        output = OutputSettings.check(_columns(levels, ()))
         actual = X if actual is None and origin is not None else actual
         # the errors of all series tell which are the largest
         needs_all = actual is not None and not settings.series
@@ -292,7 +294,7 @@ class Forecaster(ForecasterParams):
             on_panel=choose,
         )
         answer = forecast(self._serving(), request)
-        data = plot_of_forecasts(answer.whole, answer.fitted, output.levels)
+        data = plot_of_forecasts(answer.whole, answer.fitted, output)
         if actual is None:
             return altair_chart(chart_of(data, settings))
         later = read_as(table_of(actual), answer.fitted.config.table, horizon=0)
@@ -349,7 +351,7 @@ class Forecaster(ForecasterParams):
         refit: bool = False,
         models: Names = (),
         frozen: bool = False,
-        sums: dict[str, Names] | None = None,
+        sums: dict[str, Names | Levels] | None = None,
         callbacks: Callbacks = NO_CALLBACKS,
     ) -> Backtest:
         """Forecast from rolling origins in the past, and compare with the actual values.
@@ -366,7 +368,7 @@ class Forecaster(ForecasterParams):
         frozen : forecast by this fitted forecaster as it is, without a fit, and by `models` beside
             it
         sums : the settings ``sum_by`` and ``sum_every``: compare sums as well, see `by` and `every`
-            of `totals`
+            of `totals`; and ``quantiles``, which are measured beside the usual intervals
         callbacks : receive what was read, the progress of the backtest, and of training unless fits
             run side by side
         """
@@ -374,6 +376,8 @@ class Forecaster(ForecasterParams):
         models = (models,) if isinstance(models, str) else models
         settings, table_settings = self._settings()
         check_names(settings, models or (settings.model,))
+        summed = dict(sums or {})
+        output = OutputSettings.check({"quantiles": summed.pop("quantiles", ())})
         future = None
         if isinstance(X, tuple):
             X, future = X
@@ -391,7 +395,8 @@ class Forecaster(ForecasterParams):
                 models,
                 predictor,
                 season_given=bool(table_settings.season),
-                sums=SumSettings.check(sums) if sums else None,
+                sums=SumSettings.check(summed) if summed else None,
+                quantiles=output.quantiles,
                 callbacks=callbacks,
             )
         )
@@ -480,6 +485,12 @@ class Forecaster(ForecasterParams):
 
 def _table(data: Data | None) -> Table | None:
     return None if data is None else table_of(data)
+
+
+def _columns(levels: Levels | None, quantiles: Levels) -> dict[str, Any]:
+    """The output settings of two arguments; without `levels` these have their default."""
+    columns: dict[str, Any] = {"quantiles": quantiles}
+    return columns if levels is None else {"levels": levels, **columns}
 
 
 def _text(origin: Origin | None) -> str | None:

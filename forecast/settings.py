@@ -2,7 +2,8 @@
 
 import math
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from itertools import permutations
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, get_args
 
 from pydantic import (
@@ -23,6 +24,7 @@ from forecast.registry import default_baselines
 # of an interval, in percent; the quantiles of forecasts end at the highest
 LOWEST_LEVEL = 1
 HIGHEST_LEVEL = 99
+LOWEST_QUANTILE = (100 - HIGHEST_LEVEL) / 2  # in percent; the highest is as far from 100
 INTERVALS = (80.0, 95.0)  # levels that forecasts, measures and the ledger have by default
 MAX_SHARDS = 100_000
 MAX_AHEAD = 10_000
@@ -39,7 +41,7 @@ FIRST = "a setting that help shows at once, not only with --help-all"
 First = Annotated[Kind, FIRST]
 Layout = Literal["long", "wide", "rows"]
 Aggregate = Literal["sum", "mean", "last"]
-Every = Literal["day", "week", "month", "quarter", "year", "horizon"]
+PERIODS = ("day", "week", "month", "quarter", "year", "horizon")
 ClockChange = Literal["earlier", "later", "error"]
 OnDuplicate = Literal["error", "first", "last", "mean", "sum"]
 MissingRows = Literal["zero", "unknown"]
@@ -83,6 +85,56 @@ def _check_level(level: float) -> float:
 
 Level = Annotated[float, AfterValidator(_check_level)]
 Levels = Annotated[tuple[Level, ...], BeforeValidator(names_in)]
+
+
+def _check_quantiles(quantiles: tuple[float, ...]) -> tuple[float, ...]:
+    highest = 100 - LOWEST_QUANTILE
+    if not all(LOWEST_QUANTILE <= quantile <= highest for quantile in quantiles):
+        raise ValueError(f"quantiles are {LOWEST_QUANTILE} to {highest} percent")
+    shown = {float(f"{quantile:g}") for quantile in quantiles}
+    if tuple(sorted(shown)) != quantiles:
+        raise ValueError("quantiles ascend, and each comes once, with at most 6 digits")
+    return quantiles
+
+
+Quantiles = Annotated[
+    tuple[float, ...], BeforeValidator(names_in), AfterValidator(_check_quantiles)
+]
+
+
+def interval_levels(level: float) -> tuple[float, float]:
+    """The quantile levels of both ends of the central interval of `level` percent."""
+    return (1 - level / 100) / 2, (1 + level / 100) / 2
+
+
+def intervals_of(columns: Mapping[str, float]) -> dict[float, tuple[int, int]]:
+    """The central intervals whose both ends are among columns of quantiles, by level in percent.
+
+    `columns` are those of `OutputSettings.columns`; the ends are numbers of columns.
+    """
+    levels = list(columns.values())
+    intervals = dict[float, tuple[int, int]]()
+    for low, high in permutations(range(len(levels)), 2):
+        if levels[low] < 0.5 and math.isclose(levels[low] + levels[high], 1):
+            level = round(100 * (levels[high] - levels[low]), 6)
+            intervals[level] = low, high
+    return intervals
+
+
+def steps_of_next(every: str) -> int | None:
+    """The steps of a period such as "next 9", which begins after the origin; else None."""
+    count = re.fullmatch("next ([1-9][0-9]{0,3})", every)  # at most as long as a horizon
+    return None if count is None else int(count[1])
+
+
+def _check_period(every: str) -> str:
+    if every not in PERIODS and steps_of_next(every) is None:
+        hint = did_you_mean(every, list(PERIODS))
+        raise ValueError(f"a period is one of {', '.join(PERIODS)}, or such as 'next 9'{hint}")
+    return every
+
+
+Every = Annotated[str, AfterValidator(_check_period)]
 
 
 class Heading(str):
@@ -443,8 +495,15 @@ class CheckSettings(SettingsGroup, heading="Checks"):
 class OutputSettings(SettingsGroup, heading="Forecasts"):
     """What a table of forecasts contains."""
 
+    newer = ("quantiles",)
+
     levels: First[Levels] = Field(
         INTERVALS, description="levels in percent, 1 to 99, comma-separated"
+    )
+    quantiles: First[Quantiles] = Field(
+        (),
+        description="in place of intervals the columns p10,p50,p90 and so on, in percent, 0.5 to "
+        "99.5, ascending",
     )
     point: Literal["median", "mean"] = Field(
         "median", description="which number the column forecast contains"
@@ -464,6 +523,28 @@ class OutputSettings(SettingsGroup, heading="Forecasts"):
     excel_safe: bool = Field(
         False, description="put ' before names that a spreadsheet would take for a formula"
     )
+
+    @property
+    def columns(self) -> dict[str, float]:
+        """The columns of quantiles, with their levels: ``{"lo_80": 0.1, "hi_80": 0.9}``."""
+        columns = dict[str, float]()
+        for level in self.levels:
+            columns[f"lo_{level:g}"], columns[f"hi_{level:g}"] = interval_levels(level)
+        return columns | {f"p{quantile:g}": quantile / 100 for quantile in self.quantiles}
+
+    @property
+    def usual(self) -> Self:
+        """The same output with the intervals that the ledger keeps."""
+        return self.model_copy(update={"levels": INTERVALS, "quantiles": ()})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _quantiles_or_levels(cls, values: dict[str, Any]) -> dict[str, Any]:
+        if not names_in(values.get("quantiles")):
+            return values
+        if names_in(values.get("levels")):
+            raise ValueError("quantiles stand in the place of intervals; leave out levels")
+        return values | {"levels": ()}
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -492,8 +573,8 @@ class SumSettings(SettingsGroup, heading="Sums"):
     )
     sum_every: First[PeriodNames] = Field(
         (),
-        description="sum over time: day, week, month, quarter, year, or horizon; may be given "
-        "several times",
+        description="sum over time: day, week, month, quarter, year, horizon, or such as 'next 9' "
+        "for the first 9 steps; may be given several times",
     )
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from forecast.engine.forecast import forecast
 from forecast.engine.requests import ForecastRequest
+from forecast.errors import Setting, UsageError
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import with_schema
 from forecast.inference.predictor import Predictor
@@ -34,7 +35,7 @@ from forecast.panel.panel import (
     steps_within,
 )
 from forecast.panel.schema import Event, Schema, calendar_of, position_texts
-from forecast.settings import OutputSettings, SumSettings
+from forecast.settings import OutputSettings, SumSettings, steps_of_next
 from forecast.totals.periods import Level, key_columns, keys_of, levels_of, period_keys
 
 # most numbers that a run stores; of a larger table, an evenly spaced sample of the series
@@ -323,6 +324,10 @@ def _periods(level: Level, positions: Integers, schema: Schema) -> Integers:
         return positions
     if level.every == "horizon":
         return np.zeros_like(positions)
+    if steps_of_next(level.every):
+        problem = "these are other steps in each of the two runs"
+        setting = Setting("sum_every", level.every)
+        raise UsageError(problem, setting=setting, cure="sum over the horizon: the steps of both")
     return period_keys(calendar_of(schema), positions, level.every)
 
 

@@ -23,7 +23,7 @@ from forecast.metrics.quantiles import at_levels, normal_deviates
 from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, series_index, stacked
 from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import OutputSettings
-from forecast.tables.writing import Column, interval_columns
+from forecast.tables.writing import Column
 from forecast.totals.sums import Totals
 from forecast.windows.origins import values_at
 
@@ -117,9 +117,9 @@ def hard_counts(output: Output) -> Mapping[str, int]:
     counts = Counter[str]()
     for table in tables:
         counts.update(row_counts(table, output.settings))
-    names = ("forecast", *interval_columns(output.settings.levels))
+    names = ("forecast", *output.settings.columns)
     columns = [np.asarray(forecasts.columns[name], float) for name in names]
-    published = np.stack(columns, -1)  # [rows, 1 + 2 * intervals]
+    published = np.stack(columns, -1)  # [rows, 1 + columns]
     floor = output.panel.floor()[output.series]
     lowest = lower_bounds(output.settings, floor).repeat(forecasts.means.shape[1])
     too_low = (published < lowest[:, None]).any(1)
@@ -128,14 +128,14 @@ def hard_counts(output: Output) -> Mapping[str, int]:
 
 
 def row_counts(table: Mapping[Any, Any], settings: OutputSettings) -> Counter[str]:
-    """How many numbers are not finite, and in how many rows the interval ends are out of order."""
+    """How many numbers are not finite, and in how many rows the quantiles are out of order."""
     columns = [_values(column) for column in table.values()]
     numbers = [column for column in columns if column.dtype.kind == "f"]
     not_finite = sum(_count(~np.isfinite(column)) for column in numbers)
-    # from the widest interval to the point and back, numbers must not decrease
-    levels = sorted(settings.levels)
-    names = [f"lo_{level:g}" for level in reversed(levels)]
-    names += ["forecast", *(f"hi_{level:g}" for level in levels)]
+    ascending = settings.columns
+    if settings.levels or settings.point == "median":  # an interval contains its point
+        ascending = {"forecast": 0.5} | ascending
+    names = sorted(ascending, key=ascending.__getitem__)
     line = np.stack([np.asarray(table[name], float) for name in names])
     disordered = (np.diff(line, axis=0) < 0).any(0)
     return Counter(finite=not_finite, order=_count(disordered))

@@ -53,7 +53,8 @@ def score(forecast: Data, actual: Data, settings: TableSettings | None = None) -
 
     Parameters
     ----------
-    forecast : a table as `predict` gives it: id columns, time, ``forecast``, ``lo_80`` and so on
+    forecast : a table as `predict` gives it: id columns, time, ``forecast``, ``lo_80`` and so on, or ``p10``
+        and so on
     actual : a table, long, wide or with one series a row; its id columns and its time are found
         by the names that they have in `forecast`
     settings : how to read `actual`
@@ -129,7 +130,7 @@ def _evaluate(panel: Panel, schema: Schema, saved: SavedForecasts) -> Evaluation
         schema,
         actual,
         {REFERENCE: naive, POINT: numbers},
-        saved.intervals,
+        saved.columns,
         *errors,
         bounds_at(panel, schema, series, origin + 1)[:, None],
     )

@@ -17,6 +17,7 @@ from forecast.report.sections import BacktestTables, verdict_of
 from forecast.settings import (
     AFTER_FIT,
     BacktestSettings,
+    OutputSettings,
     TableSettings,
     TextSettings,
     TrainSettings,
@@ -82,6 +83,7 @@ def _of_table(request: Request) -> BacktestRequest:
         request.of(BacktestSettings),
         season_given=bool(how.season),
         sums=request.sums,
+        quantiles=request.of(OutputSettings).quantiles,
     )
 
 
@@ -101,6 +103,7 @@ def _of_saved(request: Request) -> BacktestRequest:
         request.of(BacktestSettings),
         predictor=saved.predictor,
         sums=request.sums,
+        quantiles=request.of(OutputSettings).quantiles,
     )
 
 

@@ -274,6 +274,7 @@ COMMANDS["backtest"] = Declaration(
         MORE_KNOWN,
         settings.BacktestSettings,
         SumSettings,
+        (OutputSettings, "quantiles"),
         *READING,
         TrainSettings,
         CLUSTER,

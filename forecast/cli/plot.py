@@ -146,8 +146,8 @@ def _predicted(request: Request, choose: Choose | None) -> tuple[Draw, Schema, T
 
 def _drawing(answer: Forecast, request: Request, past: Panel) -> Draw:
     if answer.totals is None:
-        levels = request.of(OutputSettings).levels
-        return partial(chart_of, plot_of_forecasts(answer.whole, answer.fitted, levels))
+        output = request.of(OutputSettings)
+        return partial(chart_of, plot_of_forecasts(answer.whole, answer.fitted, output))
     log_notes(answer.totals)
     return partial(chart_of_sums, answer.totals, past)
 

@@ -19,7 +19,7 @@ from forecast.cli._data import check_outputs, load_later
 from forecast.cli._named_store import NamedStore, named_store
 from forecast.durable import replace_file
 from forecast.engine.forecast import forecast
-from forecast.engine.requests import ForecastRequest
+from forecast.engine.requests import OUTPUT, ForecastRequest
 from forecast.errors import BadData, NoInput, UsageError
 from forecast.inference.fitted import Fitted, counted_models, verdict
 from forecast.inference.forecasting import Forecasts, load_predictor
@@ -36,9 +36,7 @@ from forecast.report.page import Commands, Gallery, Section, check_report, page_
 from forecast.report.sections import BacktestTables
 from forecast.report.sum_charts import sums_section
 from forecast.settings import (
-    INTERVALS,
     STORE,
-    OutputSettings,
     TableSettings,
     TextSettings,
     TrainSettings,
@@ -166,9 +164,8 @@ def _forecast_sections(
     forecasts = None
     if request.future is not None or not table.known:
         future = load_later(request.future, table.reading)
-        output = OutputSettings(levels=INTERVALS)
         with steps_bar("forecasts", "series") as on_series:
-            question = ForecastRequest(future=future, output=output, on_series=on_series)
+            question = ForecastRequest(future=future, on_series=on_series)
             forecasts = forecast(saved.predictor, question).whole
     data, text = _plot_data(store, request, saved, forecasts)
     models = fitted.ensemble.names(series_index(fitted.history.ids, data.ids))
@@ -208,7 +205,7 @@ def _plot_data(
     if config.table.dated:
         end = f"{config.train_end}, the last time at fit"
     text = f"Forecasts of {config.horizon} steps after {end}."
-    return plot_of_forecasts(forecasts, saved.fitted, INTERVALS), text
+    return plot_of_forecasts(forecasts, saved.fitted, OUTPUT), text
 
 
 def _plot_of_ledger(fitted: Fitted, pipeline: Pipeline) -> tuple[PlotData, str] | None:
@@ -226,7 +223,7 @@ def _plot_of_ledger(fitted: Fitted, pipeline: Pipeline) -> tuple[PlotData, str] 
         ids=tuple(tuple(json.loads(text)) for text in firsts["series"]),
         first=calendar_of(table).positions(firsts["instant"].to_numpy()),
         numbers=rows[PUBLISHED].to_numpy().reshape(-1, horizon, len(PUBLISHED)),
-        intervals=INTERVALS,
+        columns=OUTPUT.columns,
     )
     data = plot_of_table(fitted.history, table, saved, fitted.naive_error)
     count = len(data.series)

@@ -12,7 +12,7 @@ from forecast.cli._data import check_outputs, load, text_settings, write
 from forecast.durable import replace_file
 from forecast.errors import INCOMPLETE, Setting, UsageError
 from forecast.inference.forecasting import load_fitted
-from forecast.metrics.metrics import MEASURES
+from forecast.metrics.metrics import BELOW, LEFT, MEASURES
 from forecast.metrics.quantiles import rounded
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.table import Table
@@ -25,7 +25,8 @@ TABLES = {"overall": None, "by_series": "series", "by_step": "step", "totals": L
 HEADS = {"skill": "skill"}
 HEADS |= {name: name for name, measure in MEASURES.items() if measure.in_terminal}
 HEADS |= {"coverage_80": "in 80%", "coverage_95": "in 95%", "msis": "msis"}
-HEADS |= {"fit_seconds": "fit s", "sums": "sums"}
+HEADS |= {"fit_seconds": "fit s", "sums": "sums", "revision": "revision"}
+OF_QUANTILES = ("skill", "sums", "revision")  # those shown beside quantiles
 
 
 def run(request: Request) -> int:
@@ -104,10 +105,16 @@ def _texts(frame: Any) -> int:
 
 def _put(frame: Any) -> None:
     texts = list(frame.columns[: _texts(frame)])
-    numbers = [name for name in HEADS if name in frame.columns]
+    quantiles = [name for name in frame.columns if name.startswith((BELOW, LEFT))]
+    heads = {name: HEADS[name] for name in OF_QUANTILES} if quantiles else HEADS
+    heads = heads | {name: name for name in quantiles}
+    hidden = "smape"  # a revision takes its room
+    if "revision" not in frame.columns or frame["revision"].isna().all():
+        hidden = "revision"
+    numbers = [name for name in heads if name in frame.columns and name != hidden]
     columns = [frame[name] for name in texts] + [frame[name].map(_text) for name in numbers]
-    heads = [*texts, *(HEADS[name] for name in numbers)]
-    put_numbers(heads, len(texts), zip(*columns, strict=True))
+    names = [*texts, *(heads[name] for name in numbers)]
+    put_numbers(names, len(texts), zip(*columns, strict=True))
 
 
 def _text(number: float) -> str:

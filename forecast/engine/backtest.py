@@ -39,9 +39,9 @@ from forecast.panel.season import lags_and_lookback, panel_seasons
 from forecast.parallel import Task, on_cluster, side_by_side, workers
 from forecast.reading.comparing import warn_seen_origins, with_status
 from forecast.reading.reading import Reading
-from forecast.settings import BacktestSettings, SumSettings, TrainSettings
+from forecast.settings import BacktestSettings, OutputSettings, SumSettings, TrainSettings
 from forecast.tables.reading import table_from_frame
-from forecast.tables.writing import Column, Frame, frame_of, interval_columns, refuse_clash, stacked
+from forecast.tables.writing import Column, Frame, frame_of, refuse_clash, stacked
 from forecast.totals.actual_sums import actual_sums, check_sums, measures_by_level, spans_of
 from forecast.totals.sums import Totals, warn_of_sums
 from forecast.windows.origins import PastsAtOrigins, bounds_at, cut
@@ -62,7 +62,12 @@ class BacktestRequest:
     predictor: Predictor | None = None  # a fitted forecaster, which is not fitted again
     season_given: bool = False  # if not, each fit infers the season
     sums: SumSettings | None = None  # sums of the forecasts of networks, or of the first baseline
+    quantiles: tuple[float, ...] = ()  # in percent, that are measured beside the usual intervals
     callbacks: Callbacks = NO_CALLBACKS
+
+    @property
+    def output(self) -> OutputSettings:
+        return OUTPUT.model_copy(update={"quantiles": self.quantiles})
 
 
 @dataclass(frozen=True)
@@ -71,8 +76,10 @@ class Backtest(Measures):
 
     Attributes
     ----------
-    overall, by_series, by_step, season : as in `Measures`; if known columns have vintages,
-        `overall` also has ``mase_final``, the MASE of forecasts from their final values
+    overall, by_series, by_step, season : as in `Measures`, with ``revision``, the mean absolute
+        change of a forecast from one origin to the next, in the unit of `mase`; if known columns
+        have vintages, `overall` also has ``mase_final``, the MASE of forecasts from their final
+        values
     forecasts : a row for each forecast: id columns, ``origin``, the time column, ``actual``,
         ``model``, ``forecast``, ``lo_80`` and so on
     origins : the times after which the longest series was forecast, the oldest first
@@ -100,7 +107,7 @@ def backtest(request: BacktestRequest) -> Backtest:
     """
     reading = request.reading
     predictor = request.predictor
-    refuse_clash(reading.schema.keys, result_columns(OUTPUT.levels), "result")
+    refuse_clash(reading.schema.keys, result_columns(request.output.columns), "result")
     panel, missing = _without_missing(reading.panel)
     rolling = request.rolling
     is_frozen = predictor is not None
@@ -145,14 +152,21 @@ def _models(request: BacktestRequest, table: ReadPanel) -> tuple[dict[str, "Mode
     own = settings.model
     if predictor is not None:
         own = predictor.fitted.settings().model
-        models[own] = Model(table, settings, sums=request.sums, predictor=predictor, frozen=True)
+        models[own] = Model(
+            table,
+            settings,
+            sums=request.sums,
+            output=request.output,
+            predictor=predictor,
+            frozen=True,
+        )
     names = [name for name in request.models or (own,) if name != REFERENCE]
     summed = [name for name in names if not is_baseline(name)] or names[:1]
     for name in names:
         if name not in models:
             sums = request.sums if name in summed else None
             model = settings.model_copy(update={"model": name})
-            models[name] = Model(table, model, callbacks, sums)
+            models[name] = Model(table, model, callbacks, sums, request.output)
     return models, jobs
 
 
@@ -175,6 +189,7 @@ class Model:
     settings: TrainSettings
     callbacks: Callbacks = NO_CALLBACKS
     sums: SumSettings | None = None  # the sums that are asked for
+    output: OutputSettings = OUTPUT  # of these sums
     predictor: Predictor | None = None  # that of the newest fit
     frozen: bool = False  # whether that predictor is kept at all origins
     lags: tuple[int, ...] | None = None  # the seasons in steps; default: inferred from the data
@@ -235,7 +250,7 @@ class Model:
         series = np.flatnonzero(~past.skipped)
         shown = quantiles[series]
         means = means_of(shown, predictor.fitted, past, series)
-        totals = Totals(predictor, self.sums, OUTPUT, None)
+        totals = Totals(predictor, self.sums, self.output, None)
         try:
             totals.add(Forecasts(past, series, shown, shown, means, shown, shown))
             frame = frame_of(totals.columns())
@@ -303,6 +318,7 @@ def _compare(
     `origins` are [origins, series].
     """
     panel = table.panel
+    output = request.output
     size = len(panel), len(origins)
     windows = cut(panel, origins)
     folds = origins[:, None] if refit else origins[None]  # [folds, origins, series]
@@ -329,16 +345,16 @@ def _compare(
                 sums.append(result.sums.assign(model=name))
         levels = of_model[0].levels
         quantiles = np.concatenate([result.quantiles for result in of_model])
-        numbers[name], is_raised = _numbers(windows, quantiles, levels, size)
+        numbers[name], is_raised = _numbers(windows, quantiles, levels, size, output)
         np.logical_or.at(raised_series, windows.series, is_raised)
         final = [part for result in of_model if (part := result.final_quantiles) is not None]
         if final:
             final_quantiles = np.concatenate(final)
-            final_numbers[name], _ = _numbers(windows, final_quantiles, levels, size)
+            final_numbers[name], _ = _numbers(windows, final_quantiles, levels, size, output)
         seconds.append(np.sum([result.seconds for result in of_model], 0))
     log_raised(raised_series)
 
-    evaluation = _evaluation(table, windows, origins, numbers)
+    evaluation = _evaluation(table, windows, origins, numbers, output)
     overall, by_series, by_step = measure_frames(evaluation)
     if final_numbers:
         final_overall, _, _ = measure_frames(replace(evaluation, numbers=final_numbers))
@@ -364,21 +380,26 @@ def _numbers(
     quantiles: Numbers,
     levels: tuple[float, ...],
     size: tuple[int, int],
+    output: OutputSettings,
 ) -> tuple[Numbers, Flags]:
-    """The numbers of the output, [series, origins, horizon, 1 + 2 * intervals].
+    """The numbers of the output, [series, origins, horizon, 1 + columns].
 
     They are NaN if a series had not begun at an origin. Also returned: whether interval ends of a
     window were raised to a bound, [windows].
     """
-    unbounded = unbounded_numbers(quantiles, levels, OUTPUT, windows.panel.is_count())
+    unbounded = unbounded_numbers(quantiles, levels, output, windows.panel.is_count())
     floor = windows.panel.floor()
     numbers = np.full((*size, *unbounded.shape[1:]), np.nan)
-    numbers[windows.series, windows.origin] = bounded(unbounded, OUTPUT, floor)
-    return numbers, raised(unbounded, OUTPUT, floor)
+    numbers[windows.series, windows.origin] = bounded(unbounded, output, floor)
+    return numbers, raised(unbounded, output, floor)
 
 
 def _evaluation(
-    table: ReadPanel, windows: PastsAtOrigins, origins: Integers, numbers: dict[str, Numbers]
+    table: ReadPanel,
+    windows: PastsAtOrigins,
+    origins: Integers,
+    numbers: dict[str, Numbers],
+    output: OutputSettings,
 ) -> Evaluation:
     panel = table.panel
     schema = table.schema
@@ -390,7 +411,9 @@ def _evaluation(
     is_bound[windows.series, windows.origin] = bounds_at(panel, schema, windows.series, first)
     uncensored = without_censored(panel, schema)
     errors = naive_errors_until(uncensored, origins[0], schema.shortest_season)
-    return Evaluation(panel, schema, actual, numbers, OUTPUT.levels, *errors, is_bound)
+    strides = np.diff(origins[:, 0])
+    stride = int(strides[0]) if len(strides) else panel.ahead
+    return Evaluation(panel, schema, actual, numbers, output.columns, *errors, is_bound, stride)
 
 
 def _log_new(model: str, messages: list[logging.LogRecord], logged: set[str]) -> None:
@@ -432,7 +455,7 @@ def _forecast_frame(evaluation: Evaluation, origins: Integers) -> Frame:
     columns["actual"] = Column(evaluation.actual[series, origin].ravel())
 
     frame = frame_of(columns)
-    names = ["forecast", *interval_columns(evaluation.intervals)]
+    names = ["forecast", *evaluation.columns]
     frames = []
     for model, numbers in evaluation.numbers.items():
         of_model = numbers[series, origin].reshape(len(rows), -1).T

@@ -14,7 +14,7 @@ from forecast.metrics.quantiles import standard_deviation
 from forecast.panel.hierarchy import Levels, members_of
 from forecast.panel.panel import Integers, Numbers, Panel
 from forecast.totals.past import to_date
-from forecast.totals.periods import PERIODS, periods_of
+from forecast.totals.periods import MAX_DAYS, periods_of
 from forecast.training.plan import MAX_ORIGINS
 from forecast.windows.windows import NETWORK_BATCH
 
@@ -117,7 +117,7 @@ def _with_past(fitted: Fitted, predictor: Predictor, panel: Panel) -> Fitted:
     """The forecaster with the sums to date of the periods whose ends it can forecast."""
     origin = int(panel.origins.max())
     counts = set[int]()  # number of steps up to the origin of each such period
-    for every in PERIODS:
+    for every in MAX_DAYS:
         try:
             periods = periods_of(fitted.config.table, origin, fitted.config.horizon, every)
         except UsageError:  # of a table that has no such periods

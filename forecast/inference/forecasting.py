@@ -42,9 +42,9 @@ from forecast.reading.comparing import (
 )
 from forecast.reading.reading import Reading, Source, read_as
 from forecast.reading.vintages import describe_vintages
-from forecast.settings import INTERVALS, EngineName, OutputSettings
+from forecast.settings import EngineName, OutputSettings
 from forecast.tables.table import Table
-from forecast.tables.writing import Column, interval_columns, output_columns, refuse_clash
+from forecast.tables.writing import Column, output_columns, refuse_clash
 
 Columns = dict[str, Column | NDArray[Any]]
 UNSEEN = "without effect, as the past of the fit has not shown them: %s"
@@ -236,7 +236,7 @@ def numbered(forecasts: Forecasts, fitted: Fitted, output: OutputSettings) -> Fo
     if output.point == "median":
         bounded_means = bounded(means[..., None], output, floor)
         log_low_totals(numbers[..., 0], bounded_means[..., 0], floor, FOR_TOTALS)
-    usual = output.model_copy(update={"levels": INTERVALS})
+    usual = output.usual
     published = numbers if usual == output else bounded(unbounded(usual), usual, floor)
     return replace(forecasts, numbers=numbers, published=published)
 
@@ -249,7 +249,7 @@ def tabulated(forecasts: Forecasts, fitted: Fitted, output: OutputSettings) -> F
     horizon = numbers.shape[1]
     if output.integer and np.abs(numbers).max(initial=0) < 2**63:
         numbers = numbers.astype(np.int64)
-    names = ["forecast", *interval_columns(output.levels)]
+    names = ["forecast", *output.columns]
     by_name = dict(zip(names, np.moveaxis(numbers, 2, 0), strict=True))
     columns = columns_at(panel, fitted.config.table, series, np.arange(1, horizon + 1), by_name)
     if output.explain:

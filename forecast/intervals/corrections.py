@@ -9,9 +9,8 @@ from itertools import pairwise
 import numpy as np
 
 from forecast.intervals.calibration import adapted_share
-from forecast.metrics.quantiles import interval_levels
 from forecast.panel.panel import Flags, Integers, Numbers
-from forecast.settings import INTERVALS
+from forecast.settings import INTERVALS, interval_levels
 
 SHARES = (0.5, *(share for level in INTERVALS for share in interval_levels(level)))
 """The quantiles that runs publish and keep: the median and the ends of the 80 and 95 % intervals."""

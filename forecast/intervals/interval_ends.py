@@ -1,4 +1,4 @@
-"""Points and ends of intervals as an output asks for them: interval levels, bounds, whole numbers.
+"""Points and quantiles as an output asks for them: levels, bounds, whole numbers.
 
 Nothing is learned here.
 """
@@ -6,7 +6,7 @@ Nothing is learned here.
 import numpy as np
 
 from forecast.logs import log
-from forecast.metrics.quantiles import at_levels, interval_levels, mean_of, rounded
+from forecast.metrics.quantiles import at_levels, mean_of, rounded
 from forecast.panel.panel import Flags, Numbers
 from forecast.settings import OutputSettings
 
@@ -20,27 +20,28 @@ def unbounded_numbers(
     counts: Flags | None = None,
     means: Numbers | None = None,
 ) -> Numbers:
-    """The point and the interval ends before any bound, [series, horizon, 1 + 2 * intervals].
+    """The point and the columns of quantiles before any bound, [series, horizon, 1 + columns].
 
-    `counts` [series] marks series of small whole numbers. Ends of their intervals are rounded
-    outwards to whole numbers, as no value can lie between 0.1 and 0.6. `means` [series, horizon]
+    `counts` [series] marks series of small whole numbers. Their quantiles are rounded away from
+    the median to whole numbers, as no value can lie between 0.1 and 0.6. `means` [series, horizon]
     replace the means of the quantiles as points.
     """
-    want = [level for interval in output.levels for level in interval_levels(interval)]
-    ends = at_levels(quantiles, have, want)
+    want = np.array(list(output.columns.values()))
+    shown = at_levels(quantiles, have, want)
     if output.point == "median":
         point = quantiles[..., have.index(0.5)]
     else:
         point = mean_of(quantiles, have) if means is None else means
     point = point[..., None]
-    low = np.minimum(ends[..., 0::2], point)
-    high = np.maximum(ends[..., 1::2], point)
+    low = want < 0.5
+    high = want > 0.5
+    if not output.quantiles:  # an interval contains its point
+        shown = np.where(low, np.minimum(shown, point), np.maximum(shown, point))
     if counts is not None and counts.any():
         whole = counts[:, None, None]
-        low = np.where(whole, np.floor(rounded(low)), low)
-        high = np.where(whole, np.ceil(rounded(high)), high)
-    intervals = np.stack([low, high], -1).reshape(ends.shape)
-    return np.concatenate([point, intervals], -1)
+        shown = np.where(whole & low, np.floor(rounded(shown)), shown)
+        shown = np.where(whole & high, np.ceil(rounded(shown)), shown)
+    return np.concatenate([point, shown], -1)
 
 
 def lower_bounds(output: OutputSettings, floor: Numbers) -> Numbers:

@@ -87,7 +87,7 @@ class TotalsSettings(_Places):
         "or a list of such",
     )
     every: PeriodNames = Field(
-        (), description="day, week, month, quarter, year or horizon; or a list of these"
+        (), description="day, week, month, quarter, year, horizon or such as next 9; or a list"
     )
 
     @property

@@ -15,7 +15,6 @@ from forecast.jobs.pipeline import Pipeline
 from forecast.ledger.ledger import PUBLISHED, SUM_COLUMNS, series_text
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import calendar_of
-from forecast.settings import INTERVALS
 from forecast.tables.writing import frame_of
 from forecast.totals.periods import keys_of, levels_of
 from forecast.totals.sums import Totals, log_notes, significant
@@ -51,7 +50,7 @@ def sums_to_keep(sums: Sequence[Totals], forecasts: Forecasts) -> pd.DataFrame:
             for key in groups.ordered():
                 name = series_text((groups.level.name, *key))
                 rows += [(name, *span) for span in spans]
-        numbers.append(frame_of(totals.columns(INTERVALS))[PUBLISHED])
+        numbers.append(frame_of(totals.columns(totals.output.usual))[PUBLISHED])
     frame = pd.DataFrame(rows, columns=SUM_COLUMNS[:4]).join(pd.concat(numbers, ignore_index=True))
     frame = frame.drop_duplicates(["series", "step"])[:MAX_FORECASTS]
     return frame.astype({"series": "category"})

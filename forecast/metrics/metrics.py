@@ -9,23 +9,27 @@ or the divisor is zero. Scaled errors are divided by a naive error of each serie
 count.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.metrics.quantiles import divided, interval_levels
+from forecast.metrics.quantiles import divided
 from forecast.panel.panel import Flags, Integers, Numbers, Panel, steps_within
 from forecast.panel.schema import Schema
-from forecast.settings import Metric
-from forecast.tables.writing import Frame, frame_of, interval_columns
+from forecast.settings import Metric, intervals_of
+from forecast.tables.writing import Frame, frame_of
 
 Axes = int | tuple[int, ...] | None
 
 # an in-sample error below this share of the series' mean deviation counts as a rounding error
 ROUNDING = 1e-9
+BOTTOM = np.array(-np.inf)  # the lower end of an interval that is open below
+# how measures of a quantile begin, such as below_p95: the share of values that are no larger
+BELOW = "below_"
+LEFT = "left_"
 REFERENCE = "seasonal-naive"
 """The model that skill is measured against."""
 
@@ -159,6 +163,24 @@ def coverage(actual: Numbers, lower: Numbers, upper: Numbers, axis: Axes = None)
     return _mean(np.where(missing, np.nan, inside), actual, axis)
 
 
+def left(actual: Numbers, quantile: Numbers, axis: Axes = None) -> Numbers:
+    """Mean of what a quantile, such as an order-up-to level, leaves over, in the target's unit."""
+    return _mean(np.maximum(quantile - actual, 0), actual, axis)
+
+
+def revision(points: Numbers, stride: int, naive_error: Numbers, axis: Axes = None) -> Numbers:
+    """Mean absolute change of a forecast from one origin to the next, scaled as MASE is.
+
+    `points` are [series, origins, horizon] from origins that are `stride` steps apart. What the
+    origin before did not forecast does not count.
+    """
+    before = np.full_like(points, np.nan)
+    shared = max(points.shape[2] - stride, 0)  # steps that both origins forecast
+    before[:, 1:, :shared] = points[:, :-1, stride:]
+    changes = np.abs(points - before)
+    return _scaled_mean(changes, naive_error, changes, axis)
+
+
 def width(
     actual: Numbers, lower: Numbers, upper: Numbers, naive_error: Numbers, axis: Axes = None
 ) -> Numbers:
@@ -191,9 +213,8 @@ class Outcome:
     """Forecasts beside the actual values, as a measure reads them."""
 
     actual: Numbers  # [series, ..., horizon], NaN where missing
-    # [series, ..., horizon, 1 + 2 * intervals], the point, then both ends of each interval
-    numbers: Numbers
-    intervals: tuple[float, ...]  # in percent
+    numbers: Numbers  # [series, ..., horizon, 1 + columns], the point, then quantiles
+    columns: Mapping[str, float]  # the levels of the quantiles by column, as `OutputSettings` has
     naive_error: Numbers  # [series]
     squared_naive_error: Numbers  # [series]
 
@@ -203,10 +224,7 @@ class Outcome:
 
     @property
     def levels(self) -> tuple[float, ...]:
-        levels = [0.5]
-        for interval in self.intervals:
-            levels += interval_levels(interval)
-        return tuple(levels)
+        return (0.5, *self.columns.values())
 
 
 OfOutcome = Callable[[Outcome, Axes], Numbers]
@@ -255,7 +273,7 @@ def window_losses(
 
     `naive_error` [windows] has the power that the metric needs (`Measure.error_power`).
     """
-    outcome = Outcome(actual, forecast[..., None], (), naive_error, naive_error)
+    outcome = Outcome(actual, forecast[..., None], {}, naive_error, naive_error)
     return MEASURES[metric].function(outcome, 1)
 
 
@@ -263,38 +281,42 @@ def measures(outcome: Outcome, axis: Axes = None) -> dict[str, Numbers]:
     """All measures by name, in the order in which tables show them; those of intervals come last.
 
     `msis` is that of the 95 % interval. Without a 95 % interval it is that of the widest one.
+    Quantiles that have names of their own, such as p95, also get the share of the actual values
+    that are no larger, and the mean of what they leave where an actual value is smaller.
     """
     actual = outcome.actual
     naive_error = outcome.naive_error
-    intervals = outcome.intervals
+    intervals = intervals_of(outcome.columns)
     results = {}
     for name, measure in MEASURES.items():
         results[name] = measure.function(outcome, axis)
-    lower = outcome.numbers[..., 1::2]
-    upper = outcome.numbers[..., 2::2]
-    for number, level in enumerate(intervals):
-        ends = lower[..., number], upper[..., number]
+    quantiles = np.moveaxis(outcome.numbers[..., 1:], -1, 0)
+    for level, (low, high) in intervals.items():
+        ends = quantiles[low], quantiles[high]
         results[f"coverage_{level:g}"] = coverage(actual, *ends, axis)
         results[f"width_{level:g}"] = width(actual, *ends, naive_error, axis)
     if intervals:
         widest = 95.0 if 95.0 in intervals else max(intervals)
-        number = intervals.index(widest)
-        ends = lower[..., number], upper[..., number]
+        low, high = intervals[widest]
+        ends = quantiles[low], quantiles[high]
         results["msis"] = msis(actual, *ends, widest / 100, naive_error, axis)
+    for name, quantile in zip(outcome.columns, quantiles, strict=True):
+        if name.startswith("p"):
+            results[f"{BELOW}{name}"] = coverage(actual, BOTTOM, quantile, axis)
+            results[f"{LEFT}{name}"] = left(actual, quantile, axis)
     return results
 
 
-def measure_names(intervals: tuple[float, ...]) -> list[str]:
-    names = list(MEASURES)
-    for level in intervals:
-        names += [f"coverage_{level:g}", f"width_{level:g}"]
-    return names + ["msis"] * bool(intervals)
+def measure_names(columns: Mapping[str, float]) -> list[str]:
+    """The names of `measures`, in their order."""
+    nothing = np.full(1, np.nan)
+    numbers = np.full((1, 1 + len(columns)), np.nan)
+    return list(measures(Outcome(nothing, numbers, columns, nothing, nothing)))
 
 
-def result_columns(intervals: tuple[float, ...]) -> list[str]:
-    ends = interval_columns(intervals)
-    names = measure_names(intervals)
-    return ["model", "skill", "origin", "actual", "forecast", *ends, *names]
+def result_columns(columns: Mapping[str, float]) -> list[str]:
+    names = measure_names(columns)
+    return ["model", "skill", "origin", "actual", "forecast", *columns, *names, "revision"]
 
 
 def skill(error: Numbers, reference: Numbers) -> Numbers:
@@ -335,14 +357,15 @@ class Evaluation:
     panel: Panel
     schema: Schema
     actual: Numbers  # [series, origins, horizon], NaN where missing
-    # by model, [series, origins, horizon, 1 + 2 * intervals], NaN without a forecast
+    # by model, [series, origins, horizon, 1 + columns], NaN without a forecast
     numbers: dict[str, Numbers]
-    intervals: tuple[float, ...]  # in percent
+    columns: Mapping[str, float]  # as in `Outcome`
     naive_error: Numbers  # [series], the unit of MASE
     squared_naive_error: Numbers  # [series], the unit of RMSSE
     # [series, origins, horizon], whether an actual value is a lower bound of demand (a stock-out),
     # which counts only where the forecast lies below it
     bound: Flags
+    stride: int | None = None  # steps between two origins; None if there is one origin
 
 
 @dataclass(frozen=True)
@@ -409,20 +432,24 @@ def _measure(evaluation: Evaluation, axis: Axes, rows: Integers) -> dict[str, ND
         outcome = Outcome(
             np.where(counts, actual, np.nan),
             numbers,
-            evaluation.intervals,
+            evaluation.columns,
             evaluation.naive_error,
             evaluation.squared_naive_error,
         )
-        by_model[model] = measures(outcome, axis)
+        results = measures(outcome, axis)
+        if evaluation.stride is not None:
+            unit = evaluation.naive_error
+            results["revision"] = revision(numbers[..., 0], evaluation.stride, unit, axis)
+        by_model[model] = results
 
     reference = by_model[REFERENCE]["mase"]
-    for results in by_model.values():
-        results["skill"] = skill(results["mase"], reference)
+    for model, results in by_model.items():
+        by_model[model] = {"skill": skill(results["mase"], reference), **results}
 
     models = np.array(list(by_model), object)
     columns: dict[str, NDArray[Any]] = {}
     columns["model"] = np.tile(models, len(rows))
-    for name in ("skill", *measure_names(evaluation.intervals)):
+    for name in by_model[REFERENCE]:
         values = [results[name] for results in by_model.values()]
         by_row = np.stack(values, -1).reshape(-1, len(by_model))
         columns[name] = by_row[rows].ravel()  # [rows * models]

@@ -26,11 +26,6 @@ def divided(
     return np.where(positive, above / divisors, otherwise)
 
 
-def interval_levels(level: float) -> tuple[float, float]:
-    """The quantile levels of both ends of the central interval of `level` percent."""
-    return (1 - level / 100) / 2, (1 + level / 100) / 2
-
-
 def at_levels(quantiles: Numbers, have: tuple[float, ...], want: Iterable[float]) -> Numbers:
     """Quantiles at other quantile levels: from [..., have] to [..., want].
 

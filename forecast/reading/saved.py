@@ -1,5 +1,7 @@
 """Read a table of saved forecasts, and place them on the grid of the actuals."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +15,9 @@ from forecast.panel.schema import Schema, calendar_of
 from forecast.reading.dated import heading_times
 from forecast.reading.observations import Observations, observe
 from forecast.reading.reading import Reading, read
-from forecast.settings import TableSettings
+from forecast.settings import TableSettings, interval_levels, intervals_of
 from forecast.tables.cells import parse_numbers
 from forecast.tables.table import Table, repeats
-from forecast.tables.writing import interval_columns
 
 POINT = "forecast"
 PREDICTED = "give a table that predict wrote"
@@ -26,10 +27,9 @@ PREDICTED = "give a table that predict wrote"
 class SavedForecasts:
     ids: Ids
     first: Integers  # [series], grid position of the first forecast
-    # [series, horizon, 1 + 2 * intervals], the point forecast and the ends of each interval; NaN
-    # where there is no forecast
+    # [series, horizon, 1 + columns], the point forecast and its quantiles; NaN without a forecast
     numbers: Numbers
-    intervals: tuple[float, ...]  # interval levels in percent
+    columns: dict[str, float]  # the levels of the quantiles by column
 
 
 def read_saved(
@@ -67,11 +67,11 @@ def read_saved(
         steps = f"{between.min()} steps ({schema.calendar.name}) of {actual.name}"
         text = "%s: times lie %s apart; unless values mean the same, bring them to its frequency%s"
         log.warning(text, forecasts.name, steps, to_one_frequency)
-    rows, intervals = numbers_of(forecasts)
+    rows, columns = numbers_of(forecasts)
     horizon = int(step.max()) + 1
     numbers = np.full((len(first), horizon, rows.shape[1]), np.nan)
     numbers[observed.series, step] = rows
-    return reading, SavedForecasts(observed.ids, first, numbers, intervals)
+    return reading, SavedForecasts(observed.ids, first, numbers, columns)
 
 
 def read_actual(
@@ -117,24 +117,33 @@ def observed_forecasts(forecasts: Table, actual: str, schema: Schema) -> Observa
     return observed
 
 
-def numbers_of(forecasts: Table) -> tuple[Numbers, tuple[float, ...]]:
-    """Return point forecasts and interval ends, [rows, 1 + 2 * intervals], and interval levels."""
-    names = forecasts.names
-    low_ends = [name for name in names if name.startswith("lo_")]
-    intervals = tuple(float(name[3:]) for name in low_ends if f"hi_{name[3:]}" in names)
-    columns = [POINT, *interval_columns(intervals)]
-    numbers = np.stack([parse_numbers(forecasts, name) for name in columns], -1)
-    lows = numbers[:, 1::2]
-    highs = numbers[:, 2::2]
-    crossed = np.argwhere(lows > highs)  # pairs of a row and an interval
-    if len(crossed):
-        row, interval = crossed[0].tolist()
-        low = columns[1 + 2 * interval]
-        high = columns[2 + 2 * interval]
+def quantile_columns(names: Sequence[str]) -> dict[str, float]:
+    """The columns of quantiles of a table that predict wrote; see `OutputSettings.columns`."""
+    columns = dict[str, float]()
+    for name in names[names.index(POINT) :]:
+        if name.startswith("lo_") and (high := f"hi_{name[3:]}") in names:
+            columns[name], columns[high] = interval_levels(float(name[3:]))
+        elif re.fullmatch(r"p\d\d?(\.\d+)?", name):
+            columns[name] = float(name[1:]) / 100
+    return columns
+
+
+def numbers_of(forecasts: Table) -> tuple[Numbers, dict[str, float]]:
+    """Point forecasts and quantiles, [rows, 1 + columns], and the levels of the quantiles."""
+    columns = quantile_columns(forecasts.names)
+    names = list(columns)
+    numbers = np.stack([parse_numbers(forecasts, name) for name in [POINT, *names]], -1)
+    for ends in intervals_of(columns).values():
+        lows, highs = numbers[:, 1:].T[list(ends)]
+        crossed = lows > highs
+        if not crossed.any():
+            continue
+        row = int(np.argmax(crossed))
+        low, high = (names[end] for end in ends)
         begins = f"the interval begins at {forecasts.value(row, (low,))}"
         problem = f"{begins} and ends at {forecasts.value(row, (high,))}"
         raise BadData(problem, place=forecasts.place(row, (low, high)), cure=PREDICTED)
-    return numbers, intervals
+    return numbers, columns
 
 
 def missing_series(saved: SavedForecasts, panel: Panel, forecasts: str, actual: str) -> Ids:

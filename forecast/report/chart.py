@@ -16,7 +16,7 @@ from forecast.panel.naming import find_series, series_name
 from forecast.panel.panel import Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.reading.saved import SavedForecasts
-from forecast.settings import PictureSettings
+from forecast.settings import OutputSettings, PictureSettings, intervals_of
 from forecast.windows.origins import values_at
 
 EventSpan = tuple[float, float, str]
@@ -31,9 +31,8 @@ class PlotData:
     schema: Schema
     series: Integers  # [forecasts], indices into the panel
     first: Integers  # [forecasts], grid position of the first forecast
-    # [forecasts, horizon, 1 + 2 * levels], the point, then both ends of intervals; NaN if missing
-    numbers: Numbers
-    levels: tuple[float, ...]  # interval levels in percent
+    numbers: Numbers  # [forecasts, horizon, 1 + columns], point and quantiles; NaN if missing
+    columns: dict[str, float]  # the levels of the quantiles by column
     naive_error: Numbers  # [forecasts], the unit of MASE
     total: int  # number of series that could be forecast, of which these may be a part
     notes: tuple[str, ...] = ()  # [forecasts], a line for each series, or empty
@@ -47,13 +46,19 @@ class PlotData:
         return int(self.numbers.shape[1])
 
     @property
+    def intervals(self) -> dict[float, tuple[int, int]]:
+        """The last axis of `numbers` at both ends of intervals, by level, the lowest first."""
+        intervals = sorted(intervals_of(self.columns).items())
+        return {level: (1 + low, 1 + high) for level, (low, high) in intervals}
+
+    @property
     def usual_history(self) -> int:
         """The number of past steps that are drawn by default."""
         return max(3 * self.horizon, 2 * self.schema.shortest_season, 40)
 
 
-def plot_of_forecasts(forecasts: Forecasts, fitted: Fitted, levels: tuple[float, ...]) -> PlotData:
-    """The plot data of new forecasts, with intervals at `levels` in percent."""
+def plot_of_forecasts(forecasts: Forecasts, fitted: Fitted, output: OutputSettings) -> PlotData:
+    """The plot data of new forecasts, with the intervals of an output."""
     panel = forecasts.panel
     schema = fitted.config.table
     series = forecasts.series
@@ -63,7 +68,8 @@ def plot_of_forecasts(forecasts: Forecasts, fitted: Fitted, levels: tuple[float,
         naive_error = naive_errors_until(panel, panel.origins, schema.shortest_season)[0]
     total = int((~panel.skipped).sum())
     numbers = forecasts.numbers
-    return PlotData(panel, schema, series, first, numbers, levels, naive_error[series], total)
+    unit = naive_error[series]
+    return PlotData(panel, schema, series, first, numbers, output.columns, unit, total)
 
 
 def plot_of_history(fitted: Fitted) -> PlotData:
@@ -75,7 +81,7 @@ def plot_of_history(fitted: Fitted) -> PlotData:
     shape = (len(series), fitted.config.horizon, 1)
     numbers = np.full(shape, np.nan)
     unit = fitted.naive_error[series]
-    return PlotData(panel, schema, series, first, numbers, (), unit, len(series))
+    return PlotData(panel, schema, series, first, numbers, {}, unit, len(series))
 
 
 def plot_of_table(
@@ -95,7 +101,7 @@ def plot_of_table(
         naive_error = naive_errors_until(panel, last, schema.shortest_season)[0]
     numbers = saved.numbers[rows]
     unit = naive_error[series]
-    return PlotData(panel, schema, series, first, numbers, saved.intervals, unit, len(series))
+    return PlotData(panel, schema, series, first, numbers, saved.columns, unit, len(series))
 
 
 def series_to_draw(panel: Panel, settings: PictureSettings) -> ForecastOptions:
@@ -219,7 +225,7 @@ def chart_of(
         charts.append(_series_chart(data, settings.history, series, row, note, values))
     return Chart(
         series=tuple(charts),
-        levels=tuple(sorted(data.levels)),
+        levels=tuple(data.intervals),
         numbered=schema.calendar.kind == "steps",
         time=visible(", ".join(schema.time)),
         value=visible(schema.target or "") if schema.layout == "long" else "",
@@ -235,10 +241,9 @@ def _note(data: PlotData, row: int, actual: Numbers, error: float) -> str:
     scored = np.isfinite(actual) & np.isfinite(numbers[:, 0])
     if scored.any() and np.isfinite(error):
         notes.append(f"MASE {error:.2f}")
-    if scored.any() and data.levels:
-        level = min(data.levels)
-        column = 1 + 2 * data.levels.index(level)
-        low, high = numbers[:, column : column + 2].T
+    if scored.any() and data.intervals:
+        level, ends = next(iter(data.intervals.items()))
+        low, high = numbers.T[list(ends)]
         inside = scored & (actual >= low) & (actual <= high)
         notes.append(f"{inside.sum()} of {scored.sum()} values in {level:g} %")
     return ", ".join(notes)
@@ -263,9 +268,7 @@ def _series_chart(
     times = calendar.wall(first + np.arange(-steps, data.horizon))
     shown = first + np.array([-steps, 0, data.horizon - 1])
     labels = position_texts(data.schema, calendar, shown)
-    ascending = np.argsort(data.levels)
-    lows = numbers[:, 1::2]
-    highs = numbers[:, 2::2]
+    ends = np.array(list(data.intervals.values()), np.int64).reshape(-1, 2)
     events = [
         (start, end, event)
         for start, end, event in _events(panel, data.schema, series)
@@ -278,8 +281,8 @@ def _series_chart(
         past=past,
         times=times[steps:],
         forecast=numbers[:, 0],
-        low=lows[:, ascending],
-        high=highs[:, ascending],
+        low=numbers[:, ends[:, 0]],
+        high=numbers[:, ends[:, 1]],
         actual=actual,
         events=tuple(events),
         labels=tuple(visible(label.removesuffix(" 00:00:00")) for label in labels),

@@ -114,7 +114,7 @@ def gallery_html(gallery: Gallery) -> Iterator[str]:
     texts = position_texts(data.schema, calendar_of(data.schema), positions.ravel())
     short = [visible(text.removesuffix(" 00:00:00")) for text in texts]
     head = {
-        "levels": data.levels,
+        "levels": list(data.intervals),
         "measure": "MASE",
         "perPage": PER_PAGE,
         "times": np.reshape(short, positions.shape).tolist(),

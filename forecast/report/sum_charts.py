@@ -20,9 +20,18 @@ from forecast.panel.panel import Ids, Integers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of
 from forecast.report.chart import Chart, PlotData, chart_of
 from forecast.report.page import Cell, Gallery, Part, Section, Table, number
-from forecast.settings import INTERVALS, Every, OutputSettings, PictureSettings, SumSettings
+from forecast.settings import Every, OutputSettings, PictureSettings, SumSettings
 from forecast.tables.writing import Column
-from forecast.totals.periods import ALL, MONDAY, MONTHS, Level, keys_of, period_keys, periods_of
+from forecast.totals.periods import (
+    ALL,
+    MONDAY,
+    MONTHS,
+    Level,
+    keys_of,
+    period_keys,
+    periods_of,
+    steps_ahead,
+)
 from forecast.totals.summands import Groups
 from forecast.totals.sums import Totals
 from forecast.windows.origins import values_at
@@ -120,13 +129,14 @@ def past_sums(
 def plots_of_sums(
     totals: Totals, past: Panel, actuals: Panel | None = None
 ) -> Iterator[tuple[PlotData, Panel | None]]:
-    """Plot data of the sums over each kind of period but the horizon, and actual sums, if any."""
+    """Plot data of the sums over each kind of period of a calendar, and actual sums, if any."""
     fitted = totals.fitted
     schema = totals.schema
     by_period: dict[Every | None, list[Groups]] = {}
     for groups in totals.groups:
-        by_period.setdefault(groups.level.every, []).append(groups)
-    by_period.pop("horizon", None)
+        every = groups.level.every
+        if every is None or steps_ahead(every, 1) is None:
+            by_period.setdefault(every, []).append(groups)
     for every, same in by_period.items():
         periods = same[0].periods
         levels = [groups.level for groups in same]
@@ -154,7 +164,7 @@ def plots_of_sums(
             series=series,
             first=_period_numbers(schema, np.full(len(ids), periods.first), every),
             numbers=np.delete(numbers[..., :-4], 1, -1),  # without means
-            levels=totals.output.levels,
+            columns=totals.output.columns,
             naive_error=unit[series],
             total=len(ids),
             notes=tuple(notes),
@@ -169,9 +179,10 @@ def chart_of_sums(
     plots = plots_of_sums(totals, past, actuals)
     charts = [chart_of(data, settings, later, name) for data, later in plots]
     if not charts:
-        problem = "a sum over the horizon is one number, and no line"
-        cure = "name a shorter period, or leave it out"
-        raise UsageError(problem, setting=Setting("sum_every", "horizon"), cure=cure)
+        every = totals.settings.sum_every[0]
+        problem = f"a sum over the {every} is one number, and no line"
+        cure = "name a period of the calendar, or leave it out"
+        raise UsageError(problem, setting=Setting("sum_every", every), cure=cure)
     series = tuple(series for chart in charts for series in chart.series)
     total = sum(chart.total for chart in charts)
     return replace(charts[0], series=series, total=total)
@@ -186,7 +197,7 @@ def sums_section(predictor: Predictor, forecasts: Forecasts, asked: list[SumSett
     parts: list[Part] = [TEXT]
     usual = _usual_sums(config.table, forecasts.panel, config.horizon)
     for settings in asked or [usual]:
-        totals = Totals(predictor, settings, OutputSettings(levels=INTERVALS), None)
+        totals = Totals(predictor, settings, OutputSettings(), None)
         try:
             totals.add(forecasts)
         except UsageError:  # no such period ends within this horizon

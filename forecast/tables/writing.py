@@ -93,15 +93,10 @@ def frame_of(
     return frame
 
 
-def interval_columns(levels: tuple[float, ...]) -> list[str]:
-    """Return the names of the columns of intervals: ``lo_80, hi_80, lo_95, hi_95``."""
-    return [f"{side}_{level:g}" for level in levels for side in ("lo", "hi")]
-
-
 def output_columns(output: OutputSettings) -> list[str]:
     """Names of all columns of a table of forecasts beside ids and times."""
     explained = ["model", "status"] if output.explain else []
-    return ["forecast", *interval_columns(output.levels), *explained]
+    return ["forecast", *output.columns, *explained]
 
 
 def refuse_clash(keys: Sequence[str], columns: Sequence[str], what: str = "forecasts") -> None:

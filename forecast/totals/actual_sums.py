@@ -17,16 +17,22 @@ from forecast.panel.schema import Schema
 from forecast.panel.season import lags_and_lookback
 from forecast.reading.comparing import with_status
 from forecast.reading.reading import read_as
-from forecast.reading.saved import POINT, numbers_of, observed_forecasts, read_actual
+from forecast.reading.saved import (
+    POINT,
+    numbers_of,
+    observed_forecasts,
+    quantile_columns,
+    read_actual,
+)
 from forecast.settings import SumSettings, TableSettings
 from forecast.tables.cells import parse_numbers
 from forecast.tables.table import Table
-from forecast.tables.writing import Frame, frame_of, interval_columns
+from forecast.tables.writing import Frame, frame_of
 from forecast.totals.periods import (
-    PERIODS,
     Key,
     checked_levels,
     keys_of,
+    period_of_level,
     periods_of,
     steps_of_periods,
 )
@@ -72,8 +78,8 @@ def score_totals(sums: Table, actual: Table, settings: TableSettings) -> TotalSc
         problem = f"not all values of any sum are in {actual.name}; are they there yet?"
         raise BadData(problem, place=sums.name)
 
-    numbers, intervals = numbers_of(sums)
-    names = (POINT, *interval_columns(intervals), "actual", "naive")
+    numbers, shown = numbers_of(sums)
+    names = (POINT, *shown, "actual", "naive")
     arrays = (*numbers.T, *values.T)
     columns: dict[str, Any] = dict(zip(names, arrays, strict=True))
     columns["level"] = sums.texts("level")
@@ -89,14 +95,12 @@ def measures_by_level(sums: Frame) -> Frame:
     Skill, widths and msis are relative to seasonal naive, which is summed in the same way.
     """
     rows = list[dict[str, Any]]()
-    lows = [name for name in sums.columns if name.startswith("lo_")]
-    intervals = tuple(float(name[3:]) for name in lows)
-    shown = [POINT, *interval_columns(intervals)]
+    shown = quantile_columns(list(sums.columns))
     for (level, model), part in sums.groupby(["level", "model"], sort=False):
-        numbers = part[shown].to_numpy(float)
+        numbers = part[[POINT, *shown]].to_numpy(float)
         actual, naive = part[["actual", "naive"]].to_numpy(float).T
         unit = np.full(len(part), mae(actual, naive))
-        results = measures(Outcome(actual, numbers, intervals, unit, unit**2))
+        results = measures(Outcome(actual, numbers, shown, unit, unit**2))
         mase = results.pop("mase")
         del results["rmsse"]  # it is rmse in another unit
         count = int(np.isfinite(actual).sum())
@@ -113,9 +117,12 @@ def measures_by_level(sums: Frame) -> Frame:
 def check_sums(schema: Schema, settings: SumSettings, origins: Integers, horizon: int) -> None:
     """Refuse, before any work, sums that a backtest cannot compare; origins are grid positions."""
     levels = checked_levels(settings, schema, [*COLUMNS, "origin", "actual", "naive"])
-    for origin, level in product(origins.tolist(), levels):
-        if len(periods_of(schema, origin, horizon, level.every)):
-            return
+    whole = [
+        len(periods_of(schema, origin, horizon, level.every))
+        for origin, level in product(origins.tolist(), levels)
+    ]
+    if any(whole):
+        return
     every = levels[0].every
     problem = f"at no origin the horizon of {horizon} steps reaches the end of a {every}"
     cure = Words("pass a larger ", Setting("horizon"), ", or another ", Setting("step"))
@@ -141,8 +148,8 @@ def spans_of(sums: Table, schema: Schema, actual: str) -> Integers:
     first = np.zeros_like(steps)
     end = np.zeros_like(steps)
     for level in dict.fromkeys(levels):
-        every = next((period for period in PERIODS if level.endswith(f"/{period}")), None)
         rows = levels == level
+        every = period_of_level(level)
         starts, ends = steps_of_periods(schema, times[rows], steps[rows], every)
         first[rows] = starts
         end[rows] = ends

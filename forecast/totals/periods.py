@@ -4,7 +4,6 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import get_args
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from forecast.panel.hierarchy import ALL as ALL
 from forecast.panel.panel import Integers, Panel
 from forecast.panel.schema import Schema, calendar_of
 from forecast.reading.reading import Reading, read_as
-from forecast.settings import MAX_AHEAD, Every, SumSettings
+from forecast.settings import MAX_AHEAD, PERIODS, Every, SumSettings, steps_of_next
 from forecast.tables.writing import refuse_clash
 
 MONTHS = {"month": 1, "quarter": 3, "year": 12}
@@ -25,7 +24,6 @@ MOST_AHEAD = 100_000  # longest horizon of a forecaster, in steps
 LEAST_PAST = 2  # the past must have so many horizons if sums over periods make these longer
 MONDAY = 3  # days from the last Monday to 1970-01-01, a Thursday
 SERIES = "series"  # the grouping in which each series is a group
-PERIODS: tuple[Every, ...] = get_args(Every)
 Key = tuple[str, ...]
 
 
@@ -43,16 +41,33 @@ class Periods:
         return len(self.times)
 
 
+def steps_ahead(every: Every, horizon: int) -> int | None:
+    """The steps of a period that begins after the origin; None for a period of the calendar."""
+    return horizon if every == "horizon" else steps_of_next(every)
+
+
+def period_of_level(name: str) -> Every | None:
+    """The period of a level of sums, by its name, see `Level`."""
+    period = name.rpartition("/")[2]
+    return period if period in PERIODS or steps_of_next(period) else None
+
+
 def periods_of(schema: Schema, origin: int, horizon: int, every: Every | None) -> Periods:
-    """The periods of steps after an origin (a grid position) that end within the horizon."""
+    """The periods of steps after an origin (a grid position) that end within the horizon.
+
+    Raises `UsageError` if a period of so many steps has more than the horizon.
+    """
     calendar = calendar_of(schema)
     start = origin + 1
     steps = start + np.arange(horizon)
     if every is None:
         return Periods(start, np.arange(horizon + 1), calendar.times(steps))
-    if every == "horizon":
-        whole = np.array([0, horizon])
-        return Periods(start, whole, calendar.times(steps[:1]))
+    if (ahead := steps_ahead(every, horizon)) is not None:
+        if ahead > horizon:
+            problem = f"the horizon has only {horizon} steps"
+            cure = Words("fit, or forecast at once, with ", Setting("horizon", ahead))
+            raise UsageError(problem, setting=Setting("sum_every", every), cure=cure)
+        return Periods(start, np.array([0, ahead]), calendar.times(steps[:1]))
     check_period(schema, every)
 
     def key_at(position: int) -> int:
@@ -81,7 +96,7 @@ def steps_of_periods(
     `starts` are the timestamps at which the periods start.
     """
     calendar = calendar_of(schema)
-    if every is None or every == "horizon":
+    if every is None or steps_ahead(every, 1) is not None:
         first = calendar.positions(starts)
         return first, first + (1 if every is None else steps)
     check_period(schema, every)
@@ -98,12 +113,13 @@ def horizon_of_next(schema: Schema, origin: int, every: tuple[Every, ...]) -> in
     """The steps from an origin to the end of the next whole period; the most over all kinds."""
     horizon = 1
     for period in every:
-        if period != "horizon":
+        end = steps_ahead(period, 1)
+        if end is None:
             current = periods_of(schema, origin, 1, period)
             end = current.next_horizon or 1
             if current.first <= origin:  # it has begun, and the next one is whole
                 end += periods_of(schema, origin + end, 1, period).next_horizon or 1
-            horizon = max(horizon, end)
+        horizon = max(horizon, end)
     return horizon
 
 
@@ -117,8 +133,8 @@ def with_next_periods(reading: Reading, every: tuple[Every, ...], later: bool = 
     panel = reading.panel
     limit = min(panel.lengths.max() // LEAST_PAST, MOST_AHEAD)
     if later:  # from the first step of the longest period to the end of another one
-        steps = [longest(schema, period) for period in every]
-        horizon = min(limit, 2 * max(steps, default=0) - 1)
+        steps = [steps_ahead(period, 1) or 2 * longest(schema, period) - 1 for period in every]
+        horizon = min(limit, max(steps, default=0))
     else:
         horizon = horizon_of_next(schema, int(panel.origins.max()), every)
     if not panel.ahead < horizon <= limit:
@@ -145,7 +161,9 @@ def whole_periods(
 def longest(schema: Schema, every: Every) -> int:
     """The steps of the longest period of a kind; 1 for the kind "horizon"."""
     spec = schema.calendar
-    if every == "horizon" or spec.kind == "months":
+    if (ahead := steps_ahead(every, 1)) is not None:
+        return ahead
+    if spec.kind == "months":
         return -(-MONTHS.get(every, 1) // spec.every)
     step_days = 7 / 5 if spec.kind == "weekdays" else spec.every / DAY
     return int(np.ceil(MAX_DAYS[every] / step_days))
@@ -187,7 +205,7 @@ def _start_times(calendar: Calendar, keys: Integers, firsts: Integers, every: Ev
 
 def check_period(schema: Schema, every: Every) -> None:
     spec = schema.calendar
-    if every == "horizon":
+    if steps_ahead(every, 1) is not None:
         return
     setting = Setting("sum_every", every)
     if spec.kind == "steps" or not schema.dated:

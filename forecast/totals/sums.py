@@ -25,7 +25,7 @@ from forecast.metrics.quantiles import rounded, standard_deviation
 from forecast.panel.panel import Flags, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import time_columns
 from forecast.settings import Every, OutputSettings, SumSettings
-from forecast.tables.writing import Column, interval_columns
+from forecast.tables.writing import Column
 from forecast.totals.past import Past, past_of
 from forecast.totals.periods import Key, checked_levels, key_columns, keys_of, whole_periods
 from forecast.totals.summands import (
@@ -52,7 +52,7 @@ ROUNDS = 20
 
 
 def sum_columns(output: OutputSettings) -> list[str]:
-    return ["forecast", "mean", *interval_columns(output.levels), *COLUMNS[1:]]
+    return ["forecast", "mean", *output.columns, *COLUMNS[1:]]
 
 
 class Totals:
@@ -239,15 +239,13 @@ class Totals:
             times.append(np.tile(groups.periods.times, count))
         return np.concatenate(times)
 
-    def columns(self, levels: tuple[float, ...] | None = None) -> Columns:
-        """The table of sums, as columns.
+    def columns(self, output: OutputSettings | None = None) -> Columns:
+        """The table of sums, as columns, by default with the quantiles of the own output.
 
-        These are the level of the sum, ids, time, forecast, mean, intervals at `levels` in percent
-        (by default those of the output), and what the sum is made of.
+        These are the level of the sum, ids, time, forecast, mean, quantiles, and what the sum is
+        made of.
         """
-        output = self.output
-        if levels is not None:
-            output = output.model_copy(update={"levels": levels})
+        output = output or self.output
         if not any(groups.keys for groups in self.groups):
             raise BadData("no series is left to forecast")
         labels = np.concatenate([self._labels(groups) for groups in self.groups])
@@ -257,7 +255,7 @@ class Totals:
         columns: dict[str, Column | NDArray[Any]] = {}
         columns |= zip(names, map(Column, labels.T), strict=True)
         columns |= time_columns(self.schema, self.starts)
-        shown = ("forecast", "mean", *interval_columns(output.levels))
+        shown = ("forecast", "mean", *output.columns)
         columns |= zip(shown, numbers, strict=True)
         return columns | {
             "observed": observed,
@@ -281,7 +279,7 @@ class Totals:
     def numbers(self, groups: Groups, output: OutputSettings) -> Numbers:
         """The numbers of the sums of groups, [sums, columns].
 
-        The columns are forecast, mean, the ends of intervals, observed, filled, steps, calibrated.
+        The columns are forecast, mean, quantiles, observed, filled, steps, calibrated.
         """
         edges = groups.periods.edges
         used = list(groups.ordered().values())
@@ -392,8 +390,8 @@ def allocated(forecasts: Forecasts, totals: Totals) -> Columns:
     """A table of forecasts whose medians add up to the sums; there is only one level of sums.
 
     The difference between the sum of a group in a period and its medians is shared among them in
-    proportion to their size, or to that of the means if all medians are 0. An interval grows if it
-    would not contain the new median. Past values do not change, nor do forecasts of missing ones.
+    proportion to their size, or to that of the means if all medians are 0. A quantile on the other
+    side of the new median moves to it. Past values do not change, nor do forecasts of missing ones.
     """
     groups = totals.groups[0]
     output = totals.output
@@ -431,9 +429,13 @@ def allocated(forecasts: Forecasts, totals: Totals) -> Columns:
 
     column = medians.ravel().astype(before.dtype)
     columns = forecasts.columns | {"forecast": column}
-    for name in interval_columns(output.levels):
-        further = np.minimum if name.startswith("lo") else np.maximum
-        columns[name] = further(np.asarray(columns[name]), column)
+    for name, level in output.columns.items():
+        quantile = np.asarray(columns[name])
+        if level <= 0.5:
+            quantile = np.minimum(quantile, column)
+        if level >= 0.5:
+            quantile = np.maximum(quantile, column)
+        columns[name] = quantile
     return columns
 
 

@@ -34,7 +34,9 @@ def test_the_score_is_that_of_a_backtest_from_the_same_origin(
     assert "scored   20 forecasts; a season is 7 steps" in scored.err
     tested = forecast("backtest", actual, "--horizon", 5, "--windows", 1, "--season", 7, *QUICK)
     both = [
-        one.frame.drop(columns=["model", "fit_seconds", "predict_seconds"], errors="ignore")
+        one.frame.drop(
+            columns=["model", "revision", "fit_seconds", "predict_seconds"], errors="ignore"
+        )
         for one in (scored, tested)
     ]
     pd.testing.assert_frame_equal(both[0], both[1][1:].reset_index(drop=True))

@@ -15,6 +15,7 @@ from forecast.reading.reading import Reading, read
 from forecast.settings import BacktestSettings, TableSettings, TrainSettings
 from forecast.tables.reading import table_from_frame
 from tests._settings import ROLES
+from tests.totals._sales import fitted, sales
 
 SMALL: dict[str, Any] = {
     "model": "segrnn",
@@ -64,8 +65,9 @@ def test_score_says_of_a_table_of_forecasts_what_backtest_said(panel_frame: pd.D
     )
     scored = score(own, plain, TableSettings(season=(7,)))
     for mine, theirs in ((scored.overall, result.overall), (scored.by_step, result.by_step)):
+        assert theirs["revision"].isna().all()  # each time is forecast once
         expected = theirs[theirs["model"] == "lstm"].drop(
-            columns=["model", "fit_seconds", "predict_seconds"], errors="ignore"
+            columns=["model", "revision", "fit_seconds", "predict_seconds"], errors="ignore"
         )
         pd.testing.assert_frame_equal(mine.drop(columns="model"), expected.reset_index(drop=True))
 
@@ -115,6 +117,44 @@ def test_series_with_too_few_values_are_left_out_and_named(panel_frame: pd.DataF
     result = Forecaster(**SMALL).backtest(frame, windows=2, models=("last",))
     assert result.missing == (("s002",),)
     assert "s002" not in set(result.by_series["shop"])
+
+
+def test_revision_is_how_far_forecasts_of_a_time_move_between_origins() -> None:
+    line = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=60), "units": 0.0})
+    line["units"] = np.arange(60.0) ** 2
+    result = Forecaster(horizon=4, season=(2,), model="last").backtest(
+        line, windows=5, step=1, models=("last",)
+    )
+    rows = result.forecasts[result.forecasts["model"] == "last"]
+    moves = rows.groupby("day")["forecast"].diff().abs()
+    origin = pd.to_datetime(result.origins[0])
+    past = line.loc[line["day"] <= origin, "units"]
+    unit = past.diff(2).abs().mean()
+    found = result.overall.set_index("model")["revision"]
+    assert found["last"] == pytest.approx(moves.mean() / unit)
+    by_step = result.by_step[result.by_step["model"] == "last"].set_index("step")["revision"]
+    step = (pd.to_datetime(rows["day"]) - pd.to_datetime(rows["origin"])).dt.days
+    expected = moves.groupby(step).mean() / unit
+    np.testing.assert_allclose(by_step[:3], expected[:3])
+    assert np.isnan(by_step[4])  # no earlier origin reaches it
+    assert result.by_series["revision"].notna().all()
+
+
+def test_quantiles_are_measured_beside_the_intervals() -> None:
+    frame = sales(days=200)
+    asked = {"sum_every": "next 9"}
+    plain = fitted(frame, 14).backtest(frame, windows=4, step=9, models="mean", sums=asked)
+    result = fitted(frame, 14).backtest(
+        frame, windows=4, step=9, models="mean", sums={**asked, "quantiles": (50, 95)}
+    )
+    sums = result.sums
+    assert set(sums["level"]) == {"series/next 9"}
+    row = result.totals.iloc[0]
+    assert row["below_p95"] == pytest.approx((sums["actual"] <= sums["p95"]).mean())
+    left = (sums["p95"] - sums["actual"]).clip(lower=0).mean()
+    assert row["left_p95"] == pytest.approx(left)
+    assert row["coverage_80"] == plain.totals.iloc[0]["coverage_80"]
+    assert result.overall["below_p50"].between(0.3, 0.7).all()
 
 
 def test_what_cannot_be_is_refused(panel_frame: pd.DataFrame) -> None:

@@ -34,7 +34,7 @@ from forecast.metrics.metrics import (
     window_losses,
     wql,
 )
-from forecast.settings import Metric
+from forecast.settings import Metric, OutputSettings
 from tests.metrics.panels import panel_of
 
 NAN = float("nan")
@@ -202,19 +202,20 @@ def test_the_loss_of_a_window_is_the_measure_of_its_values(metric: Metric) -> No
     found = window_losses(metric, actual, forecast, unit)
     for window in range(3):
         numbers, scale = forecast[None, None, window, :, None], unit[[window]]
-        own = measures(Outcome(actual[None, None, window], numbers, (), scale, scale))
+        own = measures(Outcome(actual[None, None, window], numbers, {}, scale, scale))
         np.testing.assert_allclose(found[window], own[metric])
     assert np.isnan(found[2]) == (metric in ("mase", "rmsse"))
 
 
 def test_all_measures_come_by_name_in_one_order() -> None:
     numbers = np.stack([FORECAST, FORECAST - 1, FORECAST + 1, FORECAST - 3, FORECAST + 3], -1)
-    found = measures(Outcome(ACTUAL, numbers, (80.0, 95.0), SCALE, SCALE))
+    columns = OutputSettings().columns
+    found = measures(Outcome(ACTUAL, numbers, columns, SCALE, SCALE))
     intervals = ["coverage_80", "width_80", "coverage_95", "width_95", "msis"]
-    assert list(found) == measure_names((80.0, 95.0))
+    assert list(found) == measure_names(columns)
     assert list(found) == ["mase", "rmsse", "mae", "rmse", "smape", "wape", "wql", *intervals]
     assert found["coverage_80"] == pytest.approx(7 / 11)
-    plain = measures(Outcome(ACTUAL, numbers[..., :1], (), SCALE, SCALE))
+    plain = measures(Outcome(ACTUAL, numbers[..., :1], {}, SCALE, SCALE))
     assert plain["wql"] == pytest.approx(plain["wape"])
     assert "msis" not in plain
 
@@ -239,9 +240,10 @@ def test_the_unit_of_the_target_changes_no_relative_measure(
     actual = np.where(gaps, NAN, actual)
     numbers = np.stack([forecast, forecast - 5, forecast + 5], -1)
     scale, squared = np.array([3.0, 7.0]), np.array([9.0, 49.0])
-    plain = measures(Outcome(actual, numbers, (80.0,), scale, squared))
+    columns = OutputSettings(levels=(80,)).columns
+    plain = measures(Outcome(actual, numbers, columns, scale, squared))
     scaled = measures(
-        Outcome(unit * actual, unit * numbers, (80.0,), unit * scale, unit**2 * squared)
+        Outcome(unit * actual, unit * numbers, columns, unit * scale, unit**2 * squared)
     )
     for name, value in plain.items():
         expected = value * unit if name in ("mae", "rmse") else value
@@ -277,7 +279,7 @@ def test_rows_are_by_model_series_and_step() -> None:
     schema = SimpleNamespace(ids=("shop",))
     scale = np.array([2.0, 1.0])
     overall, by_series, by_step = measure_frames(
-        Evaluation(PANEL, schema, actual, numbers, (), scale, scale, np.zeros(actual.shape, bool))
+        Evaluation(PANEL, schema, actual, numbers, {}, scale, scale, np.zeros(actual.shape, bool))
     )
     assert overall["model"].tolist() == [REFERENCE, "mine"]
     np.testing.assert_allclose(overall["mae"], [4, 1])

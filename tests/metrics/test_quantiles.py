@@ -13,12 +13,11 @@ from forecast.intervals.interval_ends import bounded, raised, unbounded_numbers
 from forecast.metrics.quantiles import (
     LEVELS,
     at_levels,
-    interval_levels,
     mean_of,
     rounded,
     widening,
 )
-from forecast.settings import OutputSettings
+from forecast.settings import OutputSettings, interval_levels
 
 NORMAL = np.array([NormalDist(100, 15).inv_cdf(level) for level in LEVELS])
 

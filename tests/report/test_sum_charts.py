@@ -183,6 +183,11 @@ def test_gaps_count_as_a_season_earlier_and_series_that_ended_or_began_count_whi
             "a sum over the horizon is one number, and no line",
         ),
         (
+            ("--sum-by", "region", "--sum-every", "next 9"),
+            2,
+            "a sum over the next 9 is one number, and no line",
+        ),
+        (
             ("--sum-by", "region", "--sum-every", "year"),
             2,
             "the horizon of 14 steps does not reach the end",

@@ -53,9 +53,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
         (
             ("long.csv", *LONG, "--sum-every", "weeks"),
-            "--sum-every weeks: input should be 'day', 'week',",
+            "--sum-every weeks: a period is one of day, week, month",
         ),
         (("long.csv", *LONG, "--sum-every", ""), "--sum-every"),
+        (
+            ("long.csv", *LONG, "--sum-every", "moth"),
+            "--sum-every moth: a period is one of day, week, month, quarter, year, horizon, "
+            "or such as 'next 9'; did you mean 'month'?",
+        ),
+        (
+            ("long.csv", *LONG, "--horizon", "7", "--sum-every", "week", "--sum-every", "next 9"),
+            "'next 9': the horizon has only 7 steps; fit, or forecast at once, with --horizon 9",
+        ),
+        (("long.csv", *LONG, "--sum-every", "next 0"), "'next 0': a period is one of day"),
+        (("long.csv", *LONG, "--sum-every", "next 10000"), "'next 10000': a period is one of"),
+        (("long.csv", *LONG, "--sum-every", "next 2.5"), "'next 2.5': a period is one of day"),
         (
             ("monthly.csv", "--sum-every", "week"),
             "--sum-every week: a period finer than the data; name a longer one",

@@ -21,6 +21,7 @@ from forecast.totals.periods import (
     periods_of,
     steps_of_periods,
     whole_periods,
+    with_next_periods,
 )
 from tests.totals._sales import fitted, sales
 
@@ -102,6 +103,24 @@ def test_steps_lie_in_the_periods_of_the_calendar(
     assert np.diff(periods.edges).tolist() == sizes
     assert len(texts) == len(starts)
     assert all(start in text for text, start in zip(texts, starts, strict=True))
+
+
+def test_the_next_steps_are_one_period_from_the_first_step_on() -> None:
+    periods, texts = found(days("2024-01-10"), 30, "next 9")
+    assert periods.edges.tolist() == [0, 9]
+    assert [text[:10] for text in texts] == ["2024-01-11"]
+    assert periods.next_horizon is None
+    with pytest.raises(UsageError, match="the horizon has only 8 steps"):
+        found(days("2024-01-10"), 8, "next 9")
+
+
+def test_a_horizon_that_is_not_set_has_the_next_steps() -> None:
+    reading = reading_of(days("2024-01-10"))
+    for later in (False, True):
+        assert with_next_periods(reading, ("next 9", "horizon"), later).panel.ahead == 9
+        assert with_next_periods(reading, ("next 4",), later).panel.ahead == reading.panel.ahead
+        too_many = with_next_periods(reading, ("next 80",), later=False)
+        assert too_many.panel.ahead == reading.panel.ahead
 
 
 def test_the_horizon_that_reaches_the_next_end_is_named() -> None:
