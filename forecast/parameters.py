@@ -102,6 +102,7 @@ class ForecasterParams(NestedParams, BaseEstimator):
         past: Names = (),
         static: Names = (),
         categorical: Names = (),
+        monotone: Names = (),
         holidays: str | None = None,
         events: Data | None = None,
         date_format: str | None = None,

@@ -334,6 +334,9 @@ class TableSettings(SettingsGroup, heading="Columns"):
     categorical: Names = Field(
         (), description="covariates whose numbers are categories, comma-separated"
     )
+    monotone: Names = Field(
+        (), description="signs of what known columns do, as price:-,promo:+, which forecasts keep"
+    )
     holidays: First[OnCalendar[str | None]] = Field(
         None, description="country code, whose public holidays are learned"
     )

@@ -12,7 +12,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from forecast.events.columns import YEAR_WAVES, ColumnEffects, indicators, waves_of_year
+from forecast.events.columns import (
+    YEAR_WAVES,
+    ColumnEffects,
+    columns_by_name,
+    indicators,
+    waves_of_year,
+)
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import Schema
 from forecast.panel.statistics import column_statistics
@@ -100,10 +106,16 @@ def fit_columns(
     effects = _Regression.of(pasts, best.effects, best.kept).solved()
     if not (schema.known or effects.weights.any()):
         return None
+    places = columns_by_name(schema)
+    signs = [(places[name].start, sign) for name, sign in schema.signs.items()]
+    for column, sign in signs:
+        effects.weights[column] = _with_sign(effects, effects.weights[column], sign)
     units = _units(panel, before)
     reaction = np.ones((len(panel) + 1, len(effects.weights)))
     if len(pasts) > 1:
         reaction[[1 + past.series for past in pasts]] = _reactions(pasts, effects, best.kept)
+    for column, _ in signs:
+        reaction[:, column] = np.maximum(reaction[:, column], 0.0)
     centre, typical = _moments(panel, schema, effects, before)
     return replace(
         effects,
@@ -358,6 +370,24 @@ class _Regression:
             if gain <= PRIORS.evidence * (1 + offered[column].sum()):
                 weights[column] = 0.0
         return replace(self.effects, weights=weights.reshape(-1, width))
+
+
+def _with_sign(effects: ColumnEffects, weights: Numbers, sign: int) -> Numbers:
+    """Coefficients of a column, [terms], whose effect on the same step never falls, or never rises.
+
+    A slope of the other sign becomes 0, and the effect no longer changes with the hour.
+    """
+    lags = len(effects.lags)
+    slopes = lags + len(effects.means)
+    waves = slopes + effects.knots.shape[1]
+    signed = weights.copy()
+    signed[waves:] = 0.0
+    by_means = (weights[lags:slopes] / (effects.means * effects.season)).sum()
+    slope = np.cumsum([weights[0] + by_means, *weights[slopes:waves]])
+    slope = sign * np.maximum(sign * slope, 0.0)
+    signed[0] = slope[0] - by_means
+    signed[slopes:waves] = np.diff(slope)
+    return signed
 
 
 def relevant_weights(

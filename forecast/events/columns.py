@@ -182,6 +182,27 @@ def indicators(known: Numbers, schema: Schema) -> Numbers:
     return np.concatenate(columns, 1)
 
 
+def columns_by_name(schema: Schema) -> dict[str, slice]:
+    """Which of the `indicators` belong to each column of the table."""
+    places = {}
+    first = 0
+    for name in schema.known:
+        count = len(schema.categories.get(name, "1"))
+        if count <= MOST_CATEGORIES:
+            places[name] = slice(first, first + count)
+            first += count
+    return places
+
+
+def without_monotone(panel: Panel, schema: Schema) -> Panel:
+    """A panel that does not show columns whose effect has a sign, which only the effect keeps."""
+    if not schema.signs:
+        return panel
+    known = panel.known.copy()
+    known[:, [schema.known.index(name) for name in schema.signs]] = 0.0
+    return replace(panel, known=known)
+
+
 def waves_of_year(position: Integers, year: float) -> Numbers:
     """Waves of the year at grid positions [steps], [steps, 2 * YEAR_WAVES]; none if `year` is 0."""
     if not year:
@@ -196,15 +217,10 @@ def describe_columns(effects: ColumnEffects, schema: Schema) -> str:
 
     The changes are in percent, or in standard deviations of the values where they are added.
     """
-    sizes = {}
-    first = 0
-    for name in schema.known:
-        count = len(schema.categories.get(name, "1"))
-        if count <= MOST_CATEGORIES:
-            sizes[name] = float(np.linalg.norm(effects.typical[first : first + count]))
-            first += count
+    places = columns_by_name(schema)
     if effects.year:
-        sizes[YEAR] = float(np.linalg.norm(effects.typical[first:]))
+        places[YEAR] = slice(-2 * YEAR_WAVES, None)
+    sizes = {name: float(np.linalg.norm(effects.typical[own])) for name, own in places.items()}
     names = sorted(sizes, key=lambda name: -sizes[name])
     texts = []
     for name in names[:NAMED]:

@@ -53,6 +53,10 @@ def _check_columns(table: Schema) -> None:
         raise ValueError(f"a table of layout {table.layout} has other ids, or another target")
     if not {*table.categories, *table.categorical} <= {*covariates}:
         raise ValueError("categories must be those of covariates")
+    if any(text[-2:] not in (":-", ":+") for text in table.monotone):
+        raise ValueError("a sign must be - or +")
+    if not {*table.signs} <= {*table.known} - {*table.categories}:
+        raise ValueError("a column whose effect has a sign must be known in advance")
     if any(season < 2 for season in table.season):
         raise ValueError("a season has a single step")
     for event in table.dated_events:

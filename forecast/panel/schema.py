@@ -24,6 +24,7 @@ from forecast.settings import (
 from forecast.tables.writing import Column
 
 Names = tuple[str, ...]
+SIGNS = {"-": -1, "+": 1}
 EventKind = Literal["effect", "ignore", "closed", "stock_out", "level_shift"]
 
 
@@ -57,7 +58,7 @@ class Schema(Stored):
     1 + its position in the list of categories, or 0 if it is not there.
     """
 
-    newer: ClassVar[Names] = ("dated_events", "whole_ids", "unfinished")
+    newer: ClassVar[Names] = ("dated_events", "whole_ids", "unfinished", "monotone")
     layout: Layout
     time: Names = Field(
         min_length=1, description="names of the time columns; 'step' in a rows table"
@@ -81,6 +82,7 @@ class Schema(Stored):
     static: Names = ()
     categories: dict[str, Names] = Field({})
     categorical: Names = Field((), description="covariates that the user said are categories")
+    monotone: Names = Field((), description="signs of effects, such as price:-")
     holidays: str | None = None
     dated_events: tuple[Event, ...] = Field(
         (), description="events that the user named, in the order of time"
@@ -135,6 +137,12 @@ class Schema(Stored):
     def agrees(self, other: "Schema", fields: Iterable[str]) -> bool:
         """Whether two schemas have the same values in these fields."""
         return all(getattr(self, field) == getattr(other, field) for field in fields)
+
+    @property
+    def signs(self) -> dict[str, int]:
+        """The signs, -1 or 1, of columns whose effect has one."""
+        pairs = [text.rpartition(":") for text in self.monotone]
+        return {name: SIGNS[sign] for name, _, sign in pairs}
 
     @property
     def time_settings(self) -> TimeSettings:

@@ -22,7 +22,7 @@ from forecast.calendar.spec import TimeSettings
 from forecast.calendar.zones import DAY, Flags
 from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.logs import log
-from forecast.panel.schema import Names, Schema
+from forecast.panel.schema import SIGNS, Names, Schema
 from forecast.reading.roles import AVAILABLE_AT, TARGET_NAMES, groups_rows
 from forecast.settings import TableSettings
 from forecast.tables.cells import MISSING, counted_values, is_whole, numeric_columns
@@ -408,6 +408,14 @@ def _check_roles(table: Table, settings: TableSettings) -> None:
             roles = (Setting("known"), ", ", Setting("past"), " or ", Setting("static"))
             problem = Words("name the column with ", *roles, ", too")
             raise UsageError(problem, setting=Setting("categorical", column))
+    signed = [text.rpartition(":")[0] for text in settings.monotone]
+    for text, column in zip(settings.monotone, signed, strict=True):
+        if text.rpartition(":")[2] not in SIGNS or signed.count(column) > 1:
+            needed = "it needs columns, each once, with their signs, as price:-,promo:+"
+            raise UsageError(needed, setting=Setting("monotone", text))
+        if role_of.get(column) != "known" or column in settings.categorical:
+            problem = Words("name a column of numbers with ", Setting("known"), ", too")
+            raise UsageError(problem, setting=Setting("monotone", text))
 
 
 def _looks_like_rows(table: Table) -> bool:

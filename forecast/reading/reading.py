@@ -356,7 +356,7 @@ def _ignored_text(schema: Schema) -> str:
 def _rows_schema(table: Table, settings: TableSettings) -> Schema:
     rows = Setting("layout", "rows")
     problem = Words("a table with one series a row (", rows, ") has ids, steps and nothing else")
-    for name in ("time", "id", "target", "known", "past", "static", "categorical"):
+    for name in ("time", "id", "target", "known", "past", "static", "categorical", "monotone"):
         if getattr(settings, name):
             raise UsageError(problem, setting=Setting(name))
     if settings.freq not in (None, "1"):
@@ -427,13 +427,18 @@ def _timed_schema(
     is_finer = settings.aggregate is not None
     calendar = infer_calendar(times.timestamps, codes, settings.freq, times.format, is_finer, place)
     ignored = tuple(column for column in others if column not in used)
+    categories = categories_of(table, covariates, settings.categorical)
+    for text in settings.monotone:
+        if text.rpartition(":")[0] in categories:
+            problem = "the column holds texts, which have no order"
+            raise UsageError(problem, setting=Setting("monotone", text))
     schema = Schema(
         layout="long" if layout == "long" else "wide",
         time=time,
         **roles,
         calendar=calendar,
         time_format=times.format,
-        categories=categories_of(table, covariates, settings.categorical),
+        categories=categories,
         ignored=ignored,
         calendar_columns=repeating,
     )

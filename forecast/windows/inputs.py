@@ -7,7 +7,7 @@ import numpy as np
 
 from forecast.calendar.calendar import Calendar
 from forecast.errors import Setting, UsageError, Words
-from forecast.events.columns import ColumnEffects, with_columns_removed
+from forecast.events.columns import ColumnEffects, with_columns_removed, without_monotone
 from forecast.events.effects import Adjustment, Effects, adjusted_panel
 from forecast.events.kinds import blank_stand_ins, stand_ins, touched
 from forecast.events.newest import at_new_levels, without_newest_outliers
@@ -344,12 +344,13 @@ def make_inputs(
     horizon: int,
 ) -> Inputs:
     power = transform.power
-    columns = make_columns(panel, schema, statistics, calendar_of(schema))
     index = panels.series_index(ids, panel.ids)
     adjusted, adjustment = adjusted_panel(panel, schema, transform.effects, index, transform.fixed)
     adjusted, adjustment = with_columns_removed(
         adjusted, adjustment, schema, transform.column_effects, index
     )
+    adjusted = without_monotone(adjusted, schema)
+    columns = make_columns(adjusted, schema, statistics, calendar_of(schema))
     season = lags[0] if lags else 1
     ends = transform.ends
     newest = panel.lengths if ends is None else ends

@@ -62,6 +62,7 @@ TABLE = {
     "freq": "D",
     "season": (5, 7),
     "known": ("promo",),
+    "monotone": ("promo:+",),
     "past": ("price",),
     "categorical": ("size",),
     "static": ("size",),

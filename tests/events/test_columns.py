@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
+from forecast.errors import UsageError
 
 HORIZON = 14
 ELASTICITY = -1.5
@@ -160,3 +161,42 @@ def test_effects_change_with_the_hour_and_are_stored(
         found = ran.frame["forecast"].to_numpy()
         errors.append(np.abs(found - actual).mean())
     assert errors[0] < 0.7 * errors[1]
+
+
+@pytest.mark.parametrize("model", ["pretrained", "regression", "trees", "segrnn"])
+def test_a_column_with_a_sign_never_acts_the_other_way(model: str) -> None:
+    table = sales(120, 2)
+    random = np.random.default_rng(3)
+    table["promo"] = random.random(len(table)).round(3)  # ten and more values: it may bend
+    table["units"] *= 1 + np.sin(6 * table["promo"])  # it falls in the middle, and rises elsewhere
+    settings: dict[str, Any] = {"steps": 4, "guard": False} if model == "segrnn" else {}
+    fitted = forecaster("price", "promo", model=model, monotone=["price:-", "promo:+"], **settings)
+    fitted.fit(table.drop(columns="noise"))
+    ahead = known_ahead(table)
+    last = ahead["day"] == ahead["day"].max()
+    before = np.zeros(2)
+    for promotion in (0.0, 0.25, 0.5, 0.75, 1.0):
+        changed = ahead.assign(promo=ahead["promo"].mask(last, promotion))
+        forecast = fitted.predict(future=changed)["forecast"][last.to_numpy()].to_numpy()
+        assert (forecast >= before).all()
+        before = forecast
+    dearer = ahead.assign(price=ahead["price"].mask(last, 1.2 * ahead["price"]))
+    usual, less = (fitted.predict(future=one)["forecast"] for one in (ahead, dearer))
+    assert (less[last.to_numpy()] <= usual[last.to_numpy()]).all()
+
+
+@pytest.mark.parametrize(
+    ("monotone", "says"),
+    [
+        (["price"], "price:-"),
+        (["price:0"], "price:-"),
+        (["price:-", "price:+"], "each once"),
+        (["noise:-"], "known"),
+        (["text:+"], "texts"),
+    ],
+)
+def test_signs_that_make_no_sense_are_refused(monotone: list[str], says: str) -> None:
+    table = sales(100).assign(text=lambda frame: np.where(frame["promo"] > 0, "on", "off"))
+    model = forecaster("price", "promo", "text", monotone=monotone)
+    with pytest.raises(UsageError, match=says):
+        model.fit(table)
