@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from forecast.ensemble.names import FINETUNED, PRETRAINED
+from forecast.ensemble.names import PRETRAINED
 from forecast.intervals.baseline_errors import CORRELATION, independent_by_block
 from forecast.panel.panel import Flags, Integers, Numbers, steps_within
 
@@ -38,11 +38,9 @@ class WeightPriors:
     decay: float = 2.0  # age in horizons at which a baseline's loss in the past counts 1/e
     # weights are multiples of 1/8: these are exact in binary, and tiny weights become 0
     parts: int = 8
-    # The following three were tuned on 55 single series by `python -m benchmarks singles`, and
+    # The following two were tuned on 55 single series by `python -m benchmarks singles`, and
     # checked on fourteen development sets. The pretrained network counts as so many baselines.
     pretrained: float = 5.0
-    # `finetuned`, which few windows trained further, counts as this share of another network
-    finetuned: float = 0.15
     # the share of the weight, at either end of what the candidates forecast, that does not count
     # (a trimmed mean); less than one part, so that it is taken from the outermost candidate alone
     trimmed: float = 0.1
@@ -56,13 +54,11 @@ TINY = 1e-9  # losses below this share of the largest one are rounding errors, a
 def prior_factors(labels: Sequence[str], networks: int) -> Numbers:
     """[candidates], the factor by which the prior weight of each candidate is multiplied.
 
-    The first candidates are the networks. Beside networks that were trained from scratch, the
-    pretrained network counts as any baseline.
+    The first candidates are the networks. Beside networks that were trained, the pretrained one
+    counts as any baseline.
     """
-    factors = {FINETUNED: PRIORS.finetuned}
-    if not set(labels[:networks]) - {FINETUNED}:
-        factors[PRETRAINED] = PRIORS.pretrained
-    return np.array([factors.get(label, 1.0) for label in labels])
+    alone = PRIORS.pretrained if networks == 0 else 1.0
+    return np.array([alone if label == PRETRAINED else 1.0 for label in labels])
 
 
 def mixture(weights: Numbers, forecasts: Numbers) -> Numbers:
@@ -200,7 +196,7 @@ def _log_weights(
         likelihood = np.where(_is_copy(past), -np.inf, likelihood)
         likelihood += np.log(factors[networks:])
         prior[networks:] = likelihood - np.logaddexp.reduce(likelihood)
-        prior[:networks] = np.log(factors[:networks] / max(networks, 1))
+        prior[:networks] = -np.log(max(networks, 1))
         if not len(validation.block):  # without validation nothing shows how good networks are
             prior[:networks] = -np.inf
     return prior + _log_likelihood(validation, most=PRIORS.tempered)
