@@ -21,6 +21,7 @@ from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import with_schema
 from forecast.inference.predictor import Predictor
 from forecast.logs import held_back
+from forecast.panel.grouping import keys_of
 from forecast.panel.naming import series_names
 from forecast.panel.panel import (
     BY_SERIES,
@@ -35,7 +36,7 @@ from forecast.panel.panel import (
 )
 from forecast.panel.schema import Event, Schema, calendar_of, position_texts
 from forecast.settings import OutputSettings, SumSettings
-from forecast.totals.periods import Level, key_columns, keys_of, levels_of, period_keys
+from forecast.totals.periods import Level, key_columns, levels_of, period_keys
 
 # most numbers that a run stores; of a larger table, an evenly spaced sample of the series
 MAX_NUMBERS = 5_000_000

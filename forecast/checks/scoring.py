@@ -36,13 +36,16 @@ class Scores(Measures):
 
     Attributes
     ----------
-    overall, by_series, by_step, season : as in `Measures`
+    overall, by_series, by_step, season, evaluation : as in `Measures`
     values : forecasts that have an actual value
     missing : ids of forecasts whose series has none
     """
 
     values: int
     missing: tuple[tuple[str, ...], ...]
+
+    def rows_by(self, columns: str) -> Frame:
+        return _of_forecasts(super().rows_by(columns))
 
 
 def score(forecast: Data, actual: Data, settings: TableSettings | None = None) -> Scores:
@@ -86,7 +89,7 @@ def score(forecast: Data, actual: Data, settings: TableSettings | None = None) -
         empty = "skill, mase, rmsse, widths and msis stay empty"
         log.warning(f"{text}; {empty}", values.name, season)
     overall, by_series, by_step = map(_of_forecasts, measure_frames(evaluation))
-    return Scores(overall, by_series, by_step, season, count, missing)
+    return Scores(overall, by_series, by_step, season, evaluation, count, missing)
 
 
 def _of_forecasts(measures: Frame) -> Frame:

@@ -33,7 +33,8 @@ JOB_OR_STORE = JOB, ARTIFACT
 PATHS = click.IntRange(1, 10_000)
 RUNS = click.IntRange(1, 1_000)
 LIMIT = click.IntRange(1)
-BY = click.Choice(["series", "step", "level"])
+BY = Option("--by WORD", "a row for each series, step, level of sums, or value of a column", OUTPUT)
+BY_COLUMN = Option("--by COLUMN", "scores by the values of an id or static column, too", OUTPUT)
 FUTURE = Option("--future FILE", "table with the future values of known covariates")
 MORE_KNOWN = Option("--future FILE", "table with more values of known covariates", first=False)
 WRITE_TABLE = Option(
@@ -68,7 +69,7 @@ def _json(help: str) -> Option:
 
 
 MEASURES = (
-    Option("--by", "a row for each series, step, or level of sums", OUTPUT, type=BY),
+    BY,
     Option("--output FILE", "write the table to a .csv, .json, .parquet or .xlsx file", OUTPUT),
     _json("print all tables as one JSON object"),
     (OutputSettings, "excel_safe"),
@@ -211,6 +212,7 @@ COMMANDS["report"] = Declaration(
         MACHINE,
         Option("--backtest FILE", "a .json file that `forecast backtest DATA --output FILE` wrote"),
         FUTURE,
+        BY_COLUMN,
         Option("--output FILE", "the .html file to write", OUTPUT, required=True),
     ],
     (
@@ -399,10 +401,12 @@ COMMANDS["status"] = Declaration(
             "--as-of TIME", "show the status at this time, from the runs until then  [default: now]"
         ),
         Option("--runs", "number of runs to show", OUTPUT, type=RUNS, default=10),
+        BY_COLUMN,
         _json("print a list of objects, one for each job"),
     ],
     (
         "forecast status job.toml",
+        "forecast status job.toml --by shop",
         "forecast status --artifact shops --json",
     ),
 )

@@ -20,11 +20,11 @@ from forecast.cli._named_store import NamedStore, named_store
 from forecast.durable import replace_file
 from forecast.engine.forecast import forecast
 from forecast.engine.requests import ForecastRequest
-from forecast.errors import BadData, NoInput, UsageError
+from forecast.errors import BadData, NoInput, Setting, UsageError
 from forecast.inference.fitted import Fitted, counted_models, verdict
 from forecast.inference.forecasting import Forecasts, load_predictor
 from forecast.jobs.administration import ledger_of, run_note, status_of, versions_of
-from forecast.jobs.diff import diff_of
+from forecast.jobs.diff import diff_of, group_scores
 from forecast.jobs.pipeline import Pipeline, files_read
 from forecast.ledger.ledger import ALWAYS, PUBLISHED
 from forecast.panel.panel import series_index
@@ -56,6 +56,8 @@ def run(request: Request) -> None:
             check_apart(output, files_read(store.pipeline))
         backtest = None if request.backtest is None else _backtest(request.backtest)
         saved = _saved(store, request, backtest)
+        if request.by is not None and store.pipeline is None:
+            _check_groups(request.by, backtest)
         replace_file(output, _page(store, request, backtest, saved))
         log(f"written  {output}")
         if backtest is None and saved is not None:
@@ -70,6 +72,13 @@ def _backtest(path: str) -> BacktestTables:
     except (ValueError, RecursionError):
         content = None
     return BacktestTables(content, path)
+
+
+def _check_groups(by: str, backtest: BacktestTables | None) -> None:
+    """Refuse to report errors by the values of columns that the backtest does not have."""
+    if backtest is None or by != ",".join(backtest.group_columns):
+        cure = f"run `forecast backtest DATA --by {by} --output FILE`, and name it with --backtest"
+        raise UsageError("no backtest has these errors", setting=Setting("by", by), cure=cure)
 
 
 def _saved(
@@ -144,7 +153,8 @@ def _page(
         runs = [{**row, "what": store.shown(run_note(row))} for row in state["runs"]]
         status = store.shown(f"{state['job']}: {state['said']}")
         actuals = actuals_lines(state["actuals"])
-        parts.append(sections.job_section(status, runs, days, actuals))
+        groups = group_scores(ledger, store.folder, request.by)
+        parts.append(sections.job_section(status, runs, days, actuals, groups))
     parts.append(Section("How to repeat it", (_commands(store, request, saved),)))
 
     name = request.backtest if saved is None else Path(store.folder).name

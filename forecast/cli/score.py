@@ -12,15 +12,16 @@ from forecast.cli._data import check_outputs, load, text_settings, write
 from forecast.durable import replace_file
 from forecast.errors import INCOMPLETE, Setting, UsageError
 from forecast.inference.forecasting import load_fitted
-from forecast.metrics.metrics import MEASURES
+from forecast.metrics.metrics import MEASURES, Measures
 from forecast.metrics.quantiles import rounded
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.table import Table
 from forecast.totals.actual_sums import is_totals, score_totals
 
 LEVEL = "level"  # the value of --by for the measures of sums
+BY_GROUP = "by_group"  # the table of measures by the values of columns
 TABLES = {"overall": None, "by_series": "series", "by_step": "step", "totals": LEVEL}
-"""The names of all tables of measures, and what --by calls them."""
+"""The names of all tables of measures, and what --by calls them; other words name columns."""
 # the measures for which a terminal of 80 columns has room; the CSV has all
 HEADS = {"skill": "skill"}
 HEADS |= {name: name for name, measure in MEASURES.items() if measure.in_terminal}
@@ -67,12 +68,14 @@ def put_measures(measures: object, request: Request, more: dict[str, Any]) -> di
     for name in TABLES:
         if (table := getattr(measures, name, None)) is not None:
             frames[name] = table
-    chosen = next((name for name in frames if TABLES[name] == request.by), None)
+    chosen = next((name for name in frames if TABLES[name] == request.by), BY_GROUP)
     if request.by is None:
         chosen = next(iter(frames))
-    if chosen is None:
-        problem = "there are no such measures"
-        raise UsageError(problem, setting=Setting("by", request.by), cure="leave it out")
+    elif chosen == BY_GROUP:
+        if not isinstance(measures, Measures) or request.by == LEVEL:
+            problem = "there are no such measures"
+            raise UsageError(problem, setting=Setting("by", request.by), cure="leave it out")
+        frames[BY_GROUP] = measures.rows_by(request.by)
     records: dict[str, Any] = {}
     for name, frame in frames.items():  # as JSON of pandas, which has null for NaN
         records[name] = json.loads(frame.to_json(orient="records", double_precision=15))

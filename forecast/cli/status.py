@@ -3,12 +3,14 @@
 from typing import Any
 
 from forecast.calendar.spec import as_text, parse_as_of
-from forecast.checks.accuracy import actuals_lines
+from forecast.checks.accuracy import SCORE, actuals_lines
 from forecast.checks.table import age_text
 from forecast.cli._command import Request
 from forecast.cli._console import put, put_json, put_rows, suggest
 from forecast.cli._named_store import named_store
 from forecast.jobs.administration import run_note, status_of
+from forecast.jobs.diff import group_scores
+from forecast.ledger.ledger import ALWAYS
 
 MOST_WARNINGS = 5
 RUN = ("as_of", "exit_code", "seconds", "version")
@@ -23,6 +25,9 @@ def run(request: Request) -> int:
         if as_of is not None:
             ledgers = [one for one in ledgers if one.runs(1, as_text(as_of))] or ledgers
         states = [status_of(one, store.folder, request.runs, as_of) for one in ledgers]
+        until = ALWAYS if as_of is None else as_text(as_of)
+        for state, ledger in zip(states, ledgers, strict=True):
+            state["groups"] = group_scores(ledger, store.folder, request.by, until)
         if request.as_json:
             put_json(states, indent=2)
         else:
@@ -53,5 +58,8 @@ def _put(state: dict[str, Any]) -> None:
     runs = [[*(run[name] for name in RUN), run_note(run)] for run in state["runs"]]
     put_rows(("run as of", "exit", "seconds", "version", "what"), runs, "{:.1f}")
     put_rows(("day", "values", *MEASURES), map(dict.values, state["days"]))
+    for group in state["groups"][:1]:
+        columns = list(group)[: -len(SCORE)]
+        put_rows((*columns, "values", *MEASURES), map(dict.values, state["groups"]))
     heads = ("totals", "sums", "error", *MEASURES[1:])
     put_rows(heads, map(dict.values, state["totals"]))

@@ -71,7 +71,7 @@ class Backtest(Measures):
 
     Attributes
     ----------
-    overall, by_series, by_step, season : as in `Measures`; if known columns have vintages,
+    overall, by_series, by_step, season, evaluation : as in `Measures`; if known columns have vintages,
         `overall` also has ``mase_final``, the MASE of forecasts from their final values
     forecasts : a row for each forecast: id columns, ``origin``, the time column, ``actual``,
         ``model``, ``forecast``, ``lo_80`` and so on
@@ -352,6 +352,7 @@ def _compare(
         by_series,
         by_step,
         table.schema.shortest_season,
+        evaluation,
         _forecast_frame(evaluation, origins),
         tuple(times),
         sums=all_sums,

@@ -17,11 +17,14 @@ from forecast.changes.replay import (
     rows_of_sums,
     unpacked,
 )
+from forecast.checks.accuracy import NEWEST, SCORE, compare
 from forecast.errors import INCOMPLETE, ArtifactRefused, Blocked, NoInput, Setting, UsageError
 from forecast.inference.forecasting import load_predictor
+from forecast.inference.predictor import Predictor
 from forecast.jobs.publishing import newest_blocked, read_blocked
-from forecast.ledger.ledger import DAMAGED, INPUTS, KEEP, MAX_RECORDS, Ledger
+from forecast.ledger.ledger import ALWAYS, DAMAGED, INPUTS, KEEP, MAX_RECORDS, Ledger
 from forecast.ledger.record import Record
+from forecast.metrics.metrics import row_columns
 from forecast.panel.panel import Numbers, series_index
 from forecast.panel.schema import calendar_of, position_texts
 from forecast.settings import SumSettings, TrainSettings
@@ -51,11 +54,7 @@ def diff_of(
             cure = f"compare newer runs; the newest {KEEP[INPUTS]} of this release keep it"
             problem = f"job '{ledger.job}': the ledger does not hold {inputs_of}"
             raise NoInput(problem, cure=cure)
-        try:
-            inputs.append(unpacked(data, load(run.version), str(run.version)))
-        except DAMAGED:
-            problem = f"job '{ledger.job}': {inputs_of} is damaged in the ledger"
-            raise ArtifactRefused(problem, cure="compare other runs") from None
+        inputs.append(input_of(ledger, run, data, load(run.version)))
         frames.append(frame)
 
     changes = _changes(inputs, frames)
@@ -80,6 +79,35 @@ def diff_of(
         "by_time": changes.rows([{"time": text} for text in texts], time_number),
         "sums": [] if sums is None else rows_of_sums(changes, sums, schema, panels),
     }
+
+
+def input_of(ledger: Ledger, run: Record, data: bytes, predictor: Predictor) -> RunInput:
+    try:
+        return unpacked(data, predictor, str(run.version))
+    except DAMAGED:
+        problem = f"job '{ledger.job}': what the run as of {run.as_of} forecast from is damaged"
+        raise ArtifactRefused(f"{problem} in the ledger", cure="compare other runs") from None
+
+
+def group_scores(
+    ledger: Ledger, store: str, by: str | None, until: str = ALWAYS
+) -> list[dict[str, Any]]:
+    """Scores of published forecasts by the values of columns, the largest error first.
+
+    Actual values are those that the newest run knew. There are no scores if no columns are named,
+    or the ledger does not hold them.
+    """
+    run = next((run for run in ledger.runs(MAX_RECORDS, until) if run.settled), None)
+    if by is None or run is None or (data := ledger.inputs(run.as_of)) is None:
+        return []
+    knew = input_of(ledger, run, data, load_predictor(store, run.version))
+    names = row_columns(by, knew.schema)
+    runs = ledger.forecasts(run.as_of, NEWEST)
+    rows = []
+    for score in compare(runs, knew.panel, knew.schema, names)[1]:
+        ids = dict(zip(names, json.loads(score.day), strict=True))
+        rows.append(ids | {name: getattr(score, name) for name in SCORE})
+    return sorted(rows, key=lambda row: -(row["mase"] or 0.0))
 
 
 def _stored(ledger: Ledger, store: str, run: Record) -> tuple[pd.DataFrame | None, bytes | None]:

@@ -13,11 +13,12 @@ from forecast.inference.forecasting import Forecasts
 from forecast.inference.predictor import fixed_of
 from forecast.jobs.pipeline import Pipeline
 from forecast.ledger.ledger import PUBLISHED, SUM_COLUMNS, series_text
+from forecast.panel.grouping import keys_of
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import calendar_of
 from forecast.settings import INTERVALS
 from forecast.tables.writing import frame_of
-from forecast.totals.periods import keys_of, levels_of
+from forecast.totals.periods import levels_of
 from forecast.totals.sums import Totals, log_notes, significant
 from forecast.windows.origins import values_at
 

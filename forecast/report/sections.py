@@ -33,6 +33,7 @@ Row = Mapping[str, Any]
 
 TABLES = ("overall", "by_series", "by_step")
 SUMS = "totals"  # the table of sums of a backtest, if it has one
+GROUPS = "by_group"  # its measures by the values of columns, if it has them
 NAMED = 3  # most series that a sentence or a cell names
 ROWS = 20  # most rows of a table
 ERROR = "mase"
@@ -79,6 +80,7 @@ class BacktestTables:
             raise BadData("has no measures of a backtest", place=name, cure=cure)
         self.tables: dict[str, list[Row]] = dict(zip(TABLES, tables, strict=True))
         self.tables[SUMS] = whole.get(SUMS) or []
+        self.tables[GROUPS] = whole.get(GROUPS) or []
         self.models: list[str] = [row["model"] for row in whole["overall"]]
         others = [model for model in self.models if model != REFERENCE]
         self.model = others[0] if others else REFERENCE
@@ -88,6 +90,11 @@ class BacktestTables:
         by_series = self.rows("by_series")
         self.ids = set(map(_ids, by_series))
         self.errors = {_ids(row): error for row, error in _measured(by_series, ERROR)}
+
+    @property
+    def group_columns(self) -> tuple[str, ...]:
+        """The columns whose values have measures of their own."""
+        return next(map(_columns, self.tables[GROUPS]), ())
 
     def rows(self, table: str, model: str | None = None) -> list[Row]:
         model = model or self.model
@@ -101,10 +108,14 @@ def _is_table(table: object) -> bool:
 
 
 def _ids(row: Row) -> tuple[str, ...]:
-    """The ids of a row of measures by series, which come before the model."""
+    """The ids of a row of measures by series."""
+    return tuple(str(row[name]) for name in _columns(row))
+
+
+def _columns(row: Row, end: str = "model") -> tuple[str, ...]:
+    """The columns of a row of measures that come before the model, or another column."""
     names = list(row)
-    ids = names[: names.index("model")]
-    return tuple(str(row[name]) for name in ids)
+    return tuple(names[: names.index(end)])
 
 
 def _number(row: Row, name: str) -> float | None:
@@ -203,6 +214,10 @@ def error_section(backtest: BacktestTables) -> Section:
     numbers = _table("Numbers by step", steps, ("step", "model"), measures, folded=True)
     overall = _table("By model", backtest.tables["overall"], ("model",), HEADS)
     parts: list[Part] = [text, overall, chart, numbers]
+    groups = backtest.rows(GROUPS)
+    if groups:
+        columns = backtest.group_columns
+        parts.append(_table(f"By {', '.join(columns)}, the worst first", groups, columns, HEADS))
     rows = backtest.rows("by_series")
     if len(rows) > 1 and backtest.errors:
         named = [{"series": series_name(_ids(row)), **row} for row in rows]
@@ -416,9 +431,16 @@ def versions_section(versions: Sequence[Row]) -> Section:
 
 
 def job_section(
-    state: str, runs: Sequence[Row], newest_days: Sequence[Row], actuals: Sequence[str]
+    state: str,
+    runs: Sequence[Row],
+    newest_days: Sequence[Row],
+    actuals: Sequence[str],
+    groups: Sequence[Row] = (),
 ) -> Section:
-    """The runs of a job and its scores by day, newest first, and lines on its newest actuals."""
+    """The runs of a job and its scores by day, newest first, and lines on its newest actuals.
+
+    `groups` are scores by the values of columns.
+    """
     parts: list[Part] = [f"{state}."]
     if actuals:
         parts.append(f"Since the last run: {'. '.join(actuals)}.")
@@ -434,6 +456,10 @@ def job_section(
         parts.append(_table(title, newest_days, ("day",), DAY))
     else:
         parts.append("There is no actual value yet for a forecast of an earlier run.")
+    if groups:
+        columns = _columns(groups[0], "count")
+        title = f"The same by {', '.join(columns)}, the largest error first"
+        parts.append(_table(title, groups, columns, DAY))
     rows = [[run[name] for name in RUN] for run in runs]
     return Section("Runs", (*parts, Table("Runs, newest first", list(RUN.values()), rows)))
 

@@ -16,13 +16,14 @@ from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts
 from forecast.inference.predictor import Predictor, fixed_of
 from forecast.metrics.metrics import naive_errors_until
+from forecast.panel.grouping import ALL, keys_of
 from forecast.panel.panel import Ids, Integers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of
 from forecast.report.chart import Chart, PlotData, chart_of
 from forecast.report.page import Cell, Gallery, Part, Section, Table, number
 from forecast.settings import INTERVALS, Every, OutputSettings, PictureSettings, SumSettings
 from forecast.tables.writing import Column
-from forecast.totals.periods import ALL, MONDAY, MONTHS, Level, keys_of, period_keys, periods_of
+from forecast.totals.periods import MONDAY, MONTHS, Level, period_keys, periods_of
 from forecast.totals.summands import Groups
 from forecast.totals.sums import Totals
 from forecast.windows.origins import values_at

@@ -22,12 +22,13 @@ from forecast.intervals.joint_errors import (
 )
 from forecast.logs import log
 from forecast.metrics.quantiles import rounded, standard_deviation
+from forecast.panel.grouping import Key, keys_of
 from forecast.panel.panel import Flags, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import time_columns
 from forecast.settings import Every, OutputSettings, SumSettings
 from forecast.tables.writing import Column, interval_columns
 from forecast.totals.past import Past, past_of
-from forecast.totals.periods import Key, checked_levels, key_columns, keys_of, whole_periods
+from forecast.totals.periods import checked_levels, key_columns, whole_periods
 from forecast.totals.summands import (
     FILLED,
     HIGH,

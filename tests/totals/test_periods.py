@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from forecast.errors import UsageError
+from forecast.panel.grouping import keys_of
 from forecast.panel.schema import calendar_of, time_columns
 from forecast.reading.reading import Reading, read
 from forecast.settings import Every, SumSettings, TableSettings
@@ -15,7 +16,6 @@ from forecast.totals.periods import (
     Periods,
     horizon_of_next,
     key_columns,
-    keys_of,
     levels_of,
     period_keys,
     periods_of,
