@@ -336,7 +336,7 @@ def _group_keys(
         by_column = dict(zip(schema.ids, names, strict=True))
         keys[names] = tuple(by_column.get(column, "") for column in level.by)
     for panel in panels:
-        of_panel = keys_of(panel, schema, np.arange(len(panel)), level.by)
+        of_panel = keys_of(panel, schema, level.by)
         keys |= dict(zip(panel.ids, of_panel, strict=True))
     return [keys[names] for names in ids]
 

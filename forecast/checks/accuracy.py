@@ -34,7 +34,6 @@ NEWEST = 60  # so many of the newest runs are compared with actuals
 MAX_FORECASTS = 5_000_000  # of a larger run, the ledger keeps an even sample of the series
 MIN_RUNS = 20  # fewest past runs that show which share is usual
 SHOWN = 3  # most series that a status names
-SCORE = ("count", "mase", "bias", "coverage_80", "coverage_95")
 SAMPLED = ["panel", "run", "instant", "actual", *RAW]  # columns for interval corrections
 
 # the ids of the series of an earlier run, and what it published for the series and times of another
@@ -52,7 +51,7 @@ def compare(
     """
     groups = None
     if columns is not None:
-        keys = keys_of(panel, schema, np.arange(len(panel)), columns)
+        keys = keys_of(panel, schema, columns)
         groups = np.array([series_text(key) for key in keys], object)
     samples = []
     by_key = []

@@ -34,7 +34,6 @@ PATHS = click.IntRange(1, 10_000)
 RUNS = click.IntRange(1, 1_000)
 LIMIT = click.IntRange(1)
 BY = Option("--by WORD", "a row for each series, step, level of sums, or value of a column", OUTPUT)
-BY_COLUMN = Option("--by COLUMN", "scores by the values of an id or static column, too", OUTPUT)
 FUTURE = Option("--future FILE", "table with the future values of known covariates")
 MORE_KNOWN = Option("--future FILE", "table with more values of known covariates", first=False)
 WRITE_TABLE = Option(
@@ -212,7 +211,9 @@ COMMANDS["report"] = Declaration(
         MACHINE,
         Option("--backtest FILE", "a .json file that `forecast backtest DATA --output FILE` wrote"),
         FUTURE,
-        BY_COLUMN,
+        Option(
+            "--by COLUMN", "with errors by the values of a column, which --backtest has", OUTPUT
+        ),
         Option("--output FILE", "the .html file to write", OUTPUT, required=True),
     ],
     (
@@ -309,12 +310,15 @@ COMMANDS["score"] = Declaration(
         file_argument("forecast"),
         file_argument("actual"),
         *READING,
+        Option("--against FILE", "other forecasts of these values, or a plan, to compare with"),
+        Option("--against-column NAME", "the column of --against", default="forecast"),
         Option("--artifact DIR", "read ACTUAL as the fit of this store did", OF_STORE),
         *MEASURES,
     ],
     (
         "forecast score forecasts.csv sales.csv",
         "forecast score forecasts.csv sales.csv --by series --output scores.csv",
+        "forecast score forecasts.csv sales.csv --against plan.csv --against-column plan",
     ),
 )
 
@@ -401,7 +405,7 @@ COMMANDS["status"] = Declaration(
             "--as-of TIME", "show the status at this time, from the runs until then  [default: now]"
         ),
         Option("--runs", "number of runs to show", OUTPUT, type=RUNS, default=10),
-        BY_COLUMN,
+        Option("--by COLUMN", "scores of the newest runs by the values of a column", OUTPUT),
         _json("print a list of objects, one for each job"),
     ],
     (

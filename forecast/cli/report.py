@@ -24,7 +24,7 @@ from forecast.errors import BadData, NoInput, Setting, UsageError
 from forecast.inference.fitted import Fitted, counted_models, verdict
 from forecast.inference.forecasting import Forecasts, load_predictor
 from forecast.jobs.administration import ledger_of, run_note, status_of, versions_of
-from forecast.jobs.diff import diff_of, group_scores
+from forecast.jobs.diff import diff_of
 from forecast.jobs.pipeline import Pipeline, files_read
 from forecast.ledger.ledger import ALWAYS, PUBLISHED
 from forecast.panel.panel import series_index
@@ -56,8 +56,10 @@ def run(request: Request) -> None:
             check_apart(output, files_read(store.pipeline))
         backtest = None if request.backtest is None else _backtest(request.backtest)
         saved = _saved(store, request, backtest)
-        if request.by is not None and store.pipeline is None:
-            _check_groups(request.by, backtest)
+        if request.by not in (None, backtest and backtest.by):
+            cure = f"name one that `forecast backtest DATA --by {request.by} --output FILE` wrote"
+            setting = Setting("by", request.by)
+            raise UsageError("no backtest has these errors", setting=setting, cure=cure)
         replace_file(output, _page(store, request, backtest, saved))
         log(f"written  {output}")
         if backtest is None and saved is not None:
@@ -72,13 +74,6 @@ def _backtest(path: str) -> BacktestTables:
     except (ValueError, RecursionError):
         content = None
     return BacktestTables(content, path)
-
-
-def _check_groups(by: str, backtest: BacktestTables | None) -> None:
-    """Refuse to report errors by the values of columns that the backtest does not have."""
-    if backtest is None or by != ",".join(backtest.group_columns):
-        cure = f"run `forecast backtest DATA --by {by} --output FILE`, and name it with --backtest"
-        raise UsageError("no backtest has these errors", setting=Setting("by", by), cure=cure)
 
 
 def _saved(
@@ -153,8 +148,7 @@ def _page(
         runs = [{**row, "what": store.shown(run_note(row))} for row in state["runs"]]
         status = store.shown(f"{state['job']}: {state['said']}")
         actuals = actuals_lines(state["actuals"])
-        groups = group_scores(ledger, store.folder, request.by)
-        parts.append(sections.job_section(status, runs, days, actuals, groups))
+        parts.append(sections.job_section(status, runs, days, actuals))
     parts.append(Section("How to repeat it", (_commands(store, request, saved),)))
 
     name = request.backtest if saved is None else Path(store.folder).name

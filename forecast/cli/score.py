@@ -5,10 +5,10 @@ import math
 import sys
 from typing import Any
 
-from forecast.checks.scoring import score
+from forecast.checks.scoring import PAIRED, Scores, score
 from forecast.cli._command import Request
 from forecast.cli._console import as_json, echo, log, put_numbers, suggest
-from forecast.cli._data import check_outputs, load, text_settings, write
+from forecast.cli._data import check_outputs, load, load_later, text_settings, write
 from forecast.durable import replace_file
 from forecast.errors import INCOMPLETE, Setting, UsageError
 from forecast.inference.forecasting import load_fitted
@@ -16,7 +16,7 @@ from forecast.metrics.metrics import MEASURES, Measures
 from forecast.metrics.quantiles import rounded
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.table import Table
-from forecast.totals.actual_sums import is_totals, score_totals
+from forecast.totals.actual_sums import TotalScores, is_totals, score_totals
 
 LEVEL = "level"  # the value of --by for the measures of sums
 BY_GROUP = "by_group"  # the table of measures by the values of columns
@@ -27,6 +27,7 @@ HEADS = {"skill": "skill"}
 HEADS |= {name: name for name, measure in MEASURES.items() if measure.in_terminal}
 HEADS |= {"coverage_80": "in 80%", "coverage_95": "in 95%", "msis": "msis"}
 HEADS |= {"fit_seconds": "fit s", "sums": "sums"}
+HEADS |= {name: name for name in (*PAIRED, "dates")}
 
 
 def run(request: Request) -> int:
@@ -34,7 +35,17 @@ def run(request: Request) -> int:
     forecasts = load(request.forecast, TextSettings())[0]
     table, settings = actual_table(request.actual, request)
     sums = is_totals(forecasts)
-    scores = (score_totals if sums else score)(forecasts, table, settings)
+    theirs = load_later(request.against, TextSettings())
+    if theirs is None:
+        request.refuse("there is no table of theirs", "add --against FILE", "against_column")
+    else:  # rows have both errors
+        request.by = f"column:{request.by or 'all'}"
+    scores: Scores | TotalScores
+    if sums:
+        request.refuse("sums are compared with actual values only", "leave it out", "against")
+        scores = score_totals(forecasts, table, settings)
+    else:
+        scores = score(forecasts, table, settings, theirs, request.against_column)
     what = "sums" if sums else "forecasts"
     log(f"scored   {scores.values:,} {what}; a season is {scores.season} steps")
     put_measures(scores, request, {"season": scores.season, "values": scores.values})

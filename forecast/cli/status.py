@@ -3,18 +3,17 @@
 from typing import Any
 
 from forecast.calendar.spec import as_text, parse_as_of
-from forecast.checks.accuracy import SCORE, actuals_lines
+from forecast.checks.accuracy import actuals_lines
 from forecast.checks.table import age_text
 from forecast.cli._command import Request
 from forecast.cli._console import put, put_json, put_rows, suggest
 from forecast.cli._named_store import named_store
 from forecast.jobs.administration import run_note, status_of
 from forecast.jobs.diff import group_scores
-from forecast.ledger.ledger import ALWAYS
+from forecast.report.sections import DAY
 
 MOST_WARNINGS = 5
 RUN = ("as_of", "exit_code", "seconds", "version")
-MEASURES = ("MASE", "bias", "in 80 %", "in 95 %")
 
 
 def run(request: Request) -> int:
@@ -23,11 +22,11 @@ def run(request: Request) -> int:
     with named_store(request.job, request.artifact) as store:
         ledgers = store.ledgers()
         if as_of is not None:
+            request.refuse("it is for the newest runs", "leave --as-of out", "by")
             ledgers = [one for one in ledgers if one.runs(1, as_text(as_of))] or ledgers
         states = [status_of(one, store.folder, request.runs, as_of) for one in ledgers]
-        until = ALWAYS if as_of is None else as_text(as_of)
         for state, ledger in zip(states, ledgers, strict=True):
-            state["groups"] = group_scores(ledger, store.folder, request.by, until)
+            state["groups"] = group_scores(ledger, store.folder, request.by)
         if request.as_json:
             put_json(states, indent=2)
         else:
@@ -57,9 +56,7 @@ def _put(state: dict[str, Any]) -> None:
         label = ""
     runs = [[*(run[name] for name in RUN), run_note(run)] for run in state["runs"]]
     put_rows(("run as of", "exit", "seconds", "version", "what"), runs, "{:.1f}")
-    put_rows(("day", "values", *MEASURES), map(dict.values, state["days"]))
-    for group in state["groups"][:1]:
-        columns = list(group)[: -len(SCORE)]
-        put_rows((*columns, "values", *MEASURES), map(dict.values, state["groups"]))
-    heads = ("totals", "sums", "error", *MEASURES[1:])
-    put_rows(heads, map(dict.values, state["totals"]))
+    put_rows(("day", *DAY.values()), map(dict.values, state["days"]))
+    heads = [DAY.get(name, name) for group in state["groups"][:1] for name in group]
+    put_rows(heads, map(dict.values, state["groups"]))
+    put_rows(("totals", "sums", "error", *[*DAY.values()][2:]), map(dict.values, state["totals"]))

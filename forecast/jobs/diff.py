@@ -1,6 +1,7 @@
 """Why the forecasts of a run differ from those of the run before."""
 
 import json
+from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
 
@@ -17,7 +18,7 @@ from forecast.changes.replay import (
     rows_of_sums,
     unpacked,
 )
-from forecast.checks.accuracy import NEWEST, SCORE, compare
+from forecast.checks.accuracy import NEWEST, compare
 from forecast.errors import INCOMPLETE, ArtifactRefused, Blocked, NoInput, Setting, UsageError
 from forecast.inference.forecasting import load_predictor
 from forecast.inference.predictor import Predictor
@@ -45,17 +46,9 @@ def diff_of(
     """
     load = cache(partial(load_predictor, store, device=where.device, engine=where.engine))
     runs = _chosen(ledger, *chosen)
-    inputs = []
-    frames = []
-    for run in runs:
-        inputs_of = f"what the run as of {run.as_of} forecast from"
-        frame, data = _stored(ledger, store, run)
-        if frame is None or data is None:
-            cure = f"compare newer runs; the newest {KEEP[INPUTS]} of this release keep it"
-            problem = f"job '{ledger.job}': the ledger does not hold {inputs_of}"
-            raise NoInput(problem, cure=cure)
-        inputs.append(input_of(ledger, run, data, load(run.version)))
-        frames.append(frame)
+    stored = [_stored(ledger, store, run, load) for run in runs]
+    inputs = [one for _, one in stored]
+    frames = [frame for frame, _ in stored]
 
     changes = _changes(inputs, frames)
     before, after = inputs
@@ -81,42 +74,46 @@ def diff_of(
     }
 
 
-def input_of(ledger: Ledger, run: Record, data: bytes, predictor: Predictor) -> RunInput:
-    try:
-        return unpacked(data, predictor, str(run.version))
-    except DAMAGED:
-        problem = f"job '{ledger.job}': what the run as of {run.as_of} forecast from is damaged"
-        raise ArtifactRefused(f"{problem} in the ledger", cure="compare other runs") from None
-
-
-def group_scores(
-    ledger: Ledger, store: str, by: str | None, until: str = ALWAYS
-) -> list[dict[str, Any]]:
+def group_scores(ledger: Ledger, store: str, by: str | None) -> list[dict[str, Any]]:
     """Scores of published forecasts by the values of columns, the largest error first.
 
-    Actual values are those that the newest run knew. There are no scores if no columns are named,
-    or the ledger does not hold them.
+    Actual values are those that the newest run knew. There are no scores without columns.
     """
-    run = next((run for run in ledger.runs(MAX_RECORDS, until) if run.settled), None)
-    if by is None or run is None or (data := ledger.inputs(run.as_of)) is None:
+    if by is None:
         return []
-    knew = input_of(ledger, run, data, load_predictor(store, run.version))
+    settled = [run for run in ledger.runs(MAX_RECORDS) if run.settled]
+    run = _newest(ledger.job, settled, Setting("as_of"))
+    _, knew = _stored(ledger, store, run, partial(load_predictor, store))
     names = row_columns(by, knew.schema)
-    runs = ledger.forecasts(run.as_of, NEWEST)
+    runs = ledger.forecasts(ALWAYS, NEWEST)
     rows = []
     for score in compare(runs, knew.panel, knew.schema, names)[1]:
-        ids = dict(zip(names, json.loads(score.day), strict=True))
-        rows.append(ids | {name: getattr(score, name) for name in SCORE})
+        row = dict(zip(names, json.loads(score.day), strict=True)) | vars(score)
+        del row["day"]
+        rows.append(row)
     return sorted(rows, key=lambda row: -(row["mase"] or 0.0))
 
 
-def _stored(ledger: Ledger, store: str, run: Record) -> tuple[pd.DataFrame | None, bytes | None]:
+def _stored(
+    ledger: Ledger, store: str, run: Record, load: Callable[[str | None], Predictor]
+) -> tuple[pd.DataFrame, RunInput]:
     """The forecasts and the inputs of a run; those of a blocked run lie in a folder."""
-    if run.exit_code != Blocked.exit_code:
-        return ledger.stored(run.as_of)
-    publication = read_blocked(store, run)
-    inputs = publication.more[INPUTS]
-    return publication.forecasts, inputs if isinstance(inputs, bytes) else None
+    frame, data = ledger.stored(run.as_of)
+    if run.exit_code == Blocked.exit_code:
+        publication = read_blocked(store, run)
+        frame = publication.forecasts
+        inputs = publication.more[INPUTS]
+        data = inputs if isinstance(inputs, bytes) else None
+    inputs_of = f"what the run as of {run.as_of} forecast from"
+    if frame is None or data is None:
+        cure = f"compare newer runs; the newest {KEEP[INPUTS]} of this release keep it"
+        problem = f"job '{ledger.job}': the ledger does not hold {inputs_of}"
+        raise NoInput(problem, cure=cure)
+    try:
+        return frame, unpacked(data, load(run.version), str(run.version))
+    except DAMAGED:
+        problem = f"job '{ledger.job}': {inputs_of} is damaged in the ledger"
+        raise ArtifactRefused(problem, cure="compare other runs") from None
 
 
 def _notes(runs: list[Record], inputs: list[RunInput]) -> list[str]:

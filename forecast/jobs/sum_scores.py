@@ -112,7 +112,7 @@ def _groups(
     groups = {}
     for totals in pipeline.totals:
         for level in levels_of(totals.sums, live.schema):
-            keys = keys_of(panel, live.schema, np.arange(len(panel)), level.by)
+            keys = keys_of(panel, live.schema, level.by)
             names = np.array([series_text((level.name, *key)) for key in keys], object)
             codes, different = pd.factorize(names)
             groups[level.name] = (codes, different.tolist())

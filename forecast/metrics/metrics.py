@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from forecast.errors import Setting
 from forecast.metrics.quantiles import divided, interval_levels
-from forecast.panel.grouping import columns_named, keys_of, members_of
+from forecast.panel.grouping import EVERYONE, columns_named, keys_of, rows_of_keys
 from forecast.panel.panel import Flags, Integers, Numbers, Panel, steps_within
 from forecast.panel.schema import Schema
 from forecast.settings import Metric
@@ -375,14 +375,12 @@ class Measures:
 
         `columns` are separated by commas; `UsageError` if there is no such column.
         """
-        evaluation = self.evaluation
-        schema = evaluation.schema
+        schema = self.evaluation.schema
         names = row_columns(columns, schema)
-        everyone = np.arange(len(evaluation.panel))
-        keys = keys_of(evaluation.panel, schema, everyone, names)
+        keys = keys_of(self.evaluation.panel, schema, names)
         frames = list[Frame]()
-        for key, series in members_of(keys).items():
-            frame = frame_of(_measure(evaluation, None, FIRST, series))
+        for key, series in rows_of_keys(keys).items():
+            frame = self.measured(series)
             for column, value in enumerate(key):
                 frame.insert(column, names[column], value)
             frames.append(frame)
@@ -390,13 +388,17 @@ class Measures:
         frames.sort(key=lambda frame: np.nan_to_num(frame["skill"][:2].iloc[-1], nan=np.inf))
         return stacked(frames)
 
+    def measured(self, series: list[int]) -> Frame:
+        """The measures of some series, a row for each model."""
+        return frame_of(_measure(self.evaluation, None, FIRST, series))
+
 
 def row_columns(text: str, schema: Schema) -> tuple[str, ...]:
     """The columns whose values get a row each in a table of measures.
 
     ``column:step`` is a column called step, where step alone has another meaning.
     """
-    names = columns_named(text.removeprefix("column:"), schema, Setting("by", text))
+    names = columns_named(text.rpartition("column:")[-1], schema, Setting("by", text))
     refuse_clash(names, ["model", "skill", *MEASURES], "result")
     return names
 
@@ -432,7 +434,7 @@ def measure_frames(evaluation: Evaluation) -> tuple[Frame, Frame, Frame]:
 
 
 def _measure(
-    evaluation: Evaluation, axis: Axes, rows: Integers, series: Any = slice(None)
+    evaluation: Evaluation, axis: Axes, rows: Integers, series: list[int] | slice = EVERYONE
 ) -> dict[str, NDArray[Any]]:
     """The columns of a table of measures of some series, averaged over the axes `axis`.
 

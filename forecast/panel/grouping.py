@@ -10,6 +10,7 @@ from forecast.panel.schema import Schema
 
 ALL = "all"  # names the grand total; if a column is called so, write it in capitals
 SERIES = "series"  # the grouping in which each series is a group
+EVERYONE = slice(None)
 Key = tuple[str, ...]
 
 
@@ -31,10 +32,12 @@ def columns_named(name: str, schema: Schema, setting: Setting) -> Key:
     return tuple(column for column in grouping if column in columns)
 
 
-def keys_of(panel: Panel, schema: Schema, series: Integers, by: Key) -> Iterator[Key]:
+def keys_of(
+    panel: Panel, schema: Schema, by: Key, series: Integers | slice = EVERYONE
+) -> Iterator[Key]:
     """The group key of each series: its values of the columns `by`, '' if blank."""
     columns = [_texts(panel, schema, name) for name in by]
-    for number in series.tolist():
+    for number in np.arange(len(panel))[series].tolist():
         yield tuple(column[number] for column in columns)
 
 
@@ -49,9 +52,9 @@ def _texts(panel: Panel, schema: Schema, name: str) -> list[str]:
     return [words[int(value) - 1] if value >= 1 else "" for value in values]
 
 
-def members_of(keys: Iterable[Key]) -> dict[Key, Integers]:
-    """The numbers of the series of each group, from the group of each series."""
-    members = dict[Key, list[int]]()
-    for series, key in enumerate(keys):
-        members.setdefault(key, []).append(series)
-    return {key: np.array(series) for key, series in members.items()}
+def rows_of_keys(keys: Iterable[Key]) -> dict[Key, list[int]]:
+    """The rows that have each key, from the key of each row."""
+    rows = dict[Key, list[int]]()
+    for row, key in enumerate(keys):
+        rows.setdefault(key, []).append(row)
+    return rows

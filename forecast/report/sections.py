@@ -81,6 +81,7 @@ class BacktestTables:
         self.tables: dict[str, list[Row]] = dict(zip(TABLES, tables, strict=True))
         self.tables[SUMS] = whole.get(SUMS) or []
         self.tables[GROUPS] = whole.get(GROUPS) or []
+        self.by = ",".join(next(map(_columns, self.tables[GROUPS]), ()))
         self.models: list[str] = [row["model"] for row in whole["overall"]]
         others = [model for model in self.models if model != REFERENCE]
         self.model = others[0] if others else REFERENCE
@@ -90,11 +91,6 @@ class BacktestTables:
         by_series = self.rows("by_series")
         self.ids = set(map(_ids, by_series))
         self.errors = {_ids(row): error for row, error in _measured(by_series, ERROR)}
-
-    @property
-    def group_columns(self) -> tuple[str, ...]:
-        """The columns whose values have measures of their own."""
-        return next(map(_columns, self.tables[GROUPS]), ())
 
     def rows(self, table: str, model: str | None = None) -> list[Row]:
         model = model or self.model
@@ -112,10 +108,10 @@ def _ids(row: Row) -> tuple[str, ...]:
     return tuple(str(row[name]) for name in _columns(row))
 
 
-def _columns(row: Row, end: str = "model") -> tuple[str, ...]:
-    """The columns of a row of measures that come before the model, or another column."""
+def _columns(row: Row) -> list[str]:
+    """The columns of a row of measures that come before the model."""
     names = list(row)
-    return tuple(names[: names.index(end)])
+    return names[: names.index("model")]
 
 
 def _number(row: Row, name: str) -> float | None:
@@ -214,10 +210,10 @@ def error_section(backtest: BacktestTables) -> Section:
     numbers = _table("Numbers by step", steps, ("step", "model"), measures, folded=True)
     overall = _table("By model", backtest.tables["overall"], ("model",), HEADS)
     parts: list[Part] = [text, overall, chart, numbers]
-    groups = backtest.rows(GROUPS)
-    if groups:
-        columns = backtest.group_columns
-        parts.append(_table(f"By {', '.join(columns)}, the worst first", groups, columns, HEADS))
+    if backtest.by:
+        title = f"By {backtest.by}, the worst first"
+        groups = backtest.rows(GROUPS)
+        parts.append(_table(title, groups, tuple(backtest.by.split(",")), HEADS))
     rows = backtest.rows("by_series")
     if len(rows) > 1 and backtest.errors:
         named = [{"series": series_name(_ids(row)), **row} for row in rows]
@@ -431,16 +427,9 @@ def versions_section(versions: Sequence[Row]) -> Section:
 
 
 def job_section(
-    state: str,
-    runs: Sequence[Row],
-    newest_days: Sequence[Row],
-    actuals: Sequence[str],
-    groups: Sequence[Row] = (),
+    state: str, runs: Sequence[Row], newest_days: Sequence[Row], actuals: Sequence[str]
 ) -> Section:
-    """The runs of a job and its scores by day, newest first, and lines on its newest actuals.
-
-    `groups` are scores by the values of columns.
-    """
+    """The runs of a job and its scores by day, newest first, and lines on its newest actuals."""
     parts: list[Part] = [f"{state}."]
     if actuals:
         parts.append(f"Since the last run: {'. '.join(actuals)}.")
@@ -456,10 +445,6 @@ def job_section(
         parts.append(_table(title, newest_days, ("day",), DAY))
     else:
         parts.append("There is no actual value yet for a forecast of an earlier run.")
-    if groups:
-        columns = _columns(groups[0], "count")
-        title = f"The same by {', '.join(columns)}, the largest error first"
-        parts.append(_table(title, groups, columns, DAY))
     rows = [[run[name] for name in RUN] for run in runs]
     return Section("Runs", (*parts, Table("Runs, newest first", list(RUN.values()), rows)))
 

@@ -75,10 +75,9 @@ def past_sums(
 
     status = np.array(panel.status or ["ok"] * len(panel))
     ended = (status == "ended") | (panel.trailing_gap() > fitted.config.lookback)
-    everyone = np.arange(len(panel))
     names_by_level = list[Ids]()
     for level in levels:
-        keys = keys_of(panel, schema, everyone, level.by)
+        keys = keys_of(panel, schema, level.by)
         names_by_level.append(tuple((level.group, *key) for key in keys))
     ids = tuple(sorted(set().union(*names_by_level)))
     codes_by_level = [series_index(ids, names) - 1 for names in names_by_level]

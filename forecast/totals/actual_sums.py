@@ -11,7 +11,7 @@ from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.events.closed import find_closed, fixed_values, with_fixed
 from forecast.logs import log
 from forecast.metrics.metrics import REFERENCE, Outcome, mae, measures
-from forecast.panel.grouping import Key, keys_of, members_of
+from forecast.panel.grouping import Key, keys_of, rows_of_keys
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Ids, Integers, Numbers, Panel
 from forecast.panel.schema import Schema
@@ -181,7 +181,7 @@ def actual_sums(
     for level in dict.fromkeys(levels):
         rows = np.flatnonzero(levels == level)
         by = tuple(name for name, texts in columns.items() if any(texts[rows]))
-        members = members_of(keys_of(panel, schema, series, by))
+        members = rows_of_keys(keys_of(panel, schema, by, series))
         for row in rows:
             key = tuple(columns[name][row] for name in by)
             steps = slice(spans[row, 0] - first, spans[row, 2] - first)

@@ -91,9 +91,7 @@ def test_a_column_may_be_called_as_a_word_of_the_command(forecast: Run, tmp_path
     assert set(forecast(*words, "column:step").frame["step"]) == {"n", "s"}
 
 
-def test_the_status_and_the_report_of_a_job_have_them(
-    forecast: Run, job: Job, at: Callable[[int], str]
-) -> None:
+def test_the_status_of_a_job_has_them(forecast: Run, job: Job, at: Callable[[int], str]) -> None:
     job.write(table='id = "shop"')
     for days in (196, 197, 198):
         frame = job.table(days)
@@ -107,9 +105,6 @@ def test_the_status_and_the_report_of_a_job_have_them(
     assert groups[0]["mase"] > groups[1]["mase"] > 0
     assert sum(row["count"] for row in groups) == sum(day["count"] for day in state["days"])
     assert "north" in forecast("status", job.file, "--by", "shop").out
-    page = job.folder / "report.html"
-    assert forecast("report", job.file, "--by", "shop", "--output", page).code == 0
-    assert "The same by shop, the largest error first" in page.read_text()
     refused = forecast("status", job.file, "--by", "town")
     assert refused.code == 2
     assert "there are shop" in refused.err
@@ -127,4 +122,4 @@ def test_a_report_has_the_groups_of_its_backtest(
     assert "By family, the worst first" in page.read_text()
     refused = forecast(*report, "item")
     assert refused.code == 2
-    assert "run `forecast backtest DATA --by item --output FILE`" in refused.err
+    assert "`forecast backtest DATA --by item --output FILE`" in refused.err

@@ -221,7 +221,7 @@ def test_groups_are_the_values_of_id_and_static_columns(
     level = levels_of(SumSettings(sum_by=by, sum_every="week"), reading.schema)[0]
     assert level.name == f"{name}/week"
     assert (
-        list(keys_of(reading.panel, reading.schema, reading.panel.order[[0, 2, 1, 3]], level.by))
+        list(keys_of(reading.panel, reading.schema, level.by, reading.panel.order[[0, 2, 1, 3]]))
         == keys
     )
 
