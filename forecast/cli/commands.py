@@ -318,7 +318,7 @@ COMMANDS["score"] = Declaration(
     (
         "forecast score forecasts.csv sales.csv",
         "forecast score forecasts.csv sales.csv --by series --output scores.csv",
-        "forecast score forecasts.csv sales.csv --against plan.csv --against-column plan",
+        "forecast score forecasts.csv sales.csv --against others.csv --by shop",
     ),
 )
 

@@ -57,7 +57,7 @@ def write_missing(folder: Path, words: Sequence[str]) -> None:
                 continue
             columns = [*named.get("--known", []), *named.get("--past", [])]
             if before == "--against":
-                columns += named.get("--against-column", [])
+                columns += named.get("--against-column", ["forecast"])
             sales(path, named.get("--id", ["shop"]), named.get("--target", ["units"])[0], columns)
 
 
