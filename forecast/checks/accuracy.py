@@ -25,7 +25,6 @@ from forecast.ledger.ledger import (
     series_number,
     series_text,
 )
-from forecast.panel.grouping import Key, keys_of
 from forecast.panel.naming import NAMED, series_name
 from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of, position_texts
@@ -42,17 +41,13 @@ Earlier = tuple[list[tuple[str, ...]], Numbers]
 
 
 def compare(
-    runs: Iterable[pd.DataFrame], panel: Panel, schema: Schema, columns: Key | None = None
+    runs: Iterable[pd.DataFrame], panel: Panel, schema: Schema, key_of: Any = None
 ) -> tuple[PastIntervals, list[DayScore]]:
     """Compare forecasts of earlier runs, as `Ledger.forecasts` has them, with the panel's actuals.
 
     Returns a sample of their intervals before correction, and the scores of all forecasts by day,
-    the oldest day first; or by the values of `columns`, which stand in place of the day.
+    the oldest day first; or by `key_of`, texts by series of the panel, in place of the day.
     """
-    groups = None
-    if columns is not None:
-        keys = keys_of(panel, schema, columns)
-        groups = np.array([series_text(key) for key in keys], object)
     samples = []
     by_key = []
     as_of: list[str] = []
@@ -60,7 +55,7 @@ def compare(
         rows = forecasts.assign(panel=_series_in(panel, forecasts))
         rows["actual"] = actual_values(rows, panel, schema)
         scored = rows[rows["actual"].notna()]
-        key = _days(scored, schema) if groups is None else groups[scored["panel"]]
+        key = _days(scored, schema) if key_of is None else key_of[scored["panel"]]
         by_key.append(_scaled_sums(key, scored))
         run = np.asarray(rows["as_of"].cat.codes, np.int64)
         rows["run"] = run + len(as_of)

@@ -20,7 +20,7 @@ from forecast.metrics.metrics import (
 from forecast.panel.panel import Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.reading.dated import normalised
-from forecast.reading.reading import Reading, read_as
+from forecast.reading.reading import read_as
 from forecast.reading.saved import PLAIN, POINT, SavedForecasts, missing_series, read_saved
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
@@ -29,7 +29,7 @@ from forecast.tables.writing import Frame, frame_of
 from forecast.windows.origins import bounds_at, values_at
 
 Data = Any  # a pandas DataFrame, or a Table
-PAIRED = ("skill", "ours", "theirs", "difference", "standard_error")
+PAIRED = ("skill", "ours", "theirs", "difference", "standard_error", "dates")
 
 
 @dataclass(frozen=True)
@@ -60,20 +60,20 @@ class Scores(Measures):
         if self.theirs is None:
             return _of_forecasts(super().measured(series))
         whole = self.evaluation
-        actual = np.where(whole.bound, np.nan, whole.actual)[series, 0]
+        actual = whole.actual[series, 0]
         counted = np.isfinite(actual)
         forecasts = whole.numbers[POINT][series, 0, :, 0], self.theirs[series]
         errors = [np.abs(numbers - actual)[counted] for numbers in forecasts]
         count = len(errors[0]) or np.nan
         ours, theirs = (error.sum() / count for error in errors)
+        difference = ours - theirs
         positions = self.first[series][:, None] + np.arange(actual.shape[1])
         _, date = np.unique(positions[counted], return_inverse=True)
-        sums = np.bincount(date, errors[0] - errors[1] - (ours - theirs))
+        sums = np.bincount(date, errors[0] - errors[1] - difference)
         dates = len(sums)
-        variance = (sums**2).sum() * dates / (dates - 1 or np.nan)
-        row = [skill(ours, theirs), ours, theirs, ours - theirs, np.sqrt(variance) / count]
-        columns = dict(zip(PAIRED, np.array(row)[:, None], strict=True))
-        return frame_of(columns).assign(dates=dates)
+        standard_error = np.sqrt((sums**2).sum() * dates / (dates - 1 or np.nan)) / count
+        row = [skill(ours, theirs), ours, theirs, difference, standard_error, dates]
+        return frame_of(dict(zip(PAIRED, np.array([row]).T, strict=True)))
 
 
 def score(
@@ -109,10 +109,6 @@ def score(
     reading, saved = read_saved(forecasts, values, settings or TableSettings())
     schema = reading.schema
     panel = read_as(reading, schema, horizon=saved.numbers.shape[1]).panel
-    theirs = None
-    if against is not None:
-        others = _as_table(against, "other forecasts")
-        saved, theirs = _beside(saved, others, reading, against_column)
     missing = missing_series(saved, panel, forecasts.name, values.name)
     evaluation = _evaluate(panel, schema, saved)
     count = int(np.isfinite(evaluation.actual).sum())
@@ -124,15 +120,17 @@ def score(
         total = int(np.isfinite(saved.numbers[..., 0]).sum())
         text = "%s: %d of %d forecasts have no value in %s yet"
         log.warning(text, forecasts.name, left, total, values.name)
+    first = saved.first[series_index(saved.ids, evaluation.panel.ids) - 1]
+    theirs = None
+    if against is not None:
+        evaluation, theirs = _beside(evaluation, first, against, against_column)
+        count = int(np.isfinite(evaluation.actual).sum())
     season = schema.shortest_season
     if not np.isfinite(evaluation.naive_error).any():
         text = "%s: before the first forecast there are no two values a season (%d) apart"
         empty = "skill, mase, rmsse, widths and msis stay empty"
         log.warning(f"{text}; {empty}", values.name, season)
     overall, by_series, by_step = map(_of_forecasts, measure_frames(evaluation))
-    row = series_index(saved.ids, evaluation.panel.ids) - 1
-    theirs = None if theirs is None else theirs[row]
-    first = saved.first[row]
     return Scores(overall, by_series, by_step, season, evaluation, count, missing, first, theirs)
 
 
@@ -141,27 +139,28 @@ def _of_forecasts(measures: Frame) -> Frame:
 
 
 def _beside(
-    saved: SavedForecasts, others: Table, reading: Reading, column: str
-) -> tuple[SavedForecasts, Numbers]:
-    """Our forecasts without those that stand alone, and those of others, [series, horizon].
+    ours: Evaluation, first: Integers, against: Data, column: str
+) -> tuple[Evaluation, Numbers]:
+    """Our forecasts where there are others, and these, [series, horizon].
 
     Others stand in a `column` of a table with the ids and times of the actual values.
     """
-    plain = PLAIN | {"target": column}
-    panel = read_as(others, reading.schema.model_copy(update=plain), horizon=0).panel
-    row = series_index(panel.ids, saved.ids) - 1
-    theirs = values_at(panel, row, saved.first, saved.numbers.shape[1])
+    others = _as_table(against, "other forecasts")
+    schema = ours.schema.model_copy(update=PLAIN | {"target": column})
+    panel = read_as(others, schema, horizon=0).panel
+    row = series_index(panel.ids, ours.panel.ids) - 1
+    theirs = values_at(panel, row, first, ours.actual.shape[2])
     theirs[row < 0] = np.nan
-    ours = np.isfinite(saved.numbers[..., 0])
-    common = ours & np.isfinite(theirs)
+    is_ours = np.isfinite(ours.numbers[POINT][:, 0, :, 0])
+    common = is_ours & np.isfinite(theirs)
     count = common.sum()
     if not count:
         raise BadData("has none of our series and times", place=others.name)
-    alone = ours.sum() - count, panel.observed.sum() - count
+    alone = is_ours.sum() - count, panel.observed.sum() - count
     if any(alone):
         log.warning("left out: %d forecasts of ours alone, %d of %s alone", *alone, others.name)
-    numbers = np.where(common[..., None], saved.numbers, np.nan)
-    return replace(saved, numbers=numbers), theirs
+    used = common[:, None] & ~ours.bound  # sales of a stock-out are no measure of either
+    return replace(ours, actual=np.where(used, ours.actual, np.nan)), theirs
 
 
 def _as_table(data: Data, name: str) -> Table:

@@ -141,9 +141,10 @@ COMMANDS["predict"] = Declaration(
         FUTURE,
         Option(
             "--what-if COLUMN=VALUE",
-            "forecast with other known values, too, or those of a FILE",
+            "forecast with other known values, too, =+10% more or *=1.1, or those of a FILE",
             multiple=True,
         ),
+        Option("--what-if-from TIME", "with --what-if: change values from this time on"),
         Option(
             "--future-template FILE",
             "write the rows that --future needs, to be filled in; forecast nothing",
@@ -163,7 +164,7 @@ COMMANDS["predict"] = Declaration(
         "forecast predict tonight.csv --artifact shops",
         "forecast predict --future-template prices.csv",
         "forecast predict --future prices.csv --levels 80 --integer",
-        "forecast predict --future prices.csv --what-if promo=0",
+        "forecast predict --future prices.csv --what-if price=+10%",
         "forecast predict s3://sales/2026/ --shards 64 --output s3://forecasts/2026",
     ),
 )

@@ -20,7 +20,7 @@ from forecast.cli._named_store import NamedStore, named_store
 from forecast.durable import replace_file
 from forecast.engine.forecast import forecast
 from forecast.engine.requests import ForecastRequest
-from forecast.errors import BadData, NoInput, Setting, UsageError
+from forecast.errors import BadData, NoInput, UsageError
 from forecast.inference.fitted import Fitted, counted_models, verdict
 from forecast.inference.forecasting import Forecasts, load_predictor
 from forecast.jobs.administration import ledger_of, run_note, status_of, versions_of
@@ -57,9 +57,11 @@ def run(request: Request) -> None:
         backtest = None if request.backtest is None else _backtest(request.backtest)
         saved = _saved(store, request, backtest)
         if request.by not in (None, backtest and backtest.by):
-            cure = f"name one that `forecast backtest DATA --by {request.by} --output FILE` wrote"
-            setting = Setting("by", request.by)
-            raise UsageError("no backtest has these errors", setting=setting, cure=cure)
+            request.refuse(
+                "no backtest has these errors",
+                f"name one of `forecast backtest DATA --by {request.by} --output FILE`",
+                "by",
+            )
         replace_file(output, _page(store, request, backtest, saved))
         log(f"written  {output}")
         if backtest is None and saved is not None:

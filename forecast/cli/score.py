@@ -27,7 +27,7 @@ HEADS = {"skill": "skill"}
 HEADS |= {name: name for name, measure in MEASURES.items() if measure.in_terminal}
 HEADS |= {"coverage_80": "in 80%", "coverage_95": "in 95%", "msis": "msis"}
 HEADS |= {"fit_seconds": "fit s", "sums": "sums"}
-HEADS |= {name: name for name in (*PAIRED, "dates")}
+HEADS |= {name: name for name in PAIRED}
 
 
 def run(request: Request) -> int:
@@ -40,12 +40,11 @@ def run(request: Request) -> int:
         request.refuse("there is no table of theirs", "add --against FILE", "against_column")
     else:  # rows have both errors
         request.by = f"column:{request.by or 'all'}"
-    scores: Scores | TotalScores
-    if sums:
-        request.refuse("sums are compared with actual values only", "leave it out", "against")
-        scores = score_totals(forecasts, table, settings)
-    else:
-        scores = score(forecasts, table, settings, theirs, request.against_column)
+    scores: Scores | TotalScores = (
+        score_totals(forecasts, table, settings)
+        if sums
+        else score(forecasts, table, settings, theirs, request.against_column)
+    )
     what = "sums" if sums else "forecasts"
     log(f"scored   {scores.values:,} {what}; a season is {scores.season} steps")
     put_measures(scores, request, {"season": scores.season, "values": scores.values})
@@ -83,7 +82,7 @@ def put_measures(measures: object, request: Request, more: dict[str, Any]) -> di
     if request.by is None:
         chosen = next(iter(frames))
     elif chosen == BY_GROUP:
-        if not isinstance(measures, Measures) or request.by == LEVEL:
+        if not isinstance(measures, Measures):
             problem = "there are no such measures"
             raise UsageError(problem, setting=Setting("by", request.by), cure="leave it out")
         frames[BY_GROUP] = measures.rows_by(request.by)

@@ -10,8 +10,8 @@ from forecast.cli._console import put, put_json, put_rows, suggest
 from forecast.cli._named_store import named_store
 from forecast.jobs.administration import run_note, status_of
 from forecast.jobs.diff import group_scores
-from forecast.report.sections import DAY
 
+MEASURES = ("MASE", "bias", "in 80 %", "in 95 %")
 MOST_WARNINGS = 5
 RUN = ("as_of", "exit_code", "seconds", "version")
 
@@ -22,11 +22,12 @@ def run(request: Request) -> int:
     with named_store(request.job, request.artifact) as store:
         ledgers = store.ledgers()
         if as_of is not None:
-            request.refuse("it is for the newest runs", "leave --as-of out", "by")
             ledgers = [one for one in ledgers if one.runs(1, as_text(as_of))] or ledgers
-        states = [status_of(one, store.folder, request.runs, as_of) for one in ledgers]
-        for state, ledger in zip(states, ledgers, strict=True):
-            state["groups"] = group_scores(ledger, store.folder, request.by)
+        states = [
+            status_of(one, store.folder, request.runs, as_of)
+            | {"groups": group_scores(one, store.folder, request.by)}
+            for one in ledgers
+        ]
         if request.as_json:
             put_json(states, indent=2)
         else:
@@ -56,7 +57,6 @@ def _put(state: dict[str, Any]) -> None:
         label = ""
     runs = [[*(run[name] for name in RUN), run_note(run)] for run in state["runs"]]
     put_rows(("run as of", "exit", "seconds", "version", "what"), runs, "{:.1f}")
-    put_rows(("day", *DAY.values()), map(dict.values, state["days"]))
-    heads = [DAY.get(name, name) for group in state["groups"][:1] for name in group]
-    put_rows(heads, map(dict.values, state["groups"]))
-    put_rows(("totals", "sums", "error", *[*DAY.values()][2:]), map(dict.values, state["totals"]))
+    put_rows(("day", "values", *MEASURES), map(dict.values, state["days"]))
+    put_rows(list(*state["groups"][:1]), map(dict.values, state["groups"]))
+    put_rows(("totals", "sums", "error", *MEASURES[1:]), map(dict.values, state["totals"]))

@@ -1,7 +1,6 @@
 """Why the forecasts of a run differ from those of the run before."""
 
 import json
-from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
 
@@ -21,11 +20,11 @@ from forecast.changes.replay import (
 from forecast.checks.accuracy import NEWEST, compare
 from forecast.errors import INCOMPLETE, ArtifactRefused, Blocked, NoInput, Setting, UsageError
 from forecast.inference.forecasting import load_predictor
-from forecast.inference.predictor import Predictor
 from forecast.jobs.publishing import newest_blocked, read_blocked
-from forecast.ledger.ledger import ALWAYS, DAMAGED, INPUTS, KEEP, MAX_RECORDS, Ledger
+from forecast.ledger.ledger import ALWAYS, DAMAGED, INPUTS, KEEP, MAX_RECORDS, Ledger, series_text
 from forecast.ledger.record import Record
 from forecast.metrics.metrics import row_columns
+from forecast.panel.grouping import keys_of
 from forecast.panel.panel import Numbers, series_index
 from forecast.panel.schema import calendar_of, position_texts
 from forecast.settings import SumSettings, TrainSettings
@@ -47,8 +46,7 @@ def diff_of(
     load = cache(partial(load_predictor, store, device=where.device, engine=where.engine))
     runs = _chosen(ledger, *chosen)
     stored = [_stored(ledger, store, run, load) for run in runs]
-    inputs = [one for _, one in stored]
-    frames = [frame for frame, _ in stored]
+    frames, inputs = map(list, zip(*stored, strict=True))
 
     changes = _changes(inputs, frames)
     before, after = inputs
@@ -81,23 +79,26 @@ def group_scores(ledger: Ledger, store: str, by: str | None) -> list[dict[str, A
     """
     if by is None:
         return []
-    settled = [run for run in ledger.runs(MAX_RECORDS) if run.settled]
-    run = _newest(ledger.job, settled, Setting("as_of"))
+    runs = [run for run in ledger.runs(MAX_RECORDS) if run.settled]
+    run = _newest(ledger.job, runs, Setting("as_of"))
     _, knew = _stored(ledger, store, run, partial(load_predictor, store))
     names = row_columns(by, knew.schema)
-    runs = ledger.forecasts(ALWAYS, NEWEST)
+    keys = keys_of(knew.panel, knew.schema, names)
+    key_of = np.array(list(map(series_text, keys)), object)
     rows = []
-    for score in compare(runs, knew.panel, knew.schema, names)[1]:
+    published = ledger.forecasts(ALWAYS, NEWEST)
+    for score in compare(published, knew.panel, knew.schema, key_of)[1]:
         row = dict(zip(names, json.loads(score.day), strict=True)) | vars(score)
         del row["day"]
         rows.append(row)
     return sorted(rows, key=lambda row: -(row["mase"] or 0.0))
 
 
-def _stored(
-    ledger: Ledger, store: str, run: Record, load: Callable[[str | None], Predictor]
-) -> tuple[pd.DataFrame, RunInput]:
-    """The forecasts and the inputs of a run; those of a blocked run lie in a folder."""
+def _stored(ledger: Ledger, store: str, run: Record, load: Any) -> tuple[pd.DataFrame, RunInput]:
+    """The forecasts and the inputs of a run; those of a blocked run lie in a folder.
+
+    `load` gives the predictor of a version.
+    """
     frame, data = ledger.stored(run.as_of)
     if run.exit_code == Blocked.exit_code:
         publication = read_blocked(store, run)

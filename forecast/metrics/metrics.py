@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from forecast.errors import Setting
 from forecast.metrics.quantiles import divided, interval_levels
-from forecast.panel.grouping import EVERYONE, columns_named, keys_of, rows_of_keys
+from forecast.panel.grouping import columns_named, keys_of, rows_of_keys
 from forecast.panel.panel import Flags, Integers, Numbers, Panel, steps_within
 from forecast.panel.schema import Schema
 from forecast.settings import Metric
@@ -434,7 +434,7 @@ def measure_frames(evaluation: Evaluation) -> tuple[Frame, Frame, Frame]:
 
 
 def _measure(
-    evaluation: Evaluation, axis: Axes, rows: Integers, series: list[int] | slice = EVERYONE
+    evaluation: Evaluation, axis: Axes, rows: Integers, series: list[int] | slice = slice(None)
 ) -> dict[str, NDArray[Any]]:
     """The columns of a table of measures of some series, averaged over the axes `axis`.
 

@@ -10,7 +10,6 @@ from forecast.panel.schema import Schema
 
 ALL = "all"  # names the grand total; if a column is called so, write it in capitals
 SERIES = "series"  # the grouping in which each series is a group
-EVERYONE = slice(None)
 Key = tuple[str, ...]
 
 
@@ -22,9 +21,8 @@ def columns_named(name: str, schema: Schema, setting: Setting) -> Key:
     columns = [column.strip() for column in name.split(",")]
     for column in columns:
         if column not in grouping:
-            hint = did_you_mean(column, list(grouping))
-            if grouping and not hint:
-                hint = f"; there are {', '.join(grouping)}, and {ALL}"
+            names = [*grouping, ALL]
+            hint = did_you_mean(column, names) or f"; there are {', '.join(names)}"
             ids = Setting("id", ",".join((column, *schema.ids)))
             cure = Words("name all id columns where it is one, such as ", ids)
             problem = f"'{column}' is no id column and no static one{hint}"
@@ -33,7 +31,7 @@ def columns_named(name: str, schema: Schema, setting: Setting) -> Key:
 
 
 def keys_of(
-    panel: Panel, schema: Schema, by: Key, series: Integers | slice = EVERYONE
+    panel: Panel, schema: Schema, by: Key, series: Integers | slice = slice(None)
 ) -> Iterator[Key]:
     """The group key of each series: its values of the columns `by`, '' if blank."""
     columns = [_texts(panel, schema, name) for name in by]

@@ -36,9 +36,8 @@ def hierarchy_levels(given: Names, schema: Schema) -> Levels:
     for text in given:
         setting = Setting("hierarchy", text)
         names = columns_named(text, schema, setting)
-        if set(names) >= set(ids) or not set(names) <= set(ids):
-            problem = "nothing is summed" if set(names) >= set(ids) else "it takes id columns only"
-            raise UsageError(problem, setting=setting, cure="name some of the id columns")
+        if not set(names) < set(ids):
+            raise UsageError("nothing is summed", setting=setting, cure="name some id columns")
         levels.append(names)
     return tuple(dict.fromkeys(levels))
 

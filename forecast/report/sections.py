@@ -79,8 +79,7 @@ class BacktestTables:
             cure = "name a .json file that `forecast backtest` wrote as its output"
             raise BadData("has no measures of a backtest", place=name, cure=cure)
         self.tables: dict[str, list[Row]] = dict(zip(TABLES, tables, strict=True))
-        self.tables[SUMS] = whole.get(SUMS) or []
-        self.tables[GROUPS] = whole.get(GROUPS) or []
+        self.tables |= {table: whole.get(table) or [] for table in (SUMS, GROUPS)}
         self.by = ",".join(next(map(_columns, self.tables[GROUPS]), ()))
         self.models: list[str] = [row["model"] for row in whole["overall"]]
         others = [model for model in self.models if model != REFERENCE]
@@ -212,8 +211,8 @@ def error_section(backtest: BacktestTables) -> Section:
     parts: list[Part] = [text, overall, chart, numbers]
     if backtest.by:
         title = f"By {backtest.by}, the worst first"
-        groups = backtest.rows(GROUPS)
-        parts.append(_table(title, groups, tuple(backtest.by.split(",")), HEADS))
+        columns = tuple(backtest.by.split(","))
+        parts.append(_table(title, backtest.rows(GROUPS), columns, HEADS))
     rows = backtest.rows("by_series")
     if len(rows) > 1 and backtest.errors:
         named = [{"series": series_name(_ids(row)), **row} for row in rows]
