@@ -226,16 +226,23 @@ class Forecaster(ForecasterParams):
         return self._frame({} if totals is None else totals.columns())
 
     def what_if(
-        self, changed: dict[str, Any] | Data, X: Data | None = None, future: Data | None = None
+        self,
+        changed: dict[str, Any] | Data,
+        X: Data | None = None,
+        future: Data | None = None,
+        since: Origin | None = None,
     ) -> pd.DataFrame:
         """Forecast under other values of known columns: forecast, what_if and difference.
 
-        `changed` has values by column, ``{"promo": 0}``, or is a frame like `future`; `X` and
+        `changed` has values by column, ``{"promo": 0, "price": "+10%"}``, or what these are
+        multiplied by, ``{"price*": 1.1}``, or what is added, ``{"price+": 0.5}``; or it is a frame
+        of the columns and rows that change. Nothing changes before the time `since`; `X` and
         `future` as of `predict`.
         """
         new_values = changed if isinstance(changed, dict) else table_of(changed)
         request = ForecastRequest(source=_table(X), future=_table(future))
-        return self._frame(what_if(self._serving(), request, new_values).columns)
+        answer = what_if(self._serving(), request, new_values, _text(since))
+        return self._frame(answer.columns)
 
     def future_template(self, X: Data | None = None, *, origin: str | None = None) -> pd.DataFrame:
         """The rows that `predict` needs as `future` for `X` and `origin`, known columns blank."""

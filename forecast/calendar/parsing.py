@@ -87,9 +87,9 @@ def _clock_of(time_format: TimeFormat) -> str:
     return f"dates of zone {time_format.zone}" if time_format.zone else "dates without a zone"
 
 
-def parse_timestamp(text: str, time_format: TimeFormat) -> int:
-    """Parse the setting `origin`, on the clock of the table; a date means its midnight."""
-    setting = Setting("origin", text)
+def parse_timestamp(text: str, time_format: TimeFormat, name: str = "origin") -> int:
+    """Parse the setting `name`, on the clock of the table; a date means its midnight."""
+    setting = Setting(name, text)
     if is_number(time_format) and NUMBERS[time_format.kind](text):
         return _earlier(read_numbers([text], time_format), time_format.zone)
     if time_format.kind == "integer":

@@ -22,6 +22,7 @@ from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import with_schema
 from forecast.inference.predictor import Predictor
 from forecast.logs import held_back
+from forecast.panel.grouping import keys_of
 from forecast.panel.naming import series_names
 from forecast.panel.panel import (
     BY_SERIES,
@@ -36,7 +37,7 @@ from forecast.panel.panel import (
 )
 from forecast.panel.schema import Event, Schema, calendar_of, position_texts
 from forecast.settings import OutputSettings, SumSettings, steps_of_next
-from forecast.totals.periods import Level, key_columns, keys_of, levels_of, period_keys
+from forecast.totals.periods import Level, key_columns, levels_of, period_keys
 
 # most numbers that a run stores; of a larger table, an evenly spaced sample of the series
 MAX_NUMBERS = 5_000_000
@@ -340,7 +341,7 @@ def _group_keys(
         by_column = dict(zip(schema.ids, names, strict=True))
         keys[names] = tuple(by_column.get(column, "") for column in level.by)
     for panel in panels:
-        of_panel = keys_of(panel, schema, np.arange(len(panel)), level.by)
+        of_panel = keys_of(panel, schema, level.by)
         keys |= dict(zip(panel.ids, of_panel, strict=True))
     return [keys[names] for names in ids]
 

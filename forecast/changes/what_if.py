@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from forecast.calendar.parsing import parse_timestamp
 from forecast.engine.forecast import forecast
 from forecast.engine.requests import Forecast, ForecastRequest
 from forecast.errors import BadData, Setting, UsageError, did_you_mean
@@ -14,10 +15,12 @@ from forecast.inference.predictor import Predictor
 from forecast.logs import log
 from forecast.metrics.quantiles import rounded
 from forecast.panel.panel import Flags, Panel
-from forecast.panel.schema import Schema
+from forecast.panel.schema import Schema, calendar_of
 from forecast.reading.building import with_future
 from forecast.tables.table import Table
 
+CHANGES = {"*": np.multiply, "+": np.add, "-": np.subtract}
+TINY = 1e-30  # a weight, where all forecasts are 0
 FEW = 10  # most values that a message names
 PARTS_OF_SUMS = ("steps", "observed")  # columns of a table of sums that describe what is summed
 UNSEEN = "%s is %s, which the past that is seen here has not shown; what it would do is a guess"
@@ -30,36 +33,44 @@ class WhatIf:
 
 
 def what_if(
-    predictor: Predictor, request: ForecastRequest, changed: Mapping[str, object] | Table
+    predictor: Predictor,
+    request: ForecastRequest,
+    changed: Mapping[str, object] | Table,
+    since: str | None = None,
 ) -> WhatIf:
     """Forecast twice, the second time with other values of columns known in advance.
 
-    `changed` has a new value for each changed column, or is a table like that of the future. Raises
-    `UsageError` for a column that is not known in advance or a value that it cannot have, and
-    `BadData` for a table without rows in the horizon. Warns of values that do not occur in the
-    past.
+    `changed` has a new value for each changed column, or ``"+10%"``; after ``"price*"``,
+    ``"price+"`` and ``"price-"`` it has what known values are multiplied by, or what is added and
+    taken off. Or it is a table of the columns and rows that change. Nothing changes before the time
+    `since`. Raises `UsageError` for a column that is not known in advance or a value that it cannot
+    have, and `BadData` if nothing changes in the horizon. Says which share of the forecast changes,
+    and warns of values that do not occur in the past.
     """
     schema = predictor.fitted.config.table
     before = forecast(predictor, replace(request, in_parts=False))
-    horizon = before.whole.numbers.shape[1]
-    panel = _changed_panel(before.whole.panel, horizon, changed, schema)
+    panel = before.whole.panel
+    steps = panel.positions - np.repeat(panel.lengths, np.diff(panel.offsets))
+    ahead = (steps >= 0) & (steps < before.whole.numbers.shape[1])
+    if since is not None:
+        position = panel.positions + panel.starts[panel.series_of_slots]
+        first = parse_timestamp(since, schema.time_format, "what_if_from")
+        ahead &= position >= calendar_of(schema).positions(np.array([first]))
+    panel = _changed_panel(panel, ahead, changed, schema)
     question = replace(request, source=panel, future=None, origin=None)
     after = forecast(predictor, question)
 
     columns = _shown(before)
     points = np.asarray(columns["forecast"])
     other_points = np.asarray(_shown(after)["forecast"])
-    result: Columns = {}
-    for name, column in columns.items():
-        if name == "forecast":
-            break
-        result[name] = column
-    result["forecast"] = points
+    share = np.average(points != other_points, weights=np.abs(points) + TINY)
+    log.info("reacts   %.3g %% of the forecast", 100 * share)
+    count = list(columns).index("forecast") + 1
+    result = {name: columns[name] for name in list(columns)[:count]}
     result["what_if"] = other_points
     result["difference"] = rounded(other_points - points)
-    for name in PARTS_OF_SUMS:
-        if name in columns and before.totals is not None:
-            result[name] = columns[name]
+    for name in PARTS_OF_SUMS if before.totals else ():
+        result[name] = columns[name]
     return WhatIf(result, before)
 
 
@@ -68,27 +79,39 @@ def _shown(answer: Forecast) -> Columns:
 
 
 def _changed_panel(
-    panel: Panel, horizon: int, changed: Mapping[str, object] | Table, schema: Schema
+    panel: Panel, ahead: Flags, changed: Mapping[str, object] | Table, schema: Schema
 ) -> Panel:
-    """The panel with the changed values of known columns in the horizon."""
+    """The panel with the changed values of known columns in the slots `ahead`."""
     if not schema.known:
         problem = "this forecaster uses no columns that are known in advance"
         raise UsageError(problem, setting=Setting("what_if"))
-    steps = panel.positions - np.repeat(panel.lengths, np.diff(panel.offsets))
-    ahead = (steps >= 0) & (steps < horizon)
     values = np.full_like(panel.known, np.nan)
     if isinstance(changed, Table):
-        values[ahead] = with_future(replace(panel, known=values), changed, schema).known[ahead]
-        if np.isnan(values).all():
-            raise BadData(
-                "no row lies in the horizon",
-                place=changed.name,
-                cure="give times that are forecast",
-            )
+        names = tuple(name for name in schema.known if name in changed.names)
+        columns = [schema.known.index(name) for name in names]
+        of_names = schema.model_copy(update={"known": names})
+        blank = replace(panel, known=values[:, columns])
+        values[:, columns] = with_future(blank, changed, of_names).known
+        values[~ahead] = np.nan
     else:
-        for name, value in changed.items():
+        numeric = set(schema.known) - set(schema.categories)
+        for key, value in changed.items():
+            text = str(value)
+            if text.endswith("%") and text[0] in "+-":
+                key += "*"
+                value = 1 + _number(key, text[:-1], None) / 100
+            change = CHANGES.get(key[-1:]) if key[:-1] in numeric else None
+            name = key if change is None else key[:-1]
             column = _column(name, schema)
-            values[ahead, column] = _number(name, value, schema.categories.get(name))
+            number = _number(key, value, schema.categories.get(name))
+            if change is not None:
+                number = change(panel.known[ahead, column], number)
+            values[ahead, column] = number
+    if np.isnan(values).all():
+        cure = "name columns known in advance, and times that are forecast"
+        raise BadData(
+            "nothing changes in the horizon", place=getattr(changed, "name", None), cure=cure
+        )
     is_changed = ~np.isnan(values)
     other = replace(panel, known=np.where(is_changed, values, panel.known), vintages=None)
     _warn_unseen(panel, other, is_changed, schema)
@@ -99,8 +122,7 @@ def _column(name: str, schema: Schema) -> int:
     """The index of a known column."""
     if name in schema.known:
         return schema.known.index(name)
-    names = list(schema.known)
-    hint = did_you_mean(name, names) or f"; there are {', '.join(names)}"
+    hint = did_you_mean(name, list(schema.known)) or f"; there are {', '.join(schema.known)}"
     raise UsageError(f"'{name}' is not known in advance{hint}", setting=Setting("what_if", name))
 
 

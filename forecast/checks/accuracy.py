@@ -41,20 +41,22 @@ Earlier = tuple[list[tuple[str, ...]], Numbers]
 
 
 def compare(
-    runs: Iterable[pd.DataFrame], panel: Panel, schema: Schema
+    runs: Iterable[pd.DataFrame], panel: Panel, schema: Schema, key_of: Any = None
 ) -> tuple[PastIntervals, list[DayScore]]:
     """Compare forecasts of earlier runs, as `Ledger.forecasts` has them, with the panel's actuals.
 
     Returns a sample of their intervals before correction, and the scores of all forecasts by day,
-    the oldest day first.
+    the oldest day first; or by `key_of`, texts by series of the panel, in place of the day.
     """
     samples = []
-    by_day = []
+    by_key = []
     as_of: list[str] = []
     for forecasts in runs:
         rows = forecasts.assign(panel=_series_in(panel, forecasts))
         rows["actual"] = actual_values(rows, panel, schema)
-        by_day.append(_sums_by_day(rows[rows["actual"].notna()], schema))
+        scored = rows[rows["actual"].notna()]
+        key = _days(scored, schema) if key_of is None else key_of[scored["panel"]]
+        by_key.append(_scaled_sums(key, scored))
         run = np.asarray(rows["as_of"].cat.codes, np.int64)
         rows["run"] = run + len(as_of)
         samples.append(rows.loc[sampled(rows, run), SAMPLED])
@@ -68,22 +70,27 @@ def compare(
         actual=sample["actual"].to_numpy(),
         as_of=tuple(as_of),
     )
-    if not by_day:
+    if not by_key:
         return past, []
-    totals = pd.concat(by_day).groupby(level=0).sum()
+    totals = pd.concat(by_key).groupby(level=0).sum()
     return past, [DayScore(day, *numbers) for day, numbers in measures(totals)]
 
 
-def _sums_by_day(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+def _days(rows: pd.DataFrame, schema: Schema) -> Any:
+    """[rows], the day of each forecast as text, or its step where days are unknown."""
     times, inverse = np.unique(rows["instant"], return_inverse=True)
     if schema.time_format.kind == STEPS or not schema.dated:
         days = np.array([f"{step:012d}" for step in times.tolist()], np.str_)
     else:
         day = wall_clock(times, schema.time_format.zone) // DAY
         days = day.astype("datetime64[D]").astype(np.str_)
+    return days[inverse]
+
+
+def _scaled_sums(key: Any, rows: pd.DataFrame) -> pd.DataFrame:
     error = (rows["forecast"] - rows["actual"]) / rows["unit"]
     error = error.where(rows["unit"] > 0)
-    return summed_by(days[inverse], rows, error, error.notna())
+    return summed_by(key, rows, error, error.notna())
 
 
 def summed_by(key: Any, rows: pd.DataFrame, error: "pd.Series[float]", unit: Any) -> pd.DataFrame:

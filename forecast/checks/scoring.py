@@ -1,6 +1,6 @@
 """Score a table of forecasts against actual values, on whose grid the forecasts are read."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,19 +15,21 @@ from forecast.metrics.metrics import (
     Measures,
     measure_frames,
     naive_errors_until,
+    skill,
 )
-from forecast.panel.panel import Panel, series_index
+from forecast.panel.panel import Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.reading.dated import normalised
 from forecast.reading.reading import read_as
-from forecast.reading.saved import POINT, SavedForecasts, missing_series, read_saved
+from forecast.reading.saved import PLAIN, POINT, SavedForecasts, missing_series, read_saved
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 from forecast.tables.table import Table
-from forecast.tables.writing import Frame
+from forecast.tables.writing import Frame, frame_of
 from forecast.windows.origins import bounds_at, values_at
 
 Data = Any  # a pandas DataFrame, or a Table
+PAIRED = ("skill", "ours", "theirs", "difference", "standard_error", "dates")
 
 
 @dataclass(frozen=True)
@@ -36,16 +38,51 @@ class Scores(Measures):
 
     Attributes
     ----------
-    overall, by_series, by_step, season : as in `Measures`
+    overall, by_series, by_step, season, evaluation : as in `Measures`; beside other forecasts, of
+        the values that both forecast
     values : forecasts that have an actual value
     missing : ids of forecasts whose series has none
+    first : [series], grid position of the first step
+    theirs : [series, horizon], other forecasts
     """
 
     values: int
     missing: tuple[tuple[str, ...], ...]
+    first: Integers
+    theirs: Numbers | None
+
+    def measured(self, series: list[int]) -> Frame:
+        """The measures of some series; beside other forecasts, the two errors and how they differ.
+
+        These are mean absolute errors, ours less theirs, and the standard error of the difference,
+        in which all values of a date are one observation. Skill is 1 - ours / theirs.
+        """
+        if self.theirs is None:
+            return _of_forecasts(super().measured(series))
+        whole = self.evaluation
+        actual = whole.actual[series, 0]
+        counted = np.isfinite(actual)
+        forecasts = whole.numbers[POINT][series, 0, :, 0], self.theirs[series]
+        errors = [np.abs(numbers - actual)[counted] for numbers in forecasts]
+        count = len(errors[0]) or np.nan
+        ours, theirs = (error.sum() / count for error in errors)
+        difference = ours - theirs
+        positions = self.first[series][:, None] + np.arange(actual.shape[1])
+        _, date = np.unique(positions[counted], return_inverse=True)
+        sums = np.bincount(date, errors[0] - errors[1] - difference)
+        dates = len(sums)
+        standard_error = np.sqrt((sums**2).sum() * dates / (dates - 1 or np.nan)) / count
+        row = [skill(ours, theirs), ours, theirs, difference, standard_error, dates]
+        return frame_of(dict(zip(PAIRED, np.array([row]).T, strict=True)))
 
 
-def score(forecast: Data, actual: Data, settings: TableSettings | None = None) -> Scores:
+def score(
+    forecast: Data,
+    actual: Data,
+    settings: TableSettings | None = None,
+    against: Data | None = None,
+    against_column: str = POINT,
+) -> Scores:
     """Measure forecasts against the actual values.
 
     The unit of MASE is the in-sample error of seasonal naive over the values of `actual` before the
@@ -58,6 +95,9 @@ def score(forecast: Data, actual: Data, settings: TableSettings | None = None) -
     actual : a table, long, wide or with one series a row; its id columns and its time are found
         by the names that they have in `forecast`
     settings : how to read `actual`
+    against : other forecasts, such as a plan, to be measured beside these; its ids and its time
+        have the names and the formats that they have in `actual`
+    against_column : the column of the other forecasts
 
     Raises
     ------
@@ -81,17 +121,47 @@ def score(forecast: Data, actual: Data, settings: TableSettings | None = None) -
         total = int(np.isfinite(saved.numbers[..., 0]).sum())
         text = "%s: %d of %d forecasts have no value in %s yet"
         log.warning(text, forecasts.name, left, total, values.name)
+    first = saved.first[series_index(saved.ids, evaluation.panel.ids) - 1]
+    theirs = None
+    if against is not None:
+        evaluation, theirs = _beside(evaluation, first, against, against_column)
+        count = int(np.isfinite(evaluation.actual).sum())
     season = schema.shortest_season
     if not np.isfinite(evaluation.naive_error).any():
         text = "%s: before the first forecast there are no two values a season (%d) apart"
         empty = "skill, mase, rmsse, widths and msis stay empty"
         log.warning(f"{text}; {empty}", values.name, season)
     overall, by_series, by_step = map(_of_forecasts, measure_frames(evaluation))
-    return Scores(overall, by_series, by_step, season, count, missing)
+    return Scores(overall, by_series, by_step, season, evaluation, count, missing, first, theirs)
 
 
 def _of_forecasts(measures: Frame) -> Frame:
     return measures[measures["model"] == POINT].reset_index(drop=True)
+
+
+def _beside(
+    ours: Evaluation, first: Integers, against: Data, column: str
+) -> tuple[Evaluation, Numbers]:
+    """Our forecasts where there are others, and these, [series, horizon].
+
+    Others stand in a `column` of a table with the ids and times of the actual values.
+    """
+    others = _as_table(against, "other forecasts")
+    schema = ours.schema.model_copy(update=PLAIN | {"target": column})
+    panel = read_as(others, schema, horizon=0).panel
+    row = series_index(panel.ids, ours.panel.ids) - 1
+    theirs = values_at(panel, row, first, ours.actual.shape[2])
+    theirs[row < 0] = np.nan
+    is_ours = np.isfinite(ours.numbers[POINT][:, 0, :, 0])
+    common = is_ours & np.isfinite(theirs)
+    count = common.sum()
+    if not count:
+        raise BadData("has none of our series and times", place=others.name)
+    alone = is_ours.sum() - count, panel.observed.sum() - count
+    if any(alone):
+        log.warning("left out: %d forecasts of ours alone, %d of %s alone", *alone, others.name)
+    used = common[:, None] & ~ours.bound  # sales of a stock-out are no measure of either
+    return replace(ours, actual=np.where(used, ours.actual, np.nan)), theirs
 
 
 def _as_table(data: Data, name: str) -> Table:

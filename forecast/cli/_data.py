@@ -23,6 +23,7 @@ READ = {
     "forecast": "the table of forecasts",
     "actual": "the table of actual values",
     "future": "the table of --future",
+    "against": "the table of --against",
     "events": "the table of --events",
     "backtest": "the backtest",
 }

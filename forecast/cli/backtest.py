@@ -6,13 +6,14 @@ from forecast.cli._command import Request, predicting
 from forecast.cli._console import fold_bar, log, log_lines, suggest, using_cluster
 from forecast.cli._data import check_outputs, load, load_later, write
 from forecast.cli._forecasts import Saved
-from forecast.cli.score import LEVEL, put_measures
+from forecast.cli.score import LEVEL, TABLES, put_measures
 from forecast.engine.backtest import Backtest, BacktestRequest, backtest
 from forecast.engine.fit import read_to_fit
 from forecast.engine.requests import Callbacks, FitRequest, TableFile
 from forecast.ensemble.names import check_names
 from forecast.errors import INCOMPLETE, Setting, UsageError, Words
 from forecast.inference.forecasting import reading_to_forecast
+from forecast.metrics.metrics import row_columns
 from forecast.report.sections import BacktestTables, verdict_of
 from forecast.settings import (
     AFTER_FIT,
@@ -38,6 +39,8 @@ def run(request: Request) -> int:
     check_outputs(request, request.forecasts, request.output, store=request.artifact)
     check_names(request.of(TrainSettings), models)
     asked = _of_table(request) if request.artifact is None else _of_saved(request)
+    if request.by not in TABLES.values():
+        row_columns(request.by, asked.reading.schema)
     with using_cluster(request.cluster), fold_bar() as (on_fold, on_step):
         callbacks = Callbacks(on_fold=on_fold, on_step=on_step)
         result = backtest(replace(asked, models=models, callbacks=callbacks))

@@ -33,7 +33,7 @@ JOB_OR_STORE = JOB, ARTIFACT
 PATHS = click.IntRange(1, 10_000)
 RUNS = click.IntRange(1, 1_000)
 LIMIT = click.IntRange(1)
-BY = click.Choice(["series", "step", "level"])
+BY = Option("--by WORD", "a row for each series, step, level of sums, or value of a column", OUTPUT)
 FUTURE = Option("--future FILE", "table with the future values of known covariates")
 MORE_KNOWN = Option("--future FILE", "table with more values of known covariates", first=False)
 WRITE_TABLE = Option(
@@ -68,7 +68,7 @@ def _json(help: str) -> Option:
 
 
 MEASURES = (
-    Option("--by", "a row for each series, step, or level of sums", OUTPUT, type=BY),
+    BY,
     Option("--output FILE", "write the table to a .csv, .json, .parquet or .xlsx file", OUTPUT),
     _json("print all tables as one JSON object"),
     (OutputSettings, "excel_safe"),
@@ -141,9 +141,10 @@ COMMANDS["predict"] = Declaration(
         FUTURE,
         Option(
             "--what-if COLUMN=VALUE",
-            "forecast with other known values, too, or those of a FILE",
+            "forecast with other known values, too, =+10% more or *=1.1, or those of a FILE",
             multiple=True,
         ),
+        Option("--what-if-from TIME", "with --what-if: change values from this time on"),
         Option(
             "--future-template FILE",
             "write the rows that --future needs, to be filled in; forecast nothing",
@@ -163,7 +164,7 @@ COMMANDS["predict"] = Declaration(
         "forecast predict tonight.csv --artifact shops",
         "forecast predict --future-template prices.csv",
         "forecast predict --future prices.csv --levels 80 --integer",
-        "forecast predict --future prices.csv --what-if promo=0",
+        "forecast predict --future prices.csv --what-if price=+10%",
         "forecast predict s3://sales/2026/ --shards 64 --output s3://forecasts/2026",
     ),
 )
@@ -211,6 +212,9 @@ COMMANDS["report"] = Declaration(
         MACHINE,
         Option("--backtest FILE", "a .json file that `forecast backtest DATA --output FILE` wrote"),
         FUTURE,
+        Option(
+            "--by COLUMN", "with errors by the values of a column, which --backtest has", OUTPUT
+        ),
         Option("--output FILE", "the .html file to write", OUTPUT, required=True),
     ],
     (
@@ -308,12 +312,15 @@ COMMANDS["score"] = Declaration(
         file_argument("forecast"),
         file_argument("actual"),
         *READING,
+        Option("--against FILE", "other forecasts of these values, or a plan, to compare with"),
+        Option("--against-column NAME", "the column of --against", default="forecast"),
         Option("--artifact DIR", "read ACTUAL as the fit of this store did", OF_STORE),
         *MEASURES,
     ],
     (
         "forecast score forecasts.csv sales.csv",
         "forecast score forecasts.csv sales.csv --by series --output scores.csv",
+        "forecast score forecasts.csv sales.csv --against others.csv --by shop",
     ),
 )
 
@@ -400,10 +407,12 @@ COMMANDS["status"] = Declaration(
             "--as-of TIME", "show the status at this time, from the runs until then  [default: now]"
         ),
         Option("--runs", "number of runs to show", OUTPUT, type=RUNS, default=10),
+        Option("--by COLUMN", "scores of the newest runs by the values of a column", OUTPUT),
         _json("print a list of objects, one for each job"),
     ],
     (
         "forecast status job.toml",
+        "forecast status job.toml --by shop",
         "forecast status --artifact shops --json",
     ),
 )

@@ -64,7 +64,7 @@ def run(request: Request) -> int:
         return _put_template(saved, request, question)
     if shards is not None:
         return _put_sharded(saved, request, question, shards)
-    put = _put_what_if if request.what_if else _put
+    put = _put_what_if if request.what_if or request.what_if_from else _put
     code = put(saved, request, question)
     if code == 0:
         again = request.words(more=("version", "future", "origin"))
@@ -144,7 +144,8 @@ def _put_what_if(saved: Saved, request: Request, question: ForecastRequest) -> i
     """Forecast twice, the second time with other known values, and write both point forecasts."""
     changed = _changed_values(request, saved.text)
     with steps_bar("forecasts", "series") as on_series:
-        answer = what_if(saved.predictor, replace(question, on_series=on_series), changed)
+        question = replace(question, on_series=on_series)
+        answer = what_if(saved.predictor, question, changed, request.what_if_from)
     if answer.forecast.totals is not None:
         log_notes(answer.forecast.totals)
     keys = ("level", *saved.schema.ids, *saved.schema.static)
@@ -163,7 +164,7 @@ def _changed_values(request: Request, text: TextSettings) -> dict[str, str] | Ta
     if table is not None and (loaded := load_later(table, text)) is not None:
         return loaded
     values = dict(word.split("=", 1) for word in words)
-    if len(values) < len(words):
+    if len({key.rstrip("*+-") for key in values}) < len(words):
         cure = f"give each column one value, and not {' and '.join(words)}"
         raise UsageError("a column has several values", setting=Setting("what_if"), cure=cure)
     return values

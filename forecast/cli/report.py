@@ -54,6 +54,12 @@ def run(request: Request) -> None:
             check_apart(output, files_read(store.pipeline))
         backtest = None if request.backtest is None else _backtest(request.backtest)
         saved = _saved(store, request, backtest)
+        if request.by not in (None, backtest and backtest.by):
+            request.refuse(
+                "no backtest has these errors",
+                f"name one of `forecast backtest DATA --by {request.by} --output FILE`",
+                "by",
+            )
         replace_file(output, _page(store, request, backtest, saved))
         log(f"written  {output}")
         if backtest is None and saved is not None:

@@ -5,27 +5,29 @@ import math
 import sys
 from typing import Any
 
-from forecast.checks.scoring import score
+from forecast.checks.scoring import PAIRED, Scores, score
 from forecast.cli._command import Request
 from forecast.cli._console import as_json, echo, log, put_numbers, suggest
-from forecast.cli._data import check_outputs, load, text_settings, write
+from forecast.cli._data import check_outputs, load, load_later, text_settings, write
 from forecast.durable import replace_file
 from forecast.errors import INCOMPLETE, Setting, UsageError
 from forecast.inference.forecasting import load_fitted
-from forecast.metrics.metrics import BELOW, LEFT, MEASURES
+from forecast.metrics.metrics import BELOW, LEFT, MEASURES, Measures
 from forecast.metrics.quantiles import rounded
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.table import Table
-from forecast.totals.actual_sums import is_totals, score_totals
+from forecast.totals.actual_sums import TotalScores, is_totals, score_totals
 
 LEVEL = "level"  # the value of --by for the measures of sums
+BY_GROUP = "by_group"  # the table of measures by the values of columns
 TABLES = {"overall": None, "by_series": "series", "by_step": "step", "totals": LEVEL}
-"""The names of all tables of measures, and what --by calls them."""
+"""The names of all tables of measures, and what --by calls them; other words name columns."""
 # the measures for which a terminal of 80 columns has room; the CSV has all
 HEADS = {"skill": "skill"}
 HEADS |= {name: name for name, measure in MEASURES.items() if measure.in_terminal}
 HEADS |= {"coverage_80": "in 80%", "coverage_95": "in 95%", "msis": "msis"}
 HEADS |= {"fit_seconds": "fit s", "sums": "sums", "revision": "revision"}
+HEADS |= {name: name for name in PAIRED}
 OF_QUANTILES = ("skill", "sums", "revision")  # those shown beside quantiles
 
 
@@ -34,7 +36,16 @@ def run(request: Request) -> int:
     forecasts = load(request.forecast, TextSettings())[0]
     table, settings = actual_table(request.actual, request)
     sums = is_totals(forecasts)
-    scores = (score_totals if sums else score)(forecasts, table, settings)
+    theirs = load_later(request.against, TextSettings())
+    if theirs is None:
+        request.refuse("there is no table of theirs", "add --against FILE", "against_column")
+    else:  # rows have both errors
+        request.by = f"column:{request.by or 'all'}"
+    scores: Scores | TotalScores = (
+        score_totals(forecasts, table, settings)
+        if sums
+        else score(forecasts, table, settings, theirs, request.against_column)
+    )
     what = "sums" if sums else "forecasts"
     log(f"scored   {scores.values:,} {what}; a season is {scores.season} steps")
     put_measures(scores, request, {"season": scores.season, "values": scores.values})
@@ -68,12 +79,14 @@ def put_measures(measures: object, request: Request, more: dict[str, Any]) -> di
     for name in TABLES:
         if (table := getattr(measures, name, None)) is not None:
             frames[name] = table
-    chosen = next((name for name in frames if TABLES[name] == request.by), None)
+    chosen = next((name for name in frames if TABLES[name] == request.by), BY_GROUP)
     if request.by is None:
         chosen = next(iter(frames))
-    if chosen is None:
-        problem = "there are no such measures"
-        raise UsageError(problem, setting=Setting("by", request.by), cure="leave it out")
+    elif chosen == BY_GROUP:
+        if not isinstance(measures, Measures):
+            problem = "there are no such measures"
+            raise UsageError(problem, setting=Setting("by", request.by), cure="leave it out")
+        frames[BY_GROUP] = measures.rows_by(request.by)
     records: dict[str, Any] = {}
     for name, frame in frames.items():  # as JSON of pandas, which has null for NaN
         records[name] = json.loads(frame.to_json(orient="records", double_precision=15))

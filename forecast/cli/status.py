@@ -9,10 +9,11 @@ from forecast.cli._command import Request
 from forecast.cli._console import put, put_json, put_rows, suggest
 from forecast.cli._named_store import named_store
 from forecast.jobs.administration import run_note, status_of
+from forecast.jobs.diff import group_scores
 
+MEASURES = ("MASE", "bias", "in 80 %", "in 95 %")
 MOST_WARNINGS = 5
 RUN = ("as_of", "exit_code", "seconds", "version")
-MEASURES = ("MASE", "bias", "in 80 %", "in 95 %")
 
 
 def run(request: Request) -> int:
@@ -22,7 +23,11 @@ def run(request: Request) -> int:
         ledgers = store.ledgers()
         if as_of is not None:
             ledgers = [one for one in ledgers if one.runs(1, as_text(as_of))] or ledgers
-        states = [status_of(one, store.folder, request.runs, as_of) for one in ledgers]
+        states = [
+            status_of(one, store.folder, request.runs, as_of)
+            | {"groups": group_scores(one, store.folder, request.by)}
+            for one in ledgers
+        ]
         if request.as_json:
             put_json(states, indent=2)
         else:
@@ -53,5 +58,5 @@ def _put(state: dict[str, Any]) -> None:
     runs = [[*(run[name] for name in RUN), run_note(run)] for run in state["runs"]]
     put_rows(("run as of", "exit", "seconds", "version", "what"), runs, "{:.1f}")
     put_rows(("day", "values", *MEASURES), map(dict.values, state["days"]))
-    heads = ("totals", "sums", "error", *MEASURES[1:])
-    put_rows(heads, map(dict.values, state["totals"]))
+    put_rows(list(*state["groups"][:1]), map(dict.values, state["groups"]))
+    put_rows(("totals", "sums", "error", *MEASURES[1:]), map(dict.values, state["totals"]))

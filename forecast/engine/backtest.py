@@ -76,10 +76,10 @@ class Backtest(Measures):
 
     Attributes
     ----------
-    overall, by_series, by_step, season : as in `Measures`, with ``revision``, the mean absolute
-        change of a forecast from one origin to the next, in the unit of `mase`; if known columns
-        have vintages, `overall` also has ``mase_final``, the MASE of forecasts from their final
-        values
+    overall, by_series, by_step, season, evaluation : as in `Measures`, with ``revision``, the mean
+        absolute change of a forecast from one origin to the next, in the unit of `mase`; if known
+        columns have vintages, `overall` also has ``mase_final``, the MASE of forecasts from their
+        final values
     forecasts : a row for each forecast: id columns, ``origin``, the time column, ``actual``,
         ``model``, ``forecast``, ``lo_80`` and so on
     origins : the times after which the longest series was forecast, the oldest first
@@ -368,6 +368,7 @@ def _compare(
         by_series,
         by_step,
         table.schema.shortest_season,
+        evaluation,
         _forecast_frame(evaluation, origins),
         tuple(times),
         sums=all_sums,

@@ -17,11 +17,14 @@ from forecast.changes.replay import (
     rows_of_sums,
     unpacked,
 )
+from forecast.checks.accuracy import NEWEST, compare
 from forecast.errors import INCOMPLETE, ArtifactRefused, Blocked, NoInput, Setting, UsageError
 from forecast.inference.forecasting import load_predictor
 from forecast.jobs.publishing import newest_blocked, read_blocked
-from forecast.ledger.ledger import DAMAGED, INPUTS, KEEP, MAX_RECORDS, Ledger
+from forecast.ledger.ledger import ALWAYS, DAMAGED, INPUTS, KEEP, MAX_RECORDS, Ledger, series_text
 from forecast.ledger.record import Record
+from forecast.metrics.metrics import row_columns
+from forecast.panel.grouping import keys_of
 from forecast.panel.panel import Numbers, series_index
 from forecast.panel.schema import calendar_of, position_texts
 from forecast.settings import SumSettings, TrainSettings
@@ -42,21 +45,8 @@ def diff_of(
     """
     load = cache(partial(load_predictor, store, device=where.device, engine=where.engine))
     runs = _chosen(ledger, *chosen)
-    inputs = []
-    frames = []
-    for run in runs:
-        inputs_of = f"what the run as of {run.as_of} forecast from"
-        frame, data = _stored(ledger, store, run)
-        if frame is None or data is None:
-            cure = f"compare newer runs; the newest {KEEP[INPUTS]} of this release keep it"
-            problem = f"job '{ledger.job}': the ledger does not hold {inputs_of}"
-            raise NoInput(problem, cure=cure)
-        try:
-            inputs.append(unpacked(data, load(run.version), str(run.version)))
-        except DAMAGED:
-            problem = f"job '{ledger.job}': {inputs_of} is damaged in the ledger"
-            raise ArtifactRefused(problem, cure="compare other runs") from None
-        frames.append(frame)
+    stored = [_stored(ledger, store, run, load) for run in runs]
+    frames, inputs = map(list, zip(*stored, strict=True))
 
     changes = _changes(inputs, frames)
     before, after = inputs
@@ -82,13 +72,49 @@ def diff_of(
     }
 
 
-def _stored(ledger: Ledger, store: str, run: Record) -> tuple[pd.DataFrame | None, bytes | None]:
-    """The forecasts and the inputs of a run; those of a blocked run lie in a folder."""
-    if run.exit_code != Blocked.exit_code:
-        return ledger.stored(run.as_of)
-    publication = read_blocked(store, run)
-    inputs = publication.more[INPUTS]
-    return publication.forecasts, inputs if isinstance(inputs, bytes) else None
+def group_scores(ledger: Ledger, store: str, by: str | None) -> list[dict[str, Any]]:
+    """Scores of published forecasts by the values of columns, the largest error first.
+
+    Actual values are those that the newest run knew. There are no scores without columns.
+    """
+    if by is None:
+        return []
+    runs = [run for run in ledger.runs(MAX_RECORDS) if run.settled]
+    run = _newest(ledger.job, runs, Setting("as_of"))
+    _, knew = _stored(ledger, store, run, partial(load_predictor, store))
+    names = row_columns(by, knew.schema)
+    keys = keys_of(knew.panel, knew.schema, names)
+    key_of = np.array(list(map(series_text, keys)), object)
+    rows = []
+    published = ledger.forecasts(ALWAYS, NEWEST)
+    for score in compare(published, knew.panel, knew.schema, key_of)[1]:
+        row = dict(zip(names, json.loads(score.day), strict=True)) | vars(score)
+        del row["day"]
+        rows.append(row)
+    return sorted(rows, key=lambda row: -(row["mase"] or 0.0))
+
+
+def _stored(ledger: Ledger, store: str, run: Record, load: Any) -> tuple[pd.DataFrame, RunInput]:
+    """The forecasts and the inputs of a run; those of a blocked run lie in a folder.
+
+    `load` gives the predictor of a version.
+    """
+    frame, data = ledger.stored(run.as_of)
+    if run.exit_code == Blocked.exit_code:
+        publication = read_blocked(store, run)
+        frame = publication.forecasts
+        inputs = publication.more[INPUTS]
+        data = inputs if isinstance(inputs, bytes) else None
+    inputs_of = f"what the run as of {run.as_of} forecast from"
+    if frame is None or data is None:
+        cure = f"compare newer runs; the newest {KEEP[INPUTS]} of this release keep it"
+        problem = f"job '{ledger.job}': the ledger does not hold {inputs_of}"
+        raise NoInput(problem, cure=cure)
+    try:
+        return frame, unpacked(data, load(run.version), str(run.version))
+    except DAMAGED:
+        problem = f"job '{ledger.job}': {inputs_of} is damaged in the ledger"
+        raise ArtifactRefused(problem, cure="compare other runs") from None
 
 
 def _notes(runs: list[Record], inputs: list[RunInput]) -> list[str]:

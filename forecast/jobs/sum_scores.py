@@ -13,10 +13,11 @@ from forecast.inference.forecasting import Forecasts
 from forecast.inference.predictor import fixed_of
 from forecast.jobs.pipeline import Pipeline
 from forecast.ledger.ledger import PUBLISHED, SUM_COLUMNS, series_text
+from forecast.panel.grouping import keys_of
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import calendar_of
 from forecast.tables.writing import frame_of
-from forecast.totals.periods import keys_of, levels_of
+from forecast.totals.periods import levels_of
 from forecast.totals.sums import Totals, log_notes, significant
 from forecast.windows.origins import values_at
 
@@ -110,7 +111,7 @@ def _groups(
     groups = {}
     for totals in pipeline.totals:
         for level in levels_of(totals.sums, live.schema):
-            keys = keys_of(panel, live.schema, np.arange(len(panel)), level.by)
+            keys = keys_of(panel, live.schema, level.by)
             names = np.array([series_text((level.name, *key)) for key in keys], object)
             codes, different = pd.factorize(names)
             groups[level.name] = (codes, different.tolist())

@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.errors import Setting
 from forecast.metrics.quantiles import divided
+from forecast.panel.grouping import columns_named, keys_of, rows_of_keys
 from forecast.panel.panel import Flags, Integers, Numbers, Panel, steps_within
 from forecast.panel.schema import Schema
 from forecast.settings import Metric, intervals_of
-from forecast.tables.writing import Frame, frame_of
+from forecast.tables.writing import Frame, frame_of, refuse_clash, stacked
 
 Axes = int | tuple[int, ...] | None
 
@@ -32,6 +34,7 @@ BELOW = "below_"
 LEFT = "left_"
 REFERENCE = "seasonal-naive"
 """The model that skill is measured against."""
+FIRST = np.zeros(1, np.int64)  # the only row of a table over all
 
 
 def naive_errors(
@@ -381,12 +384,46 @@ class Measures:
     by_step : the same for each ``step`` of the horizon
     season : steps back of the seasonal naive forecast, and of the unit of `mase`; 1 is the value
         before
+    evaluation : the numbers that were measured
     """
 
     overall: Frame
     by_series: Frame
     by_step: Frame
     season: int
+    evaluation: Evaluation
+
+    def rows_by(self, columns: str) -> Frame:
+        """The measures by the values of id or static columns, the worst skill first.
+
+        `columns` are separated by commas; `UsageError` if there is no such column.
+        """
+        schema = self.evaluation.schema
+        names = row_columns(columns, schema)
+        keys = keys_of(self.evaluation.panel, schema, names)
+        frames = list[Frame]()
+        for key, series in rows_of_keys(keys).items():
+            frame = self.measured(series)
+            for column, value in enumerate(key):
+                frame.insert(column, names[column], value)
+            frames.append(frame)
+        # that of the first model after the reference, if there is one
+        frames.sort(key=lambda frame: np.nan_to_num(frame["skill"][:2].iloc[-1], nan=np.inf))
+        return stacked(frames)
+
+    def measured(self, series: list[int]) -> Frame:
+        """The measures of some series, a row for each model."""
+        return frame_of(_measure(self.evaluation, None, FIRST, series))
+
+
+def row_columns(text: str, schema: Schema) -> tuple[str, ...]:
+    """The columns whose values get a row each in a table of measures.
+
+    ``column:step`` is a column called step, where step alone has another meaning.
+    """
+    names = columns_named(text.rpartition("column:")[-1], schema, Setting("by", text))
+    refuse_clash(names, ["model", "skill", *MEASURES], "result")
+    return names
 
 
 def naive_errors_until(panel: Panel, origin: Integers, season: int) -> tuple[Numbers, Numbers]:
@@ -406,7 +443,7 @@ def measure_frames(evaluation: Evaluation) -> tuple[Frame, Frame, Frame]:
     """The tables of `Measures`: overall, by series, by step."""
     order = evaluation.panel.order
     models = len(evaluation.numbers)
-    overall = _measure(evaluation, None, np.zeros(1, np.int64))
+    overall = _measure(evaluation, None, FIRST)
     ids = np.array(evaluation.panel.ids, object)[order]  # [series, ids]
     names = evaluation.schema.ids
     by_series = {}
@@ -419,26 +456,29 @@ def measure_frames(evaluation: Evaluation) -> tuple[Frame, Frame, Frame]:
     return frame_of(overall), frame_of(by_series), frame_of(by_step)
 
 
-def _measure(evaluation: Evaluation, axis: Axes, rows: Integers) -> dict[str, NDArray[Any]]:
-    """The columns of a table of measures, averaged over the axes `axis`.
+def _measure(
+    evaluation: Evaluation, axis: Axes, rows: Integers, series: list[int] | slice = slice(None)
+) -> dict[str, NDArray[Any]]:
+    """The columns of a table of measures of some series, averaged over the axes `axis`.
 
     `rows` are the indices along the remaining axis that the table shows, in order. Each of them
     gives one table row for each model.
     """
-    actual = evaluation.actual
+    actual = evaluation.actual[series]
     by_model = {}
-    for model, numbers in evaluation.numbers.items():
-        counts = ~evaluation.bound | (numbers[..., 0] < actual)
+    for model, of_all in evaluation.numbers.items():
+        numbers = of_all[series]
+        counts = ~evaluation.bound[series] | (numbers[..., 0] < actual)
         outcome = Outcome(
             np.where(counts, actual, np.nan),
             numbers,
             evaluation.columns,
-            evaluation.naive_error,
-            evaluation.squared_naive_error,
+            evaluation.naive_error[series],
+            evaluation.squared_naive_error[series],
         )
         results = measures(outcome, axis)
         if evaluation.stride is not None:
-            unit = evaluation.naive_error
+            unit = evaluation.naive_error[series]
             results["revision"] = revision(numbers[..., 0], evaluation.stride, unit, axis)
         by_model[model] = results
 

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from forecast.errors import BadData, Setting, UsageError, Words, did_you_mean
+from forecast.errors import BadData, Setting, UsageError
+from forecast.panel.grouping import columns_named
 from forecast.panel.panel import (
     ALWAYS,
     SUM,
@@ -19,7 +20,6 @@ from forecast.panel.panel import (
 from forecast.panel.schema import Names, Schema
 from forecast.tables.table import Flags, Integers
 
-ALL = "all"  # names the grand total; if a column is called so, write it in capitals
 MOST_SUMS = 2000  # the cost of a forecast grows with the cube of the number of sums
 
 Levels = tuple[Names, ...]
@@ -34,22 +34,11 @@ def hierarchy_levels(given: Names, schema: Schema) -> Levels:
         )
     levels: list[Names] = [()]
     for text in given:
-        if text.lower() == ALL and text not in ids:
-            continue
-        names = [part.strip() for part in text.split(",")]
         setting = Setting("hierarchy", text)
-        unknown = [name for name in names if name not in ids]
-        if unknown:
-            hint = did_you_mean(unknown[0], list(ids)) or f"; there are {', '.join(ids)}"
-            all_ids = Setting("id", ",".join((unknown[0], *ids)))
-            raise UsageError(
-                f"'{unknown[0]}' is no id column{hint}",
-                setting=setting,
-                cure=Words("name all id columns, such as ", all_ids),
-            )
-        if set(names) >= set(ids):
-            raise UsageError("nothing is summed", setting=setting, cure="leave out an id column")
-        levels.append(tuple(name for name in ids if name in names))
+        names = columns_named(text, schema, setting)
+        if not set(names) < set(ids):
+            raise UsageError("nothing is summed", setting=setting, cure="name some id columns")
+        levels.append(names)
     return tuple(dict.fromkeys(levels))
 
 

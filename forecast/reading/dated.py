@@ -274,14 +274,15 @@ def repeated_rows(table: Table, columns: Sequence[str]) -> Flags:
 def heading_times(table: Table, names: list[str]) -> Names:
     """Find the time columns of a table of forecasts.
 
-    They are the last of the columns `names` that precede the forecasts; there may be several that
-    are joined.
+    They are the last of the columns `names`, which precede the forecasts, that holds times, or
+    several that are joined. Steps are in the last of `names`.
     """
     for count in range(2, min(len(names), len(PARTS)) + 1):
         columns = tuple(names[-count:])
         if part_named(table, columns[-1]) and is_parts(table, columns):
             return columns
-    return (names[-1],)
+    times = [name for name in names if looks_like_times(table, name)]
+    return (*names, *times)[-1:]
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,9 @@ from forecast.tables.cells import parse_numbers
 from forecast.tables.table import Table, repeats
 
 POINT = "forecast"
+# how a schema reads a table of forecasts
+PLAIN: dict[str, Any] = {"layout": "long", "target": POINT, "aggregate": None}
+PLAIN |= {"known": (), "past": (), "static": ()}
 PREDICTED = "give a table that predict wrote"
 
 
@@ -101,10 +104,8 @@ def observed_forecasts(forecasts: Table, actual: str, schema: Schema) -> Observa
         problem = f"no column '{missing[0]}', by which {actual} is read"
         cure = Words("name the columns that both have with ", ids_and_time)
         raise BadData(problem, place=forecasts.name, cure=cure)
-    no_covariates: dict[str, Any] = {"known": (), "past": (), "static": (), "aggregate": None}
-    update = {"layout": "long", "target": POINT, **no_covariates}
     try:
-        observed = observe(forecasts, schema.model_copy(update=update))
+        observed = observe(forecasts, schema.model_copy(update=PLAIN))
     except BadData as error:
         problem = str(error.problem).replace("at fit", f"in {actual}")
         raise BadData(problem, setting=error.setting, place=error.place, cure=error.cure) from None

@@ -33,6 +33,7 @@ Row = Mapping[str, Any]
 
 TABLES = ("overall", "by_series", "by_step")
 SUMS = "totals"  # the table of sums of a backtest, if it has one
+GROUPS = "by_group"  # its measures by the values of columns, if it has them
 NAMED = 3  # most series that a sentence or a cell names
 ROWS = 20  # most rows of a table
 ERROR = "mase"
@@ -78,7 +79,8 @@ class BacktestTables:
             cure = "name a .json file that `forecast backtest` wrote as its output"
             raise BadData("has no measures of a backtest", place=name, cure=cure)
         self.tables: dict[str, list[Row]] = dict(zip(TABLES, tables, strict=True))
-        self.tables[SUMS] = whole.get(SUMS) or []
+        self.tables |= {table: whole.get(table) or [] for table in (SUMS, GROUPS)}
+        self.by = ",".join(next(map(_columns, self.tables[GROUPS]), ()))
         self.models: list[str] = [row["model"] for row in whole["overall"]]
         others = [model for model in self.models if model != REFERENCE]
         self.model = others[0] if others else REFERENCE
@@ -101,10 +103,14 @@ def _is_table(table: object) -> bool:
 
 
 def _ids(row: Row) -> tuple[str, ...]:
-    """The ids of a row of measures by series, which come before the model."""
+    """The ids of a row of measures by series."""
+    return tuple(str(row[name]) for name in _columns(row))
+
+
+def _columns(row: Row) -> list[str]:
+    """The columns of a row of measures that come before the model."""
     names = list(row)
-    ids = names[: names.index("model")]
-    return tuple(str(row[name]) for name in ids)
+    return names[: names.index("model")]
 
 
 def _number(row: Row, name: str) -> float | None:
@@ -203,6 +209,10 @@ def error_section(backtest: BacktestTables) -> Section:
     numbers = _table("Numbers by step", steps, ("step", "model"), measures, folded=True)
     overall = _table("By model", backtest.tables["overall"], ("model",), HEADS)
     parts: list[Part] = [text, overall, chart, numbers]
+    if backtest.by:
+        title = f"By {backtest.by}, the worst first"
+        columns = tuple(backtest.by.split(","))
+        parts.append(_table(title, backtest.rows(GROUPS), columns, HEADS))
     rows = backtest.rows("by_series")
     if len(rows) > 1 and backtest.errors:
         named = [{"series": series_name(_ids(row)), **row} for row in rows]

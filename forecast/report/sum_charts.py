@@ -16,6 +16,7 @@ from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts
 from forecast.inference.predictor import Predictor, fixed_of
 from forecast.metrics.metrics import naive_errors_until
+from forecast.panel.grouping import ALL, keys_of
 from forecast.panel.panel import Ids, Integers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of
 from forecast.report.chart import Chart, PlotData, chart_of
@@ -23,11 +24,9 @@ from forecast.report.page import Cell, Gallery, Part, Section, Table, number
 from forecast.settings import Every, OutputSettings, PictureSettings, SumSettings
 from forecast.tables.writing import Column
 from forecast.totals.periods import (
-    ALL,
     MONDAY,
     MONTHS,
     Level,
-    keys_of,
     period_keys,
     periods_of,
     steps_ahead,
@@ -83,10 +82,9 @@ def past_sums(
 
     status = np.array(panel.status or ["ok"] * len(panel))
     ended = (status == "ended") | (panel.trailing_gap() > fitted.config.lookback)
-    everyone = np.arange(len(panel))
     names_by_level = list[Ids]()
     for level in levels:
-        keys = keys_of(panel, schema, everyone, level.by)
+        keys = keys_of(panel, schema, level.by)
         names_by_level.append(tuple((level.group, *key) for key in keys))
     ids = tuple(sorted(set().union(*names_by_level)))
     codes_by_level = [series_index(ids, names) - 1 for names in names_by_level]

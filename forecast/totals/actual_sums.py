@@ -11,6 +11,7 @@ from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.events.closed import find_closed, fixed_values, with_fixed
 from forecast.logs import log
 from forecast.metrics.metrics import REFERENCE, Outcome, mae, measures
+from forecast.panel.grouping import Key, keys_of, rows_of_keys
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Ids, Integers, Numbers, Panel
 from forecast.panel.schema import Schema
@@ -29,9 +30,7 @@ from forecast.tables.cells import parse_numbers
 from forecast.tables.table import Table
 from forecast.tables.writing import Frame, frame_of
 from forecast.totals.periods import (
-    Key,
     checked_levels,
-    keys_of,
     period_of_level,
     periods_of,
     steps_of_periods,
@@ -189,15 +188,12 @@ def actual_sums(
     for level in dict.fromkeys(levels):
         rows = np.flatnonzero(levels == level)
         by = tuple(name for name, texts in columns.items() if any(texts[rows]))
-        members = dict[Key, list[int]]()
-        keys = keys_of(panel, schema, series, by)
-        for number, key in zip(series.tolist(), keys, strict=True):
-            members.setdefault(key, []).append(number)
+        members = rows_of_keys(keys_of(panel, schema, by, series))
         for row in rows:
             key = tuple(columns[name][row] for name in by)
             steps = slice(spans[row, 0] - first, spans[row, 2] - first)
             if key in members:
-                result[row] = values[members[key], steps].sum((0, 1))
+                result[row] = values[series[members[key]], steps].sum((0, 1))
             else:
                 missing[(level, *key)] = None
     return result, tuple(missing)

@@ -1,7 +1,7 @@
 """What is summed: over which groups of series, and over which periods of a calendar."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -10,9 +10,9 @@ import numpy as np
 from forecast.calendar.calendar import Calendar
 from forecast.calendar.spec import CalendarSpec
 from forecast.calendar.zones import DAY, WEEK, timestamps_at
-from forecast.errors import Setting, UsageError, Words, did_you_mean
-from forecast.panel.hierarchy import ALL as ALL
-from forecast.panel.panel import Integers, Panel
+from forecast.errors import Setting, UsageError, Words
+from forecast.panel.grouping import ALL, SERIES, Key, columns_named
+from forecast.panel.panel import Integers
 from forecast.panel.schema import Schema, calendar_of
 from forecast.reading.reading import Reading, read_as
 from forecast.settings import MAX_AHEAD, PERIODS, Every, SumSettings, steps_of_next
@@ -23,8 +23,6 @@ MAX_DAYS = {"day": 1, "week": 7, "month": 31, "quarter": 92, "year": 366}
 MOST_AHEAD = 100_000  # longest horizon of a forecaster, in steps
 LEAST_PAST = 2  # the past must have so many horizons if sums over periods make these longer
 MONDAY = 3  # days from the last Monday to 1970-01-01, a Thursday
-SERIES = "series"  # the grouping in which each series is a group
-Key = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -245,7 +243,7 @@ def levels_of(settings: SumSettings, schema: Schema) -> list[Level]:
         raise UsageError(problem, setting=Setting("sum_by"), cure=cure)
     groups = dict[Key, str]()
     for name in settings.sum_by or (SERIES,):
-        by = _columns(name, schema)
+        by = columns_named(name, schema, Setting("sum_by", name))
         group = name if name.lower() in (ALL, SERIES) else ",".join(by)
         groups.setdefault(by, group)
     periods: tuple[Every | None, ...] = (None,)
@@ -272,23 +270,6 @@ def checked_levels(settings: SumSettings, schema: Schema, columns: Sequence[str]
     return levels
 
 
-def _columns(name: str, schema: Schema) -> Key:
-    if name.lower() in (ALL, SERIES) and name not in schema.ids:
-        return () if name.lower() == ALL else schema.ids
-    grouping = (*schema.ids, *schema.static)
-    columns = [column.strip() for column in name.split(",")]
-    for column in columns:
-        if column not in grouping:
-            hint = did_you_mean(column, list(grouping))
-            if grouping and not hint:
-                hint = f"; there are {', '.join(grouping)}, and {ALL}"
-            ids = Setting("id", ",".join((column, *schema.ids)))
-            cure = Words("name all id columns where it is one, such as ", ids)
-            problem = f"'{column}' is no id column and no static one{hint}"
-            raise UsageError(problem, setting=Setting("sum_by", name), cure=cure)
-    return tuple(column for column in grouping if column in columns)
-
-
 def key_columns(levels: list[Level], schema: Schema) -> Key:
     """The columns of a table of sums that name groups.
 
@@ -296,21 +277,3 @@ def key_columns(levels: list[Level], schema: Schema) -> Key:
     """
     summed_by = {name for level in levels for name in level.by}
     return schema.ids + tuple(name for name in schema.static if name in summed_by)
-
-
-def keys_of(panel: Panel, schema: Schema, series: Integers, by: Key) -> Iterator[Key]:
-    """The group key of each series: its values of the columns `by`, '' if blank."""
-    columns = [_texts(panel, schema, name) for name in by]
-    for number in series.tolist():
-        yield tuple(column[number] for column in columns)
-
-
-def _texts(panel: Panel, schema: Schema, name: str) -> list[str]:
-    if name in schema.ids:
-        column = schema.ids.index(name)
-        return [ids[column] for ids in panel.ids]
-    values = panel.static[:, schema.static.index(name)].tolist()
-    words = schema.categories.get(name)
-    if words is None:
-        return ["" if value != value else f"{value:.15g}" for value in values]
-    return [words[int(value) - 1] if value >= 1 else "" for value in values]

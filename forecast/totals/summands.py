@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from forecast.panel.grouping import Key
 from forecast.panel.panel import Flags, Numbers
-from forecast.totals.periods import Key, Level, Periods
+from forecast.totals.periods import Level, Periods
 
 MEAN, OBSERVED, FILLED, LOW, HIGH = range(5)
 """The columns of exact sums: bounds of what is forecast come last."""

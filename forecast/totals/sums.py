@@ -22,12 +22,13 @@ from forecast.intervals.joint_errors import (
 )
 from forecast.logs import log
 from forecast.metrics.quantiles import rounded, standard_deviation
+from forecast.panel.grouping import keys_of, rows_of_keys
 from forecast.panel.panel import Flags, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import time_columns
 from forecast.settings import Every, OutputSettings, SumSettings
 from forecast.tables.writing import Column
 from forecast.totals.past import Past, past_of
-from forecast.totals.periods import Key, checked_levels, key_columns, keys_of, whole_periods
+from forecast.totals.periods import checked_levels, key_columns, whole_periods
 from forecast.totals.summands import (
     FILLED,
     HIGH,
@@ -126,7 +127,7 @@ class Totals:
     ) -> None:
         for groups in self.groups:
             if groups.level.every == every:
-                keys = keys_of(panel, self.schema, series, groups.level.by)
+                keys = keys_of(panel, self.schema, groups.level.by, series)
                 groups.add(keys, summands)
 
     def _nothing(self, count: int, past: Past) -> Summands:
@@ -407,10 +408,7 @@ def allocated(forecasts: Forecasts, totals: Totals) -> Columns:
     sums = np.asarray(totals.columns()["forecast"])
     sums = sums.reshape(len(keys), -1)
     gaps = sums - totals.medians(list(keys.values()))
-    rows_of = dict[Key, list[int]]()
-    keys_of_rows = keys_of(panel, totals.schema, series, groups.level.by)
-    for row, key in enumerate(keys_of_rows):
-        rows_of.setdefault(key, []).append(row)
+    rows_of = rows_of_keys(keys_of(panel, totals.schema, groups.level.by, series))
 
     before = np.asarray(forecasts.columns["forecast"])
     medians = before.astype(np.float64).reshape(len(series), -1)

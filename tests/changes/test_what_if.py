@@ -106,15 +106,77 @@ def test_the_command_writes_the_same_and_sums(model: Forecaster, tmp_path: Path)
     assert sums["difference"][0] < -8
 
 
+def test_changes_are_said_as_people_say_them(model: Forecaster) -> None:
+    expected = model.what_if({"price*": 1.1})
+    pd.testing.assert_frame_equal(model.what_if({"price": "+10%"}), expected)
+    future = sales().tail(7)
+    table = future.assign(price=future["price"] * 1.1)[["shop", "day", "price"]]
+    pd.testing.assert_frame_equal(model.what_if(table), expected)  # the columns that change
+    less = model.what_if({"price-": 0.5})["what_if"]
+    assert less.tolist() == model.what_if({"price+": -0.5})["what_if"].tolist()
+    table["price"] = future["price"] - 0.5
+    assert less.tolist() == model.what_if(table)["what_if"].tolist()
+    # a signed number is a value
+    assert (
+        model.what_if({"price": "-5"})["what_if"] == model.what_if({"price": -5})["what_if"]
+    ).all()
+
+
+def test_nothing_changes_before_the_time_and_the_share_that_changes_is_said(
+    model: Forecaster, caplog: pytest.LogCaptureFixture
+) -> None:
+    days = sales().tail(7)["day"]
+    with caplog.at_level(logging.INFO):
+        table = model.what_if({"promo": 1}, since=days.iloc[5].strftime("%Y-%m-%d"))
+    whole = model.what_if({"promo": 1})
+    assert table["difference"].abs().sum() < whole["difference"].abs().sum()
+    # a column may act on the steps around its own
+    later = sales().tail(7).assign(promo=[*sales().tail(7)["promo"][:5], 1, 1])
+    expected = model.what_if(later[["shop", "day", "promo"]])
+    pd.testing.assert_frame_equal(table, expected)
+    changed = table["difference"] != 0
+    share = table["forecast"][changed].sum() / table["forecast"].sum()
+    assert f"reacts   {100 * share:.3g} % of the forecast" in caplog.text
+
+
+def test_what_if_of_a_price_moves_the_forecast_by_its_elasticity() -> None:
+    """Two shops of four products that sell with an elasticity of -1.5, and 1.5 times in a promotion."""
+    draw = np.random.default_rng(0)
+    day = pd.date_range("2024-01-01", periods=228)
+    week = 1 + 0.3 * np.sin(2 * np.pi * np.arange(len(day)) / 7)
+    frames = []
+    for number in range(8):
+        price = np.repeat(draw.choice([4.0, 4.5, 5.0, 5.5], len(day) // 12), 12)
+        promo = draw.random(len(day)) < 0.1
+        units = (20 + number) * week * (price / 5) ** -1.5 * np.where(promo, 1.5, 1)
+        units = units * np.exp(draw.normal(0, 0.1, len(day)))
+        units[-28:] = np.nan
+        names = {"shop": number // 4, "item": number % 4, "day": day, "units": units}
+        frames.append(pd.DataFrame({**names, "price": price, "promo": promo * 1}))
+    columns = {"id": ("shop", "item"), "target": "units", "known": ("price", "promo")}
+    model = Forecaster(model="pretrained", horizon=28, **columns).fit(pd.concat(frames))
+    table = model.what_if({"price": "+10%"})
+    moved = table["what_if"].sum() / table["forecast"].sum()
+    assert moved == pytest.approx(1.1**-1.5, abs=0.02)
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
+        (["prise*=1.1"], 2, "'prise*' is not known in advance; did you mean 'price'?"),
+        (["price*=much"], 2, "price* cannot be that; the column holds numbers"),
+        (["price=+ten%"], 2, "price* cannot be that; the column holds numbers"),
+        (["kind*=2"], 2, "'kind*' is not known in advance; did you mean 'kind'?"),
+        (["price=3", "price*=2"], 2, "a column has several values"),
+        (["--what-if-from", "2024-04-12"], 65, "nothing changes in the horizon; name columns"),
+        (["price=3", "--what-if-from", "soon"], 2, "--what-if-from soon: not a time"),
+        (["price=3", "--what-if-from", "2031-01-01"], 65, "nothing changes in the horizon"),
         (["promotion=1"], 2, "'promotion' is not known in advance; did you mean 'promo'?"),
         (["units=1"], 2, "'units' is not known in advance; there are promo, price, kind"),
         (["promo=yes"], 2, "promo cannot be that; the column holds numbers"),
         (["promo=inf"], 2, "promo cannot be that; the column holds numbers"),
         (["kind=tv"], 2, "kind cannot be that; the fit has seen flyer, none"),
-        (["past.csv"], 65, "no row lies in the horizon"),
+        (["past.csv"], 65, "past.csv: nothing changes in the horizon"),
         (["past.csv", "promo=1"], 2, "write COLUMN=VALUE, or name one table"),
         (["promo"], 66, "promo"),
         (
@@ -136,10 +198,8 @@ def test_what_cannot_be_is_refused(
     monkeypatch.chdir(tmp_path)
     model.save("store")
     sales().head(3).to_csv("past.csv", index=False)
-    given, rest = (
-        [word for word in words if "--" not in word and word != "2"],
-        words[words.index("--shards") :] if "--shards" in words else [],
-    )
+    at = next((place for place, word in enumerate(words) if "--" in word), len(words))
+    given, rest = words[:at], words[at:]
     line = [
         "predict",
         "--artifact",

@@ -35,6 +35,7 @@ def write_all(folder: Path) -> None:
     _transformer(folder / "DIR")
     _timetable(folder)
     _flights(folder)
+    _plan(folder)
     sales(folder / "sales.csv")
     sales(folder / "prices.csv", others=["price"], ahead=28)
     # a store of its own: where all pages run in one folder, others fit other tables in the default one
@@ -55,6 +56,8 @@ def write_missing(folder: Path, words: Sequence[str]) -> None:
                 events().to_csv(path, index=False)
                 continue
             columns = [*named.get("--known", []), *named.get("--past", [])]
+            if before == "--against":
+                columns += named.get("--against-column", ["forecast"])
             sales(path, named.get("--id", ["shop"]), named.get("--target", ["units"])[0], columns)
 
 
@@ -119,6 +122,13 @@ def _flights(folder: Path) -> None:
     flights = pd.read_csv(folder / "data" / "nyc_flight_delays.csv")
     new = flights[(flights["airport"] == "JFK") & (flights["airline"] == "B6")].assign(airline="XX")
     pd.concat([flights, new]).to_csv(folder / "flights.csv", index=False)
+
+
+def _plan(folder: Path) -> None:
+    """A plan of the last two weeks of December, always one too high."""
+    flights = pd.read_csv(folder / "data" / "nyc_flight_delays.csv")
+    last = flights.groupby(["airport", "airline"]).tail(14).drop(columns="scheduled")
+    last.assign(budget=last.pop("delayed") + 1).to_csv(folder / "plan.csv", index=False)
 
 
 def python_names() -> "dict[str, object]":

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from forecast.errors import UsageError
+from forecast.panel.grouping import keys_of
 from forecast.panel.schema import calendar_of, time_columns
 from forecast.reading.reading import Reading, read
 from forecast.settings import Every, SumSettings, TableSettings
@@ -15,7 +16,6 @@ from forecast.totals.periods import (
     Periods,
     horizon_of_next,
     key_columns,
-    keys_of,
     levels_of,
     period_keys,
     periods_of,
@@ -240,7 +240,7 @@ def test_groups_are_the_values_of_id_and_static_columns(
     level = levels_of(SumSettings(sum_by=by, sum_every="week"), reading.schema)[0]
     assert level.name == f"{name}/week"
     assert (
-        list(keys_of(reading.panel, reading.schema, reading.panel.order[[0, 2, 1, 3]], level.by))
+        list(keys_of(reading.panel, reading.schema, level.by, reading.panel.order[[0, 2, 1, 3]]))
         == keys
     )
 
