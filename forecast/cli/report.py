@@ -115,8 +115,9 @@ def _page(
 ) -> Iterator[bytes]:
     verdicts: list[str] = []
     parts: list[Section] = []
+    gallery: list[Section] = []
     if saved is not None:
-        parts += _forecast_sections(store, request, backtest, saved)
+        parts, gallery = _forecast_sections(store, request, backtest, saved)
     if backtest is not None:
         verdicts.append(sections.verdict_of(backtest))
         parts += [sections.error_section(backtest), sections.coverage_section(backtest)]
@@ -129,6 +130,7 @@ def _page(
         test = ("backtest", "DATA", *_fit_words(saved.fitted), *BACKTEST)
         again = ("report", *store.words, "--backtest", BACKTEST[1], "--output", request.output)
         parts.append(Section("Errors in the past", (text, _lines(store, test, again))))
+    parts += gallery
     if saved is not None:
         versions = versions_of(store.folder, store.pipeline)
         shown = [{**row, "note": store.shown(row["note"])} for row in versions]
@@ -149,6 +151,9 @@ def _page(
         status = store.shown(f"{state['job']}: {state['said']}")
         actuals = actuals_lines(state["actuals"])
         parts.append(sections.job_section(status, runs, days, actuals))
+    if saved is not None:
+        fitted = saved.fitted
+        parts += [sections.read_section(fitted, saved.version), sections.gaps_section(fitted)]
     parts.append(Section("How to repeat it", (_commands(store, request, saved),)))
 
     name = request.backtest if saved is None else Path(store.folder).name
@@ -164,7 +169,8 @@ def _page(
 
 def _forecast_sections(
     store: NamedStore, request: Request, backtest: BacktestTables | None, saved: ServingVersion
-) -> list[Section]:
+) -> tuple[list[Section], list[Section]]:
+    """The section on sums of the forecasts, if there is one, and that on each forecast."""
     fitted = saved.fitted
     table = fitted.config.table
     forecasts = None
@@ -177,16 +183,12 @@ def _forecast_sections(
     models = fitted.ensemble.names(series_index(fitted.history.ids, data.ids))
     notes = list(map(counted_models, models))
     gallery = Gallery(data, {} if backtest is None else backtest.errors, notes)
-    parts = [
-        sections.read_section(fitted, saved.version),
-        sections.gaps_section(fitted),
-        Section("Forecasts", (text, gallery)),
-    ]
+    sums = list[Section]()
     if forecasts is not None and len(forecasts.panel) > 1:
         totals = [] if store.pipeline is None else store.pipeline.totals
         asked = [settings.sums for settings in totals]
-        parts.append(sums_section(saved.predictor, forecasts, asked))
-    return parts
+        sums.append(sums_section(saved.predictor, forecasts, asked))
+    return sums, [Section("Forecasts", (text, gallery))]
 
 
 def _plot_data(

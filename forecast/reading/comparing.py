@@ -255,6 +255,8 @@ def require_known(
         cure = ["fill in blank cells, or add the rows"]
     elif saved:
         cure += [", or pass ", Setting("future")]
+    elif shorter := int(blank.any((0, 2)).argmax()):
+        cure = ["pass ", Setting("horizon", shorter), ", or ", *cure]
     if with_future or saved:
         cure += ["; ", Setting("future_template"), " writes the rows that are needed"]
     raise BadData(problem, place=name, cure=Words(*cure))

@@ -322,3 +322,18 @@ def test_sums_make_the_horizon_longer_up_to_what_a_forecaster_takes(
     assert refused.code == 2
     assert "the horizon of 14 steps does not reach the end of a month" in refused.err
     assert "--horizon 21" in refused.err
+
+
+def test_a_plan_that_is_a_day_short_names_the_horizon_that_it_reaches(
+    forecast: Run, tmp_path: Path
+) -> None:
+    days = pd.date_range("2024-01-01", periods=113)
+    price = np.random.default_rng(0).random(len(days)).round(2)
+    frame = pd.DataFrame({"day": days, "sold": 100 - 10 * price, "price": price})
+    frame.loc[100:, "sold"] = np.nan
+    frame.to_csv(tmp_path / "plan.csv", index=False)
+    words = ("now", tmp_path / "plan.csv", "--target", "sold", "--known", "price")
+    ran = forecast(*words, "--horizon", 14)
+    assert ran.code == 65
+    assert "pass --horizon 13, or" in ran.err
+    assert forecast(*words, "--horizon", 13).code == 0

@@ -33,15 +33,15 @@ NAMES = (
 DAYS = 90
 SETTINGS = "--layout long --time day --id shop --target units --season 7 --model theta --horizon 7"
 SECTIONS = [
-    "What was read",
-    "Gaps in the data",
-    "Forecasts",
     "Sums of the forecasts",
     "Errors in the past",
     "Coverage of the intervals",
+    "Forecasts",
     "Who forecasts what",
     "What the forecasts rest on",
     "Versions",
+    "What was read",
+    "Gaps in the data",
     "How to repeat it",
 ]
 
@@ -440,7 +440,7 @@ def test_a_job_adds_its_nights_and_versions(
     ran = forecast("report", job.file, "--output", job.folder / "report.html")
     assert ran.code == 0, ran.err
     page = Report((job.folder / "report.html").read_text())
-    assert page.sections[-4:] == ["Versions", "Changes", "Runs", "How to repeat it"]
+    assert page.sections[-6:-3] == ["Versions", "Changes", "Runs"]
     rows = job.ledger("SELECT count, coverage_95 FROM forecast_scores GROUP BY day")
     values = sum(count for count, _ in rows)
     held = sum(count * share for count, share in rows) / values
