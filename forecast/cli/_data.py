@@ -24,6 +24,7 @@ READ = {
     "actual": "the table of actual values",
     "future": "the table of --future",
     "events": "the table of --events",
+    "successors": "the table of --successors",
     "backtest": "the backtest",
 }
 
