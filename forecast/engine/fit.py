@@ -118,9 +118,10 @@ def _load(request: FitRequest) -> tuple[Table, TableSettings]:
         raise TypeError("it has been read")
     if isinstance(source, Table):
         return source, how
-    sample = None
-    if how.successors is None:  # a sample may lack those whose past they get
-        sample = sampled(source.path, source.text, how, request.settings.seed)
+    # a sample may lack series whose past others get
+    sample = (
+        None if how.successors else sampled(source.path, source.text, how, request.settings.seed)
+    )
     if sample is not None:
         return normalised(sample), how
     table, defaults = source.load()

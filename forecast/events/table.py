@@ -83,11 +83,7 @@ def read_events(source: Any, schema: Schema, ids: Ids) -> tuple[Event, ...]:
         )
     if not _concerns_series(table, list(row_of), ids):
         return ()
-    return tuple(sorted(row_of, key=_order))
-
-
-def _order(event: Event) -> tuple[date, str, tuple[str, ...]]:
-    return event.day, event.name, tuple(part or "" for part in event.ids)
+    return tuple(sorted(row_of, key=lambda event: (event.day, event.name, *map(str, event.ids))))
 
 
 def side_table(source: Any, setting: str) -> Table | None:

@@ -135,7 +135,7 @@ def summed(panel: Panel, ids: Names, members: Integers) -> Panel:
         static=np.full((1, panel.static.shape[1]), np.nan),
         status=(SUM,),
         spread=None,
-        shut=None if panel.shut is None else np.zeros(size, bool),
+        shut=np.zeros(size, bool),
         lowest=lowest,
         counted=None if panel.counted is None else np.array([False]),
         vintages=vintages,

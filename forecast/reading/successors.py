@@ -20,6 +20,7 @@ from forecast.tables.headers import refuse_missing
 
 COLUMNS = ("replaces", "like", "from", "share")
 REPLACES, LIKE, FROM, SHARE = COLUMNS
+LEFT_OUT = "%s: %d values of '%s' are left out, as another series replaces it"
 
 
 def read_successors(source: Any, schema: Schema) -> tuple[Succession, ...]:
@@ -54,13 +55,13 @@ def read_successors(source: Any, schema: Schema) -> tuple[Succession, ...]:
             day=day,
             share=shares[number],
         )
-        earlier = [other for other in rows if other.name == row.name]
+        alike = [other for other in rows if other.name == row.name]
         problem = ""
-        if bool(replaced) == bool(like):
+        if row.replaces == bool(like):
             problem = f"a row has either {REPLACES} or {LIKE}"
         elif row.share <= 0:
             problem = f"a share is above 0, and this one is {row.share:g}"
-        elif any(row.of == other.of or row.day != other.day for other in earlier):
+        elif any(other.of == row.of or other.day != day for other in alike):
             problem = "an earlier row has the same two series, or another date"
         if problem:
             raise BadData(f"'{row.name}': {problem}", place=table.place(number))
@@ -69,8 +70,10 @@ def read_successors(source: Any, schema: Schema) -> tuple[Succession, ...]:
     try:
         names = list(sorter.static_order())
     except CycleError as error:
-        problem = "a series cannot start with its own past"
-        raise BadData(f"{problem}: {' -> '.join(error.args[1])}", place=table.name) from None
+        raise BadData(
+            f"a series cannot start with its own past: {' -> '.join(error.args[1])}",
+            place=table.name,
+        ) from None
     return tuple(sorted(rows, key=lambda row: names.index(row.name)))
 
 
@@ -102,8 +105,8 @@ def with_lent_pasts(panel: Panel, schema: Schema, table: str) -> Panel:
         begin = first + int(np.searchsorted(last_days, rows[0].day.toordinal() - EPOCH))
         own = find(text)
         is_past = begin == first and own is not None and find(rows[0].of) is None
-        if is_past or begin not in steps:
-            continue  # nothing is lent any more, or not yet
+        if is_past:
+            continue  # nothing is lent any more
         parts = []
         for row in rows:
             other = find(row.of)
@@ -133,7 +136,8 @@ def with_lent_pasts(panel: Panel, schema: Schema, table: str) -> Panel:
             slots[max(begin, own.starts[0]) - lent.starts[0] :] += len(own.values)
             cells = stacked([lent, own]).taken(BY_SLOT, slots)
             lent = replace(lent, static=own.static, **cells)
-        new[text] = lent
+        if begin in steps:  # else it starts after the horizon
+            new[text] = lent
 
     over = set()
     for text, (old, begin) in ends.items():
@@ -142,8 +146,7 @@ def with_lent_pasts(panel: Panel, schema: Schema, table: str) -> Panel:
         if begin <= now:
             over.add(text)
         if count := (old.observed & is_over).sum():
-            message = "%s: %d values of '%s' are left out, as another series replaces it"
-            log.warning(message, table, count, text)
+            log.warning(LEFT_OUT, table, count, text)
     whole = stacked([panel, *new.values()])
     # the newest of several series with the same ids
     number = {ids: series for series, ids in enumerate(whole.ids) if "/".join(ids) not in over}
@@ -168,6 +171,6 @@ def likely_successors(panel: Panel, schema: Schema) -> list[dict[str, str]]:
         if schema.static:
             is_like |= (panel.static == panel.static[series]).all(1)
         for other in np.flatnonzero(is_near & is_like & (ends < panel.origins))[:1]:
-            named = dict(zip(schema.ids, ids[series], strict=True))
-            rows.append(named | {REPLACES: "/".join(ids[other]), FROM: days[series]})
+            row = dict(zip(schema.ids, ids[series], strict=True))
+            rows.append(row | {REPLACES: "/".join(ids[other]), FROM: days[series]})
     return rows

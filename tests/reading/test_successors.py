@@ -321,3 +321,50 @@ def test_a_series_beside_others_that_go_on_replaces_none(forecast: Run, tmp_path
     pd.concat([sales("tea", WEEK), new]).to_csv(data, index=False)
     ran = forecast("inspect", data, "--id", "shop,product", "--target", "units")
     assert "replaced" not in ran.out + ran.err
+
+
+def test_a_job_reads_its_file_every_night(forecast: Run, tmp_path: Path) -> None:
+    """A row that is ahead of the newest day, and the nights around that day, without another fit."""
+    frame = pd.concat([sales("tea", WEEK), sales("milk", 10 * WEEK)])
+    rows = tmp_path / "successors.csv"
+    rows.write_text("shop,product,replaces,from\n")
+    job = tmp_path / "job.toml"
+    job.write_text(
+        'store = "store"\nrefit = "never"\n[source]\npath = "sales.csv"\n[table]\n'
+        'id = ["shop", "product"]\ntarget = "units"\nsuccessors = "successors.csv"\n'
+        '[train]\nmodel = "seasonal-naive"\nhorizon = 7\n[sink]\npath = "out.csv"\n'
+    )
+
+    def night(day: str) -> pd.DataFrame:
+        known = frame[frame["day"] < day]
+        known.to_csv(tmp_path / "sales.csv", index=False)
+        ran = forecast("run", job, "--as-of", day)
+        assert ran.code == 0, ran.err
+        return pd.read_csv(tmp_path / "out.csv")
+
+    assert set(night("2024-02-20")["product"]) == {"milk", "tea"}
+    rows.write_text("shop,product,replaces,from\nBonn,tea 2,Bonn/tea,2024-02-23\n")
+    ahead = night("2024-02-21")
+    assert of(ahead, "tea") == [*WEEK[2:4], 0, 0, 0, 0, 0]
+    assert of(ahead, "tea 2") == [0, 0, *WEEK[[4, 5, 6, 0, 1]]]
+    new = frame["product"].eq("tea") & (frame["day"] >= "2024-02-23")
+    frame = frame.assign(product=frame["product"].mask(new, "tea 2"))
+    later = night("2024-02-25")
+    assert set(later["product"]) == {"milk", "tea 2"}
+    assert of(later, "tea 2") == WEEK[[6, 0, 1, 2, 3, 4, 5]].tolist()
+
+
+@pytest.mark.parametrize(
+    ("freq", "day"), [("W-SUN", "2024-06-05"), ("MS", "2026-06-15"), ("ME", "2026-06-15")]
+)
+def test_a_period_that_holds_the_first_day_is_the_new_ones(freq: str, day: str) -> None:
+    times = pd.date_range("2023-01-01", periods=90, freq=freq)
+    labels_ends = freq != "MS"
+    first = times.searchsorted(pd.Timestamp(day), "right") - (not labels_ends)
+    values = np.arange(90.0) + 100
+    old = sales("old", values[:first], times[:first])
+    new = sales("new", values[first:], times[first:])
+    rows = successors(product="new", replaces="Bonn/old", **{"from": day})
+    model = forecaster(rows, model="last").fit(pd.concat([old, new]))
+    assert past(model, "new") == values[-len(past(model, "new")) :].tolist()
+    assert not np.isnan(past(model, "new")).any()
