@@ -20,7 +20,6 @@ from forecast.engine.forecast import forecast
 from forecast.engine.requests import NO_CALLBACKS, Callbacks, FitRequest, ForecastRequest
 from forecast.ensemble.names import check_names
 from forecast.events.kinds import without_censored
-from forecast.events.table import events_columns
 from forecast.inference import forecasting
 from forecast.inference.contents import to_contents
 from forecast.inference.fitted import describe_fit, models_of
@@ -78,8 +77,10 @@ class Forecaster(ForecasterParams):
     layout, time, id, target, freq, aggregate, season : how a table becomes series
     known, past, static, categorical, holidays : what is known beside their values
     events : a table of events, or its path: columns date (or start, end), name, kind, and ids where
-        series differ. It may be set anew after `fit`, as may on_duplicate, date_format, unfinished
-        and strict
+        series differ. It may be set anew after `fit`, as may successors, on_duplicate, date_format,
+        unfinished and strict
+    successors : a table of series that start with the past of others, or its path: ids, replaces or
+        like, from, share
     date_format, timezone, dst, on_duplicate, max_missing, missing, unfinished, strict : what times
         and rows mean
 
@@ -88,7 +89,7 @@ class Forecaster(ForecasterParams):
     reading_ : what `fit` read, as lines; a saved version has none
     schema_, plan_, fitted_ : what was inferred of the table, what training did, and all that a
         saved version holds
-    events_ : the setting `events` at fit
+    events_, successors_ : the settings `events` and `successors` at fit
     shard_ : the part of the series that it forecasts, of one that `shard` returned
 
     Examples
@@ -443,16 +444,20 @@ class Forecaster(ForecasterParams):
 
         The settings are those of the fit, and what it inferred of the table, so that another `fit`
         reads and trains alike; only `plan` is the default, and `device` and `engine` those that are
-        given. NoInput and ArtifactRefused say that the store has no such version, or that it is
-        damaged, unsafe or too new.
+        given. `events` and `successors` are tuples of the rows that it read. NoInput and
+        ArtifactRefused say that the store has no such version, or that it is damaged, unsafe or too
+        new.
         """
         predictor = forecasting.load_predictor(store, version, device, engine)
         fitted = predictor.fitted
         schema = predictor.fitted.config.table
         settings = fitted.settings().model_dump() | fitted.run
         settings |= {"device": device, "engine": engine}
-        events = frame_of(events_columns(schema)) if schema.dated_events else None
-        forecaster = cls(**settings).set_params(**schema.table_settings(), events=events)
+        forecaster = cls(**settings).set_params(
+            **schema.table_settings(),
+            events=schema.dated_events or None,
+            successors=schema.successions or None,
+        )
         forecaster._serve(predictor)
         return forecaster
 
@@ -467,23 +472,24 @@ class Forecaster(ForecasterParams):
     def _fit_request(self, X: Data, future: Data | None, callbacks: Callbacks) -> FitRequest:
         settings, how = self._settings()
         later = _table(future)
-        return FitRequest(
-            table_of(X), settings, how, future=later, events=self.events, callbacks=callbacks
-        )
+        return FitRequest(table_of(X), settings, how, future=later, callbacks=callbacks)
 
     def _serve(self, predictor: Predictor) -> None:
         self.fitted_ = predictor.fitted
         self.events_ = self.events
+        self.successors_ = self.successors
         self.predictor_ = predictor
         self.schema_ = predictor.fitted.config.table
         self.plan_ = predictor.fitted.config.plan
 
     def _serving(self) -> Predictor:
-        """What forecasts, with the events and other settings that were set after the fit."""
+        """What forecasts, with the tables and other settings that were set after the fit."""
         self._check_fitted()
-        events = None if self.events is self.events_ else self.events
-        return forecasting.with_events(
-            self.predictor_, events, {name: getattr(self, name) for name in AFTER_FIT}
+        return forecasting.with_tables(
+            self.predictor_,
+            None if self.events is self.events_ else self.events,
+            None if self.successors is self.successors_ else self.successors,
+            {name: getattr(self, name) for name in AFTER_FIT},
         )
 
     def _frame(self, columns: Columns) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from forecast.errors import ForecastError, Setting, UsageError, Words
 from forecast.inference.fitted import Fitted
 from forecast.reading.dated import normalised
 from forecast.registry import default_baselines
-from forecast.settings import TableSettings, TrainSettings
+from forecast.settings import SIDE_TABLES, TableSettings, TrainSettings
 from forecast.tables.reading import table_from_frame
 from forecast.tables.table import Table
 
@@ -105,6 +105,7 @@ class ForecasterParams(NestedParams, BaseEstimator):
         monotone: Names = (),
         holidays: str | None = None,
         events: Data | None = None,
+        successors: Data | None = None,
         date_format: str | None = None,
         timezone: str | None = None,
         dst: choices.ClockChange = "error",
@@ -135,9 +136,10 @@ class ForecasterParams(NestedParams, BaseEstimator):
     def _settings(self) -> tuple[TrainSettings, TableSettings]:
         training = self.get_params(deep=False)
         table = {name: training.pop(name) for name in TableSettings.model_fields}
-        if not isinstance(self.events, str):
-            table["events"] = None  # a table is no setting
-        return TrainSettings.check(training), TableSettings.check(table)
+        # tables in memory are taken as they are
+        frames = {name: table.pop(name) for name in SIDE_TABLES if not isinstance(table[name], str)}
+        settings = TableSettings.check(table).model_copy(update=frames)
+        return TrainSettings.check(training), settings
 
 
 def table_of(data: Data) -> Table:

@@ -30,6 +30,8 @@ MAX_SHARDS = 100_000
 MAX_AHEAD = 10_000
 # settings that a saved forecaster takes, too
 AFTER_FIT = ("strict", "on_duplicate", "date_format", "unfinished")
+# settings that name a table beside that of the series; a forecaster takes a newer one after its fit
+SIDE_TABLES = ("events", "successors")
 _SECONDS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 # marks of settings, for help and for pipeline files
@@ -344,6 +346,11 @@ class TableSettings(SettingsGroup, heading="Columns"):
         None,
         description="file of promotions, closed days, stock-outs: date (or start, end), name, "
         "kind, id columns",
+    )
+    successors: First[OnCalendar[FilePath | None]] = Field(
+        None,
+        description="file of series that start with the past of others: id columns, replaces or "
+        "like, from, share",
     )
     date_format: OnCalendar[str | None] = Field(
         None,

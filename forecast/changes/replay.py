@@ -45,8 +45,8 @@ MAX_NUMBERS = 5_000_000
 BLANK = {"values": 0.0, "observed": False, "spread": 0.0, "lowest": np.inf, "counted": True}
 POINTS = {"min", "max", "point", "integer"}  # output settings that change point forecasts
 # arrays of a panel, beside its layout; vintages are left out, as a run stores the values of
-# columns known in advance as it knew them
-ARRAYS = tuple(name for name in (*BY_SLOT, *BY_SERIES[1:]) if name != "vintages")
+# columns known in advance as it knew them, and steps at which a series has not begun
+ARRAYS = (*BY_SLOT[:5], *BY_SERIES[1:])
 LAYOUT = ("starts", "sizes", "order")
 # two versions read a table into the same panel if these fields of their schemas are equal
 READING = ("calendar", "ids", "layout", "known", "past", "static", "categories")

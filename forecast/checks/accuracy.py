@@ -245,6 +245,8 @@ def forecasts_to_keep(forecasts: Forecasts, fitted: Fitted) -> pd.DataFrame:
     rows["instant"] = calendar_of(fitted.config.table).times(position)
     rows["unit"] = np.r_[np.nan, fitted.naive_error][in_fit]
     rows[PUBLISHED] = forecasts.published[chosen].reshape(-1, len(PUBLISHED))
+    if panel.shut is not None:  # later, the past before a start is that of another series
+        rows = rows[~panel.shut[panel.offsets[series + 1] - panel.ahead + rows["step"] - 1]]
     return rows[COLUMNS]
 
 

@@ -231,7 +231,8 @@ def _missing(output: Output, series_before: Sequence[tuple[str, ...]]) -> Findin
     has_ended = np.array(output.panel.status) == "ended"
     ended = [output.panel.ids[i] for i in np.flatnonzero(has_ended)]
     here = {*output.ids, *ended}
-    gone = tuple(ids for ids in series_before if ids not in here)
+    replaced = {row.of for row in output.schema.successions}
+    gone = tuple(ids for ids in series_before if ids not in here and "/".join(ids) not in replaced)
     return Finding(len(gone) / len(series_before), series=gone)
 
 

@@ -25,6 +25,7 @@ READ = {
     "future": "the table of --future",
     "against": "the table of --against",
     "events": "the table of --events",
+    "successors": "the table of --successors",
     "backtest": "the backtest",
 }
 

@@ -12,7 +12,7 @@ from forecast.engine.forecast import forecast
 from forecast.engine.requests import Forecast, ForecastRequest, TableFile
 from forecast.errors import INCOMPLETE, Setting, UsageError, Words
 from forecast.inference.fitted import ranking_of
-from forecast.inference.forecasting import load_predictor, with_events
+from forecast.inference.forecasting import load_predictor, with_tables
 from forecast.panel.naming import series_names
 from forecast.settings import (
     AFTER_FIT,
@@ -84,7 +84,7 @@ class Saved:
         tables = request.of(TableSettings)
         predictor = load_predictor(request.store, request.version, where.device, where.engine)
         changed = tables.model_dump(include=set(AFTER_FIT) & set(request.values))
-        self.predictor = with_events(predictor, tables.events, changed)
+        self.predictor = with_tables(predictor, tables.events, tables.successors, changed)
         self.fitted = self.predictor.fitted
         self.schema = self.fitted.config.table
         self.text = text_settings(request, self.schema.reading)

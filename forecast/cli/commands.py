@@ -60,7 +60,7 @@ SHAPE = ("levels", "point", "min", "max", "integer")
 WHERE = ("horizon", "device", "engine")
 MACHINE = (TrainSettings, "device", "engine")
 CLUSTER = (settings.ClusterSettings, "cluster")
-ON_SAVED = (*settings.AFTER_FIT, "events")
+ON_SAVED = (*settings.AFTER_FIT, *settings.SIDE_TABLES)
 
 
 def _json(help: str) -> Option:

@@ -16,9 +16,18 @@ from forecast.inference.forecasting import load_fitted
 from forecast.panel.panel import Panel
 from forecast.reading.comparing import warn_status
 from forecast.reading.reading import describe, describe_reading, read
+from forecast.reading.successors import likely_successors
 from forecast.settings import TableSettings, TextSettings, TrainSettings
 
-MOST_SUSPECTS = 20  # most lines on days that may need an event
+MOST_SHOWN = 20  # most lines of a kind that are shown to be pasted into a file
+SUSPECTS = (
+    "suspects {:,} runs of one value, or lone outliers{}; all are used. To say what they are, paste "
+    "lines into a file of events: closed, stock_out where only the stock was 0, or ignore for errors"
+)
+SUCCESSORS = (
+    "replaced {:,} series end where others begin{}. If these replace them, paste lines into a file "
+    "of successors"
+)
 MOST_NETWORKS = 6
 
 
@@ -125,15 +134,18 @@ def _of_table(request: Request) -> tuple[list[str], dict[str, Any]]:
     schema = reading.schema
     warn_status(panel, schema, table.name)
     rows = suspects(panel, schema)
+    successors = likely_successors(panel, schema)
     names = ("start", "end", "name", "kind", "ids")
     observed = int(panel.observed.sum())
-    return [*describe_reading(reading), *_as_events(rows, schema.ids)], {
+    lines = [*describe_reading(reading), *_as_events(rows, schema.ids)]
+    return lines + _to_paste(SUCCESSORS, pd.DataFrame(successors)), {
         "series": len(panel),
         "values": observed,
         "missing": int(panel.lengths.sum()) - observed,
         "statuses": _statuses(panel),
         "horizon": panel.ahead,
         "lookback": reading.lookback,
+        "successors": successors,
         "suspects": [dict(zip(names, row, strict=True)) for row in rows],
         "table": schema.model_dump(mode="json", exclude={"inferred"}),
     }
@@ -141,14 +153,16 @@ def _of_table(request: Request) -> tuple[list[str], dict[str, Any]]:
 
 def _as_events(rows: list[Row], ids: tuple[str, ...]) -> list[str]:
     """Days that may need an event, as lines to paste into a table of events."""
-    if not rows:
-        return []
     if not any(row[-1] for row in rows):
         ids = ()
-    lines = [(*event, *(names or [""] * len(ids))) for *event, names in rows[:MOST_SUSPECTS]]
-    table = pd.DataFrame(lines, columns=["start", "end", "name", "kind", *ids]).to_csv(index=False)
-    shown = f" (the first {MOST_SUSPECTS} here)" if len(rows) > MOST_SUSPECTS else ""
-    text = f"suspects {len(rows):,} runs of one value, or lone outliers{shown}; all are used. "
-    text += "To say what they are, paste lines into a file of events: closed, "
-    text += "stock_out where only the stock was 0, or ignore for errors"
-    return [text, *(f"         {line}" for line in table.splitlines())]
+    lines = [(*event, *(names or [""] * len(ids))) for *event, names in rows]
+    return _to_paste(SUSPECTS, pd.DataFrame(lines, columns=["start", "end", "name", "kind", *ids]))
+
+
+def _to_paste(text: str, table: pd.DataFrame) -> list[str]:
+    """A text with the number of rows, and the first of them as lines of CSV."""
+    if not len(table):
+        return []
+    shown = f" (the first {MOST_SHOWN} here)" if len(table) > MOST_SHOWN else ""
+    lines = table[:MOST_SHOWN].to_csv(index=False).splitlines()
+    return [text.format(len(table), shown), *(f"         {line}" for line in lines)]

@@ -91,7 +91,6 @@ def read_to_fit(request: FitRequest) -> Reading:
         horizon=settings.horizon,
         lookback=settings.lookback,
         reserved=request.reserved,
-        events=request.events,
         future=request.future,
     )
     check_to_fit(reading)
@@ -119,7 +118,10 @@ def _load(request: FitRequest) -> tuple[Table, TableSettings]:
         raise TypeError("it has been read")
     if isinstance(source, Table):
         return source, how
-    sample = sampled(source.path, source.text, how, request.settings.seed)
+    # a sample may lack series whose past others get
+    sample = (
+        None if how.successors else sampled(source.path, source.text, how, request.settings.seed)
+    )
     if sample is not None:
         return normalised(sample), how
     table, defaults = source.load()

@@ -94,7 +94,7 @@ def forecast_large(predictor: Predictor, request: ForecastRequest) -> Forecast |
     needs_whole = any((request.future, request.origin, request.allocate, request.paths))
     if needs_whole or not request.in_parts or request.on_panel is not None:
         return None
-    if not isinstance(source, TableFile):
+    if not isinstance(source, TableFile) or schema.successions:
         return None
     if predictor.fitted.config.sums or not schema.ids or schema.aggregate or schema.target is None:
         return None

@@ -88,7 +88,6 @@ class FitRequest:
     # table settings, for a table that has not been read yet
     table: TableSettings = INFERRED
     future: Table | None = None  # more rows of columns known in advance
-    events: Any = None  # a table or frame of events, instead of that of the settings
     reserved: tuple[str, ...] = ("forecast",)  # columns that the output will have
     periods: tuple[Every, ...] = ()  # a horizon that is not set reaches the ends of these
 

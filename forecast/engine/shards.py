@@ -130,8 +130,9 @@ def plan_shards(predictor: Predictor, request: ForecastRequest, folder: str) -> 
     new_totals(predictor, request)
     schema = predictor.fitted.config.table
     source = request.source
-    if schema.layout != "long" or schema.aggregate is not None or predictor.fitted.config.sums:
-        problem = "only long tables without aggregation or a hierarchy are forecast in shards"
+    needs_whole = schema.aggregate or schema.successions or predictor.fitted.config.sums
+    if schema.layout != "long" or needs_whole:
+        problem = "only long tables without aggregation, hierarchy or successors are forecast so"
         raise UsageError(problem, setting=Setting("shards"), cure="leave it out")
     if not isinstance(source, TableFile):
         raise UsageError("shards are read from Parquet or CSV", setting=Setting("shards"))

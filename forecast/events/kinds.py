@@ -218,10 +218,15 @@ def with_effects_only(schema: Schema) -> Schema:
 
 
 def touched(panel: Panel, schema: Schema, kind: EventKind) -> Flags | None:
-    """Say which slots events of a kind touch, [slots], also in the future; None without events."""
+    """Say which slots events of a kind touch, [slots], also in the future; None without events.
+
+    A series is closed where it has not begun, or is over.
+    """
+    shut = panel.shut if kind == "closed" and np.any(panel.shut) else None
     if not has_kind(schema, kind):
-        return None
-    return covered(panel.ids, panel.starts, panel.offsets, schema, kind)
+        return shut
+    slots = covered(panel.ids, panel.starts, panel.offsets, schema, kind)
+    return slots if shut is None else slots | shut
 
 
 def touched_by_events(panel: Panel, schema: Schema) -> Flags:

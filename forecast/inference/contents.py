@@ -208,6 +208,7 @@ def _history(panel: Panel) -> Arrays:
     return {
         **{name: getattr(panel, name) for name in ARRAYS},
         **_prefixed(VINTAGE, vintages),
+        **({"shut": panel.shut} if np.any(panel.shut) else {}),
         "spread": panel.expanding_std(),
         "lowest": panel.lowest_seen(),
         "counted": panel.is_count(),

@@ -144,6 +144,7 @@ class Fitted:
     # the settings among RESTORED_SETTINGS that are not at their default
     run: dict[str, Any] = field(default_factory=dict)
     effects: Effects | None = None  # effects of holidays and events
+    needs_table: bool = False  # whether successors were named after the fit
     column_effects: ColumnEffects | None = None  # effects of columns known in advance
     closed: Closed = NONE_CLOSED  # positions in a season at which a series is constant
     # unchecked ONNX files of networks, and in `unexported` why a network has none, both by the

@@ -41,6 +41,7 @@ from forecast.reading.comparing import (
     warn_seen,
 )
 from forecast.reading.reading import Reading, Source, read_as
+from forecast.reading.successors import read_successors
 from forecast.reading.vintages import describe_vintages
 from forecast.settings import EngineName, OutputSettings
 from forecast.tables.table import Table
@@ -275,6 +276,12 @@ def panel_to_forecast(
     if source is None and origin is not None:
         problem = "needs a table: the artifact keeps only what a forecast from its own end needs"
         raise UsageError(problem, setting=Setting("origin", origin))
+    if source is None and fitted.needs_table:
+        raise UsageError(
+            "the saved forecaster lacks the past that series would start with",
+            setting=Setting("successors"),
+            cure="name the table of the series, or fit again",
+        )
     if source is not None:
         reading = reading_to_forecast(fitted, source, future, origin)
         panel = reading.panel
@@ -355,12 +362,19 @@ def columns_at(
     return columns
 
 
-def with_events(
-    predictor: Predictor, events: Any, changed: Mapping[str, Any] | None = None
+def with_tables(
+    predictor: Predictor,
+    events: Any,
+    successors: Any,
+    changed: Mapping[str, Any] | None = None,
 ) -> Predictor:
-    """A forecaster with `changed` settings, and with `events` instead of those of the fit."""
+    """A forecaster with `changed` settings, newer events, and successors in place of the fit's."""
     fitted = predictor.fitted
     schema = fitted.config.table.model_copy(update=changed)
+    if successors is not None:
+        predictor = predictor.serving(replace(fitted, needs_table=True))
+        successions = read_successors(successors, schema)
+        schema = schema.model_copy(update={"successions": successions})
     if events is None:
         return with_schema(predictor, schema)
     newer = read_events(events, schema, fitted.history.ids)

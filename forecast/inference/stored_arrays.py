@@ -42,6 +42,7 @@ class HistoryArrays:
     spread: Annotated[Floats, of_values("slots", low=0)]
     lowest: Annotated[Numbers, Spec("series", -np.inf, np.inf)]
     counted: Annotated[Flags, Spec("series", absent=True)]
+    shut: Annotated[Flags, Spec("slots", absent=False)]
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from forecast.checks.table import age, age_text, check_age
 from forecast.durable import check_folder
 from forecast.ensemble.names import check_names
 from forecast.errors import BadData
-from forecast.inference.forecasting import with_events, with_schema
+from forecast.inference.forecasting import with_tables
 from forecast.jobs import sinks
 from forecast.jobs.administration import claim_sinks, ledger_of, owner_to_replace
 from forecast.jobs.pipeline import Pipeline, keys_in_errors
@@ -129,8 +129,6 @@ def look(pipeline: Pipeline, store: Store, ledger: Ledger, instant: datetime) ->
         taken=earlier[0] if earlier else None,
         where=pipeline.train,
     )
-    if live is not None and (live.fitted.effects is not None or live.schema.dated_events):
-        live = replace(live, predictor=with_events(live.predictor, pipeline.table.events))
     why, reread = reason_to_fit(pipeline, live, ledger, instant)
     if why:
         check_names(pipeline.train)
@@ -141,8 +139,11 @@ def look(pipeline: Pipeline, store: Store, ledger: Ledger, instant: datetime) ->
     if live is not None:
         settings = pipeline.table.model_copy(update=defaults)
         at_predict = settings.model_dump(include=set(AFTER_FIT), exclude_unset=True)
-        current = live.schema.model_copy(update=at_predict)
-        live = replace(live, predictor=with_schema(live.predictor, current))
+        events = None
+        if live.fitted.effects is not None or live.schema.dated_events:
+            events = settings.events
+        predictor = with_tables(live.predictor, events, settings.successors, at_predict)
+        live = replace(live, predictor=predictor)
     future = pipeline.source.future
     return Inputs(
         normalised(source),

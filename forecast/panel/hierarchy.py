@@ -65,8 +65,8 @@ def with_sums(panel: Panel, ids: Names, levels: Levels) -> Panel:
         problem = f"{len(members):,} sums are more than {MOST_SUMS:,}"
         raise UsageError(problem, setting=Setting("hierarchy"), cure="name coarser levels")
     panels = [panel]
-    for key, summed in members.items():
-        panels.append(_sum(panel, key, np.array(summed)))
+    for key, series_of_sum in members.items():
+        panels.append(summed(panel, key, np.array(series_of_sum)))
     return stacked(panels)
 
 
@@ -82,8 +82,11 @@ def members_of(panel: Panel) -> tuple[Integers, Flags]:
     return sums, members
 
 
-def _sum(panel: Panel, ids: Names, members: Integers) -> Panel:
-    """Sum some series of a panel into a panel of one series; all must end at the same time."""
+def summed(panel: Panel, ids: Names, members: Integers) -> Panel:
+    """Sum some series of a panel into a panel of one series; all must end at the same time.
+
+    In a panel without statuses, series may have ended before.
+    """
     starts = panel.starts[members]
     sizes = panel.sizes[members]
     start = int(starts.min())
@@ -91,7 +94,7 @@ def _sum(panel: Panel, ids: Names, members: Integers) -> Panel:
     _, slots = runs(panel.offsets[members], sizes)
     steps = panel.positions[slots]
     cell = steps + np.repeat(starts - start, sizes)  # [slots], the slot of the sum
-    ended = np.array(panel.status)[members] == "ended"
+    ended = np.array(panel.status or ["ended"] * len(panel))[members] == "ended"
     last = panel.lengths[members]
     last[ended] -= panel.trailing_gap()[members][ended]
     is_over = steps >= np.repeat(last, sizes)
@@ -121,6 +124,7 @@ def _sum(panel: Panel, ids: Names, members: Integers) -> Panel:
         static=np.full((1, panel.static.shape[1]), np.nan),
         status=(SUM,),
         spread=None,
+        shut=np.zeros(size, bool),
         lowest=lowest,
         counted=None if panel.counted is None else np.array([False]),
         vintages=vintages,

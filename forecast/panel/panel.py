@@ -17,7 +17,7 @@ Id = tuple[str, ...]
 Ids = tuple[Id, ...]
 ARRAYS = ("order", "offsets", "starts", "values", "observed", "known", "past", "static")
 """The arrays that every panel has."""
-BY_SLOT = ("values", "observed", "known", "past", "spread", "vintages")
+BY_SLOT = ("values", "observed", "known", "past", "spread", "shut", "vintages")
 BY_SERIES = ("starts", "static", "lowest", "counted")
 SUM = "sum"  # the status of a series that is a sum of others, see `hierarchy`
 SKIPPED = ("ended", "missing", SUM)  # the statuses of series that get no forecast of their own
@@ -44,9 +44,11 @@ class Vintages:
         return len(self.slot)
 
     def __getitem__(self, slots: Integers) -> "Vintages":
-        """Return the vintages of some ascending slots, which are numbered anew from 0."""
-        chosen = self.where(np.isin(self.slot, slots))
-        return replace(chosen, slot=np.searchsorted(slots, chosen.slot))
+        """Return the vintages of some slots, which are numbered anew from 0."""
+        low = np.searchsorted(self.slot, slots)
+        counts = np.searchsorted(self.slot, slots, "right") - low
+        _, numbers = runs(low, counts)
+        return replace(self.where(numbers), slot=np.repeat(np.arange(len(slots)), counts))
 
     def where(self, chosen: Flags | Integers) -> "Vintages":
         return Vintages(*(array[chosen] for array in vars(self).values()))
@@ -109,8 +111,8 @@ class Panel:
     )
     past: Numbers  # [slots, columns], past covariates, NaN where blank and in future slots
     static: Numbers  # [series, columns], static covariates, NaN where blank
-    # of each series: ok, constant, short, new or gone; or ended, missing or sum, which get no
-    # forecast
+    # of each series: ok, constant, short, successor, like, new or gone; or ended, missing or sum,
+    # which get no forecast
     status: tuple[str, ...] = ()
     # [slots], the standard deviation of the values up to each slot, see `expanding_std`; set if the
     # panel is a tail of longer series, whose earlier values count, too
@@ -122,6 +124,8 @@ class Panel:
     counted: Flags | None = None
     # of the columns known in advance; None if each cell has the same value at all origins
     vintages: Vintages | None = None
+    # [slots], steps to forecast at which the series has not begun, or is over; None if there are none
+    shut: Flags | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -215,8 +219,8 @@ class Panel:
             order=order[order >= 0],
             offsets=offsets,
             status=tuple(self.status[i] for i in series) if self.status else (),
-            **self._taken(BY_SLOT, slots),
-            **self._taken(BY_SERIES, series),
+            **self.taken(BY_SLOT, slots),
+            **self.taken(BY_SERIES, series),
         )
 
     def tail(self, steps: int | Integers) -> "Panel":
@@ -227,7 +231,7 @@ class Panel:
         lengths = np.minimum(self.lengths, steps)
         cut = self.lengths - lengths
         offsets, slots = runs(self.first_slots + cut, lengths + self.ahead)
-        arrays = self._taken(BY_SLOT, slots)
+        arrays = self.taken(BY_SLOT, slots)
         arrays["spread"] = self.expanding_std()[slots]
         return replace(
             self,
@@ -252,7 +256,7 @@ class Panel:
         sizes = lengths + self.ahead
         offsets, slots = runs(begun.first_slots, sizes)
         newest = np.repeat(begun.first_slots + lengths - 1, sizes)
-        arrays = begun._taken(BY_SLOT, slots)
+        arrays = begun.taken(BY_SLOT, slots)
         future = slots > newest
         arrays["values"][future] = 0.0
         arrays["observed"][future] = False
@@ -266,7 +270,7 @@ class Panel:
             arrays["vintages"] = vintages.until(origins)
         return replace(begun, offsets=offsets, **arrays)
 
-    def _taken(self, names: tuple[str, ...], indices: Integers) -> dict[str, Any]:
+    def taken(self, names: tuple[str, ...], indices: Integers) -> dict[str, Any]:
         """Return elements of some arrays, by name of the array; None for an array that is None."""
         arrays = ((name, getattr(self, name)) for name in names)
         return {name: None if array is None else array[indices] for name, array in arrays}

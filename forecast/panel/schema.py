@@ -48,6 +48,20 @@ class Event(Stored):
         return self.end or self.day
 
 
+class Succession(Stored):
+    """A series that starts with the past of one that it replaces, or of one like it."""
+
+    ids: Names
+    of: str  # the ids of the other series, joined with slashes
+    replaces: bool  # whether the other series ends
+    day: date  # from which on the series has values of its own
+    share: float  # by which lent values are multiplied
+
+    @property
+    def name(self) -> str:
+        return "/".join(self.ids)
+
+
 class Schema(Stored):
     """How one kind of table becomes a panel.
 
@@ -58,7 +72,7 @@ class Schema(Stored):
     1 + its position in the list of categories, or 0 if it is not there.
     """
 
-    newer: ClassVar[Names] = ("dated_events", "whole_ids", "unfinished", "monotone")
+    newer: ClassVar[Names] = ("dated_events", "successions", "whole_ids", "unfinished", "monotone")
     layout: Layout
     time: Names = Field(
         min_length=1, description="names of the time columns; 'step' in a rows table"
@@ -87,6 +101,7 @@ class Schema(Stored):
     dated_events: tuple[Event, ...] = Field(
         (), description="events that the user named, in the order of time"
     )
+    successions: tuple[Succession, ...] = ()  # each after those that its past rests on
     ignored: Names = Field((), description="columns left out")
     calendar_columns: dict[str, str] = Field(
         {}, description="those that repeat the time (what of it), or one value"

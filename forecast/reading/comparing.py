@@ -177,7 +177,8 @@ def with_status(panel: Panel, schema: Schema, lookback: int | None = None) -> Pa
     values = np.where(panel.observed, panel.values, np.inf)
     lowest = np.minimum.reduceat(values, first)
     highest = np.maximum.reduceat(np.where(panel.observed, values, -np.inf), first)
-    status = np.full(len(panel), "ok", object)
+    started = {row.ids: "successor" if row.replaces else "like" for row in schema.successions}
+    status = np.array([started.get(ids, "ok") for ids in panel.ids], object)
     status[(lowest == highest) & (counts > 1)] = "constant"
     status[(counts == 0) | (missing_share > schema.max_missing)] = "missing"
     if lookback is not None:

@@ -14,6 +14,7 @@ from forecast.errors import BadData, Setting, UsageError, Words, as_flag
 from forecast.events.kinds import covered, has_kind, takes_events, without, without_shifts
 from forecast.events.newest import warn_of_newest
 from forecast.events.table import read_events
+from forecast.logs import held_back
 from forecast.panel.panel import Panel
 from forecast.panel.schema import (
     Names,
@@ -48,6 +49,7 @@ from forecast.reading.roles import (
     no_numbers,
     target_column,
 )
+from forecast.reading.successors import read_successors, with_lent_pasts
 from forecast.reading.vintages import describe_vintages, known_by, one_row_a_time, with_vintages
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.cells import is_blank, numeric_columns
@@ -68,6 +70,7 @@ GRID_FIELDS = (
     "aggregate",
     "unfinished",
     "missing",
+    "successions",
 )
 WIDE_FIELDS = ("series", "all_columns", "known", "past", "ignored")
 COVARIATE_FIELDS = ("known", "past", "static", "categories")
@@ -99,13 +102,12 @@ def read(
     horizon: int | None = None,
     lookback: int | None = None,
     reserved: Sequence[str] = ("forecast",),
-    events: Any = None,
     future: Table | None = None,
 ) -> Reading:
     """Infer the schema of a table, and build its panel; settings win over what the table suggests.
 
     By default, the horizon depends on the frequency, and the lookback on the horizon and the
-    season. `events` is a table, a frame or the path of a file. `reserved` are names of columns that
+    season. `reserved` are names of columns that
     the output will have. `future` is a table with more rows of columns known in advance.
     """
     dated = source if isinstance(source, DatedTable) else dated_table(source, settings)
@@ -114,10 +116,10 @@ def read(
     schema, dated = infer_schema(dated, settings, reserved)
     dated = one_row_a_time(dated, schema)
     observations = _observed(dated, schema)
-    if events is None:
-        events = settings.events
-    if events is not None:
-        events = read_events(events, schema, observations.ids)
+    successions = read_successors(settings.successors, schema)
+    schema = schema.model_copy(update={"successions": successions})
+    if settings.events is not None:
+        events = read_events(settings.events, schema, observations.ids)
         schema = schema.model_copy(update={"dated_events": events})
     observations, grid = _on_grid(observations, schema)
     ahead = horizon or default_horizon(schema.calendar, schema.season)
@@ -127,7 +129,8 @@ def read(
         schema = schema.model_copy(update={"season": season})
         ahead = horizon or default_horizon(schema.calendar, season)
         if ahead != panel.ahead:
-            panel = _panel(dated, schema, observations, grid, ahead)
+            with held_back():  # what was said of the first panel
+                panel = _panel(dated, schema, observations, grid, ahead)
     if future is not None:
         panel = with_future(panel, future, schema, instant=dated.instant)
     warn_gaps(panel, schema, dated.name)
@@ -214,9 +217,9 @@ def _panel(
     dated: DatedTable, schema: Schema, observations: Observations, grid: Grid, horizon: int
 ) -> Panel:
     panel = without(build_panel(schema, observations, grid, horizon), schema, "ignore")
-    if dated.vintages is None:
-        return panel
-    return with_vintages(panel, dated.vintages, schema, whole=True)
+    if dated.vintages is not None:
+        panel = with_vintages(panel, dated.vintages, schema, whole=True)
+    return with_lent_pasts(panel, schema, dated.name)
 
 
 def _observed(dated: DatedTable, schema: Schema, reach: int | None = None) -> Observations:
@@ -329,6 +332,9 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
     if given:
         flags = [as_flag(Setting(name, value)) for name, value in given.items()]
         lines.append(("reading", " ".join(flags)))
+    if schema.successions:
+        names = sorted({row.name for row in schema.successions})
+        lines.append(("lent", f"a past to {listed(names, LISTED_COLUMNS, '')}"))
     if schema.ignored:
         lines.append(("left out", _ignored_text(schema)))
     return [f"{key:<8} {text}" for key, text in lines]

@@ -57,6 +57,8 @@ REPEATS = 3  # repeats for the importance of each input
 MEANINGS = {
     "ok": "forecast",
     "constant": "forecast; the value never changes",
+    "successor": "forecast from the past of the series that it replaces",
+    "like": "forecast from the past of a series like it",
     "short": "forecast; shorter than the steps that a forecast looks back",
     "ended": "no forecast: the newest values are missing for longer than a forecast looks back",
     "missing": "no forecast: too many values are missing",

@@ -55,6 +55,9 @@ def write_missing(folder: Path, words: Sequence[str]) -> None:
             if before == "--events":
                 events().to_csv(path, index=False)
                 continue
+            if before == "--successors":
+                successors(named.get("--id", ["shop", "product"])).to_csv(path, index=False)
+                continue
             columns = [*named.get("--known", []), *named.get("--past", [])]
             if before == "--against":
                 columns += named.get("--against-column", ["forecast"])
@@ -64,6 +67,13 @@ def write_missing(folder: Path, words: Sequence[str]) -> None:
 def events() -> pd.DataFrame:
     """A promotion on three days."""
     return pd.DataFrame({"date": ["2024-01-05", "2024-01-12", "2024-02-05"], "name": "promotion"})
+
+
+def successors(ids: Sequence[str]) -> pd.DataFrame:
+    """A series that starts today, like one of those of `sales`."""
+    today = pd.Timestamp.now().strftime("%Y-%m-%d")
+    names = dict.fromkeys(ids, "c")
+    return pd.DataFrame({**names, "like": "/".join("a" * len(ids)), "from": today}, index=[0])
 
 
 def sales(

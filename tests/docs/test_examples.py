@@ -9,6 +9,7 @@ from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -45,6 +46,7 @@ SHOWN = {
     "[build-system]": "a package, which tests/test_registry.py installs",
     "date,name,": "a table of events, which a test below reads",
     "start,end,name,": "the same",
+    "shop,product,replaces,": "a table of successors, which a test below reads",
     "date,load,temperature,available_at": "a table of vintages, which a test below reads",
     "effects  ": "a line that a fit prints of a table that is not shipped",
     "closed  ": "the same",
@@ -128,6 +130,20 @@ def test_the_table_of_events_is_one(panel_frame: pd.DataFrame, tmp_path: Path) -
             model="last", horizon=2, id="shop", target="units", events=str(events)
         ).fit(named)
         assert len(fitted.schema_.dated_events) == len(block.lines) - 1
+
+
+def test_the_table_of_successors_is_one(tmp_path: Path) -> None:
+    (block,) = beginning("shop,product,replaces,like,from,share")
+    rows = tmp_path / "successors.csv"
+    rows.write_text(block.text, encoding="utf-8")
+    names = ("Bonn/tea 400 g", "Bonn/herbal tea", "Bonn/cocoa")
+    days = pd.date_range("2024-04-01", "2024-06-10").strftime("%Y-%m-%d")
+    frame = pd.DataFrame({"day": [*days] * 3, "name": np.repeat(names, len(days)), "units": 5.0})
+    frame[["shop", "product"]] = frame.pop("name").str.split("/", expand=True)
+    how = {"model": "last", "horizon": 14, "id": ("shop", "product"), "target": "units"}
+    table = Forecaster(**how, successors=str(rows)).fit(frame).predict()
+    assert set(table["product"]) == {"tea 500 g", "cocoa"}
+    assert set(table["shop"]) == {"Bonn", "Ulm"}
 
 
 def test_the_table_of_vintages_is_one() -> None:

@@ -39,7 +39,8 @@ def table(
 ) -> Reading:
     frame = pd.DataFrame({"time": columns.pop("time", DAYS), **columns})
     named = None if events is None else table_from_frame(events)
-    return read(table_from_frame(frame), TableSettings(season=season), horizon=14, events=named)
+    settings = TableSettings(season=season).model_copy(update={"events": named})
+    return read(table_from_frame(frame), settings, horizon=14)
 
 
 def found(reading: Reading) -> list[tuple[int, str, float]]:

@@ -11,6 +11,7 @@ from forecast.panel.panel import Integers, series_index
 from forecast.reading.reading import Reading, read
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
+from forecast.tables.table import Table
 
 WEEK = np.array([1.0, 1.05, 1.05, 1.1, 1.2, 0.8, 0.7])
 
@@ -28,11 +29,15 @@ def is_christmas(days: pd.DatetimeIndex) -> np.ndarray:
     return np.asarray((days.month == 12) & (days.day == 25))
 
 
+def with_events(settings: TableSettings, events: Table) -> TableSettings:
+    return settings.model_copy(update={"events": events})
+
+
 def christmases(frame: pd.DataFrame, **settings: Any) -> Reading:
     """A table of series with the event Christmas in its past and future."""
     dates = pd.to_datetime([f"{year}-12-25" for year in range(2017, 2026)])
     events = table_from_frame(pd.DataFrame({"date": dates, "name": "christmas"}))
-    return read(table_from_frame(frame), TableSettings(**settings), horizon=14, events=events)
+    return read(table_from_frame(frame), with_events(TableSettings(**settings), events), horizon=14)
 
 
 def found_in(reading: Reading, before: Integers | None = None) -> Effects:
@@ -143,7 +148,7 @@ def test_a_holiday_that_only_takes_the_place_of_a_busy_day_falls_less_on_a_quiet
     )
     dates = pd.to_datetime([f"{year}-12-25" for year in range(2005, 2016)])
     events = table_from_frame(pd.DataFrame({"date": dates, "name": "christmas"}))
-    reading = read(table_from_frame(frame), TableSettings(), horizon=400, events=events)
+    reading = read(table_from_frame(frame), with_events(TableSettings(), events), horizon=400)
     panel, effects = reading.panel, found_in(reading)
     moved = adjustment(panel, reading.schema, effects, series_index(panel.ids, panel.ids))
     all_days = pd.date_range("2005-01-01", periods=len(panel.values))
@@ -181,7 +186,7 @@ def test_two_names_of_one_day_share_its_effect_even_without_noise() -> None:
     events = table_from_frame(
         pd.DataFrame({"date": [*dates, *dates], "name": ["christmas"] * 4 + ["yule"] * 4})
     )
-    reading = read(table_from_frame(frame), TableSettings(), horizon=400, events=events)
+    reading = read(table_from_frame(frame), with_events(TableSettings(), events), horizon=400)
     panel = reading.panel
     moved = adjustment(panel, reading.schema, found_in(reading), series_index(panel.ids, panel.ids))
     all_days = pd.date_range("2018-01-01", periods=len(panel.values))

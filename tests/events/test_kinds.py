@@ -315,7 +315,7 @@ def test_a_period_is_touched_by_a_day_in_it_and_closed_as_a_whole(
 ) -> None:
     times = pd.date_range("2024-01-01", periods=60, freq=freq)
     table = table_from_frame(pd.DataFrame({"time": times, "y": np.arange(60) % 7 + 1.0}))
-    found = read(table, TableSettings(), events=table_from_frame(events(kind, *span)))
+    found = read(table, TableSettings().model_copy(update={"events": events(kind, *span)}))
     slots = touched(found.panel, found.schema, kind)  # type: ignore[arg-type]
     assert slots is not None
     assert np.flatnonzero(slots).tolist() == list(hit)
@@ -450,7 +450,7 @@ def test_kinds_and_spans_are_saved_and_plain_events_stored_as_before(
         "end": "2023-06-03",
     }
     loaded = Forecaster.load(str(tmp_path / "kinds"))
-    assert loaded.events["kind"].tolist() == ["effect", "closed"]
+    assert [event.kind for event in loaded.events] == ["effect", "closed"]
     pd.testing.assert_frame_equal(loaded.fit(frame).predict(), fitted(frame, table).predict())
 
 
@@ -512,7 +512,8 @@ Touched = dict[str, list[str]]
 def reading(times: Any, events: dict[str, list[str]] | None = None, **settings: Any) -> Reading:
     frame = pd.DataFrame({"at": times, "y": np.arange(len(times)) % 7 + 1.0})
     table = None if events is None else table_from_frame(pd.DataFrame(events))
-    return read(table_from_frame(frame), TableSettings(**settings), horizon=3, events=table)
+    how = TableSettings(**settings).model_copy(update={"events": table})
+    return read(table_from_frame(frame), how, horizon=3)
 
 
 def times_touched(found: Reading, times: pd.DatetimeIndex) -> Touched:
@@ -624,7 +625,7 @@ REFUSED_TABLES: list[tuple[dict[str, list[str]], str]] = [
         "'store' is neither date, start, end, name, kind nor",
     ),
     ({"date": ["soon"], "name": ["promo"]}, "soon"),
-    ({"date": ["2024-01-10 12:00"], "name": ["promo"]}, "events are whole days"),
+    ({"date": ["2024-01-10 12:00"], "name": ["promo"]}, "whole days are needed"),
     ({"date": ["3"], "name": ["promo"]}, "is no date"),
     ({"date": ["2024-01-10"], "name": [""]}, "needs a name"),
     ({"date": ["2024-01-10", "2024-01-10"], "name": ["promo", "promo"]}, "comes twice"),
@@ -644,7 +645,7 @@ def test_a_table_that_is_none_of_events_is_refused(
 
 def test_series_without_days_have_no_events() -> None:
     events = {"date": ["2020-01-10"], "name": ["promo"]}
-    with pytest.raises(UsageError, match="events are days, and the table has steps of MS"):
+    with pytest.raises(UsageError, match="events need days, and the table has steps of MS"):
         reading(pd.date_range("2020-01-01", periods=30, freq="MS"), events)
-    with pytest.raises(UsageError, match="events are days, and the table has steps of 1"):
+    with pytest.raises(UsageError, match="events need days, and the table has steps of 1"):
         reading(np.arange(30), events, time=("at",), freq="1")

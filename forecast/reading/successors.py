@@ -1,0 +1,176 @@
+"""Start series with the past of others: of those that they replace, or of series like them."""
+
+from dataclasses import replace
+from graphlib import CycleError, TopologicalSorter
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+
+from forecast.errors import BadData, Setting
+from forecast.events.kinds import EPOCH, day_spans
+from forecast.events.table import cell_texts, days_of, refuse_others, side_table
+from forecast.logs import log
+from forecast.panel.hierarchy import summed
+from forecast.panel.panel import BY_SLOT, Panel, stacked
+from forecast.panel.schema import Schema, Succession, calendar_of
+from forecast.tables.cells import parse_numbers
+from forecast.tables.headers import refuse_missing
+
+COLUMNS = ("replaces", "like", "from", "share")
+REPLACES, LIKE, FROM, SHARE = COLUMNS
+LEFT_OUT = "%s: %d values of '%s' are left out, as another series replaces it"
+
+
+def read_successors(source: Any, schema: Schema) -> tuple[Succession, ...]:
+    """Read the rows of a table, a frame or a file, each after those that its past rests on.
+
+    Id columns name the series that starts, `replaces` or `like` the other one, by its ids joined
+    with slashes. `from` is the first day of the series. `share`, 1 if blank, multiplies what is
+    lent. Without a table, or rows, there are no successors.
+    """
+    if source is None or isinstance(source, tuple):  # those of an earlier fit
+        return source or ()
+    table = side_table(source, "successors")
+    if table is None:
+        return ()
+    refuse_others(table, schema, COLUMNS, "successors")
+    refuse_missing(table, (*schema.ids, FROM))
+    texts = dict.fromkeys(COLUMNS, [""] * len(table))
+    texts |= {name: cell_texts(table, name) for name in table.names}
+    days = days_of(table, FROM, schema.time_format.pivot, may_be_blank=False)
+    shares = np.ones(len(table))
+    if SHARE in table.names:
+        shares = np.nan_to_num(parse_numbers(table, SHARE), nan=1.0)
+    rows: list[Succession] = []
+    sorter: TopologicalSorter[str] = TopologicalSorter()
+    for number, day in enumerate(days):
+        replaced = texts[REPLACES][number]
+        like = texts[LIKE][number]
+        row = Succession(
+            ids=tuple(texts[name][number] for name in schema.ids),
+            of=replaced or like,
+            replaces=bool(replaced),
+            day=day,
+            share=shares[number],
+        )
+        alike = [other for other in rows if other.name == row.name]
+        problem = ""
+        if row.replaces == bool(like):
+            problem = f"a row has either {REPLACES} or {LIKE}"
+        elif row.share <= 0:
+            problem = f"a share is above 0, and this one is {row.share:g}"
+        elif any(other.of == row.of or other.day != day for other in alike):
+            problem = "an earlier row has the same two series, or another date"
+        if problem:
+            raise BadData(f"'{row.name}': {problem}", place=table.place(number))
+        sorter.add(row.name, row.of)
+        rows.append(row)
+    try:
+        names = list(sorter.static_order())
+    except CycleError as error:
+        raise BadData(
+            f"a series cannot start with its own past: {' -> '.join(error.args[1])}",
+            place=table.name,
+        ) from None
+    return tuple(sorted(rows, key=lambda row: names.index(row.name)))
+
+
+def with_lent_pasts(panel: Panel, schema: Schema, table: str) -> Panel:
+    """Return a panel in which series start with the past of others.
+
+    A series that others have replaced by the next step is left out. If this is still to come, both
+    have forecasts: 0 after the end of the one, and before the start of the other. Raises BadData if
+    the table lacks what is to be lent.
+    """
+    if not schema.successions:
+        return panel
+    first = int(panel.starts.min())
+    now = int(panel.origins.max()) + 1
+    steps = np.arange(first, now + panel.ahead)
+    last_days = day_spans(calendar_of(schema), steps)[1]
+    panel = replace(panel, shut=np.zeros(len(panel.values), bool))
+    names = list(map("/".join, panel.ids))
+    new: dict[str, Panel] = {}
+
+    def find(text: str) -> Panel | None:
+        if text in new or text not in names:
+            return new.get(text)
+        return panel.select(np.array([names.index(text)]))
+
+    ends: dict[str, tuple[Panel, int]] = {}  # the series that are replaced, and where they end
+    for text, group in groupby(schema.successions, attrgetter("name")):
+        rows = list(group)
+        begin = first + int(np.searchsorted(last_days, rows[0].day.toordinal() - EPOCH))
+        own = find(text)
+        is_past = begin == first and own is not None and find(rows[0].of) is None
+        if is_past:
+            continue  # nothing is lent any more
+        parts = []
+        for row in rows:
+            other = find(row.of)
+            if other is None or other.starts[0] >= begin:
+                raise BadData(
+                    f"no row of '{row.of}' lies before {row.day}, when '{text}' starts",
+                    place=table,
+                    setting=Setting("successors"),
+                    cure="correct the name or the date, or keep such rows in the table",
+                )
+            parts.append(replace(other, values=other.values * row.share))
+            if row.replaces:
+                ends[row.of] = other, begin
+        lent = summed(stacked(parts), rows[0].ids, np.arange(len(parts)))
+        is_lent = lent.before(begin - lent.starts)
+        lent = replace(
+            lent,
+            values=np.where(is_lent, lent.values, 0.0),
+            observed=lent.observed & is_lent,
+            past=np.where(is_lent[:, None], lent.past, np.nan),
+            static=parts[0].static,
+            status=(),
+            shut=is_lent & ~lent.before(lent.lengths),
+        )
+        if own is not None:  # its steps from its start on; both end together
+            slots = np.arange(len(lent.values))
+            slots[max(begin, own.starts[0]) - lent.starts[0] :] += len(own.values)
+            cells = stacked([lent, own]).taken(BY_SLOT, slots)
+            lent = replace(lent, static=own.static, **cells)
+        if begin in steps:  # else it starts after the horizon
+            new[text] = lent
+
+    over = set()
+    for text, (old, begin) in ends.items():
+        is_over = ~old.before(begin - old.starts)
+        new[text] = replace(old, shut=is_over | np.asarray(old.shut))
+        if begin <= now:
+            over.add(text)
+        if count := (old.observed & is_over).sum():
+            log.warning(LEFT_OUT, table, count, text)
+    whole = stacked([panel, *new.values()])
+    # the newest of several series with the same ids
+    number = {ids: series for series, ids in enumerate(whole.ids) if "/".join(ids) not in over}
+    return whole.select(np.array([number[ids] for ids in sorted(number)]))
+
+
+def likely_successors(panel: Panel, schema: Schema) -> list[dict[str, str]]:
+    """Return rows of a table of successors: series that start where one beside them has ended.
+
+    The start of a series lies within a season of the last value of the other one. They differ in
+    one id column, or have the same static columns.
+    """
+    if schema.successions or not schema.dated:
+        return []
+    rows = []
+    ids = np.array(panel.ids)  # [series, columns]
+    ends = panel.origins - panel.trailing_gap()
+    days = day_spans(calendar_of(schema), panel.starts)[0].astype("datetime64[D]").astype(str)
+    for series in np.flatnonzero(panel.starts > panel.starts.min()):
+        is_near = np.abs(panel.starts[series] - ends) <= schema.shortest_season
+        is_like = (ids != ids[series]).sum(1) == 1
+        if schema.static:
+            is_like |= (panel.static == panel.static[series]).all(1)
+        for other in np.flatnonzero(is_near & is_like & (ends < panel.origins))[:1]:
+            row = dict(zip(schema.ids, ids[series], strict=True))
+            rows.append(row | {REPLACES: "/".join(ids[other]), FROM: days[series]})
+    return rows
