@@ -349,8 +349,7 @@ class TableSettings(SettingsGroup, heading="Columns"):
     )
     successors: First[OnCalendar[FilePath | None]] = Field(
         None,
-        description="file of series that start with the past of others: id columns, replaces or "
-        "like, from, share",
+        description="file of series that start with another's past",
     )
     date_format: OnCalendar[str | None] = Field(
         None,
