@@ -91,7 +91,7 @@ def score(
     Parameters
     ----------
     forecast : a table as `predict` gives it: id columns, time, ``forecast``, ``lo_80`` and so on, or ``p10``
-        and so on
+        and so on; or the forecasts of a backtest of one model
     actual : a table, long, wide or with one series a row; its id columns and its time are found
         by the names that they have in `forecast`
     settings : how to read `actual`
@@ -105,10 +105,13 @@ def score(
         If no id or no time of the forecasts is among the values, times are written in another
         format or zone, or the forecasts have several rows for one series and time.
     """
-    forecasts = _as_table(forecast, "forecasts")
+    forecasts = _without_reference(_as_table(forecast, "forecasts"))
     values = _as_table(actual, "actual values")
     reading, saved = read_saved(forecasts, values, settings or TableSettings())
-    schema = reading.schema
+    # a series that has forecasts of its own lends nothing
+    own = set(map("/".join, saved.ids))
+    lent = tuple(row for row in reading.schema.successions if row.of not in own)
+    schema = reading.schema.model_copy(update={"successions": lent})
     panel = read_as(reading, schema, horizon=saved.numbers.shape[1]).panel
     missing = missing_series(saved, panel, forecasts.name, values.name)
     evaluation = _evaluate(panel, schema, saved)
@@ -166,6 +169,13 @@ def _beside(
 
 def _as_table(data: Data, name: str) -> Table:
     return normalised(data if isinstance(data, Table) else table_from_frame(data, name))
+
+
+def _without_reference(forecasts: Table) -> Table:
+    """Forecasts that a backtest wrote, without those of the model that it measures others by."""
+    if not {"model", "origin"} <= set(forecasts.names):
+        return forecasts
+    return forecasts.rows(forecasts.texts("model") != REFERENCE)
 
 
 def _no_overlap(

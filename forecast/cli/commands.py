@@ -86,6 +86,7 @@ COMMANDS["now"] = Declaration(
     [
         DATA,
         WRITE_TABLE,
+        FUTURE,
         AS_OF,
         OutputSettings,
         *SUMS,

@@ -6,7 +6,7 @@ from forecast.calendar.spec import parse_as_of
 from forecast.checks.table import age, check_age
 from forecast.cli._command import REFUSED, Request
 from forecast.cli._console import log_lines, steps_bar, suggest
-from forecast.cli._data import check_outputs
+from forecast.cli._data import check_outputs, load_later
 from forecast.cli._forecasts import path_file, put_forecast, question_of
 from forecast.engine.fit import fit, read_to_fit
 from forecast.engine.forecast import forecast
@@ -44,12 +44,14 @@ def run(request: Request) -> int:
 
 def read_to_forecast(request: Request) -> Reading:
     request.refuse("nothing learns from it here", "`forecast fit` uses it", *REFUSED["now"])
+    text = request.of(TextSettings)
     asked = FitRequest(
-        TableFile(request.data, request.of(TextSettings)),
+        TableFile(request.data, text),
         _settings(request),
         request.of(TableSettings),
         reserved=tuple(output_columns(request.of(OutputSettings))),
         periods=request.of(SumSettings).sum_every,
+        future=load_later(request.future, text),
         callbacks=Callbacks(on_read=log_lines),
         saves=False,
     )

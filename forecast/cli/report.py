@@ -26,7 +26,7 @@ from forecast.inference.forecasting import Forecasts, load_predictor
 from forecast.jobs.administration import ledger_of, run_note, status_of, versions_of
 from forecast.jobs.diff import diff_of
 from forecast.jobs.pipeline import Pipeline, files_read
-from forecast.ledger.ledger import ALWAYS, PUBLISHED
+from forecast.ledger.ledger import ALWAYS, PUBLISHED, Ledger
 from forecast.panel.panel import series_index
 from forecast.panel.schema import calendar_of
 from forecast.reading.saved import SavedForecasts
@@ -139,18 +139,9 @@ def _page(
         models = sections.models_section(saved.predictor)
         parts += [models, importance, sections.versions_section(shown)]
     if store.pipeline is not None:
-        ledger = ledger_of(store.pipeline)
-        days = [vars(day) for day in ledger.days(90)]
-        verdicts.append(sections.job_verdict(days))
-        with suppress(NoInput, UsageError):  # no two runs can be compared
-            machine = request.of(TrainSettings)
-            diff = diff_of(ledger, store.folder, (None, None), machine)
-            parts.append(sections.changes_section(diff))
-        state = status_of(ledger, store.folder, runs=30)
-        runs = [{**row, "what": store.shown(run_note(row))} for row in state["runs"]]
-        status = store.shown(f"{state['job']}: {state['said']}")
-        actuals = actuals_lines(state["actuals"])
-        parts.append(sections.job_section(status, runs, days, actuals))
+        said, nights = _job_sections(store, ledger_of(store.pipeline), request)
+        verdicts.append(said)
+        parts += nights
     if saved is not None:
         fitted = saved.fitted
         parts += [sections.read_section(fitted, saved.version), sections.gaps_section(fitted)]
@@ -165,6 +156,22 @@ def _page(
     return page_bytes(
         f"Forecast report: {name}", f"{text}.", parts, f"Made by {program} at {now} UTC."
     )
+
+
+def _job_sections(store: NamedStore, ledger: Ledger, request: Request) -> tuple[str, list[Section]]:
+    """What the newest runs of a job say, and the sections on them."""
+    parts = list[Section]()
+    days = [vars(day) for day in ledger.days(90)]
+    with suppress(NoInput, UsageError):  # no two runs can be compared
+        machine = request.of(TrainSettings)
+        diff = diff_of(ledger, store.folder, (None, None), machine)
+        parts.append(sections.changes_section(diff))
+    state = status_of(ledger, store.folder, runs=30)
+    runs = [{**row, "what": store.shown(run_note(row))} for row in state["runs"]]
+    status = store.shown(f"{state['job']}: {state['said']}")
+    actuals = actuals_lines(state["actuals"])
+    parts.append(sections.job_section(status, runs, days, actuals))
+    return sections.job_verdict(days), parts
 
 
 def _forecast_sections(

@@ -254,11 +254,12 @@ def require_known(
     cure: list[object] = ["fill in blank cells, add rows with blank targets"]
     if with_future:
         cure = ["fill in blank cells, or add the rows"]
-    elif saved:
+    else:
         cure += [", or pass ", Setting("future")]
-    elif shorter := int(blank.any((0, 2)).argmax()):
+    shorter = int(blank.any((0, 2)).argmax())
+    if shorter and not saved:
         cure = ["pass ", Setting("horizon", shorter), ", or ", *cure]
-    if with_future or saved:
+    if saved:
         cure += ["; ", Setting("future_template"), " writes the rows that are needed"]
     raise BadData(problem, place=name, cure=Words(*cure))
 

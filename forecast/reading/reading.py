@@ -276,6 +276,10 @@ def infer_schema(
     else:
         schema, times = _timed_schema(table, settings, dated.time, dated.times)
         dated = replace(dated, times=times)
+    for text in settings.monotone:
+        if text.rpartition(":")[0] in schema.categories:
+            problem = "the column holds texts, which have no order"
+            raise UsageError(problem, setting=Setting("monotone", text))
     refuse_clash(schema.keys, reserved)
     update: dict[str, Any] = {name: getattr(settings, name) for name in names}
     update["season"] = tuple(sorted(set(settings.season)))
@@ -433,18 +437,13 @@ def _timed_schema(
     is_finer = settings.aggregate is not None
     calendar = infer_calendar(times.timestamps, codes, settings.freq, times.format, is_finer, place)
     ignored = tuple(column for column in others if column not in used)
-    categories = categories_of(table, covariates, settings.categorical)
-    for text in settings.monotone:
-        if text.rpartition(":")[0] in categories:
-            problem = "the column holds texts, which have no order"
-            raise UsageError(problem, setting=Setting("monotone", text))
     schema = Schema(
         layout="long" if layout == "long" else "wide",
         time=time,
         **roles,
         calendar=calendar,
         time_format=times.format,
-        categories=categories,
+        categories=categories_of(table, covariates, settings.categorical),
         ignored=ignored,
         calendar_columns=repeating,
     )

@@ -120,24 +120,8 @@ def with_lent_pasts(panel: Panel, schema: Schema, table: str) -> Panel:
             parts.append(replace(other, values=other.values * row.share))
             if row.replaces:
                 ends[row.of] = other, begin
-        lent = summed(stacked(parts), rows[0].ids, np.arange(len(parts)))
-        is_lent = lent.before(begin - lent.starts)
-        lent = replace(
-            lent,
-            values=np.where(is_lent, lent.values, 0.0),
-            observed=lent.observed & is_lent,
-            past=np.where(is_lent[:, None], lent.past, np.nan),
-            static=parts[0].static,
-            status=(),
-            shut=is_lent & ~lent.before(lent.lengths),
-        )
-        if own is not None:  # its steps from its start on; both end together
-            slots = np.arange(len(lent.values))
-            slots[max(begin, own.starts[0]) - lent.starts[0] :] += len(own.values)
-            cells = stacked([lent, own]).taken(BY_SLOT, slots)
-            lent = replace(lent, static=own.static, **cells)
         if begin in steps:  # else it starts after the horizon
-            new[text] = lent
+            new[text] = _started(rows[0].ids, parts, own, begin)
 
     over = set()
     for text, (old, begin) in ends.items():
@@ -151,6 +135,27 @@ def with_lent_pasts(panel: Panel, schema: Schema, table: str) -> Panel:
     # the newest of several series with the same ids
     number = {ids: series for series, ids in enumerate(whole.ids) if "/".join(ids) not in over}
     return whole.select(np.array([number[ids] for ids in sorted(number)]))
+
+
+def _started(ids: tuple[str, ...], parts: list[Panel], own: Panel | None, begin: int) -> Panel:
+    """A series that has the sum of others before position `begin`, and then values of its own."""
+    lent = summed(stacked(parts), ids, np.arange(len(parts)))
+    is_lent = lent.before(begin - lent.starts)
+    lent = replace(
+        lent,
+        values=np.where(is_lent, lent.values, 0.0),
+        observed=lent.observed & is_lent,
+        past=np.where(is_lent[:, None], lent.past, np.nan),
+        static=parts[0].static,
+        status=(),
+        shut=is_lent & ~lent.before(lent.lengths),
+    )
+    if own is None:
+        return lent
+    slots = np.arange(len(lent.values))  # its steps from its start on; both end together
+    slots[max(begin, own.starts[0]) - lent.starts[0] :] += len(own.values)
+    cells = stacked([lent, own]).taken(BY_SLOT, slots)
+    return replace(lent, static=own.static, **cells)
 
 
 def likely_successors(panel: Panel, schema: Schema) -> list[dict[str, str]]:

@@ -82,7 +82,8 @@ ONE_BY_ONE = {
     "engine",
     "model",
     "events",
-}  # not kept, given to load, named by each fit below, a table
+    "successors",
+}  # not kept, given to load, named by each fit below, and tables
 
 
 def _loaded(folder: Path, frame: pd.DataFrame, **knobs: Any) -> tuple[Forecaster, dict[str, Any]]:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast import score
+from forecast import Forecaster, score
 from forecast.errors import BadData, UsageError
 from forecast.settings import TableSettings
 from tests.conftest import Ran
@@ -130,3 +130,22 @@ def test_the_time_is_what_holds_times_wherever_it_stands() -> None:
     made = forecasts(actual(), 3.0)
     turned = made[["day", "shop", "item", "forecast"]]
     pd.testing.assert_frame_equal(score(turned, frame).overall, score(made, frame).overall)
+
+
+def test_a_series_that_is_forecast_itself_lends_nothing_to_the_one_that_replaces_it(
+    tmp_path: Path,
+) -> None:
+    days = pd.date_range("2026-01-05", periods=42)
+    sold = 10.0 + np.arange(42) % 7
+    table = pd.DataFrame({"product": "tea", "day": days, "sold": sold})
+    table.loc[28:, "product"] = "new tea"
+    rows = {"product": ["new tea"], "replaces": ["tea"], "from": [str(days[28].date())]}
+    pd.DataFrame(rows).to_csv(tmp_path / "rows.csv", index=False)
+    settings = {"id": "product", "time": "day", "target": "sold"}
+    settings["successors"] = str(tmp_path / "rows.csv")
+    before = table[table["day"] < days[26]]  # two days before
+    model = Forecaster(model="seasonal-naive", horizon=7, **settings).fit(before)
+    scores = score(model.predict(), table, TableSettings.check(settings))
+    assert scores.missing == ()
+    assert scores.overall["mae"].tolist() == [0.0]
+    assert scores.values == 7

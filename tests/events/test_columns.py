@@ -10,6 +10,7 @@ import pytest
 
 from forecast import Forecaster
 from forecast.errors import UsageError
+from forecast.events import columns
 
 HORIZON = 14
 ELASTICITY = -1.5
@@ -200,3 +201,11 @@ def test_signs_that_make_no_sense_are_refused(monotone: list[str], says: str) ->
     model = forecaster("price", "promo", "text", monotone=monotone)
     with pytest.raises(UsageError, match=says):
         model.fit(table)
+
+
+def test_effects_come_in_parts_that_are_equal_to_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = sales(100, 3).drop(columns="noise")
+    whole = forecaster("price", "promo").fit(table).predict(future=known_ahead(table))
+    monkeypatch.setattr(columns, "PART", 150)  # slots: less than two series
+    parts = forecaster("price", "promo").fit(table).predict(future=known_ahead(table))
+    pd.testing.assert_frame_equal(parts, whole)

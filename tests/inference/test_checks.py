@@ -91,6 +91,7 @@ COLUMN_EFFECTS = ColumnEffects(
     multiplies=True,
     season=24,
     waves=1,
+    year=0.0,
     lags=np.array([0, 1]),
     means=np.array([1]),
     logarithm=np.array([1, 0]),
@@ -153,6 +154,6 @@ def test_an_effect_does_not_depend_on_the_series_beside(panel_schema: Schema) ->
     settings = TableSettings.check({"known": ("price", "promo"), "target": ("units",)})
     panel = read(table_from_frame(frame), settings).panel
     effects = replace(COLUMN_EFFECTS, weights=random.normal(size=(2, 8)))
-    together = effects.by_slot(panel, panel_schema)
-    alone = effects.by_slot(panel.select(np.array([3])), panel_schema)
+    ((_, together),) = effects.by_part(panel, panel_schema)
+    ((_, alone),) = effects.by_part(panel.select(np.array([3])), panel_schema)
     np.testing.assert_array_equal(together[panel.offsets[3] :], alone)
