@@ -60,11 +60,13 @@ def what_if(
     question = replace(request, source=panel, future=None, origin=None)
     after = forecast(predictor, question)
 
+    of_series = np.asarray(before.whole.columns["forecast"])
+    reacts = of_series != np.asarray(after.whole.columns["forecast"])
+    share = np.average(reacts, weights=np.abs(of_series) + TINY)
+    log.info("reacts   %.3g %% of the forecast", 100 * share)
     columns = _shown(before)
     points = np.asarray(columns["forecast"])
     other_points = np.asarray(_shown(after)["forecast"])
-    share = np.average(points != other_points, weights=np.abs(points) + TINY)
-    log.info("reacts   %.3g %% of the forecast", 100 * share)
     count = list(columns).index("forecast") + 1
     result = {name: columns[name] for name in list(columns)[:count]}
     result["what_if"] = other_points
@@ -134,6 +136,8 @@ def _number(name: str, value: object, categories: tuple[str, ...] | None) -> flo
         if np.isfinite(number):
             return number
     hint = "the column holds numbers"
+    if str(value).endswith("%"):
+        hint = f"a share has a sign: +{value} or -{value}"
     if categories is not None:
         hint = f"the fit has seen {', '.join(categories[:FEW])}"
     setting = Setting("what_if", f"{name}={value}")

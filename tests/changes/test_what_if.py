@@ -166,6 +166,7 @@ def test_what_if_of_a_price_moves_the_forecast_by_its_elasticity() -> None:
         (["prise*=1.1"], 2, "'prise*' is not known in advance; did you mean 'price'?"),
         (["price*=much"], 2, "price* cannot be that; the column holds numbers"),
         (["price=+ten%"], 2, "price* cannot be that; the column holds numbers"),
+        (["price=5%"], 2, "price cannot be that; a share has a sign: +5% or -5%"),
         (["kind*=2"], 2, "'kind*' is not known in advance; did you mean 'kind'?"),
         (["price=3", "price*=2"], 2, "a column has several values"),
         (["--what-if-from", "2024-04-12"], 65, "nothing changes in the horizon; name columns"),
