@@ -160,7 +160,7 @@ class _Past:
     usable: Flags  # [steps], whether the value and the one before it were observed
     columns: Numbers  # [steps, columns], those known in advance and waves of the year
     position: Integers  # [steps], on the calendar grid
-    phases: Numbers  # [steps, phases], indicators of the level and of phases of seasons
+    phases: Numbers  # [steps, phases], indicators of the level and of seasons; perhaps a trend
 
     def newest(self, steps: int) -> "_Past":
         arrays = {name: value for name, value in vars(self).items() if np.ndim(value)}
@@ -235,6 +235,10 @@ def _pasts(
             continue
         position = panel.starts[series] + panel.positions[slots]
         known = indicators(panel.known[slots], schema)
+        phases = _phases(position, seasons)
+        if not schema.known:  # else columns that wander with a trend would lose their effect
+            trend = np.linspace(-1, 1, len(slots))
+            phases = np.column_stack([phases, trend])
         past = _Past(
             series=series,
             unit=float(units[series]),
@@ -242,7 +246,7 @@ def _pasts(
             usable=observed & np.insert(observed[:-1], 0, True),
             columns=np.concatenate([known, waves_of_year(position, year)], 1),
             position=position,
-            phases=_phases(position, seasons),
+            phases=phases,
         )
         pasts.append(past)
     return pasts

@@ -43,3 +43,10 @@ def test_the_year_after_an_origin_changes_no_forecast_from_it() -> None:
     origin = values.index[-61]
     frames = [pd.DataFrame({"day": one.index, "y": one.to_numpy()}) for one in (values, other)]
     pd.testing.assert_frame_equal(*(model.predict(frame, origin=origin) for frame in frames))
+
+
+def test_a_ramp_over_years_is_forecast_exactly() -> None:
+    values = pd.Series(np.arange(900.0), pd.date_range("2023-01-01", periods=900))
+    model = fitted(values[:-AHEAD])
+    assert model.fitted_.column_effects is None
+    np.testing.assert_allclose(model.predict()["forecast"], values[-AHEAD:], rtol=1e-9)
