@@ -78,8 +78,10 @@ class Forecaster(ForecasterParams):
     layout, time, id, target, freq, aggregate, season : how a table becomes series
     known, past, static, categorical, holidays : what is known beside their values
     events : a table of events, or its path: columns date (or start, end), name, kind, and ids where
-        series differ. It may be set anew after `fit`, as may on_duplicate, date_format, unfinished
-        and strict
+        series differ. It may be set anew after `fit`, as may overrides, on_duplicate, date_format,
+        unfinished and strict
+    overrides : a table of forecasts set by hand, or its path: ids, time (or from, to), value, who,
+        why. `predict` and `totals` apply it
     date_format, timezone, dst, on_duplicate, max_missing, missing, unfinished, strict : what times
         and rows mean
 
@@ -186,6 +188,7 @@ class Forecaster(ForecasterParams):
             origin=_text(origin),
             horizon=horizon,
             output=OutputSettings.check(output),
+            overrides=self.overrides,
         )
         return self._frame(forecast(self._serving(), request).whole.columns)
 
@@ -221,6 +224,7 @@ class Forecaster(ForecasterParams):
             origin=_text(origin),
             sums=SumSettings.check({"sum_by": by, "sum_every": every}),
             output=OutputSettings.check({**_columns(levels, quantiles), "min": min}),
+            overrides=self.overrides,
         )
         totals = forecast(self._serving(), request).totals
         return self._frame({} if totals is None else totals.columns())

@@ -104,6 +104,7 @@ class ForecasterParams(NestedParams, BaseEstimator):
         categorical: Names = (),
         holidays: str | None = None,
         events: Data | None = None,
+        overrides: Data | None = None,
         date_format: str | None = None,
         timezone: str | None = None,
         dst: choices.ClockChange = "error",
@@ -134,8 +135,9 @@ class ForecasterParams(NestedParams, BaseEstimator):
     def _settings(self) -> tuple[TrainSettings, TableSettings]:
         training = self.get_params(deep=False)
         table = {name: training.pop(name) for name in TableSettings.model_fields}
-        if not isinstance(self.events, str):
-            table["events"] = None  # a table is no setting
+        for name in ("events", "overrides"):
+            if not isinstance(table[name], str):
+                table[name] = None  # a table is no setting
         return TrainSettings.check(training), TableSettings.check(table)
 
 

@@ -342,6 +342,11 @@ class TableSettings(SettingsGroup, heading="Columns"):
         description="file of promotions, closed days, stock-outs: date (or start, end), name, "
         "kind, id columns",
     )
+    overrides: First[Annotated[FilePath | None, Heading("Forecasts")]] = Field(
+        None,
+        description="forecasts set by hand, for now and predict: file with id columns, time (or "
+        "from, to), value, who, why",
+    )
     date_format: OnCalendar[str | None] = Field(
         None,
         description="strptime format of the time column, e.g. %d/%m/%Y, or spreadsheet for day "

@@ -24,6 +24,7 @@ READ = {
     "actual": "the table of actual values",
     "future": "the table of --future",
     "events": "the table of --events",
+    "overrides": "the table of --overrides",
     "backtest": "the backtest",
 }
 

@@ -91,6 +91,7 @@ COMMANDS["now"] = Declaration(
         *SUMS,
         settings.CheckSettings,
         *READING,
+        (TableSettings, "overrides"),
         (TrainSettings, "horizon"),
     ],
     (
@@ -156,7 +157,7 @@ COMMANDS["predict"] = Declaration(
         TextSettings,
         settings.ClusterSettings,
         (TrainSettings, "jobs", "device", "engine"),
-        (TableSettings, *ON_SAVED),
+        (TableSettings, *ON_SAVED, "overrides"),
     ],
     (
         "forecast predict --output forecasts.csv",

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from forecast.artifacts.store import Store, check_apart
-from forecast.checks.accuracy import actuals_lines
 from forecast.checks.promotion import ServingVersion
 from forecast.cli._command import Request
 from forecast.cli._console import log, steps_bar, suggest
@@ -141,8 +140,7 @@ def _page(
         state = status_of(ledger, store.folder, runs=30)
         runs = [{**row, "what": store.shown(run_note(row))} for row in state["runs"]]
         status = store.shown(f"{state['job']}: {state['said']}")
-        actuals = actuals_lines(state["actuals"])
-        parts.append(sections.job_section(status, runs, days, actuals))
+        parts.append(sections.job_section(status, runs, days, state["actuals"]))
     parts.append(Section("How to repeat it", (_commands(store, request, saved),)))
 
     name = request.backtest if saved is None else Path(store.folder).name

@@ -1,5 +1,6 @@
 """Read a table of events: their days, names and kinds, and the ids of the series they concern."""
 
+from collections.abc import Sequence
 from datetime import date
 from operator import contains
 from typing import Any, get_args
@@ -40,19 +41,17 @@ def read_events(source: Any, schema: Schema, ids: Ids) -> tuple[Event, ...]:
     are no events. Raises BadData if an event cannot be used, and UsageError if the steps of the
     series cannot have events, or not events with an effect.
     """
-    try:
-        table = _table_of(source)
-    except NoRows as error:
-        log.warning("%s: there are no events", error)
+    table = side_table(source, "events")
+    if table is None:
         return ()
     columns = [name for name in COLUMNS if name in (DATE, NAME) or name not in schema.ids]
     id_columns = _id_columns(table, schema, columns)
     blank = [""] * len(table)
-    owners = [_texts(table, name) if name in id_columns else blank for name in schema.ids]
+    owners = [cell_texts(table, name) if name in id_columns else blank for name in schema.ids]
     used = [name for name in columns if name in table.names]
     spans = _spans(table, used, schema.time_format.pivot)
     kinds = _kinds(table) if KIND in used else [EFFECT] * len(table)
-    rows = zip(spans, _texts(table, NAME), kinds, *owners, strict=True)
+    rows = zip(spans, cell_texts(table, NAME), kinds, *owners, strict=True)
     row_of: dict[Event, int] = {}
     for row, ((first, last), name, kind, *parts) in enumerate(rows):
         if not 0 < len(name) <= MAX_NAME:
@@ -91,10 +90,17 @@ def _order(event: Event) -> tuple[date, str, tuple[str, ...]]:
     return event.day, event.name, tuple(part or "" for part in event.ids)
 
 
-def _table_of(source: Any) -> Table:
-    if isinstance(source, str):
-        return read_table(source, TextSettings())
-    return source if isinstance(source, Table) else table_from_frame(source, "the table of events")
+def side_table(source: Any, setting: str) -> Table | None:
+    """Read the table of a setting; None if it has no rows, with a warning."""
+    if isinstance(source, Table):
+        return source
+    try:
+        if isinstance(source, str):
+            return read_table(source, TextSettings())
+        return table_from_frame(source, f"the table of {setting}")
+    except NoRows as error:
+        log.warning("%s: there are no %s", error, setting)
+        return None
 
 
 def renewed(before: tuple[Event, ...], newer: tuple[Event, ...]) -> tuple[Event, ...]:
@@ -130,7 +136,7 @@ def events_columns(schema: Schema) -> dict[str, Column | NDArray[Any]]:
 def _spans(table: Table, used: list[str], pivot: int | None) -> list[tuple[date, date]]:
     """Return the first and the last day of each event, [rows]."""
     names = [name for name in (DATE, START, END) if name in used]
-    days = {name: _days(table, name, pivot, may_be_blank=len(names) > 1) for name in names}
+    days = {name: days_of(table, name, pivot, may_be_blank=len(names) > 1) for name in names}
     spans = []
     for row in range(len(table)):
         filled = [name for name in names if days[name][row] is not None]
@@ -148,10 +154,10 @@ def _spans(table: Table, used: list[str], pivot: int | None) -> list[tuple[date,
     return spans
 
 
-def _days(table: Table, column: str, pivot: int | None, may_be_blank: bool) -> list[date | None]:
+def days_of(table: Table, column: str, pivot: int | None, may_be_blank: bool) -> list[date | None]:
     """Parse the days of a column, [rows], None where a cell is blank."""
     days: list[date | None] = [None] * len(table)
-    texts = np.array(_texts(table, column), object)
+    texts = np.array(cell_texts(table, column), object)
     filled = (texts != "") | (not may_be_blank)
     if not filled.any():
         return days
@@ -166,7 +172,7 @@ def _days(table: Table, column: str, pivot: int | None, may_be_blank: bool) -> l
         row = int(within_day[0])
         text = dated.value(row, (column,))
         raise BadData(
-            f"'{text}' is a time within a day, and events are whole days",
+            f"'{text}' is a time within a day, and whole days are needed",
             place=dated.place(row, column),
             cure="write the date alone",
         )
@@ -178,7 +184,7 @@ def _days(table: Table, column: str, pivot: int | None, may_be_blank: bool) -> l
 def _kinds(table: Table) -> list[EventKind]:
     """Read the kinds of events, [rows]; a blank cell means `effect`."""
     kinds = dict(zip(KINDS, KINDS, strict=True)) | {"": EFFECT}
-    texts = _texts(table, KIND)
+    texts = cell_texts(table, KIND)
     for row, text in enumerate(texts):
         if text not in kinds:
             hint = did_you_mean(text, list(KINDS))
@@ -217,27 +223,33 @@ def _share_series(event: Event, other: Event) -> bool:
     return all(None in (part, other_part) or part == other_part for part, other_part in pairs)
 
 
-def _no_days(table: Table, schema: Schema, cure: str) -> UsageError:
-    problem = f"events are days, and the table has steps of {schema.calendar.name}"
-    return UsageError(problem, setting=Setting("events", table.name), cure=cure)
+def _no_days(table: Table, schema: Schema, cure: str, setting: str = "events") -> UsageError:
+    problem = f"{setting} need days, and the table has steps of {schema.calendar.name}"
+    return UsageError(problem, setting=Setting(setting, table.name), cure=cure)
 
 
 def _id_columns(table: Table, schema: Schema, columns: list[str]) -> list[str]:
     """Return the id columns of a table of events; refuse any that are not in `columns` either."""
-    if schema.calendar.kind == "steps":
-        raise _no_days(table, schema, "leave them out; they need a table with dates")
     spans = any(name in columns and name in table.names for name in (START, END))
     refuse_missing(table, (NAME,) if spans else (DATE, NAME))
     owners = [column for column in schema.ids if column in table.names and column not in columns]
-    for other in table.names:
-        if other not in (*columns, *owners):
-            ids = ", ".join(schema.ids)
-            problem = f"column '{other}' is neither {', '.join(columns)} nor an id column ({ids})"
-            raise BadData(problem, place=table.name, cure="rename or remove it")
+    refuse_others(table, schema, columns, "events")
     return owners
 
 
-def _texts(table: Table, column: str) -> list[str]:
+def refuse_others(table: Table, schema: Schema, columns: Sequence[str], setting: str) -> None:
+    """Refuse columns that are neither in `columns` nor ids, and series without dates."""
+    if schema.calendar.kind == "steps":
+        cure = "leave them out; they need a table with dates"
+        raise _no_days(table, schema, cure, setting)
+    for name in table.names:
+        if name not in (*columns, *schema.ids):
+            ids = ", ".join(schema.ids)
+            problem = f"column '{name}' is neither {', '.join(columns)} nor an id column ({ids})"
+            raise BadData(problem, place=table.name, cure="rename or remove it")
+
+
+def cell_texts(table: Table, column: str) -> list[str]:
     """Return the cells of a column as stripped text, [rows], '' where blank."""
     return [text.strip() for text in table.texts(column)]
 

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 
 from forecast.changes.replay import (
+    PEOPLE,
+    STEPS,
     Changes,
     RunInput,
     alike,
@@ -20,7 +22,7 @@ from forecast.changes.replay import (
 from forecast.errors import INCOMPLETE, ArtifactRefused, Blocked, NoInput, Setting, UsageError
 from forecast.inference.forecasting import load_predictor
 from forecast.jobs.publishing import newest_blocked, read_blocked
-from forecast.ledger.ledger import DAMAGED, INPUTS, KEEP, MAX_RECORDS, Ledger
+from forecast.ledger.ledger import DAMAGED, INPUTS, KEEP, MAX_RECORDS, OVERRIDES, Kept, Ledger
 from forecast.ledger.record import Record
 from forecast.panel.panel import Numbers, series_index
 from forecast.panel.schema import calendar_of, position_texts
@@ -44,9 +46,10 @@ def diff_of(
     runs = _chosen(ledger, *chosen)
     inputs = []
     frames = []
+    published = []
     for run in runs:
         inputs_of = f"what the run as of {run.as_of} forecast from"
-        frame, data = _stored(ledger, store, run)
+        frame, data, overrides = _stored(ledger, store, run)
         if frame is None or data is None:
             cure = f"compare newer runs; the newest {KEEP[INPUTS]} of this release keep it"
             problem = f"job '{ledger.job}': the ledger does not hold {inputs_of}"
@@ -57,8 +60,9 @@ def diff_of(
             problem = f"job '{ledger.job}': {inputs_of} is damaged in the ledger"
             raise ArtifactRefused(problem, cure="compare other runs") from None
         frames.append(frame)
+        published.append(pd.concat([overrides, frame]).drop_duplicates(["series", "step"]))
 
-    changes = _changes(inputs, frames)
+    changes = _changes(inputs, frames, published)
     before, after = inputs
     schema = after.schema
     calendar = calendar_of(schema)
@@ -82,13 +86,13 @@ def diff_of(
     }
 
 
-def _stored(ledger: Ledger, store: str, run: Record) -> tuple[pd.DataFrame | None, bytes | None]:
-    """The forecasts and the inputs of a run; those of a blocked run lie in a folder."""
+def _stored(ledger: Ledger, store: str, run: Record) -> tuple[Kept, bytes | None, Kept]:
+    """The forecasts, inputs and overrides of a run; those of a blocked run lie in a folder."""
+    at = run.as_of
     if run.exit_code != Blocked.exit_code:
-        return ledger.stored(run.as_of)
+        return ledger.of_run(at), ledger.inputs(at), ledger.of_run(at, OVERRIDES)
     publication = read_blocked(store, run)
-    inputs = publication.more[INPUTS]
-    return publication.forecasts, inputs if isinstance(inputs, bytes) else None
+    return publication.forecasts, publication.more[INPUTS], publication.more.get(OVERRIDES)
 
 
 def _notes(runs: list[Record], inputs: list[RunInput]) -> list[str]:
@@ -141,7 +145,9 @@ def _newest(job: str, runs: list[Record], setting: Setting) -> Record:
     return matching[0]
 
 
-def _changes(inputs: list[RunInput], frames: list[pd.DataFrame]) -> Changes:
+def _changes(
+    inputs: list[RunInput], frames: list[pd.DataFrame], published: list[pd.DataFrame]
+) -> Changes:
     """The changes, by step; raises `UsageError` if the runs forecast no time in common."""
     before, after = inputs
     first, second = frames
@@ -166,7 +172,9 @@ def _changes(inputs: list[RunInput], frames: list[pd.DataFrame]) -> Changes:
     points = dict(replayed(before, after, (ids, series[both], times[time[both]])))
     replaced = np.array([name in {*before.fallback, *after.fallback} for name in ids], bool)
     steps = by_step(was, now, both, points, replaced[series] & both)
-    return Changes(ids, series, times[time], was, now, both, steps)
+    shown = [np.nan_to_num(_grid(frame, names, times)[series, time]) for frame in published]
+    steps[STEPS.index(PEOPLE)] = shown[1] - now - (shown[0] - was)
+    return Changes(ids, series, times[time], shown[0], shown[1], both, steps)
 
 
 def _grid(frame: pd.DataFrame, names: list[str], times: Numbers) -> Numbers:

@@ -155,7 +155,11 @@ class Totals:
         none = np.zeros_like(means)
         low = none + lower_bounds(self.output, floor)[:, None, None]
         high = none + (np.inf if self.output.max is None else self.output.max)
-        steps = np.concatenate([means, none, none, low, high, quantiles], -1)
+        change = none  # what overrides add
+        if forecasts.changes is not None:
+            change = forecasts.changes[rows, :horizon, None]
+        exact = [means + change, none, none, low, high, quantiles + change]
+        steps = np.concatenate(exact, -1)
         steps = steps.astype(np.longdouble)
 
         deviation = standard_deviation(quantiles, self.fitted.config.levels)

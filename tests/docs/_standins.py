@@ -54,6 +54,9 @@ def write_missing(folder: Path, words: Sequence[str]) -> None:
             if before == "--events":
                 events().to_csv(path, index=False)
                 continue
+            if before == "--overrides":
+                overrides().to_csv(path, index=False)
+                continue
             columns = [*named.get("--known", []), *named.get("--past", [])]
             sales(path, named.get("--id", ["shop"]), named.get("--target", ["units"])[0], columns)
 
@@ -61,6 +64,15 @@ def write_missing(folder: Path, words: Sequence[str]) -> None:
 def events() -> pd.DataFrame:
     """A promotion on three days."""
     return pd.DataFrame({"date": ["2024-01-05", "2024-01-12", "2024-02-05"], "name": "promotion"})
+
+
+def overrides() -> pd.DataFrame:
+    """A tenth more on the third and fourth day from now."""
+    days = {
+        name: [str((pd.Timestamp.now() + pd.Timedelta(days=ahead)).date())]
+        for name, ahead in (("from", 3), ("to", 4))
+    }
+    return pd.DataFrame({**days, "value": ["+10%"], "who": ["anna"]})
 
 
 def sales(
@@ -137,6 +149,9 @@ def python_names() -> "dict[str, object]":
         "plans": pd.DataFrame({"time": pd.date_range(whole["time"][424], periods=24, freq="h")}),
         "days": events(),
         "more_days": events(),
+        "judgement": pd.DataFrame(
+            {"from": ["2024-01-18"], "to": ["2024-01-18"], "value": ["+10%"], "who": ["anna"]}
+        ),
         "X": windows,
         "y": windows[:, -1],
     }

@@ -624,7 +624,7 @@ REFUSED_TABLES: list[tuple[dict[str, list[str]], str]] = [
         "'store' is neither date, start, end, name, kind nor",
     ),
     ({"date": ["soon"], "name": ["promo"]}, "soon"),
-    ({"date": ["2024-01-10 12:00"], "name": ["promo"]}, "events are whole days"),
+    ({"date": ["2024-01-10 12:00"], "name": ["promo"]}, "whole days are needed"),
     ({"date": ["3"], "name": ["promo"]}, "is no date"),
     ({"date": ["2024-01-10"], "name": [""]}, "needs a name"),
     ({"date": ["2024-01-10", "2024-01-10"], "name": ["promo", "promo"]}, "comes twice"),
@@ -644,7 +644,7 @@ def test_a_table_that_is_none_of_events_is_refused(
 
 def test_series_without_days_have_no_events() -> None:
     events = {"date": ["2020-01-10"], "name": ["promo"]}
-    with pytest.raises(UsageError, match="events are days, and the table has steps of MS"):
+    with pytest.raises(UsageError, match="events need days, and the table has steps of MS"):
         reading(pd.date_range("2020-01-01", periods=30, freq="MS"), events)
-    with pytest.raises(UsageError, match="events are days, and the table has steps of 1"):
+    with pytest.raises(UsageError, match="events need days, and the table has steps of 1"):
         reading(np.arange(30), events, time=("at",), freq="1")

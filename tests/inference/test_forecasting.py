@@ -105,7 +105,7 @@ def test_columns_of_forecasts_lie_at_their_steps_and_clash_with_none(predictor: 
 def test_events_without_effects_need_none_at_the_fit(predictor: Predictor) -> None:
     assert with_events(predictor, None) is predictor
     table = pd.DataFrame({"date": ["1961-05-01"], "name": "strike"})
-    with pytest.raises(UsageError, match="events are days, and the table has steps of MS"):
+    with pytest.raises(UsageError, match="events need days, and the table has steps of MS"):
         with_events(predictor, table_from_frame(table))
     later = with_events(predictor, table_from_frame(table.assign(kind="ignore")))
     assert [event.kind for event in later.fitted.config.table.dated_events] == ["ignore"]
