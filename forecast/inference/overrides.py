@@ -114,14 +114,18 @@ def read_overrides(source: Any, schema: Schema, panel: Panel, ids: Ids) -> Overr
 
     series_ids = np.array([*panel.ids, *ids])  # [series, columns], the first those of the panel
     row_of = np.full((len(series_ids), len(ahead)), -1)
-    texts = {name: cell_texts(table, name) for name in table.names}
     blank = [""] * len(table)
-    cells = np.array([texts.get(name, blank) for name in (*schema.ids, *COLUMNS)]).T
+    columns = [
+        cell_texts(table, name) if name in table.names else blank
+        for name in (*schema.ids, *COLUMNS)
+    ]
+    cells = np.array(columns).T
     change = []
     for row, (*names, value, who, _) in enumerate(cells.tolist()):
         is_meant = ((series_ids == names) | (np.array(names) == "")).all(1)
         meant = np.ix_(is_meant, range(first[row], last[row]))
         earlier = row_of[meant].max(initial=-1)
+        match = VALUES.fullmatch(value)
         problem = ""
         if not is_meant.any():
             problem = f"there is no series {'/'.join(filter(None, names))}"
@@ -131,22 +135,15 @@ def read_overrides(source: Any, schema: Schema, panel: Panel, ids: Ids) -> Overr
             problem = "it ends before it begins, or before the first forecast"
         elif earlier >= 0:
             problem = f"{table.line(earlier)} overrides the same forecast"
-        if problem:
+        elif match is None:
+            problem = f"'{value}' is no override, such as 120, +10%, *1.1, >=5 or <=80"
+        if problem or match is None:
             raise BadData(problem, place=table.place(row), cure="correct or remove the row")
         row_of[meant] = row
-        change.append(_change(value, table.place(row, COLUMNS[0])))
+        kind, digits, percent = match.groups("0")
+        number = float(digits)
+        factor = number if kind == "*" else 1 + float(percent) / 100
+        low = number if kind in ("", ">=") else -inf
+        high = number if kind in ("", "<=") else inf
+        change.append((factor, low, high))
     return Overrides(table, row_of, np.array(change), cells[:, -2:])
-
-
-def _change(text: str, place: str) -> tuple[float, float, float]:
-    """The factor, the lower and the upper bound that a value means."""
-    match = VALUES.fullmatch(text)
-    if match is None:
-        cure = "write 120, +10%, *1.1, >=5 or <=80"
-        raise BadData(f"'{text}' is no override", place=place, cure=cure)
-    kind, digits, percent = match.groups("0")
-    number = float(digits)
-    factor = number if kind == "*" else 1 + float(percent) / 100
-    low = number if kind in ("", ">=") else -inf
-    high = number if kind in ("", "<=") else inf
-    return factor, low, high

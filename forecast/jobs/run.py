@@ -59,7 +59,6 @@ from forecast.jobs.sum_scores import compare_sums, sums_to_keep, totals_of
 from forecast.ledger.ledger import (
     DAMAGED,
     INPUTS,
-    KEEP,
     KILLED,
     MAX_RECORDS,
     OVERRIDES,
@@ -448,7 +447,7 @@ class _Comparison:
             trusted = [run for run in runs if run.settled and not run.dated_ahead]
             usual = [run.actuals for run in trusted]
             record.actuals = accuracy.since_last_run(self.last, panel, serving.schema, usual)
-        overrides = ledger.forecasts(record.as_of, KEEP[OVERRIDES], OVERRIDES)
+        overrides = ledger.forecasts(record.as_of, MAX_RECORDS, OVERRIDES)
         if added := accuracy.value_added(overrides, panel, serving.schema):
             record.actuals["overrides"] = added
         forecasts = ledger.forecasts(record.as_of, accuracy.NEWEST)

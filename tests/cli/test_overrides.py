@@ -152,8 +152,8 @@ def test_quantiles_move_like_the_intervals_that_they_end(predicted: Run) -> None
 
 
 REFUSED = [
-    (f"{HEAD}north,a,{day(2)},+10,anna,", "line 2, column 'value': '+10' is no override; write"),
-    (f"{HEAD}north,a,{day(2)},,anna,", "line 2, column 'value': '' is no override"),
+    (f"{HEAD}north,a,{day(2)},+10,anna,", "line 2: '+10' is no override, such as 120"),
+    (f"{HEAD}north,a,{day(2)},,anna,", "line 2: '' is no override"),
     (f"{HEAD}west,a,{day(2)},5,anna,", "line 2: there is no series west/a;"),
     (f"{HEAD}north,a,{day(0)},5,anna,", "line 2: it ends before it begins, or before the first"),
     (f"{HEAD}north,a,{day(2)},5,,", "line 2: who is blank"),
