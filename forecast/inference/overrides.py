@@ -99,21 +99,9 @@ def read_overrides(source: Any, schema: Schema, panel: Panel, ids: Ids) -> Overr
     times = DAYS if DAYS[0] in table.names else schema.time
     refuse_others(table, schema, (*times, *COLUMNS), "overrides")
     refuse_missing(table, (*times, *COLUMNS[:2]))
-    calendar = calendar_of(schema)
-    ahead = panel.origins.max() + 1 + np.arange(panel.ahead)
-    if times == DAYS:
-        steps = calendar.wall(ahead) // DAY
-        pivot = schema.time_format.pivot
-        days = [days_of(table, name, pivot, may_be_blank=False) for name in DAYS]
-        begin, end = np.array(days, "datetime64[D]").astype(np.int64)
-    else:
-        steps = calendar.times(ahead)
-        begin = end = parse_times(table, times, schema.time_settings).timestamps
-    first = np.searchsorted(steps, begin)
-    last = np.searchsorted(steps, end, "right")
-
+    first, last = _steps_of(table, times, schema, panel)
     series_ids = np.array([*panel.ids, *ids])  # [series, columns], the first those of the panel
-    row_of = np.full((len(series_ids), len(ahead)), -1)
+    row_of = np.full((len(series_ids), panel.ahead), -1)
     blank = [""] * len(table)
     columns = [
         cell_texts(table, name) if name in table.names else blank
@@ -131,7 +119,7 @@ def read_overrides(source: Any, schema: Schema, panel: Panel, ids: Ids) -> Overr
             problem = f"there is no series {'/'.join(filter(None, names))}"
         elif not who:
             problem = "who is blank"
-        elif not last[row] or end[row] < begin[row]:
+        elif last[row] < 1:
             problem = "it ends before it begins, or before the first forecast"
         elif earlier >= 0:
             problem = f"{table.line(earlier)} overrides the same forecast"
@@ -147,3 +135,21 @@ def read_overrides(source: Any, schema: Schema, panel: Panel, ids: Ids) -> Overr
         high = number if kind in ("", "<=") else inf
         change.append((factor, low, high))
     return Overrides(table, row_of, np.array(change), cells[:, -2:])
+
+
+def _steps_of(
+    table: Table, times: tuple[str, ...], schema: Schema, panel: Panel
+) -> tuple[Integers, Integers]:
+    """The first step ahead of each row, and the one after its last; -1 if it ends too early."""
+    calendar = calendar_of(schema)
+    ahead = panel.origins.max() + 1 + np.arange(panel.ahead)
+    if times == DAYS:
+        steps = calendar.wall(ahead) // DAY
+        pivot = schema.time_format.pivot
+        days = [days_of(table, name, pivot, may_be_blank=False) for name in DAYS]
+        begin, end = np.array(days, "datetime64[D]").astype(np.int64)
+    else:
+        steps = calendar.times(ahead)
+        begin = end = parse_times(table, times, schema.time_settings).timestamps
+    last = np.searchsorted(steps, end, "right")
+    return np.searchsorted(steps, begin), np.where(end < begin, -1, last)
