@@ -77,10 +77,12 @@ class Forecaster(ForecasterParams):
     layout, time, id, target, freq, aggregate, season : how a table becomes series
     known, past, static, categorical, holidays : what is known beside their values
     events : a table of events, or its path: columns date (or start, end), name, kind, and ids where
-        series differ. It may be set anew after `fit`, as may successors, on_duplicate, date_format,
-        unfinished and strict
+        series differ. It may be set anew after `fit`, as may successors, overrides, on_duplicate,
+        date_format, unfinished and strict
     successors : a table of series that start with the past of others, or its path: ids, replaces or
         like, from, share
+    overrides : a table of forecasts set by hand, or its path: ids, time (or from, to), value, who,
+        why. `predict` and `totals` apply it
     date_format, timezone, dst, on_duplicate, max_missing, missing, unfinished, strict : what times
         and rows mean
 
@@ -187,6 +189,7 @@ class Forecaster(ForecasterParams):
             origin=_text(origin),
             horizon=horizon,
             output=OutputSettings.check(output),
+            overrides=self.overrides,
         )
         return self._frame(forecast(self._serving(), request).whole.columns)
 
@@ -222,6 +225,7 @@ class Forecaster(ForecasterParams):
             origin=_text(origin),
             sums=SumSettings.check({"sum_by": by, "sum_every": every}),
             output=OutputSettings.check({**_columns(levels, quantiles), "min": min}),
+            overrides=self.overrides,
         )
         totals = forecast(self._serving(), request).totals
         return self._frame({} if totals is None else totals.columns())

@@ -106,6 +106,7 @@ class ForecasterParams(NestedParams, BaseEstimator):
         holidays: str | None = None,
         events: Data | None = None,
         successors: Data | None = None,
+        overrides: Data | None = None,
         date_format: str | None = None,
         timezone: str | None = None,
         dst: choices.ClockChange = "error",

@@ -31,7 +31,7 @@ MAX_AHEAD = 10_000
 # settings that a saved forecaster takes, too
 AFTER_FIT = ("strict", "on_duplicate", "date_format", "unfinished")
 # settings that name a table beside that of the series; a forecaster takes a newer one after its fit
-SIDE_TABLES = ("events", "successors")
+SIDE_TABLES = ("events", "successors", "overrides")
 _SECONDS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 # marks of settings, for help and for pipeline files
@@ -350,6 +350,11 @@ class TableSettings(SettingsGroup, heading="Columns"):
     successors: First[OnCalendar[FilePath | None]] = Field(
         None,
         description="file of series that start with another's past",
+    )
+    overrides: First[Annotated[FilePath | None, Heading("Forecasts")]] = Field(
+        None,
+        description="forecasts set by hand, for now and predict: file with id columns, time (or "
+        "from, to), value, who, why",
     )
     date_format: OnCalendar[str | None] = Field(
         None,

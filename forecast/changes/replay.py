@@ -62,8 +62,9 @@ REFIT = "refit"
 BOUNDS = "bounds and rounding"
 INTERVALS = "interval corrections"  # never changes a point forecast
 FALLBACK = "fallback"
+PEOPLE = "overrides"  # what people changed of what the model says
 REST = "not reproduced"
-STEPS = (SERIES, HISTORY, ACTUALS, KNOWN, EVENTS, REFIT, BOUNDS, INTERVALS, FALLBACK, REST)
+STEPS = (SERIES, HISTORY, ACTUALS, KNOWN, EVENTS, REFIT, BOUNDS, INTERVALS, FALLBACK, PEOPLE, REST)
 """In the order in which they are taken."""
 
 Arrays = dict[str, NDArray[Any]]
@@ -234,7 +235,7 @@ class Changes:
         rows = []
         for name, part in zip(STEPS, self.parts, strict=True):
             size = self._share(part)
-            if name != REST or size:
+            if name not in (PEOPLE, REST) or size:
                 rows.append({"step": name, "change": float(part.sum()), "size": size})
         return rows
 

@@ -34,6 +34,7 @@ OUTPUT = "Output"
 RUN = "Run"
 MESSAGES = "Messages"
 REFUSED = {"now": ("past", "static")}  # settings that a command refuses, and that its help omits
+NAMED = ("overrides",)  # settings that a command has only if its declaration names them
 _ALL = "forecast.help-all"  # key in the context of a call that lists all options
 
 Group = TypeVar("Group", bound=SettingsGroup)
@@ -153,7 +154,8 @@ class Command(click.Command):
             group_and_names = parameter if isinstance(parameter, tuple) else (parameter,)
             group, *names = group_and_names
             self.groups.append(group)
-            params += [_option(field, group, name) for field in names or group.model_fields]
+            fields = names or [field for field in group.model_fields if field not in NAMED]
+            params += [_option(field, group, name) for field in fields]
         about = f"{purpose}\n\n{cleandoc(declaration.details)}"
         super().__init__(name, help=about, params=[*params, _QUIET, _LOG_FORMAT])
 

@@ -26,6 +26,7 @@ READ = {
     "against": "the table of --against",
     "events": "the table of --events",
     "successors": "the table of --successors",
+    "overrides": "the table of --overrides",
     "backtest": "the backtest",
 }
 

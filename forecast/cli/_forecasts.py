@@ -39,6 +39,7 @@ def question_of(request: Request) -> ForecastRequest:
         sums=request.sums,
         allocate=values.get("allocate", False),
         paths=values.get("paths"),
+        overrides=values.get("overrides"),
     )
     output = values.get("output")
     totals = values.get("totals")

@@ -6,7 +6,7 @@ Nothing is imported that help does not need.
 import click
 
 from forecast import settings
-from forecast.cli._command import OUTPUT, RUN, Command, Declaration, Option, file_argument
+from forecast.cli._command import NAMED, OUTPUT, RUN, Command, Declaration, Option, file_argument
 from forecast.settings import (
     OutputSettings,
     StoreSettings,
@@ -60,7 +60,7 @@ SHAPE = ("levels", "point", "min", "max", "integer")
 WHERE = ("horizon", "device", "engine")
 MACHINE = (TrainSettings, "device", "engine")
 CLUSTER = (settings.ClusterSettings, "cluster")
-ON_SAVED = (*settings.AFTER_FIT, *settings.SIDE_TABLES)
+ON_SAVED = (*settings.AFTER_FIT, *(name for name in settings.SIDE_TABLES if name not in NAMED))
 
 
 def _json(help: str) -> Option:
@@ -92,6 +92,7 @@ COMMANDS["now"] = Declaration(
         *SUMS,
         settings.CheckSettings,
         *READING,
+        (TableSettings, "overrides"),
         (TrainSettings, "horizon"),
     ],
     (
@@ -158,7 +159,7 @@ COMMANDS["predict"] = Declaration(
         TextSettings,
         settings.ClusterSettings,
         (TrainSettings, "jobs", "device", "engine"),
-        (TableSettings, *ON_SAVED),
+        (TableSettings, *ON_SAVED, "overrides"),
     ],
     (
         "forecast predict --output forecasts.csv",

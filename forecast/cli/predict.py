@@ -43,6 +43,7 @@ EXCLUSIVE = [
         ["what_if"],
         ("shards", "cluster", "shard", "totals", "allocate", "paths", "future_template"),
     ),
+    *product(["overrides"], ("shards", "cluster", "what_if", "future_template")),
     *product(["future_template"], ("future", "output", "shards", "cluster", "shard", *SUMS)),
 ]
 

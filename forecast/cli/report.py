@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from forecast.artifacts.store import Store, check_apart
-from forecast.checks.accuracy import actuals_lines
 from forecast.checks.promotion import ServingVersion
 from forecast.cli._command import Request
 from forecast.cli._console import log, steps_bar, suggest
@@ -169,8 +168,7 @@ def _job_sections(store: NamedStore, ledger: Ledger, request: Request) -> tuple[
     state = status_of(ledger, store.folder, runs=30)
     runs = [{**row, "what": store.shown(run_note(row))} for row in state["runs"]]
     status = store.shown(f"{state['job']}: {state['said']}")
-    actuals = actuals_lines(state["actuals"])
-    parts.append(sections.job_section(status, runs, days, actuals))
+    parts.append(sections.job_section(status, runs, days, state["actuals"]))
     return sections.job_verdict(days), parts
 
 

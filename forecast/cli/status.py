@@ -3,7 +3,7 @@
 from typing import Any
 
 from forecast.calendar.spec import as_text, parse_as_of
-from forecast.checks.accuracy import actuals_lines
+from forecast.checks.accuracy import ADDED, actuals_lines
 from forecast.checks.table import age_text
 from forecast.cli._command import Request
 from forecast.cli._console import put, put_json, put_rows, suggest
@@ -59,4 +59,5 @@ def _put(state: dict[str, Any]) -> None:
     put_rows(("run as of", "exit", "seconds", "version", "what"), runs, "{:.1f}")
     put_rows(("day", "values", *MEASURES), map(dict.values, state["days"]))
     put_rows(list(*state["groups"][:1]), map(dict.values, state["groups"]))
+    put_rows(ADDED, map(dict.values, state["actuals"].get("overrides", ())))
     put_rows(("totals", "sums", "error", *MEASURES[1:]), map(dict.values, state["totals"]))

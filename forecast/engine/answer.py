@@ -13,6 +13,7 @@ from forecast.inference.forecasting import (
     forecast_table,
     tabulated,
 )
+from forecast.inference.overrides import overridden
 from forecast.inference.predictor import Predictor
 from forecast.panel.panel import Panel
 from forecast.totals.paths import path_columns
@@ -23,6 +24,7 @@ def forecast_part(predictor: Predictor, request: ForecastRequest) -> Forecast:
     """Answer a request whose series are forecast together: a whole table, or a part of one."""
     totals = new_totals(predictor, request)
     forecasts = _forecast(predictor, request)
+    forecasts, _ = overridden(forecasts, predictor.fitted, request.output, request.overrides)
     if totals is not None:
         totals.add(forecasts)
     if totals is not None and request.allocate:

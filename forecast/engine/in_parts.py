@@ -91,7 +91,8 @@ def forecast_large(predictor: Predictor, request: ForecastRequest) -> Forecast |
     """The forecast of a large file; None if it is small, or has to be read as a whole."""
     schema = predictor.fitted.config.table
     source = request.source
-    needs_whole = any((request.future, request.origin, request.allocate, request.paths))
+    overrides = request.overrides is not None
+    needs_whole = any((request.future, request.origin, request.allocate, request.paths, overrides))
     if needs_whole or not request.in_parts or request.on_panel is not None:
         return None
     if not isinstance(source, TableFile) or schema.successions:

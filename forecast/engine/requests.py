@@ -136,6 +136,7 @@ class ForecastRequest:
     sums: SumSettings | None = None
     allocate: bool = False  # whether the medians of the series add up to the sums
     paths: int | None = None  # number of sample paths of all series
+    overrides: Any = None  # a table, frame or path of forecasts set by hand
     in_parts: bool = True  # whether a large file is forecast part by part
 
     # called with the grid position of the newest value before anything is forecast; may raise
@@ -147,6 +148,9 @@ class ForecastRequest:
 
     def check(self) -> None:
         """Refuse fields that exclude each other."""
+        if self.overrides is not None and (self.allocate or self.paths):
+            problem = "paths and allocated medians are those of the model"
+            raise UsageError(problem, setting=Setting("overrides"), cure="leave it out")
         if self.output.shard and (self.sums or self.paths):
             problem = "sums are of all series, and have intervals of their own"
             raise UsageError(problem, setting=Setting("shard"), cure="leave it out")

@@ -79,6 +79,7 @@ class Forecasts:
     numbers: Numbers  # [series, horizon, 1 + 2 * intervals], the numbers of the output
     # [series, horizon, 5], the point and the 80 and 95 % intervals, as in the columns
     published: Numbers
+    changes: Numbers | None = None  # [series, horizon], what overrides added to the points
     columns: Columns = field(default_factory=dict)  # as `Forecaster.predict` returns them
     # why series get no forecast: ``{("store 7",): "missing"}``
     skipped: dict[tuple[str, ...], str] = field(default_factory=dict)

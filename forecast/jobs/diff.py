@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 
 from forecast.changes.replay import (
+    PEOPLE,
+    STEPS,
     Changes,
     RunInput,
     alike,
@@ -21,7 +23,17 @@ from forecast.checks.accuracy import NEWEST, compare
 from forecast.errors import INCOMPLETE, ArtifactRefused, Blocked, NoInput, Setting, UsageError
 from forecast.inference.forecasting import load_predictor
 from forecast.jobs.publishing import newest_blocked, read_blocked
-from forecast.ledger.ledger import ALWAYS, DAMAGED, INPUTS, KEEP, MAX_RECORDS, Ledger, series_text
+from forecast.ledger.ledger import (
+    ALWAYS,
+    DAMAGED,
+    INPUTS,
+    KEEP,
+    MAX_RECORDS,
+    OVERRIDES,
+    Kept,
+    Ledger,
+    series_text,
+)
 from forecast.ledger.record import Record
 from forecast.metrics.metrics import row_columns
 from forecast.panel.grouping import keys_of
@@ -46,9 +58,12 @@ def diff_of(
     load = cache(partial(load_predictor, store, device=where.device, engine=where.engine))
     runs = _chosen(ledger, *chosen)
     stored = [_stored(ledger, store, run, load) for run in runs]
-    frames, inputs = map(list, zip(*stored, strict=True))
+    frames, inputs, overrides = map(list, zip(*stored, strict=True))
+    published = []
+    for changed, frame in zip(overrides, frames, strict=True):
+        published.append(pd.concat([changed, frame]).drop_duplicates(["series", "step"]))
 
-    changes = _changes(inputs, frames)
+    changes = _changes(inputs, frames, published)
     before, after = inputs
     schema = after.schema
     calendar = calendar_of(schema)
@@ -81,7 +96,7 @@ def group_scores(ledger: Ledger, store: str, by: str | None) -> list[dict[str, A
         return []
     runs = [run for run in ledger.runs(MAX_RECORDS) if run.settled]
     run = _newest(ledger.job, runs, Setting("as_of"))
-    _, knew = _stored(ledger, store, run, partial(load_predictor, store))
+    _, knew, _ = _stored(ledger, store, run, partial(load_predictor, store))
     names = row_columns(by, knew.schema)
     keys = keys_of(knew.panel, knew.schema, names)
     key_of = np.array(list(map(series_text, keys)), object)
@@ -94,24 +109,30 @@ def group_scores(ledger: Ledger, store: str, by: str | None) -> list[dict[str, A
     return sorted(rows, key=lambda row: -(row["mase"] or 0.0))
 
 
-def _stored(ledger: Ledger, store: str, run: Record, load: Any) -> tuple[pd.DataFrame, RunInput]:
-    """The forecasts and the inputs of a run; those of a blocked run lie in a folder.
+def _stored(
+    ledger: Ledger, store: str, run: Record, load: Any
+) -> tuple[pd.DataFrame, RunInput, Kept]:
+    """The forecasts, inputs and overrides of a run; those of a blocked run lie in a folder.
 
     `load` gives the predictor of a version.
     """
-    frame, data = ledger.stored(run.as_of)
+    at = run.as_of
     if run.exit_code == Blocked.exit_code:
         publication = read_blocked(store, run)
-        frame = publication.forecasts
-        inputs = publication.more[INPUTS]
-        data = inputs if isinstance(inputs, bytes) else None
-    inputs_of = f"what the run as of {run.as_of} forecast from"
+        frame: Kept = publication.forecasts
+        data = publication.more[INPUTS]
+        overrides = publication.more.get(OVERRIDES)
+    else:
+        frame = ledger.of_run(at)
+        data = ledger.inputs(at)
+        overrides = ledger.of_run(at, OVERRIDES)
+    inputs_of = f"what the run as of {at} forecast from"
     if frame is None or data is None:
         cure = f"compare newer runs; the newest {KEEP[INPUTS]} of this release keep it"
         problem = f"job '{ledger.job}': the ledger does not hold {inputs_of}"
         raise NoInput(problem, cure=cure)
     try:
-        return frame, unpacked(data, load(run.version), str(run.version))
+        return frame, unpacked(data, load(run.version), str(run.version)), overrides
     except DAMAGED:
         problem = f"job '{ledger.job}': {inputs_of} is damaged in the ledger"
         raise ArtifactRefused(problem, cure="compare other runs") from None
@@ -167,7 +188,9 @@ def _newest(job: str, runs: list[Record], setting: Setting) -> Record:
     return matching[0]
 
 
-def _changes(inputs: list[RunInput], frames: list[pd.DataFrame]) -> Changes:
+def _changes(
+    inputs: list[RunInput], frames: list[pd.DataFrame], published: list[pd.DataFrame]
+) -> Changes:
     """The changes, by step; raises `UsageError` if the runs forecast no time in common."""
     before, after = inputs
     first, second = frames
@@ -192,7 +215,9 @@ def _changes(inputs: list[RunInput], frames: list[pd.DataFrame]) -> Changes:
     points = dict(replayed(before, after, (ids, series[both], times[time[both]])))
     replaced = np.array([name in {*before.fallback, *after.fallback} for name in ids], bool)
     steps = by_step(was, now, both, points, replaced[series] & both)
-    return Changes(ids, series, times[time], was, now, both, steps)
+    shown = [np.nan_to_num(_grid(frame, names, times)[series, time]) for frame in published]
+    steps[STEPS.index(PEOPLE)] = shown[1] - now - (shown[0] - was)
+    return Changes(ids, series, times[time], shown[0], shown[1], both, steps)
 
 
 def _grid(frame: pd.DataFrame, names: list[str], times: Numbers) -> Numbers:

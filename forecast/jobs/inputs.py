@@ -17,6 +17,7 @@ from forecast.durable import check_folder
 from forecast.ensemble.names import check_names
 from forecast.errors import BadData
 from forecast.inference.forecasting import with_tables
+from forecast.inference.overrides import read_overrides
 from forecast.jobs import sinks
 from forecast.jobs.administration import claim_sinks, ledger_of, owner_to_replace
 from forecast.jobs.pipeline import Pipeline, keys_in_errors
@@ -269,6 +270,7 @@ def check_job(pipeline: Pipeline, as_of: str | None = None, take_over: bool = Fa
         if seconds is not None:
             lines.append(f"age      the newest value is {age_text(seconds)}")
         check_age(seconds, pipeline.checks, table.name)
+        read_overrides(pipeline.table.overrides, schema, panel, ())
         check_periods(pipeline, schema, int(panel.origins.max()), horizon)
         lines += [f"sink     {line}" for line in check_sink(pipeline, schema, table)]
         check_folder(Path(pipeline.store), pipeline.store)

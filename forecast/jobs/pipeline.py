@@ -181,7 +181,7 @@ def _toml(path: str) -> dict[str, Any]:
 
 def files_read(pipeline: Pipeline) -> dict[str, str | None]:
     files: dict[str, str | None] = {"the pipeline file": pipeline.file or None}
-    for what, section in (("table", "source"), ("plan", "train"), ("days or series", "table")):
+    for what, section in (("table", "source"), ("plan", "train"), ("table", "table")):
         for key, path in marked(getattr(pipeline, section), FILE).items():
             files[f"the {what} of [{section}] {key}"] = path
     return files

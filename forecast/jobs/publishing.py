@@ -37,6 +37,7 @@ from forecast.ledger.ledger import (
     DAMAGED,
     INPUTS,
     MAX_RECORDS,
+    OVERRIDES,
     TOTALS,
     DayScore,
     FitEntry,
@@ -63,7 +64,8 @@ class Publication:
     tables: dict[str, Results]  # forecasts and sums of them, by destination
     series: list[tuple[str, ...]]  # ids of the forecasts
     forecasts: pd.DataFrame  # for the ledger
-    more: Mapping[str, pd.DataFrame | bytes]  # sums and inputs for the ledger, by its tables
+    # for the ledger, by its tables: inputs as bytes, sums and overrides as frames
+    more: Mapping[str, Any]
     days: list[DayScore]  # scores of earlier runs
     fit: FitEntry | None = None
 
@@ -121,7 +123,8 @@ class Publication:
             files[f"{number}-{ROWS}"] = bytes(rows.to_parquet())
         files[FORECASTS] = packed(self.forecasts)
         for name, new in self.more.items():
-            files[name] = new if isinstance(new, bytes) else packed(new)
+            if len(new):
+                files[name] = new if isinstance(new, bytes) else packed(new)
         return files
 
 
@@ -159,9 +162,9 @@ def read_blocked(store: str, blocked: Record) -> Publication:
             for number, place in enumerate(run.schemas)
         }
         forecasts = unpacked(files[FORECASTS])
-        more: dict[str, pd.DataFrame | bytes] = {INPUTS: files[INPUTS]}
-        if TOTALS in files:
-            more[TOTALS] = unpacked(files[TOTALS])
+        more: dict[str, Any] = {INPUTS: files[INPUTS]}
+        for name in {TOTALS, OVERRIDES} & files.keys():
+            more[name] = unpacked(files[name])
     except DAMAGED as error:
         problem = f"what the blocked run kept cannot be read ({str(error).splitlines()[0]})"
         raise ArtifactRefused(problem, place=folder, cure="run the job again") from None

@@ -28,7 +28,7 @@ RECENT_DAYS = 14  # so many of the newest scored days count as recent
 # table settings in which a version may differ from the pipeline file
 FREE = {"strict", "on_duplicate", "unfinished", "freq"}
 # settings that do not change the result of a fit
-WITHOUT_EFFECT = {"jobs", "device", "engine", "unfinished"}
+WITHOUT_EFFECT = {"jobs", "device", "engine", "unfinished", "overrides"}
 
 
 @dataclass(frozen=True)

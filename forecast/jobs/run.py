@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache, partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,6 +38,7 @@ from forecast.errors import (
 from forecast.inference.contents import to_contents
 from forecast.inference.fitted import Fitted, describe_fit
 from forecast.inference.forecasting import ForecastOptions, Forecasts, load_predictor
+from forecast.inference.overrides import overridden
 from forecast.inference.predictor import Predictor
 from forecast.intervals.corrections import PastIntervals, factors_of_levels, interval_factors
 from forecast.jobs import gate, inputs
@@ -53,12 +55,13 @@ from forecast.jobs.publishing import (
 )
 from forecast.jobs.refit import settings_of_fit
 from forecast.jobs.sinks import SinkSettings
-from forecast.jobs.sum_scores import compare_sums, sums_to_keep
+from forecast.jobs.sum_scores import compare_sums, sums_to_keep, totals_of
 from forecast.ledger.ledger import (
     DAMAGED,
     INPUTS,
     KILLED,
     MAX_RECORDS,
+    OVERRIDES,
     TOTALS,
     UNFINISHED,
     DayScore,
@@ -72,7 +75,7 @@ from forecast.ledger.record import (
     warnings_into,
     written_later,
 )
-from forecast.logs import log
+from forecast.logs import held_back, log
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Integers, Numbers, Panel
 from forecast.panel.schema import Schema, calendar_of, position_texts
@@ -413,7 +416,7 @@ class _Comparison:
         if pipeline.totals:
             if not self.fits:
                 inputs.check_periods(pipeline, serving.schema, int(panel.origins.max()), horizon)
-            sums = run.ledger.forecasts(record.as_of, accuracy.NEWEST, sums=True)
+            sums = run.ledger.forecasts(record.as_of, accuracy.NEWEST, TOTALS)
             record.totals = compare_sums(sums, panel, serving, pipeline)
         self._compare(panel)
         return ForecastOptions(factors=partial(self._factors, panel))
@@ -444,6 +447,9 @@ class _Comparison:
             trusted = [run for run in runs if run.settled and not run.dated_ahead]
             usual = [run.actuals for run in trusted]
             record.actuals = accuracy.since_last_run(self.last, panel, serving.schema, usual)
+        overrides = ledger.forecasts(record.as_of, MAX_RECORDS, OVERRIDES)
+        if added := accuracy.value_added(overrides, panel, serving.schema):
+            record.actuals["overrides"] = added
         forecasts = ledger.forecasts(record.as_of, accuracy.NEWEST)
         self.past, self.days = accuracy.compare(forecasts, panel, serving.schema)
 
@@ -504,7 +510,20 @@ def _publication(
     pipeline = run.pipeline
     record = run.record
     forecasts = passed.forecasts
-    tables = passed.tables(pipeline, serving)
+    more: dict[str, Any] = {**run.known_ahead}
+    # checks and ledger have seen what the model says; what people say is published beside it
+    fitted = serving.fitted
+    output = inputs.explained_output(pipeline)
+    published, overrides = overridden(forecasts, fitted, output, pipeline.table.overrides)
+    shown = passed
+    if pipeline.table.overrides is not None:
+        more[OVERRIDES] = pd.DataFrame()  # instead of those of an earlier run with this `as_of`
+    if overrides is not None:
+        with held_back():
+            totals = totals_of(pipeline, serving, published)
+        shown = replace(passed, forecasts=published, totals=totals)
+        more[OVERRIDES] = accuracy.overrides_to_keep(published, overrides, serving.schema)
+    tables = shown.tables(pipeline, serving)
     incomplete = _without_new_values(run, forecasts, past.lagging)
     record.exit_code = INCOMPLETE if incomplete or passed.replaced else 0
     record.settled = True
@@ -525,8 +544,7 @@ def _publication(
     newest = sorted((before | scores).items())[-7:]
     record.scores = [vars(score) for _, score in newest]
 
-    more: dict[str, pd.DataFrame | bytes] = {**run.known_ahead}
-    more[INPUTS] = packed(serving.fitted, panel, pipeline.output, passed.replaced)
+    more[INPUTS] = packed(fitted, panel, pipeline.output, passed.replaced)
     if passed.totals:
         more[TOTALS] = sums_to_keep(passed.totals, forecasts)
     _finish(run)
@@ -534,7 +552,7 @@ def _publication(
         record=record,
         tables=dict(zip(destinations(pipeline), tables, strict=True)),
         series=[forecasts.panel.ids[i] for i in forecasts.series],
-        forecasts=accuracy.forecasts_to_keep(forecasts, serving.fitted),
+        forecasts=accuracy.forecasts_to_keep(forecasts, fitted),
         more=more,
         days=[score for day, score in scores.items() if score != before.get(day)],
         fit=None if new_fit is None else new_fit.entry,

@@ -77,12 +77,19 @@ TABLES = {
     "bias DOUBLE PRECISION, coverage_80 DOUBLE PRECISION, coverage_95 DOUBLE PRECISION, "
     "PRIMARY KEY (job, as_of, day)",
 }
-# these three have the columns of forecast_cells, and are created when they are first needed
+# these four have the columns of forecast_cells, and are created when they are first needed
 TOTALS = "forecast_totals"  # forecasts of sums
 INPUTS = "forecast_inputs"  # the data that runs forecast from, see `changes/replay.py`
 # values known in advance that a run had and no earlier run had, see `jobs/inputs.py`
 KNOWN = "forecast_known"
-KEEP = {TOTALS: MAX_RUNS, INPUTS: 10, KNOWN: 4_000}  # the newest so many runs keep them
+# forecasts that the table of overrides changed, see `checks/overrides.py`
+OVERRIDES = "forecast_overrides"
+KEEP = {
+    TOTALS: MAX_RUNS,
+    INPUTS: 10,
+    KNOWN: 4_000,
+    OVERRIDES: MAX_RECORDS,
+}  # the newest so many runs keep them
 Kept = pd.DataFrame | None
 Flags = NDArray[np.bool_]
 Integers = NDArray[np.int64]
@@ -285,14 +292,15 @@ class Ledger:
         newest = {fit.version: fit.promoted for fit in self.fits(unfinished=True)}
         return {version for version, promoted in newest.items() if not promoted}
 
-    def forecasts(self, before: str, runs: int, sums: bool = False) -> Iterator[pd.DataFrame]:
-        """Yield the forecasts, or forecasts of sums, of runs before a time, oldest first.
+    def forecasts(
+        self, before: str, runs: int, table: str = "forecast_cells"
+    ) -> Iterator[pd.DataFrame]:
+        """Yield the forecasts, or those of another table, of runs before a time, oldest first.
 
         These are the newest `runs` runs that have any. Each frame holds several whole runs, about
         BATCH_ROWS rows together, with the times of the runs in the column `as_of`. Damaged runs are
         left out.
         """
-        table = TOTALS if sums else "forecast_cells"
         sql = f"SELECT DISTINCT as_of FROM {table} WHERE job = :job AND as_of < :before"
         sql = f"{sql} ORDER BY as_of DESC"
         batch = []
@@ -313,14 +321,10 @@ class Ledger:
         if batch:
             yield _frame_of(batch)
 
-    def stored(self, at: str) -> tuple[pd.DataFrame | None, bytes | None]:
-        """Return the forecasts of a run and its packed inputs; None for what is not stored."""
-        inputs = self.inputs(at)
-        if inputs is None:
-            return None, None
-        with self._connect(reads=("forecast_cells",)) as execute:
-            table = self._load(execute, "forecast_cells", at)
-        return None if table is None else _frame_of([table]), inputs
+    def of_run(self, at: str, table: str = "forecast_cells") -> Kept:
+        """Return the forecasts of a run, or those of another table; None if it has none."""
+        newest = next(self.forecasts(at + ALWAYS, 1, table), None)
+        return None if newest is None or newest["as_of"].iloc[0] != at else newest
 
     def inputs(self, at: str) -> bytes | None:
         """Return the packed inputs of a run, the data it forecast from; None if not stored."""

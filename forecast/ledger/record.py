@@ -59,7 +59,9 @@ class Record(BaseModel):
     # the finding then counts as the new normal
     held: bool = False
     revised: list[str] = []  # times of earlier runs whose newest values have changed since then
-    actuals: dict[str, Any] = {}  # the values since the last run, compared with its intervals
+    # the values since the last run, compared with its intervals; `overrides` has the value that
+    # overrides of earlier runs added, by who made them
+    actuals: dict[str, Any] = {}
     # if a check blocked the run: the folder that keeps it, and whether it was accepted
     blocked: dict[str, Any] = {}
     output: dict[str, Any] = {}  # the file and the table written, and the sha256 of the file

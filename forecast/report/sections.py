@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from forecast.checks.accuracy import ADDED, actuals_lines
 from forecast.errors import BadData, Unavailable
 from forecast.inference.fitted import Fitted, counted_models, models_of
 from forecast.inference.predictor import Predictor
@@ -428,12 +429,17 @@ def versions_section(versions: Sequence[Row]) -> Section:
 
 
 def job_section(
-    state: str, runs: Sequence[Row], newest_days: Sequence[Row], actuals: Sequence[str]
+    state: str, runs: Sequence[Row], newest_days: Sequence[Row], actuals: Row
 ) -> Section:
-    """The runs of a job and its scores by day, newest first, and lines on its newest actuals."""
+    """The runs of a job and its scores by day, newest first, and what its newest actuals say."""
     parts: list[Part] = [f"{state}."]
-    if actuals:
-        parts.append(f"Since the last run: {'. '.join(actuals)}.")
+    if lines := actuals_lines(actuals):
+        parts.append(f"Since the last run: {'. '.join(lines)}.")
+    if added := actuals.get("overrides"):
+        rows = [list(row.values()) for row in added]
+        parts.append(
+            Table("Overrides of earlier runs against the actual values", list(ADDED), rows)
+        )
     if len(newest_days) > 1:
         days = newest_days[::-1]
         ends = str(days[0]["day"]), str(days[-1]["day"])

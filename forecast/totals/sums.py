@@ -156,7 +156,9 @@ class Totals:
         none = np.zeros_like(means)
         low = none + lower_bounds(self.output, floor)[:, None, None]
         high = none + (np.inf if self.output.max is None else self.output.max)
-        steps = np.concatenate([means, none, none, low, high, quantiles], -1)
+        added = forecasts.changes  # by overrides
+        change = none if added is None else added[rows, :horizon, None]
+        steps = np.concatenate([means + change, none, none, low, high, quantiles + change], -1)
         steps = steps.astype(np.longdouble)
 
         deviation = standard_deviation(quantiles, self.fitted.config.levels)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
-from forecast.settings import TableSettings, TrainSettings
+from forecast.settings import SIDE_TABLES, TableSettings, TrainSettings
 
 DAYS = pd.date_range("2024-01-01", periods=60, tz=None)
 LONG = pd.DataFrame(
@@ -81,8 +81,7 @@ ONE_BY_ONE = {
     "device",
     "engine",
     "model",
-    "events",
-    "successors",
+    *SIDE_TABLES,
 }  # not kept, given to load, named by each fit below, and tables
 
 

@@ -9,7 +9,7 @@ import click
 
 from forecast.baselines.shared.method import baseline_method
 from forecast.cli import PURPOSES, cli
-from forecast.cli._command import Command
+from forecast.cli._command import NAMED, Command
 from forecast.ensemble.baseline_forecasts import FEW_SERIES
 from forecast.ensemble.names import FROM_PACKAGE
 from forecast.models import model_class, model_names
@@ -40,7 +40,7 @@ def commands(groups: Mapping[type[SettingsGroup], str]) -> str:
 def takers(group: type[SettingsGroup]) -> str:
     """Which commands take the settings of a group."""
     found = {name: _settings(command, group) for name, command in _commands().items()}
-    whole = [f"`{name}`" for name, taken in found.items() if taken == list(group.model_fields)]
+    whole = [f"`{name}`" for name, taken in found.items() if _is_whole(group, taken)]
     some = [f"`{name}`" for name, taken in found.items() if taken and f"`{name}`" not in whole]
     if not whole:
         return f"Of {_listed(some)}."
@@ -94,8 +94,9 @@ def _command(
     yield ""
     options = _options(command)
     shared = {group: _settings(command, group) for group in groups}
-    whole = [group for group, found in shared.items() if found == list(group.model_fields)]
-    some = [name for group, found in shared.items() if group not in whole for name in found]
+    whole = [group for group, found in shared.items() if _is_whole(group, found)]
+    taken = [(name, group) for group, found in shared.items() for name in found]
+    some = [name for name, group in taken if name in NAMED or group not in whole]
     if whole or some:
         yield from ("Settings:", "")
         yield from (f"- [{groups[group]}](settings.md#{anchor(groups[group])})" for group in whole)
@@ -142,6 +143,11 @@ def _settings(command: Command, group: type[SettingsGroup]) -> list[str]:
         for name, description in fields.items()
         if name in helps and helps[name].startswith(description)
     ]
+
+
+def _is_whole(group: type[SettingsGroup], found: list[str]) -> bool:
+    """Whether a command takes all settings of a group, but those that each command has to name."""
+    return set(group.model_fields) - set(found) <= set(NAMED) and bool(found)
 
 
 def _listed(names: list[str]) -> str:

@@ -58,6 +58,9 @@ def write_missing(folder: Path, words: Sequence[str]) -> None:
             if before == "--successors":
                 successors(named.get("--id", ["shop", "product"])).to_csv(path, index=False)
                 continue
+            if before == "--overrides":
+                overrides().to_csv(path, index=False)
+                continue
             columns = [*named.get("--known", []), *named.get("--past", [])]
             if before == "--against":
                 columns += named.get("--against-column", ["forecast"])
@@ -74,6 +77,15 @@ def successors(ids: Sequence[str]) -> pd.DataFrame:
     today = pd.Timestamp.now().strftime("%Y-%m-%d")
     names = dict.fromkeys(ids, "c")
     return pd.DataFrame({**names, "like": "/".join("a" * len(ids)), "from": today}, index=[0])
+
+
+def overrides() -> pd.DataFrame:
+    """A tenth more on the third and fourth day from now."""
+    days = {
+        name: [str((pd.Timestamp.now() + pd.Timedelta(days=ahead)).date())]
+        for name, ahead in (("from", 3), ("to", 4))
+    }
+    return pd.DataFrame({**days, "value": ["+10%"], "who": ["anna"]})
 
 
 def sales(
@@ -157,6 +169,9 @@ def python_names() -> "dict[str, object]":
         "plans": pd.DataFrame({"time": pd.date_range(whole["time"][424], periods=24, freq="h")}),
         "days": events(),
         "more_days": events(),
+        "judgement": pd.DataFrame(
+            {"from": ["2024-01-18"], "to": ["2024-01-18"], "value": ["+10%"], "who": ["anna"]}
+        ),
         "X": windows,
         "y": windows[:, -1],
     }

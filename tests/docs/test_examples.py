@@ -47,6 +47,8 @@ SHOWN = {
     "date,name,": "a table of events, which a test below reads",
     "start,end,name,": "the same",
     "shop,product,replaces,": "a table of successors, which a test below reads",
+    "shop,from,to,value,": "a table of overrides, which a test below reads",
+    "overrides_by  ": "what status says of ten weeks, which tests/jobs/test_overrides.py runs",
     "date,load,temperature,available_at": "a table of vintages, which a test below reads",
     "effects  ": "a line that a fit prints of a table that is not shipped",
     "closed  ": "the same",
@@ -144,6 +146,23 @@ def test_the_table_of_successors_is_one(tmp_path: Path) -> None:
     table = Forecaster(**how, successors=str(rows)).fit(frame).predict()
     assert set(table["product"]) == {"tea 500 g", "cocoa"}
     assert set(table["shop"]) == {"Bonn", "Ulm"}
+
+
+def test_the_table_of_overrides_is_one(tmp_path: Path) -> None:
+    (block,) = beginning("shop,from,to,value,")
+    overrides = tmp_path / "people.csv"
+    overrides.write_text(block.text, encoding="utf-8")
+    days = pd.date_range("2026-09-01", "2026-12-20").strftime("%Y-%m-%d")
+    week = np.arange(len(days)) % 7
+    parts = [
+        pd.DataFrame({"shop": name, "day": days, "y": 100 + week}) for name in ("Berlin", "Bonn")
+    ]
+    model = Forecaster(model="seasonal-naive", horizon=14, id="shop").fit(pd.concat(parts))
+    table = model.set_params(overrides=str(overrides)).predict()
+    found = table.set_index(["shop", "day"])["forecast"].unstack("shop")
+    assert found.loc["2026-12-24", "Berlin"] == 0
+    assert (found.loc["2026-12-25":"2026-12-26"] == 80).all(axis=None)
+    assert found.loc["2026-12-28", "Berlin"] == pytest.approx(1.2 * found.loc["2026-12-28", "Bonn"])
 
 
 def test_the_table_of_vintages_is_one() -> None:

@@ -1,0 +1,155 @@
+"""Override forecasts by hand: read a table of overrides, and apply it to forecasts."""
+
+import re
+from dataclasses import replace
+from math import inf
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.calendar.parsing import parse_times
+from forecast.calendar.zones import DAY
+from forecast.errors import BadData
+from forecast.events.closed import with_fixed
+from forecast.events.table import cell_texts, days_of, refuse_others, side_table
+from forecast.inference.fitted import Fitted
+from forecast.inference.forecasting import Forecasts, tabulated
+from forecast.inference.predictor import fixed_of
+from forecast.intervals.interval_ends import bounded
+from forecast.logs import log
+from forecast.panel.naming import NAMED, first_names
+from forecast.panel.panel import Ids, Integers, Numbers, Panel
+from forecast.panel.schema import Schema, calendar_of
+from forecast.settings import OutputSettings
+from forecast.tables.headers import refuse_missing
+from forecast.tables.table import Table
+
+DAYS = ("from", "to")
+COLUMNS = ("value", "who", "why")
+NUMBER = r"\d{1,15}(?:\.\d*)?"
+# a new value, a factor or a bound; or a percentage
+VALUES = re.compile(rf"(|\*|>=|<=)(-?{NUMBER})|([+-]{NUMBER})%")
+NO_EFFECT = (
+    "%s: without effect: %s; there is no forecast for this series and time, or the day is closed"
+)
+
+
+class Overrides(NamedTuple):
+    """Which row of a table overrides which forecast, and how.
+
+    A forecast becomes `factor` times itself, and then at least `low` and at most `high`, which are
+    the same for a new value.
+    """
+
+    table: Table
+    row: Integers  # [series of the panel, steps ahead], the row of each forecast; -1 without one
+    change: Numbers  # [rows, 3], the factor, low and high
+    people: NDArray[np.str_]  # [rows, 2], who and why
+
+
+def overridden(
+    forecasts: Forecasts, fitted: Fitted, output: OutputSettings, source: Any
+) -> tuple[Forecasts, Overrides | None]:
+    """Forecasts overridden by a table, a frame or a file, and this table; None without rows.
+
+    Closed slots keep their value. An interval scales with its point; a bound moves the point alone,
+    and ends that it passes.
+    """
+    panel = forecasts.panel
+    series = forecasts.series
+    numbers = forecasts.numbers
+    overrides = read_overrides(source, fitted.config.table, panel, fitted.ids)
+    if overrides is None:
+        return forecasts, None
+    table = overrides.table
+    steps = np.arange(numbers.shape[1])
+    slots = (panel.offsets[series] + panel.lengths[series])[:, None] + steps
+    is_closed = with_fixed(panel, fixed_of(fitted, panel)).observed[slots]
+    row = np.where(is_closed, -1, overrides.row[series][:, steps])
+    unused = [table.line(i) for i in np.setdiff1d(np.arange(len(table)), row)]
+    if unused:
+        log.warning(NO_EFFECT, table.name, first_names(unused, NAMED))
+
+    factor, low, high = overrides.change.T[:, row, None]
+    point = numbers[..., :1]
+    new = np.clip(point * factor, low, high)
+    ratio = np.divide(new, point, out=np.ones_like(new), where=point != 0)
+    scaled = new + (numbers - point) * np.abs(ratio)
+    levels = np.array([0.5, *output.columns.values()])
+    ends = [np.minimum(numbers, new), np.maximum(numbers, new)]
+    passed = np.select([levels < 0.5, levels > 0.5], ends, new)
+    is_bound = np.isfinite(low) != np.isfinite(high)
+    moved = bounded(np.where(is_bound, passed, scaled), output, panel.floor()[series])
+    moved = np.where(row[..., None] < 0, numbers, moved)
+    changed = replace(forecasts, numbers=moved, changes=(moved - numbers)[..., 0])
+    return tabulated(changed, fitted, output), overrides
+
+
+def read_overrides(source: Any, schema: Schema, panel: Panel, ids: Ids) -> Overrides | None:
+    """Read overrides of the forecasts of a panel from a table, a frame or a file.
+
+    Blank or absent ids mean all series that have the others; `ids` are those of the fit. Without a
+    table, or rows, there are no overrides. Raises BadData if a row cannot be used, and UsageError
+    if the series have no dates.
+    """
+    table = None if source is None else side_table(source, "overrides")
+    if table is None:
+        return None
+    times = DAYS if DAYS[0] in table.names else schema.time
+    refuse_others(table, schema, (*times, *COLUMNS), "overrides")
+    refuse_missing(table, (*times, *COLUMNS[:2]))
+    first, last = _steps_of(table, times, schema, panel)
+    series_ids = np.array([*panel.ids, *ids])  # [series, columns], the first those of the panel
+    row_of = np.full((len(series_ids), panel.ahead), -1)
+    blank = [""] * len(table)
+    columns = [
+        cell_texts(table, name) if name in table.names else blank
+        for name in (*schema.ids, *COLUMNS)
+    ]
+    cells = np.array(columns).T
+    change = []
+    for row, (*names, value, who, _) in enumerate(cells.tolist()):
+        is_meant = ((series_ids == names) | (np.array(names) == "")).all(1)
+        meant = np.ix_(is_meant, range(first[row], last[row]))
+        earlier = row_of[meant].max(initial=-1)
+        match = VALUES.fullmatch(value)
+        problem = ""
+        if not is_meant.any():
+            problem = f"there is no series {'/'.join(filter(None, names))}"
+        elif not who:
+            problem = "who is blank"
+        elif last[row] < 1:
+            problem = "it ends before it begins, or before the first forecast"
+        elif earlier >= 0:
+            problem = f"{table.line(earlier)} overrides the same forecast"
+        elif match is None:
+            problem = f"'{value}' is no override, such as 120, +10%, *1.1, >=5 or <=80"
+        if problem or match is None:
+            raise BadData(problem, place=table.place(row), cure="correct or remove the row")
+        row_of[meant] = row
+        kind, digits, percent = match.groups("0")
+        number = float(digits)
+        factor = number if kind == "*" else 1 + float(percent) / 100
+        low = number if kind in ("", ">=") else -inf
+        high = number if kind in ("", "<=") else inf
+        change.append((factor, low, high))
+    return Overrides(table, row_of, np.array(change), cells[:, -2:])
+
+
+def _steps_of(
+    table: Table, times: tuple[str, ...], schema: Schema, panel: Panel
+) -> tuple[Integers, Integers]:
+    """The first step ahead of each row, and the one after its last; -1 if it ends too early."""
+    calendar = calendar_of(schema)
+    ahead = panel.origins.max() + 1 + np.arange(panel.ahead)
+    if times == DAYS:
+        steps = calendar.wall(ahead) // DAY
+        pivot = schema.time_format.pivot
+        days = [days_of(table, name, pivot, may_be_blank=False) for name in DAYS]
+        begin, end = np.array(days, "datetime64[D]").astype(np.int64)
+    else:
+        steps = calendar.times(ahead)
+        begin = end = parse_times(table, times, schema.time_settings).timestamps
+    last = np.searchsorted(steps, end, "right")
+    return np.searchsorted(steps, begin), np.where(end < begin, -1, last)
