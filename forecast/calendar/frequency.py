@@ -40,6 +40,10 @@ EXAMPLES = [
 # at least this share of the steps between times must be the step of the grid, if some are shorter
 # than the most common step
 MIN_SHARE = 0.1
+USUAL_STEPS = {  # in seconds, from fine to coarse
+    "s": 1, "min": MINUTE, "5min": 5 * MINUTE, "10min": 10 * MINUTE, "15min": 15 * MINUTE,
+    "30min": 30 * MINUTE, "h": HOUR, "D": DAY, "W": WEEK, "MS": 30 * DAY,
+}  # fmt: skip
 
 
 class Frequency(NamedTuple):
@@ -110,12 +114,29 @@ def infer_calendar(
     else:
         grid = _inferred_grid(timestamps, series, unique, zone)
     if grid is None:
-        raise _irregular(unique, time_format, place)
+        raise _irregular(timestamps, series, time_format, place)
     return grid
 
 
-def _irregular(unique: Integers, time_format: TimeFormat, place: Callable[[int], str]) -> BadData:
+def filled_frequency(timestamps: Integers, series: Integers) -> str:
+    """Return the finest usual frequency in most of whose steps the series have a row."""
+    order = np.lexsort((timestamps, series))
+    ends = np.flatnonzero(np.diff(series[order], append=-1))
+    firsts = np.append(0, ends[:-1] + 1)
+    for name, step in USUAL_STEPS.items():
+        periods = timestamps[order] // step
+        begins = np.diff(periods, prepend=-1) != 0
+        begins[firsts] = True
+        if 2 * begins.sum() > (periods[ends] - periods[firsts] + 2).sum():
+            return name
+    return name
+
+
+def _irregular(
+    timestamps: Integers, series: Integers, time_format: TimeFormat, place: Callable[[int], str]
+) -> BadData:
     """Return the error that names the first time off the grid of the usual step."""
+    unique = distinct(timestamps)
     steps = np.diff(unique)
     values, counts = np.unique(steps, return_counts=True)
     usual = int(values[counts.argmax()])
@@ -127,7 +148,7 @@ def _irregular(unique: Integers, time_format: TimeFormat, place: Callable[[int],
     if time_format.kind != "integer":
         # such as midnights of Berlin in UTC, or a clock that changes by less than a step
         zone = ("pass another ", Setting("timezone"), " or none, ") if time_format.zone else ()
-        freq = _of_seconds(usual, 0).name.partition("-")[0]
+        freq = filled_frequency(timestamps, series)
         way = (Setting("freq", freq), " ", Setting("aggregate", "mean"), " (or sum, last)")
         cure = Words("correct it, ", *zone, "or pass another step, such as ", *way)
     where = place(int(unique[odd + 1]))
