@@ -91,8 +91,7 @@ def collected(errors: list[ForecastError]) -> Iterator[None]:
 def together(errors: Sequence[ForecastError]) -> ForecastError:
     """Return the first error, with the others after its cure."""
     first, *others = errors
-    further = [part for error in others for part in ("; also, ", error)]
-    first.cure = Words(first.cure, *further) if further else first.cure
+    first.cure = Words(first.cure, *(part for error in others for part in ("; also, ", error)))
     return first
 
 

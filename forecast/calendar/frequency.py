@@ -40,10 +40,7 @@ EXAMPLES = [
 # at least this share of the steps between times must be the step of the grid, if some are shorter
 # than the most common step
 MIN_SHARE = 0.1
-USUAL_STEPS = {  # in seconds, from fine to coarse
-    "s": 1, "min": MINUTE, "5min": 5 * MINUTE, "10min": 10 * MINUTE, "15min": 15 * MINUTE,
-    "30min": 30 * MINUTE, "h": HOUR, "D": DAY, "W": WEEK, "MS": 30 * DAY,
-}  # fmt: skip
+USUAL_STEPS = ("s", "min", "5min", "10min", "15min", "30min", "h", "D", "W")  # from fine to coarse
 
 
 class Frequency(NamedTuple):
@@ -120,16 +117,13 @@ def infer_calendar(
 
 def filled_frequency(timestamps: Integers, series: Integers) -> str:
     """Return the finest usual frequency in most of whose steps the series have a row."""
-    order = np.lexsort((timestamps, series))
-    ends = np.flatnonzero(np.diff(series[order], append=-1))
-    firsts = np.append(0, ends[:-1] + 1)
-    for name, step in USUAL_STEPS.items():
-        periods = timestamps[order] // step
-        begins = np.diff(periods, prepend=-1) != 0
-        begins[firsts] = True
-        if 2 * begins.sum() > (periods[ends] - periods[firsts] + 2).sum():
+    for name in USUAL_STEPS:
+        periods = timestamps // parse_frequency(name).every
+        span = int(np.ptp(periods)) + 2
+        filled = distinct(series * span + periods - periods.min())
+        if 2 * len(filled) > span * (series.max() + 1):
             return name
-    return name
+    return "MS"
 
 
 def _irregular(

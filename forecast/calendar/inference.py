@@ -25,10 +25,6 @@ TIME_NAMES = (
     "year", "period", "hour", "ts", "step", "t", "index",
 )  # fmt: skip
 CLOCK_ONLY = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?")
-# months that are written otherwise in English
-GERMAN_MONTH = re.compile(
-    r"\b(mrz|mär|mai|okt|dez|jän|jänner|januar|februar|märz|juni|juli|oktober|dezember)\b", re.I
-)
 DECIMAL = re.compile(r"\d+\.\d+")
 YEAR_MONTH = re.compile(r"[12]\d{3}\.(0[1-9]|1[0-2])")
 Names = tuple[str, ...]
@@ -141,9 +137,6 @@ def _mismatch(cells: TimeCells, matched: dict[str, Flags]) -> BadData:
     first = cells.texts[cells.codes[np.argmax(wrong[cells.codes])]]
     if CLOCK_ONLY.fullmatch(first):
         return cells.fault("is a time of day without a date", "add the date", wrong=wrong)
-    german = _german_month(first)
-    if german is not None:
-        return cells.fault(*german, wrong=wrong)
     if not matched:
         example = "2024-01-31 or 2024-01-31 13:00:00+01:00"
         cure = (f"write it as {example}, or pass ", date_format, " or ", Setting("time"))
@@ -169,18 +162,8 @@ def _refuse_uncertain_years(cells: TimeCells, chosen: ParsedTexts) -> None:
 
 def no_such_time(cells: TimeCells, wrong: Flags) -> BadData:
     """Return the error for a text such as 2024-02-30, which is not a date."""
-    german = _german_month(cells.texts[cells.codes[np.argmax(wrong[cells.codes])]])
     cure = ("correct it, or pass ", Setting("date_format"))
-    fault = german or ("does not exist as a date and time", *cure)
-    return cells.fault(*fault, wrong=wrong)
-
-
-def _german_month(text: str) -> tuple[str, str] | None:
-    """Return problem and cure of a text with the German name of a month; else None."""
-    month = GERMAN_MONTH.search(text)
-    if month is None:
-        return None
-    return f"has the German month '{month[0]}'", "write months as numbers, or in English"
+    return cells.fault("does not exist as a date and time", *cure, wrong=wrong)
 
 
 def _as_setting(pattern: str) -> Setting:

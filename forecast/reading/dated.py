@@ -25,7 +25,7 @@ from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.logs import log
 from forecast.panel.schema import Names, Schema
 from forecast.reading.roles import AVAILABLE_AT, MAX_REPEATED, TARGET_NAMES, groups_rows
-from forecast.settings import TableSettings
+from forecast.settings import TableSettings, holiday_columns
 from forecast.tables.cells import MISSING, counted_values, is_whole, numeric_columns
 from forecast.tables.headers import DATE_OR_FRACTION, LETTER, refuse_missing
 from forecast.tables.table import Table, repeats
@@ -421,7 +421,8 @@ def _check_settings(table: Table, settings: TableSettings) -> None:
 
 def _check_roles(table: Table, settings: TableSettings) -> None:
     named = [(column, role) for role in ROLES for column in getattr(settings, role)]
-    refuse_missing(table, (*(column for column, _ in named), *settings.categorical))
+    unnamed = (*settings.categorical, *holiday_columns(settings.holidays))
+    refuse_missing(table, (*(column for column, _ in named), *unnamed))
     role_of: dict[str, str] = {}
     for column, role in named:
         if column in role_of:

@@ -58,7 +58,7 @@ from forecast.reading.roles import (
     target_column,
 )
 from forecast.reading.vintages import describe_vintages, known_by, one_row_a_time, with_vintages
-from forecast.settings import TableSettings, TextSettings
+from forecast.settings import TableSettings, TextSettings, holiday_columns
 from forecast.tables.cells import is_blank, numeric_columns
 from forecast.tables.headers import listed, refuse_missing
 from forecast.tables.table import Table
@@ -294,6 +294,7 @@ def infer_schema(
 def check_schema(schema: Schema, table: Table) -> None:
     """Refuse a table that lacks a column that the fit used; the columns may be in any order."""
     needed = (*schema.time, *schema.known, *schema.past, *schema.static)
+    needed += holiday_columns(schema.holidays)
     if schema.layout == "long":
         needed += (*schema.ids, str(schema.target))
     elif not schema.all_columns:
@@ -413,12 +414,12 @@ def _timed_schema(
         target = ""
         with collected(refusals):
             target = target_column(table, settings, numeric)
-        used = {*ids, target}
+        used = {*ids, target, *holiday_columns(settings.holidays)}
         codes = id_codes(table, ids)[1]
         whole_ids = tuple(column for column in ids if table.kind(column) == "whole")
         roles = {"ids": ids, "target": target, "whole_ids": whole_ids}
     else:
-        if settings.static:
+        if settings.static or holiday_columns(settings.holidays):
             problem = "a wide table has no place for values fixed per series"
             raise UsageError(problem, setting=Setting("static"), cure="use a long table")
         free = [column for column in others if column not in repeating]

@@ -1,14 +1,12 @@
 """Find which columns are ids, which is the target, and which only repeat the calendar."""
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import chain, combinations
 
 import numpy as np
 
-from forecast.calendar.frequency import USUAL_STEPS, filled_frequency
-from forecast.calendar.inference import TIME_NAMES, is_parts, looks_like_times, part_named
+from forecast.calendar.frequency import filled_frequency, parse_frequency
+from forecast.calendar.inference import TIME_NAMES, looks_like_times, part_named
 from forecast.calendar.parsing import ParsedTimes, format_timestamp
 from forecast.calendar.zones import (
     DAY,
@@ -67,8 +65,7 @@ def id_columns(
 ) -> tuple[Names, BadData | None]:
     """Find the smallest set of columns among `others` that tells rows of the same time apart.
 
-    Returns () if times do not repeat, and the error for rows that repeat a time of their series. If
-    there are many, the error is raised here, as nothing else is known of the table then.
+    Returns () if times do not repeat, and the error for rows that repeat a time of their series.
     """
     if times.unresolved is not None:  # when clocks go back, an hour occurs twice
         clear = ~times.unresolved
@@ -84,20 +81,11 @@ def id_columns(
         steps, _ = ranked(steps * (issued.max() + 1) + issued)
     if not repeats(steps).any():
         return (), None
-    # year, month or hour beside a date are parts of the time, never names of series
-    parts = [name for name in others if name.lower() in TIME_NAMES or part_named(table, name)]
-    columns = [column for column in others if column not in (*parts, *settings.target)]
-    texts = [column for column in columns if _names_things(table, column, column in numeric)]
-    texts = [column for column in texts if not looks_like_times(table, column)]
-    whole = [column for column in columns if column in numeric and column not in texts]
-    whole = [column for column in whole if column.lower() not in TARGET_NAMES]
-    whole = [column for column in whole if is_whole(table, column)]
-    whole.sort(key=lambda column: len(table.distinct(column)[1]))
-
-    period = USUAL_STEPS[filled_frequency(times.timestamps, np.zeros_like(steps))]
-    rows = _Rows(table, steps, ranked(times.timestamps // period)[0])
-    targets = () if settings.target else tuple(numeric)  # one of them is to be left as the target
-    ids = _smallest_ids(rows, texts, [], targets) or _smallest_ids(rows, texts, whole, targets)
+    texts, counts = _possible_ids(table, settings, others, numeric)
+    freq = filled_frequency(times.timestamps, np.zeros_like(steps))
+    periods, _ = ranked(times.timestamps // parse_frequency(freq).every)
+    ids = _smallest_ids(table, settings, texts, numeric, steps, periods)
+    ids = ids or _smallest_ids(table, settings, texts + counts, numeric, steps, periods)
     repeated = repeats(id_codes(table, ids)[1], steps)
     if not repeated.any():
         return ids, None
@@ -106,77 +94,61 @@ def id_columns(
     settled = settings.on_duplicate != "error" or settings.aggregate is not None
     if settled and not (is_many and (settings.layout == "long" or usable)):
         return ids, None  # repeated rows are intended
-    settling = () if settled else _settling(times, is_many)
-    error = _open_ids(table, times, time, parts, ids, usable, repeated, settling)
-    if is_many:
-        raise error
-    return ids, error
-
-
-def _open_ids(
-    table: Table,
-    times: ParsedTimes,
-    time: Names,
-    parts: list[str],
-    ids: Names,
-    usable: list[str],
-    repeated: Flags,
-    settling: Iterable[object],
-) -> BadData:
-    """Return the error for `repeated` rows, which the guessed `ids` do not tell apart.
-
-    `usable` are other columns that could be ids, `parts` are columns that could be parts of the
-    time, and `settling` are words on what else to pass.
-    """
     cure = list(zone_cure(times.timestamps[repeated], times.format.zone))
-    together = (*time, *parts)
-    if parts and is_parts(table, together):
-        setting = Setting("time", together)
-        cure += ["pass ", setting, " if these columns hold the time together, "]
     if ids:
         cure.append(f"that {', '.join(ids)} is the id was guessed: ")
     cure += ["pass ", Setting("id"), " with the columns that tell series apart"]
     proposed = ", ".join(dict.fromkeys((*ids, *usable[:3])))
     if proposed:
         cure += [f" ({proposed}), ", Setting("layout", "wide"), " if no column does"]
-    return repeated_row(table, ids, time, times, repeated, Words(*cure, *settling))
+    if not settled:
+        if is_many:
+            events = (Setting("freq", freq), " ", Setting("aggregate", "sum"))
+            cure += ["; if each row is an event, such as a sale, pass ", *events, ", too"]
+        first_row = Setting("on_duplicate", "first")
+        cure += [", or ", first_row, " (or last, mean, sum) to make one row of them"]
+    return ids, repeated_row(table, ids, time, times, repeated, Words(*cure))
 
 
-def _settling(times: ParsedTimes, is_many: bool) -> Iterator[object]:
-    """Yield words that name the settings for rows of the same series and time."""
-    if is_many and times.format.kind != "integer":
-        freq = filled_frequency(times.timestamps, np.zeros_like(times.timestamps))
-        events = (Setting("freq", freq), " ", Setting("aggregate", "sum"))
-        yield from ("; if each row is an event, such as a sale, pass ", *events, ", too")
-    yield from (", or ", Setting("on_duplicate", "first"))
-    yield " (or last, mean, sum) to make one row of them"
+def _possible_ids(
+    table: Table, settings: TableSettings, others: list[str], numeric: list[str]
+) -> tuple[list[str], list[str]]:
+    """Return the columns of text that may be ids, and those of whole numbers."""
+    # year, month or hour beside a date are parts of the time, never names of series
+    columns = [name for name in others if name.lower() not in TIME_NAMES]
+    columns = [name for name in columns if name not in settings.target]
+    columns = [name for name in columns if not part_named(table, name)]
+    texts = [column for column in columns if _names_things(table, column, column in numeric)]
+    whole = [column for column in columns if column in numeric and column not in texts]
+    whole = [column for column in whole if column.lower() not in TARGET_NAMES]
+    whole = [column for column in whole if is_whole(table, column)]
+    whole.sort(key=lambda column: len(table.distinct(column)[1]))
+    return [column for column in texts if not looks_like_times(table, column)], whole
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """The rows of a table, and when they are."""
-
-    table: Table
-    steps: Integers  # [rows], rank of the time
-    periods: Integers  # [rows], rank of the period of the finest frequency that the rows fill
-
-
-def _smallest_ids(rows: _Rows, texts: list[str], counts: list[str], targets: Names) -> Names:
+def _smallest_ids(
+    table: Table,
+    settings: TableSettings,
+    columns: list[str],
+    numeric: list[str],
+    steps: Integers,
+    periods: Integers,
+) -> Names:
     """Return the smallest set of columns with which no rows repeat a step, or else only a few.
 
-    Returns () if there is none. A set must leave one of the `targets`.
+    Returns () if there is none. `steps` and `periods` [rows] are the ranks of the times of rows and
+    of their periods.
     """
     nearly: Names = ()
-    chosen = rows.steps % (len(rows.steps) // ROWS_TRIED + 1) == 0
-    some_rows = rows.table.rows(chosen)
-    columns = texts + counts
+    chosen = steps % (len(table) // ROWS_TRIED + 1) == 0
+    some_rows = table.rows(chosen)
     for ids in chain.from_iterable(combinations(columns, size) for size in range(1, 4)):
-        if targets and set(targets) <= set(ids):
-            continue
+        if not settings.target and set(numeric) <= set(ids):
+            continue  # else no column would be left as the target
         limit = 0 if nearly else 2 * MAX_REPEATED
-        if repeats(id_codes(some_rows, ids)[1], rows.steps[chosen]).mean() > limit:
+        if repeats(id_codes(some_rows, ids)[1], steps[chosen]).mean() > limit:
             continue  # all rows need not be compared
-        share = _repeated_share(rows, ids, counted=not {*ids} <= {*texts})
+        share = _repeated_share(table, ids, steps, periods, bool({*ids} & {*numeric}))
         if share == 0:
             return ids
         if share < MAX_REPEATED:
@@ -190,29 +162,27 @@ def _names_things(table: Table, column: str, is_numeric: bool) -> bool:
     return any(map(CODE.fullmatch, texts)) if is_numeric else any(texts)
 
 
-def _repeated_share(rows: _Rows, ids: Names, counted: bool) -> float:
+def _repeated_share(
+    table: Table, ids: Names, steps: Integers, periods: Integers, counted: bool
+) -> float:
     """Return the share of rows that repeat a step of their series.
 
     It is 1 if the columns are no ids: if most series have only one row, or if few rows share a
     period and few series have a row in it, as with words for the weather. Numbers (`counted`) are
     no ids either if about as many rows would repeat a step if the numbers were drawn by chance.
     """
-    names, codes = id_codes(rows.table, ids)
+    names, codes = id_codes(table, ids)
     if 2 * len(names) > len(codes):
         return 1.0
-    rows_of_step = np.bincount(rows.steps)
+    rows_of_step = np.bincount(steps)
     rows_of_series = np.bincount(codes)
-    cells, _ = encoded(codes * len(rows_of_step) + rows.steps)
+    cells, _ = encoded(codes * len(rows_of_step) + steps)
     rows_of_cell = np.bincount(cells)
-    first = np.full(len(names), len(codes))
-    np.minimum.at(first, codes, rows.periods)
-    last = np.zeros_like(first)
-    np.maximum.at(last, codes, rows.periods)
     chance = _pairs(rows_of_series) / _pairs(np.array([len(codes)]))
     by_chance = _pairs(rows_of_step) * chance
     is_drawn = counted and (by_chance < 1 or 2 * _pairs(rows_of_cell) > by_chance)
-    is_alone = rows.periods.max() >= MIN_ALONE * len(codes)
-    is_sparse = 2 * len(codes) < (last - first + 1).sum()
+    is_alone = periods.max() >= MIN_ALONE * len(codes)
+    is_sparse = 2 * len(codes) < len(names) * periods.max()
     if is_drawn or (is_alone and is_sparse):
         return 1.0
     return 1 - len(rows_of_cell) / len(codes)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from typing import Any, NoReturn, TypeAlias
 
@@ -37,7 +37,6 @@ WHOLE = r"^[+-]?[0-9]+$"
 GROUPED = r"^[+-]?[1-9][0-9]{0,2},[0-9]{3}$"
 THOUSANDS_OR_DECIMALS = r"^[+-]?[1-9][0-9]{0,2}(\.[0-9]{3})?$|^0$"
 NEARLY_ALL = 0.9
-ROWS_TRIED = 2_000  # of a large table, about so many rows tell columns of text from numbers
 
 
 def number_pattern(decimal: str, thousands: str | None) -> str:
@@ -216,13 +215,8 @@ def numeric_columns(table: Table, columns: Sequence[str]) -> list[str]:
     three or more. The few others are taken for typing errors, which `parse_numbers` reports. But if
     all numbers are equal and several cells are not numbers, these are codes such as 0, a, b. Cells
     in a foreign notation (``1,204``, ``5%``, ``0x10``) count as numbers. Text, times and booleans
-    do not, nor does a column without any value. In a large table, a column is text if most of its
-    cells are in some of the rows.
+    do not, nor does a column without any value.
     """
-    every = len(table) // ROWS_TRIED + 1
-    some_rows = replace(table, frame=table.frame[::every])
-    if every > 1:
-        columns = [name for name in columns if not _is_prose(some_rows, name)]
     numeric: list[str] = []
     for _, names, texts in column_groups(table, columns):
         if texts is None:
@@ -241,14 +235,6 @@ def numeric_columns(table: Table, columns: Sequence[str]) -> list[str]:
             likely[position] = pd.Series(values[position]).nunique() > 1
         numeric += [names[position] for position in np.flatnonzero(likely)]
     return numeric
-
-
-def _is_prose(table: Table, column: str) -> bool:
-    """Whether most cells that are not missing are no numbers."""
-    if not is_text(table.frame[column]):
-        return False
-    cells = read_cells(cells_of([table.frame[column]]), table)
-    return bool(2 * (cells.bad & ~cells.numberlike).sum() > (~(cells.blank | cells.word)).sum())
 
 
 def is_blank(table: Table, column: str, words: bool = False) -> bool:

@@ -1,5 +1,6 @@
 """Read a table from what users name: a file, standard input, a folder of Parquet, a frame."""
 
+import gzip
 import hashlib
 import io
 import lzma
@@ -9,7 +10,6 @@ import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from gzip import GzipFile
 from pathlib import Path
 from typing import IO, Any
 
@@ -36,12 +36,10 @@ from forecast.tables.synthetic import synthesize, table_settings
 from forecast.tables.table import Table
 from forecast.tables.text import DELIMITERS, given_delimiter, json_table, text_table
 
-UNPACKERS: dict[bytes, Callable[[IO[bytes]], Any]] = {  # of archives, by how they begin
-    b"\x1f\x8b": lambda file: GzipFile(fileobj=file),
-    b"\xfd7zXZ\0": lzma.LZMAFile,
-}
+GZIP = b"\x1f\x8b"
+XZ = b"\xfd7zXZ\0"
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")
-ARCHIVES = (*UNPACKERS, *ZIP)
+ARCHIVES = (GZIP, XZ, *ZIP)
 # peak of reading a text table, in multiples of its size: bytes, check, columns, frame
 MEMORY_FACTOR = 6
 READ_SIZE = 1 << 22  # bytes read at once
@@ -216,10 +214,9 @@ def _bytes_of(file: IO[bytes], name: str) -> bytes:
 def _from_bytes(data: bytes, name: str, settings: TextSettings) -> Table:
     if data.startswith(ZIP) and is_workbook(data, name):
         return workbook_table(data, name, settings)
-    unpackers = [unpack for start, unpack in UNPACKERS.items() if data.startswith(start)]
-    if unpackers:
-        with readable(name):
-            unpacked = unpackers[0](io.BytesIO(data))
+    if data.startswith((GZIP, XZ)):
+        unpack = lzma.open if data.startswith(XZ) else gzip.open
+        with readable(name), unpack(io.BytesIO(data)) as unpacked:
             data = _read_limited(unpacked.read, name, 0)  # a cut one has no true size
     elif data.startswith(ZIP):
         with readable(name), zipfile.ZipFile(io.BytesIO(data)) as archive:
