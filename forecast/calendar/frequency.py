@@ -119,7 +119,7 @@ def filled_frequency(timestamps: Integers, series: Integers) -> str:
     """Return the finest usual frequency in most of whose steps the series have a row."""
     for name in USUAL_STEPS:
         periods = timestamps // parse_frequency(name).every
-        span = int(np.ptp(periods)) + 2
+        span = np.ptp(periods) + 2
         filled = distinct(series * span + periods - periods.min())
         if 2 * len(filled) > span * (series.max() + 1):
             return name
@@ -142,8 +142,8 @@ def _irregular(
     if time_format.kind != "integer":
         # such as midnights of Berlin in UTC, or a clock that changes by less than a step
         zone = ("pass another ", Setting("timezone"), " or none, ") if time_format.zone else ()
-        freq = filled_frequency(timestamps, series)
-        way = (Setting("freq", freq), " ", Setting("aggregate", "mean"), " (or sum, last)")
+        freq = Setting("freq", filled_frequency(timestamps, series))
+        way = (freq, " ", Setting("aggregate", "mean"), " (or sum, last)")
         cure = Words("correct it, ", *zone, "or pass another step, such as ", *way)
     where = place(int(unique[odd + 1]))
     return BadData(problem, place=where, cure=cure)

@@ -113,7 +113,12 @@ def mark(panel: Panel, schema: Schema) -> Marks:
     high = int(last_days[-1])
     keys = [np.zeros(0, np.int64)]
     names: dict[str, int] = {}
-    events_of_series = [*_holidays(panel, schema, low, high)]
+    events_of_series: list[tuple[Integers, list[Span]]] = []
+    regions = panel.regions or (schema.holidays or "",) * len(panel)
+    for region in sorted({*regions} - {""}):
+        series = np.flatnonzero([other == region for other in regions])
+        named = named_holidays(low, high, region)
+        events_of_series.append((series, [(day, day, name) for day, name in named]))
     events_of_series += _by_series(panel.ids, schema, "effect")
     for series, events in events_of_series:
         spans = [span for span in events if span[0] <= high and span[1] >= low]
@@ -156,16 +161,6 @@ def _is_weekly(spec: CalendarSpec) -> bool:
 
 def _steps_a_day(spec: CalendarSpec) -> int:
     return max(1, DAY // spec.every) if spec.kind == "seconds" else 1
-
-
-def _holidays(
-    panel: Panel, schema: Schema, low: int, high: int
-) -> Iterator[tuple[Integers, list[Span]]]:
-    """Yield the series of each region, as indices, and its holidays from day `low` to `high`."""
-    regions = panel.regions or (calendar_of(schema).holidays or "",) * len(panel)
-    for region in sorted({*regions} - {""}):
-        series = np.flatnonzero([other == region for other in regions])
-        yield series, [(day, day, name) for day, name in named_holidays(low, high, region)]
 
 
 def _by_series(ids: Ids, schema: Schema, kind: EventKind) -> Iterator[tuple[Integers, list[Span]]]:

@@ -203,10 +203,8 @@ def read_closed(lists: dict[str, Any], sizes: dict[str, int]) -> Closed:
 
 
 def _history(panel: Panel) -> Arrays:
-    words: list[Sequence[object]] = [panel.ids, panel.status]
-    if panel.regions:
-        words.append(panel.regions)
-    ids = json.dumps(words, ensure_ascii=False)
+    words = (panel.ids, panel.status, panel.regions)
+    ids = json.dumps(words if panel.regions else words[:2], ensure_ascii=False)
     vintages = {} if panel.vintages is None else vars(panel.vintages)
     return {
         **{name: getattr(panel, name) for name in ARRAYS},

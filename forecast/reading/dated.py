@@ -214,7 +214,7 @@ def _same_days(table: Table, date: str, clock: str) -> bool:
     except (BadData, UsageError):
         return False
     days, others = [parsed.timestamps // DAY for parsed in times]
-    return bool(2 * (days == others).sum() > len(table))
+    return bool((days == others).mean() > 0.5)
 
 
 def _no_times(table: Table, columns: list[str]) -> BadData:
@@ -421,8 +421,8 @@ def _check_settings(table: Table, settings: TableSettings) -> None:
 
 def _check_roles(table: Table, settings: TableSettings) -> None:
     named = [(column, role) for role in ROLES for column in getattr(settings, role)]
-    unnamed = (*settings.categorical, *holiday_columns(settings.holidays))
-    refuse_missing(table, (*(column for column, _ in named), *unnamed))
+    others = settings.categorical + holiday_columns(settings.holidays)
+    refuse_missing(table, (*(column for column, _ in named), *others))
     role_of: dict[str, str] = {}
     for column, role in named:
         if column in role_of:

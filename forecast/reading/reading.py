@@ -79,7 +79,7 @@ GRID_FIELDS = (
     "missing",
 )
 WIDE_FIELDS = ("series", "all_columns", "known", "past", "ignored")
-COVARIATE_FIELDS = ("known", "past", "static", "categories")
+COVARIATE_FIELDS = ("known", "past", "static", "categories", "holidays")
 LISTED_COLUMNS = 10  # the number of columns that a line of `describe` lists by name
 
 
@@ -457,5 +457,4 @@ def _calendar(
         return table.place(int(np.argmax(times.timestamps == timestamp)), time)
 
     is_finer = settings.aggregate is not None
-    freq = settings.freq
-    return infer_calendar(times.timestamps, series, freq, times.format, is_finer, place)
+    return infer_calendar(times.timestamps, series, settings.freq, times.format, is_finer, place)

@@ -71,14 +71,13 @@ def id_columns(
         clear = ~times.unresolved
         table = table.rows(clear)
         times = times.rows(clear)
-    if settings.known and AVAILABLE_AT in table.names:  # equal rows are one
-        first = ~table.frame.duplicated().to_numpy()
+    steps, _ = ranked(times.timestamps)
+    if settings.known and AVAILABLE_AT in table.names:
+        first = ~table.frame.duplicated().to_numpy()  # equal rows are one
         table = table.rows(first)
         times = times.rows(first)
-    steps, _ = ranked(times.timestamps)
-    if settings.known and AVAILABLE_AT in table.names:  # a time has a row for each issue
-        issued = table.distinct(AVAILABLE_AT)[0]
-        steps, _ = ranked(steps * (issued.max() + 1) + issued)
+        issued = table.distinct(AVAILABLE_AT)[0]  # a time has a row for each issue
+        steps, _ = ranked(steps[first] * len(first) + issued)
     if not repeats(steps).any():
         return (), None
     texts, counts = _possible_ids(table, settings, others, numeric)
@@ -145,8 +144,8 @@ def _smallest_ids(
     for ids in chain.from_iterable(combinations(columns, size) for size in range(1, 4)):
         if not settings.target and set(numeric) <= set(ids):
             continue  # else no column would be left as the target
-        limit = 0 if nearly else 2 * MAX_REPEATED
-        if repeats(id_codes(some_rows, ids)[1], steps[chosen]).mean() > limit:
+        share = repeats(id_codes(some_rows, ids)[1], steps[chosen]).mean()
+        if (nearly and share) or share > 2 * MAX_REPEATED:
             continue  # all rows need not be compared
         share = _repeated_share(table, ids, steps, periods, bool({*ids} & {*numeric}))
         if share == 0:
@@ -190,7 +189,7 @@ def _repeated_share(
 
 def _pairs(counts: Integers) -> float:
     """Return the number of pairs among the members of groups of so many."""
-    return float((counts * (counts - 1.0)).sum()) / 2
+    return float((counts * (counts - 1.0)).sum() / 2)
 
 
 def groups_rows(table: Table, column: str) -> bool:

@@ -117,6 +117,16 @@ def test_a_column_that_cannot_be_it_is_refused(holidays: str, static: Any, said:
         model.fit(shops())
 
 
+def test_weeks_have_the_holidays_of_their_region(
+    forecast: Run, sales: Path, tmp_path: Path
+) -> None:
+    flags = ("--id", "shop", "--target", "units", "--freq", "W", "--aggregate", "sum", *BY_COLUMN)
+    store = ("--artifact", tmp_path / "store")
+    fit = forecast("fit", sales, *flags, "--model", "seasonal-naive", "--horizon", 3, *store)
+    assert fit.code == 0, fit.err
+    assert "effects  Epiphany" in fit.err
+
+
 def test_a_series_in_two_regions_is_refused() -> None:
     frame = shops()
     frame.iloc[9, 1] = "DE-HE"
