@@ -2,7 +2,8 @@
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -76,6 +77,22 @@ class ForecastError(Rendered, Exception):
             text = f"{render(self.place, write)}: {text}"
         cure = render(self.cure, write)
         return f"{text}; {cure}" if cure else text
+
+
+@contextmanager
+def collected(errors: list[ForecastError]) -> Iterator[None]:
+    """Put an error that is raised in the block into a list, to go on without it."""
+    try:
+        yield
+    except ForecastError as error:
+        errors.append(error)
+
+
+def together(errors: Sequence[ForecastError]) -> ForecastError:
+    """Return the first error, with the others after its cure."""
+    first, *others = errors
+    first.cure = Words(first.cure, *(part for error in others for part in ("; also, ", error)))
+    return first
 
 
 @dataclass(frozen=True)

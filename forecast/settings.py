@@ -298,6 +298,12 @@ UNFINISHED: Unfinished = Field(
 )
 
 
+def holiday_columns(holidays: str | None) -> tuple[str, ...]:
+    """The column with the codes of regions whose holidays the series have; () if there is none."""
+    mark, _, column = (holidays or "").partition(":")
+    return (column,) if mark == "column" and column else ()
+
+
 class TableSettings(SettingsGroup, heading="Columns"):
     """How the columns of a table become series on a calendar."""
 
@@ -340,7 +346,9 @@ class TableSettings(SettingsGroup, heading="Columns"):
         (), description="signs of what known columns do, as price:-,promo:+, which forecasts keep"
     )
     holidays: First[OnCalendar[str | None]] = Field(
-        None, description="country code, whose public holidays are learned"
+        None,
+        description="country code, whose public holidays are learned; or column:NAME, a column with the "
+        "code of each series",
     )
     events: First[OnCalendar[FilePath | None]] = Field(
         None,

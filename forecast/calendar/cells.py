@@ -21,6 +21,9 @@ from forecast.tables.table import PER_SECOND, Table, TypedTimes, encoded
 WHOLE = re.compile(r"-?\d{1,19}(\.0*)?")
 DECIMAL_YEAR = re.compile(r"[12]\d{3}(\.\d{1,17})?")
 DAY_NUMBER = re.compile(r"\d{1,7}([.,]\d*)?")
+GERMAN_MONTH = re.compile(  # where it is not written as in English
+    r"\b(Mrz|Mär|Mai|Okt|Dez|Januar|Februar|März|Juni|Juli|Oktober|Dezember)\b", re.IGNORECASE
+)
 YEAR_NAMES = ("year", "yr", "date", "time", "ds", "period")
 EPOCH_NAMES = (
     "timestamp", "epoch", "unix", "unixtime", "unix_time", "time", "datetime", "date", "ts", "ds",
@@ -87,6 +90,10 @@ class TimeCells:
         """Return an error about the first cell, or the first that is flagged in `wrong` [texts]."""
         row = 0 if wrong is None else int(np.argmax(wrong[self.codes]))
         text = self.texts[self.codes[row]]
+        month = GERMAN_MONTH.search(text)
+        if month is not None:
+            problem = f"has the German month '{month[0]}'"
+            cure = ("write months as numbers, or in English",)
         place = self.table.place(row, self.columns)
         return BadData(Words(f"'{text}' ", problem), place=place, cure=Words(*cure))
 

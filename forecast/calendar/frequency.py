@@ -40,6 +40,7 @@ EXAMPLES = [
 # at least this share of the steps between times must be the step of the grid, if some are shorter
 # than the most common step
 MIN_SHARE = 0.1
+USUAL_STEPS = ("s", "min", "5min", "10min", "15min", "30min", "h", "D", "W")  # from fine to coarse
 
 
 class Frequency(NamedTuple):
@@ -110,12 +111,26 @@ def infer_calendar(
     else:
         grid = _inferred_grid(timestamps, series, unique, zone)
     if grid is None:
-        raise _irregular(unique, time_format, place)
+        raise _irregular(timestamps, series, time_format, place)
     return grid
 
 
-def _irregular(unique: Integers, time_format: TimeFormat, place: Callable[[int], str]) -> BadData:
+def filled_frequency(timestamps: Integers, series: Integers) -> str:
+    """Return the finest usual frequency in most of whose steps the series have a row."""
+    for name in USUAL_STEPS:
+        periods = timestamps // parse_frequency(name).every
+        span = np.ptp(periods) + 2
+        filled = distinct(series * span + periods - periods.min())
+        if 2 * len(filled) > span * (series.max() + 1):
+            return name
+    return "MS"
+
+
+def _irregular(
+    timestamps: Integers, series: Integers, time_format: TimeFormat, place: Callable[[int], str]
+) -> BadData:
     """Return the error that names the first time off the grid of the usual step."""
+    unique = distinct(timestamps)
     steps = np.diff(unique)
     values, counts = np.unique(steps, return_counts=True)
     usual = int(values[counts.argmax()])
@@ -127,8 +142,8 @@ def _irregular(unique: Integers, time_format: TimeFormat, place: Callable[[int],
     if time_format.kind != "integer":
         # such as midnights of Berlin in UTC, or a clock that changes by less than a step
         zone = ("pass another ", Setting("timezone"), " or none, ") if time_format.zone else ()
-        freq = _of_seconds(usual, 0).name.partition("-")[0]
-        way = (Setting("freq", freq), " ", Setting("aggregate", "mean"), " (or sum, last)")
+        freq = Setting("freq", filled_frequency(timestamps, series))
+        way = (freq, " ", Setting("aggregate", "mean"), " (or sum, last)")
         cure = Words("correct it, ", *zone, "or pass another step, such as ", *way)
     where = place(int(unique[odd + 1]))
     return BadData(problem, place=where, cure=cure)

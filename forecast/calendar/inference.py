@@ -28,7 +28,9 @@ CLOCK_ONLY = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?")
 DECIMAL = re.compile(r"\d+\.\d+")
 YEAR_MONTH = re.compile(r"[12]\d{3}\.(0[1-9]|1[0-2])")
 Names = tuple[str, ...]
-CLOCKS = tuple(clock + zone for clock in (*patterns.CLOCKS[:-1], "%H%M") for zone in patterns.ZONES)
+CLOCKS = tuple(
+    clock + zone for clock in (*patterns.CLOCKS[:-1], "%H%M", "%H.%M.%S") for zone in patterns.ZONES
+)
 DATE_CODES = set("YyGmbBdqVj")
 CLOCK_CODES = set("HIKMS")
 
@@ -299,14 +301,14 @@ def _infer_forms(parts: list[TimeCells], settings: TimeSettings) -> Names:
 
 def _infer_form(part: TimeCells, settings: TimeSettings) -> str:
     """Infer the pattern of a column whose cells are dates, or whose name is a part of a time."""
-    guesses = patterns.guesses(part.texts[0])
-    if part.kind == "datetime" or any(map(_is_date, guesses)):
-        return infer_pattern(part, settings).pattern
     names = _parts_by_name(part.name)
     for name in names:
         form = _form(part, name)
         if form:
             return form
+    guesses = patterns.guesses(part.texts[0])
+    if part.kind == "datetime" or any(map(_is_date, guesses)):
+        return infer_pattern(part, settings).pattern
     if not names:
         cure = ("pass ", Setting("date_format"), " with a part for each column, such as '%Y %m'")
         raise part.fault("is not a part of a time that can be recognised", *cure)

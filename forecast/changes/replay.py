@@ -142,6 +142,7 @@ def packed(fitted: Fitted, panel: Panel, output: OutputSettings, fallback: Ids =
         "series": count,
         "fallback": fallback,
         "status": panel.status,
+        "regions": panel.regions,
         "ids": None if panel.ids == fitted.ids else panel.ids,
         "output": output.model_dump(include=POINTS),
         "events": [event.model_dump(mode="json") for event in events],
@@ -199,7 +200,16 @@ def unpacked(data: bytes, predictor: Predictor, version: str) -> RunInput:
         arrays[name][np.cumsum(stored[f"{name}_at"])] = stored[name]
     offsets = np.append(0, np.cumsum(sizes))
     ahead = header["ahead"]
-    panel = Panel(ids, order, offsets, starts, ahead, status=tuple(header["status"]), **arrays)
+    panel = Panel(
+        ids,
+        order,
+        offsets,
+        starts,
+        ahead,
+        status=tuple(header["status"]),
+        regions=tuple(header.get("regions", ())),
+        **arrays,
+    )
     return RunInput(
         serving,
         panel,

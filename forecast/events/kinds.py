@@ -111,14 +111,14 @@ def mark(panel: Panel, schema: Schema) -> Marks:
     first_days, last_days = day_spans(calendar, positions)
     low = int(first_days[0])
     high = int(last_days[-1])
-    holidays: list[Span] = []
-    if schema.holidays is not None:
-        named = named_holidays(low, high, schema.holidays)
-        holidays = [(day, day, name) for day, name in named]
-
     keys = [np.zeros(0, np.int64)]
     names: dict[str, int] = {}
-    events_of_series = [(np.arange(len(panel)), holidays)]
+    events_of_series: list[tuple[Integers, list[Span]]] = []
+    regions = panel.regions or (schema.holidays or "",) * len(panel)
+    for region in sorted({*regions} - {""}):
+        series = np.flatnonzero([other == region for other in regions])
+        named = named_holidays(low, high, region)
+        events_of_series.append((series, [(day, day, name) for day, name in named]))
     events_of_series += _by_series(panel.ids, schema, "effect")
     for series, events in events_of_series:
         spans = [span for span in events if span[0] <= high and span[1] >= low]

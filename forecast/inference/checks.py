@@ -171,14 +171,16 @@ def _is_label(label: Any) -> bool:
     return type(label) is str and len(label) <= MAX_LABEL
 
 
-def check_ids(ids: Ids, status: Any, config: Config) -> None:
+def check_ids(ids: Ids, status: Any, regions: Any, config: Config) -> None:
     """Check that each series has ids, which are texts, and a status."""
     id_columns = len(config.table.ids)
-    texts = [*status, *(part for series in ids for part in series)]
+    texts = [*status, *regions, *(part for series in ids for part in series)]
     if not ids or any(len(series) != id_columns for series in ids):
         raise ValueError("each series must have an id for each id column")
-    if len(set(ids)) != len(ids) or len(status) != len(ids):
-        raise ValueError("each series must have an id of its own, and a status")
+    if len(set(ids)) != len(ids) or {len(status), len(regions or ids)} != {len(ids)}:
+        raise ValueError(
+            "each series must have an id of its own, a status, and a region if any has one"
+        )
     if not all(type(text) is str for text in texts):
         raise ValueError("ids and statuses must be texts")
     if (SUM in status) != bool(config.sums) or set(status) == {SUM}:

@@ -203,7 +203,8 @@ def read_closed(lists: dict[str, Any], sizes: dict[str, int]) -> Closed:
 
 
 def _history(panel: Panel) -> Arrays:
-    ids = json.dumps([panel.ids, panel.status], ensure_ascii=False)
+    words = (panel.ids, panel.status, panel.regions)
+    ids = json.dumps(words if panel.regions else words[:2], ensure_ascii=False)
     vintages = {} if panel.vintages is None else vars(panel.vintages)
     return {
         **{name: getattr(panel, name) for name in ARRAYS},
@@ -218,9 +219,10 @@ def _history(panel: Panel) -> Arrays:
 
 def _read_history(stored: Arrays, config: Config, sizes: dict[str, int]) -> Panel:
     arrays = dict(stored)
-    ids, status = parse_json(arrays.pop("ids").tobytes())
+    ids, status, *further = parse_json(arrays.pop("ids").tobytes())
+    (regions,) = further or [()]
     ids = tuple(map(tuple, ids))
-    checks.check_ids(ids, status, config)
+    checks.check_ids(ids, status, regions, config)
     if len(ids) != sizes["series"]:
         raise ValueError("the history has other series than ids")
 
@@ -234,6 +236,7 @@ def _read_history(stored: Arrays, config: Config, sizes: dict[str, int]) -> Pane
         ids=ids,
         ahead=config.horizon,
         status=tuple(status),
+        regions=tuple(regions),
         vintages=vintages,
         **vars(history),
     )

@@ -114,6 +114,8 @@ def summed(panel: Panel, ids: Names, members: Integers) -> Panel:
     return replace(
         panel,
         ids=(ids,),
+        # those of its first member, as most holidays are those of all regions of a country
+        regions=panel.regions[members[0] : members[0] + 1],
         order=np.zeros(1, np.int64),
         offsets=np.array([0, size]),
         starts=np.array([start]),

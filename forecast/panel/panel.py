@@ -114,6 +114,9 @@ class Panel:
     # of each series: ok, constant, short, successor, like, new or gone; or ended, missing or sum,
     # which get no forecast
     status: tuple[str, ...] = ()
+    # of each series: the code of the region whose holidays it has, '' for none; () if all have the
+    # same
+    regions: tuple[str, ...] = ()
     # [slots], the standard deviation of the values up to each slot, see `expanding_std`; set if the
     # panel is a tail of longer series, whose earlier values count, too
     spread: Floats | None = None
@@ -219,6 +222,7 @@ class Panel:
             order=order[order >= 0],
             offsets=offsets,
             status=tuple(self.status[i] for i in series) if self.status else (),
+            regions=tuple(self.regions[i] for i in series) if self.regions else (),
             **self.taken(BY_SLOT, slots),
             **self.taken(BY_SERIES, series),
         )
@@ -372,6 +376,7 @@ def stacked(panels: list[Panel]) -> Panel:
         order=np.concatenate(order),
         offsets=np.concatenate(offsets),
         status=tuple(word for panel in panels for word in panel.status),
+        regions=tuple(region for panel in panels for region in panel.regions),
         vintages=joined(vintages) if vintages else None,
         **arrays,
     )

@@ -20,6 +20,7 @@ from forecast.settings import (
     TableSettings,
     TextSettings,
     Unfinished,
+    holiday_columns,
 )
 from forecast.tables.writing import Column
 
@@ -97,7 +98,7 @@ class Schema(Stored):
     categories: dict[str, Names] = Field({})
     categorical: Names = Field((), description="covariates that the user said are categories")
     monotone: Names = Field((), description="signs of effects, such as price:-")
-    holidays: str | None = None
+    holidays: str | None = Field(None, description="a code, or column: and the name of a column")
     dated_events: tuple[Event, ...] = Field(
         (), description="events that the user named, in the order of time"
     )
@@ -196,7 +197,8 @@ def event_names(events: tuple[Event, ...]) -> tuple[str, ...]:
 
 
 def calendar_of(schema: Schema) -> Calendar:
-    return Calendar(schema.calendar, schema.time_format.zone, schema.holidays)
+    country = None if holiday_columns(schema.holidays) else schema.holidays
+    return Calendar(schema.calendar, schema.time_format.zone, country)
 
 
 def time_columns(schema: Schema, timestamps: Integers) -> dict[str, Column]:

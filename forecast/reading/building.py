@@ -17,7 +17,13 @@ from forecast.panel.panel import Flags, Integers, Panel, runs, steps_within
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.reading.comparing import observed_spans
 from forecast.reading.dated import DatedTable, normalised, repeated_rows
-from forecast.reading.observations import Observations, TimedValues, covariates, static_values
+from forecast.reading.observations import (
+    Observations,
+    TimedValues,
+    covariates,
+    regions_of,
+    static_values,
+)
 from forecast.reading.roles import repeated_row
 from forecast.reading.vintages import is_left_out, with_vintages
 from forecast.tables.cells import MAX_VALUE, MIN_VALUE
@@ -347,6 +353,7 @@ def build_panel(schema: Schema, observations: Observations, grid: Grid, horizon:
         known=np.zeros((steps, 0)),
         past=np.zeros((steps, 0)),
         static=static_values(observations, schema),
+        regions=regions_of(observations, schema),
     )
     past = covariates(panel, observations, schema, schema.past)
     past[~panel.before(grid.lengths)] = np.nan

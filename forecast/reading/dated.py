@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 
@@ -23,8 +24,8 @@ from forecast.calendar.zones import DAY, Flags
 from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.logs import log
 from forecast.panel.schema import SIGNS, Names, Schema
-from forecast.reading.roles import AVAILABLE_AT, TARGET_NAMES, groups_rows
-from forecast.settings import TableSettings
+from forecast.reading.roles import AVAILABLE_AT, MAX_REPEATED, TARGET_NAMES, groups_rows
+from forecast.settings import TableSettings, holiday_columns
 from forecast.tables.cells import MISSING, counted_values, is_whole, numeric_columns
 from forecast.tables.headers import DATE_OR_FRACTION, LETTER, refuse_missing
 from forecast.tables.table import Table, repeats
@@ -160,6 +161,9 @@ def find_time_columns(table: Table, settings: TableSettings) -> Names:
     parts = {column: part for column in columns if (part := part_named(table, column))}
     candidates = [column for column in unnumbered if looks_like_times(table, column)]
     candidates = _coarsest(table, candidates, parts)
+    if len(candidates) > 1:
+        others = [*settings.id, *(column for column in columns if column not in candidates)]
+        candidates = _without_days(table, candidates, _possible_ids(table, others, parts, "day"))
     by_name = [column for column in candidates if column.lower() in TIME_NAMES]
     by_name.sort(key=lambda column: TIME_NAMES.index(column.lower()))
     if by_name or len(candidates) == 1:
@@ -189,6 +193,28 @@ def _coarsest(table: Table, candidates: list[str], parts: dict[str, str]) -> lis
     dates = [column for column in candidates if column not in parts]
     dates = [column for column in dates if not WHOLE.fullmatch(table.first(column))]
     return dates or candidates  # prefer dates, as they have a year
+
+
+def _without_days(table: Table, candidates: list[str], possible_ids: list[Names]) -> list[str]:
+    """Leave out columns of dates that are the days of finer times, and repeat in each series."""
+    clocks = [column for column in candidates if _has_clock(table, column)]
+    dates = [column for column in candidates if column not in clocks]
+    days = []
+    for date, clock in product(dates, clocks):
+        repeated = [repeated_rows(table, (*ids, date)).mean() for ids in possible_ids]
+        if min(repeated) > MAX_REPEATED and _same_days(table, date, clock):
+            days.append(date)
+    return [column for column in candidates if column not in days]
+
+
+def _same_days(table: Table, date: str, clock: str) -> bool:
+    """Whether most rows have the same day in two columns of times."""
+    try:
+        times = [parse_times(table, (column,), TimeSettings()) for column in (date, clock)]
+    except (BadData, UsageError):
+        return False
+    days, others = [parsed.timestamps // DAY for parsed in times]
+    return bool((days == others).mean() > 0.5)
 
 
 def _no_times(table: Table, columns: list[str]) -> BadData:
@@ -396,7 +422,8 @@ def _check_settings(table: Table, settings: TableSettings) -> None:
 
 def _check_roles(table: Table, settings: TableSettings) -> None:
     named = [(column, role) for role in ROLES for column in getattr(settings, role)]
-    refuse_missing(table, (*(column for column, _ in named), *settings.categorical))
+    others = settings.categorical + holiday_columns(settings.holidays)
+    refuse_missing(table, (*(column for column, _ in named), *others))
     role_of: dict[str, str] = {}
     for column, role in named:
         if column in role_of:

@@ -7,14 +7,15 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from forecast.calendar.calendar import Calendar
+from forecast.calendar.calendar import Calendar, named_holidays
 from forecast.calendar.parsing import ParsedTimes, parse_times
 from forecast.calendar.zones import Flags
-from forecast.errors import BadData, Setting, Words
+from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.logs import log
 from forecast.panel.naming import first_alike, series_name, series_names
 from forecast.panel.panel import Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Names, Schema, calendar_of
+from forecast.settings import holiday_columns
 from forecast.tables.cells import (
     cells_of,
     is_blank,
@@ -304,22 +305,56 @@ def covariates(panel: Panel, observations: Observations, schema: Schema, columns
 
 def static_values(observations: Observations, schema: Schema) -> Numbers:
     """Return the static covariates, which do not change within a series, [series, columns]."""
-    table = observations.table
     result = np.full((len(observations.ids), len(schema.static)), np.nan)
     for number, column in enumerate(schema.static):
-        values = column_values(table, column, schema)
-        rows = np.flatnonzero(~np.isnan(values))
-        values = values[rows]
-        series = observations.series[rows]
-        result[series[::-1], number] = values[::-1]  # the first value of each series wins
-        wrong = np.flatnonzero(values != result[series, number])
-        if len(wrong):
-            name = series_name(observations.ids[series[wrong[0]]])
-            problem = f"series '{name}' has several values in a static column"
-            place = table.place(int(rows[wrong[0]]), column)
-            both = Words(Setting("known", column), " or ", Setting("past", column))
-            raise BadData(problem, place=place, cure=Words("pass ", both, " instead"))
+        values = column_values(observations.table, column, schema)
+        _set_by_series(result[:, number], values, ~np.isnan(values), observations, column)
     return result
+
+
+def regions_of(observations: Observations, schema: Schema) -> tuple[str, ...]:
+    """Return the code of the region whose holidays each series has, [series], '' for none.
+
+    Returns () if no column has the codes.
+    """
+    columns = holiday_columns(schema.holidays)
+    if not columns:
+        return ()
+    (column,) = columns
+    table = observations.table
+    codes = np.array([text.strip() for text in table.texts(column)], object)
+    regions = np.full(len(observations.ids), "", object)
+    _set_by_series(regions, codes, codes != "", observations, column)
+    for region in sorted({*regions} - {""}):
+        try:
+            named_holidays(0, 0, region)
+        except UsageError as error:
+            row = int(np.argmax(codes == region))
+            name = series_name(observations.ids[observations.series[row]])
+            problem = Words(f"series '{name}': ", error)
+            cure = "correct it, or leave it blank for no holidays"
+            raise BadData(problem, place=table.place(row, column), cure=cure) from None
+    return tuple(regions)
+
+
+def _set_by_series(
+    result: NDArray[Any],
+    values: NDArray[Any],
+    present: Flags,
+    observations: Observations,
+    column: str,
+) -> None:
+    """Set the `result` [series] to the `values` [rows] that are present; refuse several."""
+    rows = np.flatnonzero(present)
+    series = observations.series[rows]
+    result[series[::-1]] = values[rows[::-1]]  # the first value of each series wins
+    wrong = rows[values[rows] != result[series]]
+    if len(wrong):
+        name = series_name(observations.ids[observations.series[wrong[0]]])
+        problem = f"series '{name}' has several values in a static column"
+        place = observations.table.place(int(wrong[0]), column)
+        both = Words(Setting("known", column), " or ", Setting("past", column))
+        raise BadData(problem, place=place, cure=Words("keep one, or pass ", both, " instead"))
 
 
 def column_values(table: Table, column: str, schema: Schema) -> Numbers:

@@ -10,12 +10,21 @@ from forecast.calendar.calendar import default_horizon
 from forecast.calendar.frequency import infer_calendar
 from forecast.calendar.parsing import ParsedTimes, parse_times
 from forecast.calendar.spec import CalendarSpec, TimeFormat, TimeSettings
-from forecast.errors import BadData, Setting, UsageError, Words, as_flag
+from forecast.errors import (
+    BadData,
+    ForecastError,
+    Setting,
+    UsageError,
+    Words,
+    as_flag,
+    collected,
+    together,
+)
 from forecast.events.kinds import covered, has_kind, takes_events, without, without_shifts
 from forecast.events.newest import warn_of_newest
 from forecast.events.table import read_events
 from forecast.logs import held_back
-from forecast.panel.panel import Panel
+from forecast.panel.panel import Integers, Panel
 from forecast.panel.schema import (
     Names,
     Schema,
@@ -51,7 +60,7 @@ from forecast.reading.roles import (
 )
 from forecast.reading.successors import read_successors, with_lent_pasts
 from forecast.reading.vintages import describe_vintages, known_by, one_row_a_time, with_vintages
-from forecast.settings import TableSettings, TextSettings
+from forecast.settings import TableSettings, TextSettings, holiday_columns
 from forecast.tables.cells import is_blank, numeric_columns
 from forecast.tables.headers import listed, refuse_missing
 from forecast.tables.table import Table
@@ -73,7 +82,7 @@ GRID_FIELDS = (
     "successions",
 )
 WIDE_FIELDS = ("series", "all_columns", "known", "past", "ignored")
-COVARIATE_FIELDS = ("known", "past", "static", "categories")
+COVARIATE_FIELDS = ("known", "past", "static", "categories", "holidays")
 LISTED_COLUMNS = 10  # the number of columns that a line of `describe` lists by name
 
 
@@ -292,6 +301,7 @@ def infer_schema(
 def check_schema(schema: Schema, table: Table) -> None:
     """Refuse a table that lacks a column that the fit used; the columns may be in any order."""
     needed = (*schema.time, *schema.known, *schema.past, *schema.static)
+    needed += holiday_columns(schema.holidays)
     if schema.layout == "long":
         needed += (*schema.ids, str(schema.target))
     elif not schema.all_columns:
@@ -400,8 +410,10 @@ def _timed_schema(
     if not numeric and not settings.target:
         raise no_numbers(table, others)
     ids = settings.id
+    refusals: list[ForecastError] = []
     if settings.layout != "wide" and not ids:
-        ids = id_columns(table, settings, time, times, others, numeric)
+        ids, repeated = id_columns(table, settings, time, times, others, numeric)
+        refusals += [repeated] if repeated else []
     layout = settings.layout or ("long" if ids else "wide")
     numeric = [column for column in numeric if column not in ids]
     repeating = {} if settings.target else calendar_columns(table, numeric, times)
@@ -409,33 +421,31 @@ def _timed_schema(
 
     roles: dict[str, Any]
     if layout == "long":
-        target = target_column(table, settings, numeric)
-        used = {*ids, target}
+        target = ""
+        with collected(refusals):
+            target = target_column(table, settings, numeric)
+        used = {*ids, target, *holiday_columns(settings.holidays)}
         codes = id_codes(table, ids)[1]
         whole_ids = tuple(column for column in ids if table.kind(column) == "whole")
         roles = {"ids": ids, "target": target, "whole_ids": whole_ids}
     else:
-        if settings.static:
+        if settings.static or holiday_columns(settings.holidays):
             problem = "a wide table has no place for values fixed per series"
             raise UsageError(problem, setting=Setting("static"), cure="use a long table")
-        series = settings.target
-        if not series:
-            kept = {*numeric}
-            free = {*others} - kept - {*repeating}
-            kept.update(name for name in free if is_blank(table, name))
-            series = tuple(column for column in others if column in kept)
+        free = [column for column in others if column not in repeating]
+        series = settings.target or tuple(
+            column for column in free if column in numeric or is_blank(table, column)
+        )
         used = set(series)
         codes = np.zeros(len(table), np.int64)
         roles = {"ids": ("series",), "series": series, "all_columns": not settings.target}
     if times.needs_series:
         reading = TimeSettings.at_fit(settings, times.format.pivot)
         times = parse_times(table, time, reading, codes)
-
-    def place(timestamp: int) -> str:
-        return table.place(int(np.argmax(times.timestamps == timestamp)), time)
-
-    is_finer = settings.aggregate is not None
-    calendar = infer_calendar(times.timestamps, codes, settings.freq, times.format, is_finer, place)
+    with collected(refusals):
+        calendar = _calendar(table, settings, time, times, codes)
+    if refusals:
+        raise together(refusals)
     ignored = tuple(column for column in others if column not in used)
     schema = Schema(
         layout="long" if layout == "long" else "wide",
@@ -448,3 +458,13 @@ def _timed_schema(
         calendar_columns=repeating,
     )
     return schema, times
+
+
+def _calendar(
+    table: Table, settings: TableSettings, time: Names, times: ParsedTimes, series: Integers
+) -> CalendarSpec:
+    def place(timestamp: int) -> str:
+        return table.place(int(np.argmax(times.timestamps == timestamp)), time)
+
+    is_finer = settings.aggregate is not None
+    return infer_calendar(times.timestamps, series, settings.freq, times.format, is_finer, place)

@@ -5,7 +5,8 @@ from itertools import chain, combinations
 
 import numpy as np
 
-from forecast.calendar.inference import TIME_NAMES, part_named
+from forecast.calendar.frequency import filled_frequency, parse_frequency
+from forecast.calendar.inference import TIME_NAMES, looks_like_times, part_named
 from forecast.calendar.parsing import ParsedTimes, format_timestamp
 from forecast.calendar.zones import (
     DAY,
@@ -23,12 +24,16 @@ from forecast.panel.schema import Names
 from forecast.reading.observations import id_codes
 from forecast.settings import TableSettings
 from forecast.tables.cells import counted_values, is_blank, is_whole, parse_columns
-from forecast.tables.table import Table, repeats, rows_text
+from forecast.tables.table import Table, encoded, ranked, repeats, rows_text
 
 TARGET_NAMES = ("y", "target", "value", "sales", "units", "demand")
 AVAILABLE_AT = "available_at"  # the column that says when values known in advance became available
 # if ids leave at most this share of rows repeated, they are right, and the rows are duplicates
 MAX_REPEATED = 0.05
+MIN_ALONE = (
+    0.8  # if a larger share of rows is alone at its time, one series is likelier than several
+)
+ROWS_TRIED = 20_000  # of larger tables, about so many rows rule out most sets of columns as ids
 MIN_ROWS = 10  # a column that equals the calendar in this many rows does not do so by chance
 ROW_NUMBER = "row number"
 CODE = re.compile(r"\s*0[0-9]+\s*")  # such as 007
@@ -57,52 +62,97 @@ def id_columns(
     times: ParsedTimes,
     others: list[str],
     numeric: list[str],
-) -> Names:
+) -> tuple[Names, BadData | None]:
     """Find the smallest set of columns among `others` that tells rows of the same time apart.
 
-    Returns () if times do not repeat.
+    Returns () if times do not repeat, and the error for rows that repeat a time of their series.
     """
     if times.unresolved is not None:  # when clocks go back, an hour occurs twice
         clear = ~times.unresolved
         table = table.rows(clear)
         times = times.rows(clear)
-    if settings.known and AVAILABLE_AT in table.names:  # equal rows are one
-        first = ~table.frame.duplicated().to_numpy()
+    steps, _ = ranked(times.timestamps)
+    if settings.known and AVAILABLE_AT in table.names:
+        first = ~table.frame.duplicated().to_numpy()  # equal rows are one
         table = table.rows(first)
         times = times.rows(first)
-    issued = _availability(table, settings)
-    if not repeats(times.timestamps, issued).any():
-        return ()
+        issued = table.distinct(AVAILABLE_AT)[0]  # a time has a row for each issue
+        steps, _ = ranked(steps[first] * len(first) + issued)
+    if not repeats(steps).any():
+        return (), None
+    texts, counts = _possible_ids(table, settings, others, numeric)
+    freq = filled_frequency(times.timestamps, np.zeros_like(steps))
+    periods, _ = ranked(times.timestamps // parse_frequency(freq).every)
+    ids = _smallest_ids(table, settings, texts, numeric, steps, periods)
+    ids = ids or _smallest_ids(table, settings, texts + counts, numeric, steps, periods)
+    repeated = repeats(id_codes(table, ids)[1], steps)
+    if not repeated.any():
+        return ids, None
+    is_many = not ids and repeated.mean() > 1 - MIN_ALONE
+    usable = [column for column in texts if groups_rows(table, column)]
+    settled = settings.on_duplicate != "error" or settings.aggregate is not None
+    if settled and not (is_many and (settings.layout == "long" or usable)):
+        return ids, None  # repeated rows are intended
+    cure = list(zone_cure(times.timestamps[repeated], times.format.zone))
+    if ids:
+        cure.append(f"that {', '.join(ids)} is the id was guessed: ")
+    cure += ["pass ", Setting("id"), " with the columns that tell series apart"]
+    proposed = ", ".join(dict.fromkeys((*ids, *usable[:3])))
+    if proposed:
+        cure += [f" ({proposed}), ", Setting("layout", "wide"), " if no column does"]
+    if not settled:
+        if is_many:
+            events = (Setting("freq", freq), " ", Setting("aggregate", "sum"))
+            cure += ["; if each row is an event, such as a sale, pass ", *events, ", too"]
+        first_row = Setting("on_duplicate", "first")
+        cure += [", or ", first_row, " (or last, mean, sum) to make one row of them"]
+    return ids, repeated_row(table, ids, time, times, repeated, Words(*cure))
+
+
+def _possible_ids(
+    table: Table, settings: TableSettings, others: list[str], numeric: list[str]
+) -> tuple[list[str], list[str]]:
+    """Return the columns of text that may be ids, and those of whole numbers."""
     # year, month or hour beside a date are parts of the time, never names of series
-    parts = [name for name in others if name.lower() in TIME_NAMES or part_named(table, name)]
-    columns = [column for column in others if column not in (*parts, *settings.target)]
+    columns = [name for name in others if name.lower() not in TIME_NAMES]
+    columns = [name for name in columns if name not in settings.target]
+    columns = [name for name in columns if not part_named(table, name)]
     texts = [column for column in columns if _names_things(table, column, column in numeric)]
     whole = [column for column in columns if column in numeric and column not in texts]
     whole = [column for column in whole if column.lower() not in TARGET_NAMES]
     whole = [column for column in whole if is_whole(table, column)]
     whole.sort(key=lambda column: len(table.distinct(column)[1]))
+    return [column for column in texts if not looks_like_times(table, column)], whole
 
-    nearly: Names = ()  # ids with which only a few rows repeat a time
-    for columns in (texts, texts + whole):
-        for ids in chain.from_iterable(combinations(columns, size) for size in range(1, 4)):
-            if not settings.target and set(numeric) <= set(ids):
-                continue  # else no column would be left as the target
-            share = _repeated_share(table, ids, times, issued)
-            if share == 0:
-                return ids
-            if share < MAX_REPEATED:
-                nearly = nearly or ids
-        if nearly:
-            break
-    if settings.on_duplicate != "error" or settings.aggregate is not None:
-        # repeated rows are intended
-        if nearly:
-            return nearly
-        if settings.layout != "long" and not any(groups_rows(table, column) for column in texts):
-            return ()
-    usable = [column for column in texts + whole if column not in nearly]
-    usable = [column for column in usable if groups_rows(table, column)]
-    raise _open_ids(table, settings, time, times, nearly, usable[:3], parts)
+
+def _smallest_ids(
+    table: Table,
+    settings: TableSettings,
+    columns: list[str],
+    numeric: list[str],
+    steps: Integers,
+    periods: Integers,
+) -> Names:
+    """Return the smallest set of columns with which no rows repeat a step, or else only a few.
+
+    Returns () if there is none. `steps` and `periods` [rows] are the ranks of the times of rows and
+    of their periods.
+    """
+    nearly: Names = ()
+    chosen = steps % (len(table) // ROWS_TRIED + 1) == 0
+    some_rows = table.rows(chosen)
+    for ids in chain.from_iterable(combinations(columns, size) for size in range(1, 4)):
+        if not settings.target and set(numeric) <= set(ids):
+            continue  # else no column would be left as the target
+        share = repeats(id_codes(some_rows, ids)[1], steps[chosen]).mean()
+        if (nearly and share) or share > 2 * MAX_REPEATED:
+            continue  # all rows need not be compared
+        share = _repeated_share(table, ids, steps, periods, bool({*ids} & {*numeric}))
+        if share == 0:
+            return ids
+        if share < MAX_REPEATED:
+            nearly = nearly or ids
+    return nearly
 
 
 def _names_things(table: Table, column: str, is_numeric: bool) -> bool:
@@ -111,62 +161,40 @@ def _names_things(table: Table, column: str, is_numeric: bool) -> bool:
     return any(map(CODE.fullmatch, texts)) if is_numeric else any(texts)
 
 
-def _repeated_share(table: Table, ids: Names, times: ParsedTimes, issued: Integers) -> float:
-    """Return the share of rows that repeat a time of their series.
+def _repeated_share(
+    table: Table, ids: Names, steps: Integers, periods: Integers, counted: bool
+) -> float:
+    """Return the share of rows that repeat a step of their series.
 
-    It is 1 if most series have only one row.
+    It is 1 if the columns are no ids: if most series have only one row, or if few rows share a
+    period and few series have a row in it, as with words for the weather. Numbers (`counted`) are
+    no ids either if about as many rows would repeat a step if the numbers were drawn by chance.
     """
     names, codes = id_codes(table, ids)
     if 2 * len(names) > len(codes):
         return 1.0
-    return float(repeats(codes, times.timestamps, issued).mean())
+    rows_of_step = np.bincount(steps)
+    rows_of_series = np.bincount(codes)
+    cells, _ = encoded(codes * len(rows_of_step) + steps)
+    rows_of_cell = np.bincount(cells)
+    chance = _pairs(rows_of_series) / _pairs(np.array([len(codes)]))
+    by_chance = _pairs(rows_of_step) * chance
+    is_drawn = counted and (by_chance < 1 or 2 * _pairs(rows_of_cell) > by_chance)
+    is_alone = periods.max() >= MIN_ALONE * len(codes)
+    is_sparse = 2 * len(codes) < len(names) * periods.max()
+    if is_drawn or (is_alone and is_sparse):
+        return 1.0
+    return 1 - len(rows_of_cell) / len(codes)
+
+
+def _pairs(counts: Integers) -> float:
+    """Return the number of pairs among the members of groups of so many."""
+    return float((counts * (counts - 1.0)).sum() / 2)
 
 
 def groups_rows(table: Table, column: str) -> bool:
     """Whether a column can be an id: on average, each of its values must have two rows or more."""
     return 2 * len(table.distinct(column)[1]) <= len(table)
-
-
-def _availability(table: Table, settings: TableSettings) -> Integers:
-    """Return a code for the time at which each row became available, [rows].
-
-    The code is the same for all rows if the table does not say when.
-    """
-    if settings.known and AVAILABLE_AT in table.names:
-        return table.distinct(AVAILABLE_AT)[0]
-    return np.zeros(len(table), np.int64)
-
-
-def _open_ids(
-    table: Table,
-    settings: TableSettings,
-    time: Names,
-    times: ParsedTimes,
-    nearly: Names,
-    usable: list[str],
-    parts: list[str],
-) -> BadData:
-    """Return the error for rows that repeat a time, with no ids to tell them apart.
-
-    `nearly` are ids with which only a few rows repeat a time, `usable` are other columns that could
-    be ids, and `parts` are columns that could be parts of the time.
-    """
-    codes = id_codes(table, nearly)[1]
-    repeated = repeats(codes, times.timestamps, _availability(table, settings))
-    cure = list(zone_cure(times.timestamps[repeated], times.format.zone))
-    if nearly:
-        cure.append(f"that {', '.join(nearly)} is the id was guessed: ")
-    if parts:
-        together = Setting("time", (*time, *parts))
-        cure += ["pass ", together, " if these columns hold the time together, "]
-    proposed = ", ".join((*nearly, *usable))
-    cure += ["pass ", Setting("id"), " with the columns that tell series apart"]
-    if proposed:
-        cure += [f" ({proposed}), ", Setting("layout", "wide"), " if no column does"]
-    if settings.on_duplicate == "error" and settings.aggregate is None:
-        first = Setting("on_duplicate", "first")
-        cure += [", or ", first, " (or last, mean, sum) to make one row of them"]
-    return repeated_row(table, nearly, time, times, repeated, Words(*cure))
 
 
 def repeated_row(

@@ -26,7 +26,7 @@ Series: TypeAlias = "pd.Series[Any]"
 Texts = Any  # an array of Arrow's: of texts, of flags or of numbers
 MISSING = [
     "-", "--", "\u2013", "\u2014", "null", "n/a", "na", "nan", "-nan", "none", "#n/a", "<na>",
-    "\\n",
+    "\\n", "?",
 ]  # fmt: skip
 # the largest value of a series must be at least this, as float32 has few digits below 1.2e-38
 MIN_VALUE = 1e-30

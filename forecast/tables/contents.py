@@ -10,7 +10,6 @@ from forecast.logs import log
 
 KINDS = {  # how foreign content begins, and how to mend it
     rb"BZh": "a bzip2 archive; unpack it",
-    rb"\xfd7zXZ": "an xz archive; unpack it",
     rb"\x28\xb5\x2f\xfd": "a zstandard archive; unpack it",
     rb"7z\xbc\xaf\x27\x1c": "a 7z archive; unpack it",
     rb"(?s).{257}ustar": "a tar archive; unpack it and give one of its files",

@@ -1,14 +1,15 @@
 """Read a table from what users name: a file, standard input, a folder of Parquet, a frame."""
 
+import gzip
 import hashlib
 import io
+import lzma
 import os
 import sys
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from gzip import GzipFile
 from pathlib import Path
 from typing import IO, Any
 
@@ -36,7 +37,9 @@ from forecast.tables.table import Table
 from forecast.tables.text import DELIMITERS, given_delimiter, json_table, text_table
 
 GZIP = b"\x1f\x8b"
+XZ = b"\xfd7zXZ\0"
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+ARCHIVES = (GZIP, XZ, *ZIP)
 # peak of reading a text table, in multiples of its size: bytes, check, columns, frame
 MEMORY_FACTOR = 6
 READ_SIZE = 1 << 22  # bytes read at once
@@ -74,7 +77,7 @@ def settings_as_at_fit(stored: TextSettings, given: dict[str, Any]) -> TextSetti
 
 
 def read_table(source: str, settings: TextSettings, hashed: bool = False) -> Table:
-    """Read a CSV, JSON, gzip, a zip with one member, Parquet or a workbook, whatever its name.
+    """Read a CSV, JSON, gzip or xz, a zip with one member, Parquet or a workbook, whatever its name.
 
     Columns of text are kept exactly as written, whatever they hold, '' where blank. `source` is the
     path of a file, of a folder of Parquet files, or ``-`` for standard input; `hashed` asks for the
@@ -125,7 +128,7 @@ def _read(source: str, settings: TextSettings, hashed: bool) -> Table:
             after = path.stat()
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         # archives show by themselves whether they are whole
-        ended = data.endswith((b"\n", b"\r", b"\n\0")) or data.startswith((GZIP, *ZIP))
+        ended = data.endswith((b"\n", b"\r", b"\n\0")) or data.startswith(ARCHIVES)
         if before.st_ino == after.st_ino and not ended:
             problem = "changed while it was read, its end may be cut"
             raise BadData(f"{path.name} {problem}; read it when it is whole")
@@ -211,10 +214,10 @@ def _bytes_of(file: IO[bytes], name: str) -> bytes:
 def _from_bytes(data: bytes, name: str, settings: TextSettings) -> Table:
     if data.startswith(ZIP) and is_workbook(data, name):
         return workbook_table(data, name, settings)
-    if data.startswith(GZIP):
-        with readable(name):
-            unpack = GzipFile(fileobj=io.BytesIO(data)).read
-            data = _read_limited(unpack, name, 0)  # a cut one has no true size
+    if data.startswith((GZIP, XZ)):
+        unpack = lzma.open if data.startswith(XZ) else gzip.open
+        with readable(name), unpack(io.BytesIO(data)) as unpacked:
+            data = _read_limited(unpacked.read, name, 0)  # a cut one has no true size
     elif data.startswith(ZIP):
         with readable(name), zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = [
@@ -226,7 +229,7 @@ def _from_bytes(data: bytes, name: str, settings: TextSettings) -> Table:
                 raise BadData(f"{name} holds {len(members)} files; unpack it and give one of them")
             size = min(members[0].file_size, DEFLATE * len(data))  # a damaged one may say anything
             data = _read_limited(archive.open(members[0]).read, name, size)
-    if data.startswith((GZIP, *ZIP)):
+    if data.startswith(ARCHIVES):
         raise BadData(f"{name} is an archive that holds another archive; unpack it")
     if kind := foreign_kind(data):
         raise BadData(f"{name} is {kind}")

@@ -80,7 +80,7 @@ def text_table(data: bytes, name: str, settings: TextSettings) -> Table:
     )
     if not settings.decimal:
         table = replace(table, decimal=infer_decimal(table, delimiter))
-    usual = "\t" if re.search(r"\.(tsv|tab)(\.gz)?$", name.lower()) else ","
+    usual = "\t" if re.search(r"\.(tsv|tab)(\.gz|\.xz)?$", name.lower()) else ","
     sniffed = delimiter != usual and not (line or settings.delimiter)
     # a decimal comma that was inferred has said enough
     if sniffed and (settings.decimal or settings.thousands == "." or table.decimal == "."):

@@ -277,16 +277,12 @@ class TestDuplicates:
         single = pd.DataFrame({"date": [*dates(20), "2024-01-20"], "y": range(21)})
         assert inferred(csv(single), on_duplicate="last").layout == "wide"
 
-    @pytest.mark.parametrize(("time", "part"), [("date", "hour"), ("year", "period")])
-    def test_part_of_the_time_is_no_id(self, csv, time, part):
+    @pytest.mark.parametrize("part", ["hour", "period"])
+    def test_part_of_the_time_is_no_id(self, csv, part):
         frame = pd.DataFrame(
-            {time: np.repeat(["2020", "2021", "2022"], 4), part: [1, 2, 3, 4] * 3, "y": range(12)}
+            {"year": np.repeat(["2020", "2021", "2022"], 4), part: [1, 2, 3, 4] * 3, "y": range(12)}
         )
-        said = (
-            rf"comes twice, .*; pass time=\('{time}', '{part}'\) "
-            "if these columns hold the time together, pass id= with"
-        )
-        with pytest.raises(BadData, match=said):
+        with pytest.raises(BadData, match=r"comes twice.*pass id= with"):
             inferred(csv(frame))
         assert inferred(csv(frame), id=(part,)).ids == (part,)
 
