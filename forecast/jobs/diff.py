@@ -88,7 +88,7 @@ def diff_of(
 
 
 def group_scores(ledger: Ledger, store: str, by: str | None) -> list[dict[str, Any]]:
-    """Scores of published forecasts by the values of columns, the largest error first.
+    """Scores of the forecasts of models by the values of columns, the largest error first.
 
     Actual values are those that the newest run knew. There are no scores without columns.
     """

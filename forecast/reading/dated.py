@@ -210,11 +210,11 @@ def _without_days(table: Table, candidates: list[str], possible_ids: list[Names]
 def _same_days(table: Table, date: str, clock: str) -> bool:
     """Whether most rows have the same day in two columns of times."""
     try:
-        times = [parse_times(table, (column,), TimeSettings()) for column in (date, clock)]
+        times = [parse_times(table, (name,), TimeSettings()).timestamps for name in (date, clock)]
     except (BadData, UsageError):
         return False
-    days, others = [parsed.timestamps // DAY for parsed in times]
-    return bool((days == others).mean() > 0.5)
+    same = times[0] // DAY == times[1] // DAY
+    return bool(same.mean() > 0.5)
 
 
 def _no_times(table: Table, columns: list[str]) -> BadData:
@@ -422,8 +422,8 @@ def _check_settings(table: Table, settings: TableSettings) -> None:
 
 def _check_roles(table: Table, settings: TableSettings) -> None:
     named = [(column, role) for role in ROLES for column in getattr(settings, role)]
-    others = settings.categorical + holiday_columns(settings.holidays)
-    refuse_missing(table, (*(column for column, _ in named), *others))
+    refuse_missing(table, (*(column for column, _ in named), *settings.categorical))
+    refuse_missing(table, holiday_columns(settings.holidays))
     role_of: dict[str, str] = {}
     for column, role in named:
         if column in role_of:

@@ -353,8 +353,8 @@ def _set_by_series(
         name = series_name(observations.ids[observations.series[wrong[0]]])
         problem = f"series '{name}' has several values in a static column"
         place = observations.table.place(int(wrong[0]), column)
-        both = Words(Setting("known", column), " or ", Setting("past", column))
-        raise BadData(problem, place=place, cure=Words("keep one, or pass ", both, " instead"))
+        cure = Words("keep one, or pass ", Setting("known", column), " or ", Setting("past"))
+        raise BadData(problem, place=place, cure=cure)
 
 
 def column_values(table: Table, column: str, schema: Schema) -> Numbers:

@@ -105,7 +105,7 @@ def test_an_unknown_code_is_refused_with_its_series(forecast: Run, tmp_path: Pat
 @pytest.mark.parametrize(
     ("holidays", "static", "said"),
     [
-        ("column:", (), "no such country"),
+        ("column:", (), "no column ''"),
         ("column:land", ("land",), "no column 'land'"),
     ],
 )
