@@ -347,8 +347,7 @@ class TableSettings(SettingsGroup, heading="Columns"):
     )
     holidays: First[OnCalendar[str | None]] = Field(
         None,
-        description="country code, whose public holidays are learned; or column:NAME, a column with the "
-        "code of each series",
+        description="country code of holidays, or column:NAME for one a series",
     )
     events: First[OnCalendar[FilePath | None]] = Field(
         None,

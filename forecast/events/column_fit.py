@@ -52,7 +52,8 @@ class ColumnPriors:
     steps: int = 17_500  # newest steps of a series, at most
     compared: int = 3_000  # newest steps of a series by which levels, factors and sums are compared
     phases: int = 60  # most phases of a season that have a mean each
-    positive: float = 0.9  # share of values above 0 that factors need
+    # share of values above 0 that factors need, and of values other than 0 that the year needs
+    positive: float = 0.9
     # twice the log likelihood that a column must add for each coefficient (Akaike 1973)
     evidence: float = 2.0
     rounds: int = 30  # in which prior variances are chosen
@@ -82,7 +83,10 @@ def fit_columns(
     """
     if panel.vintages is not None:
         return None
-    if before.max() < PRIORS.years * year:
+    seen = panel.observed & panel.before(before)
+    is_zero = panel.values[seen] == 0
+    # rare sales would no longer be zero where a wave was taken off
+    if before.max() < PRIORS.years * year or is_zero.mean() > 1 - PRIORS.positive:
         year = 0.0
     pasts = _pasts(panel, schema, seasons, before, year)
     if not pasts:

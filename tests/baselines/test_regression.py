@@ -71,7 +71,9 @@ def test_known_values_must_reach_the_horizon(forecast: Callable[..., Any], tmp_p
     found = forecast("now", tmp_path / "sales.csv", *words)
     assert found.code == 65
     assert "sales.csv: column 'warmth' is known in advance" in found.err
-    assert found.err.endswith("fill in blank cells, add rows with blank targets\n")
+    assert found.err.endswith(
+        "fill in blank cells, add rows with blank targets, or pass --future\n"
+    )
 
 
 def forecast_along(
