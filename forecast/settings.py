@@ -299,7 +299,7 @@ UNFINISHED: Unfinished = Field(
 
 
 def holiday_columns(holidays: str | None) -> tuple[str, ...]:
-    """The column with the codes of regions whose holidays the series have; () if there is none."""
+    """The column that holds a code of holidays for each series; () if there is none."""
     mark, _, column = (holidays or "").partition(":")
     return (column,) if mark == "column" else ()
 

@@ -83,10 +83,7 @@ def fit_columns(
     """
     if panel.vintages is not None:
         return None
-    seen = panel.observed & panel.before(before)
-    is_zero = panel.values[seen] == 0
-    # rare sales would no longer be zero where a wave was taken off
-    if before.max() < PRIORS.years * year or is_zero.mean() > 1 - PRIORS.positive:
+    if not _may_show_year(panel, before, year):
         year = 0.0
     pasts = _pasts(panel, schema, seasons, before, year)
     if not pasts:
@@ -128,6 +125,17 @@ def fit_columns(
         centre=centre,
         reaction=reaction,
     )
+
+
+def _may_show_year(panel: Panel, before: Integers, year: float) -> bool:
+    """Whether the past is long enough for waves of the year, and has few zeros.
+
+    Rare sales would no longer be zero where a wave was taken off.
+    """
+    if not year or before.max() < PRIORS.years * year:
+        return False
+    seen = panel.observed & panel.before(before)
+    return bool((panel.values[seen] != 0).mean() >= PRIORS.positive)
 
 
 def _moments(

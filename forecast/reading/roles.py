@@ -135,8 +135,8 @@ def _smallest_ids(
 ) -> Names:
     """Return the smallest set of columns with which no rows repeat a step, or else only a few.
 
-    Returns () if there is none. `steps` and `periods` [rows] are the ranks of the times of rows and
-    of their periods.
+    The result is () if there is no such set. `steps` [rows] are the ranks of the times of rows,
+    `periods` [rows] those of the periods that hold these times.
     """
     nearly: Names = ()
     chosen = steps % (len(table) // ROWS_TRIED + 1) == 0
