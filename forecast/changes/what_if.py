@@ -7,14 +7,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from forecast.calendar.parsing import parse_timestamp
+from forecast.engine.answer import new_totals
 from forecast.engine.forecast import forecast
 from forecast.engine.requests import Forecast, ForecastRequest
 from forecast.errors import BadData, Setting, UsageError, did_you_mean
-from forecast.inference.forecasting import Columns
+from forecast.events.columns import ColumnEffects
+from forecast.inference.forecasting import Columns, Forecasts
 from forecast.inference.predictor import Predictor
 from forecast.logs import log
-from forecast.metrics.quantiles import rounded
-from forecast.panel.panel import Flags, Panel
+from forecast.metrics.quantiles import normal_deviates, rounded
+from forecast.panel.panel import Flags, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of
 from forecast.reading.building import with_future
 from forecast.tables.table import Table
@@ -28,7 +30,8 @@ UNSEEN = "%s is %s, which the past that is seen here has not shown; what it woul
 
 @dataclass(frozen=True)
 class WhatIf:
-    columns: Columns  # of series or sums: ids, times, forecast, what_if and difference
+    # of series or sums: ids, times, forecast, what_if, difference and its quantiles
+    columns: Columns
     forecast: Forecast  # with the values that are really known
 
 
@@ -40,7 +43,8 @@ def what_if(
 ) -> WhatIf:
     """Forecast twice, the second time with other values of columns known in advance.
 
-    `changed` has a new value for each changed column, or ``"+10%"``; after ``"price*"``,
+    The quantiles of a difference rest on how much effects of columns differ between halves of the
+    past. `changed` has a new value for each changed column, or ``"+10%"``; after ``"price*"``,
     ``"price+"`` and ``"price-"`` it has what known values are multiplied by, or what is added and
     taken off. Or it is a table of the columns and rows that change. Nothing changes before the time
     `since`. Raises `UsageError` for a column that is not known in advance or a value that it cannot
@@ -70,10 +74,51 @@ def what_if(
     count = list(columns).index("forecast") + 1
     result = {name: columns[name] for name in list(columns)[:count]}
     result["what_if"] = other_points
-    result["difference"] = rounded(other_points - points)
+    difference = other_points - points
+    result["difference"] = rounded(difference)
+    error = _standard_error(predictor, request, before.whole, after.whole)
+    for name, level in request.output.columns.items():
+        result[f"difference_{name}"] = rounded(difference + error * normal_deviates([level]))
     for name in PARTS_OF_SUMS if before.totals else ():
         result[name] = columns[name]
     return WhatIf(result, before)
+
+
+def _standard_error(
+    predictor: Predictor, request: ForecastRequest, before: Forecasts, after: Forecasts
+) -> Numbers:
+    """Standard errors of the differences of two forecasts, [rows]; NaN if they are unknown.
+
+    They are those of the effects of columns, as halves of the past show them (McCarthy 1969).
+    """
+    fitted = predictor.fitted
+    schema = fitted.config.table
+    effects = fitted.column_effects
+    steps = np.arange(after.means.shape[1])
+    panels = [before.panel, after.panel]
+    firsts = (panel.offsets[:-1] + panel.lengths for panel in panels)
+    slots = [first[after.series, None] + steps for first in firsts]
+    index = series_index(fitted.history.ids, after.panel.ids)
+
+    def changed(effects: ColumnEffects) -> Numbers:
+        """The forecasts with changed columns, of which `effects` says what they do."""
+        old, new = (effects.adjustment(panel, schema, index) for panel in panels)
+        ratio = new.factor[slots[1]] / old.factor[slots[0]]
+        shift = new.shift[slots[1]] - old.shift[slots[0]] * ratio
+        return np.asarray(before.means * ratio + shift)
+
+    def rows(means: Numbers) -> Numbers:
+        totals = new_totals(predictor, request)
+        if totals is None:
+            return means.ravel()
+        totals.add(replace(after, means=means))
+        return np.asarray(totals.columns()["mean"])
+
+    if effects is None or not len(effects.halves):
+        return rows(np.full_like(after.means, np.nan))
+    whole = rows(changed(effects))
+    others = [rows(changed(replace(effects, weights=weights))) for weights in effects.halves]
+    return np.asarray(np.sqrt(np.mean((np.stack(others) - whole) ** 2, 0)))
 
 
 def _shown(answer: Forecast) -> Columns:

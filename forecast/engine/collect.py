@@ -41,7 +41,8 @@ def collect(
     own_index = series_index(panel.ids, panel.ids)
     adjusted, _ = adjusted_panel(panel, schema, effects, own_index, fixed)
     transform = replace(held_out.transform, effects=effects, fixed=fixed)
-    columns = find_columns(panel, schema, transform, held_out.inputs.lags, past_ends)
+    lags = held_out.inputs.lags
+    columns = find_columns(panel, schema, transform, lags, past_ends, halves=task.request.saves)
     adjusted, _ = with_columns_removed(adjusted, None, schema, columns, own_index)
     spread = transformed(adjusted, held_out.transform.power).spread
 
@@ -59,7 +60,7 @@ def collect(
     return Fitted(
         config=_config(task, held_out, ensemble, plan, trained),
         statistics=held_out.statistics,
-        level=mean_level(panel, held_out.lookback + max(held_out.inputs.lags, default=0)),
+        level=mean_level(panel, held_out.lookback + max(lags, default=0)),
         naive_error=naive_error,
         ensemble=ensemble,
         history=replace(panel, spread=spread).tail(steps_back),

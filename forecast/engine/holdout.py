@@ -125,6 +125,7 @@ def find_columns(
     transform: Transform,
     lags: tuple[int, ...],
     before: Integers,
+    halves: bool = False,
 ) -> ColumnEffects | None:
     """The effects of columns known in advance and of the year, from values before `before` [series].
 
@@ -140,7 +141,7 @@ def find_columns(
     index = series_index(panel.ids, panel.ids)
     fixed = transform.fixed
     adjusted, _ = adjusted_panel(panel, schema, transform.effects, index, fixed)
-    return fit_columns(adjusted, schema, lags, before, year, transform.column_effects)
+    return fit_columns(adjusted, schema, lags, before, year, transform.column_effects, halves)
 
 
 def too_short(task: FitTask, longest: int, learnable: int, model: str) -> BadData:

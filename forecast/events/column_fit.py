@@ -8,6 +8,7 @@ so that columns without an effect get none. Each series reacts to a column in it
 which is shrunk towards that of all series.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -44,6 +45,9 @@ class ColumnPriors:
     waves: int = 4  # waves of a day by which effects change
     # quantiles at which the slope may change
     knots: tuple[float, ...] = (0.03, 0.1, 0.35, 0.65, 0.9, 0.97)
+    # a column above 0 whose largest value is at most so many times its smallest acts as its
+    # logarithm, as prices do; a wider one, if that is less skewed
+    narrow: float = 3.0
     different: int = 10  # a column with fewer different values has one slope
     beyond: float = 0.5  # columns count so many deviations beyond the range of their past
     features: int = 800  # coefficients, at most
@@ -57,6 +61,9 @@ class ColumnPriors:
     # twice the log likelihood that a column must add for each coefficient (Akaike 1973)
     evidence: float = 2.0
     rounds: int = 30  # in which prior variances are chosen
+    # effects are estimated again from halves of the past, of so many blocks of time each
+    halves: int = 16
+    blocks: int = 16
 
 
 PRIORS = ColumnPriors()
@@ -74,10 +81,13 @@ def fit_columns(
     before: Integers,
     year: float = 0.0,
     earlier: ColumnEffects | None = None,
+    halves: bool = False,
 ) -> ColumnEffects | None:
     """Estimate effects from values at positions before `before` [series].
 
     `year` is the steps of a year, 0 for none. Effects multiply or are added like `earlier` ones.
+    With `halves`, they are estimated from halves of the past as well (McCarthy 1969), which show
+    how certain they are.
     None without columns and effects of the year, or with too few values, and where columns have
     vintages: an effect would then differ between origins.
     """
@@ -104,13 +114,18 @@ def fit_columns(
         regressions += [_Regression.of(newest, effects, share) for share in kept]
     best = max(regressions, key=lambda regression: regression.likelihood)
 
-    effects = _Regression.of(pasts, best.effects, best.kept).solved()
+    whole = _Regression.of(pasts, best.effects, best.kept)
+    effects = whole.solved()
     if not (schema.known or effects.weights.any()):
         return None
     places = columns_by_name(schema)
     signs = [(places[name].start, sign) for name, sign in schema.signs.items()]
+    of_halves = effects.halves
+    if halves:
+        of_halves = np.stack([half.solved().weights for half in whole.halves()])
     for column, sign in signs:
-        effects.weights[column] = _with_sign(effects, effects.weights[column], sign)
+        for weights in (effects.weights, *of_halves):
+            weights[column] = _with_sign(effects, weights[column], sign)
     units = _units(panel, before)
     reaction = np.ones((len(panel) + 1, len(effects.weights)))
     if len(pasts) > 1:
@@ -124,6 +139,7 @@ def fit_columns(
         scale=np.append(np.median(units), units),
         centre=centre,
         reaction=reaction,
+        halves=of_halves,
     )
 
 
@@ -191,11 +207,13 @@ class _Past:
         first = np.zeros(len(scaled), np.int64)
         return effects.by_column(scaled, first, self.position)
 
-    def errors(self, effects: ColumnEffects, terms: Numbers, kept: float) -> tuple[Numbers, float]:
+    def errors(
+        self, effects: ColumnEffects, terms: Numbers, kept: float
+    ) -> tuple[Numbers, Integers, float]:
         """Errors of terms [steps, terms] and, in the last column, of values, in units of the latter.
 
-        What phases explain is taken out. Also returns the logarithm of the likelihood of the values
-        without terms.
+        What phases explain is taken out. Also returns the grid positions of the errors, and the
+        logarithm of the likelihood of the values without terms.
         """
         usable = self.usable
         values = self.values / self.unit
@@ -215,13 +233,13 @@ class _Past:
         count = self.phases.shape[1]
         free = len(errors) - count
         if free <= count:
-            return np.zeros((0, 1 + terms.shape[1])), 0.0
+            return np.zeros((0, 1 + terms.shape[1])), self.position[:0], 0.0
         basis, _ = np.linalg.qr(errors[:, :count])
         rest = errors[:, count:]
         rest = rest - basis @ (basis.T @ rest)
         variance = max(float((rest[:, -1] ** 2).sum()) / free, ROUNDING)
         likelihood = -free / 2 * np.log(variance) - log_unit[usable].sum()
-        return rest / np.sqrt(variance), float(likelihood)
+        return rest / np.sqrt(variance), self.position[usable], float(likelihood)
 
 
 def _units(panel: Panel, before: Integers) -> Numbers:
@@ -286,7 +304,11 @@ def _prepared(
     seen = np.isfinite(known)
     logarithms = np.log(np.where(known > 0, known, 1.0))
     above_zero = ((known > 0) | ~seen).all(0)
-    logarithm = above_zero & multiplies & (_skewness(logarithms) < _skewness(known))
+    largest = logarithms.max(0, where=seen, initial=-np.inf)
+    smallest = logarithms.min(0, where=seen, initial=np.inf)
+    narrow = largest - smallest <= np.log(PRIORS.narrow)
+    less_skewed = _skewness(logarithms) < _skewness(known)
+    logarithm = above_zero & multiplies & (narrow | less_skewed)
     values = np.where(logarithm, logarithms, known)
     middle, deviation = column_statistics(np.where(seen, values, np.nan))
     unit = np.where(deviation > 0, deviation, STILL)
@@ -316,6 +338,7 @@ def _prepared(
         scale=np.ones(1),
         centre=np.zeros((1, known.shape[1])),
         reaction=np.ones((1, known.shape[1])),
+        halves=np.zeros((0, known.shape[1], 0)),
     )
     if seasons and seasons[0] >= PRIORS.day:
         effects = replace(
@@ -344,41 +367,59 @@ def _skewness(columns: Numbers) -> Numbers:
 
 @dataclass(frozen=True)
 class _Regression:
-    """Sums over series of products of the errors of terms and of values."""
+    """Sums over series of products of the errors of terms and of values, by block of time."""
 
     effects: ColumnEffects  # without coefficients
     kept: float  # share of an error that a level keeps
-    terms: Numbers  # [terms, terms]
-    product: Numbers  # [terms], terms times values
-    square: float  # values times values
-    count: int
-    likelihood: float  # its logarithm
+    products: Numbers  # [blocks, terms + 1, terms + 1], values last
+    counts: Integers  # [blocks]
+    likelihood: float = 0.0  # its logarithm
 
     @classmethod
     def of(cls, pasts: list[_Past], effects: ColumnEffects, kept: float) -> "_Regression":
+        first = min(int(past.position[0]) for past in pasts)
+        end = 1 + max(int(past.position[-1]) for past in pasts)
         size = effects.weights.size
-        total = np.zeros((size + 1, size + 1))
+        products = np.zeros((PRIORS.blocks, size + 1, size + 1))
+        counts = np.zeros(PRIORS.blocks, np.int64)
         likelihood = 0.0
-        count = 0
         for past in pasts:
-            errors, alone = past.errors(effects, past.terms(effects), kept)
-            total += errors.T @ errors
+            errors, position, alone = past.errors(effects, past.terms(effects), kept)
+            block = (position - first) * PRIORS.blocks // (end - first)
+            for number in np.unique(block):
+                own = errors[block == number]
+                products[number] += own.T @ own
+                counts[number] += len(own)
             likelihood += alone
-            count += len(errors)
-        terms = total[:size, :size]
-        product = total[:size, size]
-        square = float(total[size, size])
+        sums = cls(effects, kept, products, counts)
+        terms, product, square, count = sums.moments
         ridge = LEAST_RIDGE * np.trace(terms) / size + ROUNDING
         explained = product @ np.linalg.solve(terms + ridge * np.eye(size), product)
         left = max(square - float(explained), ROUNDING)
         likelihood -= count / 2 * np.log(left / max(count, 1))
-        return cls(effects, kept, terms, product, square, count, likelihood)
+        return replace(sums, likelihood=likelihood)
+
+    @property
+    def moments(self) -> tuple[Numbers, Numbers, float, int]:
+        """Products of terms [terms, terms], of terms and values [terms], of values, and their
+        number.
+        """
+        total = self.products.sum(0)
+        return total[:-1, :-1], total[:-1, -1], float(total[-1, -1]), int(self.counts.sum())
+
+    def halves(self) -> Iterator["_Regression"]:
+        """Random halves of the blocks, each twice."""
+        chance = np.random.default_rng(0)
+        for _ in range(PRIORS.halves):
+            half = chance.permutation(PRIORS.blocks)[: PRIORS.blocks // 2]
+            yield replace(self, products=2 * self.products[half], counts=2 * self.counts[half])
 
     def solved(self) -> ColumnEffects:
         """The effects with coefficients; a column that is not worth its coefficients has none."""
-        weights, covariance = relevant_weights(self.terms, self.product, self.square, self.count)
+        terms, product, square, count = self.moments
+        weights, covariance = relevant_weights(terms, product, square, count)
         width = self.effects.weights.shape[1]
-        offered = np.diag(self.terms) > ROUNDING
+        offered = np.diag(terms) > ROUNDING
         for first in range(0, len(weights), width):
             column = np.arange(first, first + width)
             own = weights[column]
@@ -447,7 +488,7 @@ def _reactions(pasts: list[_Past], effects: ColumnEffects, kept: float) -> Numbe
     products = np.zeros((len(pasts), size, size))
     moments = np.zeros((len(pasts), size))
     for number, past in enumerate(pasts):
-        errors, _ = past.errors(effects, past.by_column(effects), kept)
+        errors, _, _ = past.errors(effects, past.by_column(effects), kept)
         own = errors[:, :-1]
         products[number] = own.T @ own
         moments[number] = own.T @ (errors[:, -1] - own.sum(1))

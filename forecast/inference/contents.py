@@ -188,7 +188,9 @@ def read_column_effects(
     knots = len(arrays["knots"][0])
     known = np.zeros((0, len(schema.known)))
     columns = indicators(known, schema).shape[1] + 2 * YEAR_WAVES * (year != 0)
-    sizes = {**sizes, **lengths, "columns": columns, "knots": knots}
+    terms = len(arrays["weights"][0])
+    sizes = {**sizes, **lengths, "columns": columns, "knots": knots, "terms": terms}
+    sizes["halves"] = len(arrays.setdefault("halves", []))
     effects = from_lists(ColumnEffects, arrays, sizes, year=year, **plain)
     checks.check_column_effects(effects)
     return effects

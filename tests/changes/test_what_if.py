@@ -23,6 +23,9 @@ SETTINGS = {
 }
 
 
+INTERVALS = [f"difference_{name}" for name in ("lo_80", "hi_80", "lo_95", "hi_95")]
+
+
 def sales(days: int = 100) -> pd.DataFrame:
     """A shop that sells 20 more in a promotion, of which the price is lower, too; a week without units at the end."""
     draw, day = np.random.default_rng(0), np.arange(days + 7)
@@ -51,7 +54,8 @@ def test_a_changed_column_shows_in_its_rows(
     model: Forecaster, caplog: pytest.LogCaptureFixture
 ) -> None:
     table = model.what_if({"promo": 0, "price": 10, "kind": "none"})
-    assert list(table) == ["shop", "day", "forecast", "what_if", "difference"]
+    names = ["shop", "day", "forecast", "what_if", "difference"]
+    assert list(table) == [*names, *INTERVALS]
     promoted = sales().tail(7)["promo"].to_numpy() == 1
     assert (table["difference"][promoted] < -8).all()
     assert (
@@ -97,6 +101,7 @@ def test_the_command_writes_the_same_and_sums(model: Forecaster, tmp_path: Path)
         "forecast",
         "what_if",
         "difference",
+        *INTERVALS,
         "steps",
         "observed",
     ]
@@ -158,6 +163,18 @@ def test_what_if_of_a_price_moves_the_forecast_by_its_elasticity() -> None:
     table = model.what_if({"price": "+10%"})
     moved = table["what_if"].sum() / table["forecast"].sum()
     assert moved == pytest.approx(1.1**-1.5, abs=0.02)
+
+    # how sure the difference is, of each day and of sums, which err alike
+    assert (table["difference_lo_95"] < table["difference_lo_80"]).all()
+    assert (table["difference_lo_80"] < table["difference"]).all()
+    expected = table["forecast"] * (1.1**-1.5 - 1)
+    inside = (table["difference_lo_95"] < expected) & (expected < table["difference_hi_95"])
+    assert inside.mean() > 0.7
+    width = (table["difference_hi_80"] - table["difference_lo_80"]) / table["difference"].abs()
+    assert 0.01 < width.median() < 0.3
+    unchanged = model.what_if({"price": "+10%"}, since="2024-08-10")
+    before = unchanged["day"] < "2024-08-10"
+    assert (unchanged.loc[before, INTERVALS] == 0).all(axis=None)
 
 
 @pytest.mark.parametrize(
