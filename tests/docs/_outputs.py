@@ -19,6 +19,17 @@ from tests.docs._standins import write_all
 
 SHOWING = [ROOT / "README.md", ROOT / "docs" / "tutorial.md"]
 PICTURES = ROOT / "docs" / "pictures"
+DARK = "-dark.svg"  # ends the name of a picture for dark pages
+DARK_COLOURS = {
+    'fill="white"': 'fill="#0d1117"',
+    "#333333": "#e6edf3",
+    "#555555": "#9da7b3",
+    "#e8e8e8": "#2b3138",
+    "#bbbbbb": "#59636e",
+    "#0072b2": "#58a6ff",
+    "#9fc9e5": "#1f4f7a",
+    "#d6e7f4": "#17324d",
+}
 VERSION = re.compile(r"v-\d{8}T[\d.]+Z-[0-9a-f]{8}")
 NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 SECONDS = re.compile(r" +[\d.]+$")  # the last column of a backtest
@@ -57,7 +68,13 @@ def run_page(page: Path, folder: Path) -> str:
 
 def pictures(page: Path) -> list[str]:
     """Names of the pictures that a page shows."""
-    return re.findall(r"!\[[^\]]+\]\(pictures/([^)]+)\)", page.read_text(encoding="utf-8"))
+    names = re.findall(r"pictures/([\w-]+\.svg)", page.read_text(encoding="utf-8"))
+    return [name for name in dict.fromkeys(names) if not name.endswith(DARK)]
+
+
+def darkened(picture: str) -> str:
+    """A picture of `forecast plot` on a dark ground."""
+    return re.sub("|".join(DARK_COLOURS), lambda found: DARK_COLOURS[found[0]], picture)
 
 
 def refresh(folder: Path) -> None:
@@ -68,6 +85,8 @@ def refresh(folder: Path) -> None:
         page.write_text(run_page(page, place), encoding="utf-8")
         for name in pictures(page):
             shutil.copy(place / name, PICTURES / name)
+            for dark in PICTURES.glob(name.replace(".svg", DARK)):
+                dark.write_text(darkened((place / name).read_text(encoding="utf-8")), "utf-8")
 
 
 def differences(old: str, new: str, tolerance: float = 0.1, least: float = 0.05) -> list[str]:

@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 
 from tests.docs._blocks import blocks, commands
-from tests.docs._outputs import PICTURES, SHOWING, differences, pictures, run_page
+from tests.docs._outputs import (
+    DARK,
+    PICTURES,
+    SHOWING,
+    darkened,
+    differences,
+    pictures,
+    run_page,
+)
 from tests.docs._pages import SITE, name_of
 
 CANVAS = 8.0  # pixels by which a point of a picture may move
@@ -27,9 +35,10 @@ def test_outputs_and_pictures_are_those_of_the_commands(page: Path, tmp_path: Pa
 
 
 def test_every_picture_is_drawn_by_a_command_of_its_page() -> None:
-    shown = {name for page in SITE for name in pictures(page)}
-    assert shown == {path.name for path in PICTURES.iterdir()}
-    for page in SITE:
+    pages = [*SITE, SHOWING[0]]
+    shown = {name for page in pages for name in pictures(page)}
+    assert shown == {path.name for path in PICTURES.iterdir() if not path.name.endswith(DARK)}
+    for page in pages:
         found = [
             each.text
             for block in blocks(page.read_text(encoding="utf-8"))
@@ -39,6 +48,14 @@ def test_every_picture_is_drawn_by_a_command_of_its_page() -> None:
             assert page in SHOWING
             assert any(line.endswith(f"--output {name}") for line in found), name
             assert (PICTURES / name).stat().st_size < 100_000
+
+
+def test_a_picture_for_dark_pages_is_the_light_one_in_other_colours() -> None:
+    dark = list(PICTURES.glob(f"*{DARK}"))
+    assert dark
+    for path in dark:
+        light = path.with_name(path.name.replace(DARK, ".svg"))
+        assert path.read_text(encoding="utf-8") == darkened(light.read_text(encoding="utf-8"))
 
 
 def test_differences_are_found_and_noise_is_not() -> None:
