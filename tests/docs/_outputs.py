@@ -22,6 +22,7 @@ PICTURES = ROOT / "docs" / "pictures"
 DARK = "-dark.svg"  # ends the name of a picture for dark pages
 DARK_COLOURS = {
     'fill="white"': 'fill="#0d1117"',
+    'fill="#000"': 'fill="#e6edf3"',
     "#333333": "#e6edf3",
     "#555555": "#9da7b3",
     "#e8e8e8": "#2b3138",
