@@ -24,8 +24,8 @@ from forecast.report.page import Cell, Gallery, Part, Section, Table, number
 from forecast.settings import Every, OutputSettings, PictureSettings, SumSettings
 from forecast.tables.writing import Column
 from forecast.totals.periods import (
-    MONDAY,
     MONTHS,
+    SUNDAY,
     Level,
     period_keys,
     periods_of,
@@ -45,7 +45,7 @@ def schema_of_sums(schema: Schema, every: Every | None) -> Schema:
     if every == "day":
         spec = CalendarSpec(kind="seconds", every=DAY)
     elif every == "week" and (spec.kind != "seconds" or spec.every % WEEK):
-        spec = CalendarSpec(kind="seconds", every=WEEK, anchor=-MONDAY * DAY)
+        spec = CalendarSpec(kind="seconds", every=WEEK, anchor=SUNDAY * DAY)
     elif every in MONTHS:
         spec = CalendarSpec(kind="months", every=MONTHS[every])
     season = schema.season if every is None else season_candidates(spec)
