@@ -337,6 +337,21 @@ def test_a_smaller_horizon_cuts_what_the_ledger_holds_and_sums(
     assert "fit again with --horizon 8" in refused.err
 
 
+def test_gaps_that_events_ignore_are_no_gaps(forecast: Run, fitted: Path, sales: Path) -> None:
+    known = "start,end,name,kind\n2024-02-10,2024-02-12,scanner broken,ignore\n"
+    Path("events.csv").write_text(known + "2024-03-01,2024-03-03,move,ignore\n")
+    words = ("--model", "theta", "--horizon", 7, "--quiet", "--artifact", "events")
+    assert forecast("fit", sales, "--events", "events.csv", *words).code == 0
+    page = report(forecast, "--artifact", "events")
+    assert "1 of 1,440 values are missing, in 1 of 16 series." in page.text
+    row = re.findall(r'<th scope="row">north</th>(.*?)</tr>', page.text)[-1]
+    longest, *days = re.findall("<td[^>]*>([^<]*)</td>", row)[-3:]
+    assert (longest, *days) == ("1", "2024-03-04", "2024-03-04")
+    Path("events.csv").write_text(known + "2024-03-01,2024-03-04,move,ignore\n")
+    assert forecast("fit", sales, "--events", "events.csv", *words).code == 0
+    assert "No value is missing." in report(forecast, "--artifact", "events").text
+
+
 def test_text_of_users_ends_no_script_and_makes_no_tag(forecast: Run, fitted: Path) -> None:
     page = report(forecast, "--artifact", "shops", "--backtest", "tests.json")
     assert page.text.count("</script>") == page.text.count("<script")
