@@ -215,9 +215,9 @@ class Forecaster(ForecasterParams):
 
         Returns
         -------
-        A row per group and period: ``level``, ids (blank where summed over), start of the period,
-        ``forecast``, ``mean``, ``lo_80, hi_80, ...``, ``observed``, ``filled``, ``steps``,
-        ``calibrated``; errors as of `predict`.
+        A row per group and period: ``level``, ids (blank where summed over), start of the period
+        (of a week of days its Sunday), ``forecast``, ``mean``, ``lo_80, hi_80, ...``, ``observed``,
+        ``filled``, ``steps``, ``calibrated``; errors as of `predict`.
         """
         request = ForecastRequest(
             source=_table(frame),

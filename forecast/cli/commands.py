@@ -36,6 +36,9 @@ LIMIT = click.IntRange(1)
 BY = Option("--by WORD", "a row for each series, step, level of sums, or value of a column", OUTPUT)
 FUTURE = Option("--future FILE", "table with the future values of known covariates")
 MORE_KNOWN = Option("--future FILE", "table with more values of known covariates", first=False)
+FEWER_STEPS = Option(
+    "--horizon", "number of steps, fewer than at fit", OutputSettings.heading, type=int
+)
 WRITE_TABLE = Option(
     "--output FILE", "write a .csv, .parquet or .xlsx file; default stdout", OUTPUT
 )
@@ -152,7 +155,7 @@ COMMANDS["predict"] = Declaration(
             "write the rows that --future needs, to be filled in; forecast nothing",
         ),
         AS_OF,
-        Option("--horizon", "number of steps, fewer than at fit", OutputSettings.heading, type=int),
+        FEWER_STEPS,
         OutputSettings,
         *SUMS,
         settings.CheckSettings,
@@ -214,6 +217,7 @@ COMMANDS["report"] = Declaration(
         MACHINE,
         Option("--backtest FILE", "a .json file that `forecast backtest DATA --output FILE` wrote"),
         FUTURE,
+        FEWER_STEPS,
         Option(
             "--by COLUMN", "with errors by the values of a column, which --backtest has", OUTPUT
         ),

@@ -21,7 +21,8 @@ from forecast.settings import TableSettings, TextSettings, TrainSettings
 
 MOST_SHOWN = 20  # most lines of a kind that are shown to be pasted into a file
 SUSPECTS = (
-    "suspects {:,} runs of one value, or lone outliers{}; all are used. To say what they are, paste "
+    "suspects {:,} runs of one value, lone outliers, or days of zeros in nearly all series{}; all are "
+    "used. To say what they are, paste "
     "lines into a file of events: closed, stock_out where only the stock was 0, or ignore for errors"
 )
 SUCCESSORS = (

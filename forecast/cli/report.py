@@ -21,7 +21,7 @@ from forecast.engine.forecast import forecast
 from forecast.engine.requests import OUTPUT, ForecastRequest
 from forecast.errors import BadData, NoInput, UsageError
 from forecast.inference.fitted import Fitted, counted_models, verdict
-from forecast.inference.forecasting import Forecasts, load_predictor
+from forecast.inference.forecasting import Forecasts, checked_horizon, load_predictor
 from forecast.jobs.administration import ledger_of, run_note, status_of, versions_of
 from forecast.jobs.diff import diff_of
 from forecast.jobs.pipeline import Pipeline, files_read
@@ -85,12 +85,14 @@ def _saved(
         command = f"forecast run {store.pipeline.file or 'JOB.toml'}"
         raise NoInput(f"{job} has not run yet; run `{command}` first")
     explicit = store != NamedStore(STORE.store) or request.version is not None
+    explicit |= request.horizon is not None
     if backtest is not None and not explicit and versions.empty:
         return None
     machine = request.of(TrainSettings)
     version = request.version or versions.current()
     predictor = load_predictor(store.folder, version, machine.device, machine.engine)
     fitted = predictor.fitted
+    horizon = checked_horizon(request.horizon, fitted.config.horizon)
     if backtest is None:
         return ServingVersion(version, predictor)
     if backtest.ids.isdisjoint(fitted.history.ids):
@@ -99,7 +101,6 @@ def _saved(
             raise BadData("has no series of this store", place=request.backtest, cure=cure)
         log(f"store    {store.folder} has other series than {request.backtest}, and is left out")
         return None
-    horizon = fitted.config.horizon
     if backtest.steps != horizon:
         tested = f"{request.backtest} tests {backtest.steps} steps"
         log(f"{tested}, and the store forecasts {horizon}", "warning")
@@ -182,7 +183,7 @@ def _forecast_sections(
     if request.future is not None or not table.known:
         future = load_later(request.future, table.reading)
         with steps_bar("forecasts", "series") as on_series:
-            question = ForecastRequest(future=future, on_series=on_series)
+            question = ForecastRequest(future=future, horizon=request.horizon, on_series=on_series)
             forecasts = forecast(saved.predictor, question).whole
     data, text = _plot_data(store, request, saved, forecasts)
     models = fitted.ensemble.names(series_index(fitted.history.ids, data.ids))
@@ -205,7 +206,7 @@ def _plot_data(
     """
     config = saved.fitted.config
     if store.pipeline is not None and request.version is None and request.future is None:
-        published = _plot_of_ledger(saved.fitted, store.pipeline)
+        published = _plot_of_ledger(saved.fitted, store.pipeline, request.horizon)
         if published is not None:
             return published
     if forecasts is None:
@@ -217,15 +218,22 @@ def _plot_data(
     end = "the last value of each series"
     if config.table.dated:
         end = f"{config.train_end}, the last time at fit"
-    text = f"Forecasts of {config.horizon} steps after {end}."
+    text = f"Forecasts of {forecasts.numbers.shape[1]} steps after {end}."
     return plot_of_forecasts(forecasts, saved.fitted, OUTPUT), text
 
 
-def _plot_of_ledger(fitted: Fitted, pipeline: Pipeline) -> tuple[PlotData, str] | None:
-    """The newest forecasts of a job beside the values of its version; None without such series."""
+def _plot_of_ledger(
+    fitted: Fitted, pipeline: Pipeline, most: int | None
+) -> tuple[PlotData, str] | None:
+    """At most so many steps of the newest forecasts of a job, beside the values of its version.
+
+    None without such series.
+    """
     rows = next(ledger_of(pipeline).forecasts(ALWAYS, 1), None)
     if rows is None:
         return None
+    if most is not None:
+        rows = rows[rows["step"] <= most]
     as_of = rows["as_of"].iloc[0]
     horizon = rows["step"].max()
     if len(rows) % horizon:
@@ -267,7 +275,7 @@ def _fit_words(fitted: Fitted) -> list[str]:
 
 
 def _commands(store: NamedStore, request: Request, saved: ServingVersion | None) -> Commands:
-    words = request.words(more=("backtest", "future", "output"))
+    words = request.words(more=("backtest", "future", "horizon", "output"))
     if saved is None:
         return _lines(store, ("report", *words))
     version = ("--version", saved.version)
@@ -283,7 +291,7 @@ def _commands(store: NamedStore, request: Request, saved: ServingVersion | None)
         store,
         ("report", *store.words, *version, *words),
         ("fit", "DATA", *_fit_words(saved.fitted), *store.words),
-        (*store.use, *version, *future),
+        (*store.use, *version, *future, *request.words(more=("horizon",))),
         ("explain", *store.words, *version),
         inspect,
     )

@@ -20,7 +20,10 @@ from forecast.events.kinds import (
     has_events,
     mark,
     median,
+    steps_a_day,
     touched,
+    touched_by_events,
+    with_effects_only,
     without_censored,
 )
 from forecast.panel.panel import Flags, Integers, Numbers, Panel, runs
@@ -31,6 +34,7 @@ CYCLES = 8  # a closed position must have held its value in at least this many c
 ROUNDING = 1e-12  # values that differ by less than this share of the largest value are the same
 # a short series takes over closed positions that this share of the other series has
 AGREED = 0.9
+LEAST_SERIES = 5  # so many series must have a value on a day on which all are closed
 CHANCE = 1e-3  # the share of series that may appear to have a closed position by chance
 MAX_SEASON = 1_000_000  # steps
 THURSDAY = 3  # the day of the week of 1970-01-01, Monday 0
@@ -417,17 +421,20 @@ def _named(spec: CalendarSpec, season: int, phases: tuple[int, ...]) -> str:
 def suspects(panel: Panel, schema: Schema) -> list[Row]:
     """List what looks like closed days, a stuck sensor or an error, in the order of time.
 
-    Values that events explain are not listed.
+    Days on which all series look closed come first. Values that events explain are not listed.
     """
-    panel = without_censored(panel, schema)
-    if schema.calendar.kind == "steps" or not panel.observed.any():
+    if schema.calendar.kind == "steps":
         return []
+    panel = without_censored(panel, schema)
     fixed = fixed_values(find_closed(panel, schema, panel.lengths), panel, schema)
     if fixed is not None:
         panel = replace(panel, observed=panel.observed & np.isnan(fixed))
     if not panel.observed.any():
         return []
 
+    rows = list[Row]()
+    if steps_a_day(schema.calendar) == 1:  # events name whole days
+        rows, panel = _zero_days(panel, schema)
     season = compared_season(schema)
     first, last = _runs(panel, max(season, LIMITS.shortest_cycle))
     _, in_runs = runs(first, last - first + 1)
@@ -446,11 +453,42 @@ def suspects(panel: Panel, schema: Schema) -> list[Row]:
         words = ("zeros", "closed") if is_zero[n] else (name, "ignore")
         event = (first_day[n], last_day[n], *words)
         series_of_event[event].append(int(series[n]))
-    rows: list[Row] = []
     for (begin, end, name, kind), numbers in sorted(series_of_event.items()):
         owners = [()] if len(numbers) == len(panel) else [panel.ids[n] for n in numbers]
         rows += [(begin, end, name, kind, ids) for ids in owners]
     return rows
+
+
+def _zero_days(panel: Panel, schema: Schema) -> tuple[list[Row], Panel]:
+    """List days, or longer steps, on which nearly all series are 0 at once, without a pattern.
+
+    Usually, which is the median over the step and the same ones of the two seasons before and after
+    it, at least ten times as many series are not 0, too many for chance. Steps that events touch
+    are not listed. Also returns the panel without the listed steps.
+    """
+    position = panel.starts[panel.series_of_slots] + panel.positions
+    first = position.min()
+    step = position - first  # [slots]
+    used = panel.observed & ~touched_by_events(panel, with_effects_only(schema))
+    count = np.bincount(step, used)  # [steps], of series with a value
+    seen = count > 0
+    share = np.bincount(step, used & (panel.values != 0)) / np.where(seen, count, np.nan)
+
+    season = compared_season(schema)
+    padded = np.pad(share, 2 * season, constant_values=np.nan)
+    around = np.arange(len(share))[:, None] + season * np.arange(5)
+    usual = median(padded[around])
+    chance = (1 - usual) ** count * len(share)
+    is_zero = (count >= LEAST_SERIES) & (share <= (1 - AGREED) * usual) & (chance < CHANCE)
+
+    days = day_spans(calendar_of(schema), first + np.flatnonzero(seen))
+    texts = np.stack(days).astype("datetime64[D]").astype(str)
+    edges = np.flatnonzero(np.diff(is_zero[seen], prepend=False, append=False))
+    spans = edges.reshape(-1, 2)
+    rows: list[Row] = [
+        (texts[0, begin], texts[1, end - 1], "zeros", "closed", ()) for begin, end in spans
+    ]
+    return rows, replace(panel, observed=panel.observed & ~is_zero[step])
 
 
 def _days(panel: Panel, schema: Schema, slots: Integers, end: int) -> list[str]:

@@ -104,7 +104,7 @@ def mark(panel: Panel, schema: Schema) -> Marks:
     """
     calendar = calendar_of(schema)
     sizes = np.diff(panel.offsets)
-    margin = _steps_a_day(schema.calendar)  # an event of the day before touches the first day
+    margin = steps_a_day(schema.calendar)  # an event of the day before touches the first day
     first = int(panel.starts.min()) - margin
     last = int((panel.starts + sizes).max()) + margin
     positions = np.arange(first, last)
@@ -159,7 +159,7 @@ def _is_weekly(spec: CalendarSpec) -> bool:
     return spec.kind == "seconds" and spec.every == WEEK
 
 
-def _steps_a_day(spec: CalendarSpec) -> int:
+def steps_a_day(spec: CalendarSpec) -> int:
     return max(1, DAY // spec.every) if spec.kind == "seconds" else 1
 
 

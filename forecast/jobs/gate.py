@@ -84,7 +84,7 @@ class CheckedForecasts:
             ids = ("level", *key_columns(totals.sum_levels, live.schema))
             table = Results(
                 explained=frame,
-                times=totals.starts,
+                times=totals.times,
                 origins=np.full(len(frame), origin),
                 schema=live.schema.model_copy(update={"ids": ids}),
                 version=live.version,

@@ -2,12 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from forecast.checks.accuracy import ADDED, actuals_lines
 from forecast.errors import BadData, Unavailable
+from forecast.events.kinds import touched
 from forecast.inference.fitted import Fitted, counted_models, models_of
 from forecast.inference.predictor import Predictor
 from forecast.metrics.metrics import REFERENCE
@@ -284,6 +286,9 @@ def read_section(fitted: Fitted, version: str) -> Section:
 def gaps_section(fitted: Fitted) -> Section:
     """Missing values of the past that the version holds, and series without a forecast."""
     panel = fitted.history
+    ignored = touched(panel, fitted.config.table, "ignore")
+    if ignored is not None:
+        panel = replace(panel, observed=panel.observed | ignored)
     gaps = panel.before(panel.lengths) & ~panel.observed
     missing = np.add.reduceat(gaps.astype(np.int64), panel.offsets[:-1])
     count = int(missing.sum())
@@ -293,7 +298,7 @@ def gaps_section(fitted: Fitted) -> Section:
         series = f"{np.count_nonzero(missing):,} of {len(panel):,} series"
         text = f"{count:,} of {total:,} values are missing, in {series}. "
     text += f"The version holds the newest {int(panel.lengths.max()):,} steps of the series; "
-    text += "older gaps do not count."
+    text += "older gaps, and those that events ignore, do not count."
     statuses = Rows()
     for status, ids in _ids_by(panel.status, panel.ids):
         meaning = MEANINGS.get(status, "")

@@ -24,8 +24,8 @@ from forecast.report.page import Cell, Gallery, Part, Section, Table, number
 from forecast.settings import Every, OutputSettings, PictureSettings, SumSettings
 from forecast.tables.writing import Column
 from forecast.totals.periods import (
-    MONDAY,
     MONTHS,
+    SUNDAY,
     Level,
     period_keys,
     periods_of,
@@ -45,7 +45,7 @@ def schema_of_sums(schema: Schema, every: Every | None) -> Schema:
     if every == "day":
         spec = CalendarSpec(kind="seconds", every=DAY)
     elif every == "week" and (spec.kind != "seconds" or spec.every % WEEK):
-        spec = CalendarSpec(kind="seconds", every=WEEK, anchor=-MONDAY * DAY)
+        spec = CalendarSpec(kind="seconds", every=WEEK, anchor=SUNDAY * DAY)
     elif every in MONTHS:
         spec = CalendarSpec(kind="months", every=MONTHS[every])
     season = schema.season if every is None else season_candidates(spec)
@@ -189,13 +189,16 @@ def chart_of_sums(
 def sums_section(predictor: Predictor, forecasts: Forecasts, asked: list[SumSettings]) -> Section:
     """Charts and tables of sums of forecasts.
 
-    If none are asked for, these are the sums of all series over a usual period.
+    If no period that is asked for ends within their horizon, these are the sums of all series over
+    a usual one.
     """
-    config = predictor.fitted.config
+    horizon = forecasts.numbers.shape[1]
     parts: list[Part] = [TEXT]
-    usual = _usual_sums(config.table, forecasts.panel, config.horizon)
-    for settings in asked or [usual]:
-        totals = Totals(predictor, settings, OutputSettings(), None)
+    usual = _usual_sums(predictor.fitted.config.table, forecasts.panel, horizon)
+    for settings in [*asked, usual]:
+        if settings is usual and len(parts) > 1:
+            break
+        totals = Totals(predictor, settings, OutputSettings(), horizon)
         try:
             totals.add(forecasts)
         except UsageError:  # no such period ends within this horizon

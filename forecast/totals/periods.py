@@ -23,6 +23,7 @@ MAX_DAYS = {"day": 1, "week": 7, "month": 31, "quarter": 92, "year": 366}
 MOST_AHEAD = 100_000  # longest horizon of a forecaster, in steps
 LEAST_PAST = 2  # the past must have so many horizons if sums over periods make these longer
 MONDAY = 3  # days from the last Monday to 1970-01-01, a Thursday
+SUNDAY = 6 - MONDAY  # days from 1970-01-01 to the end of its week
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Periods:
 
     first: int  # grid position of the first step, which may precede the forecast
     edges: Integers  # [periods + 1], steps ahead, from 0, at which periods start or end
-    times: Integers  # [periods], timestamp of the start of each
+    times: Integers  # [periods], timestamp of the start of each, or of the last day of a week
     # the horizon that reaches one period more; None if the last step ends a period
     next_horizon: int | None = None
 
@@ -82,29 +83,29 @@ def periods_of(schema: Schema, origin: int, horizon: int, every: Every | None) -
     if end_of_last == horizon:
         edges = np.append(edges, horizon)
     firsts = edges[:-1]
-    times = _start_times(calendar, keys[firsts], steps[firsts], every)
+    times = _named_times(calendar, keys[firsts], steps[firsts], every)
     return Periods(first, edges, times, None if end_of_last == horizon else end_of_last)
 
 
 def steps_of_periods(
-    schema: Schema, starts: Integers, steps: Integers, every: Every | None
+    schema: Schema, names: Integers, steps: Integers, every: Every | None
 ) -> tuple[Integers, Integers]:
     """Grid positions of the first step of each period, and of the step after its last one.
 
-    `starts` are the timestamps at which the periods start.
+    `names` are the timestamps that name the periods, see `Periods`.
     """
     calendar = calendar_of(schema)
     if every is None or steps_ahead(every, 1) is not None:
-        first = calendar.positions(starts)
+        first = calendar.positions(names)
         return first, first + (1 if every is None else steps)
     check_period(schema, every)
     # clocks that are put back make days longer
-    latest_end = starts.max() + (MAX_DAYS[every] + 2) * DAY
-    first, last = calendar.positions(np.array([starts.min(), latest_end]))
+    latest_end = names.max() + (MAX_DAYS[every] + 2) * DAY
+    first, last = calendar.positions(np.array([names.min() - WEEK, latest_end]))
     near = np.arange(first, last + 1)
-    times = _start_times(calendar, period_keys(calendar, near, every), near, every)
-    ends = np.searchsorted(times, starts, "right")
-    return first + np.searchsorted(times, starts), first + ends
+    times = _named_times(calendar, period_keys(calendar, near, every), near, every)
+    ends = np.searchsorted(times, names, "right")
+    return first + np.searchsorted(times, names), first + ends
 
 
 def horizon_of_next(schema: Schema, origin: int, every: tuple[Every, ...]) -> int:
@@ -189,15 +190,18 @@ def period_keys(calendar: Calendar, positions: Integers, every: Every) -> Intege
     return np.asarray(months // MONTHS[every])
 
 
-def _start_times(calendar: Calendar, keys: Integers, firsts: Integers, every: Every) -> Integers:
-    """The timestamps at which periods start; `firsts` are the positions of steps in them."""
+def _named_times(calendar: Calendar, keys: Integers, firsts: Integers, every: Every) -> Integers:
+    """The timestamps that name periods; `firsts` are the positions of steps in them.
+
+    A week of days is named by its Sunday, as by the frequency W; other periods by their start.
+    """
     if every == "week" and _steps_are_weeks(calendar.spec):
         return calendar.times(firsts)
     if every in MONTHS:
         months = (keys * MONTHS[every]).astype("datetime64[M]")
         wall = months.astype("datetime64[s]").astype(np.int64)
     else:
-        wall = DAY * (keys if every == "day" else keys * 7 - MONDAY)
+        wall = DAY * (keys if every == "day" else keys * 7 + SUNDAY)
     return timestamps_at(wall, calendar.zone, "later")[0]
 
 

@@ -234,8 +234,8 @@ class Totals:
         return np.asarray(exact[groups, :, median])
 
     @property
-    def starts(self) -> Integers:
-        """[rows of `columns`], the timestamp at which the period of each row starts."""
+    def times(self) -> Integers:
+        """[rows of `columns`], the timestamp that names the period of each row."""
         times = list[Integers]()
         for groups in self.groups:
             count = len(groups.ordered())
@@ -257,7 +257,7 @@ class Totals:
         names = ("level", *key_columns(self.sum_levels, self.schema))
         columns: dict[str, Column | NDArray[Any]] = {}
         columns |= zip(names, map(Column, labels.T), strict=True)
-        columns |= time_columns(self.schema, self.starts)
+        columns |= time_columns(self.schema, self.times)
         shown = ("forecast", "mean", *output.columns)
         columns |= zip(shown, numbers, strict=True)
         return columns | {

@@ -285,6 +285,73 @@ def test_the_sum_of_all_series_stands_beside_its_past(
     assert f'<td class="num">{made["mean"]:,.0f}</td>' in cells
 
 
+def test_a_smaller_horizon_cuts_forecasts_as_predict_does(forecast: Run, fitted: Path) -> None:
+    store = ("--artifact", "shops")
+    whole = report(forecast, *store).data["series"]
+    page = report(forecast, *store, "--horizon", 3)
+    assert "Forecasts of 3 steps after " in page.text
+    assert [each[5] for each in page.data["series"]] == [each[5][:3] for each in whole]
+    ran = forecast(
+        "report", *store, "--horizon", 3, "--backtest", "tests.json", "--output", "t.html"
+    )
+    assert "tests.json tests 7 steps, and the store forecasts 3" in ran.err
+    version = json.loads(forecast("inspect", *store, "--json").out)["version"]
+    again = f"report {' '.join(store)} --version {version} --horizon 3 --output report.html"
+    assert f"forecast {again}" in page.text
+    assert forecast(*again.split()).code == 0
+    assert f"forecast predict {' '.join(store)} --version {version} --horizon 3" in page.text
+    long = forecast("report", *store, "--horizon", 9, "--output", "long.html")
+    assert (long.code, long.err) == (2, forecast("predict", *store, "--horizon", 9).err)
+    assert "fit again with --horizon 9" in long.err
+    assert not Path("long.html").exists()
+    alone = ("--backtest", "tests.json", "--horizon", 3, "--output", "alone.html")
+    assert forecast("report", *alone).code == 66  # a backtest alone forecasts nothing
+
+
+def test_a_smaller_horizon_cuts_what_the_ledger_holds_and_sums(
+    forecast: Run, job: Job, at: Callable[[int], str]
+) -> None:
+    for every, level, steps in (("horizon", "horizon", 3), ("next 5", "quarter", 2)):
+        job.write()
+        with job.file.open("a") as file:
+            file.write(f'[[totals]]\nby = "all"\nevery = "{every}"\npath = "sums.csv"\n')
+        job.table(180)  # to 28 June
+        assert forecast("run", job.file, "--as-of", at(179), "--quiet").code == 0
+        output = job.folder / "report.html"
+        ran = forecast("report", job.file, "--horizon", 3, "--output", output)
+        assert ran.code == 0, ran.err
+        page = Report(output.read_text())
+        newest = pd.read_csv(job.output)
+        for each in page.data["series"]:
+            own = newest[newest["shop"] == each[0]][:3]
+            assert page.data["times"][each[3]][1:] == own["day"].tolist()
+            assert each[5] == [float(f"{value:.4g}") for value in own["forecast"]]
+        ((name, cells),) = re.findall(r'<th scope="row">(all/\w+)</th>(.*?)</tr>', page.text)
+        assert (name, re.findall("<td[^>]*>([^<]*)</td>", cells)[-2]) == (
+            f"all/{level}",
+            str(steps),
+        )
+        assert f"forecast report {job.file} --horizon 3 --output {output}" in page.text
+    refused = forecast("report", job.file, "--horizon", 8, "--output", output)
+    assert refused.code == 2
+    assert "fit again with --horizon 8" in refused.err
+
+
+def test_gaps_that_events_ignore_are_no_gaps(forecast: Run, fitted: Path, sales: Path) -> None:
+    known = "start,end,name,kind\n2024-02-10,2024-02-12,scanner broken,ignore\n"
+    Path("events.csv").write_text(known + "2024-03-01,2024-03-03,move,ignore\n")
+    words = ("--model", "theta", "--horizon", 7, "--quiet", "--artifact", "events")
+    assert forecast("fit", sales, "--events", "events.csv", *words).code == 0
+    page = report(forecast, "--artifact", "events")
+    assert "1 of 1,440 values are missing, in 1 of 16 series." in page.text
+    row = re.findall(r'<th scope="row">north</th>(.*?)</tr>', page.text)[-1]
+    longest, *days = re.findall("<td[^>]*>([^<]*)</td>", row)[-3:]
+    assert (longest, *days) == ("1", "2024-03-04", "2024-03-04")
+    Path("events.csv").write_text(known + "2024-03-01,2024-03-04,move,ignore\n")
+    assert forecast("fit", sales, "--events", "events.csv", *words).code == 0
+    assert "No value is missing." in report(forecast, "--artifact", "events").text
+
+
 def test_text_of_users_ends_no_script_and_makes_no_tag(forecast: Run, fitted: Path) -> None:
     page = report(forecast, "--artifact", "shops", "--backtest", "tests.json")
     assert page.text.count("</script>") == page.text.count("<script")

@@ -222,7 +222,7 @@ def test_runs_and_outliers_are_named_as_lines_of_events_that_can_be_pasted(
     shown = forecast("inspect", tmp_path / "shops.csv", "--id", "shop")
     lines = shown.out.splitlines()
     start = next(at for at, line in enumerate(lines) if line.startswith("suspects "))
-    assert lines[start].startswith("suspects 3 runs of one value, or lone outliers; all are used")
+    assert lines[start].startswith("suspects 3 runs of one value, lone outliers, or days of ")
     pasted = "\n".join(line.strip() for line in lines[start + 1 :] if line.startswith("   "))
     assert pasted.splitlines() == [
         "start,end,name,kind,shop",
@@ -243,6 +243,55 @@ def test_runs_and_outliers_are_named_as_lines_of_events_that_can_be_pasted(
     facts = json.loads(known.out)
     assert facts["suspects"] == []
     assert {event["kind"] for event in facts["table"]["dated_events"]} == {"closed", "ignore"}
+
+
+STRIKES = ["2023-04-05", "2023-04-28", "2023-04-29", "2023-05-01", "2023-06-20"]
+STRIKE_ROWS = [("2023-04-05", "2023-04-05"), ("2023-04-28", "2023-05-01"), ("2023-06-20",) * 2]
+
+
+def strikes(shops: int, rate: float, closed: float) -> pd.DataFrame:
+    """Sales of shops that rest on Sundays; a share of the shops is `closed` on days of strike."""
+    draw = np.random.default_rng(5)
+    off = SHOP_DAYS.strftime("%Y-%m-%d").isin(STRIKES)
+    sunday = SHOP_DAYS.day_of_week == 6
+    sold = draw.poisson(rate, (shops, len(SHOP_DAYS))) * ~sunday
+    sold[: round(closed * shops), off] = 0
+    sold[round(closed * shops) :, off] = 7
+    table = pd.DataFrame(sold.T, columns=[f"shop {n}" for n in range(shops)])
+    table.insert(0, "day", SHOP_DAYS)
+    return table
+
+
+def suspected(forecast: Run, folder: Path, table: pd.DataFrame, *words: object) -> list[Any]:
+    table.to_csv(folder / "strikes.csv", index=False)
+    shown = forecast("inspect", folder / "strikes.csv", "--json", *words)
+    assert shown.code == 0, shown.err
+    found: list[Any] = json.loads(shown.out)["suspects"]
+    return found
+
+
+@pytest.mark.parametrize(("shops", "rate", "closed"), [(5, 20, 1), (60, 1, 1), (30, 20, 0.95)])
+def test_days_on_which_all_are_closed_at_once_are_named_once(
+    forecast: Run, tmp_path: Path, shops: int, rate: float, closed: float
+) -> None:
+    table = strikes(shops, rate, closed)
+    found = suspected(forecast, tmp_path, table)
+    assert [(row["start"], row["end"]) for row in found] == STRIKE_ROWS  # over the closed Sunday
+    assert {(row["kind"], row["name"], *row["ids"]) for row in found} == {("closed", "zeros")}
+    shown = forecast("inspect", tmp_path / "strikes.csv").out
+    pasted = [line.strip() for line in shown.splitlines() if line.startswith("     ")]
+    assert pasted[1:] == [f"{start},{end},zeros,closed" for start, end in STRIKE_ROWS]
+    for kind in ("closed", "ignore", "effect"):
+        events = tmp_path / f"{kind}.csv"
+        events.write_text("\n".join(pasted).replace("closed", kind))
+        assert suspected(forecast, tmp_path, table, "--events", events) == []
+
+
+@pytest.mark.parametrize(("shops", "rate", "closed"), [(4, 20, 1), (5, 0.5, 1), (40, 20, 0.6)])
+def test_zeros_of_few_series_or_by_chance_are_not_named(
+    forecast: Run, tmp_path: Path, shops: int, rate: float, closed: float
+) -> None:
+    assert suspected(forecast, tmp_path, strikes(shops, rate, closed)) == []
 
 
 @pytest.mark.parametrize(

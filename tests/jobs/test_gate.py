@@ -623,11 +623,11 @@ def test_sums_are_scored_by_level_once_all_of_their_values_are_known(
     )
     record = run_job(read_pipeline(str(job.file)), as_of=at(161))  # up to a Monday
     week = frame.groupby(
-        ["shop", frame["day"] - pd.to_timedelta(frame["day"].dt.day_of_week, "D")]
+        ["shop", frame["day"] + pd.to_timedelta(6 - frame["day"].dt.day_of_week, "D")]
     )["units"].sum()
-    known = sums[(sums["shop"] == "north") | (sums["day"] < "2024-06-03")]
+    known = sums[(sums["shop"] == "north") | (sums["day"] < "2024-06-09")]
     for level in ("all/week", "shop/week"):
-        rows = known[(known["level"] == level) & (known["day"] < "2024-06-10")]
+        rows = known[(known["level"] == level) & (known["day"] < "2024-06-16")]
         actual = [
             sum(
                 week[name, row.day] for name in (["north", "south"] if not row.shop else [row.shop])

@@ -79,7 +79,7 @@ def test_a_picture_of_sums_has_the_sums_of_whole_periods_and_the_forecasts_of_th
     assert forecast("plot", tmp_path / "past.csv", "--now", *WORDS, *asked, *shown).code == 0
     made = forecast("now", tmp_path / "past.csv", *WORDS, *asked).frame
     found = drawn(tmp_path / "p.html")
-    weeks = pd.to_datetime(sales["day"]).dt.to_period("W-SUN").dt.start_time.dt.strftime("%Y-%m-%d")
+    weeks = pd.to_datetime(sales["day"]).dt.to_period("W-SUN").dt.end_time.dt.strftime("%Y-%m-%d")
     sums = {"all": sales["units"].groupby(weeks).sum()}
     for region in ("north", "south"):
         sums[f"region/{region}"] = sales["units"].groupby(weeks[sales["region"] == region]).sum()
@@ -87,12 +87,12 @@ def test_a_picture_of_sums_has_the_sums_of_whole_periods_and_the_forecasts_of_th
     for title, kinds in found.items():
         name = title.split(": ")[0]
         own = sums[name]
-        # the week from 2024-01-08 on began before the table, and the one from 2024-03-04 on had not ended
+        # the week to 2024-01-14 began before the table, and the one to 2024-03-10 had not ended
         assert [point[:2] for point in kinds["history"]] == list(
-            own["2024-01-15":"2024-02-26"].items()
+            own["2024-01-21":"2024-03-03"].items()
         )
         assert [point[:2] for point in kinds["actual"]][1:] == list(
-            own["2024-03-04":"2024-03-11"].items()
+            own["2024-03-10":"2024-03-17"].items()
         )
         rows = (
             made[made["region"] == name.removeprefix("region/")]
@@ -105,7 +105,7 @@ def test_a_picture_of_sums_has_the_sums_of_whole_periods_and_the_forecasts_of_th
         band = kinds["80 % interval"][1:]
         assert [point[1:] for point in band] == list(zip(rows["lo_80"], rows["hi_80"], strict=True))
         so_far = (
-            own["2024-03-04"]
+            own["2024-03-10"]
             - sales["units"][
                 (sales["day"] >= "2024-03-06")
                 & (sales["day"] < "2024-03-11")

@@ -51,9 +51,11 @@ def expected(frame: pd.DataFrame, sums: pd.DataFrame, ends: dict[str, pd.Timedel
     """The sum of the rows of each group from the start of its period on, before its end."""
     found = []
     for row in sums.to_dict("records"):
-        there = (frame["day"] >= row["day"]) & (
-            frame["day"] < row["day"] + ends[row["level"].split("/")[1]]
-        )
+        period = row["level"].split("/")[1]
+        start = row["day"]
+        if period == "week":
+            start -= pd.Timedelta(days=6)  # a week is named by its last day
+        there = (frame["day"] >= start) & (frame["day"] < start + ends[period])
         for name in IDS:
             there &= (frame[name] == row[name]) | (row[name] == "")
         found.append(frame.loc[there, "units"].sum(skipna=False))

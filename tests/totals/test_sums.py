@@ -230,6 +230,21 @@ def test_sums_of_single_or_certain_values_need_no_past_and_no_warning(
         assert "medians" not in ran.err
 
 
+def test_weeks_have_one_name_as_sums_and_as_a_frequency(forecast: Run, tmp_path: Path) -> None:
+    frame = sales(2, 280, end="2024-03-10")  # a Sunday
+    frame.to_csv(tmp_path / "days.csv", index=False)
+    command = ("now", tmp_path / "days.csv", "--id", "region,shop", "--target", "units", "--quiet")
+    sums = forecast(*command, "--horizon", 14, "--sum-every", "week").frame
+    weekly = forecast(*command, "--horizon", 2, "--freq", "W", "--aggregate", "sum").frame
+    assert sums["day"].tolist() == weekly["day"].tolist() == ["2024-03-17", "2024-03-24"] * 2
+    by_pandas = frame.set_index("day")["units"].resample("W").sum()
+    weekly_table = tmp_path / "weeks.csv"
+    by_pandas.index = by_pandas.index - pd.Timedelta(days=6)
+    by_pandas.to_csv(weekly_table)
+    own = forecast("now", weekly_table, "--horizon", 2, "--sum-every", "week", "--quiet").frame
+    assert own["day"].tolist() == ["2024-03-11", "2024-03-18"]
+
+
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of seven shops with rare sales, whose medians lie below their means."""
