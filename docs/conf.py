@@ -45,6 +45,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = f"forecast {version}"
 html_show_sphinx = False
 html_static_path = ["_static"]
+html_sidebars = {"tutorial": []}  # without pages below it, a sidebar would list nothing
 html_css_files = ["site.css"]
 html_copy_source = True  # llms.txt names the sources
 html_show_sourcelink = False

@@ -35,7 +35,7 @@ def test_every_model_has_a_row(name: str) -> None:
 def test_every_page_begins_with_what_it_is_for_and_an_index_names_it(page: Path) -> None:
     title, first = page.read_text(encoding="utf-8").split("\n\n")[:2]
     assert title.startswith("# ")
-    assert first.startswith("This page ")
+    assert first.startswith("This page ") or page.name == "index.md"
     indexes = [other for other in SITE if "{toctree}" in other.read_text(encoding="utf-8")]
     linked = [(index.parent / link).resolve() for index in indexes for link in _links(index)]
     assert page.name == "index.md" or page in linked
