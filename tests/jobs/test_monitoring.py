@@ -4,11 +4,10 @@ import json
 import re
 import time
 from collections.abc import Callable
-from typing import Any
 
 import pytest
-import yaml
 
+from tests._gauges import SAMPLE, firing, rules, samples
 from tests.conftest import ROOT, Ran
 from tests.jobs.a_job import Job
 
@@ -16,7 +15,6 @@ Run = Callable[..., Ran]
 At = Callable[[int], str]
 
 MONITORING = 'path = "job.prom"'
-SAMPLE = re.compile(r'(\w+)\{job="((?:[^"\\]|\\["\\n])*)"(?:,level="(\d+)")?\} (\S+)')
 NAMES = {
     "forecast_last_run_timestamp_seconds",
     "forecast_last_success_timestamp_seconds",
@@ -28,25 +26,6 @@ NAMES = {
     "forecast_coverage_ratio",
     "forecast_check_findings_ratio",
 }
-
-
-def samples(text: str) -> dict[tuple[str, str], float]:
-    """The numbers of a text in Prometheus' format by name and level, each after its HELP and TYPE."""
-    assert text.endswith("\n")
-    found: dict[tuple[str, str], float] = {}
-    heads: list[str] = []
-    for line in text.splitlines():
-        if line.startswith("#"):
-            _, word, name, rest = line.split(" ", 3)
-            assert (word, rest) == ("TYPE", "gauge") or (word == "HELP" and rest)
-            heads = [*heads[-1:], f"{word} {name}"]
-        else:
-            match = SAMPLE.fullmatch(line)
-            assert match, line
-            assert heads == [f"HELP {match[1]}", f"TYPE {match[1]}"]
-            assert (match[1], match[3] or "") not in found
-            found[match[1], match[3] or ""] = float(match[4])
-    return found
 
 
 def gauges(job: Job) -> dict[tuple[str, str], float]:
@@ -178,11 +157,6 @@ def test_two_jobs_of_a_store_share_a_heading(job: Job, forecast: Run, at: At) ->
     assert [match and match[2] for match in rows] == ['of \\"north\\"\\\\\\\\n\\\\x1b', "plain"]
 
 
-def rules() -> list[dict[str, Any]]:
-    text = (ROOT / "pipelines" / "alerts.yml").read_text(encoding="utf-8")
-    return [rule for group in yaml.safe_load(text)["groups"] for rule in group["rules"]]
-
-
 def queries() -> list[str]:
     """What the board asks Prometheus for."""
     text = (ROOT / "pipelines" / "grafana.json").read_text(encoding="utf-8")
@@ -195,6 +169,11 @@ def queries() -> list[str]:
 def test_rules_and_board_name_gauges_that_are_written() -> None:
     for rule in rules():
         assert set(rule) == {"alert", "expr", "for", "labels", "annotations"}
+    below = {("forecast_coverage_ratio", "80"): 0.69, ("forecast_series_without_forecast", ""): 1.0}
+    assert firing(below, time.time()) == {"ForecastIntervalsTooNarrow", "ForecastSeriesMissing"}
+    assert firing({name: value + 1 / 64 for name, value in below.items()}, 0.0) == {
+        "ForecastSeriesMissing"
+    }
     expressions = [rule["expr"] for rule in rules()]
     assert len(expressions) >= 3
     used = {
