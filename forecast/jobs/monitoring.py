@@ -51,6 +51,7 @@ def gauges(
     newest = max(runs, key=_began)
     published = [run for run in runs if run.published]
     counts = next((run.counts for run in published), {})
+    coverage = {f"{level:g}": _mean(days, f"coverage_{level:g}") for level in INTERVALS}
     shares = [len(run.findings) / len(run.checks) for run in runs if run.checks]
     return {
         "last_run_timestamp_seconds": _began(newest),
@@ -60,7 +61,7 @@ def gauges(
         "series_without_forecast": counts.get("skipped"),
         "data_age_seconds": data_age,
         "mase": _mean(days, "mase"),
-        "coverage_ratio": {f"{level:g}": _mean(days, f"coverage_{level:g}") for level in INTERVALS},
+        "coverage_ratio": coverage,
         "check_findings_ratio": next(iter(shares), None),
     }
 
