@@ -30,6 +30,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "gallery",
     "filename_pattern": r"\.py$",  # all are run
+    "ignore_pattern": r"(airflow_dag|serve)\.py$",  # docs/how-to/serving.md shows these
     "image_scrapers": ["charts.scrape"],
     "reset_modules": (),
     "remove_config_comments": True,

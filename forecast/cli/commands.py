@@ -33,6 +33,7 @@ JOB_OR_STORE = JOB, ARTIFACT
 PATHS = click.IntRange(1, 10_000)
 RUNS = click.IntRange(1, 1_000)
 LIMIT = click.IntRange(1)
+STATUS_FORMATS = click.Choice(["text", "json", "prometheus"])
 BY = Option("--by WORD", "a row for each series, step, level of sums, or value of a column", OUTPUT)
 FUTURE = Option("--future FILE", "table with the future values of known covariates")
 MORE_KNOWN = Option("--future FILE", "table with more values of known covariates", first=False)
@@ -414,11 +415,19 @@ COMMANDS["status"] = Declaration(
         ),
         Option("--runs", "number of runs to show", OUTPUT, type=RUNS, default=10),
         Option("--by COLUMN", "scores of the newest runs by the values of a column", OUTPUT),
-        _json("print a list of objects, one for each job"),
+        Option(
+            "--format",
+            "text, a list of objects as JSON, one for each job, or gauges for Prometheus",
+            OUTPUT,
+            type=STATUS_FORMATS,
+            default="text",
+        ),
+        Option("--json", "the same as --format json", OUTPUT, name="format", flag_value="json"),
     ],
     (
         "forecast status job.toml",
         "forecast status job.toml --by shop",
+        "forecast status job.toml --format prometheus",
         "forecast status --artifact shops --json",
     ),
 )

@@ -6,10 +6,11 @@ from forecast.calendar.spec import as_text, parse_as_of
 from forecast.checks.accuracy import ADDED, actuals_lines
 from forecast.checks.table import age_text
 from forecast.cli._command import Request
-from forecast.cli._console import put, put_json, put_rows, suggest
+from forecast.cli._console import echo, put, put_json, put_rows, suggest
 from forecast.cli._named_store import named_store
 from forecast.jobs.administration import run_note, status_of
 from forecast.jobs.diff import group_scores
+from forecast.jobs.monitoring import exposition
 
 MEASURES = ("MASE", "bias", "in 80 %", "in 95 %")
 MOST_WARNINGS = 5
@@ -28,8 +29,10 @@ def run(request: Request) -> int:
             | {"groups": group_scores(one, store.folder, request.by)}
             for one in ledgers
         ]
-        if request.as_json:
+        if request.format == "json":
             put_json(states, indent=2)
+        elif request.format == "prometheus":
+            echo(exposition(states))
         else:
             for state in states:
                 _put(state)

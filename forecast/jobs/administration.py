@@ -27,6 +27,7 @@ from forecast.errors import (
     UsageError,
     Words,
 )
+from forecast.jobs.monitoring import gauges
 from forecast.jobs.pipeline import ROWS, Pipeline, target_of
 from forecast.ledger.ledger import ALWAYS, KILLED, MAX_RECORDS, Ledger, open_file, series_text
 from forecast.ledger.ledger import FILE as LEDGER_FILE
@@ -273,7 +274,8 @@ def status_of(
     until = ALWAYS if as_of is None else as_text(as_of)
     all_runs = ledger.runs(MAX_RECORDS, until)
     running = bool(all_runs) and all_runs[0].exit_code == KILLED and is_held(Path(store) / LOCK)
-    newest_runs = all_runs[running:][:runs]
+    ended = all_runs[running:]
+    newest_runs = ended[:runs]
     if not newest_runs:
         when = "has not run yet; run `forecast run JOB.toml`"
         if as_of is not None:
@@ -307,6 +309,7 @@ def status_of(
         live = next((run.version for run in all_runs if run.settled), None)
     else:
         live = None if Store(store).empty else Store(store).current()
+    days = ledger.days(14, before=until + ALWAYS)
     return {
         "job": ledger.job,
         "code": STALE if stale else PARTIAL if problems else FINE,
@@ -316,7 +319,8 @@ def status_of(
         "data_end": None if read is None else read.data_end,
         "data_age": age,  # seconds from the end of the data to now
         "runs": [{name: getattr(run, name) for name in SHOWN} for run in newest_runs],
-        "days": [asdict(day) for day in ledger.days(14, before=until + ALWAYS)],
+        "days": [asdict(day) for day in days],
+        "gauges": gauges(ended, days, age),
         "totals": next((run.totals for run in newest_runs if run.totals), []),
         "actuals": next((run.actuals for run in newest_runs if run.actuals), {}),
     }

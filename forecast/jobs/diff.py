@@ -20,7 +20,7 @@ from forecast.changes.replay import (
     unpacked,
 )
 from forecast.checks.accuracy import NEWEST, compare
-from forecast.errors import INCOMPLETE, ArtifactRefused, Blocked, NoInput, Setting, UsageError
+from forecast.errors import ArtifactRefused, Blocked, NoInput, Setting, UsageError
 from forecast.inference.forecasting import load_predictor
 from forecast.jobs.publishing import newest_blocked, read_blocked
 from forecast.ledger.ledger import (
@@ -166,7 +166,7 @@ def _notes(runs: list[Record], inputs: list[RunInput]) -> list[str]:
 
 def _chosen(ledger: Ledger, before: str | None, after: str | None) -> list[Record]:
     runs = ledger.runs(MAX_RECORDS)
-    published = [run for run in runs if run.exit_code in (0, INCOMPLETE)]
+    published = [run for run in runs if run.published]
     blocked = newest_blocked(runs)  # only the last blocked run is kept
     candidates = [run for run in runs if run in published or run is blocked]
     later = _newest(ledger.job, candidates, Setting("to", after))

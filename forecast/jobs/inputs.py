@@ -273,6 +273,8 @@ def check_job(pipeline: Pipeline, as_of: str | None = None, take_over: bool = Fa
         read_overrides(pipeline.table.overrides, schema, panel, ())
         check_periods(pipeline, schema, int(panel.origins.max()), horizon)
         lines += [f"sink     {line}" for line in check_sink(pipeline, schema, table)]
+        if pipeline.monitoring.path is not None:
+            lines.append(f"gauges   {sinks.check_file(pipeline.monitoring.path)}")
         check_folder(Path(pipeline.store), pipeline.store)
         with_known = inputs.future or table
         require_known(panel, schema, horizon, with_known.name, inputs.future is not None)

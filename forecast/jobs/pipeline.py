@@ -27,6 +27,7 @@ from forecast.databases.redaction import MASK, Redactor
 from forecast.ensemble.names import check_models
 from forecast.errors import ForecastError, NoInput, Setting, UsageError, as_flag
 from forecast.jobs import sinks, sources
+from forecast.jobs.monitoring import MonitoringSettings
 from forecast.jobs.ping import check_address
 from forecast.jobs.sinks import SinkSettings, TotalsSettings
 from forecast.jobs.sources import SourceSettings
@@ -93,6 +94,9 @@ class Pipeline(JobSettings):
     sink: SinkSettings = Field(description="where the forecasts go")
     checks: JobCheckSettings = Field(
         JobCheckSettings(), description="checks of the table and of forecasts"
+    )
+    monitoring: MonitoringSettings = Field(
+        MonitoringSettings(), description="where the gauges of the job go"
     )
 
     # periods that are summed, also if other sinks replace those of the sums
@@ -333,25 +337,28 @@ def _check_together(pipeline: Pipeline, where: str) -> None:
 def _check_places(pipeline: Pipeline, where: str) -> None:
     """Refuse to write files and tables that the job reads, that are the ledger's, or twice."""
     own_tables = {*TABLES, *KEEP, ROWS} if pipeline.ledger == "sink" else {ROWS}
-    taken: dict[str, str] = {}
+    files = {"[monitoring]": pipeline.monitoring.path}
+    places = []
     for name, sink in pipeline.sinks.items():
         with _placed(f"{where}{name} "):
             sink.check_keys()
-        places = {}
-        if sink.path is not None:
-            with _placed(f"{where}{name} path "):
-                check_apart(sink.path, files_read(pipeline), pipeline.store)
-            places[os.path.realpath(sink.path)] = sink.path
+        files[name] = sink.path
         if sink.table is not None:
             if sink.table.rpartition(".")[2].lower() in own_tables:
                 problem = f"table {sink.table} is one of the program's own; write to another table"
                 raise UsageError(f"{where}{name} {problem}")
-            places[target_of(sink.table).lower()] = sink.table
-        for place, shown in places.items():
-            if place in taken:
-                problem = f"{shown} is also written by {taken[place]}; write elsewhere"
-                raise UsageError(f"{where}{name} {problem}")
-            taken[place] = name
+            places.append((name, target_of(sink.table).lower(), sink.table))
+    for name, path in files.items():
+        if path is not None:
+            with _placed(f"{where}{name} path "):
+                check_apart(path, files_read(pipeline), pipeline.store)
+            places.append((name, os.path.realpath(path), path))
+    taken: dict[str, str] = {}
+    for name, place, shown in places:
+        if place in taken:
+            problem = f"{shown} is also written by {taken[place]}; write elsewhere"
+            raise UsageError(f"{where}{name} {problem}")
+        taken[place] = name
 
 
 def target_of(table: str) -> str:

@@ -29,7 +29,8 @@ from forecast.durable import (
 )
 from forecast.errors import ArtifactRefused, Blocked, ForecastError, UsageError
 from forecast.jobs import sinks
-from forecast.jobs.administration import claim, claim_sinks, ledger_of
+from forecast.jobs.administration import claim, claim_sinks, ledger_of, status_of
+from forecast.jobs.monitoring import exposition
 from forecast.jobs.ping import ping
 from forecast.jobs.pipeline import Pipeline
 from forecast.jobs.sinks import Results, SinkSettings
@@ -226,9 +227,19 @@ def places(pipeline: Pipeline, sink: SinkSettings) -> dict[str, Any]:
 
 
 def write_record(record: Record, pipeline: Pipeline) -> None:
+    """Write the newest record of a job, and its gauges where the file has [monitoring]."""
     path = runs_folder(pipeline.store) / FILE
     make_directory(path.parent)
     replace_file(path, (record.model_dump_json(indent=2) + "\n").encode())
+    if pipeline.monitoring.path is None:
+        return
+    path = Path(pipeline.monitoring.path)
+    try:
+        state = status_of(ledger_of(pipeline), pipeline.store)
+        make_directory(path.parent)
+        replace_file(path, f"{exposition([state])}\n".encode())
+    except ForecastError as error:  # the forecasts are written, and matter more
+        log.warning("the gauges could not be written: %s", error)
 
 
 def accept_blocked(pipeline: Pipeline, take_over: bool = False) -> Record:

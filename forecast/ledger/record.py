@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from pydantic import BaseModel
 
-from forecast.errors import Message, as_flag
+from forecast.errors import INCOMPLETE, Message, as_flag
 from forecast.logs import listening
 
 FILE = "run.json"
@@ -68,6 +68,11 @@ class Record(BaseModel):
     limits: dict[str, str | None] = {}  # limits for the age of the data
     warnings: list[str] = []
     packages: dict[str, str] = {}
+
+    @property
+    def published(self) -> bool:
+        """Whether the run has ended and written its forecasts."""
+        return self.exit_code in (0, INCOMPLETE)
 
     @property
     def ahead_of_clock(self) -> bool:

@@ -103,7 +103,7 @@ def _command(
         yield from [f"- {', '.join(f'`{options[name].opts[0]}`' for name in some)}"] if some else []
         yield ""
     covered = {*EVERYWHERE, *some, *(name for group in whole for name in group.model_fields)}
-    own = [option for name, option in options.items() if name not in covered]
+    own = [option for option in _shown(command) if option.name not in covered]
     if own:
         yield "| option | meaning |"
         yield "|---|---|"
@@ -125,13 +125,17 @@ def _commands() -> dict[str, Command]:
     return {name: command for name, command in found.items() if isinstance(command, Command)}
 
 
-def _options(command: Command) -> dict[str, click.Option]:
-    options = (
+def _shown(command: Command) -> list[click.Option]:
+    """The options that help shows; two may set the same parameter, as --json and --format do."""
+    return [
         option
         for option in command.params
         if isinstance(option, click.Option) and not option.hidden
-    )
-    return {option.name or "": option for option in options}
+    ]
+
+
+def _options(command: Command) -> dict[str, click.Option]:
+    return {option.name or "": option for option in _shown(command)}
 
 
 def _settings(command: Command, group: type[SettingsGroup]) -> list[str]:
@@ -160,4 +164,4 @@ def _flowing(text: str) -> str:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "or")
+    return " ".join(text.split()).replace("|", " or ")

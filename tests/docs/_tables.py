@@ -3,6 +3,7 @@
 import re
 
 from forecast.checks.limits import ActualCheckSettings, OutputCheckSettings
+from forecast.jobs.monitoring import MonitoringSettings
 from forecast.jobs.pipeline import JobSettings
 from forecast.jobs.sinks import SinkSettings, TotalsSettings
 from forecast.jobs.sources import SourceSettings
@@ -38,7 +39,7 @@ GROUPS: tuple[type[SettingsGroup], ...] = (
 FLAGS = {"params": "-p NAME=VALUE", "store": "--artifact"}  # settings whose option has another name
 KEYS: tuple[type[SettingsGroup], ...] = (
     *(JobSettings, SourceSettings, SinkSettings, TotalsSettings),
-    *(ActualCheckSettings, OutputCheckSettings),
+    *(ActualCheckSettings, OutputCheckSettings, MonitoringSettings),
 )
 
 

@@ -1,0 +1,96 @@
+"""Forecasts over HTTP, by the live version of a store.
+
+    pip install fastapi uvicorn
+    FORECAST_STORE=/srv/forecast/model uvicorn --app-dir docs/examples serve:app
+
+http://127.0.0.1:8000/docs shows what can be asked. It has no users and no encryption: put a proxy in front of it.
+"""
+
+import os
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+import pandas as pd
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+
+from forecast import Forecaster, ForecastError
+from forecast.artifacts.store import Store
+from forecast.checks.table import age
+
+MAX_RECORDS = 1_000_000  # rows of a question, so that one question cannot take all memory
+
+
+class Question(BaseModel):
+    """What is to be forecast."""
+
+    records: list[dict[str, Any]] | None = Field(
+        None,
+        min_length=1,
+        max_length=MAX_RECORDS,
+        description="rows of a newer table, with the columns of the fit; default the series of the fit",
+        examples=[
+            [{"month": "1960-11", "passengers": 390}, {"month": "1960-12", "passengers": 432}]
+        ],
+    )
+    horizon: int | None = Field(None, ge=1, description="fewer steps than at fit")
+    levels: tuple[float, ...] = Field((80, 95), description="of the intervals, in percent")
+
+
+class Answer(BaseModel):
+    """The forecasts, a record for each series and step."""
+
+    version: str
+    records: list[dict[str, Any]]
+
+
+class Health(BaseModel):
+    """Which version forecasts, and how old its data are."""
+
+    version: str
+    data_age_seconds: float | None = Field(description="none where times are numbered steps")
+
+
+app = FastAPI(title="forecast")
+
+
+@lru_cache(maxsize=2)  # the live version, and the one before for questions that have begun with it
+def load(version: str) -> Forecaster:
+    return Forecaster.load(store(), version)
+
+
+def store() -> str:
+    return os.environ.get("FORECAST_STORE", "forecast-model")
+
+
+def live() -> tuple[str, Forecaster]:
+    """The live version: one that a nightly job promotes serves the next question."""
+    version = Store(store()).current()
+    return version, load(version)
+
+
+# functions without `async` run in threads: while one question is forecast, others are answered
+@app.post("/forecast")
+def forecast(question: Question) -> Answer:
+    version, model = live()
+    rows = None if question.records is None else pd.DataFrame(question.records)
+    table = model.predict(rows, horizon=question.horizon, levels=question.levels)
+    return Answer(version=version, records=table.to_dict("records"))
+
+
+@app.get("/health")
+def health() -> Health:
+    try:
+        version, model = live()
+    except ForecastError as error:
+        raise HTTPException(503, str(error)) from error
+    newest = model.fitted_.history.newest
+    return Health(version=version, data_age_seconds=age(newest, model.schema_, datetime.now(UTC)))
+
+
+@app.exception_handler(ForecastError)
+def explain(request: Request, error: ForecastError) -> JSONResponse:
+    """The message names the column and the way to fix it, as on the command line."""
+    return JSONResponse({"detail": str(error)}, status_code=422)
