@@ -41,9 +41,10 @@ def wrong_lines() -> set[int]:
 
 
 def run(*words: str) -> str:
+    paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     ended = subprocess.run(
         [sys.executable, "-m", *words],
-        env={**os.environ, "MYPYPATH": str(ROOT), "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "MYPYPATH": str(ROOT), "PYTHONPATH": paths},
         capture_output=True,
         text=True,
         check=False,
