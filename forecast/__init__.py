@@ -4,30 +4,55 @@ The public names are loaded when they are first used, so that ``import forecast`
 """
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from forecast.checks.scoring import score
-    from forecast.engine.rolling import RollingOrigin
-    from forecast.errors import ForecastError
-    from forecast.forecaster import Forecaster
-    from forecast.regressor import RecurrentRegressor
-
-__all__ = ["ForecastError", "Forecaster", "RecurrentRegressor", "RollingOrigin", "score"]
+    from forecast.artifacts.store import Store as Store
+    from forecast.artifacts.store import VersionInfo as VersionInfo
+    from forecast.checks.scoring import Scores as Scores
+    from forecast.checks.scoring import score as score
+    from forecast.engine.backtest import Backtest as Backtest
+    from forecast.engine.rolling import RollingOrigin as RollingOrigin
+    from forecast.errors import BadData as BadData
+    from forecast.errors import ForecastError as ForecastError
+    from forecast.errors import UsageError as UsageError
+    from forecast.forecaster import Forecaster as Forecaster
+    from forecast.jobs.pipeline import Pipeline as Pipeline
+    from forecast.jobs.pipeline import read_pipeline as read_pipeline
+    from forecast.jobs.run import run_job as run_job
+    from forecast.ledger.record import Record as Record
+    from forecast.regressor import RecurrentRegressor as RecurrentRegressor
+    from forecast.report.explanation import Explanation as Explanation
+    from forecast.settings import TableSettings as TableSettings
+    from forecast.tables.synthetic import synthesize as synthesize
 
 _HOME = {
-    "ForecastError": "forecast.errors",
-    "Forecaster": "forecast.forecaster",
-    "RecurrentRegressor": "forecast.regressor",
-    "RollingOrigin": "forecast.engine.rolling",
-    "score": "forecast.checks.scoring",
+    "Backtest": "engine.backtest",
+    "BadData": "errors",
+    "Explanation": "report.explanation",
+    "ForecastError": "errors",
+    "Forecaster": "forecaster",
+    "Pipeline": "jobs.pipeline",
+    "Record": "ledger.record",
+    "RecurrentRegressor": "regressor",
+    "RollingOrigin": "engine.rolling",
+    "Scores": "checks.scoring",
+    "Store": "artifacts.store",
+    "TableSettings": "settings",
+    "UsageError": "errors",
+    "VersionInfo": "artifacts.store",
+    "read_pipeline": "jobs.pipeline",
+    "run_job": "jobs.run",
+    "score": "checks.scoring",
+    "synthesize": "tables.synthetic",
 }
+__all__ = [*_HOME]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _HOME:
         raise AttributeError(f"module 'forecast' has no attribute '{name}'")
-    return getattr(importlib.import_module(_HOME[name]), name)
+    return getattr(importlib.import_module(f"forecast.{_HOME[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -1,15 +1,17 @@
 """Forecaster: the scikit-learn-style face."""
 
 import time
+from collections.abc import Mapping
 from contextlib import nullcontext
 from copy import copy
 from dataclasses import replace
-from datetime import datetime
+from datetime import date
 from functools import partial
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self, Unpack
 
 import numpy as np
 import pandas as pd
+from sklearn.base import BaseEstimator
 
 from forecast.artifacts.store import Store, VersionInfo, Writer
 from forecast.changes.what_if import what_if
@@ -19,17 +21,19 @@ from forecast.engine.fit import fit, read_to_fit
 from forecast.engine.forecast import forecast
 from forecast.engine.requests import NO_CALLBACKS, Callbacks, FitRequest, ForecastRequest
 from forecast.ensemble.names import check_names
+from forecast.errors import UsageError
 from forecast.events.kinds import without_censored
 from forecast.inference import forecasting
 from forecast.inference.contents import to_contents
 from forecast.inference.fitted import describe_fit, models_of
 from forecast.inference.forecasting import Columns
 from forecast.inference.predictor import Predictor
-from forecast.logs import log
 from forecast.parameters import (
-    Data,
     ForecasterParams,
+    Levels,
     Names,
+    Output,
+    PointOutput,
     table_of,
 )
 from forecast.reading.comparing import actuals_after
@@ -41,20 +45,24 @@ from forecast.settings import (
     AFTER_FIT,
     STORE,
     BacktestSettings,
+    DeviceName,
     EngineName,
     ExplainSettings,
     OutputSettings,
     PictureSettings,
     SumSettings,
 )
+from forecast.tables.reading import Data
 from forecast.tables.table import Table
 from forecast.tables.writing import frame_of
 
-Origin = str | int | datetime  # a time of the table
-Levels = float | tuple[float, ...]  # in percent
+if TYPE_CHECKING:
+    import altair
+
+Origin = str | int | date | np.datetime64  # a time of the table
 
 
-class Forecaster(ForecasterParams):
+class Forecaster(ForecasterParams, BaseEstimator):
     """Forecasts of many series by networks and baselines, from tables with a time column.
 
     The arguments are the settings of the command line under the same names, with the same defaults
@@ -149,10 +157,8 @@ class Forecaster(ForecasterParams):
         future: Data | None = None,
         origin: Origin | None = None,
         horizon: int | None = None,
-        levels: Levels | None = None,
-        quantiles: Levels = (),
         explain: bool = False,
-        min: float | None = None,
+        **output: Unpack[Output],
     ) -> pd.DataFrame:
         """Forecast what comes after the series seen at fit, or after those of another table.
 
@@ -167,9 +173,11 @@ class Forecaster(ForecasterParams):
         horizon : fewer steps than at fit
         levels, quantiles : intervals in percent, 1 to 99, by default 80 and 95; or in their place
             quantiles, 0.5 to 99.5, as columns ``p10, p90, ...``
+        point : "median", or "mean" in the column ``forecast``
+        min, max : bounds of every number; by default 0 for a series without a value below 0,
+            ``-inf`` for no lower one
+        integer : round to whole numbers
         explain : add the columns model and status
-        min : lower bound of every number; by default 0 for a series without a value below 0,
-            ``-inf`` for none
 
         Returns
         -------
@@ -177,33 +185,19 @@ class Forecaster(ForecasterParams):
         ``forecast``, then ``lo_80, hi_80, ...``; UsageError or BadData as of `fit`, and where known
         values lack for the horizon.
         """
-        output = {
-            **_columns(levels, quantiles),
-            "explain": explain,
-            "min": min,
-            "shard": getattr(self, "shard_", None),
-        }
-        request = ForecastRequest(
-            source=_table(X),
-            future=_table(future),
-            origin=_text(origin),
-            horizon=horizon,
-            output=OutputSettings.check(output),
-            overrides=self.overrides,
-        )
+        request = self._request(X, future, origin, horizon, {"explain": explain, **output})
         return self._frame(forecast(self._serving(), request).whole.columns)
 
     def totals(
         self,
-        frame: Data | None = None,
+        X: Data | None = None,
         *,
         by: Names = (),
         every: Names = (),
         future: Data | None = None,
         origin: Origin | None = None,
-        levels: Levels | None = None,
-        quantiles: Levels = (),
-        min: float | None = None,
+        horizon: int | None = None,
+        **output: Unpack[Output],
     ) -> pd.DataFrame:
         """Forecast sums over groups of series and over time, with intervals of the sums.
 
@@ -211,7 +205,7 @@ class Forecaster(ForecasterParams):
         ----------
         by, every : columns of groups, such as ``"region,shop"`` or ``"all"``, and periods, such as
             ``"month"``, or ``"next 9"`` for the first 9 steps
-        frame, future, origin, levels, quantiles, min : as `predict` takes `X` and the others
+        X, future, origin, horizon, output : as `predict` takes them
 
         Returns
         -------
@@ -219,40 +213,44 @@ class Forecaster(ForecasterParams):
         (of a week of days its Sunday), ``forecast``, ``mean``, ``lo_80, hi_80, ...``, ``observed``,
         ``filled``, ``steps``, ``calibrated``; errors as of `predict`.
         """
-        request = ForecastRequest(
-            source=_table(frame),
-            future=_table(future),
-            origin=_text(origin),
-            sums=SumSettings.check({"sum_by": by, "sum_every": every}),
-            output=OutputSettings.check({**_columns(levels, quantiles), "min": min}),
-            overrides=self.overrides,
-        )
-        totals = forecast(self._serving(), request).totals
+        sums = SumSettings.check({"sum_by": by, "sum_every": every})
+        request = self._request(X, future, origin, horizon, output)
+        totals = forecast(self._serving(), replace(request, sums=sums)).totals
         return self._frame({} if totals is None else totals.columns())
 
     def what_if(
         self,
-        changed: dict[str, Any] | Data,
+        changed: Mapping[str, object] | Data,
         X: Data | None = None,
+        *,
         future: Data | None = None,
+        origin: Origin | None = None,
+        horizon: int | None = None,
         since: Origin | None = None,
+        **output: Unpack[PointOutput],
     ) -> pd.DataFrame:
         """Forecast under other values of known columns: forecast, what_if and difference.
 
         `changed` has values by column, ``{"promo": 0, "price": "+10%"}``, or what these are
         multiplied by, ``{"price*": 1.1}``, or what is added, ``{"price+": 0.5}``; or it is a frame
-        of the columns and rows that change. Nothing changes before the time `since`; `X` and
-        `future` as of `predict`.
+        of the columns and rows that change. Nothing changes before the time `since`; the others
+        are as of `predict`.
         """
-        new_values = changed if isinstance(changed, dict) else table_of(changed)
-        request = ForecastRequest(source=_table(X), future=_table(future))
+        new_values = changed if isinstance(changed, Mapping) else table_of(changed)
+        request = replace(self._request(X, future, origin, horizon, output), overrides=None)
         answer = what_if(self._serving(), request, new_values, _text(since))
         return self._frame(answer.columns)
 
-    def future_template(self, X: Data | None = None, *, origin: str | None = None) -> pd.DataFrame:
-        """The rows that `predict` needs as `future` for `X` and `origin`, known columns blank."""
-        columns = forecasting.future_template(self._serving().fitted, _table(X), origin, None)
-        return self._frame(columns)
+    def future_template(
+        self,
+        X: Data | None = None,
+        *,
+        origin: Origin | None = None,
+        horizon: int | None = None,
+    ) -> pd.DataFrame:
+        """The rows that `predict` needs as `future` for the same words, known columns blank."""
+        fitted = self._serving().fitted
+        return self._frame(forecasting.future_template(fitted, _table(X), _text(origin), horizon))
 
     def shard(self, name: str) -> Self:
         """This forecaster for a part of the series, such as ``3/16``, by a hash of the ids."""
@@ -271,13 +269,13 @@ class Forecaster(ForecasterParams):
         future: Data | None = None,
         origin: Origin | None = None,
         horizon: int | None = None,
-        levels: Levels | None = None,
-    ) -> Any:
+        **output: Unpack[Output],
+    ) -> "altair.LayerChart | altair.ConcatChart":
         """Draw the past of some series, their forecasts with intervals, and the actual values.
 
         Parameters
         ----------
-        X, future, origin, horizon, levels : as `predict` takes them
+        X, future, origin, horizon, output : as `predict` takes them
         series : names of series, parts of ids joined by ``/``; or how many: those with the largest
             errors, or the first
         actual : a table with later values; with an `origin` the default is X
@@ -285,28 +283,19 @@ class Forecaster(ForecasterParams):
 
         Returns
         -------
-        An altair.ConcatChart or LayerChart: a notebook shows it; ``chart.save("picture.png")``
-        writes a file.
+        A chart that a notebook shows; ``chart.save("picture.png")`` writes a file.
         """
         if isinstance(series, int):
             settings = PictureSettings.check({"count": series, "history": history}, "series: ")
         else:
             settings = PictureSettings.check({"series": series, "history": history})
-        output = OutputSettings.check(_columns(levels, ()))
         actual = X if actual is None and origin is not None else actual
         # the errors of all series tell which are the largest
         needs_all = actual is not None and not settings.series
         choose = None if needs_all else partial(series_to_draw, settings=settings)
-        request = ForecastRequest(
-            source=_table(X),
-            future=_table(future),
-            origin=_text(origin),
-            horizon=horizon,
-            output=output,
-            on_panel=choose,
-        )
-        answer = forecast(self._serving(), request)
-        data = plot_of_forecasts(answer.whole, answer.fitted, output)
+        request = self._request(X, future, origin, horizon, output)
+        answer = forecast(self._serving(), replace(request, overrides=None, on_panel=choose))
+        data = plot_of_forecasts(answer.whole, answer.fitted, request.output)
         if actual is None:
             return altair_chart(chart_of(data, settings))
         later = read_as(table_of(actual), answer.fitted.config.table, horizon=0)
@@ -331,9 +320,10 @@ class Forecaster(ForecasterParams):
         return explain_panel(predictor, panel, settings, name, later is not None)
 
     def score(self, X: Data, y: None = None) -> float:
-        """Minus the MASE over the rows of `X` after the end of the fit; higher is better.
+        """Minus the MASE over the rows of `X` that follow those of the fit; higher is better.
 
-        BadData if there are none. A cross-validation tests what follows: ``cv=RollingOrigin(windows=3, horizon=24)``.
+        A ValueError if there are none, or other rows than those of the fit precede them: a cross-validation tests
+        what follows, ``cv=RollingOrigin(windows=3, horizon=24)``.
         """
         self._refuse_y(y)
         predictor = self._serving()
@@ -343,27 +333,23 @@ class Forecaster(ForecasterParams):
         horizon = fitted.config.horizon
         later = read_as(table_of(X), schema, horizon=0)
         zero = schema.missing == "zero"
-        actual, others = actuals_after(history, later.panel, horizon, zero)
+        actual, earlier = actuals_after(history, later.panel, horizon, zero)
         uncensored, _ = actuals_after(history, without_censored(later.panel, schema), horizon, zero)
-        if others:
-            log.warning(
-                "%d of the rows to score do not come after those of the fit, and do not count; "
-                "a cross-validation needs cv=RollingOrigin(windows=3, horizon=%d)",
-                others,
-                horizon,
-            )
+        if earlier:
+            problem = f"{earlier} of the rows to score do not come after those of the fit"
+            raise UsageError(problem, cure=forecasting.rolling_cure(horizon))
         return -forecasting.error_after(predictor, later, actual, uncensored)
 
     def backtest(
         self,
-        X: Data,
+        X: Data | tuple[Data, Data],
         *,
         windows: int | None = None,
         step: int | None = None,
         refit: bool = False,
         models: Names = (),
         frozen: bool = False,
-        sums: dict[str, Names | Levels] | None = None,
+        sums: Mapping[str, Names | Levels] | None = None,
         callbacks: Callbacks = NO_CALLBACKS,
     ) -> Backtest:
         """Forecast from rolling origins in the past, and compare with the actual values.
@@ -385,7 +371,7 @@ class Forecaster(ForecasterParams):
             run side by side
         """
         rolling = BacktestSettings.check({"windows": windows, "step": step, "refit": refit})
-        models = (models,) if isinstance(models, str) else models
+        models = (models,) if isinstance(models, str) else tuple(models)
         settings, table_settings = self._settings()
         check_names(settings, models or (settings.model,))
         summed = dict(sums or {})
@@ -441,7 +427,7 @@ class Forecaster(ForecasterParams):
         cls,
         store: str,
         version: str | None = None,
-        device: str = "auto",
+        device: DeviceName = "auto",
         engine: EngineName = "auto",
     ) -> Self:
         """Read the live version of a store, or another one; nothing in it can run code.
@@ -478,6 +464,25 @@ class Forecaster(ForecasterParams):
         later = _table(future)
         return FitRequest(table_of(X), settings, how, future=later, callbacks=callbacks)
 
+    def _request(
+        self,
+        X: Data | None,
+        future: Data | None,
+        origin: Origin | None,
+        horizon: int | None,
+        output: Mapping[str, object],
+    ) -> ForecastRequest:
+        settings = {name: value for name, value in output.items() if value is not None}
+        settings["shard"] = getattr(self, "shard_", None)
+        return ForecastRequest(
+            source=_table(X),
+            future=_table(future),
+            origin=_text(origin),
+            horizon=horizon,
+            output=OutputSettings.check(settings),
+            overrides=self.overrides,
+        )
+
     def _serve(self, predictor: Predictor) -> None:
         self.fitted_ = predictor.fitted
         self.events_ = self.events
@@ -502,12 +507,6 @@ class Forecaster(ForecasterParams):
 
 def _table(data: Data | None) -> Table | None:
     return None if data is None else table_of(data)
-
-
-def _columns(levels: Levels | None, quantiles: Levels) -> dict[str, Any]:
-    """The output settings of two arguments; without `levels` these have their default."""
-    columns: dict[str, Any] = {"quantiles": quantiles}
-    return columns if levels is None else {"levels": levels, **columns}
 
 
 def _text(origin: Origin | None) -> str | None:

@@ -1,8 +1,9 @@
 """Parameters that the estimators share, with nested ones (``params__hidden_size``)."""
 
-from typing import Any, Self
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Self, TypedDict
 
-from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from forecast import settings as choices
@@ -11,11 +12,13 @@ from forecast.inference.fitted import Fitted
 from forecast.reading.dated import normalised
 from forecast.registry import default_baselines
 from forecast.settings import SIDE_TABLES, TableSettings, TrainSettings
-from forecast.tables.reading import table_from_frame
+from forecast.tables.reading import Data, table_from_frame
 from forecast.tables.table import Table
 
-Data = Any  # a pandas DataFrame or Series, an array [rows], or a Table
-Names = str | tuple[str, ...]
+Names = str | Sequence[str]
+Levels = float | Sequence[float]  # in percent
+Params = Mapping[str, object]  # hyperparameters of a model
+SideTable = Data | str | tuple[object, ...]  # a table or its path, or its rows as they were read
 
 BASELINES = default_baselines()
 PREFIX = "params__"  # precedes the names of the entries of `params`
@@ -25,23 +28,35 @@ class NotFitted(ForecastError, NotFittedError, exit_code=66):
     """A method that needs a fitted forecaster was called before fit."""
 
 
+class PointOutput(TypedDict, total=False):
+    """The settings of the numbers that are forecast, as in `OutputSettings`."""
+
+    point: choices.Point
+    min: float | None
+    max: float | None
+    integer: bool
+
+
+class Output(PointOutput, total=False):
+    """The settings of the numbers, and which intervals or quantiles stand beside them."""
+
+    levels: Levels | None
+    quantiles: Levels
+
+
 class NestedParams:
     """Mix-in before `BaseEstimator` for the entries of `params`."""
 
-    params: dict[str, Any] | None
+    params: Params | None
 
-    def _store(self, arguments: dict[str, Any]) -> None:
-        for name in self._get_param_names():  # type: ignore[attr-defined]
-            setattr(self, name, arguments[name])
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
+    def get_params(self, deep: bool = True) -> dict[str, object]:
         """Return constructor arguments; if `deep`, also entries of `params` as ``params__NAME``."""
-        params: dict[str, Any] = super().get_params(deep=False)  # type: ignore[misc]
-        if deep and isinstance(self.params, dict):  # fit refuses anything else
+        params: dict[str, object] = super().get_params(deep=False)  # type: ignore[misc]
+        if deep and isinstance(self.params, Mapping):  # fit refuses anything else
             params.update({PREFIX + name: value for name, value in self.params.items()})
         return params
 
-    def set_params(self, **params: Any) -> Self:  # the signature is scikit-learn's
+    def set_params(self, **params: object) -> Self:  # the signature is scikit-learn's
         """Set constructor arguments, or entries of `params` as ``params__NAME``."""
         flat = {}
         nested = {}
@@ -59,66 +74,61 @@ class NestedParams:
         return self
 
 
-class ForecasterParams(NestedParams, BaseEstimator):
+@dataclass(eq=False, repr=False)
+class ForecasterParams(NestedParams):
     """The constructor of a `Forecaster`, its arguments as settings, and whether it is fitted."""
 
-    fitted_: Fitted
+    fitted_: Fitted = field(init=False)
 
-    def __init__(
-        self,
-        model: str = "auto",
-        params: dict[str, Any] | None = None,
-        horizon: int | None = None,
-        lookback: int | None = None,
-        scaling: choices.ScalingName | None = None,
-        transform: choices.TransformName = "none",
-        loss: choices.LossName = "quantile",
-        learning_rate: float = 0.004,
-        weight_decay: float = 0.01,
-        clip: float = 1.0,
-        batch_size: int | None = None,
-        patience: int = 8,
-        budget: float | None = None,
-        steps: int | None = None,
-        plan: str | None = None,
-        members: int | None = None,
-        jobs: int | None = None,
-        baselines: Names = BASELINES,
-        hierarchy: Names = (),
-        guard: bool = True,
-        metric: choices.Metric = "mase",
-        warm_start: bool = False,
-        seed: int = 0,
-        device: choices.DeviceName = "auto",
-        engine: choices.EngineName = "auto",
-        layout: choices.Layout | None = None,
-        time: Names = (),
-        id: Names = (),
-        target: Names = (),
-        freq: str | None = None,
-        aggregate: choices.Aggregate | None = None,
-        season: int | tuple[int, ...] = (),
-        known: Names = (),
-        past: Names = (),
-        static: Names = (),
-        categorical: Names = (),
-        monotone: Names = (),
-        holidays: str | None = None,
-        events: Data | None = None,
-        successors: Data | None = None,
-        overrides: Data | None = None,
-        date_format: str | None = None,
-        timezone: str | None = None,
-        dst: choices.ClockChange = "error",
-        on_duplicate: choices.OnDuplicate = "error",
-        max_missing: float = 0.5,
-        missing: choices.MissingRows = "unknown",
-        unfinished: choices.Unfinished = "leave out",
-        strict: bool = False,
-    ) -> None:
-        self._store(locals())
-
-    __init__.__qualname__ = "Forecaster.__init__"  # as Python's own messages name it
+    model: str = "auto"
+    params: Params | None = None
+    horizon: int | None = None
+    lookback: int | None = None
+    scaling: choices.ScalingName | None = None
+    transform: choices.TransformName = "none"
+    loss: choices.LossName = "quantile"
+    learning_rate: float = 0.004
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    batch_size: int | None = None
+    patience: int = 8
+    budget: float | None = None
+    steps: int | None = None
+    plan: str | None = None
+    members: int | None = None
+    jobs: int | None = None
+    baselines: Names = BASELINES
+    hierarchy: Names = ()
+    guard: bool = True
+    metric: choices.Metric = "mase"
+    warm_start: bool = False
+    seed: int = 0
+    device: choices.DeviceName = "auto"
+    engine: choices.EngineName = "auto"
+    layout: choices.Layout | None = None
+    time: Names = ()
+    id: Names = ()
+    target: Names = ()
+    freq: str | None = None
+    aggregate: choices.Aggregate | None = None
+    season: int | Sequence[int] = ()
+    known: Names = ()
+    past: Names = ()
+    static: Names = ()
+    categorical: Names = ()
+    monotone: Names = ()
+    holidays: str | None = None
+    events: SideTable | None = None
+    successors: SideTable | None = None
+    overrides: SideTable | None = None
+    date_format: str | None = None
+    timezone: str | None = None
+    dst: choices.ClockChange = "error"
+    on_duplicate: choices.OnDuplicate = "error"
+    max_missing: float = 0.5
+    missing: choices.MissingRows = "unknown"
+    unfinished: choices.Unfinished = "leave out"
+    strict: bool = False
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "fitted_")
@@ -145,4 +155,4 @@ class ForecasterParams(NestedParams, BaseEstimator):
 
 def table_of(data: Data) -> Table:
     """Convert what a user passes into a normalised table."""
-    return normalised(data if isinstance(data, Table) else table_from_frame(data))
+    return normalised(table_from_frame(data))

@@ -1,11 +1,13 @@
 """RecurrentRegressor: the scikit-learn estimator from windows to the values after them."""
 
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
@@ -13,7 +15,7 @@ from forecast.models import model_class
 from forecast.models.shared.building import rebuild
 from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.panel.statistics import column_statistics
-from forecast.parameters import NestedParams
+from forecast.parameters import NestedParams, Params
 from forecast.settings import DeviceName, LossName, TrainSettings
 from forecast.training.devices import pick_device
 from forecast.training.fitting import train_members
@@ -28,7 +30,23 @@ PASSES = 30  # at least so many passes over the windows
 MAX_BATCH = 128
 
 
-class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
+@dataclass(eq=False, repr=False)
+class RegressorParams(NestedParams):
+    """The constructor of a `RecurrentRegressor`."""
+
+    model: str = "lstm"
+    params: Params | None = None
+    loss: LossName = "mse"
+    learning_rate: float = 0.01
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    batch_size: int | None = None
+    steps: int | None = None
+    seed: int = 0
+    device: DeviceName = "auto"
+
+
+class RecurrentRegressor(RegressorParams, RegressorMixin, BaseEstimator):
     """A recurrent network from windows to targets.
 
     X and y are standardised on the training windows: each feature over windows and steps, each
@@ -53,21 +71,6 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
     >>> RecurrentRegressor(model="lstm").fit(X, y).predict(X).shape
     (32,)
     """
-
-    def __init__(
-        self,
-        model: str = "lstm",
-        params: dict[str, Any] | None = None,
-        loss: LossName = "mse",
-        learning_rate: float = 0.01,
-        weight_decay: float = 0.01,
-        clip: float = 1.0,
-        batch_size: int | None = None,
-        steps: int | None = None,
-        seed: int = 0,
-        device: DeviceName = "auto",
-    ) -> None:
-        self._store(locals())
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Train on windows.
@@ -153,7 +156,7 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
         y: Floats = np.concatenate(outputs) * self.y_scale_ + self.y_mean_
         return y[:, 0] if self.flat_ else y
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         tags.target_tags.multi_output = True

@@ -57,7 +57,7 @@ SLOWEST_FILES = {
         "test_every_model",
         "test_forecaster",
     ),
-    *("test_accuracy", "test_ledger", "test_warm_start", "test_report"),
+    *("test_accuracy", "test_ledger", "test_warm_start", "test_report", "test_typing"),
 }
 
 

@@ -1,6 +1,7 @@
 """scikit-learn's cross-validation: in the order of time, or with a warning."""
 
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,10 @@ from sklearn.model_selection import KFold, TimeSeriesSplit, cross_val_score
 
 from forecast import Forecaster, RollingOrigin
 from forecast.errors import BadData
+
+
+def _long(frame: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat([frame.assign(shop=shop) for shop in ("a", "b", "c")], ignore_index=True)
 
 
 @pytest.fixture
@@ -20,18 +25,21 @@ def frame() -> pd.DataFrame:
     )
 
 
-def _long(frame: pd.DataFrame) -> pd.DataFrame:
-    return pd.concat([frame.assign(shop=shop) for shop in ("a", "b", "c")], ignore_index=True)
-
-
-@pytest.mark.filterwarnings("ignore:Scoring failed")  # of a fold without later rows
-def test_rows_before_the_end_of_a_fit_are_not_scored_and_that_is_said(
-    frame: pd.DataFrame, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("cv", [KFold(3, shuffle=True, random_state=0), KFold(3)])
+@pytest.mark.parametrize("shape", [pd.DataFrame, _long])
+def test_a_split_that_does_not_follow_time_is_an_error_that_names_the_right_one(
+    frame: pd.DataFrame, cv: KFold, shape: Callable[[pd.DataFrame], pd.DataFrame]
 ) -> None:
-    shuffled = KFold(3, shuffle=True, random_state=0)
-    cross_val_score(Forecaster(model="last", horizon=5), frame, cv=shuffled)
-    assert "do not come after those of the fit" in caplog.text
-    assert "cv=RollingOrigin(windows=3, horizon=5)" in caplog.text
+    last = Forecaster(model="last", horizon=5, max_missing=1)
+    with pytest.raises(ValueError, match=r"needs cv=RollingOrigin\(windows=3, horizon=5\)"):
+        cross_val_score(last, shape(frame), cv=cv, error_score="raise")
+
+
+def test_a_series_that_begins_in_the_test_part_is_no_wrong_split(frame: pd.DataFrame) -> None:
+    fitted = Forecaster(model="last", horizon=5, id="shop").fit(_long(frame.head(50)))
+    later = _long(frame.tail(10))
+    new = later.assign(shop=later["shop"] + " 2")
+    assert fitted.score(pd.concat([later, new])) == fitted.score(later)
 
 
 def test_splits_in_the_order_of_time_give_scores(frame: pd.DataFrame) -> None:
@@ -50,6 +58,6 @@ def test_outside_a_cross_validation_the_past_may_be_in_the_table(frame: pd.DataF
     fitted = Forecaster(model="last", horizon=5).fit(frame.head(50))
     assert fitted.score(frame) == fitted.score(frame.tail(10)) < 0
     with pytest.raises(
-        BadData, match=r"no row lies within 5 steps after the end of the fit, .* that come later"
+        BadData, match=r"no row lies within 5 steps after the end of the fit, .* score later rows"
     ):
         fitted.score(frame.head(50))

@@ -1,5 +1,6 @@
 """The scikit-learn-style face: invariances, leaks, repeatability, scikit-learn's own tools."""
 
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -337,6 +338,29 @@ def test_an_origin_is_a_text_a_time_or_a_step_and_a_horizon_a_whole_number() -> 
             model.predict(horizon=horizon)
 
 
+def test_every_forecast_takes_the_same_words() -> None:
+    day = pd.date_range("2024-01-01", periods=60)
+    sold = 10.25 + np.arange(60.0) % 7
+    frame = pd.DataFrame({"day": day, "sold": sold, "promo": np.arange(60) % 2})
+    model = Forecaster(model="regression", horizon=5, target="sold", known="promo").fit(frame)
+    words = {"origin": date(2024, 2, 24), "horizon": 3}
+    numbers = {"max": 12, "integer": True, "point": "mean"}
+    table = model.predict(frame, **words, **numbers, levels=None, quantiles=(50, 90))
+    assert list(table) == ["series", "day", "forecast", "p50", "p90"]
+    assert table["day"].tolist() == list(pd.date_range("2024-02-25", periods=3))
+    assert table["forecast"].max() == 12
+    sums = model.totals(frame, **words, **numbers, every="horizon", levels=80)
+    assert sums[["steps", "forecast"]].to_numpy().tolist() == [[3, table["forecast"].sum()]]
+    plans = model.what_if({"promo": 1}, frame, **words, **numbers)
+    assert plans["forecast"].tolist() == table["forecast"].tolist()
+    assert model.future_template(frame, **words)["day"].tolist() == table["day"].tolist()
+    chart = str(model.plot(frame, **words, quantiles=(10, 90)).to_dict())
+    assert "80 % interval" in chart
+    assert "95 % interval" not in chart
+    with pytest.raises(UsageError, match="unknown setting 'levls'; did you mean 'levels'"):
+        model.predict(levls=80)  # type: ignore[call-arg]
+
+
 def test_booleans_are_the_numbers_0_and_1() -> None:
     draw = np.random.default_rng(0)
     day, promo = pd.date_range("2024-01-01", periods=100), draw.random(100) < 0.3
@@ -429,5 +453,5 @@ def test_values_beside_the_table_are_refused(panel_frame: pd.DataFrame) -> None:
     model = Forecaster(model="drift", horizon=3)
     with pytest.raises(UsageError, match="y=: what is forecast is a column of X"):
         model.fit(panel_frame, np.arange(len(panel_frame)))
-    with pytest.raises(TypeError, match=r"Forecaster.__init__\(\) got .* 'horizn'"):
+    with pytest.raises(TypeError, match=r"Forecaster\w*.__init__\(\) got .* 'horizn'"):
         Forecaster(horizn=3)  # type: ignore[call-arg]

@@ -1,6 +1,9 @@
 """The parameters of the estimators, as scikit-learn and its tools take them."""
 
 import pickle
+from collections.abc import Sequence
+from inspect import signature
+from typing import Any, get_type_hints
 
 import numpy as np
 import pandas as pd
@@ -11,13 +14,25 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
 from forecast import Forecaster, RollingOrigin
-from forecast.settings import TableSettings, TrainSettings
+from forecast.parameters import ForecasterParams, Names, Params, SideTable
+from forecast.settings import SIDE_TABLES, TableSettings, TrainSettings
 from tests._settings import ROLES, SMALL
 
 
 def test_the_constructor_is_the_settings() -> None:
     declared = {**TrainSettings().model_dump(), **TableSettings().model_dump()}
     assert Forecaster().get_params(deep=False) == declared
+    assert list(signature(Forecaster).parameters) == list(declared)
+    kinds = get_type_hints(TrainSettings) | get_type_hints(TableSettings)
+    of_arguments = get_type_hints(ForecasterParams)
+    wider = {
+        tuple[str, ...]: Names,
+        tuple[int, ...]: int | Sequence[int],
+        dict[str, Any] | None: Params | None,
+    }
+    for name in declared:
+        kind = SideTable | None if name in SIDE_TABLES else wider.get(kinds[name], kinds[name])
+        assert of_arguments[name] == kind, name
 
 
 def test_predict_before_fit_is_refused() -> None:

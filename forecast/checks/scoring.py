@@ -1,7 +1,6 @@
 """Score a table of forecasts against actual values, on whose grid the forecasts are read."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -23,12 +22,11 @@ from forecast.reading.dated import normalised
 from forecast.reading.reading import read_as
 from forecast.reading.saved import PLAIN, POINT, SavedForecasts, missing_series, read_saved
 from forecast.settings import TableSettings
-from forecast.tables.reading import table_from_frame
+from forecast.tables.reading import Data, table_from_frame
 from forecast.tables.table import Table
 from forecast.tables.writing import Frame, frame_of
 from forecast.windows.origins import bounds_at, values_at
 
-Data = Any  # a pandas DataFrame, or a Table
 PAIRED = ("skill", "ours", "theirs", "difference", "standard_error", "dates")
 
 
@@ -168,7 +166,7 @@ def _beside(
 
 
 def _as_table(data: Data, name: str) -> Table:
-    return normalised(data if isinstance(data, Table) else table_from_frame(data, name))
+    return normalised(table_from_frame(data, name))
 
 
 def _without_reference(forecasts: Table) -> Table:

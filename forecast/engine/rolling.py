@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from numbers import Integral
-from typing import Any
 
 import numpy as np
 
@@ -11,7 +10,7 @@ from forecast.logs import log
 from forecast.panel.panel import Integers, Panel
 from forecast.reading.dated import dated_table, normalised
 from forecast.settings import TableSettings
-from forecast.tables.reading import table_from_frame
+from forecast.tables.reading import Data, table_from_frame
 
 DEFAULT_ORIGINS = 8  # enough to even out luck at one origin, and few enough to wait for
 
@@ -70,7 +69,7 @@ class RollingOrigin:
         step: int | None = None,
         time: str | tuple[str, ...] | None = None,
     ) -> None:
-        counts: dict[str, Any] = {
+        counts: dict[str, object] = {
             "windows": windows,
             "horizon": horizon,
             "step": 1 if step is None else step,
@@ -86,7 +85,7 @@ class RollingOrigin:
         self.time = time
 
     def split(
-        self, X: Any, y: None = None, groups: None = None
+        self, X: Data, y: object = None, groups: object = None
     ) -> Iterator[tuple[Integers, Integers]]:
         """Row numbers of the training and the test part for each origin, the oldest first."""
         table = normalised(table_from_frame(X))
@@ -105,5 +104,5 @@ class RollingOrigin:
             test = (rank >= first) & (rank < first + self.horizon)
             yield np.flatnonzero(rank < first), np.flatnonzero(test)
 
-    def get_n_splits(self, X: Any = None, y: None = None, groups: None = None) -> int:
+    def get_n_splits(self, X: object = None, y: object = None, groups: object = None) -> int:
         return self.windows

@@ -417,6 +417,10 @@ def checked_horizon(horizon: int | None, fitted: int) -> int:
     return count
 
 
+def rolling_cure(horizon: int) -> str:
+    return f"a cross-validation needs cv=RollingOrigin(windows=3, horizon={horizon})"
+
+
 def error_after(
     predictor: Predictor, later: Reading, actual: Numbers, uncensored: Numbers
 ) -> float:
@@ -431,7 +435,7 @@ def error_after(
         steps = config.horizon
         end = config.train_end
         problem = f"no row lies within {steps} steps after the end of the fit, {end}"
-        raise BadData(problem, cure="score rows that come later than those of the fit")
+        raise BadData(problem, cure=f"score later rows; {rolling_cure(steps)}")
     rows = later.dated.vintages or later.dated
     history = with_future(fitted.history, rows.table, schema, rows.times_by(schema))
     warn_blank_ahead(history, schema, config.horizon, later.name)

@@ -46,10 +46,10 @@ def _with_known_suffix(path: str) -> str:
 
 class _Places(SettingsGroup):
     path: Annotated[FilePath, AfterValidator(_with_known_suffix)] | None = Field(
-        None, description="a .csv, .parquet or .xlsx file, replaced all at once"
+        default=None, description="a .csv, .parquet or .xlsx file, replaced all at once"
     )
     table: str | None = Field(
-        None,
+        default=None,
         description="table of that database: rows are added or replaced by ids, time and origin; "
         "may name a schema",
     )
@@ -58,7 +58,9 @@ class _Places(SettingsGroup):
 class SinkSettings(_Places):
     """Where the forecasts go."""
 
-    url: str | None = Field(None, repr=False, description="a database, as SQLAlchemy writes it")
+    url: str | None = Field(
+        default=None, repr=False, description="a database, as SQLAlchemy writes it"
+    )
 
     @property
     def places(self) -> dict[str, str]:
@@ -82,12 +84,13 @@ class TotalsSettings(_Places):
     """Sums of the forecasts, and where they go; tables are in the database of the sink."""
 
     by: Series = Field(
-        (),
+        default=(),
         description="id or static columns that name groups: region,product; or all; "
         "or a list of such",
     )
     every: PeriodNames = Field(
-        (), description="day, week, month, quarter, year, horizon or such as next 9; or a list"
+        default=(),
+        description="day, week, month, quarter, year, horizon or such as next 9; or a list",
     )
 
     @property

@@ -143,8 +143,9 @@ def actuals_after(
     """Return the actuals that follow the series of a fit, from a table with later rows.
 
     They are [series, horizon], NaN where there is no value. Also returns the number of observed
-    values that belong to other series, or lie before the end of the fit. If `zero`, absent rows are
-    zeros, up to the newest row of the table.
+    values that lie before the end of the fit, that of their series, or of all for a new one; 0 if
+    the table holds the fit's own newest values, and so the past as it was. If `zero`, absent rows
+    are zeros, up to the newest row of the table.
     """
     actual = np.full((len(fitted), horizon), np.nan)
     if zero:  # a series has begun in the fit, even if its first row in the table comes late
@@ -152,12 +153,14 @@ def actuals_after(
         actual[np.arange(horizon) < steps[:, None]] = 0.0
     series = later.series_of_slots
     rank = (series_index(fitted.ids, later.ids) - 1)[series]
-    end = np.where(rank >= 0, fitted.origins[rank], later.origins[series])
+    end = np.where(rank >= 0, fitted.origins[rank], fitted.origins.max())
     step = later.starts[series] + later.positions - end - 1
-    used = later.observed & (step >= 0) & (step < horizon)
+    is_fitted = later.observed & (rank >= 0)
+    used = is_fitted & (step >= 0) & (step < horizon)
     actual[rank[used], step[used]] = later.values[used]
-    others = later.observed & (step < 0)
-    return actual, int(others.sum())
+    newest = is_fitted & (step == -1 - fitted.trailing_gap()[rank])
+    earlier = later.observed & (step < 0)
+    return actual, 0 if newest.any() else int(earlier.sum())
 
 
 def _ends(panel: Panel, fitted: Panel) -> Numbers:

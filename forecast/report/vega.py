@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 from html import escape
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from forecast.errors import INSTALL, Setting, Unavailable, UsageError
 from forecast.panel.panel import Integers, Numbers
 from forecast.report.chart import Chart, SeriesChart
 from forecast.report.page import as_json
+
+if TYPE_CHECKING:
+    import altair
 
 Spec = dict[str, Any]  # a Vega-Lite specification, or a part of one
 
@@ -266,7 +269,7 @@ def check_chart_file(output: str) -> None:
         raise Unavailable(f"needs {NEEDED}", setting=Setting("output", output)) from None
 
 
-def altair_chart(chart: Chart) -> Any:
+def altair_chart(chart: Chart) -> "altair.LayerChart | altair.ConcatChart":
     """A chart for a notebook; `Unavailable` if Altair is not installed."""
     try:
         import altair

@@ -11,11 +11,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from forecast.errors import BadData, NoInput, NoRows, Setting, StorageFailure, UsageError
 from forecast.logs import log
@@ -45,6 +46,16 @@ MEMORY_FACTOR = 6
 READ_SIZE = 1 << 22  # bytes read at once
 DEFLATE = 1032  # times that zip and gzip pack at most
 SYNTHETIC = "synth:"
+
+
+class ArrowFrame(Protocol):
+    """A frame with an Arrow stream, as of polars, pyarrow and DuckDB."""
+
+    def __arrow_c_stream__(self, requested_schema: object = None, /) -> object: ...
+
+
+Data = pd.DataFrame | pd.Series | NDArray[np.generic] | ArrowFrame | Table
+"""What users pass as a table; an array is [rows]."""
 
 
 def load_table(
@@ -136,7 +147,7 @@ def _read(source: str, settings: TextSettings, hashed: bool) -> Table:
     return replace(table, sha256=hashlib.sha256(data).hexdigest()) if hashed else table
 
 
-def table_from_frame(frame: Any, name: str = "DataFrame") -> Table:
+def table_from_frame(frame: Data, name: str = "DataFrame") -> Table:
     """Take a pandas object, an array, or anything with an Arrow stream (polars, DuckDB).
 
     Named index levels become columns; an unnamed index of times is called ``time``, one of text
@@ -144,6 +155,8 @@ def table_from_frame(frame: Any, name: str = "DataFrame") -> Table:
     is an array [rows] or [rows, 1]. UsageError if it is none of these; BadData if it has no rows or
     columns, several levels of columns, or a name twice.
     """
+    if isinstance(frame, Table):
+        return frame
     if isinstance(frame, np.ndarray) and frame.shape[1:] in ((), (1,)):
         frame = pd.Series(frame.reshape(-1))
     if isinstance(frame, pd.Series):

@@ -115,7 +115,7 @@ def test_quantiles_of_many_errors_hold_for_new_ones_at_each_step() -> None:
 def test_quantiles_of_few_errors_hold_nearly_as_often_as_those_of_many(windows: int) -> None:
     random = np.random.default_rng(1)
     inside = []
-    for _ in range(400):
+    for _ in range(200):
         found = quantiles_of(
             random.normal(size=(windows, 1))
         )  # 95 %; plain quantiles hold 0.36, 0.65 and 0.81

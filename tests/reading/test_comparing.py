@@ -64,11 +64,13 @@ def test_a_level_that_moves_more_than_tenfold_is_said_or_refused(
 def test_actuals_lie_after_the_end_of_each_series_of_the_fit() -> None:
     fitted = panel_of((0, [1.0, 2]), (0, [1.0, 2, 3]), horizon=2)
     later = panel_of((0, [1.0, 2, 30, NAN]), (2, [3.0, 40, 50, 60]), (0, [9.0]), horizon=2)
-    actual, unused = actuals_after(fitted, later, 2)
+    actual, unseen = actuals_after(fitted, later, 2)
     assert actual.tolist()[0][0] == 30
     assert np.isnan(actual[0, 1])
     assert actual.tolist()[1] == [40, 50]
-    assert unused == 4  # three of the fit's own past, one of a series that it lacks
+    assert unseen == 0  # the past is that of the fit
+    others = panel_of((0, [1.0, NAN, 30]), (1, [2.0, NAN, 40, 50]), (0, [9.0]), horizon=2)
+    assert actuals_after(fitted, others, 2)[1] == 3  # one of a series that the fit lacks
     zero, _ = actuals_after(fitted, later, 2, zero=True)
     assert zero.tolist() == [[30, 0], [40, 50]]
 
