@@ -33,7 +33,6 @@ from forecast.parameters import (
     Levels,
     Names,
     Output,
-    PointOutput,
     table_of,
 )
 from forecast.reading.comparing import actuals_after
@@ -227,9 +226,9 @@ class Forecaster(ForecasterParams, BaseEstimator):
         origin: Origin | None = None,
         horizon: int | None = None,
         since: Origin | None = None,
-        **output: Unpack[PointOutput],
+        **output: Unpack[Output],
     ) -> pd.DataFrame:
-        """Forecast under other values of known columns: forecast, what_if and difference.
+        """Forecast under other values: forecast, what_if, difference and its intervals.
 
         `changed` has values by column, ``{"promo": 0, "price": "+10%"}``, or what these are
         multiplied by, ``{"price*": 1.1}``, or what is added, ``{"price+": 0.5}``; or it is a frame

@@ -7,9 +7,8 @@ from typing import Any
 
 from forecast.errors import INSTALL, Unavailable
 from forecast.forecaster import Forecaster
-from forecast.parameters import Data
 from forecast.settings import INTERVALS
-from forecast.tables.reading import table_from_frame
+from forecast.tables.reading import Data, table_from_frame
 
 STORE = "store"  # the folder of the version among the data of a model
 

@@ -28,20 +28,15 @@ class NotFitted(ForecastError, NotFittedError, exit_code=66):
     """A method that needs a fitted forecaster was called before fit."""
 
 
-class PointOutput(TypedDict, total=False):
+class Output(TypedDict, total=False):
     """The settings of the numbers that are forecast, as in `OutputSettings`."""
 
+    levels: Levels | None
+    quantiles: Levels
     point: choices.Point
     min: float | None
     max: float | None
     integer: bool
-
-
-class Output(PointOutput, total=False):
-    """The settings of the numbers, and which intervals or quantiles stand beside them."""
-
-    levels: Levels | None
-    quantiles: Levels
 
 
 class NestedParams:

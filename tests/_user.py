@@ -65,5 +65,5 @@ def mistakes(model: Forecaster, frame: pd.DataFrame) -> None:
     model.predict(levls=80)  # wrong
     model.predict(point="mode")  # wrong
     model.totals(frame, by=3)  # wrong
-    model.what_if({"promo": 0}, levels=80)  # wrong
+    model.what_if({"promo": 0}, horizon="7")  # wrong
     model.future_template(origin=[2024])  # wrong

@@ -172,6 +172,8 @@ def test_what_if_of_a_price_moves_the_forecast_by_its_elasticity() -> None:
     assert inside.mean() > 0.7
     width = (table["difference_hi_80"] - table["difference_lo_80"]) / table["difference"].abs()
     assert 0.01 < width.median() < 0.3
+    quantiles = model.what_if({"price": "+10%"}, quantiles=(10, 90))
+    assert quantiles["difference_p10"].tolist() == table["difference_lo_80"].tolist()
     unchanged = model.what_if({"price": "+10%"}, since="2024-08-10")
     before = unchanged["day"] < "2024-08-10"
     assert (unchanged.loc[before, INTERVALS] == 0).all(axis=None)
