@@ -86,7 +86,7 @@ def built(*folders: str, into: Path) -> list[ZipFile]:
     checkout = into / "checkout"
     for name in ("forecast", "predict"):
         shutil.copytree(ROOT / name, checkout / name, ignore=LEFTOVERS)
-    for name in ("setup.cfg", "pyproject.toml", "README.md"):
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, checkout)
     command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
     subprocess.run([*command, "-w", into, *folders], cwd=checkout, check=True)
@@ -105,6 +105,7 @@ def test_both_distributions_have_the_same_package_and_the_second_needs_less(tmp_
         assert {name: wheel.read(name) for name in names} == files
     heads = []
     for wheel in (whole, predict):
+        assert any(name.endswith("/licenses/LICENSE") for name in wheel.namelist())
         (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
         heads.append(message_from_bytes(wheel.read(name)))
     assert [head["Name"] for head in heads] == ["forecast", "forecast-predict"]

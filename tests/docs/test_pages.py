@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from forecast.models import model_names
+from forecast.version import __version__
 from tests.docs._pages import OTHERS, ROOT, SITE, name_of
 from tests.docs._tables import GENERATED, tables, updated
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = [*OTHERS, *SITE, ROOT / "tests" / "bad_input" / "README.md"]
+GITHUB = sorted((ROOT / ".github").glob("*.md"))
+PAGES = [*OTHERS, *SITE, *GITHUB, ROOT / "tests" / "bad_input" / "README.md"]
 
 
 def test_the_generated_tables_are_up_to_date() -> None:
@@ -60,6 +62,10 @@ def _links(page: Path) -> list[str]:
 def _anchors(page: str) -> set[str]:
     headings = re.findall(r"^#+ (.*)$", page, re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_citation_names_the_version() -> None:
+    assert f"version: {__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
 
 
 def test_the_picture_of_the_code_is_the_code_and_its_contract() -> None:
