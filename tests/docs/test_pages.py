@@ -78,5 +78,13 @@ def test_the_picture_of_the_code_is_the_code_and_its_contract() -> None:
     assert drawn == [set(layer.split(" : ")) for layer in layers]
     folders = set(re.findall(r"^    (\w+/)", picture, re.MULTILINE))
     folders |= set(re.findall(r"^    \w+/ (\w+/)", picture, re.MULTILINE))
-    assert folders == {"data/", "pipelines/", "predict/", "benchmarks/", "workshop/", "docs/", "tests/"}
+    assert folders == {
+        "data/",
+        "pipelines/",
+        "predict/",
+        "benchmarks/",
+        "workshop/",
+        "docs/",
+        "tests/",
+    }
     assert all((ROOT / folder).is_dir() for folder in folders)
