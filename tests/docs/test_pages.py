@@ -68,6 +68,15 @@ def test_the_citation_names_the_version() -> None:
     assert f"version: {__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
 
 
+def test_the_changes_of_this_version_are_sorted_and_short() -> None:
+    changes = (ROOT / "CHANGES.md").read_text(encoding="utf-8")
+    assert len(changes.splitlines()) < 80
+    newest = changes.split("\n## ")[1]
+    assert newest.startswith(__version__)
+    kinds = re.findall(r"^### (.*)$", newest, re.MULTILINE)
+    assert {"Added", "Changed", "Fixed"} <= set(kinds)
+
+
 def test_the_picture_of_the_code_is_the_code_and_its_contract() -> None:
     picture = README[README.index("\n    faces ") :]
     floors = re.split(r"\n    (?=[a-z]+  )", picture[: picture.index("\n\n")])[1:]
