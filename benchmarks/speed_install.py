@@ -7,6 +7,8 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from runpy import run_path
+from unittest.mock import patch
 
 import numpy as np
 
@@ -80,14 +82,18 @@ def installed(python: str, requirements: Iterable[str]) -> Installed:
     return Installed(*json.loads(answer))
 
 
+def predict_requirements() -> list[str]:
+    """What `forecast-predict` declares that it needs."""
+    with patch("setuptools.setup") as setup:
+        run_path(str(ROOT / "predict" / "setup.py"))
+    found: list[str] = setup.call_args.kwargs["install_requires"]
+    return found
+
+
 def size_lines(peers: Iterable[Method]) -> Iterator[str]:
     """Lines of a report: megabytes of our two installations and of each peer's, and the ratio to the whole of ours."""
-    only = (ROOT / "requirements-predict.txt").read_text(encoding="utf-8").splitlines()
     kinds = {OURS: (sys.executable, [OURS])}
-    kinds[ONLY_PREDICT] = (
-        sys.executable,
-        [line for line in only if line and not line.startswith("#")],
-    )
+    kinds[ONLY_PREDICT] = (sys.executable, predict_requirements())
     kinds |= {_package(peer): (peer.python, [_package(peer)]) for peer in peers}
     own = sum(file.stat().st_size for file in (ROOT / "forecast").rglob("*") if file.is_file())
     whole: float | None = None

@@ -1,4 +1,4 @@
-"""The packages of requirements-predict.txt are enough to forecast: all others are hidden from the command line."""
+"""The packages of `forecast-predict` are enough to forecast: all others are hidden from the command line."""
 
 import json
 import os
@@ -6,14 +6,17 @@ import re
 import shutil
 import subprocess
 import sys
+from email import message_from_bytes
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from zipfile import ZipFile
 
 import pandas as pd
 import pytest
 from packaging.requirements import Requirement
 
+from benchmarks.speed_install import predict_requirements
 from tests.conftest import COMMANDS, ROOT, Ran
 
 pytest.importorskip("onnxruntime")
@@ -29,14 +32,14 @@ class Hidden:
 hidden = set(sys.argv.pop(1).split(","))
 sys.meta_path.insert(0, Hidden())
 """
+LEFTOVERS = shutil.ignore_patterns("__pycache__", "build", "*.egg-info")
 LARGE = {"torch", "sklearn", "scipy", "joblib", "statsforecast", "onnx", "array_api_compat"}
 
 
 @cache
 def hidden() -> tuple[str, ...]:
     """The modules that the requirements do not bring."""
-    lines = (ROOT / "requirements-predict.txt").read_text(encoding="utf-8").splitlines()
-    waiting = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    waiting = [Requirement(line) for line in predict_requirements()]
     brought: set[str] = set()
     while waiting:
         one = waiting.pop()
@@ -46,11 +49,12 @@ def hidden() -> tuple[str, ...]:
         brought.add(name)
         waiting += [Requirement(text) for text in metadata.requires(name) or []]
     modules = metadata.packages_distributions()
-    ours = {"forecast", "tests", "benchmarks", "__editable___forecast_0_2_0_finder"}
+    ours = {"forecast", "tests", "benchmarks"}
     others = {
         module
         for module, names in modules.items()
-        if not {re.sub(r"[-_.]+", "-", name).lower() for name in names} & brought
+        if not module.startswith("__editable__")
+        and not {re.sub(r"[-_.]+", "-", name).lower() for name in names} & brought
         and module.isidentifier()
     }
     return tuple(sorted(others - ours - {module for module in others if module.startswith("_")}))
@@ -75,6 +79,45 @@ def run(*words: object, code: int = 0, without: tuple[str, ...] = ()) -> Ran:
     (found,) = ran(words, without=without)
     assert found.code == code, found.err
     return found
+
+
+def built(*folders: str, into: Path) -> list[ZipFile]:
+    """The wheels that pip builds of folders of a clean checkout."""
+    checkout = into / "checkout"
+    for name in ("forecast", "predict"):
+        shutil.copytree(ROOT / name, checkout / name, ignore=LEFTOVERS)
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, checkout)
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*command, "-w", into, *folders], cwd=checkout, check=True)
+    return [ZipFile(wheel) for wheel in sorted(into.glob("*.whl"))]
+
+
+def test_both_distributions_have_the_same_package_and_the_second_needs_less(tmp_path: Path) -> None:
+    whole, predict = built(".", "./predict", into=tmp_path)
+    files = {
+        file.relative_to(ROOT).as_posix(): file.read_bytes()
+        for file in (ROOT / "forecast").rglob("*")
+        if file.is_file() and "__pycache__" not in file.parts
+    }
+    for wheel in (whole, predict):
+        names = [name for name in wheel.namelist() if name.startswith("forecast/")]
+        assert {name: wheel.read(name) for name in names} == files
+    heads = []
+    for wheel in (whole, predict):
+        assert any(name.endswith("/licenses/LICENSE") for name in wheel.namelist())
+        (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+        heads.append(message_from_bytes(wheel.read(name)))
+    assert [head["Name"] for head in heads] == ["forecast", "forecast-predict"]
+    assert heads[0]["Version"] == heads[1]["Version"]
+    needed = [
+        {Requirement(line).name for line in head.get_all("Requires-Dist") if "extra" not in line}
+        for head in heads
+    ]
+    assert needed[1] - needed[0] == {"onnxruntime", "protobuf"}
+    assert needed[0] - needed[1] == {"torch", "scikit-learn", "joblib", "array-api-compat"}
+    sizes = [sum(info.compress_size for info in wheel.infolist()) for wheel in (whole, predict)]
+    assert max(sizes) < 2_200_000
 
 
 def test_what_is_large_is_hidden() -> None:

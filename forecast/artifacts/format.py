@@ -20,6 +20,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from forecast.errors import ArtifactRefused, ForecastError, Setting, Unavailable, Words
+from forecast.version import __version__
 
 FORMAT = 3  # the format that is written; format 2 is read, too
 NEEDS = ">=0.3"  # the versions of this package that can read it
@@ -45,7 +46,6 @@ _HEADER = 2**22  # most bytes of the names and shapes of arrays
 _WEIGHTS = ("float32",)
 _ARRAYS = ("bool", "uint8", "int32", "int64", "float32", "float64")
 _PACKAGES = (
-    "forecast",
     "joblib",
     "numpy",
     "pandas",
@@ -320,9 +320,8 @@ def _parse_manifest(data: bytes, shown: str) -> Manifest:
 
 def installed() -> dict[str, str]:
     """Versions of the packages that forecasts depend on, as far as they are installed."""
-    versions = {}
+    versions = {"forecast": __version__}
     for name in _PACKAGES:
-        # e.g. forecast itself is not installed where it runs from a checkout
         with suppress(metadata.PackageNotFoundError, OSError):
             version = metadata.version(name)
             if version:  # None where its record is damaged

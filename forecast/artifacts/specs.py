@@ -59,7 +59,8 @@ def specs_of(record: type) -> dict[str, tuple[type, Spec]]:
     for name, hint in get_type_hints(record, include_extras=True).items():
         for spec in getattr(hint, "__metadata__", ()):
             array_type, _ = get_args(hint)
-            (kind,) = get_args(get_args(array_type)[1])
+            kind = get_args(array_type)[-1]  # a number type since numpy 2.5, a dtype before
+            kind = (*get_args(kind), kind)[0]
             specs[name] = kind, spec
     return specs
 

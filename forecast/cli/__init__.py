@@ -21,6 +21,7 @@ import click
 from forecast.cli._console import drop_output, log, log_error, writing
 from forecast.errors import Interrupted, as_flag, did_you_mean, raise_if_interrupted, visible
 from forecast.registry import DEBUG, explained
+from forecast.version import __version__
 
 PURPOSES = {
     "Forecast": {
@@ -103,9 +104,7 @@ def cli(ctx: click.Context, version: bool) -> None:
 
         installed = metadata.distributions(name="torch")  # importing torch takes seconds
         torch = next((f"torch {package.version}" for package in installed), "torch not installed")
-        click.echo(
-            f"forecast {metadata.version('forecast')}, Python {platform.python_version()}, {torch}"
-        )
+        click.echo(f"forecast {__version__}, Python {platform.python_version()}, {torch}")
         ctx.exit()
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())

@@ -6,7 +6,6 @@ import shlex
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +39,7 @@ from forecast.settings import (
     TextSettings,
     TrainSettings,
 )
+from forecast.version import __version__
 
 BACKTEST = ("--output", "backtest.json")
 
@@ -151,7 +151,7 @@ def _page(
     if store.pipeline is not None:
         name = store.shown(store.pipeline.name or "job")
     now = datetime.now(UTC).isoformat(" ", "minutes").removesuffix("+00:00")
-    program = f"forecast {version_of('forecast')} with Python {platform.python_version()}"
+    program = f"forecast {__version__} with Python {platform.python_version()}"
     text = ". ".join(filter(None, verdicts))
     return page_bytes(
         f"Forecast report: {name}", f"{text}.", parts, f"Made by {program} at {now} UTC."

@@ -151,12 +151,9 @@ class Location:
 
 
 def text_type() -> Any:
-    """The type of text with NaN for missing: str of pandas 3, pyarrow_numpy of pandas 2.2."""
+    """The type of text with NaN for missing, which pandas 3 calls str."""
     string: Any = pd.StringDtype
-    try:
-        return string("pyarrow", na_value=np.nan)
-    except TypeError:
-        return string("pyarrow_numpy")
+    return string("pyarrow", na_value=np.nan)
 
 
 def parquet_frame(data: bytes, name: str) -> pd.DataFrame:

@@ -14,7 +14,7 @@ NOT_RUN = {
     "pip install '.[plot]'": "it changes the environment of the tests, which have the extra",
     "forecast fit sales.csv --device cuda": "it needs a GPU",
     "sphinx-build": "tests/docs/test_site.py builds the site without running the examples",
-    "pip install --no-compile --no-deps .": "it changes the environment; tests/test_slim.py hides all other packages",
+    "pip install ./predict": "it changes the environment; tests/test_slim.py hides all other packages",
     "python -m venv": "it downloads gigabytes of other packages",
     "python -m benchmarks accuracy classical": "its data do not ship; tests/benchmarks runs it on a small panel",
     "python -m benchmarks rolling": "its data do not ship; tests/benchmarks runs it on a small panel",

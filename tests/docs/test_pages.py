@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from forecast.models import model_names
+from forecast.version import __version__
 from tests.docs._pages import OTHERS, ROOT, SITE, name_of
 from tests.docs._tables import GENERATED, tables, updated
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = [*OTHERS, *SITE, ROOT / "tests" / "bad_input" / "README.md"]
+GITHUB = sorted((ROOT / ".github").glob("*.md"))
+PAGES = [*OTHERS, *SITE, *GITHUB, ROOT / "tests" / "bad_input" / "README.md"]
 
 
 def test_the_generated_tables_are_up_to_date() -> None:
@@ -62,6 +64,19 @@ def _anchors(page: str) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def test_the_citation_names_the_version() -> None:
+    assert f"version: {__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+
+def test_the_changes_of_this_version_are_sorted_and_short() -> None:
+    changes = (ROOT / "CHANGES.md").read_text(encoding="utf-8")
+    assert len(changes.splitlines()) < 80
+    newest = changes.split("\n## ")[1]
+    assert newest.startswith(__version__)
+    kinds = re.findall(r"^### (.*)$", newest, re.MULTILINE)
+    assert {"Added", "Changed", "Fixed"} <= set(kinds)
+
+
 def test_the_picture_of_the_code_is_the_code_and_its_contract() -> None:
     picture = README[README.index("\n    faces ") :]
     floors = re.split(r"\n    (?=[a-z]+  )", picture[: picture.index("\n\n")])[1:]
@@ -72,5 +87,13 @@ def test_the_picture_of_the_code_is_the_code_and_its_contract() -> None:
     assert drawn == [set(layer.split(" : ")) for layer in layers]
     folders = set(re.findall(r"^    (\w+/)", picture, re.MULTILINE))
     folders |= set(re.findall(r"^    \w+/ (\w+/)", picture, re.MULTILINE))
-    assert folders == {"data/", "pipelines/", "benchmarks/", "workshop/", "docs/", "tests/"}
+    assert folders == {
+        "data/",
+        "pipelines/",
+        "predict/",
+        "benchmarks/",
+        "workshop/",
+        "docs/",
+        "tests/",
+    }
     assert all((ROOT / folder).is_dir() for folder in folders)

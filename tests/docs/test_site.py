@@ -29,7 +29,14 @@ LOADED = {
 }
 ELSEWHERE = re.compile(r"(?:https?:)?//")
 IN_STYLE = re.compile(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//")
-BESIDE = ("README.md", "CHANGES.md", "benchmarks", "data", "pipelines")  # what pages show or offer
+BESIDE = (
+    "README.md",
+    "CHANGES.md",
+    ".github",
+    "benchmarks",
+    "data",
+    "pipelines",
+)  # shown or offered
 NO_PAGES = {"genindex", "search", "py-modindex"}
 
 

@@ -280,7 +280,7 @@ def test_damaged_workbooks_are_refused_and_never_a_crash(read: Any, make: Make) 
         for data in (whole[:at], whole[:at] + bytes([whole[at] ^ 255]) + whole[at + 1 :]):
             try:
                 pd.testing.assert_frame_equal(read(data).frame, expected)
-            except (BadData, UsageError):
+            except (BadData, UsageError, Unavailable):  # a size that was damaged may be huge
                 continue
     names = {member.filename for member in zipfile.ZipFile(BytesIO(whole)).infolist()}
     for part in names - {"mimetype", "xl/workbook.xml"}:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forecast.tables.storage import text_type
 from forecast.tables.table import Table, distinct, encoded, repeats
 
 DAYS = pd.date_range("2024-01-01", periods=3)
@@ -67,9 +68,9 @@ def test_texts_that_stand_together_are_looked_up_once(monkeypatch: pytest.Monkey
     monkeypatch.setattr(pd, "factorize", counted)
     texts = ["b"] * 300 + ["a"] * 300 + [""] * 300 + ["b"]
     for column in (
-        pd.Series(texts),
-        pd.Series(pd.Categorical(texts)),
-        pd.Series(texts).replace("", np.nan),
+        pd.Series(texts, dtype=text_type()),
+        pd.Series(pd.Categorical(pd.Series(texts, dtype=text_type()))),
+        pd.Series(texts, dtype=text_type()).replace("", np.nan),
     ):
         codes, different = one(column).distinct("x")
         assert [different[code] for code in codes] == texts
