@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from forecast.report.explanation import Explanation as Explanation
     from forecast.settings import TableSettings as TableSettings
     from forecast.tables.synthetic import synthesize as synthesize
+    from forecast.version import __version__ as __version__
 
 _HOME = {
     "Backtest": "engine.backtest",
@@ -45,6 +46,7 @@ _HOME = {
     "run_job": "jobs.run",
     "score": "checks.scoring",
     "synthesize": "tables.synthetic",
+    "__version__": "version",
 }
 __all__ = [*_HOME]
 
