@@ -71,8 +71,9 @@ def test_pyright_finds_the_mistakes_of_a_user_and_nothing_else() -> None:
 def public_functions() -> Iterator[tuple[str, Any]]:
     for name in forecast.__all__:
         value = getattr(forecast, name)
-        if not inspect.isclass(value):
+        if inspect.isfunction(value):
             yield name, value
+        if not inspect.isclass(value):
             continue
         for key, member in inspect.getmembers(value):
             member = member.fget if isinstance(member, property) else member
@@ -105,7 +106,7 @@ def test_all_forecasts_take_the_same_words() -> None:
     for name, words in (
         ("totals", {"X", "future", "origin", "horizon", "output"}),
         ("plot", {"X", "future", "origin", "horizon", "output"}),
-        ("what_if", {"X", "future", "origin", "horizon"}),
+        ("what_if", {"X", "future", "origin", "horizon", "output"}),
         ("future_template", {"X", "origin", "horizon"}),
     ):
         hints = get_type_hints(getattr(Forecaster, name), localns={"altair": altair})
