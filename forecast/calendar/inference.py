@@ -233,7 +233,7 @@ def read_split_times(
     for part in parts:  # compressed after each column, so that the product of many cannot overflow
         keys, _ = encoded(keys * len(part.texts) + part.codes)
     first_rows = np.flatnonzero(~repeats(keys))
-    texts: list[str] = []
+    texts = []
     for row in first_rows.tolist():
         texts.append(" ".join(part.texts[part.codes[row]] for part in parts))
     cells = TimeCells(table, columns, keys, texts)

@@ -94,7 +94,7 @@ def tokens(pattern: str) -> list[Token]:
     for short, long in SHORTHANDS.items():
         pattern = pattern.replace(short, long)
     setting = Setting("date_format", pattern)
-    parts: list[Token] = []
+    parts = []
     for part in TOKEN.finditer(pattern):
         flag, code, literal = part.group("flag", "code", "literal")
         if literal:
@@ -134,7 +134,7 @@ def expression(pattern: str) -> str:
 @lru_cache(maxsize=4096)
 def guesses(text: str) -> tuple[str, ...]:
     """Every pattern whose shape `text` has, the likeliest first."""
-    fitting: list[str] = []
+    fitting = []
     for date in DATES:
         start = re.match(expression(date), text)
         if start is None:
@@ -319,8 +319,8 @@ def _as_written(pattern: str, groups: _Groups) -> str:
     flagged = groups.codes & set(LOOSE + "bBf")
     words = {code: groups.words(code).filter(matched) for code in flagged}
     loose = groups.codes & set(LOOSE)
-    short: set[str] = set()
-    padded: set[str] = set()
+    short = set()
+    padded = set()
     for code in loose:
         if pc.min(pc.utf8_length(words[code])).as_py() == 1:
             short.add(code)
@@ -350,7 +350,7 @@ def write(wall: Integers, timestamps: Integers, pattern: str) -> list[str]:
     """Write times: seconds since 1970-01-01 by the wall clock and of UTC, [n] each."""
     parts = tokens(pattern)
     offsets = (wall - timestamps).tolist()
-    texts: list[str] = []
+    texts = []
     for seconds, offset in zip(wall.tolist(), offsets, strict=True):
         time = EPOCH + timedelta(seconds=seconds)
         texts.append("".join(_written(part, time, offset) for part in parts))

@@ -336,7 +336,7 @@ def _equal_but_for_rounding(values: Numbers, group_of: Integers, series: Integer
 
 def _joined(groups: list[Closed]) -> Closed:
     """Join closed positions, and sort them by series."""
-    opened: list[tuple[int, str]] = []
+    opened = []
     first = 0
     for closed in groups:
         opened += [(first + number, label) for number, label in closed.opened]
@@ -398,7 +398,7 @@ def _named(spec: CalendarSpec, season: int, phases: tuple[int, ...]) -> str:
         return "in " + ", ".join(month_name[month] for month in months)
 
     on_clock = _on_clock(spec, season)
-    days: list[int] = []
+    days = []
     if spec.kind == "weekdays" and season == len(spec.weekdays):
         days = [spec.weekdays[phase] for phase in phases]
     elif on_clock and spec.every == DAY:

@@ -253,7 +253,7 @@ def _pasts(
     panel: Panel, schema: Schema, seasons: tuple[int, ...], before: Integers, year: float
 ) -> list[_Past]:
     """The newest past of series, evenly spaced if there are too many values."""
-    pasts: list[_Past] = []
+    pasts = []
     units = _units(panel, before)
     rows = int(np.minimum(before, PRIORS.steps).sum())
     every = -(-rows // PRIORS.rows)

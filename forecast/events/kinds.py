@@ -113,7 +113,7 @@ def mark(panel: Panel, schema: Schema) -> Marks:
     high = int(last_days[-1])
     keys = [np.zeros(0, np.int64)]
     names: dict[str, int] = {}
-    events_of_series: list[tuple[Integers, list[Span]]] = []
+    events_of_series = []
     regions = panel.regions or (schema.holidays or "",) * len(panel)
     for region in sorted({*regions} - {""}):
         series = np.flatnonzero([other == region for other in regions])

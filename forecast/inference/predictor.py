@@ -347,7 +347,7 @@ def _members(
     with backend.running():
         for start in range(0, len(series), NETWORK_BATCH):
             rows = slice(start, start + NETWORK_BATCH)
-            batches = dict[tuple[int, ScalingName], Batch]()
+            batches = {}
             for group, members in enumerate(config.members()):
                 read = members[0].lookback, members[0].scaling
                 if read not in batches:

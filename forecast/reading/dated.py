@@ -401,7 +401,7 @@ def _starts(texts: Iterable[str]) -> set[str]:
 
 def _with_whole_names(table: Table, settings: TableSettings) -> TableSettings:
     """Repair settings that name a column with a comma: such a name was split at the comma."""
-    whole_names = dict[str, Names]()
+    whole_names = {}
     for role in ROLES:
         pieces = getattr(settings, role)
         joined = {", ".join(pieces), ",".join(pieces)} & set(table.names)

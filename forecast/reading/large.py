@@ -206,8 +206,8 @@ class LargeTable:
         table with one row for each time that has a value. The former is None if an id is blank, or
         if the rows of a series do not stand together.
         """
-        starts: list[Integers] = []
-        firsts: list[Any] = []
+        starts = []
+        firsts = []
         times = self._empty(time)
         end = 0
         last_ids = None

@@ -119,7 +119,7 @@ def id_codes(table: Table, columns: Names) -> tuple[Ids, Integers]:
     keys = np.zeros(len(table), np.int64)
     if not columns:
         return ((),), keys
-    parts: list[tuple[NDArray[Any], Integers]] = []  # texts in order, and their codes [rows]
+    parts = []  # texts in order, and their codes [rows]
     for column in columns:
         codes, texts = table.distinct(column)
         codes = _ranks(texts)[codes]
@@ -209,7 +209,7 @@ def categories_of(table: Table, columns: Names, named: Names = ()) -> dict[str, 
 
     Columns are categorical if they are in `named` or look like it.
     """
-    categories = dict[str, Names]()
+    categories = {}
     for column in columns:
         if column in named or _looks_categorical(table, column):
             texts = sorted({*table.distinct(column)[1]} - {""})

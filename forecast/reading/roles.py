@@ -264,7 +264,7 @@ def calendar_columns(table: Table, columns: list[str], times: ParsedTimes) -> di
     """
     if len(table) < MIN_ROWS:
         return {}
-    parts: dict[str, Integers] = {}
+    parts = {}
     if times.format.kind != "integer":
         parts = _calendar_parts(wall_clock(times.timestamps, times.format.zone))
     kinds = {column: _calendar_kind(table, column, parts) for column in columns}

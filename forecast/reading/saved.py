@@ -120,7 +120,7 @@ def observed_forecasts(forecasts: Table, actual: str, schema: Schema) -> Observa
 
 def quantile_columns(names: Sequence[str]) -> dict[str, float]:
     """The columns of quantiles of a table that predict wrote; see `OutputSettings.columns`."""
-    columns = dict[str, float]()
+    columns = {}
     for name in names[names.index(POINT) :]:
         if name.startswith("lo_") and (high := f"hi_{name[3:]}") in names:
             columns[name], columns[high] = interval_levels(float(name[3:]))

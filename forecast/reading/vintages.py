@@ -155,7 +155,7 @@ def with_vintages(panel: Panel, dated: DatedTable, schema: Schema, whole: bool =
         (end,) = calendar.ends(panel.origins.max(keepdims=True)).tolist()
         delay = max(0, dated.instant - end)
     available[has_stamp] = _steps_known_at(stamps[has_stamp] - delay, calendar)
-    always: list[Vintages] = []
+    always = []
     for name in names:
         values = column_values(table, name, schema)
         used = ~np.isnan(values)

@@ -213,7 +213,7 @@ def chart_of(
     if not drawn:
         raise BadData("no series has a forecast, so there is nothing to draw")
 
-    charts = list[SeriesChart]()
+    charts = []
     for series, row in zip(drawn, rows.tolist(), strict=True):
         if row >= 0:
             values = actual[row]

@@ -64,7 +64,7 @@ def importances(
     """
     held_out = _HeldOut(predictor, panel)
     inputs = list(held_out.inputs())
-    rows = list[Importance]()
+    rows = []
     for done, (name, kind, change) in enumerate(inputs):
         if on_part is not None:
             on_part(done, len(inputs))
@@ -113,7 +113,7 @@ class _HeldOut:
     def increases(self, change: Change, random: bool, repeats: int, seed: int) -> list[float]:
         """By how much the mean absolute error grows without an input, in each repeat."""
         windows = np.flatnonzero(np.isfinite(self.errors))
-        means = list[float]()
+        means = []
         for repeat in range(repeats):
             draw = np.random.default_rng((seed, repeat))
             if random or repeat == 0:
@@ -386,7 +386,7 @@ def explain_panel(
         numbers = parts_of(predictor, panel, series)
         steps = np.arange(1, horizon + 1)
         parts = frame_of(columns_at(panel, schema, series, steps, numbers))
-    inputs = list[Importance]()
+    inputs = []
     try:
         inputs = importances(predictor, panel, settings.repeats, fitted.settings().seed, on_part)
     except BadData as error:

@@ -181,7 +181,7 @@ def _worse(backtest: BacktestTables) -> str:
 
 def _held(rows: Sequence[Row], what: str = "") -> str:
     """How many values the intervals contained; a row of sums is weighted by its number of sums."""
-    texts = list[str]()
+    texts = []
     for level in INTERVALS:
         shares = _measured(rows, f"coverage_{level:g}")
         values = [share for _, share in shares]

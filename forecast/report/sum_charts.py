@@ -82,7 +82,7 @@ def past_sums(
 
     status = np.array(panel.status or ["ok"] * len(panel))
     ended = (status == "ended") | (panel.trailing_gap() > fitted.config.lookback)
-    names_by_level = list[Ids]()
+    names_by_level = []
     for level in levels:
         keys = keys_of(panel, schema, level.by)
         names_by_level.append(tuple((level.group, *key) for key in keys))
@@ -206,7 +206,7 @@ def sums_section(predictor: Predictor, forecasts: Forecasts, asked: list[SumSett
         for data, _ in plots_of_sums(totals, forecasts.panel):
             parts.append(Gallery(data, {}, data.notes, searched=False))
         columns = totals.columns()
-        cells = list[Sequence[Cell]]()
+        cells = []
         for column in columns.values():
             texts = column.texts() if isinstance(column, Column) else column.tolist()
             cells.append(texts)

@@ -27,7 +27,7 @@ def terminal_lines(chart: Chart, width: int) -> list[Text]:
     lengths = [len(text) for texts in numbers for text in texts.values()]
     left = max(lengths) + 1
     across = max(width - left - 2, 8)
-    lines = list[Text]()
+    lines = []
     for series, texts in zip(chart.series, numbers, strict=True):
         title = Text.assemble((series.name, "bold"))
         if series.note:
@@ -44,7 +44,7 @@ def terminal_lines(chart: Chart, width: int) -> list[Text]:
         keys.append((2 * _shade(chart.levels, level), "interval", f"{level:g} %"))
     if chart.has_actuals:
         keys.append((ACTUAL, "actual", "actual"))
-    legend = list[Text]()
+    legend = []
     for symbol, kind, name in keys:
         legend.append(Text.assemble((symbol, STYLES[kind]), f" {name}"))
     one_line = Text("   ").join(legend)

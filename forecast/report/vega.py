@@ -131,14 +131,14 @@ def _event_layers(chart: Chart, series: SeriesChart) -> list[Spec]:
     """Bars within the panel, and their names."""
     first = _at(chart, series.past_times[0])
     last = _at(chart, series.times[-1])
-    bars = list[Spec]()
+    bars = []
     names: dict[float, list[str]] = {}
     for begin, finish, name in series.events:
         start = max(_at(chart, begin), first)
         end = min(_at(chart, finish), last)
         bars.append({"t": start, "end": end, "name": name})
         names.setdefault((start + end) / 2, []).append(name)
-    texts = list[Spec]()
+    texts = []
     for middle, together in names.items():
         texts.append({"t": middle, "name": ", ".join(together)})
     field = {"field": "name", "type": "nominal"}
@@ -151,7 +151,7 @@ def _event_layers(chart: Chart, series: SeriesChart) -> list[Spec]:
 
 def _interval_layers(chart: Chart, series: SeriesChart) -> list[Spec]:
     """The intervals, the widest behind the others; they begin at the last past value."""
-    layers = list[Spec]()
+    layers = []
     for level, low, high in _intervals(chart, series):
         ends = {"y": series.from_past(low), "high": series.from_past(high)}
         rows = _rows(chart, series.times_ahead, **ends)
@@ -167,7 +167,7 @@ def _intervals(chart: Chart, series: SeriesChart) -> Iterator[tuple[float, Numbe
 
 def _line_layers(chart: Chart, series: SeriesChart) -> list[Spec]:
     """The lines of past, forecast and actual values; actual values also have dots."""
-    layers = list[Spec]()
+    layers = []
 
     def add(kind: str, times: Integers, values: Numbers, dots: object = False) -> None:
         if np.isfinite(values).any():

@@ -217,7 +217,7 @@ def numeric_columns(table: Table, columns: Sequence[str]) -> list[str]:
     in a foreign notation (``1,204``, ``5%``, ``0x10``) count as numbers. Text, times and booleans
     do not, nor does a column without any value.
     """
-    numeric: list[str] = []
+    numeric = []
     for _, names, texts in column_groups(table, columns):
         if texts is None:
             if table.kind(names[0]) in ("whole", "number") and table.frame[names[0]].notna().any():

@@ -128,7 +128,7 @@ def _texts(record: Any, place: str) -> dict[str, str]:
     """The values of a record as they are written."""
     if not (record and isinstance(record, dict)):
         raise BadData("is not a record with values", place=place, cure=RECORDS)
-    texts = dict[str, str]()
+    texts = {}
     for column, value in record.items():
         if isinstance(value, dict | list):
             place = f"{place}, column '{column}'"

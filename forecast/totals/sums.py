@@ -87,7 +87,7 @@ class Totals:
         panel = forecasts.panel
         origin = int(panel.origins.max())
         kinds = dict.fromkeys(level.every for level in self.sum_levels)
-        pasts = dict[Every | None, Past]()
+        pasts = {}
         whole = whole_periods(self.schema, origin, self.horizon, kinds)
         for every, periods in whole.items():
             if periods.next_horizon:
@@ -236,7 +236,7 @@ class Totals:
     @property
     def times(self) -> Integers:
         """[rows of `columns`], the timestamp that names the period of each row."""
-        times = list[Integers]()
+        times = []
         for groups in self.groups:
             count = len(groups.ordered())
             times.append(np.tile(groups.periods.times, count))
@@ -271,7 +271,7 @@ class Totals:
         """The level, ids and static columns of the sums of groups, [sums, columns]."""
         names = key_columns(self.sum_levels, self.schema)
         by = groups.level.by
-        rows = list[list[str]]()
+        rows = []
         for key in groups.ordered():
             texts = dict(zip(by, key, strict=True))
             columns = [texts.get(name, "") for name in names]
