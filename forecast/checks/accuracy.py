@@ -202,7 +202,7 @@ def actual_values(forecasts: pd.DataFrame, panel: Panel, schema: Schema) -> Numb
     if sold_out is not None:  # sales are only a lower bound of demand
         missed = forecasts["forecast"].to_numpy() < actual
         actual[sold_out[slot] & ~missed] = np.nan
-    return np.asarray(actual)
+    return actual
 
 
 def current_intervals(

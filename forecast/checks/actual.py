@@ -74,7 +74,7 @@ def _had_short_past(night: Night, new: NewActuals) -> Flags:
     panel = night.panel
     values = np.add.reduceat(panel.observed, panel.offsets[:-1], dtype=np.int64)
     before = values - np.bincount(new.series, minlength=len(panel))
-    return np.asarray(before < max(MIN_VALUES, 2 * night.schema.shortest_season))
+    return before < max(MIN_VALUES, 2 * night.schema.shortest_season)
 
 
 def with_unknown_events(panel: Panel, night: Night) -> Flags:

@@ -316,7 +316,7 @@ def _recent(series: Integers, method: Method) -> Flags | None:
     """
     if method.forecast_series is not None:  # old errors hardly count in its error quantiles
         ends = np.searchsorted(series, series, side="right")
-        return np.asarray(ends - np.arange(len(series)) <= NEWEST)
+        return ends - np.arange(len(series)) <= NEWEST
     return None if method.quantiles is None else newer_half(series)  # for its losses
 
 

@@ -215,7 +215,7 @@ def _log_likelihood(losses: Losses, decay: float = np.inf, most: float = np.inf)
     level = np.log(np.where(np.isfinite(mean), mean, np.inf))
     blocks, sizes = independent_by_block(losses.series, losses.block)
     count = float((np.exp(-blocks / decay) * sizes).sum())
-    return np.asarray(-count / (1 + count / most) * level)
+    return -count / (1 + count / most) * level
 
 
 def _is_copy(losses: Losses) -> Flags:

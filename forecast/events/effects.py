@@ -504,7 +504,7 @@ def _weights(past: _Past, days: _Days) -> Numbers:
     _, date, on_date = np.unique(dates, return_inverse=True, return_counts=True)
     others = on_date[date] - 1  # series that deviate on the same date
     variance = _noise(past)[series] ** 2 * (1 + PRIORS.correlation * others)
-    return np.asarray(1 / variance)
+    return 1 / variance
 
 
 def _noise(past: _Past) -> Numbers:
@@ -636,7 +636,7 @@ class _Regression:
 
     def _errors(self, design: Numbers, matrix: Numbers, effect: Numbers) -> Numbers:
         of_set = matrix @ effect
-        return np.asarray(self.deviation - design * of_set[self.weekday_set])
+        return self.deviation - design * of_set[self.weekday_set]
 
     def _ridge(self, design: Numbers, deviation: Numbers, matrix: Numbers) -> Numbers:
         """[columns], the effects; small ones are shrunk most (adaptive ridge, Grandvalet 1998)."""

@@ -265,7 +265,7 @@ def covered(
         high = np.clip(ends[some, None] - starts[series], 0, sizes[series])
         np.add.at(edges, offsets[series] + low, 1)
         np.add.at(edges, offsets[series] + high, -1)
-    return np.asarray(np.cumsum(edges[:-1]) > 0)
+    return np.cumsum(edges[:-1]) > 0
 
 
 def without(panel: Panel, schema: Schema, *kinds: EventKind) -> Panel:
@@ -514,4 +514,4 @@ def median(values: Numbers) -> Numbers:
     before_middle = np.maximum(count - 1, 0) // 2
     low = np.take_along_axis(ordered, before_middle, -1)
     high = np.take_along_axis(ordered, count // 2, -1)
-    return np.asarray(((low + high) / 2)[..., 0])
+    return ((low + high) / 2)[..., 0]

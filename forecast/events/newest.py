@@ -163,7 +163,7 @@ def at_new_levels(
 def _newest_slots(panel: Panel, series: Integers, ends: Integers, count: int) -> Integers:
     """The slots of the newest values of some series, [series, count], the newest last."""
     end = panel.offsets[series] + ends[series]
-    return np.asarray(end[:, None] - np.arange(count, 0, -1))
+    return end[:, None] - np.arange(count, 0, -1)
 
 
 def _past(panel: Panel, series: int, ends: Integers) -> Numbers:

@@ -15,7 +15,7 @@ from forecast.models import model_class
 from forecast.panel.hierarchy import Levels, members_of, with_sums
 from forecast.panel.panel import SUM, Flags, Integers, Numbers, Panel, series_index
 from forecast.registry import has
-from forecast.settings import EngineName, ScalingName
+from forecast.settings import EngineName
 from forecast.threads import OnPart
 from forecast.windows.inputs import Inputs, Transform, make_inputs
 from forecast.windows.scaling import Array
@@ -370,7 +370,7 @@ def median_of_members(members: list[Numbers]) -> Numbers:
             pair = ordered[low : low + 2]
             ordered[low] = np.minimum(*pair)
             ordered[low + 1] = np.maximum(*pair)
-    return np.asarray((ordered[last // 2] + ordered[len(members) // 2]) / 2)
+    return (ordered[last // 2] + ordered[len(members) // 2]) / 2
 
 
 def _agreed(
@@ -395,7 +395,7 @@ def _agreed(
     growth = 1 + shift / np.where(is_positive, expected, 1.0)
     factor = np.where(is_positive, np.maximum(growth, 0.0), 1.0)
     added = np.where(is_positive, 0.0, shift)
-    return np.asarray(base * factor[..., None] + added[..., None])
+    return base * factor[..., None] + added[..., None]
 
 
 def panel_with_sums(panel: Panel, ids: tuple[str, ...], levels: Levels) -> Panel | None:

@@ -30,7 +30,7 @@ def mean_level(panel: Panel, steps: int) -> Numbers:
     first = panel.first_slots
     total = np.add.reduceat(np.abs(panel.values) * used, first)
     counts = np.add.reduceat(used, first, dtype=np.int64)
-    return np.asarray(total / np.maximum(counts, 1))
+    return total / np.maximum(counts, 1)
 
 
 class Comparison:

@@ -1,6 +1,6 @@
 """Sums of forecasts beside sums of the past: plot data, a chart, and a section of a report."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ from forecast.panel.grouping import ALL, keys_of
 from forecast.panel.panel import Ids, Integers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of
 from forecast.report.chart import Chart, PlotData, chart_of
-from forecast.report.page import Cell, Gallery, Part, Section, Table, number
+from forecast.report.page import Gallery, Part, Section, Table, number
 from forecast.settings import Every, OutputSettings, PictureSettings, SumSettings
 from forecast.tables.writing import Column
 from forecast.totals.periods import (

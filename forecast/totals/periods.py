@@ -187,7 +187,7 @@ def period_keys(calendar: Calendar, positions: Integers, every: Every) -> Intege
     if every == "week":
         return (days + MONDAY) // 7
     months = wall.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64)
-    return np.asarray(months // MONTHS[every])
+    return months // MONTHS[every]
 
 
 def _named_times(calendar: Calendar, keys: Integers, firsts: Integers, every: Every) -> Integers:

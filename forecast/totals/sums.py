@@ -231,7 +231,7 @@ class Totals:
         """
         median = QUANTILES + self.fitted.config.levels.index(0.5)
         exact = self.groups[0].sums["exact"]
-        return np.asarray(exact[groups, :, median])
+        return exact[groups, :, median]
 
     @property
     def times(self) -> Integers:
