@@ -240,7 +240,7 @@ def read_split_times(
     parsed = patterns.parse(cells.array, joined, settings.pivot)
 
     written = tuple(map(_as_written, parts, forms))
-    stored: dict[str, object] = {"pattern": _whole_pattern(written), "parts": written}
+    stored = {"pattern": _whole_pattern(written), "parts": written}
     stored["kinds"] = tuple(map(_kind_of, parts, written))
     for part in parts:
         if part.kind == "datetime":

@@ -218,7 +218,7 @@ def aggregated(
     name = observations.table.name
     calendar = calendar_of(schema)
     rows = observed
-    fine: Calendar | None = None  # the finer grid of the rows, None if they lie on no regular grid
+    fine = None  # the finer grid of the rows, None if they lie on no regular grid
     with suppress(BadData):
         spec = infer_calendar(observed.timestamps, observed.series, None, schema.time_format)
         fine = Calendar(spec, schema.time_format.zone)

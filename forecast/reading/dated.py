@@ -285,7 +285,7 @@ def _possible_ids(
     candidates = [column for column in candidates if groups_rows(table, column)]
     numbers = numeric_columns(table, candidates)
     texts = tuple(column for column in candidates if column not in numbers)
-    sets: list[Names] = [texts]
+    sets = [texts]
     if level == "day":
         sets += [(*texts, column) for column in numbers if is_whole(table, column)]
     return sets

@@ -251,7 +251,7 @@ def rows_of(
     names, codes = id_codes(table, schema.ids if by_series else ())
     times = times or parse_times(table, schema.time, schema.time_settings, codes)
     off = ~calendar_of(schema).on_grid(times.timestamps)
-    series: Integers | None = None
+    series = None
     if by_series:
         series = (series_index(ids, names) - 1)[codes]
         off &= series >= 0

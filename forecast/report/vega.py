@@ -191,7 +191,7 @@ def _hover_layer(chart: Chart, series: SeriesChart) -> Spec:
     rows = _rows(chart, series.past_times, y=series.past, history=series.past)
     rows += _rows(chart, series.times, y=heights, **ahead)
     rows = [row for row in rows if row["y"] is not None]
-    time: Spec = {"field": "t", "type": "quantitative", "title": chart.time}
+    time = {"field": "t", "type": "quantitative", "title": chart.time}
     if not chart.numbered:
         time |= {"field": "time", "type": "nominal"}
         for row in rows:

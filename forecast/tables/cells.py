@@ -136,7 +136,7 @@ def is_text(series: Series) -> bool:
 
 def cells_of(series: Sequence[Series]) -> Texts:
     """Join columns end to end into one array of text, '' where a value is missing."""
-    chunks: list[Texts] = [pa.array([], pa.large_string())]
+    chunks = [pa.array([], pa.large_string())]
     for column in series:
         values: Any = column
         if not isinstance(column.dtype, pd.StringDtype):
