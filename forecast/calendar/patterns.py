@@ -22,7 +22,7 @@ from forecast.calendar.zones import (
     months_of,
 )
 from forecast.errors import Setting, UsageError
-from forecast.tables.cells import Texts
+from forecast.tables.cells import Texts, flags_of, matching
 
 # Beside strftime's own: %q quarter; %-d not padded; %^b upper case; %3f fraction of 3 digits;
 # %:z +02:00; %-z +02; %K hour from 1 to 24
@@ -167,7 +167,7 @@ def is_utc(pattern: str) -> bool:
 def matches(texts: Texts, pattern: str) -> Flags:
     """[texts], whether each has the pattern's shape: `parse` without its values."""
     shape = re.sub(r"[(][?]P<[A-Za-z]>", "(?:", expression(pattern))
-    return np.asarray(_numpy(pc.match_substring_regex(texts, f"^{shape}$")), bool)
+    return matching(texts, f"^{shape}$")
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,7 @@ class _Groups:
     def __init__(self, texts: Texts, pattern: str) -> None:
         self._table = pc.extract_regex(texts, f"^{expression(pattern)}$")
         self.codes = codes_of(pattern)
-        self.matched: Flags = np.asarray(_numpy(self._table.is_valid()), bool)
+        self.matched = flags_of(self._table.is_valid())
 
     def words(self, code: str) -> Texts:
         """[texts], blank where a text or the pattern lacks the directive."""
