@@ -79,9 +79,9 @@ def fit_columns(
     schema: Schema,
     seasons: tuple[int, ...],
     before: Integers,
-    year: float = 0.0,
-    earlier: ColumnEffects | None = None,
-    halves: bool = False,
+    year: float,
+    earlier: ColumnEffects | None,
+    halves: bool,
 ) -> ColumnEffects | None:
     """Estimate effects from values at positions before `before` [series].
 
@@ -197,15 +197,12 @@ class _Past:
     def terms(self, effects: ColumnEffects) -> Numbers:
         """[steps, columns * terms], see `ColumnEffects.terms`."""
         scaled = effects.scaled(self.columns)
-        first = np.zeros(len(scaled), np.int64)
-        terms = np.stack(list(effects.terms(scaled, first, self.position)), 2)
+        terms = np.stack(list(effects.terms(scaled, 0, self.position)), 2)
         return terms.reshape(len(scaled), -1)
 
     def by_column(self, effects: ColumnEffects) -> Numbers:
         """[steps, columns], see `ColumnEffects.by_column`."""
-        scaled = effects.scaled(self.columns)
-        first = np.zeros(len(scaled), np.int64)
-        return effects.by_column(scaled, first, self.position)
+        return effects.by_column(effects.scaled(self.columns), 0, self.position)
 
     def errors(
         self, effects: ColumnEffects, terms: Numbers, kept: float
