@@ -300,7 +300,7 @@ class Totals:
         numbers = unbounded_numbers(
             quantiles[:, None], self.fitted.config.levels, unbounded, counts, mean[:, None]
         )
-        numbers = bounded(numbers, unbounded)[:, 0]
+        numbers = bounded(numbers, unbounded, np.full(len(mean), -np.inf))[:, 0]
         numbers = np.clip(numbers, low[:, None], high[:, None])
         mean = np.clip(significant(mean), low, high)
         point = mean if output.point == "mean" else numbers[:, 0]
