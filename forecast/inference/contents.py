@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from forecast.artifacts.format import Arrays, Contents, load_json, parse_json
 from forecast.artifacts.specs import Spec, as_lists, checked, from_lists
 from forecast.artifacts.store import Store
-from forecast.baselines.shared.method import baseline_method
+from forecast.baselines.pretrained import quantiles
 from forecast.ensemble.ensemble import Ensemble
 from forecast.ensemble.names import PRETRAINED
 from forecast.errors import ArtifactRefused, NoInput, Setting, Unavailable, UsageError
@@ -182,16 +182,15 @@ def read_column_effects(
     lists: dict[str, Any], sizes: dict[str, int], schema: Schema
 ) -> ColumnEffects:
     arrays = dict(lists)
-    plain = {name: arrays.pop(name) for name in ("multiplies", "season", "waves")}
-    year = arrays.pop("year", 0.0)
+    plain = {name: arrays.pop(name) for name in ("multiplies", "season", "waves", "year")}
     lengths = {name: len(arrays[name]) for name in ("lags", "means")}
     knots = len(arrays["knots"][0])
     known = np.zeros((0, len(schema.known)))
-    columns = indicators(known, schema).shape[1] + 2 * YEAR_WAVES * (year != 0)
+    columns = indicators(known, schema).shape[1] + 2 * YEAR_WAVES * (plain["year"] != 0)
     terms = len(arrays["weights"][0])
     sizes = {**sizes, **lengths, "columns": columns, "knots": knots, "terms": terms}
-    sizes["halves"] = len(arrays.setdefault("halves", []))
-    effects = from_lists(ColumnEffects, arrays, sizes, year=year, **plain)
+    sizes["halves"] = len(arrays["halves"])
+    effects = from_lists(ColumnEffects, arrays, sizes, **plain)
     checks.check_column_effects(effects)
     return effects
 
@@ -313,9 +312,6 @@ def _read_network(pretrained: bytes | None, config: Config) -> Network | None:
     if pretrained is None:
         return None
     network = load_network(pretrained)
-    quantiles = baseline_method(PRETRAINED).quantiles
-    if quantiles is None:
-        raise ValueError("the pretrained network forecasts no quantiles")
     forecast = quantiles(network, *TRIAL_WINDOW, config.levels)
     if not np.isfinite(forecast).all():
         raise ValueError("the pretrained network does not forecast")
