@@ -209,7 +209,7 @@ def adjusted_panel(
     schema: Schema,
     effects: Effects | None,
     series_index: Integers,
-    fixed: Numbers | None = None,
+    fixed: Numbers | None,
 ) -> tuple[Panel, Adjustment | None]:
     """Return a panel with adjusted values, and the adjustment that puts the events back.
 

@@ -366,7 +366,7 @@ def _margins(scores: Numbers, observed: Flags, share: float, weight: float) -> N
     return np.expm1(weight * (weight * by_step + (1 - weight) * pooled))
 
 
-def half_widths(quantiles: Numbers, scale: Numbers, tied: bool = False) -> Numbers:
+def half_widths(quantiles: Numbers, scale: Numbers, tied: bool) -> Numbers:
     """Half the width of the interval between each quantile and its mirror image.
 
     The shape is [windows, horizon, levels]. No half width is below a share of the window's scale,

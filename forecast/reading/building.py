@@ -378,7 +378,7 @@ def with_future(
     return with_vintages(panel, dated, schema)
 
 
-def check_rows(observations: Observations, schema: Schema, whole: bool = True) -> None:
+def check_rows(observations: Observations, schema: Schema, whole: bool) -> None:
     """Refuse times off the grid and times that repeat in a series; warn of rows out of order.
 
     If the table is only a part (not `whole`), its times may be coarser than the grid.

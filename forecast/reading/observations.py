@@ -204,7 +204,7 @@ def _ranks(texts: list[str]) -> Integers:
     return np.array([rank_of[text] for text in texts], np.int64)
 
 
-def categories_of(table: Table, columns: Names, named: Names = ()) -> dict[str, Names]:
+def categories_of(table: Table, columns: Names, named: Names) -> dict[str, Names]:
     """Return the categories of categorical columns: their different texts, ascending.
 
     Columns are categorical if they are in `named` or look like it.

@@ -358,7 +358,7 @@ def explain_panel(
     panel: Panel,
     settings: ExplainSettings,
     name: str,
-    with_future: bool = False,
+    with_future: bool,
     on_part: OnPart | None = None,
     names: Sequence[str] | None = None,
 ) -> Explanation:

@@ -399,9 +399,7 @@ def _attention(predictor: Predictor) -> tuple[LineChart, ...]:
     return (LineChart(title, "steps before the forecast", ends, lines),)
 
 
-def importance_section(
-    predictor: Predictor, panel: Panel, on_part: OnPart | None = None
-) -> Section:
+def importance_section(predictor: Predictor, panel: Panel, on_part: OnPart | None) -> Section:
     """By how much errors grow without an input; `on_part` receives the progress."""
     title = "What the forecasts rest on"
     seed = predictor.fitted.settings().seed
