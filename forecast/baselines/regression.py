@@ -145,7 +145,8 @@ class _Learner:
             points += PRIORS.share_of_windows * (by_window - points)
         points += effect[steps]
 
-        low, high = past.min(), past.max()
+        low = past.min()
+        high = past.max()
         reach = PRIORS.widened * (high - low)
         bounds = np.array([low - reach, high + reach])
         bounds = np.arcsinh((bounds - middle) / unit)

@@ -169,9 +169,13 @@ def cross_fitted_weights(
     Yields which windows are in the part, [windows], and the weights. The parts follow one another
     in time if the windows span more than one horizon; otherwise each part has some of the series.
     """
-    group, past_group, near = validation.block, past.block, 1
+    group = validation.block
+    past_group = past.block
+    near = 1
     if len(np.unique(group)) < 2:
-        group, past_group, near = validation.series, past.series, 0
+        group = validation.series
+        past_group = past.series
+        near = 0
     groups = np.unique(group)
     for fold in np.array_split(groups, min(FOLDS, len(groups)) or 1):
         inside = np.isin(group, fold)

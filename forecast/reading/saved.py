@@ -140,7 +140,7 @@ def numbers_of(forecasts: Table) -> tuple[Numbers, dict[str, float]]:
         if not crossed.any():
             continue
         row = int(np.argmax(crossed))
-        low, high = (names[end] for end in ends)
+        low, high = map(names.__getitem__, ends)
         begins = f"the interval begins at {forecasts.value(row, (low,))}"
         problem = f"{begins} and ends at {forecasts.value(row, (high,))}"
         raise BadData(problem, place=forecasts.place(row, (low, high)), cure=PREDICTED)
