@@ -18,7 +18,7 @@ w = n / (n + `windows`) of n independent windows:
 where a is log(1 + score) of the step and its neighbours, and b that of all steps.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -80,6 +80,12 @@ class Calibration:
     # [levels], share of validation values at or below each quantile, before margins were added
     coverage: Margins
     windows: int  # validation windows with at least one value that counts
+    # [horizon, levels], distance of each quantile from the median as a share of the median, the
+    # median over the validation windows
+    relative: Margins
+    # [series + 1], logarithm of the factor of each series; index 0 is a series that was not in the
+    # fit, whose entry is 0
+    growth: Margins
     # where the mean of the actual values lies between the median, 0, and the mean of the calibrated
     # quantiles, 1: an interpolated mean
     mean_share: float = 1.0
@@ -93,12 +99,6 @@ class Calibration:
     largest: float = np.inf  # see `CalibrationPriors.cap_factor`
     slope: float = 0.0  # of the log ratio of errors to widths over roughness; 0 to 1
     mean_roughness: float = 0.0  # roughness at which intervals keep their width
-    # [horizon, levels], distance of each quantile from the median as a share of the median, the
-    # median over the validation windows; 0 in older versions
-    relative: Margins = field(default_factory=lambda: np.zeros((1, 1), np.float32))
-    # [series + 1], logarithm of the factor of each series; index 0 is a series that was not in the
-    # fit, whose entry is 0
-    growth: Margins = field(default_factory=lambda: np.zeros(1, np.float32))
 
     def moved(
         self, quantiles: Numbers, scale: Numbers, roughness: Numbers, series: Integers
@@ -170,7 +170,7 @@ def calibrate(
     if not observed.any():
         none = margins.astype(np.float32)
         still = np.zeros(pasts.count + 1, np.float32)
-        return Calibration(none, none[0], 0, mean_weight=0.0, relative=none, growth=still)
+        return Calibration(none, none[0], 0, none, still, mean_weight=0.0)
 
     missed = _missed(quantiles, actual, observed)
     slope, mean_roughness = _slope(missed, pasts)
