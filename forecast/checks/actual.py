@@ -72,7 +72,7 @@ def findings(night: Night, data_age: float | None) -> dict[str, Finding]:
 def _had_short_past(night: Night, new: NewActuals) -> Flags:
     """[series], whether the last run had few values of a series, so its intervals were a guess."""
     panel = night.panel
-    values = np.add.reduceat(panel.observed, panel.offsets[:-1], dtype=np.int64)
+    values = np.add.reduceat(panel.observed, panel.first_slots, dtype=np.int64)
     before = values - np.bincount(new.series, minlength=len(panel))
     return before < max(MIN_VALUES, 2 * night.schema.shortest_season)
 

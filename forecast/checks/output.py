@@ -167,7 +167,7 @@ def _against_past(output: Output) -> dict[str, Finding]:
         recent &= position >= calendar.positions(time - 373 * DAY)
         recent &= position <= calendar.positions(time - 7 * DAY)
 
-    first = panel.offsets[:-1]
+    first = panel.first_slots
     values = np.where(recent, panel.values, np.inf)
     lowest = np.minimum.reduceat(values, first)[series]
     values = np.where(recent, panel.values, -np.inf)

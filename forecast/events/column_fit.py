@@ -241,7 +241,7 @@ class _Past:
 
 def _units(panel: Panel, before: Integers) -> Numbers:
     """[series], the standard deviation of values before position `before`; 1 if it is 0."""
-    last = panel.offsets[:-1] + np.maximum(before, 1) - 1
+    last = panel.first_slots + np.maximum(before, 1) - 1
     deviation = panel.expanding_std()[last].astype(np.float64)
     return np.where((deviation > 0) & (before > 0), deviation, 1.0)
 

@@ -357,7 +357,7 @@ class _Past:
         untouched = observed.copy()
         untouched[marks.slot] = False
         sizes = np.where(observed, np.abs(panel.values), 0.0)
-        size = np.maximum.reduceat(sizes, panel.offsets[:-1])
+        size = np.maximum.reduceat(sizes, panel.first_slots)
         size[size == 0] = 1.0
         series = panel.series_of_slots
         return cls(

@@ -103,7 +103,7 @@ def mark(panel: Panel, schema: Schema) -> Marks:
     weeks, an event touches the week that contains it.
     """
     calendar = calendar_of(schema)
-    sizes = np.diff(panel.offsets)
+    sizes = panel.sizes
     margin = steps_a_day(schema.calendar)  # an event of the day before touches the first day
     first = int(panel.starts.min()) - margin
     last = int((panel.starts + sizes).max()) + margin
@@ -244,7 +244,7 @@ def touched_by_events(panel: Panel, schema: Schema) -> Flags:
     shifted = touched(panel, schema, "level_shift")
     if shifted is not None:
         shifts = np.cumsum(shifted)
-        earlier = np.append(0, shifts)[panel.offsets[:-1]]
+        earlier = np.append(0, shifts)[panel.first_slots]
         is_touched |= shifts > earlier[panel.series_of_slots]
     return is_touched
 

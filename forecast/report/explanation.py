@@ -201,10 +201,10 @@ class _HeldOut:
         A window without other values keeps them.
         """
         panel = self.pasts.panel
-        sizes = np.diff(panel.offsets)
+        sizes = panel.sizes
         back = np.repeat(panel.lengths, sizes) - panel.positions  # 1 for the newest
         shown = panel.observed & ~((back > first) & (back <= last))
-        has_values = np.logical_or.reduceat(shown, panel.offsets[:-1])
+        has_values = np.logical_or.reduceat(shown, panel.first_slots)
         left = np.repeat(has_values, sizes)
         observed = np.where(left, shown, panel.observed)
         values = np.where(observed, panel.values, 0.0)

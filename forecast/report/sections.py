@@ -290,7 +290,7 @@ def gaps_section(fitted: Fitted) -> Section:
     if ignored is not None:
         panel = replace(panel, observed=panel.observed | ignored)
     gaps = panel.before(panel.lengths) & ~panel.observed
-    missing = np.add.reduceat(gaps.astype(np.int64), panel.offsets[:-1])
+    missing = np.add.reduceat(gaps.astype(np.int64), panel.first_slots)
     count = int(missing.sum())
     text = "No value is missing. "
     if count:
