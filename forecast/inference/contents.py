@@ -51,6 +51,15 @@ VINTAGE = "vintage_"
 JOINT = "joint_"
 WHOLE_PATHS = "joint"  # factors of whole paths, which older versions hold
 TO_DATE = "to_date_"
+# arrays of a calibration that are stored by their names, and the names of its stored numbers
+CALIBRATED = ("margins", "coverage", "relative", "growth")
+NUMBERS = {
+    "mean": "mean_share",
+    "trust": "mean_weight",
+    "tied": "tied",
+    "rests": "rests",
+    "largest": "largest",
+}
 FILLED = "filled_"
 
 
@@ -252,17 +261,13 @@ def _calibration(ensemble: Ensemble) -> Arrays:
         "shares": ensemble.weights,
         "errors": ensemble.errors,
         "step_shares": ensemble.step_shares,
-        "margins": calibration.margins,
-        "coverage": calibration.coverage,
-        "relative": calibration.relative,
-        "growth": calibration.growth,
         "windows": np.array([calibration.windows], np.int64),
-        "mean": np.array([calibration.mean_share], np.float32),
-        "trust": np.array([calibration.mean_weight], np.float32),
-        "tied": np.array([calibration.tied], np.float32),
-        "rests": np.array([calibration.rests], np.float32),
-        "largest": np.array([calibration.largest], np.float32),
         "roughness": np.array(roughness, np.float32),
+        **{name: getattr(calibration, name) for name in CALIBRATED},
+        **{
+            name: np.array([getattr(calibration, field)], np.float32)
+            for name, field in NUMBERS.items()
+        },
     }
 
 
@@ -277,19 +282,13 @@ def _read_ensemble(
     if not np.allclose(arrays.shares.sum(1, dtype=np.float64), 1, atol=1e-5):
         raise ValueError("the weights of each series must add up to 1")
 
+    numbers = {field: getattr(arrays, name).item() for name, field in NUMBERS.items()}
     calibration = Calibration(
-        margins=arrays.margins,
-        coverage=arrays.coverage,
-        relative=arrays.relative,
-        growth=arrays.growth,
         windows=int(arrays.windows[0]),
-        mean_share=float(arrays.mean[0]),
-        mean_weight=float(arrays.trust[0]),
-        tied=float(arrays.tied[0]),
-        rests=float(arrays.rests[0]),
-        largest=float(arrays.largest[0]),
         slope=slope,
         mean_roughness=mean_roughness,
+        **{name: getattr(arrays, name) for name in CALIBRATED},
+        **numbers,
     )
     return Ensemble(
         components=config.components,
