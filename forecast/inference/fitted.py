@@ -10,7 +10,7 @@ from pydantic import Field
 
 from forecast.artifacts.specs import Spec
 from forecast.ensemble.ensemble import CHOSEN, NETWORKS, Ensemble
-from forecast.events.closed import NONE_CLOSED, Closed, closed_groups
+from forecast.events.closed import Closed, closed_groups
 from forecast.events.columns import ColumnEffects, describe_columns
 from forecast.events.effects import NAMED, Effects, describe_effects, unseen_events
 from forecast.intervals.joint_errors import JointErrors
@@ -140,13 +140,13 @@ class Fitted:
     ensemble: Ensemble
     history: Panel  # the newest part of each series, enough to forecast
     network_weights: list[NetworkWeights]  # of each of `Config.network_members`
-    base: Base | None = None
+    base: Base | None
     # the settings among RESTORED_SETTINGS that are not at their default
-    run: dict[str, Any] = field(default_factory=dict)
-    effects: Effects | None = None  # effects of holidays and events
+    run: dict[str, Any]
+    effects: Effects | None  # effects of holidays and events
+    column_effects: ColumnEffects | None  # effects of columns known in advance
+    closed: Closed  # positions in a season at which a series is constant
     needs_table: bool = False  # whether successors were named after the fit
-    column_effects: ColumnEffects | None = None  # effects of columns known in advance
-    closed: Closed = NONE_CLOSED  # positions in a season at which a series is constant
     # unchecked ONNX files of networks, and in `unexported` why a network has none, both by the
     # number of the network in `network_weights`
     exports: dict[int, bytes] = field(default_factory=dict)

@@ -94,7 +94,7 @@ class Reading:
     observations: Observations
     grid: Grid
     # steps that a forecast looks back, on which statuses depend; None if no status depends on it
-    lookback: int | None = None
+    lookback: int | None
 
     @property
     def name(self) -> str:  # the name of the table in messages
