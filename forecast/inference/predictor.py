@@ -362,15 +362,7 @@ def _members(
 
 def median_of_members(members: list[Numbers]) -> Numbers:
     """The median over the members of each quantile; quantiles stay in ascending order."""
-    ordered = list(members)
-    last = len(members) - 1
-    # odd-even transposition sort: as many passes over neighbouring pairs as there are members
-    for number in range(len(members)):
-        for low in range(number % 2, last, 2):
-            pair = ordered[low : low + 2]
-            ordered[low] = np.minimum(*pair)
-            ordered[low + 1] = np.maximum(*pair)
-    return (ordered[last // 2] + ordered[len(members) // 2]) / 2
+    return np.asarray(np.median(members, 0))
 
 
 def _agreed(
