@@ -438,12 +438,11 @@ def _ordered(quantiles: Numbers) -> Numbers:
 
     The array is changed in place, and returned.
     """
-    count = quantiles.shape[-1]
-    by_level = np.moveaxis(quantiles, -1, 0)
-    for level in range(count // 2 + 1, count):
-        np.maximum(by_level[level - 1], by_level[level], out=by_level[level])
-    for level in range(count // 2 - 1, -1, -1):
-        np.minimum(by_level[level + 1], by_level[level], out=by_level[level])
+    middle = quantiles.shape[-1] // 2
+    upper = quantiles[..., middle:]
+    lower = quantiles[..., middle::-1]
+    np.maximum.accumulate(upper, -1, out=upper)
+    np.minimum.accumulate(lower, -1, out=lower)
     return quantiles
 
 
