@@ -352,10 +352,7 @@ def _phases(panel: Panel, schema: Schema, season: int) -> Integers:
     positions = panel.starts[panel.series_of_slots] + panel.positions
     if not _on_clock(spec, season):
         return positions % season
-    first = int(positions.min())
-    every_position = np.arange(first, int(positions.max()) + 1)
-    phase = calendar_of(schema).wall(every_position) // spec.every % season
-    return np.asarray(phase[positions - first])
+    return calendar_of(schema).wall(positions) // spec.every % season
 
 
 def _on_clock(spec: CalendarSpec, season: int) -> bool:
@@ -495,9 +492,8 @@ def _days(panel: Panel, schema: Schema, slots: Integers, end: int) -> list[str]:
     """Return the first day (`end` 0) or the last day (`end` 1) of each slot's period, as text."""
     series = panel.series_of_slots[slots]
     positions = slots - panel.offsets[series] + panel.starts[series]
-    ascending, index = np.unique(positions, return_inverse=True)
-    days = day_spans(calendar_of(schema), ascending)[end].astype("datetime64[D]")
-    return [str(day) for day in days[index]]
+    days = day_spans(calendar_of(schema), positions)[end].astype("datetime64[D]")
+    return [str(day) for day in days]
 
 
 def _runs(panel: Panel, cycle: int) -> tuple[Integers, Integers]:

@@ -391,7 +391,7 @@ def _fills_blanks(schema: Schema) -> bool:
 
 
 def day_spans(calendar: Calendar, positions: Integers) -> tuple[Integers, Integers]:
-    """Return the first and last day, since 1970-01-01, of the periods at ascending positions."""
+    """Return the first and last day, since 1970-01-01, of the periods at positions."""
     first = calendar.wall(positions) // DAY
     if is_daily_or_finer(calendar.spec):
         return first, first
