@@ -1,6 +1,5 @@
 """What is summed: over which groups of series, and over which periods of a calendar."""
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -69,15 +68,12 @@ def periods_of(schema: Schema, origin: int, horizon: int, every: Every | None) -
         return Periods(start, np.array([0, ahead]), calendar.times(steps[:1]))
     check_period(schema, every)
 
-    def key_at(position: int) -> int:
-        return int(period_keys(calendar, np.array([position]), every)[0])
-
-    keys = period_keys(calendar, steps, every)
     reach = 2 * longest(schema, every) + 1  # more steps than a period has
-    before = range(start - reach, start)
-    after = range(start + horizon, start + horizon + reach)
-    first = before[0] + bisect_left(before, keys[0], key=key_at)
-    end_of_last = horizon + bisect_right(after, keys[-1], key=key_at)
+    near = np.arange(start - reach, start + horizon + reach)
+    keys_near = period_keys(calendar, near, every)
+    keys = keys_near[reach:-reach]
+    first = int(near[0] + np.searchsorted(keys_near, keys[0]))
+    end_of_last = int(np.searchsorted(keys_near, keys[-1], "right") - reach)
 
     edges = np.flatnonzero(np.diff(keys, prepend=keys[0] - 1))
     if end_of_last == horizon:
