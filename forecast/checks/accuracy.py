@@ -187,8 +187,8 @@ def _series_in(panel: Panel, forecasts: pd.DataFrame) -> Integers:
 def slots_of(forecasts: pd.DataFrame, panel: Panel, schema: Schema) -> Integers:
     """[rows], the past slot of each forecast; -1 if the panel lacks it."""
     series = forecasts["panel"].to_numpy()
-    times, inverse = np.unique(forecasts["instant"], return_inverse=True)
-    step = calendar_of(schema).positions(times)[inverse] - panel.starts[series]
+    position = calendar_of(schema).positions(forecasts["instant"].to_numpy())
+    step = position - panel.starts[series]
     inside = (series >= 0) & (step >= 0) & (step < panel.lengths[series])
     return np.where(inside, panel.offsets[series] + step, -1)
 
