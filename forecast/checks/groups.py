@@ -156,10 +156,6 @@ def _are_aside(new: NewActuals, group: Integers) -> Flags:
 
 def _medians(scores: Numbers, group: Integers) -> Numbers:
     """[groups], the median score of each group; 0 for a group without values."""
-    ordered = scores[np.lexsort((scores, group))]
-    count = np.bincount(group)
-    first = np.cumsum(count) - count
-    last = len(ordered) - 1
-    low = ordered[np.minimum(first + (count - 1) // 2, last)]
-    high = ordered[np.minimum(first + count // 2, last)]
-    return np.where(count > 0, (low + high) / 2, 0.0)
+    ends = np.cumsum(np.bincount(group))
+    parts = np.split(scores[np.argsort(group)], ends[:-1])
+    return np.array([np.median(part) if len(part) else 0.0 for part in parts])
