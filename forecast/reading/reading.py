@@ -298,16 +298,21 @@ def infer_schema(
     return schema.model_copy(update=update), dated
 
 
-def check_schema(schema: Schema, table: Table) -> None:
-    """Refuse a table that lacks a column that the fit used; the columns may be in any order."""
+def columns_of_fit(schema: Schema) -> Names:
+    """Return the columns that a table must have, as the fit used them."""
     needed = (*schema.time, *schema.known, *schema.past, *schema.static)
     needed += holiday_columns(schema.holidays)
     if schema.layout == "long":
         needed += (*schema.ids, str(schema.target))
     elif not schema.all_columns:
         needed += schema.series
+    return needed
+
+
+def check_schema(schema: Schema, table: Table) -> None:
+    """Refuse a table that lacks a column that the fit used; the columns may be in any order."""
     if schema.dated:
-        refuse_missing(table, needed)
+        refuse_missing(table, columns_of_fit(schema))
 
 
 def describe(schema: Schema, panel: Panel) -> list[str]:
