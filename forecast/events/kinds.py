@@ -11,7 +11,7 @@ import numpy as np
 from forecast.calendar.calendar import Calendar, is_daily_or_finer, named_holidays
 from forecast.calendar.spec import CalendarSpec
 from forecast.calendar.zones import DAY, HOUR, WEEK
-from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, runs
+from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, running_sums, runs
 from forecast.panel.schema import EventKind, Schema, calendar_of
 
 EPOCH = date(1970, 1, 1).toordinal()
@@ -243,9 +243,7 @@ def touched_by_events(panel: Panel, schema: Schema) -> Flags:
             is_touched |= slots
     shifted = touched(panel, schema, "level_shift")
     if shifted is not None:
-        shifts = np.cumsum(shifted)
-        earlier = np.append(0, shifts)[panel.first_slots]
-        is_touched |= shifts > earlier[panel.series_of_slots]
+        is_touched |= running_sums(shifted.astype(np.float64), panel.offsets) > 0
     return is_touched
 
 
