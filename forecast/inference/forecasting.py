@@ -262,6 +262,11 @@ def tabulated(forecasts: Forecasts, fitted: Fitted, output: OutputSettings) -> F
     return replace(forecasts, columns=columns)
 
 
+def forecast_series(panel: Panel) -> Integers:
+    """The indices of the series that get a forecast, in the order of the input."""
+    return panel.order[~panel.skipped[panel.order]]
+
+
 def panel_to_forecast(
     fitted: Fitted,
     source: Source | Part | None = None,
@@ -334,7 +339,7 @@ def future_template(
         raise UsageError(NO_KNOWN, setting=Setting("future_template"), cure=cure)
     steps = 1 + np.arange(checked_horizon(horizon, fitted.config.horizon))
     panel = panel_to_forecast(fitted, source, origin=origin)
-    series = panel.order[~panel.skipped[panel.order]]
+    series = forecast_series(panel)
     is_wide = schema.layout == "wide"
     if is_wide:  # a row applies to all series
         series = series[:1]

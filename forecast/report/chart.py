@@ -9,7 +9,7 @@ from forecast.calendar.calendar import Calendar
 from forecast.errors import BadData, visible
 from forecast.events.kinds import has_events, mark
 from forecast.inference.fitted import Fitted
-from forecast.inference.forecasting import ForecastOptions, Forecasts
+from forecast.inference.forecasting import ForecastOptions, Forecasts, forecast_series
 from forecast.logs import log
 from forecast.metrics.metrics import mase, naive_errors_until
 from forecast.panel.naming import find_series, series_name
@@ -75,7 +75,7 @@ def plot_of_forecasts(forecasts: Forecasts, fitted: Fitted, output: OutputSettin
 def plot_of_history(fitted: Fitted) -> PlotData:
     """The plot data of the series of the fit that could be forecast, without forecasts."""
     panel = fitted.history
-    series = panel.order[~panel.skipped[panel.order]]
+    series = forecast_series(panel)
     first = panel.origins[series] + 1
     schema = fitted.config.table
     shape = (len(series), fitted.config.horizon, 1)
@@ -109,7 +109,7 @@ def series_to_draw(panel: Panel, settings: PictureSettings) -> ForecastOptions:
 
     This is for charts without actual values, by which the worst forecasts could be chosen.
     """
-    candidates = panel.order[~panel.skipped[panel.order]]
+    candidates = forecast_series(panel)
     if not settings.series:
         return ForecastOptions(candidates[: settings.count])
     named = [find_series(panel.ids, name) for name in settings.series]

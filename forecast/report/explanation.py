@@ -11,7 +11,7 @@ import numpy as np
 from forecast.errors import BadData
 from forecast.events.effects import Effects, adjusted_panel
 from forecast.events.kinds import EVENT_DAYS, has_events, mark, with_effects_only
-from forecast.inference.forecasting import columns_at
+from forecast.inference.forecasting import columns_at, forecast_series
 from forecast.inference.predictor import Predictor, fixed_of
 from forecast.logs import log
 from forecast.panel.naming import find_series
@@ -370,7 +370,7 @@ def explain_panel(
     fitted = predictor.fitted
     schema = fitted.config.table
     horizon = fitted.config.horizon
-    series = panel.order[~panel.skipped[panel.order]]
+    series = forecast_series(panel)
     if not len(series):
         raise BadData("no series has a forecast, so there is nothing to explain", place=name)
     if names is not None:

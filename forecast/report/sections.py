@@ -11,6 +11,7 @@ from forecast.checks.accuracy import ADDED, actuals_lines
 from forecast.errors import BadData, Unavailable
 from forecast.events.kinds import touched
 from forecast.inference.fitted import Fitted, counted_models, models_of
+from forecast.inference.forecasting import forecast_series
 from forecast.inference.predictor import Predictor
 from forecast.metrics.metrics import REFERENCE
 from forecast.panel.naming import series_name, series_names
@@ -196,13 +197,9 @@ def _held(rows: Sequence[Row], what: str = "") -> str:
 
 def error_section(backtest: BacktestTables) -> Section:
     origins = backtest.origins
-    text = (
-        f"Forecasts from {len(origins)} origins, {origins[0]} to {origins[-1]}, compared with the "
-    )
-    text += (
-        "actual values. Skill is the error reduction against seasonal naive; the unit of MASE is "
-    )
-    text += "the error of seasonal naive before the oldest origin."
+    text = f"Forecasts from {len(origins)} origins, {origins[0]} to {origins[-1]}, compared with "
+    text += "the actual values. Skill is the error reduction against seasonal naive; the unit of "
+    text += "MASE is the error of seasonal naive before the oldest origin."
     if backtest.seen:
         text += " The saved forecaster had seen values that it is compared with, so that "
         text += "these errors may be too small."
@@ -388,7 +385,7 @@ def _attention(predictor: Predictor) -> tuple[LineChart, ...]:
     models = [member.model for group in config.members() for member in group]
     if not any("attention" in model for model in models):
         return ()  # before torch is imported
-    series = panel.order[~panel.skipped[panel.order]]
+    series = forecast_series(panel)
     try:
         weights = predictor.attention(panel, series[:256]).mean(0)
     except Unavailable:
