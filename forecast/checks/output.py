@@ -129,7 +129,7 @@ def hard_counts(output: Output) -> Mapping[str, int]:
 
 def row_counts(table: Mapping[Any, Any], settings: OutputSettings) -> Counter[str]:
     """How many numbers are not finite, and in how many rows the quantiles are out of order."""
-    columns = [_values(column) for column in table.values()]
+    columns = [column.values if isinstance(column, Column) else column for column in table.values()]
     numbers = [column for column in columns if column.dtype.kind == "f"]
     not_finite = sum(_count(~np.isfinite(column)) for column in numbers)
     ascending = settings.columns
@@ -143,10 +143,6 @@ def row_counts(table: Mapping[Any, Any], settings: OutputSettings) -> Counter[st
 
 def _count(flags: Any) -> int:
     return int(flags.sum())
-
-
-def _values(column: Any) -> Any:
-    return column.values if isinstance(column, Column) else column
 
 
 def _against_past(output: Output) -> dict[str, Finding]:

@@ -4,7 +4,7 @@ A large panel is added part by part.
 """
 
 from itertools import pairwise
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -255,8 +255,7 @@ class Totals:
         tables = [self.numbers(groups, output) for groups in self.groups]
         *numbers, observed, filled, steps, calibrated = np.concatenate(tables).T
         names = ("level", *key_columns(self.sum_levels, self.schema))
-        columns: dict[str, Column | NDArray[Any]] = {}
-        columns |= zip(names, map(Column, labels.T), strict=True)
+        columns: Columns = dict(zip(names, map(Column, labels.T), strict=True))
         columns |= time_columns(self.schema, self.times)
         shown = ("forecast", "mean", *output.columns)
         columns |= zip(shown, numbers, strict=True)
