@@ -102,7 +102,7 @@ def group_finding(new: NewActuals, past: Sequence[Record]) -> Finding:
 def value_finding(new: NewActuals, past: Sequence[Record]) -> Finding:
     """The new value farthest from its median; the distance of the 95 % end counts as 1."""
     scores = np.abs(new.scores())
-    row = int(np.argmax(scores))
+    row = np.argmax(scores)
     value = new.select(np.arange(len(scores)) == row)
     series = ids_at(new.panel, value.series)
     learned = usual_size(past, "value")

@@ -149,7 +149,7 @@ def days_of(table: Table, column: str, pivot: int | None, may_be_blank: bool) ->
     wall = wall_clock(times.timestamps, times.format.zone)
     within_day = np.flatnonzero(wall % DAY)
     if len(within_day):
-        row = int(within_day[0])
+        row = within_day[0]
         text = dated.value(row, (column,))
         raise BadData(
             f"'{text}' is a time within a day, and whole days are needed",

@@ -162,7 +162,7 @@ def _refuse_outlier(observations: Observations, positions: Integers, schema: Sch
         gap = int(np.abs(others - position).min())
         if gap > FAR * max(span, FAR):
             times = observations.row_timestamps
-            row = int(np.argmax(calendar_of(schema).positions(times) == position))
+            row = np.argmax(calendar_of(schema).positions(times) == position)
             text = format_timestamp(int(times[row]), schema.time_format)
             problem = f"{text} lies {gap:,} steps from all other times, which span {span:,}"
             place = observations.table.place(row, schema.time)
@@ -433,7 +433,7 @@ def _warn_repeated_rows(table: Table) -> None:
     same = repeated_rows(table, comparable)
     if same.any():
         rows = rows_text(same.sum())
-        first = table.line(int(np.argmax(same)))
+        first = table.line(np.argmax(same))
         text = "%s: %s repeat an earlier row in every column, first %s; was the table loaded twice?"
         log.warning(text, table.name, rows, first)
 
@@ -457,7 +457,7 @@ def _check_on_grid(table: Table, row_times: Integers, schema: Schema, whole: boo
         "bring it to the frequency of the fit, or fit again, with another ", Setting("freq")
     )
     if len(off):
-        row = int(np.argmax(row_times == off[0]))
+        row = np.argmax(row_times == off[0])
         more = f", nor do {len(off) - 1:,} other times of the table" if len(off) > 1 else ""
         time = table.value(row, schema.time)
         problem = f"{time} does not lie on the grid {name}{more}{looks}"

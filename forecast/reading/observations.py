@@ -185,7 +185,7 @@ def _rows(table: Table) -> Observations:
     id_column, *columns = table.names
     codes, names = table.distinct(id_column)
     if len(names) < len(table):
-        row = int(np.argmax(repeats(codes)))
+        row = np.argmax(repeats(codes))
         problem = f"id '{names[codes[row]]}' comes twice"
         raise BadData(problem, place=table.place(row, id_column), cure="give every row its own id")
     values = parse_columns(table, columns).reshape(-1)
@@ -261,7 +261,7 @@ def rows_of(
             log.warning(warning, table.name, unknown)
     if schema.aggregate is None and off.any():
         problem = f"the time does not lie on the grid {schema.calendar.name}"
-        place = table.place(int(np.argmax(off)), schema.time)
+        place = table.place(np.argmax(off), schema.time)
         raise BadData(problem, place=place, cure="correct it")
     return series, times.timestamps
 
@@ -329,7 +329,7 @@ def regions_of(observations: Observations, schema: Schema) -> tuple[str, ...]:
         try:
             named_holidays(0, 0, region)
         except UsageError as error:
-            row = int(np.argmax(codes == region))
+            row = np.argmax(codes == region)
             name = series_name(observations.ids[observations.series[row]])
             problem = Words(f"series '{name}': ", error)
             cure = "correct it, or leave it blank for no holidays"
@@ -352,7 +352,7 @@ def _set_by_series(
     if len(wrong):
         name = series_name(observations.ids[observations.series[wrong[0]]])
         problem = f"series '{name}' has several values in a static column"
-        place = observations.table.place(int(wrong[0]), column)
+        place = observations.table.place(wrong[0], column)
         cure = Words("keep one, or pass ", Setting("known", column), " or ", Setting("past"))
         raise BadData(problem, place=place, cure=cure)
 

@@ -469,7 +469,7 @@ def _calendar(
     table: Table, settings: TableSettings, time: Names, times: ParsedTimes, series: Integers
 ) -> CalendarSpec:
     def place(timestamp: int) -> str:
-        return table.place(int(np.argmax(times.timestamps == timestamp)), time)
+        return table.place(np.argmax(times.timestamps == timestamp), time)
 
     is_finer = settings.aggregate is not None
     return infer_calendar(times.timestamps, series, settings.freq, times.format, is_finer, place)

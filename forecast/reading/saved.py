@@ -53,7 +53,7 @@ def read_saved(
     to_one_frequency = Words(" with ", Setting("freq"), " and ", Setting("aggregate"))
     off = ~calendar.on_grid(observed.timestamps)
     if off.any():
-        row = int(np.argmax(off))
+        row = np.argmax(off)
         time = forecasts.value(row, schema.time)
         problem = f"{time} does not lie on the grid {schema.calendar.name} of {actual.name}"
         cure = Words("bring both to one frequency", to_one_frequency)
@@ -112,7 +112,7 @@ def observed_forecasts(forecasts: Table, actual: str, schema: Schema) -> Observa
     repeated = repeats(observed.series, observed.timestamps)
     if repeated.any():
         problem = f"a series and time come twice ({repeated.sum()} such rows)"
-        place = forecasts.place(int(np.argmax(repeated)), schema.time)
+        place = forecasts.place(np.argmax(repeated), schema.time)
         one_origin = "score the forecasts of one model from one origin at a time"
         raise BadData(problem, place=place, cure=one_origin)
     return observed
@@ -139,7 +139,7 @@ def numbers_of(forecasts: Table) -> tuple[Numbers, dict[str, float]]:
         crossed = lows > highs
         if not crossed.any():
             continue
-        row = int(np.argmax(crossed))
+        row = np.argmax(crossed)
         low, high = map(names.__getitem__, ends)
         begins = f"the interval begins at {forecasts.value(row, (low,))}"
         problem = f"{begins} and ends at {forecasts.value(row, (high,))}"

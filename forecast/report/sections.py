@@ -325,7 +325,7 @@ def _longest_gap(panel: Panel, schema: Schema, series: int) -> tuple[Cell, ...]:
     changes = np.flatnonzero(np.diff(padded))
     begins = changes[::2]
     ends = changes[1::2]
-    longest = int(np.argmax(ends - begins))
+    longest = np.argmax(ends - begins)
     gap = np.array([begins[longest], ends[longest] - 1])
     edges = panel.starts[series] + gap
     texts = position_texts(schema, calendar_of(schema), edges)

@@ -158,7 +158,7 @@ def spans_of(sums: Table, schema: Schema, actual: str) -> Integers:
     wrong = np.flatnonzero((steps < 1) | ~(begun_before | (first == first_ahead)))
     if len(wrong):
         problem = f"no such sum of steps of {actual} starts at this time; is its grid another one?"
-        place = sums.place(int(wrong[0]), (*schema.time, "steps"))
+        place = sums.place(wrong[0], (*schema.time, "steps"))
         raise BadData(problem, place=place)
     return np.stack([first, first_ahead, end], 1)
 
