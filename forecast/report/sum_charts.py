@@ -10,7 +10,7 @@ from forecast.baselines.shared.gaps import fill_gaps
 from forecast.calendar.calendar import season_candidates
 from forecast.calendar.spec import CalendarSpec
 from forecast.calendar.zones import DAY, WEEK
-from forecast.errors import Setting, UsageError
+from forecast.errors import UsageError
 from forecast.events.closed import with_fixed
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts
@@ -29,6 +29,7 @@ from forecast.totals.periods import (
     Level,
     period_keys,
     periods_of,
+    refused,
     steps_ahead,
 )
 from forecast.totals.summands import Groups
@@ -180,7 +181,7 @@ def chart_of_sums(
         every = totals.settings.sum_every[0]
         problem = f"a sum over the {every} is one number, and no line"
         cure = "name a period of the calendar, or leave it out"
-        raise UsageError(problem, setting=Setting("sum_every", every), cure=cure)
+        raise refused(every, problem, cure)
     series = tuple(series for chart in charts for series in chart.series)
     total = sum(chart.total for chart in charts)
     return replace(charts[0], series=series, total=total)

@@ -64,7 +64,7 @@ def periods_of(schema: Schema, origin: int, horizon: int, every: Every | None) -
         if ahead > horizon:
             problem = f"the horizon has only {horizon} steps"
             cure = Words("fit, or forecast at once, with ", Setting("horizon", ahead))
-            raise UsageError(problem, setting=Setting("sum_every", every), cure=cure)
+            raise refused(every, problem, cure)
         return Periods(start, np.array([0, ahead]), calendar.times(steps[:1]))
     check_period(schema, every)
 
@@ -150,7 +150,7 @@ def whole_periods(
     if needed > MAX_AHEAD:
         cure = f"name a shorter period; the end of this one is {needed:,} steps ahead"
     problem = f"the horizon of {horizon} steps does not reach the end of a {every}"
-    raise UsageError(problem, setting=Setting("sum_every", every), cure=cure)
+    raise refused(every, problem, cure)
 
 
 def longest(schema: Schema, every: Every) -> int:
@@ -205,17 +205,19 @@ def check_period(schema: Schema, every: Every) -> None:
     spec = schema.calendar
     if steps_ahead(every, 1) is not None:
         return
-    setting = Setting("sum_every", every)
     if spec.kind == "steps" or not schema.dated:
-        raise UsageError("the rows have no dates", setting=setting, cure="sum over the horizon")
+        raise refused(every, "the rows have no dates", "sum over the horizon")
     step_days: float = 1
     if spec.kind == "months":
         step_days = spec.every * 28
     elif spec.kind == "seconds":
         step_days = spec.every / DAY
     if step_days > MAX_DAYS[every]:
-        cure = "name a longer one, or the horizon"
-        raise UsageError("a period finer than the data", setting=setting, cure=cure)
+        raise refused(every, "a period finer than the data", "name a longer one, or the horizon")
+
+
+def refused(every: Every | None, problem: str, cure: object) -> UsageError:
+    return UsageError(problem, setting=Setting("sum_every", every), cure=cure)
 
 
 @dataclass(frozen=True)
