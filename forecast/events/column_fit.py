@@ -168,10 +168,8 @@ def _moments(
     for slots, by_column in effects.by_part(panel, schema):
         values = by_column[used[slots]]
         series = panel.series_of_slots[slots][used[slots]]
-        here = [np.bincount(series, column, len(panel)) for column in values.T]
-        own = np.stack(here, 1)
-        sums += own
-        means = own / np.maximum(count, 1)[:, None]
+        np.add.at(sums, series, values)
+        means = sums / np.maximum(count, 1)[:, None]
         squares = squares + ((values - means[series]) ** 2).sum(0)
     deviation = np.sqrt(squares / count.sum())
     mean = sums.sum(0) / count.sum()
