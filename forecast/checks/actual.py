@@ -52,7 +52,6 @@ def findings(night: Night, data_age: float | None) -> dict[str, Finding]:
     """What each check of the newest values finds; `data_age` is that of the newest, in seconds."""
     past = teaching(night.runs)
     panel = night.panel
-    schema = night.schema
     measured = {"late": _late(data_age, past), "duplicate": _duplicates(panel, night.published)}
     if night.new is not None:
         measured["new_series"] = _new_series(panel, night.published)
@@ -63,7 +62,7 @@ def findings(night: Night, data_age: float | None) -> dict[str, Finding]:
             measured["group"] = group_finding(new, past)
             measured["value"] = value_finding(new, past)
     if night.before is not None:
-        if schema.layout != "rows":  # whose series end on their own
+        if night.schema.layout != "rows":  # whose series end on their own
             measured["silent"] = _silent(night, night.before.panel)
         measured["revised"] = _revised(night, night.before.panel, past)
     return measured

@@ -229,8 +229,7 @@ def numbered(forecasts: Forecasts, fitted: Fitted, output: OutputSettings) -> Fo
     counts = panel.is_count()[series]
 
     def unbounded(output: OutputSettings) -> Numbers:
-        levels = fitted.config.levels
-        return unbounded_numbers(forecasts.shown, levels, output, counts, means)
+        return unbounded_numbers(forecasts.shown, fitted.config.levels, output, counts, means)
 
     unbounded_output = unbounded(output)
     numbers = bounded(unbounded_output, output, floor)
@@ -430,12 +429,11 @@ def error_after(
     An actual value that is NaN in `uncensored` is only a lower bound, such as sales when sold out.
     """
     fitted = predictor.fitted
-    config = predictor.fitted.config
-    schema = predictor.fitted.config.table
+    config = fitted.config
+    schema = config.table
     if not np.isfinite(actual).any():
-        steps = config.horizon
-        end = config.train_end
-        problem = f"no row lies within {steps} steps after the end of the fit, {end}"
+        problem = f"no row lies within {config.horizon} steps after the end of the fit, "
+        problem += config.train_end
         raise BadData(problem, cure="score rows that come later than those of the fit")
     rows = later.dated.vintages or later.dated
     history = with_future(fitted.history, rows.table, schema, rows.times_by(schema))

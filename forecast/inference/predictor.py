@@ -173,7 +173,6 @@ class Predictor:
         chunk, so the other forecasts stay the same bit for bit.
         """
         config = self.fitted.config
-        ensemble = self.fitted.ensemble
         ends = np.ascontiguousarray(panel.lengths[series] if position is None else position)
         series = np.ascontiguousarray(series)
         used = np.ones(len(series), bool) if left_out is None else ~left_out
@@ -192,7 +191,8 @@ class Predictor:
             index = series[chunk], ends[chunk]
             with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses infinite values
                 medians = self._medians(windows, index)
-                mixed = ensemble.quantiles(inputs, index, inputs.series_index[index[0]], medians)
+                of_fit = inputs.series_index[index[0]]
+                mixed = self.fitted.ensemble.quantiles(inputs, index, of_fit, medians)
                 quantiles.append(inputs.restored(mixed, index))
             if self.on_windows is not None:
                 self.on_windows(end, len(series))

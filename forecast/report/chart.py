@@ -67,9 +67,8 @@ def plot_of_forecasts(forecasts: Forecasts, fitted: Fitted, output: OutputSettin
     if panel.spread is None:  # the panel holds whole series, not the tails of those of the fit
         naive_error = naive_errors_until(panel, panel.origins, schema.shortest_season)[0]
     total = int((~panel.skipped).sum())
-    numbers = forecasts.numbers
     unit = naive_error[series]
-    return PlotData(panel, schema, series, first, numbers, output.columns, unit, total)
+    return PlotData(panel, schema, series, first, forecasts.numbers, output.columns, unit, total)
 
 
 def plot_of_history(fitted: Fitted) -> PlotData:

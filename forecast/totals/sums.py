@@ -269,10 +269,9 @@ class Totals:
     def _labels(self, groups: Groups) -> NDArray[np.object_]:
         """The level, ids and static columns of the sums of groups, [sums, columns]."""
         names = key_columns(self.sum_levels, self.schema)
-        by = groups.level.by
         rows = []
         for key in groups.ordered():
-            texts = dict(zip(by, key, strict=True))
+            texts = dict(zip(groups.level.by, key, strict=True))
             columns = [texts.get(name, "") for name in names]
             rows.append([groups.level.name, *columns])
         labels = np.array(rows, object).reshape(-1, 1 + len(names))
