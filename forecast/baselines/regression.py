@@ -307,7 +307,7 @@ def _scale(past: Values) -> tuple[float, float]:
         level = PRIORS.low if skewness > 0 else 1 - PRIORS.low
         middle = np.quantile(past, level)
         unit = np.abs(past - middle).mean()
-    return float(middle), float(unit)
+    return middle, unit
 
 
 def _features(known: Values, age: int, season: int) -> Values:

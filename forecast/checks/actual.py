@@ -101,7 +101,7 @@ def _late(age: float | None, past: Sequence[Record]) -> Finding:
         return Finding(sizes={"age": age})
     times = [datetime.fromisoformat(run.as_of) for run in past]
     intervals = [(later - earlier).total_seconds() for later, earlier in pairwise(times)]
-    delay = (age - usual) / float(np.median(intervals))
+    delay = (age - usual) / np.median(intervals)
     text = f"the newest value is {age_text(age)}, {duration_text(age - usual)} more than is usual"
     return Finding(share=max(delay, 0.0), sizes={"age": age}, text=text)
 

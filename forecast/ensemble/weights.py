@@ -241,7 +241,7 @@ def _floored(values: Numbers) -> Numbers:
 
 
 def _largest(values: Numbers) -> float:
-    return float(np.max(values, initial=1e-200, where=np.isfinite(values)))
+    return np.max(values, initial=1e-200, where=np.isfinite(values))
 
 
 def _in_parts(log_weights: Numbers) -> Numbers:

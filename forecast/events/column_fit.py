@@ -232,7 +232,7 @@ class _Past:
         basis, _ = np.linalg.qr(errors[:, :count])
         rest = errors[:, count:]
         rest = rest - basis @ (basis.T @ rest)
-        variance = max(float((rest[:, -1] ** 2).sum()) / free, ROUNDING)
+        variance = max((rest[:, -1] ** 2).sum() / free, ROUNDING)
         likelihood = -free / 2 * np.log(variance) - log_unit[usable].sum()
         return rest / np.sqrt(variance), self.position[usable], float(likelihood)
 
@@ -463,8 +463,8 @@ def relevant_weights(
         own = root * (inverse @ (root * product[used])) / noise
         determined = 1 - np.diag(inverse)
         explained = 2 * own @ product[used] - own @ terms[within] @ own
-        free = max(count - float(determined.sum()), 1.0)
-        noise = max((square - float(explained)) / free, ROUNDING)
+        free = max(count - determined.sum(), 1.0)
+        noise = max((square - explained) / free, ROUNDING)
 
         weights[:] = 0.0
         weights[used] = own

@@ -518,7 +518,7 @@ def _noise(past: _Past) -> Numbers:
     days = _compare(past, earlier[past.untouched[earlier]])
     size = np.abs(days.deviation)
     series = past.series[days.slot]
-    pooled = float(size.mean()) if len(size) else 1.0
+    pooled = size.mean() if len(size) else 1.0
     sums = np.bincount(series, size, len(past.size))
     counts = np.bincount(series, minlength=len(past.size))
     mean = (sums + PRIORS.prior_days * pooled) / (counts + PRIORS.prior_days)
@@ -604,7 +604,7 @@ class _Regression:
         for power, design in designs.items():
             effects[power] = self._ridge(design, self.deviation, any_day)
             errors = self._errors(design, any_day, effects[power])
-            costs[power] = float((self.weight * errors**2).sum())
+            costs[power] = (self.weight * errors**2).sum()
             if power != PRIORS.exponents[0]:
                 costs[power] += PRIORS.exponent_cost
         exponent = min(costs, key=lambda power: costs[power])
@@ -667,6 +667,6 @@ class _Regression:
         single = _ratio(moment, precision, np.ones_like(moment))
         distance = precision * (single - 1) ** 2
         excess = distance[shown].sum() - shown.sum()
-        variance = max(0.0, float(excess / max(precision.sum(), PRIORS.least)))
+        variance = max(0.0, excess / max(precision.sum(), PRIORS.least))
         evidence = variance * precision
         return np.asarray(1 + (single - 1) * evidence / (1 + evidence))

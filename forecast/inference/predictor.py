@@ -274,7 +274,7 @@ class Predictor:
             points = inputs.restored(medians, index)  # [series, horizon, members]
             size += np.abs(np.median(points, axis=-1)).sum()
             deviation += points.std(-1, ddof=1).sum()
-        return float(deviation / size) if size else None
+        return deviation / size if size else None
 
     def attention(self, panel: Panel, series: Integers) -> Numbers:
         """The attention weight of each step of the newest lookback, [series, lookback].
@@ -381,7 +381,7 @@ def _agreed(
         covariance = matrix * variance[~sums, step]
         gap = means[sums, step] - matrix @ expected[:, step]
         system = covariance @ matrix.T + np.diag(variance[sums, step])
-        system[np.diag_indices_from(system)] += JITTER * max(float(np.trace(system)), 1e-300)
+        system[np.diag_indices_from(system)] += JITTER * max(np.trace(system), 1e-300)
         shift[:, step] = covariance.T @ np.linalg.solve(system, gap)
     is_positive = (floor[~sums] >= 0)[:, None] & (expected > 0)
     growth = 1 + shift / np.where(is_positive, expected, 1.0)

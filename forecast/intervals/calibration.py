@@ -298,12 +298,12 @@ def _growth(missed: Numbers, pasts: Pasts) -> Margins:
         return growth
     means = np.bincount(group, ratios) / sizes  # [series]
     relative = ratios / means[group] - 1
-    squares = float((relative**2).sum())
+    squares = (relative**2).sum()
     freedom = len(ratios) - len(series)
     chance = (squares + PRIORS.windows) / (freedom + PRIORS.windows) / sizes
     level = np.log(means)
     variance = level.var(ddof=1)
-    between = max(0.0, float(variance - chance.mean()))
+    between = max(0.0, variance - chance.mean())
     shrunk = (level - level.mean()) * between / (between + chance)
     mean_square = np.exp(2 * shrunk).mean()
     growth[series] = shrunk - np.log(mean_square) / 2  # widths keep their mean square
@@ -469,7 +469,7 @@ def adapted_share(scores: Numbers, observed: Flags, share: float) -> float:
         earlier = scores[:now][observed[:now]]
         new = scores[now][observed[now]]
         if len(earlier) and len(new):
-            missed = float((new > score_at(earlier, target)).mean())
+            missed = (new > score_at(earlier, target)).mean()
             target += ADAPTATION_RATE * (missed - (1 - share))
-            target = float(np.clip(target, share / 2, 1 - (1 - share) / 4))
+            target = np.clip(target, share / 2, 1 - (1 - share) / 4)
     return target

@@ -295,7 +295,7 @@ def _past_season(panel: Panel, series: int, length: int) -> tuple[Numbers, float
     slope = 0.0
     if len(observed_seasons) > 1:
         growth, _ = np.polyfit(observed_seasons, means[observed_seasons], 1)
-        slope = float(growth) / length
+        slope = growth / length
     line = slope * (np.arange(length) - (length - 1) / 2)
     profile = _means(folded - means[:, None] - line, 0)
     return profile - profile.mean(), slope

@@ -188,7 +188,7 @@ def _held(rows: Sequence[Row], what: str = "") -> str:
         values = [share for _, share in shares]
         counts = [_number(row, "sums") or 1.0 for row, _ in shares]
         if shares:
-            held = float(np.average(values, weights=counts))
+            held = np.average(values, weights=counts)
             texts.append(f"{level:g} % intervals{what} held {100 * held:.0f} %")
             if level == INTERVALS[0]:
                 narrow = held < NARROW

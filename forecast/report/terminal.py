@@ -61,8 +61,8 @@ def _range(series: SeriesChart) -> tuple[float, float]:
     values = series.values()
     if not len(values):
         return 0.0, 1.0
-    low = float(values.min())
-    high = float(values.max())
+    low = values.min()
+    high = values.max()
     if low < high:
         return low, high
     margin = max(1.0, abs(low) / 10)  # puts a flat line in the middle

@@ -422,7 +422,7 @@ def allocated(forecasts: Forecasts, totals: Totals) -> Columns:
                 sizes = np.abs(forecasts.means[rows, start:end])
             if not sizes.any():
                 sizes = np.ones_like(sizes)
-            values = _moved(values, float(gap), sizes, floor[rows, None], ceiling)
+            values = _moved(values, gap, sizes, floor[rows, None], ceiling)
             medians[rows, start:end] = _whole(values) if output.integer else significant(values)
 
     column = medians.ravel().astype(before.dtype)
@@ -444,7 +444,7 @@ def _moved(values: Numbers, gap: float, sizes: Numbers, low: Numbers, high: floa
         if not shares.any():
             break
         nearer = np.clip(values + gap * shares / shares.sum(), low, high)
-        gap -= float((nearer - values).sum())
+        gap -= (nearer - values).sum()
         values = nearer
     return values
 
@@ -452,7 +452,7 @@ def _moved(values: Numbers, gap: float, sizes: Numbers, low: Numbers, high: floa
 def _whole(values: Numbers) -> Numbers:
     """Values rounded to whole numbers with about the same sum; largest remainders round up."""
     below = np.floor(values + 1e-9)
-    left = round(float((values - below).sum()))
+    left = round((values - below).sum())
     order = np.argsort((below - values).ravel(), kind="stable")
     below.ravel()[order[:left]] += 1
     return below
