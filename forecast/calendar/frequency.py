@@ -133,7 +133,7 @@ def _irregular(
     unique = distinct(timestamps)
     steps = np.diff(unique)
     values, counts = np.unique(steps, return_counts=True)
-    usual = int(values[counts.argmax()])
+    usual = values[counts.argmax()]
     odd = np.argmax(steps % usual != 0)
     before = format_timestamp(unique[odd], time_format)
     after = format_timestamp(unique[odd + 1], time_format)

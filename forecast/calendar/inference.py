@@ -99,7 +99,7 @@ def infer_pattern(cells: TimeCells, settings: TimeSettings) -> ParsedTexts:
     numbers_first = re.match(r"\d{1,2}[-/.]\d{1,2}[-/.]", cells.texts[0])
     if numbers_first and len(fitting) > 1:
         return _day_or_month_first(cells, fitting)
-    chosen = max(fitting, key=lambda parsed: int(parsed.exists.sum()))
+    chosen = max(fitting, key=lambda parsed: parsed.exists.sum())
     _refuse_uncertain_years(cells, chosen)
     return chosen
 

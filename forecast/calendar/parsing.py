@@ -194,7 +194,7 @@ def _from_wall(
         raise _unclear_reading(cells, int(np.argmax(refused)), twice, str(zone))
     if resolved.any() and known:
         text = "%s: %d times that the clock shows twice are resolved by the order of their rows."
-        log.warning(text, cells.table.name, int(resolved.sum()))
+        log.warning(text, cells.table.name, resolved.sum())
     return ParsedTimes(timestamps, time_format, unresolved if unresolved.any() else None, not known)
 
 

@@ -224,7 +224,7 @@ def _rows(
     count, horizon = quantiles.shape[:2]
     names = pd.Index([series_text(ids) for ids in ids_at(panel, series)])
     code = np.arange(count).repeat(horizon)
-    columns = [int(np.argmin(np.abs(np.array(levels) - share))) for share in SHARES]
+    columns = [np.argmin(np.abs(np.array(levels) - share)) for share in SHARES]
     rows = pd.DataFrame(quantiles[..., columns].reshape(-1, len(RAW)), columns=RAW)
     rows["series"] = pd.Categorical.from_codes(code, names)
     rows["panel"] = series.repeat(horizon)

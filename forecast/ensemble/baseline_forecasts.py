@@ -407,7 +407,7 @@ def forecasts_by_series(
         ends = position[rows]
         first = panel.offsets[series[rows[0]]]
         start = int(panel.starts[series[rows[0]]])
-        last = int(ends.max())
+        last = ends.max()
         past = slice(first, first + last)
         slots = np.arange(first, first + last + inputs.horizon)
         points[rows] = forecast_series(

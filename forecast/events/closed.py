@@ -329,7 +329,7 @@ def _equal_but_for_rounding(values: Numbers, group_of: Integers, series: Integer
     np.minimum.at(low, group_of, values)
     np.maximum.at(high, group_of, values)
     sizes = np.maximum(np.abs(low), np.abs(high))
-    largest = np.zeros(int(series.max()) + 1)
+    largest = np.zeros(series.max() + 1)
     np.maximum.at(largest, series, sizes)
     return np.asarray(high - low <= ROUNDING * largest[series])
 

@@ -345,7 +345,7 @@ def _prepared(
         )
     at_once = replace(effects, lags=effects.lags[:1], means=effects.means[:0])
     simplest = replace(at_once, waves=0, knots=knots[:, :0])
-    rows = sum(int(past.usable.sum()) for past in pasts)
+    rows = sum(past.usable.sum() for past in pasts)
     for one in (effects, at_once, simplest) if of_table else (simplest,):
         weights = np.zeros((known.shape[1], one.width))
         if 0 < weights.size <= min(PRIORS.features, rows // PRIORS.rows_each):

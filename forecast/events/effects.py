@@ -529,7 +529,7 @@ def _noise(past: _Past) -> Numbers:
 def _day_shapes(past: _Past, labels: Integers) -> DayShapes | None:
     """Estimate the shapes of days with some labels; None if no label changes the shape."""
     marks = past.marks
-    phases = int(marks.phase.max()) + 1
+    phases = marks.phase.max() + 1
     profile = past.profile_by(marks.weekday * phases + marks.phase, WEEKDAYS * phases)
     shape = profile.reshape(-1, WEEKDAYS, phases)
     shape = shape / shape.mean(-1, keepdims=True)
@@ -611,7 +611,7 @@ class _Regression:
 
         effect = effects[exponent]
         design = designs[exponent]
-        reaction = np.ones(int(self.series.max()) + 1)
+        reaction = np.ones(self.series.max() + 1)
         if len(np.unique(self.series)) > 1:
             for _ in range(PRIORS.reaction_rounds):
                 reaction = self._reactions(design * (any_day @ effect)[self.weekday_set])

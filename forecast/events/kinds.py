@@ -65,11 +65,11 @@ class Marks:
         """[slots], the number of the slot's set of labels; `NO_LABELS` if it has none."""
         numbers = np.full(len(self.date), NO_LABELS)
         rank = _rank_within(self.slot)
-        for nth in range(int(rank.max(initial=-1)) + 1):
+        for nth in range(rank.max(initial=-1) + 1):
             slot = self.slot[rank == nth]
             keys = numbers[slot] * len(self.labels) + self.label[rank == nth]
             _, set_number = np.unique(keys, return_inverse=True)
-            highest = int(numbers.max(initial=0))
+            highest = numbers.max(initial=0)
             numbers[slot] = set_number.reshape(-1) + highest + 1
         return numbers
 
@@ -105,7 +105,7 @@ def mark(panel: Panel, schema: Schema) -> Marks:
     calendar = calendar_of(schema)
     sizes = panel.sizes
     margin = steps_a_day(schema.calendar)  # an event of the day before touches the first day
-    first = int(panel.starts.min()) - margin
+    first = panel.starts.min() - margin
     last = int((panel.starts + sizes).max()) + margin
     positions = np.arange(first, last)
     first_days, last_days = day_spans(calendar, positions)
@@ -317,7 +317,7 @@ def moved_levels(panel: Panel, schema: Schema) -> tuple[Numbers, Numbers] | None
     moved = replace(moved, values=moved.values.copy())
     factor = np.ones(len(panel.values))
     shift = np.zeros(len(panel.values))
-    for nth in range(int(rank.max(initial=-1)) + 1):  # the oldest shift of each series first
+    for nth in range(rank.max(initial=-1) + 1):  # the oldest shift of each series first
         now = rank == nth
         sizes = position[now]
         ratio, added = _move(moved, series[now], sizes, until[now], season)
@@ -408,9 +408,9 @@ def _spans(
     """
     if not len(starts):
         return
-    low = int(starts.min())
+    low = starts.min()
     ends = starts + np.diff(offsets)
-    positions = np.arange(low, int(ends.max()))
+    positions = np.arange(low, ends.max())
     first, last = day_spans(calendar_of(schema), positions)
     whole_periods = kind in ("closed", "level_shift")
     for series, events in _by_series(ids, schema, kind):

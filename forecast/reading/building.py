@@ -177,7 +177,7 @@ def _check_sizes(observations: Observations, placed: TimedValues, schema: Schema
     too_large = sizes > MAX_VALUE
     wrong = too_large | ((sizes > 0) & (largest[placed.series] < MIN_VALUE))
     if wrong.any():
-        row = int(wrong.argmax())
+        row = wrong.argmax()
         position = placed.timestamps[[row]]
         (time,) = position_texts(schema, calendar_of(schema), position)
         name = series_name(observations.ids[placed.series[row]]) or "the series"
@@ -307,7 +307,7 @@ def _with_zeros(
     newest = int(placed.timestamps.max())
     blank = blank.placed_on(fine)
     grid = _grid(placed, blank, len(observations.ids), newest, schema)
-    count = int(grid.lengths.sum())
+    count = grid.lengths.sum()
     if count > MAX_ROWS:
         problem = f"with a zero for each absent row it has {count:,} rows, more than fit in memory"
         cure = Words("pass ", Setting("aggregate", "sum"), ", or a table of fewer series")
@@ -329,7 +329,7 @@ def build_panel(schema: Schema, observations: Observations, grid: Grid, horizon:
     `with_status`. Raises `Unavailable` if the panel would not fit in memory.
     """
     sizes = grid.lengths + horizon
-    steps = int(sizes.sum())
+    steps = sizes.sum()
     if steps * (2 + len(schema.known) + len(schema.past)) > MAX_NUMBERS:
         on_grid = f"{len(sizes):,} series on the grid {schema.calendar.name}"
         need = f"need {steps:,} steps, more than fit in memory"
@@ -445,7 +445,7 @@ def _check_on_grid(table: Table, row_times: Integers, schema: Schema, whole: boo
     calendar = calendar_of(schema)
     off = times[~calendar.on_grid(times)]
     steps = np.diff(calendar.positions(times))
-    coarser = whole and len(steps) > 2 and int(steps.min()) > 1
+    coarser = whole and len(steps) > 2 and steps.min() > 1
     if not len(off) and not coarser:
         return
     other = name

@@ -127,7 +127,7 @@ def id_codes(table: Table, columns: Names) -> tuple[Ids, Integers]:
         keys = keys * len(texts) + codes
         if len(parts) > 1:
             keys, _ = ranked(keys)  # renumber, so that the keys of many columns cannot overflow
-    first = np.empty(int(keys.max()) + 1, np.int64)
+    first = np.empty(keys.max() + 1, np.int64)
     rows = np.arange(len(table))
     first[keys[::-1]] = rows[::-1]
     names = [texts[codes[first]].tolist() for texts, codes in parts]

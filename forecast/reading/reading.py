@@ -319,7 +319,7 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
     """Describe what was inferred, in lines of a key and its value."""
     count = len(panel)
     ids = "" if schema.layout == "wide" or not schema.ids else f" (ids: {', '.join(schema.ids)})"
-    values = f"{int(panel.observed.sum()):,} values"
+    values = f"{panel.observed.sum():,} values"
     lines = [("layout", f"{schema.layout}: {count:,} series{ids}, {values}")]
     if schema.target:
         lines.append(("target", schema.target))

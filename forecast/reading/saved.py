@@ -71,7 +71,7 @@ def read_saved(
         text = "%s: times lie %s apart; unless values mean the same, bring them to its frequency%s"
         log.warning(text, forecasts.name, steps, to_one_frequency)
     rows, columns = numbers_of(forecasts)
-    horizon = int(step.max()) + 1
+    horizon = step.max() + 1
     numbers = np.full((len(first), horizon, rows.shape[1]), np.nan)
     numbers[observed.series, step] = rows
     return reading, SavedForecasts(observed.ids, first, numbers, columns)

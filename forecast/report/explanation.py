@@ -145,7 +145,7 @@ class _HeldOut:
             for name in self._events_ahead():
                 yield name, "event", partial(self._without_event, effects, name)
         season = max(1, schema.shortest_season)
-        longest = int(self.pasts.panel.lengths.max())
+        longest = self.pasts.panel.lengths.max()
         edges = [edge for edge in (0, season, 2 * season, 4 * season) if edge < longest]
         for first, last in pairwise([*edges, longest]):
             name = f"values {first + 1} to {last} steps ago"

@@ -288,13 +288,13 @@ def gaps_section(fitted: Fitted) -> Section:
         panel = replace(panel, observed=panel.observed | ignored)
     gaps = panel.before(panel.lengths) & ~panel.observed
     missing = np.add.reduceat(gaps.astype(np.int64), panel.first_slots)
-    count = int(missing.sum())
+    count = missing.sum()
     text = "No value is missing. "
     if count:
-        total = int(panel.lengths.sum())
+        total = panel.lengths.sum()
         series = f"{np.count_nonzero(missing):,} of {len(panel):,} series"
         text = f"{count:,} of {total:,} values are missing, in {series}. "
-    text += f"The version holds the newest {int(panel.lengths.max()):,} steps of the series; "
+    text += f"The version holds the newest {panel.lengths.max():,} steps of the series; "
     text += "older gaps, and those that events ignore, do not count."
     statuses = Rows()
     for status, ids in _ids_by(panel.status, panel.ids):
