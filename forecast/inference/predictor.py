@@ -74,7 +74,7 @@ def require_engine(engine: EngineName, model: str) -> None:
 
 def _missing_export(fitted: Fitted) -> str:
     """The reason why some network has no export; empty if every network has one."""
-    models = [member.model for members in fitted.config.members() for member in members]
+    models = [member.model for member in fitted.config.network_members]
     if len(fitted.exports) == len(models):
         return ""
     if not fitted.unexported:
@@ -309,7 +309,7 @@ def fixed_of(fitted: Fitted, panel: Panel, before: Integers | None = None) -> Nu
 
     Only values at positions before `before` [series] can show that a slot is not closed.
     """
-    schema = fitted.config.table
+    schema = fitted.schema
     index = series_index(fitted.history.ids, panel.ids)
     before = panel.lengths if before is None else before
     closed = closed_now(fitted.closed, panel, schema, index, before, len(fitted.history))

@@ -136,7 +136,7 @@ class _HeldOut:
 
     def inputs(self) -> Iterator[tuple[str, str, Change]]:
         """The names, kinds and changes of all inputs of the forecaster."""
-        schema = self.predictor.fitted.config.table
+        schema = self.predictor.fitted.schema
         for kind in RANDOM:
             for column, name in enumerate(getattr(schema, kind)):
                 yield name, kind, partial(self._shuffled, kind, column)
@@ -144,7 +144,7 @@ class _HeldOut:
         if effects is not None and has_events(schema):
             for name in self._events_ahead():
                 yield name, "event", partial(self._without_event, effects, name)
-        season = max(1, schema.shortest_season)
+        season = schema.shortest_season
         longest = self.pasts.panel.lengths.max()
         edges = [edge for edge in (0, season, 2 * season, 4 * season) if edge < longest]
         for first, last in pairwise([*edges, longest]):
@@ -179,7 +179,7 @@ class _HeldOut:
     def _events_ahead(self) -> list[str]:
         """The events whose eve, day or following day lies in a horizon."""
         panel = self.pasts.panel
-        marks = mark(panel, self.predictor.fitted.config.table)
+        marks = mark(panel, self.predictor.fitted.schema)
         ends = panel.offsets[1:][panel.series_of_slots[marks.slot]]
         ahead = np.unique(marks.label[ends - marks.slot <= panel.ahead])
         labels = {marks.labels[label] for label in ahead}
@@ -226,7 +226,7 @@ def parts_of(predictor: Predictor, panel: Panel, series: Integers) -> dict[str, 
     """
     predictor = predictor.remembering()
     fitted = predictor.fitted
-    schema = fitted.config.table
+    schema = fitted.schema
 
     def medians(predictor: Predictor, panel: Panel) -> Numbers:
         return predictor.predict_quantiles(panel)[..., fitted.config.levels.index(0.5)]
@@ -368,7 +368,7 @@ def explain_panel(
     and of all series by default.
     """
     fitted = predictor.fitted
-    schema = fitted.config.table
+    schema = fitted.schema
     horizon = fitted.config.horizon
     series = forecast_series(panel)
     if not len(series):

@@ -283,7 +283,7 @@ def read_section(fitted: Fitted, version: str) -> Section:
 def gaps_section(fitted: Fitted) -> Section:
     """Missing values of the past that the version holds, and series without a forecast."""
     panel = fitted.history
-    ignored = touched(panel, fitted.config.table, "ignore")
+    ignored = touched(panel, fitted.schema, "ignore")
     if ignored is not None:
         panel = replace(panel, observed=panel.observed | ignored)
     gaps = panel.before(panel.lengths) & ~panel.observed
@@ -305,7 +305,7 @@ def gaps_section(fitted: Fitted) -> Section:
     if count:
         shown = min(ROWS, np.count_nonzero(missing))
         worst = np.argsort(-missing, kind="stable")[:shown].tolist()
-        rows = [_longest_gap(panel, fitted.config.table, i) for i in worst]
+        rows = [_longest_gap(panel, fitted.schema, i) for i in worst]
         heads = ["series", "missing", "share", "longest gap, steps", "from", "to"]
         tables.append(Table("The series with the most missing values", heads, rows))
     return Section("Gaps in the data", (text, *tables))
@@ -380,11 +380,10 @@ def models_section(predictor: Predictor) -> Section:
 
 def _attention(predictor: Predictor) -> tuple[LineChart, ...]:
     """A chart of the attention weight of each step of the past, averaged over series."""
-    config = predictor.fitted.config
-    panel = predictor.fitted.history
-    models = [member.model for group in config.members() for member in group]
-    if not any("attention" in model for model in models):
+    members = predictor.fitted.config.network_members
+    if not any("attention" in member.model for member in members):
         return ()  # before torch is imported
+    panel = predictor.fitted.history
     series = forecast_series(panel)
     try:
         weights = predictor.attention(panel, series[:256]).mean(0)
