@@ -244,7 +244,7 @@ def forecasts_to_keep(forecasts: Forecasts, fitted: Fitted) -> pd.DataFrame:
     series = rows["panel"].to_numpy()
     in_fit = series_index(fitted.history.ids, panel.ids)[series]
     position = panel.origins[series] + rows["step"].to_numpy()
-    rows["instant"] = calendar_of(fitted.config.table).times(position)
+    rows["instant"] = calendar_of(fitted.schema).times(position)
     rows["unit"] = np.r_[np.nan, fitted.naive_error][in_fit]
     rows[PUBLISHED] = forecasts.published[chosen].reshape(-1, len(PUBLISHED))
     if panel.shut is not None:  # later, the past before a start is that of another series

@@ -74,7 +74,7 @@ class Output:
 
     @property
     def schema(self) -> Schema:
-        return self.fitted.config.table
+        return self.fitted.schema
 
     @property
     def panel(self) -> Panel:
@@ -295,7 +295,7 @@ def _naive(forecasts: Forecasts, fitted: Fitted, series: Integers, medians: Numb
     `medians` [series, horizon] of the last run count as past values where they are not NaN.
     """
     panel = forecasts.panel
-    season = fitted.config.table.shortest_season
+    season = fitted.schema.shortest_season
     horizon = medians.shape[1]
     back = SEASONS * season
     past = values_at(panel, series, panel.origins[series] + 1 - back, back)

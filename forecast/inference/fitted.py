@@ -165,6 +165,10 @@ class Fitted:
         pairs = zip(self.history.ids, self.history.status, strict=True)
         return tuple(ids for ids, status in pairs if status != SUM)
 
+    @property
+    def schema(self) -> Schema:
+        return self.config.table
+
     def settings(self) -> TrainSettings:
         return TrainSettings.check(self.config.settings)
 
@@ -188,8 +192,8 @@ def describe_fit(fitted: Fitted) -> list[str]:
     if fitted.effects is not None:
         lines.append(f"effects  {_effects_line(fitted, fitted.effects)}")
     if fitted.column_effects is not None:
-        label = "columns " if fitted.config.table.known else "calendar"
-        columns = describe_columns(fitted.column_effects, fitted.config.table)
+        label = "columns " if fitted.schema.known else "calendar"
+        columns = describe_columns(fitted.column_effects, fitted.schema)
         lines.append(f"{label} {columns}")
     return lines
 
@@ -206,7 +210,7 @@ def _models_line(fitted: Fitted) -> str:
 
 
 def _closed_line(fitted: Fitted) -> str:
-    groups = closed_groups(fitted.closed, fitted.config.table)
+    groups = closed_groups(fitted.closed, fitted.schema)
     shown = [f"{count:,} series {where}, always {value:g}" for count, where, value in groups]
     more = f", and {len(groups) - NAMED} more" if len(groups) > NAMED else ""
     return f"{'; '.join(shown[:NAMED])}{more}"
@@ -214,7 +218,7 @@ def _closed_line(fitted: Fitted) -> str:
 
 def _effects_line(fitted: Fitted, effects: Effects) -> str:
     line = describe_effects(effects)
-    unseen = unseen_events(fitted.history, fitted.config.table, effects)
+    unseen = unseen_events(fitted.history, fitted.schema, effects)
     if unseen:
         names = ", ".join(unseen[:NAMED])
         line += f"; without effect, as the past has not shown them: {names}"

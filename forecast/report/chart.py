@@ -60,7 +60,7 @@ class PlotData:
 def plot_of_forecasts(forecasts: Forecasts, fitted: Fitted, output: OutputSettings) -> PlotData:
     """The plot data of new forecasts, with the intervals of an output."""
     panel = forecasts.panel
-    schema = fitted.config.table
+    schema = fitted.schema
     series = forecasts.series
     first = panel.origins[series] + 1
     naive_error = fitted.naive_error
@@ -76,7 +76,7 @@ def plot_of_history(fitted: Fitted) -> PlotData:
     panel = fitted.history
     series = forecast_series(panel)
     first = panel.origins[series] + 1
-    schema = fitted.config.table
+    schema = fitted.schema
     shape = (len(series), fitted.config.horizon, 1)
     numbers = np.full(shape, np.nan)
     unit = fitted.naive_error[series]

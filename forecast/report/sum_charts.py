@@ -72,7 +72,7 @@ def past_sums(
     unknown if the panel lacks a part of the period, or if a series that has not ended lacks its
     newest values.
     """
-    schema = fitted.config.table
+    schema = fitted.schema
     panel = with_fixed(panel, fixed_of(fitted, panel))
     newest = int(panel.origins.max())
     steps = newest + 1 - int(panel.starts.min())
@@ -195,7 +195,7 @@ def sums_section(predictor: Predictor, forecasts: Forecasts, asked: list[SumSett
     """
     horizon = forecasts.numbers.shape[1]
     parts: list[Part] = [TEXT]
-    usual = _usual_sums(predictor.fitted.config.table, forecasts.panel, horizon)
+    usual = _usual_sums(predictor.fitted.schema, forecasts.panel, horizon)
     for settings in [*asked, usual]:
         if settings is usual and len(parts) > 1:
             break

@@ -74,7 +74,7 @@ class Totals:
         self.settings = settings
         self.output = output
         self.fitted = predictor.fitted
-        self.schema = self.fitted.config.table
+        self.schema = self.fitted.schema
         self.horizon = checked_horizon(horizon, self.fitted.config.horizon)
         self.sum_levels = checked_levels(settings, self.schema, sum_columns(output))
         shape = (0, len(self.fitted.history), self.fitted.config.horizon)
