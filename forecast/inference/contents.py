@@ -228,7 +228,7 @@ def _history(panel: Panel) -> Arrays:
 def _read_history(stored: Arrays, config: Config, sizes: dict[str, int]) -> Panel:
     arrays = dict(stored)
     ids, status, *further = parse_json(arrays.pop("ids").tobytes())
-    (regions,) = further or [()]
+    regions = further[0] if further else ()
     ids = tuple(map(tuple, ids))
     checks.check_ids(ids, status, regions, config)
     if len(ids) != sizes["series"]:
