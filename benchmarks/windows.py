@@ -56,9 +56,8 @@ def forecast_from(forecaster: "Forecaster", table: "Table", origins: Sequence[in
         panel, series, position
     )  # [windows, horizon, levels]
     output = OutputSettings()
-    numbers = bounded(
-        unbounded_numbers(quantiles, forecaster.fitted_.config.levels, output), output
-    )
+    unbounded = unbounded_numbers(quantiles, forecaster.fitted_.config.levels, output)
+    numbers = bounded(unbounded, output, np.full(len(series), -np.inf))
     return numbers.reshape(len(origins), len(panel.order), *numbers.shape[1:])
 
 

@@ -145,7 +145,8 @@ class _Learner:
             points += PRIORS.share_of_windows * (by_window - points)
         points += effect[steps]
 
-        low, high = past.min(), past.max()
+        low = past.min()
+        high = past.max()
         reach = PRIORS.widened * (high - low)
         bounds = np.array([low - reach, high + reach])
         bounds = np.arcsinh((bounds - middle) / unit)
@@ -306,7 +307,7 @@ def _scale(past: Values) -> tuple[float, float]:
         level = PRIORS.low if skewness > 0 else 1 - PRIORS.low
         middle = np.quantile(past, level)
         unit = np.abs(past - middle).mean()
-    return float(middle), float(unit)
+    return middle, unit
 
 
 def _features(known: Values, age: int, season: int) -> Values:

@@ -239,7 +239,7 @@ def _holidays(country: str, years: tuple[int, ...]) -> list[tuple[int, str]]:
         problem = f"no such part{hint} (parts of {name}: {parts})"
         raise UsageError(problem, setting=setting)
     dates = holidays.country_holidays(name, subdiv=part or None, years=years or None)
-    named: list[tuple[int, str]] = []
+    named = []
     for date, names in sorted(dates.items()):
         day = date.toordinal() - EPOCH.toordinal()
         named += [(day, name) for name in sorted(names.split("; "))]

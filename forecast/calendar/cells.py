@@ -88,7 +88,7 @@ class TimeCells:
 
     def fault(self, problem: object, *cure: object, wrong: Flags | None = None) -> BadData:
         """Return an error about the first cell, or the first that is flagged in `wrong` [texts]."""
-        row = 0 if wrong is None else int(np.argmax(wrong[self.codes]))
+        row = 0 if wrong is None else np.argmax(wrong[self.codes])
         text = self.texts[self.codes[row]]
         month = GERMAN_MONTH.search(text)
         if month is not None:
@@ -131,7 +131,7 @@ def typed_cells(
 def refuse_blank(table: Table, column: str, blank: Flags, what: str = "the time") -> None:
     """Refuse a column with blank cells [rows], with the first of them."""
     if blank.any():
-        place = table.place(int(np.argmax(blank)), column)
+        place = table.place(np.argmax(blank), column)
         raise BadData(f"{what} is blank", place=place, cure="fill it in or remove the row")
 
 
@@ -250,7 +250,7 @@ def _unclear(cells: TimeCells) -> BadData:
     flags = [fits for _, fits in candidates(cells, certain=False)]
     fits = max(flags, key=np.sum, default=np.zeros(1, bool))
     if 2 * fits.sum() > len(cells.texts):
-        problem = f"is not a time as '{cells.texts[int(np.argmax(fits))]}' is"
+        problem = f"is not a time as '{cells.texts[np.argmax(fits)]}' is"
         return cells.fault(problem, *cure, wrong=~fits)
     kinds = "epoch number, yyyymmdd, spreadsheet's day number or step"
     return cells.fault(f"is not certain as a time ({kinds})", *cure)

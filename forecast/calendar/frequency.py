@@ -133,8 +133,8 @@ def _irregular(
     unique = distinct(timestamps)
     steps = np.diff(unique)
     values, counts = np.unique(steps, return_counts=True)
-    usual = int(values[counts.argmax()])
-    odd = int(np.argmax(steps % usual != 0))
+    usual = values[counts.argmax()]
+    odd = np.argmax(steps % usual != 0)
     before = format_timestamp(unique[odd], time_format)
     after = format_timestamp(unique[odd + 1], time_format)
     problem = f"the times lie on no regular grid: {after} follows {before}"

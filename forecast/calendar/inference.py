@@ -99,7 +99,7 @@ def infer_pattern(cells: TimeCells, settings: TimeSettings) -> ParsedTexts:
     numbers_first = re.match(r"\d{1,2}[-/.]\d{1,2}[-/.]", cells.texts[0])
     if numbers_first and len(fitting) > 1:
         return _day_or_month_first(cells, fitting)
-    chosen = max(fitting, key=lambda parsed: int(parsed.exists.sum()))
+    chosen = max(fitting, key=lambda parsed: parsed.exists.sum())
     _refuse_uncertain_years(cells, chosen)
     return chosen
 
@@ -233,14 +233,14 @@ def read_split_times(
     for part in parts:  # compressed after each column, so that the product of many cannot overflow
         keys, _ = encoded(keys * len(part.texts) + part.codes)
     first_rows = np.flatnonzero(~repeats(keys))
-    texts: list[str] = []
+    texts = []
     for row in first_rows.tolist():
         texts.append(" ".join(part.texts[part.codes[row]] for part in parts))
     cells = TimeCells(table, columns, keys, texts)
     parsed = patterns.parse(cells.array, joined, settings.pivot)
 
     written = tuple(map(_as_written, parts, forms))
-    stored: dict[str, object] = {"pattern": _whole_pattern(written), "parts": written}
+    stored = {"pattern": _whole_pattern(written), "parts": written}
     stored["kinds"] = tuple(map(_kind_of, parts, written))
     for part in parts:
         if part.kind == "datetime":

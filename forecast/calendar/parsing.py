@@ -95,7 +95,7 @@ def parse_timestamp(text: str, time_format: TimeFormat, name: str = "origin") ->
     if time_format.kind == "integer":
         raise UsageError("not a whole number, as the times of the table are", setting=setting)
     of_table = [time_format.pattern] if time_format.kind == "text" and time_format.pattern else []
-    readings: set[int] = set()
+    readings = set()
     for choices in (of_table, patterns.guesses(text)):
         for pattern in choices:
             parsed = patterns.parse(pa.array([text]), pattern, time_format.pivot)
@@ -194,7 +194,7 @@ def _from_wall(
         raise _unclear_reading(cells, int(np.argmax(refused)), twice, str(zone))
     if resolved.any() and known:
         text = "%s: %d times that the clock shows twice are resolved by the order of their rows."
-        log.warning(text, cells.table.name, int(resolved.sum()))
+        log.warning(text, cells.table.name, resolved.sum())
     return ParsedTimes(timestamps, time_format, unresolved if unresolved.any() else None, not known)
 
 
@@ -267,7 +267,7 @@ def format_times(timestamps: Integers, time_format: TimeFormat) -> Column:
 def format_columns(timestamps: Integers, time_format: TimeFormat) -> list[Column]:
     """Write timestamps into the columns that they were read from together."""
     types = {"datetime": "datetime64[s]", "number": "int64", "text": "O"}
-    columns: list[Column] = []
+    columns = []
     for pattern, kind in zip(time_format.parts, time_format.kinds, strict=True):
         texts = _texts(timestamps, pattern, time_format.zone, time_format.pattern)
         columns.append(Column(texts.astype(types[kind]), time_format.unit or "ns"))

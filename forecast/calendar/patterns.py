@@ -22,7 +22,7 @@ from forecast.calendar.zones import (
     months_of,
 )
 from forecast.errors import Setting, UsageError
-from forecast.tables.cells import Texts
+from forecast.tables.cells import Texts, flags_of, matching
 
 # Beside strftime's own: %q quarter; %-d not padded; %^b upper case; %3f fraction of 3 digits;
 # %:z +02:00; %-z +02; %K hour from 1 to 24
@@ -94,7 +94,7 @@ def tokens(pattern: str) -> list[Token]:
     for short, long in SHORTHANDS.items():
         pattern = pattern.replace(short, long)
     setting = Setting("date_format", pattern)
-    parts: list[Token] = []
+    parts = []
     for part in TOKEN.finditer(pattern):
         flag, code, literal = part.group("flag", "code", "literal")
         if literal:
@@ -134,7 +134,7 @@ def expression(pattern: str) -> str:
 @lru_cache(maxsize=4096)
 def guesses(text: str) -> tuple[str, ...]:
     """Every pattern whose shape `text` has, the likeliest first."""
-    fitting: list[str] = []
+    fitting = []
     for date in DATES:
         start = re.match(expression(date), text)
         if start is None:
@@ -167,7 +167,7 @@ def is_utc(pattern: str) -> bool:
 def matches(texts: Texts, pattern: str) -> Flags:
     """[texts], whether each has the pattern's shape: `parse` without its values."""
     shape = re.sub(r"[(][?]P<[A-Za-z]>", "(?:", expression(pattern))
-    return np.asarray(_numpy(pc.match_substring_regex(texts, f"^{shape}$")), bool)
+    return matching(texts, f"^{shape}$")
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,7 @@ class _Groups:
     def __init__(self, texts: Texts, pattern: str) -> None:
         self._table = pc.extract_regex(texts, f"^{expression(pattern)}$")
         self.codes = codes_of(pattern)
-        self.matched: Flags = np.asarray(_numpy(self._table.is_valid()), bool)
+        self.matched = flags_of(self._table.is_valid())
 
     def words(self, code: str) -> Texts:
         """[texts], blank where a text or the pattern lacks the directive."""
@@ -319,8 +319,8 @@ def _as_written(pattern: str, groups: _Groups) -> str:
     flagged = groups.codes & set(LOOSE + "bBf")
     words = {code: groups.words(code).filter(matched) for code in flagged}
     loose = groups.codes & set(LOOSE)
-    short: set[str] = set()
-    padded: set[str] = set()
+    short = set()
+    padded = set()
     for code in loose:
         if pc.min(pc.utf8_length(words[code])).as_py() == 1:
             short.add(code)
@@ -350,7 +350,7 @@ def write(wall: Integers, timestamps: Integers, pattern: str) -> list[str]:
     """Write times: seconds since 1970-01-01 by the wall clock and of UTC, [n] each."""
     parts = tokens(pattern)
     offsets = (wall - timestamps).tolist()
-    texts: list[str] = []
+    texts = []
     for seconds, offset in zip(wall.tolist(), offsets, strict=True):
         time = EPOCH + timedelta(seconds=seconds)
         texts.append("".join(_written(part, time, offset) for part in parts))

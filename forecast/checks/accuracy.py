@@ -187,8 +187,8 @@ def _series_in(panel: Panel, forecasts: pd.DataFrame) -> Integers:
 def slots_of(forecasts: pd.DataFrame, panel: Panel, schema: Schema) -> Integers:
     """[rows], the past slot of each forecast; -1 if the panel lacks it."""
     series = forecasts["panel"].to_numpy()
-    times, inverse = np.unique(forecasts["instant"], return_inverse=True)
-    step = calendar_of(schema).positions(times)[inverse] - panel.starts[series]
+    position = calendar_of(schema).positions(forecasts["instant"].to_numpy())
+    step = position - panel.starts[series]
     inside = (series >= 0) & (step >= 0) & (step < panel.lengths[series])
     return np.where(inside, panel.offsets[series] + step, -1)
 
@@ -202,7 +202,7 @@ def actual_values(forecasts: pd.DataFrame, panel: Panel, schema: Schema) -> Numb
     if sold_out is not None:  # sales are only a lower bound of demand
         missed = forecasts["forecast"].to_numpy() < actual
         actual[sold_out[slot] & ~missed] = np.nan
-    return np.asarray(actual)
+    return actual
 
 
 def current_intervals(
@@ -224,7 +224,7 @@ def _rows(
     count, horizon = quantiles.shape[:2]
     names = pd.Index([series_text(ids) for ids in ids_at(panel, series)])
     code = np.arange(count).repeat(horizon)
-    columns = [int(np.argmin(np.abs(np.array(levels) - share))) for share in SHARES]
+    columns = [np.argmin(np.abs(np.array(levels) - share)) for share in SHARES]
     rows = pd.DataFrame(quantiles[..., columns].reshape(-1, len(RAW)), columns=RAW)
     rows["series"] = pd.Categorical.from_codes(code, names)
     rows["panel"] = series.repeat(horizon)
@@ -244,7 +244,7 @@ def forecasts_to_keep(forecasts: Forecasts, fitted: Fitted) -> pd.DataFrame:
     series = rows["panel"].to_numpy()
     in_fit = series_index(fitted.history.ids, panel.ids)[series]
     position = panel.origins[series] + rows["step"].to_numpy()
-    rows["instant"] = calendar_of(fitted.config.table).times(position)
+    rows["instant"] = calendar_of(fitted.schema).times(position)
     rows["unit"] = np.r_[np.nan, fitted.naive_error][in_fit]
     rows[PUBLISHED] = forecasts.published[chosen].reshape(-1, len(PUBLISHED))
     if panel.shut is not None:  # later, the past before a start is that of another series

@@ -52,7 +52,6 @@ def findings(night: Night, data_age: float | None) -> dict[str, Finding]:
     """What each check of the newest values finds; `data_age` is that of the newest, in seconds."""
     past = teaching(night.runs)
     panel = night.panel
-    schema = night.schema
     measured = {"late": _late(data_age, past), "duplicate": _duplicates(panel, night.published)}
     if night.new is not None:
         measured["new_series"] = _new_series(panel, night.published)
@@ -63,7 +62,7 @@ def findings(night: Night, data_age: float | None) -> dict[str, Finding]:
             measured["group"] = group_finding(new, past)
             measured["value"] = value_finding(new, past)
     if night.before is not None:
-        if schema.layout != "rows":  # whose series end on their own
+        if night.schema.layout != "rows":  # whose series end on their own
             measured["silent"] = _silent(night, night.before.panel)
         measured["revised"] = _revised(night, night.before.panel, past)
     return measured
@@ -72,9 +71,9 @@ def findings(night: Night, data_age: float | None) -> dict[str, Finding]:
 def _had_short_past(night: Night, new: NewActuals) -> Flags:
     """[series], whether the last run had few values of a series, so its intervals were a guess."""
     panel = night.panel
-    values = np.add.reduceat(panel.observed, panel.offsets[:-1], dtype=np.int64)
+    values = np.add.reduceat(panel.observed, panel.first_slots, dtype=np.int64)
     before = values - np.bincount(new.series, minlength=len(panel))
-    return np.asarray(before < max(MIN_VALUES, 2 * night.schema.shortest_season))
+    return before < max(MIN_VALUES, 2 * night.schema.shortest_season)
 
 
 def with_unknown_events(panel: Panel, night: Night) -> Flags:
@@ -102,7 +101,7 @@ def _late(age: float | None, past: Sequence[Record]) -> Finding:
         return Finding(sizes={"age": age})
     times = [datetime.fromisoformat(run.as_of) for run in past]
     intervals = [(later - earlier).total_seconds() for later, earlier in pairwise(times)]
-    delay = (age - usual) / float(np.median(intervals))
+    delay = (age - usual) / np.median(intervals)
     text = f"the newest value is {age_text(age)}, {duration_text(age - usual)} more than is usual"
     return Finding(share=max(delay, 0.0), sizes={"age": age}, text=text)
 

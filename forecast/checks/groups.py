@@ -102,7 +102,7 @@ def group_finding(new: NewActuals, past: Sequence[Record]) -> Finding:
 def value_finding(new: NewActuals, past: Sequence[Record]) -> Finding:
     """The new value farthest from its median; the distance of the 95 % end counts as 1."""
     scores = np.abs(new.scores())
-    row = int(np.argmax(scores))
+    row = np.argmax(scores)
     value = new.select(np.arange(len(scores)) == row)
     series = ids_at(new.panel, value.series)
     learned = usual_size(past, "value")
@@ -156,10 +156,6 @@ def _are_aside(new: NewActuals, group: Integers) -> Flags:
 
 def _medians(scores: Numbers, group: Integers) -> Numbers:
     """[groups], the median score of each group; 0 for a group without values."""
-    ordered = scores[np.lexsort((scores, group))]
-    count = np.bincount(group)
-    first = np.cumsum(count) - count
-    last = len(ordered) - 1
-    low = ordered[np.minimum(first + (count - 1) // 2, last)]
-    high = ordered[np.minimum(first + count // 2, last)]
-    return np.where(count > 0, (low + high) / 2, 0.0)
+    ends = np.cumsum(np.bincount(group))
+    parts = np.split(scores[np.argsort(group)], ends[:-1])
+    return np.array([np.median(part) if len(part) else 0.0 for part in parts])

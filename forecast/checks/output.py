@@ -74,7 +74,7 @@ class Output:
 
     @property
     def schema(self) -> Schema:
-        return self.fitted.config.table
+        return self.fitted.schema
 
     @property
     def panel(self) -> Panel:
@@ -129,7 +129,7 @@ def hard_counts(output: Output) -> Mapping[str, int]:
 
 def row_counts(table: Mapping[Any, Any], settings: OutputSettings) -> Counter[str]:
     """How many numbers are not finite, and in how many rows the quantiles are out of order."""
-    columns = [_values(column) for column in table.values()]
+    columns = [column.values if isinstance(column, Column) else column for column in table.values()]
     numbers = [column for column in columns if column.dtype.kind == "f"]
     not_finite = sum(_count(~np.isfinite(column)) for column in numbers)
     ascending = settings.columns
@@ -143,10 +143,6 @@ def row_counts(table: Mapping[Any, Any], settings: OutputSettings) -> Counter[st
 
 def _count(flags: Any) -> int:
     return int(flags.sum())
-
-
-def _values(column: Any) -> Any:
-    return column.values if isinstance(column, Column) else column
 
 
 def _against_past(output: Output) -> dict[str, Finding]:
@@ -167,7 +163,7 @@ def _against_past(output: Output) -> dict[str, Finding]:
         recent &= position >= calendar.positions(time - 373 * DAY)
         recent &= position <= calendar.positions(time - 7 * DAY)
 
-    first = panel.offsets[:-1]
+    first = panel.first_slots
     values = np.where(recent, panel.values, np.inf)
     lowest = np.minimum.reduceat(values, first)[series]
     values = np.where(recent, panel.values, -np.inf)
@@ -299,7 +295,7 @@ def _naive(forecasts: Forecasts, fitted: Fitted, series: Integers, medians: Numb
     `medians` [series, horizon] of the last run count as past values where they are not NaN.
     """
     panel = forecasts.panel
-    season = fitted.config.table.shortest_season
+    season = fitted.schema.shortest_season
     horizon = medians.shape[1]
     back = SEASONS * season
     past = values_at(panel, series, panel.origins[series] + 1 - back, back)

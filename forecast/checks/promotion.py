@@ -46,7 +46,7 @@ class ServingVersion:
 
     @property
     def schema(self) -> Schema:
-        return self.fitted.config.table
+        return self.fitted.schema
 
 
 def should_promote(

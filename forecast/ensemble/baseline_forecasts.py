@@ -126,9 +126,9 @@ def baseline_forecasts(
 
     if method.quantiles is None:
         points = [np.zeros((0, horizon))]
-        name, season = baseline.name, baseline.season
         for past, observed in _pasts(inputs, windows, context, method.evens):
-            points.append(forecast_baseline(name, past, observed, horizon, season))
+            ahead = forecast_baseline(baseline.name, past, observed, horizon, baseline.season)
+            points.append(ahead)
         return np.concatenate(points)
 
     longest = int(inputs.panel.lengths.max(initial=1))
@@ -225,7 +225,8 @@ class BaselineForecasts:
         for number, baseline in enumerate(baselines):
             if on is not None:
                 on(number, count)
-            ahead, back = compared, known
+            ahead = compared
+            back = known
             recent = _recent(past.windows[0], baseline.method)
             if recent is not None:
                 fewer = most if baseline.method.extra is None else MIN_COMPARED
@@ -243,7 +244,8 @@ class BaselineForecasts:
         the past.
         """
         baseline = self.baselines[number]
-        past, now = self.past.select(back), held_out.select(ahead)
+        past = self.past.select(back)
+        now = held_out.select(ahead)
         before = baseline_forecasts(inputs, past.windows, baseline, self.context)
         after = baseline_forecasts(inputs, now.windows, baseline, self.context)
         if baseline.method.quantiles is not None:
@@ -316,7 +318,7 @@ def _recent(series: Integers, method: Method) -> Flags | None:
     """
     if method.forecast_series is not None:  # old errors hardly count in its error quantiles
         ends = np.searchsorted(series, series, side="right")
-        return np.asarray(ends - np.arange(len(series)) <= NEWEST)
+        return ends - np.arange(len(series)) <= NEWEST
     return None if method.quantiles is None else newer_half(series)  # for its losses
 
 
@@ -328,7 +330,8 @@ def _drawn(panel: Panel, windows: WindowIndex, numbers: Integers, most: int) -> 
     """
     if len(numbers) <= most:
         return numbers
-    series, position = windows[0][numbers], windows[1][numbers]
+    series = windows[0][numbers]
+    position = windows[1][numbers]
     ends = panel.offsets[series] + position
     starts = ends - np.minimum(position, DRAWN_BY)
     draws = []
@@ -404,7 +407,7 @@ def forecasts_by_series(
         ends = position[rows]
         first = panel.offsets[series[rows[0]]]
         start = int(panel.starts[series[rows[0]]])
-        last = int(ends.max())
+        last = ends.max()
         past = slice(first, first + last)
         slots = np.arange(first, first + last + inputs.horizon)
         points[rows] = forecast_series(

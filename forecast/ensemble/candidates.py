@@ -78,7 +78,7 @@ def candidates_for(
     """
     params = settings.params or {}
     few = windows < FEW_WINDOWS
-    entries: list[Entry] = []
+    entries = []
     if settings.model != AUTO:
         entries = [(settings.model, "standard", 0 if settings.model == FINETUNED else 1)]
     elif few and not (columns or params or settings.steps):

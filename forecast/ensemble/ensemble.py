@@ -46,7 +46,9 @@ from forecast.pretrained.forecasting import Network, network_for
 from forecast.windows.inputs import Inputs, apply_power, undo_power
 from forecast.windows.windows import WindowIndex
 
-NETWORKS, CHOSEN = "networks together", "chosen"  # names in `Ensemble.scores`
+# names in `Ensemble.scores`
+NETWORKS = "networks together"
+CHOSEN = "chosen"
 Networks = list[tuple[str, Numbers]]
 """The model of networks that differ in their seed only, and their median forecasts."""
 
@@ -432,7 +434,8 @@ def _horizon_blocks(inputs: Inputs, windows: WindowIndex) -> Integers:
         newest = np.repeat(time[starts + counts - 1], counts)
     else:
         time = inputs.panel.starts[series] + position
-        oldest, newest = time.min(), time.max()
+        oldest = time.min()
+        newest = time.max()
     blocks = 1 + (newest - oldest) // inputs.horizon
     share = (time - oldest) / (newest - oldest + 1)
     return np.asarray(blocks - 1 - (share * blocks).astype(np.int64))

@@ -169,9 +169,13 @@ def cross_fitted_weights(
     Yields which windows are in the part, [windows], and the weights. The parts follow one another
     in time if the windows span more than one horizon; otherwise each part has some of the series.
     """
-    group, past_group, near = validation.block, past.block, 1
+    group = validation.block
+    past_group = past.block
+    near = 1
     if len(np.unique(group)) < 2:
-        group, past_group, near = validation.series, past.series, 0
+        group = validation.series
+        past_group = past.series
+        near = 0
     groups = np.unique(group)
     for fold in np.array_split(groups, min(FOLDS, len(groups)) or 1):
         inside = np.isin(group, fold)
@@ -215,7 +219,7 @@ def _log_likelihood(losses: Losses, decay: float = np.inf, most: float = np.inf)
     level = np.log(np.where(np.isfinite(mean), mean, np.inf))
     blocks, sizes = independent_by_block(losses.series, losses.block)
     count = float((np.exp(-blocks / decay) * sizes).sum())
-    return np.asarray(-count / (1 + count / most) * level)
+    return -count / (1 + count / most) * level
 
 
 def _is_copy(losses: Losses) -> Flags:
@@ -237,7 +241,7 @@ def _floored(values: Numbers) -> Numbers:
 
 
 def _largest(values: Numbers) -> float:
-    return float(np.max(values, initial=1e-200, where=np.isfinite(values)))
+    return np.max(values, initial=1e-200, where=np.isfinite(values))
 
 
 def _in_parts(log_weights: Numbers) -> Numbers:

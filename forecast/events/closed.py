@@ -329,14 +329,14 @@ def _equal_but_for_rounding(values: Numbers, group_of: Integers, series: Integer
     np.minimum.at(low, group_of, values)
     np.maximum.at(high, group_of, values)
     sizes = np.maximum(np.abs(low), np.abs(high))
-    largest = np.zeros(int(series.max()) + 1)
+    largest = np.zeros(series.max() + 1)
     np.maximum.at(largest, series, sizes)
     return np.asarray(high - low <= ROUNDING * largest[series])
 
 
 def _joined(groups: list[Closed]) -> Closed:
     """Join closed positions, and sort them by series."""
-    opened: list[tuple[int, str]] = []
+    opened = []
     first = 0
     for closed in groups:
         opened += [(first + number, label) for number, label in closed.opened]
@@ -352,10 +352,7 @@ def _phases(panel: Panel, schema: Schema, season: int) -> Integers:
     positions = panel.starts[panel.series_of_slots] + panel.positions
     if not _on_clock(spec, season):
         return positions % season
-    first = int(positions.min())
-    every_position = np.arange(first, int(positions.max()) + 1)
-    phase = calendar_of(schema).wall(every_position) // spec.every % season
-    return np.asarray(phase[positions - first])
+    return calendar_of(schema).wall(positions) // spec.every % season
 
 
 def _on_clock(spec: CalendarSpec, season: int) -> bool:
@@ -398,7 +395,7 @@ def _named(spec: CalendarSpec, season: int, phases: tuple[int, ...]) -> str:
         return "in " + ", ".join(month_name[month] for month in months)
 
     on_clock = _on_clock(spec, season)
-    days: list[int] = []
+    days = []
     if spec.kind == "weekdays" and season == len(spec.weekdays):
         days = [spec.weekdays[phase] for phase in phases]
     elif on_clock and spec.every == DAY:
@@ -495,9 +492,8 @@ def _days(panel: Panel, schema: Schema, slots: Integers, end: int) -> list[str]:
     """Return the first day (`end` 0) or the last day (`end` 1) of each slot's period, as text."""
     series = panel.series_of_slots[slots]
     positions = slots - panel.offsets[series] + panel.starts[series]
-    ascending, index = np.unique(positions, return_inverse=True)
-    days = day_spans(calendar_of(schema), ascending)[end].astype("datetime64[D]")
-    return [str(day) for day in days[index]]
+    days = day_spans(calendar_of(schema), positions)[end].astype("datetime64[D]")
+    return [str(day) for day in days]
 
 
 def _runs(panel: Panel, cycle: int) -> tuple[Integers, Integers]:

@@ -79,9 +79,9 @@ def fit_columns(
     schema: Schema,
     seasons: tuple[int, ...],
     before: Integers,
-    year: float = 0.0,
-    earlier: ColumnEffects | None = None,
-    halves: bool = False,
+    year: float,
+    earlier: ColumnEffects | None,
+    halves: bool,
 ) -> ColumnEffects | None:
     """Estimate effects from values at positions before `before` [series].
 
@@ -168,10 +168,8 @@ def _moments(
     for slots, by_column in effects.by_part(panel, schema):
         values = by_column[used[slots]]
         series = panel.series_of_slots[slots][used[slots]]
-        here = [np.bincount(series, column, len(panel)) for column in values.T]
-        own = np.stack(here, 1)
-        sums += own
-        means = own / np.maximum(count, 1)[:, None]
+        np.add.at(sums, series, values)
+        means = sums / np.maximum(count, 1)[:, None]
         squares = squares + ((values - means[series]) ** 2).sum(0)
     deviation = np.sqrt(squares / count.sum())
     mean = sums.sum(0) / count.sum()
@@ -197,15 +195,12 @@ class _Past:
     def terms(self, effects: ColumnEffects) -> Numbers:
         """[steps, columns * terms], see `ColumnEffects.terms`."""
         scaled = effects.scaled(self.columns)
-        first = np.zeros(len(scaled), np.int64)
-        terms = np.stack(list(effects.terms(scaled, first, self.position)), 2)
+        terms = np.stack(list(effects.terms(scaled, 0, self.position)), 2)
         return terms.reshape(len(scaled), -1)
 
     def by_column(self, effects: ColumnEffects) -> Numbers:
         """[steps, columns], see `ColumnEffects.by_column`."""
-        scaled = effects.scaled(self.columns)
-        first = np.zeros(len(scaled), np.int64)
-        return effects.by_column(scaled, first, self.position)
+        return effects.by_column(effects.scaled(self.columns), 0, self.position)
 
     def errors(
         self, effects: ColumnEffects, terms: Numbers, kept: float
@@ -237,14 +232,14 @@ class _Past:
         basis, _ = np.linalg.qr(errors[:, :count])
         rest = errors[:, count:]
         rest = rest - basis @ (basis.T @ rest)
-        variance = max(float((rest[:, -1] ** 2).sum()) / free, ROUNDING)
+        variance = max((rest[:, -1] ** 2).sum() / free, ROUNDING)
         likelihood = -free / 2 * np.log(variance) - log_unit[usable].sum()
         return rest / np.sqrt(variance), self.position[usable], float(likelihood)
 
 
 def _units(panel: Panel, before: Integers) -> Numbers:
     """[series], the standard deviation of values before position `before`; 1 if it is 0."""
-    last = panel.offsets[:-1] + np.maximum(before, 1) - 1
+    last = panel.first_slots + np.maximum(before, 1) - 1
     deviation = panel.expanding_std()[last].astype(np.float64)
     return np.where((deviation > 0) & (before > 0), deviation, 1.0)
 
@@ -253,7 +248,7 @@ def _pasts(
     panel: Panel, schema: Schema, seasons: tuple[int, ...], before: Integers, year: float
 ) -> list[_Past]:
     """The newest past of series, evenly spaced if there are too many values."""
-    pasts: list[_Past] = []
+    pasts = []
     units = _units(panel, before)
     rows = int(np.minimum(before, PRIORS.steps).sum())
     every = -(-rows // PRIORS.rows)
@@ -350,7 +345,7 @@ def _prepared(
         )
     at_once = replace(effects, lags=effects.lags[:1], means=effects.means[:0])
     simplest = replace(at_once, waves=0, knots=knots[:, :0])
-    rows = sum(int(past.usable.sum()) for past in pasts)
+    rows = sum(past.usable.sum() for past in pasts)
     for one in (effects, at_once, simplest) if of_table else (simplest,):
         weights = np.zeros((known.shape[1], one.width))
         if 0 < weights.size <= min(PRIORS.features, rows // PRIORS.rows_each):
@@ -468,8 +463,8 @@ def relevant_weights(
         own = root * (inverse @ (root * product[used])) / noise
         determined = 1 - np.diag(inverse)
         explained = 2 * own @ product[used] - own @ terms[within] @ own
-        free = max(count - float(determined.sum()), 1.0)
-        noise = max((square - float(explained)) / free, ROUNDING)
+        free = max(count - determined.sum(), 1.0)
+        noise = max((square - explained) / free, ROUNDING)
 
         weights[:] = 0.0
         weights[used] = own

@@ -73,7 +73,9 @@ class ColumnEffects:
         values = np.nan_to_num((values - self.middle) / self.unit)
         return np.clip(values, self.limits[:, 0], self.limits[:, 1])
 
-    def terms(self, scaled: Numbers, first: Integers, position: Integers) -> Iterator[Numbers]:
+    def terms(
+        self, scaled: Numbers, first: Integers | int, position: Integers
+    ) -> Iterator[Numbers]:
         """What coefficients are multiplied by, [steps, columns] each.
 
         `first` [steps] is the first step of the same series, `position` [steps] the grid position.
@@ -99,7 +101,7 @@ class ColumnEffects:
                 yield values * np.cos(angle)[:, None]
                 yield values * np.sin(angle)[:, None]
 
-    def by_column(self, scaled: Numbers, first: Integers, position: Integers) -> Numbers:
+    def by_column(self, scaled: Numbers, first: Integers | int, position: Integers) -> Numbers:
         """The effect of each column on a series that reacts like all, [steps, columns]."""
         effect = np.zeros_like(scaled)
         terms = self.terms(scaled, first, position)

@@ -209,7 +209,7 @@ def adjusted_panel(
     schema: Schema,
     effects: Effects | None,
     series_index: Integers,
-    fixed: Numbers | None = None,
+    fixed: Numbers | None,
 ) -> tuple[Panel, Adjustment | None]:
     """Return a panel with adjusted values, and the adjustment that puts the events back.
 
@@ -357,7 +357,7 @@ class _Past:
         untouched = observed.copy()
         untouched[marks.slot] = False
         sizes = np.where(observed, np.abs(panel.values), 0.0)
-        size = np.maximum.reduceat(sizes, panel.offsets[:-1])
+        size = np.maximum.reduceat(sizes, panel.first_slots)
         size[size == 0] = 1.0
         series = panel.series_of_slots
         return cls(
@@ -504,7 +504,7 @@ def _weights(past: _Past, days: _Days) -> Numbers:
     _, date, on_date = np.unique(dates, return_inverse=True, return_counts=True)
     others = on_date[date] - 1  # series that deviate on the same date
     variance = _noise(past)[series] ** 2 * (1 + PRIORS.correlation * others)
-    return np.asarray(1 / variance)
+    return 1 / variance
 
 
 def _noise(past: _Past) -> Numbers:
@@ -518,7 +518,7 @@ def _noise(past: _Past) -> Numbers:
     days = _compare(past, earlier[past.untouched[earlier]])
     size = np.abs(days.deviation)
     series = past.series[days.slot]
-    pooled = float(size.mean()) if len(size) else 1.0
+    pooled = size.mean() if len(size) else 1.0
     sums = np.bincount(series, size, len(past.size))
     counts = np.bincount(series, minlength=len(past.size))
     mean = (sums + PRIORS.prior_days * pooled) / (counts + PRIORS.prior_days)
@@ -529,7 +529,7 @@ def _noise(past: _Past) -> Numbers:
 def _day_shapes(past: _Past, labels: Integers) -> DayShapes | None:
     """Estimate the shapes of days with some labels; None if no label changes the shape."""
     marks = past.marks
-    phases = int(marks.phase.max()) + 1
+    phases = marks.phase.max() + 1
     profile = past.profile_by(marks.weekday * phases + marks.phase, WEEKDAYS * phases)
     shape = profile.reshape(-1, WEEKDAYS, phases)
     shape = shape / shape.mean(-1, keepdims=True)
@@ -604,14 +604,14 @@ class _Regression:
         for power, design in designs.items():
             effects[power] = self._ridge(design, self.deviation, any_day)
             errors = self._errors(design, any_day, effects[power])
-            costs[power] = float((self.weight * errors**2).sum())
+            costs[power] = (self.weight * errors**2).sum()
             if power != PRIORS.exponents[0]:
                 costs[power] += PRIORS.exponent_cost
         exponent = min(costs, key=lambda power: costs[power])
 
         effect = effects[exponent]
         design = designs[exponent]
-        reaction = np.ones(int(self.series.max()) + 1)
+        reaction = np.ones(self.series.max() + 1)
         if len(np.unique(self.series)) > 1:
             for _ in range(PRIORS.reaction_rounds):
                 reaction = self._reactions(design * (any_day @ effect)[self.weekday_set])
@@ -636,7 +636,7 @@ class _Regression:
 
     def _errors(self, design: Numbers, matrix: Numbers, effect: Numbers) -> Numbers:
         of_set = matrix @ effect
-        return np.asarray(self.deviation - design * of_set[self.weekday_set])
+        return self.deviation - design * of_set[self.weekday_set]
 
     def _ridge(self, design: Numbers, deviation: Numbers, matrix: Numbers) -> Numbers:
         """[columns], the effects; small ones are shrunk most (adaptive ridge, Grandvalet 1998)."""
@@ -667,6 +667,6 @@ class _Regression:
         single = _ratio(moment, precision, np.ones_like(moment))
         distance = precision * (single - 1) ** 2
         excess = distance[shown].sum() - shown.sum()
-        variance = max(0.0, float(excess / max(precision.sum(), PRIORS.least)))
+        variance = max(0.0, excess / max(precision.sum(), PRIORS.least))
         evidence = variance * precision
         return np.asarray(1 + (single - 1) * evidence / (1 + evidence))

@@ -11,7 +11,7 @@ import numpy as np
 from forecast.calendar.calendar import Calendar, is_daily_or_finer, named_holidays
 from forecast.calendar.spec import CalendarSpec
 from forecast.calendar.zones import DAY, HOUR, WEEK
-from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, runs
+from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, running_sums, runs
 from forecast.panel.schema import EventKind, Schema, calendar_of
 
 EPOCH = date(1970, 1, 1).toordinal()
@@ -65,11 +65,11 @@ class Marks:
         """[slots], the number of the slot's set of labels; `NO_LABELS` if it has none."""
         numbers = np.full(len(self.date), NO_LABELS)
         rank = _rank_within(self.slot)
-        for nth in range(int(rank.max(initial=-1)) + 1):
+        for nth in range(rank.max(initial=-1) + 1):
             slot = self.slot[rank == nth]
             keys = numbers[slot] * len(self.labels) + self.label[rank == nth]
             _, set_number = np.unique(keys, return_inverse=True)
-            highest = int(numbers.max(initial=0))
+            highest = numbers.max(initial=0)
             numbers[slot] = set_number.reshape(-1) + highest + 1
         return numbers
 
@@ -103,9 +103,9 @@ def mark(panel: Panel, schema: Schema) -> Marks:
     weeks, an event touches the week that contains it.
     """
     calendar = calendar_of(schema)
-    sizes = np.diff(panel.offsets)
+    sizes = panel.sizes
     margin = steps_a_day(schema.calendar)  # an event of the day before touches the first day
-    first = int(panel.starts.min()) - margin
+    first = panel.starts.min() - margin
     last = int((panel.starts + sizes).max()) + margin
     positions = np.arange(first, last)
     first_days, last_days = day_spans(calendar, positions)
@@ -113,7 +113,7 @@ def mark(panel: Panel, schema: Schema) -> Marks:
     high = int(last_days[-1])
     keys = [np.zeros(0, np.int64)]
     names: dict[str, int] = {}
-    events_of_series: list[tuple[Integers, list[Span]]] = []
+    events_of_series = []
     regions = panel.regions or (schema.holidays or "",) * len(panel)
     for region in sorted({*regions} - {""}):
         series = np.flatnonzero([other == region for other in regions])
@@ -243,9 +243,7 @@ def touched_by_events(panel: Panel, schema: Schema) -> Flags:
             is_touched |= slots
     shifted = touched(panel, schema, "level_shift")
     if shifted is not None:
-        shifts = np.cumsum(shifted)
-        earlier = np.append(0, shifts)[panel.offsets[:-1]]
-        is_touched |= shifts > earlier[panel.series_of_slots]
+        is_touched |= running_sums(shifted.astype(np.float64), panel.offsets) > 0
     return is_touched
 
 
@@ -265,7 +263,7 @@ def covered(
         high = np.clip(ends[some, None] - starts[series], 0, sizes[series])
         np.add.at(edges, offsets[series] + low, 1)
         np.add.at(edges, offsets[series] + high, -1)
-    return np.asarray(np.cumsum(edges[:-1]) > 0)
+    return np.cumsum(edges[:-1]) > 0
 
 
 def without(panel: Panel, schema: Schema, *kinds: EventKind) -> Panel:
@@ -319,7 +317,7 @@ def moved_levels(panel: Panel, schema: Schema) -> tuple[Numbers, Numbers] | None
     moved = replace(moved, values=moved.values.copy())
     factor = np.ones(len(panel.values))
     shift = np.zeros(len(panel.values))
-    for nth in range(int(rank.max(initial=-1)) + 1):  # the oldest shift of each series first
+    for nth in range(rank.max(initial=-1) + 1):  # the oldest shift of each series first
         now = rank == nth
         sizes = position[now]
         ratio, added = _move(moved, series[now], sizes, until[now], season)
@@ -391,7 +389,7 @@ def _fills_blanks(schema: Schema) -> bool:
 
 
 def day_spans(calendar: Calendar, positions: Integers) -> tuple[Integers, Integers]:
-    """Return the first and last day, since 1970-01-01, of the periods at ascending positions."""
+    """Return the first and last day, since 1970-01-01, of the periods at positions."""
     first = calendar.wall(positions) // DAY
     if is_daily_or_finer(calendar.spec):
         return first, first
@@ -410,9 +408,9 @@ def _spans(
     """
     if not len(starts):
         return
-    low = int(starts.min())
+    low = starts.min()
     ends = starts + np.diff(offsets)
-    positions = np.arange(low, int(ends.max()))
+    positions = np.arange(low, ends.max())
     first, last = day_spans(calendar_of(schema), positions)
     whole_periods = kind in ("closed", "level_shift")
     for series, events in _by_series(ids, schema, kind):
@@ -514,4 +512,4 @@ def median(values: Numbers) -> Numbers:
     before_middle = np.maximum(count - 1, 0) // 2
     low = np.take_along_axis(ordered, before_middle, -1)
     high = np.take_along_axis(ordered, count // 2, -1)
-    return np.asarray(((low + high) / 2)[..., 0])
+    return ((low + high) / 2)[..., 0]

@@ -107,7 +107,7 @@ def _new_level(series: int, past: Numbers, season: int) -> NewLevel | None:
     confirming = int(is_new.argmin())
     if confirming < LIMITS.confirming:
         return None
-    moved = float(newest[:confirming].mean())
+    moved = newest[:confirming].mean()
     if not is_above_zero:
         return NewLevel(series, confirming, 1.0, moved)
     factor = np.exp(moved)
@@ -119,8 +119,8 @@ def _new_level(series: int, past: Numbers, season: int) -> NewLevel | None:
     added = beyond[-confirming:].mean()
     is_factor = is_likelier_ratio(noise, usual, after, factor, added)
     if is_factor or np.nanmin(past[:-confirming]) + added <= 0:
-        return NewLevel(series, confirming, float(factor), 0.0)
-    return NewLevel(series, confirming, 1.0, float(added))
+        return NewLevel(series, confirming, factor, 0.0)
+    return NewLevel(series, confirming, 1.0, added)
 
 
 def without_newest_outliers(panel: Panel, season: int, ends: Integers) -> Panel:
@@ -163,7 +163,7 @@ def at_new_levels(
 def _newest_slots(panel: Panel, series: Integers, ends: Integers, count: int) -> Integers:
     """The slots of the newest values of some series, [series, count], the newest last."""
     end = panel.offsets[series] + ends[series]
-    return np.asarray(end[:, None] - np.arange(count, 0, -1))
+    return end[:, None] - np.arange(count, 0, -1)
 
 
 def _past(panel: Panel, series: int, ends: Integers) -> Numbers:

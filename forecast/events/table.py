@@ -45,10 +45,13 @@ def read_events(source: Any, schema: Schema, ids: Ids) -> tuple[Event, ...]:
     if table is None:
         return ()
     columns = [name for name in COLUMNS if name in (DATE, NAME) or name not in schema.ids]
-    id_columns = _id_columns(table, schema, columns)
-    blank = [""] * len(table)
-    owners = [cell_texts(table, name) if name in id_columns else blank for name in schema.ids]
     used = [name for name in columns if name in table.names]
+    has_spans = START in used or END in used
+    refuse_missing(table, (NAME,) if has_spans else (DATE, NAME))
+    refuse_others(table, schema, columns, "events")
+    blank = [""] * len(table)
+    id_columns = {*table.names} - {*columns}
+    owners = [cell_texts(table, name) if name in id_columns else blank for name in schema.ids]
     spans = _spans(table, used, schema.time_format.pivot)
     kinds = _kinds(table) if KIND in used else [EFFECT] * len(table)
     rows = zip(spans, cell_texts(table, NAME), kinds, *owners, strict=True)
@@ -146,7 +149,7 @@ def days_of(table: Table, column: str, pivot: int | None, may_be_blank: bool) ->
     wall = wall_clock(times.timestamps, times.format.zone)
     within_day = np.flatnonzero(wall % DAY)
     if len(within_day):
-        row = int(within_day[0])
+        row = within_day[0]
         text = dated.value(row, (column,))
         raise BadData(
             f"'{text}' is a time within a day, and whole days are needed",
@@ -203,15 +206,6 @@ def _share_series(event: Event, other: Event) -> bool:
 def _no_days(table: Table, schema: Schema, cure: str, setting: str = "events") -> UsageError:
     problem = f"{setting} need days, and the table has steps of {schema.calendar.name}"
     return UsageError(problem, setting=Setting(setting, table.name), cure=cure)
-
-
-def _id_columns(table: Table, schema: Schema, columns: list[str]) -> list[str]:
-    """Return the id columns of a table of events; refuse any that are not in `columns` either."""
-    spans = any(name in columns and name in table.names for name in (START, END))
-    refuse_missing(table, (NAME,) if spans else (DATE, NAME))
-    owners = [column for column in schema.ids if column in table.names and column not in columns]
-    refuse_others(table, schema, columns, "events")
-    return owners
 
 
 def refuse_others(table: Table, schema: Schema, columns: Sequence[str], setting: str) -> None:

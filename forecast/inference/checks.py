@@ -200,13 +200,9 @@ def check_history(panel: Panel, config: Config) -> None:
     table = config.table
     if len(set(panel.order.tolist())) != len(panel):
         raise ValueError("history order must name each series once")
-    for names, columns in (
-        (table.known, panel.known),
-        (table.past, panel.past),
-        (table.static, panel.static),
-    ):
-        for number, name in enumerate(names):
-            _check_codes(table, name, columns[:, number])
+    for kind in ("known", "past", "static"):
+        for number, name in enumerate(getattr(table, kind)):
+            _check_codes(table, name, getattr(panel, kind)[:, number])
     if panel.vintages is not None:
         for number, name in enumerate(table.known):
             values = panel.vintages.value[panel.vintages.column == number]

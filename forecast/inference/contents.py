@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from forecast.artifacts.format import Arrays, Contents, load_json, parse_json
 from forecast.artifacts.specs import Spec, as_lists, checked, from_lists
 from forecast.artifacts.store import Store
-from forecast.baselines.shared.method import baseline_method
+from forecast.baselines.pretrained import quantiles
 from forecast.ensemble.ensemble import Ensemble
 from forecast.ensemble.names import PRETRAINED
 from forecast.errors import ArtifactRefused, NoInput, Setting, Unavailable, UsageError
@@ -51,6 +51,15 @@ VINTAGE = "vintage_"
 JOINT = "joint_"
 WHOLE_PATHS = "joint"  # factors of whole paths, which older versions hold
 TO_DATE = "to_date_"
+# arrays of a calibration that are stored by their names, and the names of its stored numbers
+CALIBRATED = ("margins", "coverage", "relative", "growth")
+NUMBERS = {
+    "mean": "mean_share",
+    "trust": "mean_weight",
+    "tied": "tied",
+    "rests": "rests",
+    "largest": "largest",
+}
 FILLED = "filled_"
 
 
@@ -136,9 +145,7 @@ def _sizes(config: Config, history: Arrays) -> dict[str, int]:
         "series": len(history["order"]),
         "series+1": len(history["order"]) + 1,
         "slots": len(history["values"]),
-        "known": len(table.known),
-        "past": len(table.past),
-        "static": len(table.static),
+        **{kind: len(getattr(table, kind)) for kind in ("known", "past", "static")},
         "horizon": config.horizon,
         "levels": len(config.levels),
         "components": len(config.components),
@@ -182,16 +189,15 @@ def read_column_effects(
     lists: dict[str, Any], sizes: dict[str, int], schema: Schema
 ) -> ColumnEffects:
     arrays = dict(lists)
-    plain = {name: arrays.pop(name) for name in ("multiplies", "season", "waves")}
-    year = arrays.pop("year", 0.0)
+    plain = {name: arrays.pop(name) for name in ("multiplies", "season", "waves", "year")}
     lengths = {name: len(arrays[name]) for name in ("lags", "means")}
     knots = len(arrays["knots"][0])
     known = np.zeros((0, len(schema.known)))
-    columns = indicators(known, schema).shape[1] + 2 * YEAR_WAVES * (year != 0)
+    columns = indicators(known, schema).shape[1] + 2 * YEAR_WAVES * (plain["year"] != 0)
     terms = len(arrays["weights"][0])
     sizes = {**sizes, **lengths, "columns": columns, "knots": knots, "terms": terms}
-    sizes["halves"] = len(arrays.setdefault("halves", []))
-    effects = from_lists(ColumnEffects, arrays, sizes, year=year, **plain)
+    sizes["halves"] = len(arrays["halves"])
+    effects = from_lists(ColumnEffects, arrays, sizes, **plain)
     checks.check_column_effects(effects)
     return effects
 
@@ -222,7 +228,7 @@ def _history(panel: Panel) -> Arrays:
 def _read_history(stored: Arrays, config: Config, sizes: dict[str, int]) -> Panel:
     arrays = dict(stored)
     ids, status, *further = parse_json(arrays.pop("ids").tobytes())
-    (regions,) = further or [()]
+    regions = further[0] if further else ()
     ids = tuple(map(tuple, ids))
     checks.check_ids(ids, status, regions, config)
     if len(ids) != sizes["series"]:
@@ -253,17 +259,13 @@ def _calibration(ensemble: Ensemble) -> Arrays:
         "shares": ensemble.weights,
         "errors": ensemble.errors,
         "step_shares": ensemble.step_shares,
-        "margins": calibration.margins,
-        "coverage": calibration.coverage,
-        "relative": calibration.relative,
-        "growth": calibration.growth,
         "windows": np.array([calibration.windows], np.int64),
-        "mean": np.array([calibration.mean_share], np.float32),
-        "trust": np.array([calibration.mean_weight], np.float32),
-        "tied": np.array([calibration.tied], np.float32),
-        "rests": np.array([calibration.rests], np.float32),
-        "largest": np.array([calibration.largest], np.float32),
         "roughness": np.array(roughness, np.float32),
+        **{name: getattr(calibration, name) for name in CALIBRATED},
+        **{
+            name: np.array([getattr(calibration, field)], np.float32)
+            for name, field in NUMBERS.items()
+        },
     }
 
 
@@ -278,19 +280,13 @@ def _read_ensemble(
     if not np.allclose(arrays.shares.sum(1, dtype=np.float64), 1, atol=1e-5):
         raise ValueError("the weights of each series must add up to 1")
 
+    numbers = {field: getattr(arrays, name).item() for name, field in NUMBERS.items()}
     calibration = Calibration(
-        margins=arrays.margins,
-        coverage=arrays.coverage,
-        relative=arrays.relative,
-        growth=arrays.growth,
         windows=int(arrays.windows[0]),
-        mean_share=float(arrays.mean[0]),
-        mean_weight=float(arrays.trust[0]),
-        tied=float(arrays.tied[0]),
-        rests=float(arrays.rests[0]),
-        largest=float(arrays.largest[0]),
         slope=slope,
         mean_roughness=mean_roughness,
+        **{name: getattr(arrays, name) for name in CALIBRATED},
+        **numbers,
     )
     return Ensemble(
         components=config.components,
@@ -313,9 +309,6 @@ def _read_network(pretrained: bytes | None, config: Config) -> Network | None:
     if pretrained is None:
         return None
     network = load_network(pretrained)
-    quantiles = baseline_method(PRETRAINED).quantiles
-    if quantiles is None:
-        raise ValueError("the pretrained network forecasts no quantiles")
     forecast = quantiles(network, *TRIAL_WINDOW, config.levels)
     if not np.isfinite(forecast).all():
         raise ValueError("the pretrained network does not forecast")

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from forecast.artifacts.specs import Spec
 from forecast.ensemble.ensemble import CHOSEN, NETWORKS, Ensemble
-from forecast.events.closed import NONE_CLOSED, Closed, closed_groups
+from forecast.events.closed import Closed, closed_groups
 from forecast.events.columns import ColumnEffects, describe_columns
 from forecast.events.effects import NAMED, Effects, describe_effects, unseen_events
 from forecast.intervals.joint_errors import JointErrors
@@ -140,13 +140,13 @@ class Fitted:
     ensemble: Ensemble
     history: Panel  # the newest part of each series, enough to forecast
     network_weights: list[NetworkWeights]  # of each of `Config.network_members`
-    base: Base | None = None
+    base: Base | None
     # the settings among RESTORED_SETTINGS that are not at their default
-    run: dict[str, Any] = field(default_factory=dict)
-    effects: Effects | None = None  # effects of holidays and events
+    run: dict[str, Any]
+    effects: Effects | None  # effects of holidays and events
+    column_effects: ColumnEffects | None  # effects of columns known in advance
+    closed: Closed  # positions in a season at which a series is constant
     needs_table: bool = False  # whether successors were named after the fit
-    column_effects: ColumnEffects | None = None  # effects of columns known in advance
-    closed: Closed = NONE_CLOSED  # positions in a season at which a series is constant
     # unchecked ONNX files of networks, and in `unexported` why a network has none, both by the
     # number of the network in `network_weights`
     exports: dict[int, bytes] = field(default_factory=dict)
@@ -164,6 +164,10 @@ class Fitted:
             return self.history.ids
         pairs = zip(self.history.ids, self.history.status, strict=True)
         return tuple(ids for ids, status in pairs if status != SUM)
+
+    @property
+    def schema(self) -> Schema:
+        return self.config.table
 
     def settings(self) -> TrainSettings:
         return TrainSettings.check(self.config.settings)
@@ -188,8 +192,8 @@ def describe_fit(fitted: Fitted) -> list[str]:
     if fitted.effects is not None:
         lines.append(f"effects  {_effects_line(fitted, fitted.effects)}")
     if fitted.column_effects is not None:
-        label = "columns " if fitted.config.table.known else "calendar"
-        columns = describe_columns(fitted.column_effects, fitted.config.table)
+        label = "columns " if fitted.schema.known else "calendar"
+        columns = describe_columns(fitted.column_effects, fitted.schema)
         lines.append(f"{label} {columns}")
     return lines
 
@@ -206,7 +210,7 @@ def _models_line(fitted: Fitted) -> str:
 
 
 def _closed_line(fitted: Fitted) -> str:
-    groups = closed_groups(fitted.closed, fitted.config.table)
+    groups = closed_groups(fitted.closed, fitted.schema)
     shown = [f"{count:,} series {where}, always {value:g}" for count, where, value in groups]
     more = f", and {len(groups) - NAMED} more" if len(groups) > NAMED else ""
     return f"{'; '.join(shown[:NAMED])}{more}"
@@ -214,7 +218,7 @@ def _closed_line(fitted: Fitted) -> str:
 
 def _effects_line(fitted: Fitted, effects: Effects) -> str:
     line = describe_effects(effects)
-    unseen = unseen_events(fitted.history, fitted.config.table, effects)
+    unseen = unseen_events(fitted.history, fitted.schema, effects)
     if unseen:
         names = ", ".join(unseen[:NAMED])
         line += f"; without effect, as the past has not shown them: {names}"

@@ -150,7 +150,7 @@ def forecast_table(
     """
     fitted = predictor.fitted
     output = output or OutputSettings()
-    schema = fitted.config.table
+    schema = fitted.schema
     refuse_clash(schema.keys, output_columns(output))
     horizon = checked_horizon(horizon, fitted.config.horizon)
     panel = panel_to_forecast(fitted, source, future, origin)
@@ -174,7 +174,7 @@ def _warn(
 ) -> None:
     """Warn of events new to the fit, of blank values ahead, and of a table it has seen."""
     config = fitted.config
-    schema = fitted.config.table
+    schema = fitted.schema
     if fitted.effects is not None:
         unseen = unseen_events(panel, schema, fitted.effects)
         if unseen:
@@ -229,8 +229,7 @@ def numbered(forecasts: Forecasts, fitted: Fitted, output: OutputSettings) -> Fo
     counts = panel.is_count()[series]
 
     def unbounded(output: OutputSettings) -> Numbers:
-        levels = fitted.config.levels
-        return unbounded_numbers(forecasts.shown, levels, output, counts, means)
+        return unbounded_numbers(forecasts.shown, fitted.config.levels, output, counts, means)
 
     unbounded_output = unbounded(output)
     numbers = bounded(unbounded_output, output, floor)
@@ -253,13 +252,18 @@ def tabulated(forecasts: Forecasts, fitted: Fitted, output: OutputSettings) -> F
         numbers = numbers.astype(np.int64)
     names = ["forecast", *output.columns]
     by_name = dict(zip(names, np.moveaxis(numbers, 2, 0), strict=True))
-    columns = columns_at(panel, fitted.config.table, series, np.arange(1, horizon + 1), by_name)
+    columns = columns_at(panel, fitted.schema, series, np.arange(1, horizon + 1), by_name)
     if output.explain:
         index = series_index(fitted.history.ids, panel.ids)[series]
         models = np.array(fitted.ensemble.names(index), object)
         columns["model"] = np.repeat(models, horizon)
         columns["status"] = np.repeat(np.array(panel.status, object)[series], horizon)
     return replace(forecasts, columns=columns)
+
+
+def forecast_series(panel: Panel) -> Integers:
+    """The indices of the series that get a forecast, in the order of the input."""
+    return panel.order[~panel.skipped[panel.order]]
 
 
 def panel_to_forecast(
@@ -272,7 +276,7 @@ def panel_to_forecast(
 
     The parameters are those of `forecast_table`.
     """
-    schema = fitted.config.table
+    schema = fitted.schema
     panel = fitted.history
     if source is None and origin is not None:
         problem = "needs a table: the artifact keeps only what a forecast from its own end needs"
@@ -300,7 +304,7 @@ def reading_to_forecast(
     """Read a table as the fit read its own, and compare its series with those of the fit."""
     config = fitted.config
     history = fitted.history
-    schema = fitted.config.table
+    schema = fitted.schema
     part = source if isinstance(source, Part) else None
     reading = read_as(
         source.table if isinstance(source, Part) else source,
@@ -328,13 +332,13 @@ def future_template(
     fitted: Fitted, source: Source | None, origin: str | None, horizon: int | None
 ) -> Columns:
     """The rows that `forecast_table` needs as `future`, with blank columns to be filled in."""
-    schema = fitted.config.table
+    schema = fitted.schema
     if not schema.known:
         cure = Words("fit with ", Setting("known"))
         raise UsageError(NO_KNOWN, setting=Setting("future_template"), cure=cure)
     steps = 1 + np.arange(checked_horizon(horizon, fitted.config.horizon))
     panel = panel_to_forecast(fitted, source, origin=origin)
-    series = panel.order[~panel.skipped[panel.order]]
+    series = forecast_series(panel)
     is_wide = schema.layout == "wide"
     if is_wide:  # a row applies to all series
         series = series[:1]
@@ -371,7 +375,7 @@ def with_tables(
 ) -> Predictor:
     """A forecaster with `changed` settings, newer events, and successors in place of the fit's."""
     fitted = predictor.fitted
-    schema = fitted.config.table.model_copy(update=changed)
+    schema = fitted.schema.model_copy(update=changed)
     if successors is not None:
         predictor = predictor.serving(replace(fitted, needs_table=True))
         successions = read_successors(successors, schema)
@@ -395,7 +399,7 @@ def with_tables(
 def with_schema(predictor: Predictor, schema: Schema) -> Predictor:
     """The same forecaster with another schema, such as one with different events."""
     fitted = predictor.fitted
-    if schema == fitted.config.table:
+    if schema == fitted.schema:
         return predictor
     config = fitted.config.model_copy(update={"table": schema})
     history = without(fitted.history, schema, "ignore")
@@ -429,12 +433,11 @@ def error_after(
     An actual value that is NaN in `uncensored` is only a lower bound, such as sales when sold out.
     """
     fitted = predictor.fitted
-    config = predictor.fitted.config
-    schema = predictor.fitted.config.table
+    config = fitted.config
+    schema = config.table
     if not np.isfinite(actual).any():
         steps = config.horizon
-        end = config.train_end
-        problem = f"no row lies within {steps} steps after the end of the fit, {end}"
+        problem = f"no row lies within {steps} steps after the end of the fit, {config.train_end}"
         raise BadData(problem, cure=f"score later rows; {rolling_cure(steps)}")
     rows = later.dated.vintages or later.dated
     history = with_future(fitted.history, rows.table, schema, rows.times_by(schema))
@@ -455,7 +458,7 @@ def means_of(quantiles: Numbers, fitted: Fitted, panel: Panel, series: Integers)
     calibration = fitted.ensemble.calibration
     recent = Recent.unknown(len(series))
     if calibration.mean_weight < 1:
-        opened = without_censored(panel, fitted.config.table)
+        opened = without_censored(panel, fitted.schema)
         fixed = fixed_of(fitted, panel)
         if fixed is not None:
             opened = replace(opened, observed=opened.observed & np.isnan(fixed))

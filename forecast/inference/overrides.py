@@ -59,7 +59,7 @@ def overridden(
     panel = forecasts.panel
     series = forecasts.series
     numbers = forecasts.numbers
-    overrides = read_overrides(source, fitted.config.table, panel, fitted.ids)
+    overrides = read_overrides(source, fitted.schema, panel, fitted.ids)
     if overrides is None:
         return forecasts, None
     table = overrides.table

@@ -15,7 +15,7 @@ from forecast.models import model_class
 from forecast.panel.hierarchy import Levels, members_of, with_sums
 from forecast.panel.panel import SUM, Flags, Integers, Numbers, Panel, series_index
 from forecast.registry import has
-from forecast.settings import EngineName, ScalingName
+from forecast.settings import EngineName
 from forecast.threads import OnPart
 from forecast.windows.inputs import Inputs, Transform, make_inputs
 from forecast.windows.scaling import Array
@@ -74,7 +74,7 @@ def require_engine(engine: EngineName, model: str) -> None:
 
 def _missing_export(fitted: Fitted) -> str:
     """The reason why some network has no export; empty if every network has one."""
-    models = [member.model for members in fitted.config.members() for member in members]
+    models = [member.model for member in fitted.config.network_members]
     if len(fitted.exports) == len(models):
         return ""
     if not fitted.unexported:
@@ -173,7 +173,6 @@ class Predictor:
         chunk, so the other forecasts stay the same bit for bit.
         """
         config = self.fitted.config
-        ensemble = self.fitted.ensemble
         ends = np.ascontiguousarray(panel.lengths[series] if position is None else position)
         series = np.ascontiguousarray(series)
         used = np.ones(len(series), bool) if left_out is None else ~left_out
@@ -192,7 +191,8 @@ class Predictor:
             index = series[chunk], ends[chunk]
             with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses infinite values
                 medians = self._medians(windows, index)
-                mixed = ensemble.quantiles(inputs, index, inputs.series_index[index[0]], medians)
+                of_fit = inputs.series_index[index[0]]
+                mixed = self.fitted.ensemble.quantiles(inputs, index, of_fit, medians)
                 quantiles.append(inputs.restored(mixed, index))
             if self.on_windows is not None:
                 self.on_windows(end, len(series))
@@ -274,7 +274,7 @@ class Predictor:
             points = inputs.restored(medians, index)  # [series, horizon, members]
             size += np.abs(np.median(points, axis=-1)).sum()
             deviation += points.std(-1, ddof=1).sum()
-        return float(deviation / size) if size else None
+        return deviation / size if size else None
 
     def attention(self, panel: Panel, series: Integers) -> Numbers:
         """The attention weight of each step of the newest lookback, [series, lookback].
@@ -309,7 +309,7 @@ def fixed_of(fitted: Fitted, panel: Panel, before: Integers | None = None) -> Nu
 
     Only values at positions before `before` [series] can show that a slot is not closed.
     """
-    schema = fitted.config.table
+    schema = fitted.schema
     index = series_index(fitted.history.ids, panel.ids)
     before = panel.lengths if before is None else before
     closed = closed_now(fitted.closed, panel, schema, index, before, len(fitted.history))
@@ -347,7 +347,7 @@ def _members(
     with backend.running():
         for start in range(0, len(series), NETWORK_BATCH):
             rows = slice(start, start + NETWORK_BATCH)
-            batches = dict[tuple[int, ScalingName], Batch]()
+            batches = {}
             for group, members in enumerate(config.members()):
                 read = members[0].lookback, members[0].scaling
                 if read not in batches:
@@ -362,15 +362,7 @@ def _members(
 
 def median_of_members(members: list[Numbers]) -> Numbers:
     """The median over the members of each quantile; quantiles stay in ascending order."""
-    ordered = list(members)
-    last = len(members) - 1
-    # odd-even transposition sort: as many passes over neighbouring pairs as there are members
-    for number in range(len(members)):
-        for low in range(number % 2, last, 2):
-            pair = ordered[low : low + 2]
-            ordered[low] = np.minimum(*pair)
-            ordered[low + 1] = np.maximum(*pair)
-    return np.asarray((ordered[last // 2] + ordered[len(members) // 2]) / 2)
+    return np.asarray(np.median(members, 0))
 
 
 def _agreed(
@@ -389,13 +381,13 @@ def _agreed(
         covariance = matrix * variance[~sums, step]
         gap = means[sums, step] - matrix @ expected[:, step]
         system = covariance @ matrix.T + np.diag(variance[sums, step])
-        system[np.diag_indices_from(system)] += JITTER * max(float(np.trace(system)), 1e-300)
+        system[np.diag_indices_from(system)] += JITTER * max(np.trace(system), 1e-300)
         shift[:, step] = covariance.T @ np.linalg.solve(system, gap)
     is_positive = (floor[~sums] >= 0)[:, None] & (expected > 0)
     growth = 1 + shift / np.where(is_positive, expected, 1.0)
     factor = np.where(is_positive, np.maximum(growth, 0.0), 1.0)
     added = np.where(is_positive, 0.0, shift)
-    return np.asarray(base * factor[..., None] + added[..., None])
+    return base * factor[..., None] + added[..., None]
 
 
 def panel_with_sums(panel: Panel, ids: tuple[str, ...], levels: Levels) -> Panel | None:

@@ -106,7 +106,7 @@ def independent_by_block(series: Integers, block: Integers) -> tuple[Integers, N
     The windows of n series in the same block count as n / (1 + (n - 1) CORRELATION) independent
     ones.
     """
-    count = int(series.max(initial=0)) + 1
+    count = series.max(initial=0) + 1
     pairs = np.unique(block * count + series)  # of a block and a series
     blocks, sizes = np.unique(pairs // count, return_counts=True)
     return blocks, sizes / (1 + (sizes - 1) * CORRELATION)

@@ -18,7 +18,7 @@ w = n / (n + `windows`) of n independent windows:
 where a is log(1 + score) of the step and its neighbours, and b that of all steps.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -80,6 +80,12 @@ class Calibration:
     # [levels], share of validation values at or below each quantile, before margins were added
     coverage: Margins
     windows: int  # validation windows with at least one value that counts
+    # [horizon, levels], distance of each quantile from the median as a share of the median, the
+    # median over the validation windows
+    relative: Margins
+    # [series + 1], logarithm of the factor of each series; index 0 is a series that was not in the
+    # fit, whose entry is 0
+    growth: Margins
     # where the mean of the actual values lies between the median, 0, and the mean of the calibrated
     # quantiles, 1: an interpolated mean
     mean_share: float = 1.0
@@ -93,12 +99,6 @@ class Calibration:
     largest: float = np.inf  # see `CalibrationPriors.cap_factor`
     slope: float = 0.0  # of the log ratio of errors to widths over roughness; 0 to 1
     mean_roughness: float = 0.0  # roughness at which intervals keep their width
-    # [horizon, levels], distance of each quantile from the median as a share of the median, the
-    # median over the validation windows; 0 in older versions
-    relative: Margins = field(default_factory=lambda: np.zeros((1, 1), np.float32))
-    # [series + 1], logarithm of the factor of each series; index 0 is a series that was not in the
-    # fit, whose entry is 0
-    growth: Margins = field(default_factory=lambda: np.zeros(1, np.float32))
 
     def moved(
         self, quantiles: Numbers, scale: Numbers, roughness: Numbers, series: Integers
@@ -170,7 +170,7 @@ def calibrate(
     if not observed.any():
         none = margins.astype(np.float32)
         still = np.zeros(pasts.count + 1, np.float32)
-        return Calibration(none, none[0], 0, mean_weight=0.0, relative=none, growth=still)
+        return Calibration(none, none[0], 0, none, still, mean_weight=0.0)
 
     missed = _missed(quantiles, actual, observed)
     slope, mean_roughness = _slope(missed, pasts)
@@ -298,12 +298,12 @@ def _growth(missed: Numbers, pasts: Pasts) -> Margins:
         return growth
     means = np.bincount(group, ratios) / sizes  # [series]
     relative = ratios / means[group] - 1
-    squares = float((relative**2).sum())
+    squares = (relative**2).sum()
     freedom = len(ratios) - len(series)
     chance = (squares + PRIORS.windows) / (freedom + PRIORS.windows) / sizes
     level = np.log(means)
     variance = level.var(ddof=1)
-    between = max(0.0, float(variance - chance.mean()))
+    between = max(0.0, variance - chance.mean())
     shrunk = (level - level.mean()) * between / (between + chance)
     mean_square = np.exp(2 * shrunk).mean()
     growth[series] = shrunk - np.log(mean_square) / 2  # widths keep their mean square
@@ -366,7 +366,7 @@ def _margins(scores: Numbers, observed: Flags, share: float, weight: float) -> N
     return np.expm1(weight * (weight * by_step + (1 - weight) * pooled))
 
 
-def half_widths(quantiles: Numbers, scale: Numbers, tied: bool = False) -> Numbers:
+def half_widths(quantiles: Numbers, scale: Numbers, tied: bool) -> Numbers:
     """Half the width of the interval between each quantile and its mirror image.
 
     The shape is [windows, horizon, levels]. No half width is below a share of the window's scale,
@@ -438,12 +438,11 @@ def _ordered(quantiles: Numbers) -> Numbers:
 
     The array is changed in place, and returned.
     """
-    count = quantiles.shape[-1]
-    by_level = np.moveaxis(quantiles, -1, 0)
-    for level in range(count // 2 + 1, count):
-        np.maximum(by_level[level - 1], by_level[level], out=by_level[level])
-    for level in range(count // 2 - 1, -1, -1):
-        np.minimum(by_level[level + 1], by_level[level], out=by_level[level])
+    middle = quantiles.shape[-1] // 2
+    upper = quantiles[..., middle:]
+    lower = quantiles[..., middle::-1]
+    np.maximum.accumulate(upper, -1, out=upper)
+    np.minimum.accumulate(lower, -1, out=lower)
     return quantiles
 
 
@@ -470,7 +469,7 @@ def adapted_share(scores: Numbers, observed: Flags, share: float) -> float:
         earlier = scores[:now][observed[:now]]
         new = scores[now][observed[now]]
         if len(earlier) and len(new):
-            missed = float((new > score_at(earlier, target)).mean())
+            missed = (new > score_at(earlier, target)).mean()
             target += ADAPTATION_RATE * (missed - (1 - share))
-            target = float(np.clip(target, share / 2, 1 - (1 - share) / 4))
+            target = np.clip(target, share / 2, 1 - (1 - share) / 4)
     return target

@@ -52,14 +52,12 @@ def lower_bounds(output: OutputSettings, floor: Numbers) -> Numbers:
     return floor if output.min is None else np.full(len(floor), output.min)
 
 
-def bounded(numbers: Numbers, output: OutputSettings, floor: Numbers | None = None) -> Numbers:
+def bounded(numbers: Numbers, output: OutputSettings, floor: Numbers) -> Numbers:
     """Numbers cut at the bounds of the output, and rounded.
 
     The order of the numbers is kept, so that intervals stay nested.
     """
-    lower: Numbers | float = -np.inf if output.min is None else output.min
-    if output.min is None and floor is not None:
-        lower = floor[:, None, None]
+    lower = lower_bounds(output, floor)[:, None, None]
     upper = np.inf if output.max is None else output.max
     if not output.integer:
         return rounded(np.clip(numbers, lower, upper))

@@ -177,7 +177,7 @@ def step_share(errors: Numbers, sizes: Numbers) -> float:
         return 0.0
     windows = int(used.any(1).sum())  # errors in one window are alike, and count as one
     slope, certainty = slope_beyond_chance(excess, error, windows)
-    level = float(error.mean() - slope * excess.mean())
+    level = error.mean() - slope * excess.mean()
     growth = min(slope / level, 1.0) if level > 0 else 1.0
     return float(np.float32(certainty * growth))  # as it is stored
 
@@ -189,10 +189,10 @@ def slope_beyond_chance(x: Numbers, y: Numbers, freedom: int) -> tuple[float, fl
     number of degrees of freedom.
     """
     distance = x - x.mean()
-    squares = max(float((distance**2).sum()), 1e-300)
-    slope = float((distance * y).sum()) / squares
+    squares = max((distance**2).sum(), 1e-300)
+    slope = (distance * y).sum() / squares
     rest = y - y.mean() - slope * distance
-    chance = float((rest**2).sum()) / freedom / squares
+    chance = (rest**2).sum() / freedom / squares
     if slope <= 0 or slope**2 <= chance:
         return 0.0, 0.0
     return slope, 1 - chance / slope**2

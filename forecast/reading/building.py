@@ -162,7 +162,7 @@ def _refuse_outlier(observations: Observations, positions: Integers, schema: Sch
         gap = int(np.abs(others - position).min())
         if gap > FAR * max(span, FAR):
             times = observations.row_timestamps
-            row = int(np.argmax(calendar_of(schema).positions(times) == position))
+            row = np.argmax(calendar_of(schema).positions(times) == position)
             text = format_timestamp(int(times[row]), schema.time_format)
             problem = f"{text} lies {gap:,} steps from all other times, which span {span:,}"
             place = observations.table.place(row, schema.time)
@@ -177,7 +177,7 @@ def _check_sizes(observations: Observations, placed: TimedValues, schema: Schema
     too_large = sizes > MAX_VALUE
     wrong = too_large | ((sizes > 0) & (largest[placed.series] < MIN_VALUE))
     if wrong.any():
-        row = int(wrong.argmax())
+        row = wrong.argmax()
         position = placed.timestamps[[row]]
         (time,) = position_texts(schema, calendar_of(schema), position)
         name = series_name(observations.ids[placed.series[row]]) or "the series"
@@ -218,7 +218,7 @@ def aggregated(
     name = observations.table.name
     calendar = calendar_of(schema)
     rows = observed
-    fine: Calendar | None = None  # the finer grid of the rows, None if they lie on no regular grid
+    fine = None  # the finer grid of the rows, None if they lie on no regular grid
     with suppress(BadData):
         spec = infer_calendar(observed.timestamps, observed.series, None, schema.time_format)
         fine = Calendar(spec, schema.time_format.zone)
@@ -307,7 +307,7 @@ def _with_zeros(
     newest = int(placed.timestamps.max())
     blank = blank.placed_on(fine)
     grid = _grid(placed, blank, len(observations.ids), newest, schema)
-    count = int(grid.lengths.sum())
+    count = grid.lengths.sum()
     if count > MAX_ROWS:
         problem = f"with a zero for each absent row it has {count:,} rows, more than fit in memory"
         cure = Words("pass ", Setting("aggregate", "sum"), ", or a table of fewer series")
@@ -329,7 +329,7 @@ def build_panel(schema: Schema, observations: Observations, grid: Grid, horizon:
     `with_status`. Raises `Unavailable` if the panel would not fit in memory.
     """
     sizes = grid.lengths + horizon
-    steps = int(sizes.sum())
+    steps = sizes.sum()
     if steps * (2 + len(schema.known) + len(schema.past)) > MAX_NUMBERS:
         on_grid = f"{len(sizes):,} series on the grid {schema.calendar.name}"
         need = f"need {steps:,} steps, more than fit in memory"
@@ -378,7 +378,7 @@ def with_future(
     return with_vintages(panel, dated, schema)
 
 
-def check_rows(observations: Observations, schema: Schema, whole: bool = True) -> None:
+def check_rows(observations: Observations, schema: Schema, whole: bool) -> None:
     """Refuse times off the grid and times that repeat in a series; warn of rows out of order.
 
     If the table is only a part (not `whole`), its times may be coarser than the grid.
@@ -433,7 +433,7 @@ def _warn_repeated_rows(table: Table) -> None:
     same = repeated_rows(table, comparable)
     if same.any():
         rows = rows_text(same.sum())
-        first = table.line(int(np.argmax(same)))
+        first = table.line(np.argmax(same))
         text = "%s: %s repeat an earlier row in every column, first %s; was the table loaded twice?"
         log.warning(text, table.name, rows, first)
 
@@ -445,7 +445,7 @@ def _check_on_grid(table: Table, row_times: Integers, schema: Schema, whole: boo
     calendar = calendar_of(schema)
     off = times[~calendar.on_grid(times)]
     steps = np.diff(calendar.positions(times))
-    coarser = whole and len(steps) > 2 and int(steps.min()) > 1
+    coarser = whole and len(steps) > 2 and steps.min() > 1
     if not len(off) and not coarser:
         return
     other = name
@@ -457,7 +457,7 @@ def _check_on_grid(table: Table, row_times: Integers, schema: Schema, whole: boo
         "bring it to the frequency of the fit, or fit again, with another ", Setting("freq")
     )
     if len(off):
-        row = int(np.argmax(row_times == off[0]))
+        row = np.argmax(row_times == off[0])
         more = f", nor do {len(off) - 1:,} other times of the table" if len(off) > 1 else ""
         time = table.value(row, schema.time)
         problem = f"{time} does not lie on the grid {name}{more}{looks}"

@@ -30,7 +30,7 @@ def mean_level(panel: Panel, steps: int) -> Numbers:
     first = panel.first_slots
     total = np.add.reduceat(np.abs(panel.values) * used, first)
     counts = np.add.reduceat(used, first, dtype=np.int64)
-    return np.asarray(total / np.maximum(counts, 1))
+    return total / np.maximum(counts, 1)
 
 
 class Comparison:
@@ -120,7 +120,7 @@ def warn_seen(panel: Panel, fitted: Panel, schema: Schema, horizon: int, name: s
         origin = panel.origins[np.argmax(ahead)]
         ends = np.array([origin, fitted.origins.max()])
         after, end = position_texts(schema, calendar_of(schema), ends)
-        seen = min(int(ahead.max()), horizon)
+        seen = min(ahead.max(), horizon)
         text = (
             "%s: the model was trained on values up to %s, so that it has seen %d of the %d steps"
         )
@@ -251,7 +251,7 @@ def require_known(
     of_series = f" of series '{series_text}'" if series_text else ""
     problem = f"column '{schema.known[column]}' is known in advance, but has no value for"
     problem += f" {len(steps)} of the {horizon} steps{of_series}: {times}"
-    total = int(blank.sum())
+    total = blank.sum()
     if total > len(steps):
         problem += f" (in all {total:,} such values, of {blank.any((1, 2)).sum():,} series)"
     cure: list[object] = ["fill in blank cells, add rows with blank targets"]

@@ -285,7 +285,7 @@ def _possible_ids(
     candidates = [column for column in candidates if groups_rows(table, column)]
     numbers = numeric_columns(table, candidates)
     texts = tuple(column for column in candidates if column not in numbers)
-    sets: list[Names] = [texts]
+    sets = [texts]
     if level == "day":
         sets += [(*texts, column) for column in numbers if is_whole(table, column)]
     return sets
@@ -401,7 +401,7 @@ def _starts(texts: Iterable[str]) -> set[str]:
 
 def _with_whole_names(table: Table, settings: TableSettings) -> TableSettings:
     """Repair settings that name a column with a comma: such a name was split at the comma."""
-    whole_names = dict[str, Names]()
+    whole_names = {}
     for role in ROLES:
         pieces = getattr(settings, role)
         joined = {", ".join(pieces), ",".join(pieces)} & set(table.names)

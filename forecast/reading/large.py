@@ -19,9 +19,9 @@ from forecast.panel.panel import Flags, Integers
 from forecast.panel.schema import Names, Schema
 from forecast.reading.building import MAX_NUMBERS
 from forecast.reading.dated import dated_table, normalised
-from forecast.reading.reading import infer_schema, reach_of
+from forecast.reading.reading import columns_of_fit, infer_schema, reach_of
 from forecast.reading.roles import AVAILABLE_AT
-from forecast.settings import TableSettings, TextSettings, holiday_columns
+from forecast.settings import TableSettings, TextSettings
 from forecast.tables.cells import flags_of, infer_decimal, lacks_value
 from forecast.tables.contents import (
     CELL_PEAK,
@@ -206,8 +206,8 @@ class LargeTable:
         table with one row for each time that has a value. The former is None if an id is blank, or
         if the rows of a series do not stand together.
         """
-        starts: list[Integers] = []
-        firsts: list[Any] = []
+        starts = []
+        firsts = []
         times = self._empty(time)
         end = 0
         last_ids = None
@@ -326,8 +326,7 @@ def _plain_csv(location: Location, settings: TextSettings, least: int) -> LargeT
 
 
 def needed_columns(schema: Schema, table: LargeTable) -> list[str]:
-    names = [*schema.keys, str(schema.target), *schema.known, *schema.past, *schema.static]
-    names += holiday_columns(schema.holidays)
+    names = list(columns_of_fit(schema))
     if schema.known and AVAILABLE_AT in table.names:
         names.append(AVAILABLE_AT)
     return list(dict.fromkeys(names))

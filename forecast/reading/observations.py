@@ -119,7 +119,7 @@ def id_codes(table: Table, columns: Names) -> tuple[Ids, Integers]:
     keys = np.zeros(len(table), np.int64)
     if not columns:
         return ((),), keys
-    parts: list[tuple[NDArray[Any], Integers]] = []  # texts in order, and their codes [rows]
+    parts = []  # texts in order, and their codes [rows]
     for column in columns:
         codes, texts = table.distinct(column)
         codes = _ranks(texts)[codes]
@@ -127,7 +127,7 @@ def id_codes(table: Table, columns: Names) -> tuple[Ids, Integers]:
         keys = keys * len(texts) + codes
         if len(parts) > 1:
             keys, _ = ranked(keys)  # renumber, so that the keys of many columns cannot overflow
-    first = np.empty(int(keys.max()) + 1, np.int64)
+    first = np.empty(keys.max() + 1, np.int64)
     rows = np.arange(len(table))
     first[keys[::-1]] = rows[::-1]
     names = [texts[codes[first]].tolist() for texts, codes in parts]
@@ -185,7 +185,7 @@ def _rows(table: Table) -> Observations:
     id_column, *columns = table.names
     codes, names = table.distinct(id_column)
     if len(names) < len(table):
-        row = int(np.argmax(repeats(codes)))
+        row = np.argmax(repeats(codes))
         problem = f"id '{names[codes[row]]}' comes twice"
         raise BadData(problem, place=table.place(row, id_column), cure="give every row its own id")
     values = parse_columns(table, columns).reshape(-1)
@@ -204,12 +204,12 @@ def _ranks(texts: list[str]) -> Integers:
     return np.array([rank_of[text] for text in texts], np.int64)
 
 
-def categories_of(table: Table, columns: Names, named: Names = ()) -> dict[str, Names]:
+def categories_of(table: Table, columns: Names, named: Names) -> dict[str, Names]:
     """Return the categories of categorical columns: their different texts, ascending.
 
     Columns are categorical if they are in `named` or look like it.
     """
-    categories = dict[str, Names]()
+    categories = {}
     for column in columns:
         if column in named or _looks_categorical(table, column):
             texts = sorted({*table.distinct(column)[1]} - {""})
@@ -251,7 +251,7 @@ def rows_of(
     names, codes = id_codes(table, schema.ids if by_series else ())
     times = times or parse_times(table, schema.time, schema.time_settings, codes)
     off = ~calendar_of(schema).on_grid(times.timestamps)
-    series: Integers | None = None
+    series = None
     if by_series:
         series = (series_index(ids, names) - 1)[codes]
         off &= series >= 0
@@ -261,7 +261,7 @@ def rows_of(
             log.warning(warning, table.name, unknown)
     if schema.aggregate is None and off.any():
         problem = f"the time does not lie on the grid {schema.calendar.name}"
-        place = table.place(int(np.argmax(off)), schema.time)
+        place = table.place(np.argmax(off), schema.time)
         raise BadData(problem, place=place, cure="correct it")
     return series, times.timestamps
 
@@ -329,7 +329,7 @@ def regions_of(observations: Observations, schema: Schema) -> tuple[str, ...]:
         try:
             named_holidays(0, 0, region)
         except UsageError as error:
-            row = int(np.argmax(codes == region))
+            row = np.argmax(codes == region)
             name = series_name(observations.ids[observations.series[row]])
             problem = Words(f"series '{name}': ", error)
             cure = "correct it, or leave it blank for no holidays"
@@ -352,7 +352,7 @@ def _set_by_series(
     if len(wrong):
         name = series_name(observations.ids[observations.series[wrong[0]]])
         problem = f"series '{name}' has several values in a static column"
-        place = observations.table.place(int(wrong[0]), column)
+        place = observations.table.place(wrong[0], column)
         cure = Words("keep one, or pass ", Setting("known", column), " or ", Setting("past"))
         raise BadData(problem, place=place, cure=cure)
 

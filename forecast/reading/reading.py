@@ -94,7 +94,7 @@ class Reading:
     observations: Observations
     grid: Grid
     # steps that a forecast looks back, on which statuses depend; None if no status depends on it
-    lookback: int | None = None
+    lookback: int | None
 
     @property
     def name(self) -> str:  # the name of the table in messages
@@ -298,23 +298,28 @@ def infer_schema(
     return schema.model_copy(update=update), dated
 
 
-def check_schema(schema: Schema, table: Table) -> None:
-    """Refuse a table that lacks a column that the fit used; the columns may be in any order."""
+def columns_of_fit(schema: Schema) -> Names:
+    """Return the columns that a table must have, as the fit used them."""
     needed = (*schema.time, *schema.known, *schema.past, *schema.static)
     needed += holiday_columns(schema.holidays)
     if schema.layout == "long":
         needed += (*schema.ids, str(schema.target))
     elif not schema.all_columns:
         needed += schema.series
+    return needed
+
+
+def check_schema(schema: Schema, table: Table) -> None:
+    """Refuse a table that lacks a column that the fit used; the columns may be in any order."""
     if schema.dated:
-        refuse_missing(table, needed)
+        refuse_missing(table, columns_of_fit(schema))
 
 
 def describe(schema: Schema, panel: Panel) -> list[str]:
     """Describe what was inferred, in lines of a key and its value."""
     count = len(panel)
     ids = "" if schema.layout == "wide" or not schema.ids else f" (ids: {', '.join(schema.ids)})"
-    values = f"{int(panel.observed.sum()):,} values"
+    values = f"{panel.observed.sum():,} values"
     lines = [("layout", f"{schema.layout}: {count:,} series{ids}, {values}")]
     if schema.target:
         lines.append(("target", schema.target))
@@ -464,7 +469,7 @@ def _calendar(
     table: Table, settings: TableSettings, time: Names, times: ParsedTimes, series: Integers
 ) -> CalendarSpec:
     def place(timestamp: int) -> str:
-        return table.place(int(np.argmax(times.timestamps == timestamp)), time)
+        return table.place(np.argmax(times.timestamps == timestamp), time)
 
     is_finer = settings.aggregate is not None
     return infer_calendar(times.timestamps, series, settings.freq, times.format, is_finer, place)

@@ -202,10 +202,10 @@ def repeated_row(
 ) -> BadData:
     """Return the error for the first of the `repeated` rows [rows]."""
     names, codes = id_codes(table, ids)
-    row = int(np.argmax(repeated))
+    row = np.argmax(repeated)
     timestamp = times.timestamps[row]
     same = (codes == codes[row]) & (times.timestamps == timestamp)
-    earlier = table.line(int(np.argmax(same)))
+    earlier = table.line(np.argmax(same))
     series = f" for {', '.join(ids)} '{', '.join(names[codes[row]])}'" if ids else ""
     text = format_timestamp(int(timestamp), times.format)
     count = rows_text(repeated.sum())
@@ -264,7 +264,7 @@ def calendar_columns(table: Table, columns: list[str], times: ParsedTimes) -> di
     """
     if len(table) < MIN_ROWS:
         return {}
-    parts: dict[str, Integers] = {}
+    parts = {}
     if times.format.kind != "integer":
         parts = _calendar_parts(wall_clock(times.timestamps, times.format.zone))
     kinds = {column: _calendar_kind(table, column, parts) for column in columns}

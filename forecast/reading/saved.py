@@ -53,7 +53,7 @@ def read_saved(
     to_one_frequency = Words(" with ", Setting("freq"), " and ", Setting("aggregate"))
     off = ~calendar.on_grid(observed.timestamps)
     if off.any():
-        row = int(np.argmax(off))
+        row = np.argmax(off)
         time = forecasts.value(row, schema.time)
         problem = f"{time} does not lie on the grid {schema.calendar.name} of {actual.name}"
         cure = Words("bring both to one frequency", to_one_frequency)
@@ -71,7 +71,7 @@ def read_saved(
         text = "%s: times lie %s apart; unless values mean the same, bring them to its frequency%s"
         log.warning(text, forecasts.name, steps, to_one_frequency)
     rows, columns = numbers_of(forecasts)
-    horizon = int(step.max()) + 1
+    horizon = step.max() + 1
     numbers = np.full((len(first), horizon, rows.shape[1]), np.nan)
     numbers[observed.series, step] = rows
     return reading, SavedForecasts(observed.ids, first, numbers, columns)
@@ -112,7 +112,7 @@ def observed_forecasts(forecasts: Table, actual: str, schema: Schema) -> Observa
     repeated = repeats(observed.series, observed.timestamps)
     if repeated.any():
         problem = f"a series and time come twice ({repeated.sum()} such rows)"
-        place = forecasts.place(int(np.argmax(repeated)), schema.time)
+        place = forecasts.place(np.argmax(repeated), schema.time)
         one_origin = "score the forecasts of one model from one origin at a time"
         raise BadData(problem, place=place, cure=one_origin)
     return observed
@@ -120,7 +120,7 @@ def observed_forecasts(forecasts: Table, actual: str, schema: Schema) -> Observa
 
 def quantile_columns(names: Sequence[str]) -> dict[str, float]:
     """The columns of quantiles of a table that predict wrote; see `OutputSettings.columns`."""
-    columns = dict[str, float]()
+    columns = {}
     for name in names[names.index(POINT) :]:
         if name.startswith("lo_") and (high := f"hi_{name[3:]}") in names:
             columns[name], columns[high] = interval_levels(float(name[3:]))
@@ -139,8 +139,8 @@ def numbers_of(forecasts: Table) -> tuple[Numbers, dict[str, float]]:
         crossed = lows > highs
         if not crossed.any():
             continue
-        row = int(np.argmax(crossed))
-        low, high = (names[end] for end in ends)
+        row = np.argmax(crossed)
+        low, high = map(names.__getitem__, ends)
         begins = f"the interval begins at {forecasts.value(row, (low,))}"
         problem = f"{begins} and ends at {forecasts.value(row, (high,))}"
         raise BadData(problem, place=forecasts.place(row, (low, high)), cure=PREDICTED)

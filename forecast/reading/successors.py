@@ -99,7 +99,7 @@ def with_lent_pasts(panel: Panel, schema: Schema, table: str) -> Panel:
             return new.get(text)
         return panel.select(np.array([names.index(text)]))
 
-    ends: dict[str, tuple[Panel, int]] = {}  # the series that are replaced, and where they end
+    ends = {}  # the series that are replaced, and where they end
     for text, group in groupby(schema.successions, attrgetter("name")):
         rows = list(group)
         begin = first + int(np.searchsorted(last_days, rows[0].day.toordinal() - EPOCH))

@@ -117,8 +117,8 @@ def one_row_a_time(dated: DatedTable, schema: Schema) -> DatedTable:
         source = source[cell_of_row]
         wrong = filled[values[filled] != values[source[filled]]]
         if len(wrong) and column in once:
-            row = int(wrong[0])
-            other = int(source[row])
+            row = wrong[0]
+            other = source[row]
             value = f"another value for the same time, {table.value(other, (column,))}"
             raise BadData(
                 f"{table.line(other)} has {value}",
@@ -155,7 +155,7 @@ def with_vintages(panel: Panel, dated: DatedTable, schema: Schema, whole: bool =
         (end,) = calendar.ends(panel.origins.max(keepdims=True)).tolist()
         delay = max(0, dated.instant - end)
     available[has_stamp] = _steps_known_at(stamps[has_stamp] - delay, calendar)
-    always: list[Vintages] = []
+    always = []
     for name in names:
         values = column_values(table, name, schema)
         used = ~np.isnan(values)
@@ -227,7 +227,7 @@ def _available_times(table: Table, schema: Schema) -> tuple[Flags, Integers]:
         has_stamp = np.array(present)[codes]
     if not has_stamp.any():
         return has_stamp, stamps
-    place = table.place(int(np.argmax(has_stamp)), AVAILABLE_AT)
+    place = table.place(np.argmax(has_stamp), AVAILABLE_AT)
     if schema.time_format.kind == STEPS:
         problem = "the times of the table are steps, with which no date can be compared"
         raise BadData(problem, place=place, cure="rename the column, or give the table dates")

@@ -9,7 +9,7 @@ from forecast.calendar.calendar import Calendar
 from forecast.errors import BadData, visible
 from forecast.events.kinds import has_events, mark
 from forecast.inference.fitted import Fitted
-from forecast.inference.forecasting import ForecastOptions, Forecasts
+from forecast.inference.forecasting import ForecastOptions, Forecasts, forecast_series
 from forecast.logs import log
 from forecast.metrics.metrics import mase, naive_errors_until
 from forecast.panel.naming import find_series, series_name
@@ -60,24 +60,23 @@ class PlotData:
 def plot_of_forecasts(forecasts: Forecasts, fitted: Fitted, output: OutputSettings) -> PlotData:
     """The plot data of new forecasts, with the intervals of an output."""
     panel = forecasts.panel
-    schema = fitted.config.table
+    schema = fitted.schema
     series = forecasts.series
     first = panel.origins[series] + 1
     naive_error = fitted.naive_error
     if panel.spread is None:  # the panel holds whole series, not the tails of those of the fit
         naive_error = naive_errors_until(panel, panel.origins, schema.shortest_season)[0]
     total = int((~panel.skipped).sum())
-    numbers = forecasts.numbers
     unit = naive_error[series]
-    return PlotData(panel, schema, series, first, numbers, output.columns, unit, total)
+    return PlotData(panel, schema, series, first, forecasts.numbers, output.columns, unit, total)
 
 
 def plot_of_history(fitted: Fitted) -> PlotData:
     """The plot data of the series of the fit that could be forecast, without forecasts."""
     panel = fitted.history
-    series = panel.order[~panel.skipped[panel.order]]
+    series = forecast_series(panel)
     first = panel.origins[series] + 1
-    schema = fitted.config.table
+    schema = fitted.schema
     shape = (len(series), fitted.config.horizon, 1)
     numbers = np.full(shape, np.nan)
     unit = fitted.naive_error[series]
@@ -109,7 +108,7 @@ def series_to_draw(panel: Panel, settings: PictureSettings) -> ForecastOptions:
 
     This is for charts without actual values, by which the worst forecasts could be chosen.
     """
-    candidates = panel.order[~panel.skipped[panel.order]]
+    candidates = forecast_series(panel)
     if not settings.series:
         return ForecastOptions(candidates[: settings.count])
     named = [find_series(panel.ids, name) for name in settings.series]
@@ -213,7 +212,7 @@ def chart_of(
     if not drawn:
         raise BadData("no series has a forecast, so there is nothing to draw")
 
-    charts = list[SeriesChart]()
+    charts = []
     for series, row in zip(drawn, rows.tolist(), strict=True):
         if row >= 0:
             values = actual[row]

@@ -11,7 +11,7 @@ import numpy as np
 from forecast.errors import BadData
 from forecast.events.effects import Effects, adjusted_panel
 from forecast.events.kinds import EVENT_DAYS, has_events, mark, with_effects_only
-from forecast.inference.forecasting import columns_at
+from forecast.inference.forecasting import columns_at, forecast_series
 from forecast.inference.predictor import Predictor, fixed_of
 from forecast.logs import log
 from forecast.panel.naming import find_series
@@ -64,7 +64,7 @@ def importances(
     """
     held_out = _HeldOut(predictor, panel)
     inputs = list(held_out.inputs())
-    rows = list[Importance]()
+    rows = []
     for done, (name, kind, change) in enumerate(inputs):
         if on_part is not None:
             on_part(done, len(inputs))
@@ -113,7 +113,7 @@ class _HeldOut:
     def increases(self, change: Change, random: bool, repeats: int, seed: int) -> list[float]:
         """By how much the mean absolute error grows without an input, in each repeat."""
         windows = np.flatnonzero(np.isfinite(self.errors))
-        means = list[float]()
+        means = []
         for repeat in range(repeats):
             draw = np.random.default_rng((seed, repeat))
             if random or repeat == 0:
@@ -136,7 +136,7 @@ class _HeldOut:
 
     def inputs(self) -> Iterator[tuple[str, str, Change]]:
         """The names, kinds and changes of all inputs of the forecaster."""
-        schema = self.predictor.fitted.config.table
+        schema = self.predictor.fitted.schema
         for kind in RANDOM:
             for column, name in enumerate(getattr(schema, kind)):
                 yield name, kind, partial(self._shuffled, kind, column)
@@ -144,8 +144,8 @@ class _HeldOut:
         if effects is not None and has_events(schema):
             for name in self._events_ahead():
                 yield name, "event", partial(self._without_event, effects, name)
-        season = max(1, schema.shortest_season)
-        longest = int(self.pasts.panel.lengths.max())
+        season = schema.shortest_season
+        longest = self.pasts.panel.lengths.max()
         edges = [edge for edge in (0, season, 2 * season, 4 * season) if edge < longest]
         for first, last in pairwise([*edges, longest]):
             name = f"values {first + 1} to {last} steps ago"
@@ -179,7 +179,7 @@ class _HeldOut:
     def _events_ahead(self) -> list[str]:
         """The events whose eve, day or following day lies in a horizon."""
         panel = self.pasts.panel
-        marks = mark(panel, self.predictor.fitted.config.table)
+        marks = mark(panel, self.predictor.fitted.schema)
         ends = panel.offsets[1:][panel.series_of_slots[marks.slot]]
         ahead = np.unique(marks.label[ends - marks.slot <= panel.ahead])
         labels = {marks.labels[label] for label in ahead}
@@ -201,10 +201,10 @@ class _HeldOut:
         A window without other values keeps them.
         """
         panel = self.pasts.panel
-        sizes = np.diff(panel.offsets)
+        sizes = panel.sizes
         back = np.repeat(panel.lengths, sizes) - panel.positions  # 1 for the newest
         shown = panel.observed & ~((back > first) & (back <= last))
-        has_values = np.logical_or.reduceat(shown, panel.offsets[:-1])
+        has_values = np.logical_or.reduceat(shown, panel.first_slots)
         left = np.repeat(has_values, sizes)
         observed = np.where(left, shown, panel.observed)
         values = np.where(observed, panel.values, 0.0)
@@ -226,7 +226,7 @@ def parts_of(predictor: Predictor, panel: Panel, series: Integers) -> dict[str, 
     """
     predictor = predictor.remembering()
     fitted = predictor.fitted
-    schema = fitted.config.table
+    schema = fitted.schema
 
     def medians(predictor: Predictor, panel: Panel) -> Numbers:
         return predictor.predict_quantiles(panel)[..., fitted.config.levels.index(0.5)]
@@ -295,7 +295,7 @@ def _past_season(panel: Panel, series: int, length: int) -> tuple[Numbers, float
     slope = 0.0
     if len(observed_seasons) > 1:
         growth, _ = np.polyfit(observed_seasons, means[observed_seasons], 1)
-        slope = float(growth) / length
+        slope = growth / length
     line = slope * (np.arange(length) - (length - 1) / 2)
     profile = _means(folded - means[:, None] - line, 0)
     return profile - profile.mean(), slope
@@ -358,7 +358,7 @@ def explain_panel(
     panel: Panel,
     settings: ExplainSettings,
     name: str,
-    with_future: bool = False,
+    with_future: bool,
     on_part: OnPart | None = None,
     names: Sequence[str] | None = None,
 ) -> Explanation:
@@ -368,9 +368,9 @@ def explain_panel(
     and of all series by default.
     """
     fitted = predictor.fitted
-    schema = fitted.config.table
+    schema = fitted.schema
     horizon = fitted.config.horizon
-    series = panel.order[~panel.skipped[panel.order]]
+    series = forecast_series(panel)
     if not len(series):
         raise BadData("no series has a forecast, so there is nothing to explain", place=name)
     if names is not None:
@@ -386,7 +386,7 @@ def explain_panel(
         numbers = parts_of(predictor, panel, series)
         steps = np.arange(1, horizon + 1)
         parts = frame_of(columns_at(panel, schema, series, steps, numbers))
-    inputs = list[Importance]()
+    inputs = []
     try:
         inputs = importances(predictor, panel, settings.repeats, fitted.settings().seed, on_part)
     except BadData as error:

@@ -293,7 +293,7 @@ def _table(table: Table) -> Iterator[str]:
         yield f"<details><summary>{caption}</summary>\n"
     group = f'<div class="scroll" role="group" tabindex="0" aria-label="{caption}">'
     yield f"{group}<table><caption>{caption}</caption>\n<thead><tr>"
-    classes = list[str]()
+    classes = []
     for i, name in enumerate(table.head):
         numeric = any(isinstance(row[i], Bar | float | int) for row in table.rows)
         classes.append(' class="num"' if numeric else "")

@@ -11,6 +11,7 @@ from forecast.checks.accuracy import ADDED, actuals_lines
 from forecast.errors import BadData, Unavailable
 from forecast.events.kinds import touched
 from forecast.inference.fitted import Fitted, counted_models, models_of
+from forecast.inference.forecasting import forecast_series
 from forecast.inference.predictor import Predictor
 from forecast.metrics.metrics import REFERENCE
 from forecast.panel.naming import series_name, series_names
@@ -181,13 +182,13 @@ def _worse(backtest: BacktestTables) -> str:
 
 def _held(rows: Sequence[Row], what: str = "") -> str:
     """How many values the intervals contained; a row of sums is weighted by its number of sums."""
-    texts = list[str]()
+    texts = []
     for level in INTERVALS:
         shares = _measured(rows, f"coverage_{level:g}")
         values = [share for _, share in shares]
         counts = [_number(row, "sums") or 1.0 for row, _ in shares]
         if shares:
-            held = float(np.average(values, weights=counts))
+            held = np.average(values, weights=counts)
             texts.append(f"{level:g} % intervals{what} held {100 * held:.0f} %")
             if level == INTERVALS[0]:
                 narrow = held < NARROW
@@ -196,13 +197,9 @@ def _held(rows: Sequence[Row], what: str = "") -> str:
 
 def error_section(backtest: BacktestTables) -> Section:
     origins = backtest.origins
-    text = (
-        f"Forecasts from {len(origins)} origins, {origins[0]} to {origins[-1]}, compared with the "
-    )
-    text += (
-        "actual values. Skill is the error reduction against seasonal naive; the unit of MASE is "
-    )
-    text += "the error of seasonal naive before the oldest origin."
+    text = f"Forecasts from {len(origins)} origins, {origins[0]} to {origins[-1]}, compared with "
+    text += "the actual values. Skill is the error reduction against seasonal naive; the unit of "
+    text += "MASE is the error of seasonal naive before the oldest origin."
     if backtest.seen:
         text += " The saved forecaster had seen values that it is compared with, so that "
         text += "these errors may be too small."
@@ -286,18 +283,18 @@ def read_section(fitted: Fitted, version: str) -> Section:
 def gaps_section(fitted: Fitted) -> Section:
     """Missing values of the past that the version holds, and series without a forecast."""
     panel = fitted.history
-    ignored = touched(panel, fitted.config.table, "ignore")
+    ignored = touched(panel, fitted.schema, "ignore")
     if ignored is not None:
         panel = replace(panel, observed=panel.observed | ignored)
     gaps = panel.before(panel.lengths) & ~panel.observed
-    missing = np.add.reduceat(gaps.astype(np.int64), panel.offsets[:-1])
-    count = int(missing.sum())
+    missing = np.add.reduceat(gaps.astype(np.int64), panel.first_slots)
+    count = missing.sum()
     text = "No value is missing. "
     if count:
-        total = int(panel.lengths.sum())
+        total = panel.lengths.sum()
         series = f"{np.count_nonzero(missing):,} of {len(panel):,} series"
         text = f"{count:,} of {total:,} values are missing, in {series}. "
-    text += f"The version holds the newest {int(panel.lengths.max()):,} steps of the series; "
+    text += f"The version holds the newest {panel.lengths.max():,} steps of the series; "
     text += "older gaps, and those that events ignore, do not count."
     statuses = Rows()
     for status, ids in _ids_by(panel.status, panel.ids):
@@ -308,7 +305,7 @@ def gaps_section(fitted: Fitted) -> Section:
     if count:
         shown = min(ROWS, np.count_nonzero(missing))
         worst = np.argsort(-missing, kind="stable")[:shown].tolist()
-        rows = [_longest_gap(panel, fitted.config.table, i) for i in worst]
+        rows = [_longest_gap(panel, fitted.schema, i) for i in worst]
         heads = ["series", "missing", "share", "longest gap, steps", "from", "to"]
         tables.append(Table("The series with the most missing values", heads, rows))
     return Section("Gaps in the data", (text, *tables))
@@ -328,7 +325,7 @@ def _longest_gap(panel: Panel, schema: Schema, series: int) -> tuple[Cell, ...]:
     changes = np.flatnonzero(np.diff(padded))
     begins = changes[::2]
     ends = changes[1::2]
-    longest = int(np.argmax(ends - begins))
+    longest = np.argmax(ends - begins)
     gap = np.array([begins[longest], ends[longest] - 1])
     edges = panel.starts[series] + gap
     texts = position_texts(schema, calendar_of(schema), edges)
@@ -383,12 +380,11 @@ def models_section(predictor: Predictor) -> Section:
 
 def _attention(predictor: Predictor) -> tuple[LineChart, ...]:
     """A chart of the attention weight of each step of the past, averaged over series."""
-    config = predictor.fitted.config
-    panel = predictor.fitted.history
-    models = [member.model for group in config.members() for member in group]
-    if not any("attention" in model for model in models):
+    members = predictor.fitted.config.network_members
+    if not any("attention" in member.model for member in members):
         return ()  # before torch is imported
-    series = panel.order[~panel.skipped[panel.order]]
+    panel = predictor.fitted.history
+    series = forecast_series(panel)
     try:
         weights = predictor.attention(panel, series[:256]).mean(0)
     except Unavailable:
@@ -399,9 +395,7 @@ def _attention(predictor: Predictor) -> tuple[LineChart, ...]:
     return (LineChart(title, "steps before the forecast", ends, lines),)
 
 
-def importance_section(
-    predictor: Predictor, panel: Panel, on_part: OnPart | None = None
-) -> Section:
+def importance_section(predictor: Predictor, panel: Panel, on_part: OnPart | None) -> Section:
     """By how much errors grow without an input; `on_part` receives the progress."""
     title = "What the forecasts rest on"
     seed = predictor.fitted.settings().seed

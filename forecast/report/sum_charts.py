@@ -1,6 +1,6 @@
 """Sums of forecasts beside sums of the past: plot data, a chart, and a section of a report."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from forecast.baselines.shared.gaps import fill_gaps
 from forecast.calendar.calendar import season_candidates
 from forecast.calendar.spec import CalendarSpec
 from forecast.calendar.zones import DAY, WEEK
-from forecast.errors import Setting, UsageError
+from forecast.errors import UsageError
 from forecast.events.closed import with_fixed
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts
@@ -20,7 +20,7 @@ from forecast.panel.grouping import ALL, keys_of
 from forecast.panel.panel import Ids, Integers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of
 from forecast.report.chart import Chart, PlotData, chart_of
-from forecast.report.page import Cell, Gallery, Part, Section, Table, number
+from forecast.report.page import Gallery, Part, Section, Table, number
 from forecast.settings import Every, OutputSettings, PictureSettings, SumSettings
 from forecast.tables.writing import Column
 from forecast.totals.periods import (
@@ -29,6 +29,7 @@ from forecast.totals.periods import (
     Level,
     period_keys,
     periods_of,
+    refused,
     steps_ahead,
 )
 from forecast.totals.summands import Groups
@@ -71,7 +72,7 @@ def past_sums(
     unknown if the panel lacks a part of the period, or if a series that has not ended lacks its
     newest values.
     """
-    schema = fitted.config.table
+    schema = fitted.schema
     panel = with_fixed(panel, fixed_of(fitted, panel))
     newest = int(panel.origins.max())
     steps = newest + 1 - int(panel.starts.min())
@@ -82,7 +83,7 @@ def past_sums(
 
     status = np.array(panel.status or ["ok"] * len(panel))
     ended = (status == "ended") | (panel.trailing_gap() > fitted.config.lookback)
-    names_by_level = list[Ids]()
+    names_by_level = []
     for level in levels:
         keys = keys_of(panel, schema, level.by)
         names_by_level.append(tuple((level.group, *key) for key in keys))
@@ -180,7 +181,7 @@ def chart_of_sums(
         every = totals.settings.sum_every[0]
         problem = f"a sum over the {every} is one number, and no line"
         cure = "name a period of the calendar, or leave it out"
-        raise UsageError(problem, setting=Setting("sum_every", every), cure=cure)
+        raise refused(every, problem, cure)
     series = tuple(series for chart in charts for series in chart.series)
     total = sum(chart.total for chart in charts)
     return replace(charts[0], series=series, total=total)
@@ -194,7 +195,7 @@ def sums_section(predictor: Predictor, forecasts: Forecasts, asked: list[SumSett
     """
     horizon = forecasts.numbers.shape[1]
     parts: list[Part] = [TEXT]
-    usual = _usual_sums(predictor.fitted.config.table, forecasts.panel, horizon)
+    usual = _usual_sums(predictor.fitted.schema, forecasts.panel, horizon)
     for settings in [*asked, usual]:
         if settings is usual and len(parts) > 1:
             break
@@ -206,7 +207,7 @@ def sums_section(predictor: Predictor, forecasts: Forecasts, asked: list[SumSett
         for data, _ in plots_of_sums(totals, forecasts.panel):
             parts.append(Gallery(data, {}, data.notes, searched=False))
         columns = totals.columns()
-        cells = list[Sequence[Cell]]()
+        cells = []
         for column in columns.values():
             texts = column.texts() if isinstance(column, Column) else column.tolist()
             cells.append(texts)

@@ -27,7 +27,7 @@ def terminal_lines(chart: Chart, width: int) -> list[Text]:
     lengths = [len(text) for texts in numbers for text in texts.values()]
     left = max(lengths) + 1
     across = max(width - left - 2, 8)
-    lines = list[Text]()
+    lines = []
     for series, texts in zip(chart.series, numbers, strict=True):
         title = Text.assemble((series.name, "bold"))
         if series.note:
@@ -44,7 +44,7 @@ def terminal_lines(chart: Chart, width: int) -> list[Text]:
         keys.append((2 * _shade(chart.levels, level), "interval", f"{level:g} %"))
     if chart.has_actuals:
         keys.append((ACTUAL, "actual", "actual"))
-    legend = list[Text]()
+    legend = []
     for symbol, kind, name in keys:
         legend.append(Text.assemble((symbol, STYLES[kind]), f" {name}"))
     one_line = Text("   ").join(legend)
@@ -61,8 +61,8 @@ def _range(series: SeriesChart) -> tuple[float, float]:
     values = series.values()
     if not len(values):
         return 0.0, 1.0
-    low = float(values.min())
-    high = float(values.max())
+    low = values.min()
+    high = values.max()
     if low < high:
         return low, high
     margin = max(1.0, abs(low) / 10)  # puts a flat line in the middle

@@ -134,14 +134,14 @@ def _event_layers(chart: Chart, series: SeriesChart) -> list[Spec]:
     """Bars within the panel, and their names."""
     first = _at(chart, series.past_times[0])
     last = _at(chart, series.times[-1])
-    bars = list[Spec]()
+    bars = []
     names: dict[float, list[str]] = {}
     for begin, finish, name in series.events:
         start = max(_at(chart, begin), first)
         end = min(_at(chart, finish), last)
         bars.append({"t": start, "end": end, "name": name})
         names.setdefault((start + end) / 2, []).append(name)
-    texts = list[Spec]()
+    texts = []
     for middle, together in names.items():
         texts.append({"t": middle, "name": ", ".join(together)})
     field = {"field": "name", "type": "nominal"}
@@ -154,7 +154,7 @@ def _event_layers(chart: Chart, series: SeriesChart) -> list[Spec]:
 
 def _interval_layers(chart: Chart, series: SeriesChart) -> list[Spec]:
     """The intervals, the widest behind the others; they begin at the last past value."""
-    layers = list[Spec]()
+    layers = []
     for level, low, high in _intervals(chart, series):
         ends = {"y": series.from_past(low), "high": series.from_past(high)}
         rows = _rows(chart, series.times_ahead, **ends)
@@ -170,7 +170,7 @@ def _intervals(chart: Chart, series: SeriesChart) -> Iterator[tuple[float, Numbe
 
 def _line_layers(chart: Chart, series: SeriesChart) -> list[Spec]:
     """The lines of past, forecast and actual values; actual values also have dots."""
-    layers = list[Spec]()
+    layers = []
 
     def add(kind: str, times: Integers, values: Numbers, dots: object = False) -> None:
         if np.isfinite(values).any():
@@ -194,7 +194,7 @@ def _hover_layer(chart: Chart, series: SeriesChart) -> Spec:
     rows = _rows(chart, series.past_times, y=series.past, history=series.past)
     rows += _rows(chart, series.times, y=heights, **ahead)
     rows = [row for row in rows if row["y"] is not None]
-    time: Spec = {"field": "t", "type": "quantitative", "title": chart.time}
+    time = {"field": "t", "type": "quantitative", "title": chart.time}
     if not chart.numbered:
         time |= {"field": "time", "type": "nominal"}
         for row in rows:

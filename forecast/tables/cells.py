@@ -136,7 +136,7 @@ def is_text(series: Series) -> bool:
 
 def cells_of(series: Sequence[Series]) -> Texts:
     """Join columns end to end into one array of text, '' where a value is missing."""
-    chunks: list[Texts] = [pa.array([], pa.large_string())]
+    chunks = [pa.array([], pa.large_string())]
     for column in series:
         values: Any = column
         if not isinstance(column.dtype, pd.StringDtype):
@@ -217,7 +217,7 @@ def numeric_columns(table: Table, columns: Sequence[str]) -> list[str]:
     in a foreign notation (``1,204``, ``5%``, ``0x10``) count as numbers. Text, times and booleans
     do not, nor does a column without any value.
     """
-    numeric: list[str] = []
+    numeric = []
     for _, names, texts in column_groups(table, columns):
         if texts is None:
             if table.kind(names[0]) in ("whole", "number") and table.frame[names[0]].notna().any():
@@ -298,7 +298,7 @@ def infer_decimal(table: Table, delimiter: str) -> DecimalMark:
             beside = number & point.any(axis=1, keepdims=True)
             all_thousands &= bool(matching(cells, THOUSANDS_OR_DECIMALS)[beside.ravel()].all())
         if comma.any():
-            commas += int(comma.sum())
+            commas += comma.sum()
             all_grouped &= bool(matching(cells, GROUPED)[comma.ravel()].all())
             all_marked &= comma.sum() == number[comma.any(axis=1)].sum()
     if not first_comma:
@@ -340,7 +340,7 @@ def _typed_numbers(table: Table, column: str) -> NDArray[np.float64]:
     numbers = pd.to_numeric(series).to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
     too_large = np.abs(numbers) > MAX_VALUE
     if too_large.any():
-        row = int(too_large.argmax())
+        row = too_large.argmax()
         raise BadData(_too_large(str(numbers[row])), place=table.place(row, column))
     return numbers
 
@@ -356,7 +356,7 @@ def _refuse(table: Table, names: Sequence[str], cells: Cells, other_cure: str | 
         cure = _advice(text, cells, rows, table)
         reason = Words(f"'{text}' is not a number; ", cure)
         reason = Words(reason, "" if cells.numberlike[first] else other_cure)
-    more = int(cells.bad[rows].sum()) - 1
+    more = cells.bad[rows].sum() - 1
     others = f" ({more} more such cell{'s' if more > 1 else ''} in this column)" if more else ""
     raise BadData(Words(reason, others), place=table.place(row, names[column]))
 

@@ -187,7 +187,7 @@ def _index_names(index: "pd.Index[Any]") -> list[str]:
     """The columns that an index becomes; none where it numbers the rows, or a selection of them."""
     if index.nlevels == 1 and index.name is None and pd.api.types.is_numeric_dtype(index.dtype):
         return []
-    names: list[str] = []
+    names = []
     for level in range(index.nlevels):
         values = index.get_level_values(level)
         unnamed = "index" if index.nlevels == 1 else f"level_{level}"

@@ -131,7 +131,7 @@ class Location:
     @contextmanager
     def unchanged(self, pins: list[tuple[Any, ...]]) -> Iterator[None]:
         """Refuse files that changed in a block, also where this made it fail."""
-        failure: Exception | None = None
+        failure = None
         try:
             yield
         except Exception as error:

@@ -25,6 +25,7 @@ KINDS: dict[str, Kind] = {
     "M": "datetime",
 }
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+Row = int | np.integer[Any]
 SAMPLE = 50  # cells that tell whether objects are dates
 
 
@@ -152,20 +153,20 @@ class Table:
             pd.util.hash_pandas_object(texts, index=False, hash_key=f"{seed % 10**16:016d}")
         )
 
-    def line(self, row: int) -> str:
+    def line(self, row: Row) -> str:
         """Say where a row stands: ``line 812`` of a text, ``row 812`` of a sheet or a frame."""
         if self.lines is None:
             return f"row {row + 1}"
         return f"{'line' if self.text else 'row'} {self.lines[row]}"
 
-    def place(self, row: int, column: "str | tuple[str, ...]" = ()) -> str:
+    def place(self, row: Row, column: "str | tuple[str, ...]" = ()) -> str:
         """Say where a value stands: ``sales.csv line 812, column 'units'``."""
         names = (column,) if isinstance(column, str) else column
         quoted = " and ".join(f"'{name}'" for name in names)
         where = f", column{'s' * (len(names) > 1)} {quoted}" if names else ""
         return f"{self.name} {self.line(row)}{where}"
 
-    def value(self, row: int, columns: tuple[str, ...]) -> str:
+    def value(self, row: Row, columns: tuple[str, ...]) -> str:
         return " ".join(str(self.frame[column].iloc[row]) for column in columns)
 
 

@@ -128,7 +128,7 @@ def _texts(record: Any, place: str) -> dict[str, str]:
     """The values of a record as they are written."""
     if not (record and isinstance(record, dict)):
         raise BadData("is not a record with values", place=place, cure=RECORDS)
-    texts = dict[str, str]()
+    texts = {}
     for column, value in record.items():
         if isinstance(value, dict | list):
             place = f"{place}, column '{column}'"
@@ -271,15 +271,13 @@ def _by_line(data: bytes, delimiter: str, name: str) -> tuple[list[list[str]], I
 def _numbered_records(data: bytes, delimiter: str, name: str) -> Iterator[tuple[int, list[str]]]:
     """Records with the lines on which they start."""
     reader = _records(data, delimiter)
-    while True:
-        line = reader.line_num + 1
-        try:
-            row = next(reader, None)
-        except csv.Error as error:
-            raise BadData(_quote_trouble(data, str(error)), place=f"{name} line {line}") from None
-        if row is None:
-            return
-        yield line, row
+    line = 1
+    try:
+        for row in reader:
+            yield line, row
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise BadData(_quote_trouble(data, str(error)), place=f"{name} line {line}") from None
 
 
 def _quote_trouble(data: bytes, error: str) -> str:

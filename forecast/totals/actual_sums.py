@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from forecast.ensemble.baseline_forecasts import baseline_points
-from forecast.errors import BadData, Setting, UsageError, Words
+from forecast.errors import BadData, Setting, Words
 from forecast.events.closed import find_closed, fixed_values, with_fixed
 from forecast.logs import log
 from forecast.metrics.metrics import REFERENCE, Outcome, mae, measures
@@ -33,6 +33,7 @@ from forecast.totals.periods import (
     checked_levels,
     period_of_level,
     periods_of,
+    refused,
     steps_of_periods,
 )
 from forecast.totals.sums import COLUMNS
@@ -125,7 +126,7 @@ def check_sums(schema: Schema, settings: SumSettings, origins: Integers, horizon
     every = levels[0].every
     problem = f"at no origin the horizon of {horizon} steps reaches the end of a {every}"
     cure = Words("pass a larger ", Setting("horizon"), ", or another ", Setting("step"))
-    raise UsageError(problem, setting=Setting("sum_every", every), cure=cure)
+    raise refused(every, problem, cure)
 
 
 def spans_of(sums: Table, schema: Schema, actual: str) -> Integers:
@@ -158,7 +159,7 @@ def spans_of(sums: Table, schema: Schema, actual: str) -> Integers:
     wrong = np.flatnonzero((steps < 1) | ~(begun_before | (first == first_ahead)))
     if len(wrong):
         problem = f"no such sum of steps of {actual} starts at this time; is its grid another one?"
-        place = sums.place(int(wrong[0]), (*schema.time, "steps"))
+        place = sums.place(wrong[0], (*schema.time, "steps"))
         raise BadData(problem, place=place)
     return np.stack([first, first_ahead, end], 1)
 

@@ -67,11 +67,11 @@ def to_date(predictor: Predictor, panel: Panel, count: int) -> tuple[Numbers, Fi
     gaps = (inside & ~panel.observed).any()
     closed = with_fixed(panel, fixed_of(fitted, panel) if gaps else None)
     begun = inside & (panel.positions > 0)  # the first value of a series has none before it
-    skipped = np.repeat(panel.skipped, np.diff(panel.offsets))
+    skipped = np.repeat(panel.skipped, panel.sizes)
     missing = begun & ~closed.observed & ~skipped
     values = np.where(closed.observed & inside & newest, closed.values, 0.0)
     values = values.astype(np.longdouble)
-    total = np.add.reduceat(values, panel.offsets[:-1])
+    total = np.add.reduceat(values, panel.first_slots)
     return total.astype(np.float64), _filled(predictor, panel, missing, missing & newest)
 
 

@@ -55,7 +55,7 @@ def path_columns(
         values = bounded(values, output, floor).reshape(len(series), -1)
         path = np.tile(one_to_count, (len(series), horizon))
         numbers = {"path": path, "value": values}
-        yield columns_at(panel, fitted.config.table, series, steps, numbers)
+        yield columns_at(panel, fitted.schema, series, steps, numbers)
 
 
 def _scores(fitted: Fitted, count: int) -> Callable[[Integers, list[int]], Numbers]:

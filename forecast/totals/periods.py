@@ -1,6 +1,5 @@
 """What is summed: over which groups of series, and over which periods of a calendar."""
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -65,19 +64,16 @@ def periods_of(schema: Schema, origin: int, horizon: int, every: Every | None) -
         if ahead > horizon:
             problem = f"the horizon has only {horizon} steps"
             cure = Words("fit, or forecast at once, with ", Setting("horizon", ahead))
-            raise UsageError(problem, setting=Setting("sum_every", every), cure=cure)
+            raise refused(every, problem, cure)
         return Periods(start, np.array([0, ahead]), calendar.times(steps[:1]))
     check_period(schema, every)
 
-    def key_at(position: int) -> int:
-        return int(period_keys(calendar, np.array([position]), every)[0])
-
-    keys = period_keys(calendar, steps, every)
     reach = 2 * longest(schema, every) + 1  # more steps than a period has
-    before = range(start - reach, start)
-    after = range(start + horizon, start + horizon + reach)
-    first = before[0] + bisect_left(before, keys[0], key=key_at)
-    end_of_last = horizon + bisect_right(after, keys[-1], key=key_at)
+    near = np.arange(start - reach, start + horizon + reach)
+    keys_near = period_keys(calendar, near, every)
+    keys = keys_near[reach:-reach]
+    first = int(near[0] + np.searchsorted(keys_near, keys[0]))
+    end_of_last = int(np.searchsorted(keys_near, keys[-1], "right") - reach)
 
     edges = np.flatnonzero(np.diff(keys, prepend=keys[0] - 1))
     if end_of_last == horizon:
@@ -154,7 +150,7 @@ def whole_periods(
     if needed > MAX_AHEAD:
         cure = f"name a shorter period; the end of this one is {needed:,} steps ahead"
     problem = f"the horizon of {horizon} steps does not reach the end of a {every}"
-    raise UsageError(problem, setting=Setting("sum_every", every), cure=cure)
+    raise refused(every, problem, cure)
 
 
 def longest(schema: Schema, every: Every) -> int:
@@ -187,7 +183,7 @@ def period_keys(calendar: Calendar, positions: Integers, every: Every) -> Intege
     if every == "week":
         return (days + MONDAY) // 7
     months = wall.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64)
-    return np.asarray(months // MONTHS[every])
+    return months // MONTHS[every]
 
 
 def _named_times(calendar: Calendar, keys: Integers, firsts: Integers, every: Every) -> Integers:
@@ -209,17 +205,19 @@ def check_period(schema: Schema, every: Every) -> None:
     spec = schema.calendar
     if steps_ahead(every, 1) is not None:
         return
-    setting = Setting("sum_every", every)
     if spec.kind == "steps" or not schema.dated:
-        raise UsageError("the rows have no dates", setting=setting, cure="sum over the horizon")
+        raise refused(every, "the rows have no dates", "sum over the horizon")
     step_days: float = 1
     if spec.kind == "months":
         step_days = spec.every * 28
     elif spec.kind == "seconds":
         step_days = spec.every / DAY
     if step_days > MAX_DAYS[every]:
-        cure = "name a longer one, or the horizon"
-        raise UsageError("a period finer than the data", setting=setting, cure=cure)
+        raise refused(every, "a period finer than the data", "name a longer one, or the horizon")
+
+
+def refused(every: Every | None, problem: str, cure: object) -> UsageError:
+    return UsageError(problem, setting=Setting("sum_every", every), cure=cure)
 
 
 @dataclass(frozen=True)

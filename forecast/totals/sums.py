@@ -4,7 +4,7 @@ A large panel is added part by part.
 """
 
 from itertools import pairwise
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +74,7 @@ class Totals:
         self.settings = settings
         self.output = output
         self.fitted = predictor.fitted
-        self.schema = self.fitted.config.table
+        self.schema = self.fitted.schema
         self.horizon = checked_horizon(horizon, self.fitted.config.horizon)
         self.sum_levels = checked_levels(settings, self.schema, sum_columns(output))
         shape = (0, len(self.fitted.history), self.fitted.config.horizon)
@@ -87,7 +87,7 @@ class Totals:
         panel = forecasts.panel
         origin = int(panel.origins.max())
         kinds = dict.fromkeys(level.every for level in self.sum_levels)
-        pasts = dict[Every | None, Past]()
+        pasts = {}
         whole = whole_periods(self.schema, origin, self.horizon, kinds)
         for every, periods in whole.items():
             if periods.next_horizon:
@@ -231,12 +231,12 @@ class Totals:
         """
         median = QUANTILES + self.fitted.config.levels.index(0.5)
         exact = self.groups[0].sums["exact"]
-        return np.asarray(exact[groups, :, median])
+        return exact[groups, :, median]
 
     @property
     def times(self) -> Integers:
         """[rows of `columns`], the timestamp that names the period of each row."""
-        times = list[Integers]()
+        times = []
         for groups in self.groups:
             count = len(groups.ordered())
             times.append(np.tile(groups.periods.times, count))
@@ -255,8 +255,7 @@ class Totals:
         tables = [self.numbers(groups, output) for groups in self.groups]
         *numbers, observed, filled, steps, calibrated = np.concatenate(tables).T
         names = ("level", *key_columns(self.sum_levels, self.schema))
-        columns: dict[str, Column | NDArray[Any]] = {}
-        columns |= zip(names, map(Column, labels.T), strict=True)
+        columns: Columns = dict(zip(names, map(Column, labels.T), strict=True))
         columns |= time_columns(self.schema, self.times)
         shown = ("forecast", "mean", *output.columns)
         columns |= zip(shown, numbers, strict=True)
@@ -270,10 +269,9 @@ class Totals:
     def _labels(self, groups: Groups) -> NDArray[np.object_]:
         """The level, ids and static columns of the sums of groups, [sums, columns]."""
         names = key_columns(self.sum_levels, self.schema)
-        by = groups.level.by
-        rows = list[list[str]]()
+        rows = []
         for key in groups.ordered():
-            texts = dict(zip(by, key, strict=True))
+            texts = dict(zip(groups.level.by, key, strict=True))
             columns = [texts.get(name, "") for name in names]
             rows.append([groups.level.name, *columns])
         labels = np.array(rows, object).reshape(-1, 1 + len(names))
@@ -300,7 +298,7 @@ class Totals:
         numbers = unbounded_numbers(
             quantiles[:, None], self.fitted.config.levels, unbounded, counts, mean[:, None]
         )
-        numbers = bounded(numbers, unbounded)[:, 0]
+        numbers = bounded(numbers, unbounded, np.full(len(mean), -np.inf))[:, 0]
         numbers = np.clip(numbers, low[:, None], high[:, None])
         mean = np.clip(significant(mean), low, high)
         point = mean if output.point == "mean" else numbers[:, 0]
@@ -424,7 +422,7 @@ def allocated(forecasts: Forecasts, totals: Totals) -> Columns:
                 sizes = np.abs(forecasts.means[rows, start:end])
             if not sizes.any():
                 sizes = np.ones_like(sizes)
-            values = _moved(values, float(gap), sizes, floor[rows, None], ceiling)
+            values = _moved(values, gap, sizes, floor[rows, None], ceiling)
             medians[rows, start:end] = _whole(values) if output.integer else significant(values)
 
     column = medians.ravel().astype(before.dtype)
@@ -446,7 +444,7 @@ def _moved(values: Numbers, gap: float, sizes: Numbers, low: Numbers, high: floa
         if not shares.any():
             break
         nearer = np.clip(values + gap * shares / shares.sum(), low, high)
-        gap -= float((nearer - values).sum())
+        gap -= (nearer - values).sum()
         values = nearer
     return values
 
@@ -454,7 +452,7 @@ def _moved(values: Numbers, gap: float, sizes: Numbers, low: Numbers, high: floa
 def _whole(values: Numbers) -> Numbers:
     """Values rounded to whole numbers with about the same sum; largest remainders round up."""
     below = np.floor(values + 1e-9)
-    left = round(float((values - below).sum()))
+    left = round((values - below).sum())
     order = np.argsort((below - values).ravel(), kind="stable")
     below.ravel()[order[:left]] += 1
     return below

@@ -81,7 +81,7 @@ def test_bounds_hold_for_every_number_and_whole_bounds_come_first() -> None:
         bounded(numbers, OutputSettings(min=-3), np.zeros(1)), [[[-2, -3, 9.7]]]
     )
     output = OutputSettings(min=-2.5, max=8.5, integer=True)
-    np.testing.assert_array_equal(bounded(numbers, output), [[[-2, -2, 8]]])
+    np.testing.assert_array_equal(bounded(numbers, output, np.zeros(1)), [[[-2, -2, 8]]])
     assert raised(numbers, OutputSettings(), np.zeros(1)).tolist() == [[True, True]]
     assert raised(-numbers, OutputSettings(), np.zeros(1)).tolist() == [[False, True]]
     assert raised(numbers, OutputSettings(min=-9), np.zeros(1)).tolist() == [[False, False]]

@@ -35,16 +35,10 @@ def recent_values(values: Values, observed: Mask, season: int) -> tuple[Values, 
     """
     steps = max(MAX_STEPS, MAX_SEASONS * season)
     filled = fill_gaps(values, observed, season)
-    return _newest(filled, observed.argmax(1), steps)
+    return newest_steps(filled, observed.argmax(1), steps)
 
 
-def newest_steps(values: Values, start: Counts) -> tuple[Values, Counts]:
-    """The newest `MAX_SMOOTHED` of the steps that `recent_values` gives, and where windows begin in
-    them.
-    """
-    return _newest(values, start, MAX_SMOOTHED)
-
-
-def _newest(values: Values, start: Counts, steps: int) -> tuple[Values, Counts]:
+def newest_steps(values: Values, start: Counts, steps: int = MAX_SMOOTHED) -> tuple[Values, Counts]:
+    """The newest of the steps that `recent_values` gives, and where windows begin in them."""
     before = max(0, values.shape[1] - steps)
     return values[:, before:], np.maximum(start - before, 0)

@@ -148,7 +148,7 @@ def _beside_lines(
     ahead = forecast(np.where(observed, rest, 0.0), observed, seasons)
     ahead = ahead.T + lines[:, -horizon:].T
     grown = np.exp(np.where(in_logs, ahead, 0.0))
-    return np.asarray(np.where(in_logs, grown, ahead).T)
+    return np.where(in_logs, grown, ahead).T
 
 
 def _alike(length: Counts, span: int, seasons: Seasons) -> Iterator[tuple[int, Seasons, Counts]]:
