@@ -6,6 +6,8 @@ The public names are loaded when they are first used, so that ``import forecast`
 import importlib
 from typing import TYPE_CHECKING
 
+from forecast.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from forecast.artifacts.store import Store as Store
     from forecast.artifacts.store import VersionInfo as VersionInfo
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from forecast.report.explanation import Explanation as Explanation
     from forecast.settings import TableSettings as TableSettings
     from forecast.tables.synthetic import synthesize as synthesize
-    from forecast.version import __version__ as __version__
 
 _HOME = {
     "Backtest": "engine.backtest",
@@ -46,7 +47,6 @@ _HOME = {
     "run_job": "jobs.run",
     "score": "checks.scoring",
     "synthesize": "tables.synthetic",
-    "__version__": "version",
 }
 __all__ = [*_HOME]
 
