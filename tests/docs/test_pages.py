@@ -24,8 +24,9 @@ def test_the_generated_tables_are_up_to_date() -> None:
     )
 
 
-def test_the_readme_is_short() -> None:
+def test_the_readme_is_short_and_names_the_version() -> None:
     assert len(README.splitlines()) < 200
+    assert f"version {__version__}." in README
 
 
 @pytest.mark.parametrize("name", model_names())
