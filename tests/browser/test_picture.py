@@ -22,12 +22,9 @@ def test_it_fits_the_screen_and_shows_numbers_under_the_pointer(
         page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         == 0
     )
-    box = page.locator("#live svg").bounding_box()
     shown = page.locator("#vg-tooltip-element.visible")
-    for share in range(30, 100, 2):  # the dots that can be pointed at are small
-        page.mouse.move(box["x"] + box["width"] * share / 100, box["y"] + box["height"] * 0.55)
-        if shown.count():
-            break
+    point = page.locator("#live svg .mark-symbol.role-mark path").last.bounding_box()
+    page.mouse.move(point["x"] + point["width"] / 2, point["y"] + point["height"] / 2, steps=5)
     assert "forecast" in shown.text_content() or "history" in shown.text_content()
     assert faults(page) == []
     assert opened.errors == []
