@@ -7,7 +7,7 @@ import re
 import sqlite3
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from threading import Thread
 
@@ -256,7 +256,7 @@ def test_excel_safe_covers_names_of_columns_in_files_and_leaves_a_database_alone
         in forecast("run", "job.toml").err
     )
     assert Path("out.csv").read_text().startswith("'=shop,'@day,forecast,lo_80,")
-    with sqlite3.connect("out.db") as connection:
+    with closing(sqlite3.connect("out.db")) as connection, connection:
         rows = connection.execute('SELECT DISTINCT "=shop" FROM forecasts').fetchall()
         assert ("=1+1",) in rows
         assert len(connection.execute('SELECT "@day" FROM forecasts').fetchall()) == len(IDS)

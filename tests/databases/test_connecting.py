@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import traceback
+from contextlib import closing
 from urllib.parse import quote
 
 import numpy as np
@@ -63,7 +64,7 @@ def test_transactions_and_the_creation_of_tables_wait_for_each_other(
 
 def test_reading_leaves_it_as_it_is(tmp_path):
     path = tmp_path / "sales # ü.db"
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("CREATE TABLE sales (day TEXT, units INTEGER)")
         connection.execute("INSERT INTO sales VALUES ('2024-01-01', 1)")
     before = path.read_bytes()
@@ -271,7 +272,7 @@ def test_many_rows_come_in_their_order_and_types_agree_between_pieces(url, monke
 def test_mixture_of_sqlite_becomes_numbers_or_else_text(tmp_path, monkeypatch):
     monkeypatch.setattr("forecast.databases.connecting.BATCH_ROWS", 1)
     path = tmp_path / "mixed.db"
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("CREATE TABLE t (x, y)")
         connection.executemany("INSERT INTO t VALUES (?, ?)", [(1, 1), (2.5, "n/a"), (None, None)])
     frame = read_query(f"sqlite:///{path}", "SELECT * FROM t")
@@ -282,7 +283,7 @@ def test_mixture_of_sqlite_becomes_numbers_or_else_text(tmp_path, monkeypatch):
 
 def test_whole_numbers_that_no_float_holds_are_text_beside_others(tmp_path, monkeypatch):
     path = tmp_path / "mixed.db"
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("CREATE TABLE t (x)")
         connection.executemany("INSERT INTO t VALUES (?)", [(9007199254740993,), (2.5,)])
     whole = read_query(f"sqlite:///{path}", "SELECT * FROM t")
@@ -347,12 +348,12 @@ def test_query_can_change_nothing(url, sql, rows):
 
 def test_query_changes_nothing_in_a_database_of_another_kind(tmp_path):
     register()
-    with sqlite3.connect(tmp_path / "f.db") as connection:
+    with closing(sqlite3.connect(tmp_path / "f.db")) as connection, connection:
         connection.execute("CREATE TABLE t (x)")
         connection.execute("INSERT INTO t VALUES ('b')")
     frame = read_query(f"mysql+file:///{tmp_path}/f.db", "DELETE FROM t RETURNING x")
     assert frame["x"].tolist() == ["b"]
-    with sqlite3.connect(tmp_path / "f.db") as connection:
+    with closing(sqlite3.connect(tmp_path / "f.db")) as connection, connection:
         assert connection.execute("SELECT * FROM t").fetchall() == [("b",)]
 
 

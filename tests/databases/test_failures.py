@@ -2,6 +2,7 @@
 
 import resource
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from urllib.parse import quote
 
@@ -54,7 +55,7 @@ def test_full_disk_is_a_storage_failure_and_leaves_the_old_rows(tmp_path, foreca
 
 
 def test_text_that_is_no_utf_8_is_bad_data(tmp_path):
-    with sqlite3.connect(tmp_path / "f.db") as connection:
+    with closing(sqlite3.connect(tmp_path / "f.db")) as connection, connection:
         connection.execute("CREATE TABLE t (x TEXT)")
         connection.execute("INSERT INTO t VALUES (CAST(x'ff' AS TEXT))")
     with pytest.raises(BadData, match=r"source\.sql: Could not decode"):

@@ -6,6 +6,7 @@ import json
 import sqlite3
 import tomllib
 from collections.abc import Callable
+from contextlib import closing
 from io import StringIO
 from pathlib import Path
 
@@ -116,7 +117,7 @@ def test_queries_find_rows_in_the_database_of_the_job(checkout: Path, forecast: 
     assert forecast("run", "pipelines/database.toml", "--as-of", "2010-02-01").code == 0
     assert forecast("run", "pipelines/database.toml", "--as-of", "2010-03-01").code == 0
     for query in queries:
-        with sqlite3.connect("pipelines/output/forecasts.db") as database:
+        with closing(sqlite3.connect("pipelines/output/forecasts.db")) as database, database:
             assert database.execute(query).fetchall(), query
 
 

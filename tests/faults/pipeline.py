@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import tempfile
 import time
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
@@ -242,7 +243,7 @@ class Night:
             for table in self.tables
             for row in sorted(self._query(f'SELECT * FROM "{table}"'), key=repr)
         ]
-        with sqlite3.connect(self.folder / "store.runs" / "ledger.db") as ledger:
+        with closing(sqlite3.connect(self.folder / "store.runs" / "ledger.db")) as ledger, ledger:
             kept = [
                 ledger.execute(f"SELECT * FROM {name} ORDER BY 2, 3").fetchall()
                 for name in ("forecast_cells", "forecast_totals", "forecast_scores")

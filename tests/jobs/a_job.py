@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -85,7 +86,10 @@ class Job:
 
     def ledger(self, sql: str) -> list[Any]:
         """What a query of the ledger gives."""
-        with sqlite3.connect(self.folder / "store.runs" / "ledger.db") as connection:
+        with (
+            closing(sqlite3.connect(self.folder / "store.runs" / "ledger.db")) as connection,
+            connection,
+        ):
             return connection.execute(sql).fetchall()
 
 

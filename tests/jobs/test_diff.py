@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -217,7 +218,7 @@ def test_a_run_that_kept_nothing_and_a_version_that_is_gone_are_named(tmp_path: 
     code, said = nights.fails("--from", "2024-03")
     assert (code, "may mean 2 runs" in said) == (2, True)
     assert nights.fails("--to", "2025")[0] == 66
-    with sqlite3.connect(tmp_path / "store.runs" / "ledger.db") as ledger:
+    with closing(sqlite3.connect(tmp_path / "store.runs" / "ledger.db")) as ledger, ledger:
         ledger.execute(
             "UPDATE forecast_inputs SET cells = substr(cells, 1, 50) WHERE as_of > '2024-03-03'"
         )
@@ -225,7 +226,7 @@ def test_a_run_that_kept_nothing_and_a_version_that_is_gone_are_named(tmp_path: 
         76,
         "job 'job': what the run as of 2024-03-03T00:03:00Z forecast from is damaged in the ledger; compare other runs",
     )
-    with sqlite3.connect(tmp_path / "store.runs" / "ledger.db") as ledger:
+    with closing(sqlite3.connect(tmp_path / "store.runs" / "ledger.db")) as ledger, ledger:
         ledger.execute("DROP TABLE forecast_inputs")  # as a ledger of before
     code, said = nights.fails()
     assert (code, "does not hold what the run as of 2024-03-02" in said) == (66, True)

@@ -66,8 +66,9 @@ def left(job: Job) -> tuple[Any, ...]:
 
 def rows(job: Job) -> list[Any]:
     import sqlite3
+    from contextlib import closing
 
-    with sqlite3.connect(job.folder / "f.db") as connection:
+    with closing(sqlite3.connect(job.folder / "f.db")) as connection, connection:
         return sorted(connection.execute("SELECT * FROM forecasts").fetchall(), key=repr)
 
 

@@ -4,6 +4,7 @@ import sqlite3
 import sys
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -415,7 +416,7 @@ def test_a_column_that_the_file_names_must_be_there(job: Job, forecast: Run) -> 
 
 
 def test_a_table_without_the_columns_is_found(job: Job, forecast: Run) -> None:
-    with sqlite3.connect(job.folder / "f.db") as connection:
+    with closing(sqlite3.connect(job.folder / "f.db")) as connection, connection:
         connection.execute(
             "CREATE TABLE forecasts (shop TEXT, day TEXT, origin TEXT, PRIMARY KEY (shop, day, origin))"
         )
@@ -427,7 +428,7 @@ def test_a_table_without_the_columns_is_found(job: Job, forecast: Run) -> None:
 
 
 def test_a_database_without_the_table_is_left_as_it_is(job: Job, forecast: Run) -> None:
-    with sqlite3.connect(job.folder / "f.db") as connection:
+    with closing(sqlite3.connect(job.folder / "f.db")) as connection, connection:
         connection.execute("CREATE TABLE other (a INTEGER)")
     job.write(sink=SQLITE)
     before = _files(job.folder)
@@ -607,7 +608,10 @@ def test_a_fit_reads_no_more_than_its_table_reaches_back_and_names_what_is_damag
     for day in range(3):
         assert nights(FIRST + day, 20.0 + day).code == 0
     first = next(iter(kept(job)))
-    with sqlite3.connect(job.folder / "store.runs" / "ledger.db") as connection:
+    with (
+        closing(sqlite3.connect(job.folder / "store.runs" / "ledger.db")) as connection,
+        connection,
+    ):
         connection.execute(
             "UPDATE forecast_known SET cells = SUBSTR(cells, 1, 50) WHERE as_of = ?", [first]
         )
@@ -708,7 +712,7 @@ def test_words_of_a_wide_table_keep_their_meaning_where_columns_and_categories_c
 
 def test_rows_of_a_query_have_no_order_and_that_is_no_news(job: Job, forecast: Run, at: At) -> None:
     frame = job.table()
-    with sqlite3.connect(job.folder / "sales.db") as connection:
+    with closing(sqlite3.connect(job.folder / "sales.db")) as connection, connection:
         frame.sample(frac=1, random_state=0).to_sql("sales", connection, index=False)
     job.write()
     assert forecast("run", job.file, "--as-of", at(150)).code == 0

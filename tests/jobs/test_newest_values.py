@@ -1,6 +1,7 @@
 """What a job does about its newest values: faults on their first morning, and what later nights learn of them."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -106,7 +107,10 @@ def test_values_that_were_revised_since_teach_nothing(job: ShopJob) -> None:
     )
     assert job.run(CLEAN_NIGHTS, higher)[0] == 0
     assert job.run(CLEAN_NIGHTS + 1)[0] == 0
-    with sqlite3.connect(job.folder / "model.runs" / "ledger.db") as connection:
+    with (
+        closing(sqlite3.connect(job.folder / "model.runs" / "ledger.db")) as connection,
+        connection,
+    ):
         sql = "SELECT record ->> 'revised' FROM forecast_runs ORDER BY as_of DESC LIMIT 1"
         ((revised,),) = connection.execute(sql).fetchall()
     assert job.as_of(CLEAN_NIGHTS)[:19] in revised

@@ -4,6 +4,7 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -198,7 +199,7 @@ def _write(job: Job, *totals: str) -> None:
 def _levels(job: Job) -> list[set[str]]:
     """The levels that each place of sums holds: files, and the newest rows of tables."""
     files = [set(pd.read_csv(job.folder / name)["level"]) for name in ("shops.csv", "all.csv")]
-    with sqlite3.connect(job.folder / "f.db") as connection:
+    with closing(sqlite3.connect(job.folder / "f.db")) as connection, connection:
         tables = [
             {level for (level,) in connection.execute(f"SELECT level FROM {table}")}
             for table in SUMS
@@ -211,7 +212,7 @@ LEVELS = [{"shop/week"}, {"all"}] * 2  # of files, and of tables
 
 def _published(job: Job) -> list[float]:
     """The largest sum of each table of sums, which tells whether a blocked night was published."""
-    with sqlite3.connect(job.folder / "f.db") as connection:
+    with closing(sqlite3.connect(job.folder / "f.db")) as connection, connection:
         return [
             connection.execute(f"SELECT MAX(mean) FROM {table}").fetchone()[0] for table in SUMS
         ]
@@ -328,7 +329,7 @@ def test_the_rules_are_applied_to_what_was_read_not_only_to_what_the_run_found(
     ).hexdigest()
     (blocked / "run.json").write_text(json.dumps(run))
     digest = hashlib.sha256((blocked / "run.json").read_bytes()).hexdigest()
-    with sqlite3.connect(job.folder / "store.runs" / "ledger.db") as ledger:
+    with closing(sqlite3.connect(job.folder / "store.runs" / "ledger.db")) as ledger, ledger:
         update = "UPDATE forecast_runs SET record = json_set(record, '$.blocked.sha256', ?) WHERE exit_code = 5"
         ledger.execute(update, (digest,))
     ran = forecast("run", job.file, "--accept")

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime, tzinfo
 from itertools import pairwise
 
@@ -184,7 +185,7 @@ def test_a_run_ahead_of_its_clock_promotes_nothing_and_gives_way_to_ordinary_run
         live = job.record()["version"]
         assert Store(job.store).current() == live == job.record()["fit"]["version"]
     assert job.output.read_bytes() != output
-    with sqlite3.connect(job.folder / "f.db") as connection:
+    with closing(sqlite3.connect(job.folder / "f.db")) as connection, connection:
         of_origin = connection.execute(
             "SELECT DISTINCT origin, version FROM forecasts ORDER BY 1"
         ).fetchall()
@@ -234,7 +235,7 @@ def test_a_version_of_a_run_ahead_that_an_earlier_release_made_live_gives_way_to
     for day in (150, 151):
         assert forecast("run", job.file, "--as-of", at(day)).code == 0
     ahead = Store(job.store).current()
-    with sqlite3.connect(job.folder / "store.runs" / "ledger.db") as ledger:
+    with closing(sqlite3.connect(job.folder / "store.runs" / "ledger.db")) as ledger, ledger:
         ledger.execute(
             "UPDATE forecast_fits SET promoted = 2, as_of = ? WHERE version = ?", (AHEAD, ahead)
         )

@@ -4,6 +4,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def test_times_in_several_columns_reach_the_file_and_the_database(
     table = pd.read_csv(job.output)
     assert list(table.columns[:4]) == ["shop", "year", "month", "day"]
     assert table[["year", "month", "day"]].iloc[0].tolist() == [2024, 6, 1]
-    with sqlite3.connect(job.folder / "f.db") as connection:
+    with closing(sqlite3.connect(job.folder / "f.db")) as connection, connection:
         found = connection.execute(
             "SELECT year, month, day, origin FROM forecasts ORDER BY origin, month, day"
         ).fetchall()
@@ -262,7 +263,7 @@ def test_a_broken_record_is_skipped_and_named(
 ) -> None:
     for day in (150, 151, 152):
         forecast("run", job.file, "--as-of", at(day))
-    with sqlite3.connect(job.folder / "store.runs" / "ledger.db") as ledger:
+    with closing(sqlite3.connect(job.folder / "store.runs" / "ledger.db")) as ledger, ledger:
         as_of = "as_of = '2024-06-01T12:00:00Z'"
         assert (
             ledger.execute(
@@ -296,7 +297,7 @@ def test_a_ledger_without_a_column_or_a_table_is_refused_by_name(
     job: Job, forecast: Run, at: At, sql: str
 ) -> None:
     assert forecast("run", job.file, "--as-of", at(150)).code == 0
-    with sqlite3.connect(job.folder / "store.runs" / "ledger.db") as ledger:
+    with closing(sqlite3.connect(job.folder / "store.runs" / "ledger.db")) as ledger, ledger:
         ledger.execute(sql)
     for words in (
         ("status",),
@@ -350,7 +351,7 @@ def test_runs_beside_each_other_wait_for_each_other(job: Job, at: At) -> None:
 
 
 def _rows(path: Path) -> list[tuple[object, ...]]:
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         return connection.execute("SELECT * FROM forecasts ORDER BY shop, origin, day").fetchall()
 
 
