@@ -238,7 +238,9 @@ def _holidays(country: str, years: tuple[int, ...]) -> list[tuple[int, str]]:
         parts = ", ".join(supported[name]) or "none"
         problem = f"no such part{hint} (parts of {name}: {parts})"
         raise UsageError(problem, setting=setting)
-    dates = holidays.country_holidays(name, subdiv=part or None, years=years or None)
+    subdiv = part or None
+    # names in English, whatever language the environment has, as effects are found by name
+    dates = holidays.country_holidays(name, subdiv, years or None, language="en_US")
     named = []
     for date, names in sorted(dates.items()):
         day = date.toordinal() - EPOCH.toordinal()
