@@ -297,7 +297,7 @@ class Forecaster(ForecasterParams, BaseEstimator):
         data = plot_of_forecasts(answer.whole, answer.fitted, request.output)
         if actual is None:
             return altair_chart(chart_of(data, settings))
-        later = read_as(table_of(actual), answer.fitted.config.table, horizon=0)
+        later = read_as(table_of(actual), answer.fitted.schema, horizon=0)
         return altair_chart(chart_of(data, settings, later.panel, later.name))
 
     def explain(
@@ -328,7 +328,7 @@ class Forecaster(ForecasterParams, BaseEstimator):
         predictor = self._serving()
         fitted = predictor.fitted
         history = fitted.history
-        schema = fitted.config.table
+        schema = fitted.schema
         horizon = fitted.config.horizon
         later = read_as(table_of(X), schema, horizon=0)
         zero = schema.missing == "zero"
@@ -439,7 +439,7 @@ class Forecaster(ForecasterParams, BaseEstimator):
         """
         predictor = forecasting.load_predictor(store, version, device, engine)
         fitted = predictor.fitted
-        schema = predictor.fitted.config.table
+        schema = predictor.fitted.schema
         settings = fitted.settings().model_dump() | fitted.run
         settings |= {"device": device, "engine": engine}
         forecaster = cls(**settings).set_params(
@@ -487,7 +487,7 @@ class Forecaster(ForecasterParams, BaseEstimator):
         self.events_ = self.events
         self.successors_ = self.successors
         self.predictor_ = predictor
-        self.schema_ = predictor.fitted.config.table
+        self.schema_ = predictor.fitted.schema
         self.plan_ = predictor.fitted.config.plan
 
     def _serving(self) -> Predictor:

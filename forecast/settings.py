@@ -300,7 +300,7 @@ UNFINISHED: Unfinished = Field(
 
 
 def holiday_columns(holidays: str | None) -> tuple[str, ...]:
-    """The column that holds a code of holidays for each series; () if there is none."""
+    """The column with the holiday code of each series, as a tuple; empty without such a column."""
     mark, _, column = (holidays or "").partition(":")
     return (column,) if mark == "column" else ()
 

@@ -86,7 +86,7 @@ class RunInput:
 
     @property
     def schema(self) -> Schema:
-        return self.predictor.fitted.config.table
+        return self.predictor.fitted.schema
 
 
 def slots_in(panel: Panel, ids: Ids, starts: Integers, sizes: Integers) -> Integers:
@@ -136,7 +136,7 @@ def packed(fitted: Fitted, panel: Panel, output: OutputSettings, fallback: Ids =
     if every > 1:
         panel = panel.select(np.arange(0, count, every))
         arrays = _differences(panel, fitted.history)
-    events = fitted.config.table.dated_events
+    events = fitted.schema.dated_events
     header = {
         "ahead": panel.ahead,
         "series": count,
@@ -190,7 +190,7 @@ def unpacked(data: bytes, predictor: Predictor, version: str) -> RunInput:
         stored = {name: file[name] for name in file.files}
     header = json.loads(stored["header"].tobytes())
     events = tuple(map(Event.model_validate, header["events"]))
-    schema = fitted.config.table.model_copy(update={"dated_events": events})
+    schema = fitted.schema.model_copy(update={"dated_events": events})
     serving = with_schema(predictor, schema)
 
     ids = fitted.ids if header["ids"] is None else tuple(map(tuple, header["ids"]))

@@ -51,7 +51,7 @@ def what_if(
     have, and `BadData` if nothing changes in the horizon. Says which share of the forecast changes,
     and warns of values that do not occur in the past.
     """
-    schema = predictor.fitted.config.table
+    schema = predictor.fitted.schema
     before = forecast(predictor, replace(request, in_parts=False))
     panel = before.whole.panel
     steps = panel.positions - np.repeat(panel.lengths, np.diff(panel.offsets))
@@ -92,7 +92,7 @@ def _standard_error(
     They are those of the effects of columns, as halves of the past show them (McCarthy 1969).
     """
     fitted = predictor.fitted
-    schema = fitted.config.table
+    schema = fitted.schema
     effects = fitted.column_effects
     steps = np.arange(after.means.shape[1])
     panels = [before.panel, after.panel]

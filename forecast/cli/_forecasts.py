@@ -87,7 +87,7 @@ class Saved:
         changed = tables.model_dump(include=set(AFTER_FIT) & set(request.values))
         self.predictor = with_tables(predictor, tables.events, tables.successors, changed)
         self.fitted = self.predictor.fitted
-        self.schema = self.fitted.config.table
+        self.schema = self.fitted.schema
         self.text = text_settings(request, self.schema.reading)
 
     def asked(self, question: ForecastRequest, request: Request) -> ForecastRequest:
@@ -104,7 +104,7 @@ class Saved:
 
 def put_forecast(answer: Forecast, request: Request) -> int:
     """Write forecasts to stdout or a file, and their sums and paths; returns the exit code."""
-    ids = answer.fitted.config.table.ids if request.excel_safe else None
+    ids = answer.fitted.schema.ids if request.excel_safe else None
     totals = answer.totals
     paths = path_file(request)
     frames = frames_of((part.columns for part in answer.parts), answer.name)

@@ -58,7 +58,7 @@ def run(request: Request) -> int:
     log(f"saved    {request.store}/{version.id}")
     if "missing" in fitted.history.status:
         return INCOMPLETE
-    suggest(*predicting(request.store, fitted.config.table.known))
+    suggest(*predicting(request.store, fitted.schema.known))
     return 0
 
 

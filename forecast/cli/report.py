@@ -178,7 +178,7 @@ def _forecast_sections(
 ) -> tuple[list[Section], list[Section]]:
     """The section on sums of the forecasts, if there is one, and that on each forecast."""
     fitted = saved.fitted
-    table = fitted.config.table
+    table = fitted.schema
     forecasts = None
     if request.future is not None or not table.known:
         future = load_later(request.future, table.reading)
@@ -238,7 +238,7 @@ def _plot_of_ledger(
     horizon = rows["step"].max()
     if len(rows) % horizon:
         return None
-    table = fitted.config.table
+    table = fitted.schema
     firsts = rows[::horizon]
     saved = SavedForecasts(
         ids=tuple(tuple(json.loads(text)) for text in firsts["series"]),
@@ -259,7 +259,7 @@ def _plot_of_ledger(
 
 def _fit_words(fitted: Fitted) -> list[str]:
     """The words of a command line that repeats the fit."""
-    table = fitted.config.table
+    table = fitted.schema
     values: dict[str, Any] = {}
     for group in (TableSettings.check(table.table_settings()), table.reading, fitted.settings()):
         values |= group.model_dump(exclude_defaults=True)
@@ -285,7 +285,7 @@ def _commands(store: NamedStore, request: Request, saved: ServingVersion | None)
         report = ("report", *store.words, *reported, *words)
         return _lines(store, report, store.use, ("status", *store.words), inspect)
     future: tuple[str, ...] = ()
-    if saved.fitted.config.table.known:
+    if saved.fitted.schema.known:
         future = ("--future", request.future or "FILE")
     return _lines(
         store,

@@ -38,7 +38,7 @@ class LargeForecast:
 
     @property
     def schema(self) -> Schema:
-        return self.predictor.fitted.config.table
+        return self.predictor.fitted.schema
 
     @property
     def newest(self) -> int:
@@ -89,7 +89,7 @@ class Collected:
 
 def forecast_large(predictor: Predictor, request: ForecastRequest) -> Forecast | None:
     """The forecast of a large file; None if it is small, or has to be read as a whole."""
-    schema = predictor.fitted.config.table
+    schema = predictor.fitted.schema
     source = request.source
     overrides = request.overrides is not None
     needs_whole = any((request.future, request.origin, request.allocate, request.paths, overrides))

@@ -128,7 +128,7 @@ def plan_shards(predictor: Predictor, request: ForecastRequest, folder: str) -> 
     """Prepare a forecast in shards; refuse tables that cannot be forecast so."""
     request.check()
     new_totals(predictor, request)
-    schema = predictor.fitted.config.table
+    schema = predictor.fitted.schema
     source = request.source
     needs_whole = schema.aggregate or schema.successions or predictor.fitted.config.sums
     if schema.layout != "long" or needs_whole:

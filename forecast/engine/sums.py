@@ -119,7 +119,7 @@ def _with_past(fitted: Fitted, predictor: Predictor, panel: Panel) -> Fitted:
     counts = set[int]()  # number of steps up to the origin of each such period
     for every in MAX_DAYS:
         try:
-            periods = periods_of(fitted.config.table, origin, fitted.config.horizon, every)
+            periods = periods_of(fitted.schema, origin, fitted.config.horizon, every)
         except UsageError:  # of a table that has no such periods
             continue
         if len(periods) and periods.first <= origin:

@@ -87,8 +87,7 @@ def fit_columns(
 
     `year` is the steps of a year, 0 for none. Effects multiply or are added like `earlier` ones.
     With `halves`, they are estimated from halves of the past as well (McCarthy 1969), which show
-    how certain they are.
-    None without columns and effects of the year, or with too few values, and where columns have
+    how certain they are. None without columns and effects of the year, or with too few values, and where columns have
     vintages: an effect would then differ between origins.
     """
     if panel.vintages is not None:
@@ -98,22 +97,9 @@ def fit_columns(
     pasts = _pasts(panel, schema, seasons, before, year)
     if not pasts:
         return None
-    choices = [False]
-    values = np.concatenate([past.values for past in pasts])
-    if values.min() >= 0 and (values > 0).mean() >= PRIORS.positive:
-        choices.append(True)
-    if earlier is not None:
-        choices = [earlier.multiplies]
-    newest = [past.newest(PRIORS.compared) for past in pasts]
-    regressions = []
-    for multiplies in choices:
-        effects = _prepared(pasts, multiplies, seasons, year)
-        if effects is None:
-            return None
-        kept = PRIORS.kept if effects.season == 1 else (0.0,)
-        regressions += [_Regression.of(newest, effects, share) for share in kept]
-    best = max(regressions, key=lambda regression: regression.likelihood)
-
+    best = _likeliest(pasts, seasons, year, earlier)
+    if best is None:
+        return None
     whole = _Regression.of(pasts, best.effects, best.kept)
     effects = whole.solved()
     if not (schema.known or effects.weights.any()):
@@ -422,6 +408,30 @@ class _Regression:
             if gain <= PRIORS.evidence * (1 + offered[column].sum()):
                 weights[column] = 0.0
         return replace(self.effects, weights=weights.reshape(-1, width))
+
+
+def _likeliest(
+    pasts: list[_Past], seasons: tuple[int, ...], year: float, earlier: ColumnEffects | None
+) -> _Regression | None:
+    """The regression of the newest past that makes its values likeliest.
+
+    It tells which share of an error a level keeps, and whether effects multiply or are added.
+    """
+    values = np.concatenate([past.values for past in pasts])
+    choices = [False]
+    if values.min() >= 0 and (values > 0).mean() >= PRIORS.positive:
+        choices.append(True)
+    if earlier is not None:
+        choices = [earlier.multiplies]
+    newest = [past.newest(PRIORS.compared) for past in pasts]
+    regressions = []
+    for multiplies in choices:
+        effects = _prepared(pasts, multiplies, seasons, year)
+        if effects is None:
+            return None
+        kept = PRIORS.kept if effects.season == 1 else (0.0,)
+        regressions += [_Regression.of(newest, effects, share) for share in kept]
+    return max(regressions, key=lambda regression: regression.likelihood)
 
 
 def _with_sign(effects: ColumnEffects, weights: Numbers, sign: int) -> Numbers:

@@ -44,9 +44,9 @@ class MonitoringSettings(SettingsGroup):
 def gauges(
     runs: Sequence[Record], days: Sequence[DayScore], data_age: float | None
 ) -> dict[str, Any]:
-    """The gauges of a job by name: numbers, or numbers by level; None where there is none yet.
+    """The gauges of a job by name; coverage has a number for each level.
 
-    `runs` have ended, the newest comes first.
+    A gauge is None until there is something to measure. `runs` have ended; the newest comes first.
     """
     newest = max(runs, key=_began)
     published = [run for run in runs if run.published]

@@ -111,7 +111,7 @@ def _worse(fitted: Fitted, days: list[DayScore]) -> str:
     error_at_fit = fitted.config.scores.get(CHOSEN)
     if not error_at_fit or fitted.settings().metric != "mase":
         return ""
-    schema = fitted.config.table
+    schema = fitted.schema
     steps = fitted.history.origins.max() + np.array([0, fitted.config.horizon])
     ends = calendar_of(schema).times(steps)
     if schema.dated and schema.time_format.kind != STEPS:
