@@ -29,7 +29,7 @@ GAUGES = {
 
 def _with_suffix(path: str) -> str:
     if not path.endswith(".prom"):
-        raise ValueError("node_exporter reads files whose names end with .prom")
+        raise ValueError("node_exporter reads only files whose names end with .prom; end it so")
     return path
 
 
