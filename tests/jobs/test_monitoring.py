@@ -113,7 +113,7 @@ def test_gauges_that_cannot_be_written_lose_no_forecast(
 @pytest.mark.parametrize(
     ("path", "problem"),
     [
-        ("gauges.txt", "node_exporter reads files whose names end with .prom"),
+        ("gauges.txt", "whose names end with .prom; end it so"),
         ("store.runs/job.prom", "would replace a file of the store"),
         ("linked.prom", "is also written by [monitoring]"),
     ],
