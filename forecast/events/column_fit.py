@@ -29,8 +29,9 @@ from forecast.panel.statistics import column_statistics
 class ColumnPriors:
     """Constants of the estimation, chosen on made demand, electricity, rented bikes and particles.
 
-    A season of at least `day` steps is a day. In it, effects change with the hour, and errors are
-    what the values of a day and a week before leave; otherwise, what a level leaves.
+    A season of a multiple of `day` steps is a day; 52 weeks are none. In it, effects change with
+    the hour, and errors are what the values of a day and a week before leave; otherwise, what a
+    level leaves.
     """
 
     day: int = 24  # steps
@@ -45,8 +46,8 @@ class ColumnPriors:
     waves: int = 4  # waves of a day by which effects change
     # quantiles at which the slope may change
     knots: tuple[float, ...] = (0.03, 0.1, 0.35, 0.65, 0.9, 0.97)
-    # a column above 0 whose largest value is at most so many times its smallest acts as its
-    # logarithm, as prices do; a wider one, if that is less skewed
+    # a column above 0 whose largest value in a series is at most so many times its smallest acts
+    # as its logarithm, as prices do; a wider one, if that is less skewed
     narrow: float = 3.0
     different: int = 10  # a column with fewer different values has one slope
     beyond: float = 0.5  # columns count so many deviations beyond the range of their past
@@ -246,7 +247,7 @@ def _pasts(
             continue
         position = panel.starts[series] + panel.positions[slots]
         known = indicators(panel.known[slots], schema)
-        phases = _phases(position, seasons)
+        phases = _phases(position, seasons, year)
         if not schema.known:  # else columns that wander with a trend would lose their effect
             trend = np.linspace(-1, 1, len(slots))
             phases = np.column_stack([phases, trend])
@@ -263,13 +264,18 @@ def _pasts(
     return pasts
 
 
-def _phases(position: Integers, seasons: tuple[int, ...]) -> Numbers:
-    """Indicators of the level, of phases of the shortest season, and of its place in longer ones."""
+def _phases(position: Integers, seasons: tuple[int, ...], year: float) -> Numbers:
+    """Indicators of the level, of phases of the shortest season, and of its place in longer ones.
+
+    A season of a year has waves in their place: 52 weeks would need a value each.
+    """
     phases = [np.ones((len(position), 1))]
     shorter = 1
     for season in seasons:
         count = season // shorter
         if season % shorter or count > PRIORS.phases or len(position) < 2 * season:
+            continue
+        if year and season > year - 1:
             continue
         place = position // shorter % count
         phases.append(np.eye(count)[place][:, 1:])
@@ -285,9 +291,13 @@ def _prepared(
     seen = np.isfinite(known)
     logarithms = np.log(np.where(known > 0, known, 1.0))
     above_zero = ((known > 0) | ~seen).all(0)
-    largest = logarithms.max(0, where=seen, initial=-np.inf)
-    smallest = logarithms.min(0, where=seen, initial=np.inf)
-    narrow = largest - smallest <= np.log(PRIORS.narrow)
+    first = np.cumsum([0, *(len(past.columns) for past in pasts[:-1])])
+    largest = np.maximum.reduceat(np.where(seen, logarithms, -np.inf), first)
+    smallest = np.minimum.reduceat(np.where(seen, logarithms, np.inf), first)
+    most = np.log(PRIORS.narrow)
+    narrow = (largest - smallest <= most).all(0)
+    # prices of cheap and of dear items have one slope: bends would be those of single items
+    apart = above_zero & narrow & (largest.max(0) - smallest.min(0) > most)
     less_skewed = _skewness(logarithms) < _skewness(known)
     logarithm = above_zero & multiplies & (narrow | less_skewed)
     values = np.where(logarithm, logarithms, known)
@@ -300,7 +310,7 @@ def _prepared(
     knots = np.repeat(limits[:, 1:], len(PRIORS.knots), 1)  # there, a slope never changes
     of_table = scaled.shape[1] - 2 * YEAR_WAVES * (year > 0)
     for number, column in enumerate(scaled.T[:of_table]):
-        if len(np.unique(column)) >= PRIORS.different:
+        if len(np.unique(column)) >= PRIORS.different and not apart[number]:
             knots[number] = np.quantile(column, PRIORS.knots)
     effects = ColumnEffects(
         multiplies=multiplies,
@@ -321,7 +331,7 @@ def _prepared(
         reaction=np.ones((1, known.shape[1])),
         halves=np.zeros((0, known.shape[1], 0)),
     )
-    if seasons and seasons[0] >= PRIORS.day:
+    if seasons and seasons[0] % PRIORS.day == 0:
         effects = replace(
             effects,
             season=seasons[0],

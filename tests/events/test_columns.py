@@ -17,21 +17,23 @@ ELASTICITY = -1.5
 PROMOTION = 0.3  # logarithm of its factor
 
 
-def sales(days: int, items: int = 1, seed: int = 0) -> pd.DataFrame:
-    """Daily sales; the last horizon has prices and promotions only."""
+def sales(
+    days: int, items: int = 1, seed: int = 0, freq: str = "D", season: int = 7
+) -> pd.DataFrame:
+    """Sales by day, or another step; the last horizon has prices and promotions only."""
     random = np.random.default_rng(seed)
     parts = []
     for item in range(items):
         weeks = random.normal(0, 0.1, days // 7 + 1)
         price = np.exp(np.repeat(weeks, 7)[:days])
         promotion = (random.random(days) < 0.1).astype(float)
-        week = 1 + 0.2 * np.sin(2 * np.pi * np.arange(days) / 7)
+        week = 1 + 0.2 * np.sin(2 * np.pi * np.arange(days) / season)
         mean = 50 * (1 + item) * week * price**ELASTICITY * np.exp(PROMOTION * promotion)
         units = mean * np.exp(random.normal(0, 0.1, days))
         units[-HORIZON:] = np.nan
         columns = {
             "item": f"i{item}",
-            "day": pd.date_range("2024-01-01", periods=days),
+            "day": pd.date_range("2024-01-01", periods=days, freq=freq),
             "units": units.round(2),
             "price": (price * 3 * (1 + item)).round(3),
             "promo": promotion,
@@ -77,6 +79,18 @@ def test_a_price_and_a_promotion_act_whole_and_on_their_days_only(items: int) ->
 
     both = [model.predict(future=ahead.assign(promo=value))["forecast"] for value in (0.0, 1.0)]
     assert np.log(both[1] / both[0]).mean() == pytest.approx(PROMOTION, abs=0.05)
+
+
+def test_a_price_acts_whole_in_weeks_whose_season_is_a_year() -> None:
+    table = sales(160, items=4, freq="W", season=52)
+    model = forecaster("price", "promo").fit(table.drop(columns="noise"))
+    ahead = known_ahead(table)
+    answer = model.what_if({"price*": 1.1}, future=ahead)
+    ratio = answer["what_if"] / answer["forecast"]
+    assert np.log(ratio).mean() / np.log(1.1) == pytest.approx(ELASTICITY, abs=0.2)
+    answer = model.what_if({"promo": 1}, future=ahead.assign(promo=0))
+    ratio = answer["what_if"] / answer["forecast"]
+    assert np.log(ratio).mean() == pytest.approx(PROMOTION, abs=0.05)
 
 
 def test_each_item_of_a_panel_reacts_in_its_own_strength() -> None:
