@@ -57,6 +57,9 @@ class ColumnPriors:
     steps: int = 17_500  # newest steps of a series, at most
     compared: int = 3_000  # newest steps of a series by which levels, factors and sums are compared
     phases: int = 60  # most phases of a season that have a mean each
+    # logarithms of factors deviate by no more than this: errors, which factors multiply, would grow
+    # with the column, not with the values
+    factor: float = 1.0
     # share of values above 0 that factors need, and of values other than 0 that the year needs
     positive: float = 0.9
     # twice the log likelihood that a column must add for each coefficient (Akaike 1973)
@@ -98,11 +101,16 @@ def fit_columns(
     pasts = _pasts(panel, schema, seasons, before, year)
     if not pasts:
         return None
-    best = _likeliest(pasts, seasons, year, earlier)
+    choices = _choices(pasts) if earlier is None else [earlier.multiplies]
+    best = _likeliest(pasts, seasons, year, choices)
     if best is None:
         return None
     whole = _Regression.of(pasts, best.effects, best.kept)
     effects = whole.solved()
+    if earlier is None and effects.multiplies and _deviation(pasts, effects) > PRIORS.factor:
+        return fit_columns(
+            panel, schema, seasons, before, year, replace(effects, multiplies=False), halves
+        )
     if not (schema.known or effects.weights.any()):
         return None
     places = columns_by_name(schema)
@@ -420,19 +428,27 @@ class _Regression:
         return replace(self.effects, weights=weights.reshape(-1, width))
 
 
+def _choices(pasts: list[_Past]) -> list[bool]:
+    """Whether effects may multiply values: they may always be added."""
+    values = np.concatenate([past.values for past in pasts])
+    if values.min() >= 0 and (values > 0).mean() >= PRIORS.positive:
+        return [False, True]
+    return [False]
+
+
+def _deviation(pasts: list[_Past], effects: ColumnEffects) -> float:
+    """The standard deviation of all effects together within a series."""
+    squares = [past.by_column(effects).sum(1).var() for past in pasts]
+    return float(np.sqrt(np.mean(squares)))
+
+
 def _likeliest(
-    pasts: list[_Past], seasons: tuple[int, ...], year: float, earlier: ColumnEffects | None
+    pasts: list[_Past], seasons: tuple[int, ...], year: float, choices: list[bool]
 ) -> _Regression | None:
     """The regression of the newest past that makes its values likeliest.
 
     It tells which share of an error a level keeps, and whether effects multiply or are added.
     """
-    values = np.concatenate([past.values for past in pasts])
-    choices = [False]
-    if values.min() >= 0 and (values > 0).mean() >= PRIORS.positive:
-        choices.append(True)
-    if earlier is not None:
-        choices = [earlier.multiplies]
     newest = [past.newest(PRIORS.compared) for past in pasts]
     regressions = []
     for multiplies in choices:

@@ -125,6 +125,21 @@ def test_effects_are_added_where_values_are_below_zero() -> None:
     assert (on - off).mean() == pytest.approx(10, abs=0.7)
 
 
+def test_factors_of_a_hundred_are_added_so_that_intervals_stay_near_the_values() -> None:
+    random = np.random.default_rng(0)
+    day = np.arange(700)
+    damp = np.convolve(random.normal(size=760), 0.8 ** np.arange(61), "valid")
+    damp += 3 * np.sin(2 * np.pi * day / 365)  # the level falls as damp days become more
+    level = 3 - 2.4 * np.sin(2 * np.pi * day / 365)
+    values = np.exp(level + 0.8 * damp + random.normal(0, 0.4, 700))
+    table = pd.DataFrame({"day": pd.date_range("2022-01-01", periods=700), "item": "haze"})
+    table = table.assign(units=values, damp=damp)
+    past = table[:-HORIZON]
+    model = forecaster("damp").fit(past)
+    answer = model.predict(future=table[-HORIZON:].drop(columns="units"))
+    assert answer["hi_80"].max() < past["units"].max()
+
+
 def test_what_comes_after_an_origin_changes_no_forecast_from_it() -> None:
     table = sales(214)
     earlier = table["day"].max() - pd.Timedelta(days=3 * HORIZON)
