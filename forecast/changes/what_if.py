@@ -25,7 +25,7 @@ CHANGES = {"*": np.multiply, "+": np.add, "-": np.subtract}
 TINY = 1e-30  # a weight, where all forecasts are 0
 FEW = 10  # most values that a message names
 PARTS_OF_SUMS = ("steps", "observed")  # columns of a table of sums that describe what is summed
-UNSEEN = "%s is %s, which the past that is seen here has not shown; what it would do is a guess"
+UNSEEN = "%s is %s, beyond what the past shows here (first in %s); what it would do is a guess"
 
 
 @dataclass(frozen=True)
@@ -141,16 +141,18 @@ def _changed_panel(
         values[:, columns] = with_future(blank, changed, of_names).known
         values[~ahead] = np.nan
     else:
-        numeric = set(schema.known) - set(schema.categories)
         for key, value in changed.items():
             text = str(value)
-            if text.endswith("%") and text[0] in "+-":
-                key += "*"
-                value = 1 + _number(key, text[:-1], None) / 100
-            change = CHANGES.get(key[-1:]) if key[:-1] in numeric else None
+            is_plain = key in schema.known or key[:-1] in schema.categories
+            change = None if is_plain else CHANGES.get(key[-1:])
             name = key if change is None else key[:-1]
             column = _column(name, schema)
-            number = _number(key, value, schema.categories.get(name))
+            categories = schema.categories.get(name)
+            if text.endswith("%") and text[0] in "+-" and not (change or categories):
+                change = np.multiply
+                number = 1 + _number(key, text[:-1], None) / 100
+            else:
+                number = _number(key, value, categories)
             if change is not None:
                 number = change(panel.known[ahead, column], number)
             values[ahead, column] = number
@@ -181,7 +183,9 @@ def _number(name: str, value: object, categories: tuple[str, ...] | None) -> flo
         if np.isfinite(number):
             return number
     hint = "the column holds numbers"
-    if str(value).endswith("%"):
+    if "," in str(value):
+        hint = "numbers have a decimal point here, whatever the table has"
+    elif str(value).endswith("%"):
         hint = f"a share has a sign: +{value} or -{value}"
     if categories is not None:
         hint = f"the fit has seen {', '.join(categories[:FEW])}"
@@ -190,20 +194,36 @@ def _number(name: str, value: object, categories: tuple[str, ...] | None) -> flo
 
 
 def _warn_unseen(panel: Panel, other: Panel, changed: Flags, schema: Schema) -> None:
-    """Warn of values in `changed` cells [slots, known columns] that do not occur in the past."""
+    """Warn of values in `changed` cells [slots, known columns] that do not occur in the past.
+
+    Numbers may lie beyond the past of their series by as much as that spans, but not beyond that
+    of all series.
+    """
     for column in np.flatnonzero(changed.any(0)).tolist():
         name = schema.known[column]
         categories = schema.categories.get(name)
-        past = panel.known[panel.observed, column]
-        past = past[~np.isnan(past)]
-        if not len(past):
+        known = panel.known[:, column]
+        past = panel.observed & ~np.isnan(known)
+        if not past.any():
             continue
-        values = np.unique(other.known[changed[:, column], column])
+        slots = np.flatnonzero(changed[:, column])
+        series = panel.series_of_slots[slots]
+        values = other.known[slots, column]
+        seen = known[past]
         if categories:
-            unseen = np.setdiff1d(values, past)
-            texts = [("another", *categories)[int(value)] for value in unseen[:FEW]]
+            unseen = ~np.isin(values, seen)
+            names = ("another", *categories)
+            texts = [names[int(value)] for value in np.unique(values[unseen])]
         else:
-            unseen = values[(values < past.min()) | (values > past.max())]
-            texts = [f"{value:g}" for value in unseen[:FEW]]
-        if len(unseen):
-            log.warning(UNSEEN, name, " or ".join(texts))
+            first = panel.offsets[:-1]
+            low = np.minimum.reduceat(np.where(past, known, np.inf), first)
+            high = np.maximum.reduceat(np.where(past, known, -np.inf), first)
+            lowest = np.where(high > low, 2 * low - high, -np.inf)
+            highest = np.where(high > low, 2 * high - low, np.inf)
+            lowest = np.maximum(lowest, seen.min())
+            highest = np.minimum(highest, seen.max())
+            unseen = (values < lowest[series]) | (values > highest[series])
+            texts = [f"{value:g}" for value in np.unique(values[unseen])]
+        if unseen.any():
+            ids = panel.ids[series[unseen.argmax()]]
+            log.warning(UNSEEN, name, " or ".join(texts[:FEW]), "/".join(ids))

@@ -260,7 +260,7 @@ def require_known(
     else:
         cure += [", or pass ", Setting("future")]
     shorter = int(blank.any((0, 2)).argmax())
-    if shorter and not saved:
+    if shorter:
         cure = ["pass ", Setting("horizon", shorter), ", or ", *cure]
     if saved:
         cure += ["; ", Setting("future_template"), " writes the rows that are needed"]

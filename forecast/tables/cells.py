@@ -380,7 +380,7 @@ def _advice(text: str, cells: Cells, rows: slice, table: Table) -> str | Words:
             if thousands not in (None, table.thousands):
                 settings.append(Setting("thousands", thousands))
             pairs = [part for setting in settings for part in (" ", setting)]
-            return Words("pass", *pairs) if settings else PLAIN
+            return Words("read it with", *pairs) if settings else PLAIN
     return PLAIN
 
 

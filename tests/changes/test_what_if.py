@@ -76,7 +76,24 @@ def test_values_that_the_past_has_not_shown_are_named(
 ) -> None:
     with caplog.at_level(logging.WARNING):
         model.what_if({"price": 4})
-    assert "price is 4, which the past" in caplog.text
+    assert "price is 4, beyond what the past shows here (first in " in caplog.text
+
+
+def test_a_price_that_only_another_item_has_is_named_with_the_item(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    cheap, dear = sales(), sales().assign(shop="south", price=lambda table: 10 * table["price"])
+    columns = {"id": "shop", "target": "units", "known": ("price",), "past": (), "static": ()}
+    tables = pd.concat([cheap, dear])[["shop", "day", "units", "price"]]
+    model = Forecaster(model="seasonal-naive", horizon=7, **columns).fit(tables)
+    ahead = tables[tables["units"].isna()].drop(columns="units")
+    ahead["price"] = np.where(ahead["shop"] == "north", 12, 70)  # within all, and near its own
+    with caplog.at_level(logging.WARNING):
+        model.what_if(ahead)
+    assert not caplog.records
+    with caplog.at_level(logging.WARNING):
+        model.what_if({"price": 10})
+    assert "price is 10, beyond what the past shows here (first in south)" in caplog.text
 
 
 def test_the_command_writes_the_same_and_sums(model: Forecaster, tmp_path: Path) -> None:
@@ -182,9 +199,11 @@ def test_what_if_of_a_price_moves_the_forecast_by_its_elasticity() -> None:
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["prise*=1.1"], 2, "'prise*' is not known in advance; did you mean 'price'?"),
+        (["prise*=1.1"], 2, "'prise' is not known in advance; did you mean 'price'?"),
         (["price*=much"], 2, "price* cannot be that; the column holds numbers"),
-        (["price=+ten%"], 2, "price* cannot be that; the column holds numbers"),
+        (["price=+ten%"], 2, "price cannot be that; the column holds numbers"),
+        (["price=+5,5%"], 2, "price cannot be that; numbers have a decimal point here"),
+        (["price-=+5%"], 2, "price- cannot be that; a share"),
         (["price=5%"], 2, "price cannot be that; a share has a sign: +5% or -5%"),
         (["kind*=2"], 2, "'kind*' is not known in advance; did you mean 'kind'?"),
         (["price=3", "price*=2"], 2, "a column has several values"),

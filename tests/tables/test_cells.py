@@ -76,13 +76,13 @@ def test_numbers_beyond_float32_are_refused(cell):
         ("5%", "write it as a plain number"),
         ("0x10", "write it as a plain number"),
         ("True", "write it as a plain number"),
-        ("1_000", "pass thousands='_'"),
-        ("1,204", "pass thousands=','"),
-        ("1,204,500.25", "pass thousands=','"),
-        ("1'204", 'pass thousands="\'"'),
-        ("1 204", "pass thousands=' '"),
-        ("1,5", "pass decimal=','"),
-        ("1.204,50", "pass decimal=',' thousands='.'"),
+        ("1_000", "read it with thousands='_'"),
+        ("1,204", "read it with thousands=','"),
+        ("1,204,500.25", "read it with thousands=','"),
+        ("1'204", 'read it with thousands="\'"'),
+        ("1 204", "read it with thousands=' '"),
+        ("1,5", "read it with decimal=','"),
+        ("1.204,50", "read it with decimal=',' thousands='.'"),
         ("abc", "write it as a plain number"),
         ("1.2.3", "write it as a plain number"),
         ("٣", "write it as a plain number"),
@@ -98,7 +98,8 @@ def test_bad_cell_is_refused_with_its_line_and_the_remedy(cell, advice):
 
 def test_advice_fits_all_cells_and_counts_them():
     with pytest.raises(
-        BadData, match=r"line 2, column 'units': '1,204' is not a number; pass decimal=',' \(1 more"
+        BadData,
+        match=r"line 2, column 'units': '1,204' is not a number; read it with decimal=',' \(1 more",
     ):
         parsed("1,204", "2,5", "3")
 
@@ -110,7 +111,7 @@ def test_decimal_and_thousands_of_the_table_are_used():
     for cell in ("1,2", "1,2345", ",123", "1,,204"):
         with pytest.raises(BadData, match="is not a number"):
             parsed(cell, thousands=",")
-    with pytest.raises(BadData, match=r"pass thousands='\.'"):
+    with pytest.raises(BadData, match=r"read it with thousands='\.'"):
         parsed("1.204", decimal=",")
 
 
