@@ -56,7 +56,8 @@ class ColumnPriors:
     rows: int = 200_000  # values that effects are learned from, at most
     steps: int = 17_500  # newest steps of a series, at most
     compared: int = 3_000  # newest steps of a series by which levels, factors and sums are compared
-    phases: int = 60  # most phases of a season that have a mean each
+    # most phases of a season that have a mean each; the level follows the 52 weeks of a year
+    phases: int = 48
     # logarithms of factors deviate by no more than this: errors, which factors multiply, would grow
     # with the column, not with the values
     factor: float = 1.0
@@ -255,7 +256,7 @@ def _pasts(
             continue
         position = panel.starts[series] + panel.positions[slots]
         known = indicators(panel.known[slots], schema)
-        phases = _phases(position, seasons, year)
+        phases = _phases(position, seasons)
         if not schema.known:  # else columns that wander with a trend would lose their effect
             trend = np.linspace(-1, 1, len(slots))
             phases = np.column_stack([phases, trend])
@@ -272,18 +273,13 @@ def _pasts(
     return pasts
 
 
-def _phases(position: Integers, seasons: tuple[int, ...], year: float) -> Numbers:
-    """Indicators of the level, of phases of the shortest season, and of its place in longer ones.
-
-    A season of a year has waves in their place: 52 weeks would need a value each.
-    """
+def _phases(position: Integers, seasons: tuple[int, ...]) -> Numbers:
+    """Indicators of the level, of phases of the shortest season, and of its place in longer ones."""
     phases = [np.ones((len(position), 1))]
     shorter = 1
     for season in seasons:
         count = season // shorter
         if season % shorter or count > PRIORS.phases or len(position) < 2 * season:
-            continue
-        if year and season > year - 1:
             continue
         place = position // shorter % count
         phases.append(np.eye(count)[place][:, 1:])
