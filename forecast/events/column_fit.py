@@ -92,7 +92,9 @@ def fit_columns(
 
     `year` is the steps of a year, 0 for none. Effects multiply or are added like `earlier` ones.
     With `halves`, they are estimated from halves of the past as well (McCarthy 1969), which show
-    how certain they are. None without columns and effects of the year, or with too few values, and where columns have
+    how certain they are.
+
+    None without columns and effects of the year, or with too few values, and where columns have
     vintages: an effect would then differ between origins.
     """
     if panel.vintages is not None:
