@@ -459,20 +459,25 @@ def _likeliest(
 
 
 def _with_sign(effects: ColumnEffects, weights: Numbers, sign: int) -> Numbers:
-    """Coefficients of a column, [terms], whose effect on the same step never falls, or never rises.
+    """Coefficients of a column, [terms], with which no change that lasts moves a step the wrong way.
 
-    A slope of the other sign becomes 0, and the effect no longer changes with the hour.
+    A slope of the other sign becomes 0, what comes later never outweighs what comes at once, and
+    the effect no longer changes with the hour.
     """
-    lags = len(effects.lags)
-    slopes = lags + len(effects.means)
+    slopes = len(effects.lags) + len(effects.means)
     waves = slopes + effects.knots.shape[1]
     signed = weights.copy()
     signed[waves:] = 0.0
-    by_means = (weights[lags:slopes] / (effects.means * effects.season)).sum()
-    slope = np.cumsum([weights[0] + by_means, *weights[slopes:waves]])
+    slope = np.cumsum([weights[0], *weights[slopes:waves]])
     slope = sign * np.maximum(sign * slope, 0.0)
-    signed[0] = slope[0] - by_means
+    signed[0] = slope[0]
     signed[slopes:waves] = np.diff(slope)
+
+    since = np.arange(1 + effects.reach)[:, None]
+    days = effects.means * effects.season
+    later = np.hstack([since >= effects.lags[1:], np.minimum((1 + since) / days, 1.0)])
+    against = -(sign * later @ weights[1:slopes]).min(initial=0.0)
+    signed[1:slopes] *= min(1.0, np.abs(slope).min() / max(against, ROUNDING))
     return signed
 
 

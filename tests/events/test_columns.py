@@ -215,6 +215,26 @@ def test_a_column_with_a_sign_never_acts_the_other_way(model: str) -> None:
     assert (less[last.to_numpy()] <= usual[last.to_numpy()]).all()
 
 
+@pytest.mark.parametrize("freq", ["D", "h"])
+def test_a_price_that_stays_higher_raises_no_later_forecast(freq: str) -> None:
+    random = np.random.default_rng(5)
+    time = pd.date_range("2024-01-01", periods=24 * 28, freq=freq)
+    price = np.exp(0.1 * random.normal(size=len(time)))
+    # two steps after a higher price, more is sold than it cost
+    units = 200 * np.exp(-0.4 * np.log(price) + 1.4 * np.log(np.roll(price, 2)))
+    units *= np.exp(0.02 * random.normal(size=len(time)))
+    table = pd.DataFrame({"time": time, "units": units, "price": price})
+    rises = {}
+    for monotone in ((), ("price:-",)):
+        fitted = Forecaster(
+            model="seasonal-naive", horizon=8, known="price", monotone=monotone, target="units"
+        ).fit(table[:-8])
+        moved = fitted.what_if({"price*": 1.1}, future=table[-8:].drop(columns="units"))
+        rises[monotone] = (moved["difference"] / moved["forecast"]).max()
+    assert rises[()] > 0.02
+    assert rises["price:-",] <= 1e-9
+
+
 @pytest.mark.parametrize(
     ("monotone", "says"),
     [
