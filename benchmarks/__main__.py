@@ -11,6 +11,7 @@ from rich.console import Console
 from benchmarks import coverage, samples
 from benchmarks import dry_run as measure_dry_run
 from benchmarks import lumpy as lumpy_series
+from benchmarks import made as made_tables
 from benchmarks import nights as job_nights
 from benchmarks import rolling as rolling_origins
 from benchmarks import sums as sums_of_sets
@@ -291,6 +292,31 @@ def lumpy(path: Path, method: str, checkout: Path | None, series: int) -> None:
         click.echo(lumpy_series.summary(lumpy_series.read_rows(path)).round(3).to_string())
     except ValueError as error:
         raise click.ClickException(str(error)) from error
+
+
+@cli.command()
+@click.option(
+    "--json",
+    "path",
+    required=True,
+    type=FILE,
+    help="JSON lines so far; they are kept, and new ones added",
+)
+@click.option("--families", callback=items, default="", metavar="A,B", help="default: all")
+@click.option("--method", type=click.Choice([NOW, DEFAULT]), default=NOW, show_default=True)
+@click.option("--budget", type=float, help="seconds of each bare fit; default: none is passed")
+@click.option("--seeds", type=click.IntRange(1), default=20, show_default=True)
+def made(path: Path, families: list[str], method: str, budget: float | None, seeds: int) -> None:
+    """Made tables whose truth is known: what columns do, levels, growth, holidays, new series."""
+    names = families or list(made_tables.FAMILIES)
+    if unknown := [name for name in names if name not in made_tables.FAMILIES]:
+        raise click.UsageError(f"{unknown[0]}: families are {', '.join(made_tables.FAMILIES)}")
+    try:
+        for row in made_tables.measure(path, names, method, seeds, budget):
+            said.print(f"{row['family']}, seed {row['seed']}", highlight=False)
+    except (ValueError, ForecastError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(made_tables.summary(made_tables.read_rows(path)).round(3).to_string())
 
 
 @cli.command()

@@ -226,17 +226,21 @@ class Forecaster(ForecasterParams, BaseEstimator):
         origin: Origin | None = None,
         horizon: int | None = None,
         since: Origin | None = None,
+        by: Names = (),
+        every: Names = (),
         **output: Unpack[Output],
     ) -> pd.DataFrame:
         """Forecast under other values: forecast, what_if, difference and its intervals.
 
         `changed` has values by column, ``{"promo": 0, "price": "+10%"}``, or what these are
         multiplied by, ``{"price*": 1.1}``, or what is added, ``{"price+": 0.5}``; or it is a frame
-        of the columns and rows that change. Nothing changes before the time `since`; the others
-        are as of `predict`.
+        of the columns and rows that change. Nothing changes before the time `since`. With `by` or
+        `every` the rows are sums, as of `totals`; the others are as of `predict`.
         """
         new_values = changed if isinstance(changed, Mapping) else table_of(changed)
-        request = replace(self._request(X, future, origin, horizon, output), overrides=None)
+        sums = SumSettings.check({"sum_by": by, "sum_every": every}) if by or every else None
+        request = self._request(X, future, origin, horizon, output)
+        request = replace(request, overrides=None, sums=sums)
         answer = what_if(self._serving(), request, new_values, _text(since))
         return self._frame(answer.columns)
 

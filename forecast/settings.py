@@ -94,6 +94,8 @@ def _check_quantiles(quantiles: tuple[float, ...]) -> tuple[float, ...]:
     highest = 100 - LOWEST_QUANTILE
     if not all(LOWEST_QUANTILE <= quantile <= highest for quantile in quantiles):
         raise ValueError(f"quantiles are {LOWEST_QUANTILE} to {highest} percent")
+    if quantiles and max(quantiles) < 1:
+        raise ValueError("quantiles are percent: 95 in the place of 0.95")
     shown = {float(f"{quantile:g}") for quantile in quantiles}
     if tuple(sorted(shown)) != quantiles:
         raise ValueError("quantiles ascend, and each comes once, with at most 6 digits")

@@ -264,6 +264,8 @@ def require_known(
         cure = ["pass ", Setting("horizon", shorter), ", or ", *cure]
     if saved:
         cure += ["; ", Setting("future_template"), " writes the rows that are needed"]
+    if panel.trailing_gap()[series]:
+        cure += [f"; if '{series_text}' has ended, ", Setting("successors"), " names what follows"]
     raise BadData(problem, place=name, cure=Words(*cure))
 
 

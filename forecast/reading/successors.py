@@ -20,6 +20,7 @@ from forecast.tables.headers import refuse_missing
 
 COLUMNS = ("replaces", "like", "from", "share")
 REPLACES, LIKE, FROM, SHARE = COLUMNS
+NO_VALUE = "%s: '%s', which starts on %s, has no value of its own; check its name"
 LEFT_OUT = "%s: %d values of '%s' are left out, as another series replaces it"
 
 
@@ -73,6 +74,7 @@ def read_successors(source: Any, schema: Schema) -> tuple[Succession, ...]:
         raise BadData(
             f"a series cannot start with its own past: {' -> '.join(error.args[1])}",
             place=table.name,
+            cure="take one of these rows out",
         ) from None
     return tuple(sorted(rows, key=lambda row: names.index(row.name)))
 
@@ -107,6 +109,8 @@ def with_lent_pasts(panel: Panel, schema: Schema, table: str) -> Panel:
         is_past = begin == first and own is not None and find(rows[0].of) is None
         if is_past:
             continue  # nothing is lent any more
+        if begin < now and own is None:
+            log.warning(NO_VALUE, table, text, rows[0].day)
         parts = []
         for row in rows:
             other = find(row.of)

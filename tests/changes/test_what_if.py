@@ -126,6 +126,9 @@ def test_the_command_writes_the_same_and_sums(model: Forecaster, tmp_path: Path)
         sums["forecast"][0] == written("--sum-by", "all", "--sum-every", "horizon")["forecast"][0]
     )
     assert sums["difference"][0] < -8
+    in_python = model.what_if({"promo": 0, "price": 10, "kind": "none"}, by="all", every="horizon")
+    assert list(in_python) == list(sums)
+    assert in_python["difference"].tolist() == pytest.approx(sums["difference"].tolist(), abs=1e-3)
 
 
 def test_changes_are_said_as_people_say_them(model: Forecaster) -> None:

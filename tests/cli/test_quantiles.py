@@ -83,6 +83,7 @@ def test_now_and_python_have_the_same_quantiles(forecast: Run, folder: Path) -> 
     [
         (("--quantiles", "10,90", "--levels", "80,95"), "in the place of intervals; leave out"),
         (("--quantiles", "90,10"), "--quantiles 90,10: quantiles ascend, and each comes once"),
+        (("--quantiles", "0.5,0.95"), "--quantiles 0.5,0.95: quantiles are percent: 95"),
         (("--quantiles", "10,10"), "quantiles ascend, and each comes once"),
         (("--quantiles", "10,10.0000001"), "with at most 6 digits"),
         (("--quantiles", "0.4"), "--quantiles 0.4: quantiles are 0.5 to 99.5 percent"),

@@ -272,6 +272,26 @@ def test_rows_that_contradict_each_other_are_refused(frame: pd.DataFrame) -> Non
         forecaster(one.drop(columns="product")).fit(frame)
 
 
+def test_a_name_without_any_value_is_named(
+    frame: pd.DataFrame, caplog: pytest.LogCaptureFixture
+) -> None:
+    forecaster(successors(replaces="Bonn/tea", product="tea 3")).fit(frame)
+    assert "'Bonn/tea 3', which starts on 2024-02-12, has no value of its own" in caplog.text
+    caplog.clear()
+    tomorrow = str((DAYS[-1] + pd.Timedelta(days=1)).date())
+    forecaster(successors(replaces="Bonn/tea 2", product="tea 3", **{"from": tomorrow})).fit(frame)
+    assert "no value of its own" not in caplog.text
+
+
+def test_known_values_of_a_product_that_ended_lead_to_its_successor(frame: pd.DataFrame) -> None:
+    rows = frame.assign(price=2.0)
+    model = forecaster(known="price", model="theta").fit(rows)
+    ahead = rows.assign(day=rows["day"] + pd.Timedelta(weeks=8)).drop(columns="units")
+    needed = ahead[ahead["product"] != "tea"]
+    with pytest.raises(BadData, match="if 'Bonn/tea' has ended, successors= names what follows"):
+        model.predict(future=needed)
+
+
 def test_no_rows_mean_no_successors(frame: pd.DataFrame, caplog: pytest.LogCaptureFixture) -> None:
     rows = successors(replaces="Bonn/tea")[:0]
     model = forecaster(rows).fit(frame)
