@@ -50,7 +50,8 @@ class ColumnPriors:
     # as its logarithm, as prices do; a wider one, if that is less skewed
     narrow: float = 3.0
     different: int = 10  # a column with fewer different values has one slope
-    beyond: float = 0.5  # columns count so many deviations beyond the range of their past
+    beyond: float = 0.5  # columns count so many deviations beyond the range of their past,
+    dearer: float = 1.2  # and narrow ones, such as prices, up to so many times it
     features: int = 800  # coefficients, at most
     rows_each: int = 8  # values for each coefficient, at least
     rows: int = 200_000  # values that effects are learned from, at most
@@ -312,6 +313,13 @@ def _prepared(
     scaled = np.nan_to_num((values - middle) / unit)
     limits = np.stack([scaled.min(0, initial=0.0), scaled.max(0, initial=0.0)], 1)
     limits += [-PRIORS.beyond, PRIORS.beyond]
+    ends = np.stack([smallest.min(0), largest.max(0)], 1)
+    ends += np.log(PRIORS.dearer) * np.array([-1, 1])
+    ends = np.where(logarithm[:, None], ends, np.exp(ends))
+    ends = (ends - middle[:, None]) / unit[:, None]
+    of_price = above_zero & narrow
+    np.minimum(limits[:, 0], ends[:, 0], out=limits[:, 0], where=of_price)
+    np.maximum(limits[:, 1], ends[:, 1], out=limits[:, 1], where=of_price)
 
     knots = np.repeat(limits[:, 1:], len(PRIORS.knots), 1)  # there, a slope never changes
     of_table = scaled.shape[1] - 2 * YEAR_WAVES * (year > 0)

@@ -215,6 +215,23 @@ def test_a_column_with_a_sign_never_acts_the_other_way(model: str) -> None:
     assert (less[last.to_numpy()] <= usual[last.to_numpy()]).all()
 
 
+def test_a_price_above_all_that_were_seen_still_acts() -> None:
+    random = np.random.default_rng(3)
+    price = np.repeat(random.choice([10.0, 11.0], 30), 10)
+    units = 90 * (price / 10) ** -1.5 * np.exp(0.05 * random.normal(size=len(price)))
+    time = pd.date_range("2024-01-01", periods=len(price))
+    table = pd.DataFrame({"time": time, "units": units, "price": price})
+    fitted = Forecaster(model="seasonal-naive", horizon=7, known="price", target="units")
+    fitted.fit(table[:-7])
+    ahead = table[-7:].drop(columns="units")
+    seen, above, far = (
+        fitted.predict(future=ahead.assign(price=value))["forecast"].sum()
+        for value in (11.0, 12.5, 20.0)
+    )
+    assert np.log(above / seen) / np.log(12.5 / 11) == pytest.approx(-1.5, abs=0.3)
+    assert far == pytest.approx(seen * 1.2**-1.5, rel=0.05)  # a fifth above the largest
+
+
 @pytest.mark.parametrize("freq", ["D", "h"])
 def test_a_price_that_stays_higher_raises_no_later_forecast(freq: str) -> None:
     random = np.random.default_rng(5)
