@@ -52,11 +52,9 @@ class Calendar:
         self._local = self._days or spec.kind in ("months", "weekdays")
         weeks = self._days and spec.every % WEEK == 0
         self.named_by_ends = weeks or (spec.kind == "months" and spec.day < 0)
-        names = [name for name, _ in _features(np.zeros(1, np.int64), spec)]
-        if self.holidays is not None:
-            _holidays(self.holidays, ())  # refuses an unknown country now, not at a forecast
-            names += ["holiday", "holiday_tomorrow", "holiday_yesterday"]
-        self.feature_names = tuple(names)
+        # this also refuses an unknown country now, not at a forecast
+        features = _features(np.zeros(1, np.int64), spec, self.holidays)
+        self.feature_names = tuple(name for name, _ in features)
 
     def positions(self, timestamps: Integers) -> Integers:
         """Return the grid position of each timestamp, or of its period if it is not on the grid.
@@ -106,18 +104,10 @@ class Calendar:
         Cycles are sines and cosines; holidays are 0 or 1.
         """
         unique, codes = np.unique(positions, return_inverse=True)
-        wall = self.wall(unique)
         table = np.empty((len(unique), len(self.feature_names)), np.float32)
-        for column, (_, values) in enumerate(_features(wall, self.spec)):
+        features = _features(self.wall(unique), self.spec, self.holidays)
+        for column, (_, values) in enumerate(features):
             table[:, column] = values
-        if self.holidays is not None:
-            days = wall // DAY
-            first = int(days.min()) - 1
-            last = int(days.max()) + 1
-            off = [day for day, _ in named_holidays(first, last, self.holidays)]
-            table[:, -3] = np.isin(days, off)
-            table[:, -2] = np.isin(days + 1, off)
-            table[:, -1] = np.isin(days - 1, off)
         return table[codes.reshape(-1)]
 
     def _times(self, positions: Integers) -> Integers:
@@ -136,8 +126,11 @@ class Calendar:
         return spec.anchor + positions * spec.every
 
 
-def _features(wall: Integers, spec: CalendarSpec) -> Columns:
-    """Names and values of times on the wall clock: of cycles, and centred from -0.5 to 0.5."""
+def _features(wall: Integers, spec: CalendarSpec, holidays: str | None) -> Columns:
+    """Names and values of times on the wall clock: of cycles, and centred from -0.5 to 0.5.
+
+    Those of holidays are 0 or 1.
+    """
     if spec.kind == "steps" or (spec.kind == "months" and spec.every % 12 == 0):
         return
     months = months_of(wall // DAY)
@@ -155,6 +148,10 @@ def _features(wall: Integers, spec: CalendarSpec) -> Columns:
     if finest >= DAY:
         yield "day_of_month", (days - first_days(months)) / 30 - 0.5
         yield from _cycle("year", (days - first_days(months // 12 * 12)) / DAYS_OF_YEAR)
+    if holidays is not None:
+        off = [day for day, _ in named_holidays(days.min() - 1, days.max() + 1, holidays)]
+        for name, ahead in (("", 0), ("_tomorrow", 1), ("_yesterday", -1)):
+            yield f"holiday{name}", np.isin(days + ahead, off).astype(np.float64)
 
 
 def _cycle(name: str, phase: NDArray[np.float64]) -> Columns:
