@@ -58,7 +58,7 @@ NUMBER_FORMS = [
     NumberForm(TimeFormat(pattern="%Y"), 1900, 2100, YEAR_NAMES),
 ]
 for unit, size in PER_SECOND.items():
-    epoch = TimeFormat.model_validate({"kind": "epoch", "unit": unit, "zone": "UTC"})
+    epoch = TimeFormat(kind="epoch", unit=unit, zone="UTC")
     NUMBER_FORMS.append(NumberForm(epoch, EARLIEST * size, LATEST * size - 1, EPOCH_NAMES))
 
 
@@ -84,7 +84,7 @@ class TimeCells:
     @cached_property
     def numbers(self) -> Integers | None:
         """The texts as whole numbers, [texts]; None if one of them is not a whole number."""
-        return whole_numbers(self.texts) if all(map(is_whole_number, self.texts)) else None
+        return np.array(self.texts, np.int64) if all(map(is_whole_number, self.texts)) else None
 
     def fault(self, problem: object, *cure: object, wrong: Flags | None = None) -> BadData:
         """Return an error about the first cell, or the first that is flagged in `wrong` [texts]."""
@@ -110,10 +110,8 @@ def time_cells(table: Table, column: str, rows: int | None = None) -> TimeCells:
     texts = [text.strip() for text in texts]
     if all(map(WHOLE.fullmatch, texts)):  # such as epochs that are written as floats
         texts = [text.partition(".")[0] for text in texts]
-    written_as: Literal["number", "text"] = "text"
-    if kind in ("whole", "number", "boolean"):
-        written_as = "number"
-    return TimeCells(table, (column,), codes, texts, written_as)
+    is_number = kind in ("whole", "number", "boolean")
+    return TimeCells(table, (column,), codes, texts, "number" if is_number else "text")
 
 
 def typed_cells(
@@ -141,7 +139,7 @@ def filled_cells(table: Table, column: str, what: str = "the time") -> TimeCells
         raise BadData(f"{table.name}: column '{column}' has no rows")
     refuse_blank(table, column, table.missing(column), what)
     cells = time_cells(table, column)
-    blank = np.array([text == "" for text in cells.texts], bool)
+    blank = np.array(cells.texts) == ""
     refuse_blank(table, column, blank[cells.codes], what)
     return cells
 
@@ -173,10 +171,6 @@ NUMBERS = {
 def is_number(time_format: TimeFormat) -> bool:
     """Whether a format writes times as numbers; otherwise a pattern or a type says how."""
     return time_format.kind in NUMBERS and not time_format.pattern
-
-
-def whole_numbers(texts: list[str]) -> Integers:
-    return np.array([int(text) for text in texts], np.int64)
 
 
 def _decimal(text: str) -> float:
@@ -273,8 +267,9 @@ def _decimal_years(cells: TimeCells) -> DecimalYears | None:
         periods = values * per_year - 0.5 * middle
         misses = np.abs(periods - np.rint(periods))
         if slack < 0.25 and (misses <= slack).all():
-            stored = {"per_year": per_year, "middle": middle, "digits": digits}
-            return DecimalYears.model_validate(stored | {"whole": whole, "number": number})
+            return DecimalYears(
+                per_year=per_year, middle=middle, digits=digits, whole=whole, number=number
+            )
     return None
 
 
@@ -295,7 +290,7 @@ def read_numbers(texts: list[str], time_format: TimeFormat) -> Integers:
         return np.round((days - EPOCH_DAY) * DAY).astype(np.int64)
     years = time_format.years
     if years is None:
-        return whole_numbers(texts) // PER_SECOND[time_format.unit or "s"]
+        return np.array(texts, np.int64) // PER_SECOND[time_format.unit or "s"]
     periods = np.rint(np.array(texts, float) * years.per_year - 0.5 * years.middle)
     months = periods.astype(np.int64) * (12 // years.per_year) - 12 * 1970
     return first_days(months) * DAY

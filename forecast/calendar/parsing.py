@@ -140,7 +140,7 @@ def _from_typed(
     if times.period is not None:
         return ParsedTimes(times.timestamps, TimeFormat(kind="period", pattern=times.period))
     _refuse_fractions(table, column, times.fractions, settings)
-    time_format = TimeFormat.model_validate({"kind": "datetime", "unit": times.unit})
+    time_format = TimeFormat(kind="datetime", unit=times.unit)
     if times.offset is not None:
         aware = {"pattern": "%z", "zone": times.zone or offset_name(times.offset)}
         return ParsedTimes(times.timestamps, time_format.model_copy(update=aware))

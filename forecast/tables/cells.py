@@ -165,11 +165,11 @@ def matching(cells: Texts, pattern: str) -> Flags:
 
 def flags_of(mask: Texts) -> Flags:
     """Convert booleans of Arrow to an array of NumPy."""
-    return np.asarray(mask.to_numpy(zero_copy_only=False), np.bool_)
+    return np.asarray(mask, np.bool_)
 
 
 def _floats(cells: Texts) -> NDArray[np.float64]:
-    return np.asarray(pc.cast(cells, pa.float64()).to_numpy(zero_copy_only=False), np.float64)
+    return np.asarray(pc.cast(cells, pa.float64()), np.float64)
 
 
 def parse_numbers(table: Table, column: str, other_cure: str | Words = "") -> NDArray[np.float64]:
