@@ -394,8 +394,7 @@ def _check_order(observations: Observations, schema: Schema) -> None:
     times = observations.row_timestamps
     long = schema.layout == "long"
     series = observations.series if long else np.zeros(len(times), np.int64)
-    grouped = (np.diff(series) >= 0).all()
-    order = slice(None) if grouped else np.argsort(series, kind="stable")
+    order = np.argsort(series, kind="stable")
     same_series = np.diff(series[order]) == 0
     steps = np.diff(times[order])[same_series]
     if (steps > 0).all():

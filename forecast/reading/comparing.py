@@ -210,15 +210,14 @@ def warn_status(
     """
     limit = f"{schema.max_missing:.0%}"
     setting = Setting("max_missing")
-    series: dict[str, list[Id]] = {word: [] for word in STATUSES}
-    for number, word in enumerate(panel.status):
-        if word in STATUSES and before[number : number + 1] != (word,):
-            series[word].append(panel.ids[number])
-    for word, ids in series.items():
+    status = np.array(panel.status)
+    is_new = status != np.array(before or "")
+    for word, text in STATUSES.items():
+        ids = [panel.ids[series] for series in np.flatnonzero(is_new & (status == word))]
         if ids:
             names = series_names(ids, NAMED_SERIES) or "the whole table"
             details = (limit, setting) if word == "missing" else ()
-            log.warning(f"%s: %d series {STATUSES[word]}: %s", name, len(ids), *details, names)
+            log.warning(f"%s: %d series {text}: %s", name, len(ids), *details, names)
     if whole and panel.skipped.all():
         problem = "no series is left to forecast: each misses more than"
         coarser = Words(", a coarser ", Setting("freq"), " with ", Setting("aggregate"))
@@ -232,13 +231,12 @@ def require_known(
     schema: Schema,
     horizon: int,
     name: str = "the table",
-    with_future: bool = False,
     saved: bool = True,
 ) -> None:
     """Refuse a panel if a series to forecast lacks values known in advance in the horizon.
 
-    The error names the table `name` that should have them; `with_future` says that it is a table of
-    the future. If no forecaster is `saved`, they cannot be passed to a later command.
+    The error names the table `name` that should have them. If no forecaster is `saved`, they cannot
+    be passed to a later command.
     """
     blank = _blank_ahead(panel, schema, horizon)
     if not blank.any():
@@ -254,11 +252,8 @@ def require_known(
     total = blank.sum()
     if total > len(steps):
         problem += f" (in all {total:,} such values, of {blank.any((1, 2)).sum():,} series)"
-    cure: list[object] = ["fill in blank cells, add rows with blank targets"]
-    if with_future:
-        cure = ["fill in blank cells, or add the rows"]
-    else:
-        cure += [", or pass ", Setting("future")]
+    missing_rows = "add missing rows with blank targets, or pass them with "
+    cure: list[object] = ["fill in blank cells, ", missing_rows, Setting("future")]
     shorter = int(blank.any((0, 2)).argmax())
     if shorter:
         cure = ["pass ", Setting("horizon", shorter), ", or ", *cure]

@@ -1,6 +1,6 @@
 """Read the observations of a table (their series, times and values), and its covariates."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,13 +20,14 @@ from forecast.tables.cells import (
     cells_of,
     is_blank,
     is_text,
+    matching,
     numeric_columns,
     parse_columns,
     parse_numbers,
     read_cells,
 )
 from forecast.tables.headers import listed
-from forecast.tables.table import Table, distinct, ranked, repeats, rows_text
+from forecast.tables.table import Table, ranked, repeats, rows_text
 
 # a column of numbers, some cells of which are text, holds codes if it has at most this many
 # different values; with more, the text is taken for typing errors
@@ -67,23 +68,17 @@ class TimedValues:
         later = np.diff(self.timestamps) > 0
         if np.where(next_series == 0, later, next_series > 0).all():
             return self
-        times = distinct(self.timestamps)
-        keys = self.series * len(times) + np.searchsorted(times, self.timestamps)
-        order = np.argsort(keys, kind="stable")
-        keys = keys[order]
-        values = self.values[order]
-        starts = np.flatnonzero(np.diff(keys, prepend=-1))
-        counts = np.diff(starts, append=len(keys))
+        ordered = self.select(np.lexsort((self.timestamps, self.series)))
+        differs = (np.diff(ordered.series) != 0) | (np.diff(ordered.timestamps) != 0)
+        starts = np.flatnonzero(np.append(True, differs))
+        counts = np.diff(starts, append=len(self.values))
+        if rule == "last":
+            return ordered.select(starts + counts - 1)
+        combined = ordered.select(starts)
         if rule == "first":
-            values = values[starts]
-        elif rule == "last":
-            values = values[starts + counts - 1]
-        elif len(starts) < len(keys):
-            values = np.add.reduceat(values, starts)
-            if rule == "mean":
-                values = values / counts
-        keys = keys[starts]
-        return TimedValues(keys // len(times), times[keys % len(times)], values)
+            return combined
+        sums = np.add.reduceat(ordered.values, starts)
+        return replace(combined, values=sums / counts if rule == "mean" else sums)
 
 
 @dataclass(frozen=True)
@@ -122,8 +117,9 @@ def id_codes(table: Table, columns: Names) -> tuple[Ids, Integers]:
     parts = []  # texts in order, and their codes [rows]
     for column in columns:
         codes, texts = table.distinct(column)
-        codes = _ranks(texts)[codes]
-        parts.append((np.array(sorted(texts), object), codes))
+        ascending, ranks = np.unique(np.array(texts, object), return_inverse=True)
+        codes = ranks[codes]
+        parts.append((ascending, codes))
         keys = keys * len(texts) + codes
         if len(parts) > 1:
             keys, _ = ranked(keys)  # renumber, so that the keys of many columns cannot overflow
@@ -170,8 +166,8 @@ def _wide(table: Table, columns: list[str], schema: Schema, timestamps: Integers
         problem = f"none of the columns that were forecast is there (at fit: {fitted})"
         raise BadData(problem, place=table.name)
     values = parse_columns(table, columns).reshape(-1)
-    ids = tuple((name,) for name in sorted(columns))
-    order = _ranks(columns)
+    names, order = np.unique(np.array(columns, object), return_inverse=True)
+    ids = tuple((name,) for name in names)
     series = np.tile(order, len(timestamps))
     times = np.repeat(timestamps, len(columns))
     return Observations(series, times, values, table, ids, order, timestamps)
@@ -183,25 +179,17 @@ def _rows(table: Table) -> Observations:
     Each column after the first is a step; blank cells at the end of a row are not steps.
     """
     id_column, *columns = table.names
-    codes, names = table.distinct(id_column)
-    if len(names) < len(table):
-        row = np.argmax(repeats(codes))
-        problem = f"id '{names[codes[row]]}' comes twice"
+    ids, order = id_codes(table, (id_column,))
+    if len(ids) < len(table):
+        row = np.argmax(repeats(order))
+        problem = f"id '{ids[order[row]][0]}' comes twice"
         raise BadData(problem, place=table.place(row, id_column), cure="give every row its own id")
     values = parse_columns(table, columns).reshape(-1)
-    ids = tuple((name,) for name in sorted(names))
-    order = _ranks(names)
     series = np.repeat(order, len(columns))
     steps = np.arange(1, len(columns) + 1)
-    times = np.tile(steps, len(names))
+    times = np.tile(steps, len(ids))
     no_times = np.zeros(0, np.int64)
     return Observations(series, times, values, table, ids, order, no_times)
-
-
-def _ranks(texts: list[str]) -> Integers:
-    """Return the rank of each text in ascending order, [texts]."""
-    rank_of = {text: rank for rank, text in enumerate(sorted(texts))}
-    return np.array([rank_of[text] for text in texts], np.int64)
 
 
 def categories_of(table: Table, columns: Names, named: Names) -> dict[str, Names]:
@@ -235,8 +223,7 @@ def _looks_categorical(table: Table, column: str) -> bool:
     if len(different) > min(MAX_CODES, present.sum() / MIN_ROWS):
         return False
     is_number = present & ~parsed.bad & ~parsed.word
-    are_codes = pc.match_substring_regex(parsed.text.filter(is_number), CODE)
-    return bool(pc.all(are_codes, min_count=0).as_py())
+    return bool(matching(parsed.text.filter(is_number), CODE).all())
 
 
 def rows_of(
