@@ -222,8 +222,6 @@ def _step(times: Integers, series: Integers) -> int | None:
     It is the most common step, or else the greatest common divisor, if that step is common, too.
     """
     unique = distinct(times)
-    if len(unique) < 2:
-        return None
     order = np.lexsort((times, series))
     same_series = np.diff(series[order]) == 0
     steps = np.diff(times[order])[same_series]

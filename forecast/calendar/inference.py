@@ -41,7 +41,7 @@ def looks_like_times(table: Table, column: str, named: bool = False) -> bool:
     Numbers are taken for times only if that is certain, or if the column is `named` as the time.
     """
     kind = table.kind(column)
-    if not len(table) or kind in ("boolean", "other"):
+    if kind in ("boolean", "other"):
         return False
     if kind in ("datetime", "date", "period"):
         return True
@@ -71,8 +71,6 @@ def resembles_times(table: Table, column: str) -> bool:
 
     Parsing such a column raises an error that says what is wrong with it.
     """
-    if not len(table):
-        return False
     first = table.first(column)
     if CLOCK_ONLY.fullmatch(first) or column.lower() in TIME_NAMES:
         return True

@@ -349,7 +349,7 @@ def _joined(groups: list[Closed]) -> Closed:
 def _phases(panel: Panel, schema: Schema, season: int) -> Integers:
     """Return the phase of each slot in a season, [slots]."""
     spec = schema.calendar
-    positions = panel.starts[panel.series_of_slots] + panel.positions
+    positions = panel.grid_positions
     if not _on_clock(spec, season):
         return positions % season
     return calendar_of(schema).wall(positions) // spec.every % season
@@ -463,7 +463,7 @@ def _zero_days(panel: Panel, schema: Schema) -> tuple[list[Row], Panel]:
     it, at least ten times as many series are not 0, too many for chance. Steps that events touch
     are not listed. Also returns the panel without the listed steps.
     """
-    position = panel.starts[panel.series_of_slots] + panel.positions
+    position = panel.grid_positions
     first = position.min()
     step = position - first  # [slots]
     used = panel.observed & ~touched_by_events(panel, with_effects_only(schema))
@@ -490,9 +490,7 @@ def _zero_days(panel: Panel, schema: Schema) -> tuple[list[Row], Panel]:
 
 def _days(panel: Panel, schema: Schema, slots: Integers, end: int) -> list[str]:
     """Return the first day (`end` 0) or the last day (`end` 1) of each slot's period, as text."""
-    series = panel.series_of_slots[slots]
-    positions = slots - panel.offsets[series] + panel.starts[series]
-    days = day_spans(calendar_of(schema), positions)[end].astype("datetime64[D]")
+    days = day_spans(calendar_of(schema), panel.grid_positions[slots])[end].astype("datetime64[D]")
     return [str(day) for day in days]
 
 

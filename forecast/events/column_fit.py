@@ -256,7 +256,7 @@ def _pasts(
         observed = panel.observed[slots]
         if observed.sum() < 2:
             continue
-        position = panel.starts[series] + panel.positions[slots]
+        position = panel.grid_positions[slots]
         known = indicators(panel.known[slots], schema)
         phases = _phases(position, seasons)
         if not schema.known:  # else columns that wander with a trend would lose their effect

@@ -127,7 +127,7 @@ class ColumnEffects:
         for first, end in pairwise([*parts.tolist(), len(ends)]):
             slots = slice(int(panel.offsets[first]), int(panel.offsets[end]))
             series = panel.series_of_slots[slots]
-            position = panel.positions[slots] + panel.starts[series]
+            position = panel.grid_positions[slots]
             scaled = self.scaled(self.columns(panel.known[slots], schema, position))
             yield slots, self.by_column(scaled, panel.offsets[series] - slots.start, position)
 

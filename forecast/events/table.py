@@ -161,16 +161,15 @@ def days_of(table: Table, column: str, pivot: int | None, may_be_blank: bool) ->
     return days
 
 
-def _kinds(table: Table) -> list[EventKind]:
+def _kinds(table: Table) -> list[str]:
     """Read the kinds of events, [rows]; a blank cell means `effect`."""
-    kinds = dict(zip(KINDS, KINDS, strict=True)) | {"": EFFECT}
-    texts = cell_texts(table, KIND)
-    for row, text in enumerate(texts):
-        if text not in kinds:
+    kinds = [text or EFFECT for text in cell_texts(table, KIND)]
+    for row, text in enumerate(kinds):
+        if text not in KINDS:
             hint = did_you_mean(text, list(KINDS))
             problem = f"'{text}' is no kind of event{hint} (kinds: {', '.join(KINDS)})"
             raise BadData(problem, place=table.place(row, KIND))
-    return [kinds[text] for text in texts]
+    return kinds
 
 
 def _check_kinds(table: Table, row_of: dict[Event, int], schema: Schema) -> None:

@@ -173,6 +173,11 @@ class Panel:
         """[slots], the position of each slot in its series, from 0."""
         return steps_within(self.sizes)
 
+    @property
+    def grid_positions(self) -> Integers:
+        """[slots], the grid position of each slot."""
+        return np.repeat(self.starts, self.sizes) + self.positions
+
     def before(self, limit: Integers) -> Flags:
         """[slots], whether the slot lies before position `limit` [series] of its series."""
         limits = np.repeat(limit, self.sizes)

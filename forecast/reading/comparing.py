@@ -154,7 +154,7 @@ def actuals_after(
     series = later.series_of_slots
     rank = (series_index(fitted.ids, later.ids) - 1)[series]
     end = np.where(rank >= 0, fitted.origins[rank], fitted.origins.max())
-    step = later.starts[series] + later.positions - end - 1
+    step = later.grid_positions - end - 1
     is_fitted = later.observed & (rank >= 0)
     used = is_fitted & (step >= 0) & (step < horizon)
     actual[rank[used], step[used]] = later.values[used]

@@ -263,13 +263,12 @@ def added(panel: Panel, new: Vintages, strict: bool = True) -> Panel:
     known.
     """
     vintages = [] if panel.vintages is None else [panel.vintages]
-    series = panel.series_of_slots
-    origins = panel.origins[series]
+    origins = np.repeat(panel.origins, panel.sizes)
     replaced = np.zeros(panel.known.shape, bool)
     replaced[slice(None) if strict else new.slot, new.column] = True
     known = panel.vintages.blanked(panel.known) if panel.vintages else panel.known
     slot, column = np.nonzero(replaced & ~np.isnan(known))
-    steps = (panel.starts[series] + panel.positions)[slot]
+    steps = panel.grid_positions[slot]
     if not strict:
         steps = np.minimum(steps, origins[slot])
     now = Vintages(slot, column, steps, panel.known[slot, column])

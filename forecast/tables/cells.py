@@ -18,9 +18,8 @@ from forecast.logs import log
 from forecast.settings import DecimalMark
 from forecast.tables.table import Flags, Table, plain_dtype
 
-SEPARATORS = (",", ".", " ", "'", "_")
-# spreadsheets write some separators in several ways
-SEPARATOR_FORMS = {" ": "[ \u00a0\u202f]", "'": "['\u2019]"}
+# separators of thousands, and their patterns: spreadsheets write some in several ways
+SEPARATORS = {",": ",", ".": r"\.", " ": "[ \u00a0\u202f]", "'": "['\u2019]", "_": "_"}
 PLAIN = "write it as a plain number such as -12.5 (0 and 1 for booleans), or leave the cell blank"
 Series: TypeAlias = "pd.Series[Any]"
 Texts = Any  # an array of Arrow's: of texts, of flags or of numbers
@@ -45,13 +44,9 @@ def number_pattern(decimal: str, thousands: str | None) -> str:
     whole = "[0-9]+"
     if thousands is not None:
         # groups of two before the last three digits, too: 12,34,567 is written so in India
-        separator = _separator_pattern(thousands)
+        separator = SEPARATORS[thousands]
         whole = f"(?:[0-9]+|[0-9]{{1,3}}(?:{separator}[0-9]{{2,3}})*{separator}[0-9]{{3}})"
     return f"^[+-]?(?:{whole}(?:{mark}[0-9]*)?|{mark}[0-9]+)(?:[eE][+-]?[0-9]+)?$"
-
-
-def _separator_pattern(thousands: str) -> str:
-    return SEPARATOR_FORMS.get(thousands, re.escape(thousands))
 
 
 def _notations(decimal: DecimalMark) -> list[tuple[DecimalMark, str | None]]:
@@ -100,7 +95,7 @@ def read_cells(cells: Texts, table: Table) -> Cells:
     is_number = pc.match_substring_regex(cells, number_pattern(table.decimal, table.thousands))
     numbers = pc.if_else(is_number, cells, None)
     if table.thousands is not None:
-        numbers = pc.replace_substring_regex(numbers, _separator_pattern(table.thousands), "")
+        numbers = pc.replace_substring_regex(numbers, SEPARATORS[table.thousands], "")
     values = _floats(pc.replace_substring(numbers, table.decimal, "."))
     good = flags_of(is_number)
     blanks = lacks_value(cells, words=False)

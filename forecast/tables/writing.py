@@ -1,7 +1,6 @@
 """Write tables of forecasts as CSV, Parquet or a workbook, with the column types of the input."""
 
 import io
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from pandas.api.types import is_string_dtype
 from forecast.durable import replace_file
 from forecast.errors import INSTALL, BadData, CannotCreate, Setting, Unavailable, UsageError
 from forecast.settings import OutputSettings, TextSettings
-from forecast.tables.headers import listed
+from forecast.tables.headers import duplicates, listed
 from forecast.tables.text import given_delimiter
 
 Unit = Literal["s", "ms", "us", "ns"]
@@ -101,8 +100,7 @@ def output_columns(output: OutputSettings) -> list[str]:
 
 def refuse_clash(keys: Sequence[str], columns: Sequence[str], what: str = "forecasts") -> None:
     """Refuse an output in which an id or time column (`keys`) has the name of another column."""
-    counts = Counter([*keys, *columns])
-    taken = [name for name in dict.fromkeys(keys) if counts[name] > 1]
+    taken = [name for name in duplicates([*keys, *columns]) if name in keys]
     if taken:
         problem = f"columns {listed(taken)} have the names of columns of the {what}"
         raise UsageError(f"{problem}; rename them in the input")
