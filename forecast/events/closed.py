@@ -194,7 +194,7 @@ def fixed_values(closed: Closed, panel: Panel, schema: Schema) -> Numbers | None
     Slots that an event closes have the value 0.
     """
     shut = touched(panel, schema, "closed")
-    if not len(closed) and shut is None:
+    if not (len(closed) or shut.any()):
         return None
     fixed = np.full(len(panel.values), np.nan)
     if len(closed):
@@ -202,8 +202,7 @@ def fixed_values(closed: Closed, panel: Panel, schema: Schema) -> Numbers | None
         fixed = np.where(position >= 0, closed.value[position], np.nan)
         if closed.opened and has_events(schema):
             fixed[_opened_slots(closed, position, mark(panel, schema))] = np.nan
-    if shut is not None:
-        fixed[shut] = 0.0
+    fixed[shut] = 0.0
     return fixed
 
 

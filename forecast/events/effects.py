@@ -127,7 +127,7 @@ class Adjustment:
     # slots; None if no slot is closed
     fixed: Numbers | None = None
     # [slots], whether the value is only a lower bound of the adjusted value, because of a
-    # stock-out; None if there are no stock-outs
+    # stock-out; None if none is
     bound: Flags | None = None
 
     def _adjusted(self, panel: Panel) -> tuple[Numbers, Flags]:
@@ -218,7 +218,7 @@ def adjusted_panel(
     """
     levels = moved_levels(panel, schema)
     bound = touched(panel, schema, "stock_out")
-    if effects is None and fixed is None and levels is None and bound is None:
+    if effects is None and fixed is None and levels is None and not bound.any():
         return panel, None
 
     size = len(panel.values)

@@ -217,16 +217,15 @@ def with_effects_only(schema: Schema) -> Schema:
     return schema.model_copy(update={"dated_events": events})
 
 
-def touched(panel: Panel, schema: Schema, kind: EventKind) -> Flags | None:
-    """Say which slots events of a kind touch, [slots], also in the future; None without events.
+def touched(panel: Panel, schema: Schema, kind: EventKind) -> Flags:
+    """Say which slots events of a kind touch, [slots], also in the future.
 
     A series is closed where it has not begun, or is over.
     """
-    shut = panel.shut if kind == "closed" and np.any(panel.shut) else None
-    if not has_kind(schema, kind):
-        return shut
     slots = covered(panel.ids, panel.starts, panel.offsets, schema, kind)
-    return slots if shut is None else slots | shut
+    if kind == "closed" and panel.shut is not None:
+        slots |= panel.shut
+    return slots
 
 
 def touched_by_events(panel: Panel, schema: Schema) -> Flags:
@@ -238,13 +237,9 @@ def touched_by_events(panel: Panel, schema: Schema) -> Flags:
     if has_events(schema):
         is_touched[mark(panel, schema).slot] = True
     for kind in KINDS_OF_DAYS:
-        slots = touched(panel, schema, kind)
-        if slots is not None:
-            is_touched |= slots
-    shifted = touched(panel, schema, "level_shift")
-    if shifted is not None:
-        is_touched |= running_sums(shifted.astype(np.float64), panel.offsets) > 0
-    return is_touched
+        is_touched |= touched(panel, schema, kind)
+    shifted = touched(panel, schema, "level_shift").astype(np.float64)
+    return is_touched | (running_sums(shifted, panel.offsets) > 0)
 
 
 def covered(
@@ -268,12 +263,9 @@ def covered(
 
 def without(panel: Panel, schema: Schema, *kinds: EventKind) -> Panel:
     """Return the panel as if the cells that events of some kinds touch were blank."""
-    for kind in kinds:
-        slots = touched(panel, schema, kind)
-        if slots is not None:
-            values = np.where(slots, 0.0, panel.values)
-            panel = replace(panel, observed=panel.observed & ~slots, values=values)
-    return panel
+    slots = np.logical_or.reduce([touched(panel, schema, kind) for kind in kinds])
+    values = np.where(slots, 0.0, panel.values)
+    return replace(panel, observed=panel.observed & ~slots, values=values)
 
 
 def without_censored(panel: Panel, schema: Schema) -> Panel:
@@ -406,7 +398,7 @@ def _spans(
 
     An event covers the positions from its first one up to, but without, its end.
     """
-    if not len(starts):
+    if not (len(starts) and has_kind(schema, kind)):
         return
     low = starts.min()
     ends = starts + np.diff(offsets)

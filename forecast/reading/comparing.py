@@ -289,9 +289,7 @@ def _blank_ahead(panel: Panel, schema: Schema, horizon: int) -> Flags:
     first_ahead = panel.offsets[1:] - panel.ahead
     slots = first_ahead[:, None] + steps
     blank = np.isnan(panel.known[slots])
-    closed = touched(panel, schema, "closed")
-    if closed is not None:
-        blank[closed[slots]] = False
+    blank[touched(panel, schema, "closed")[slots]] = False
     if panel.status:
         blank[panel.skipped] = False
     return np.asarray(blank)
