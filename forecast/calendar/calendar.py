@@ -13,18 +13,17 @@ from forecast.calendar.zones import (
     HOUR,
     MINUTE,
     WEEK,
-    Flags,
-    Integers,
     first_days,
     months_of,
     timestamps_at,
     wall_clock,
 )
 from forecast.errors import INSTALL, Setting, Unavailable, UsageError, did_you_mean
+from forecast.tables.table import Flags, Integers, Numbers
 
 DAYS_OF_YEAR = 365.25
 Floats = NDArray[np.float32]
-Columns = Iterator[tuple[str, NDArray[np.float64]]]  # names and values
+Columns = Iterator[tuple[str, Numbers]]  # names and values
 # steps of the M4 competition by the length of a step
 USUAL_HORIZONS = {
     "months": {12: 6, 3: 8, 1: 18},
@@ -154,7 +153,7 @@ def _features(wall: Integers, spec: CalendarSpec, holidays: str | None) -> Colum
             yield f"holiday{name}", np.isin(days + ahead, off).astype(np.float64)
 
 
-def _cycle(name: str, phase: NDArray[np.float64]) -> Columns:
+def _cycle(name: str, phase: Numbers) -> Columns:
     yield f"{name}_sin", np.sin(2 * np.pi * phase)
     yield f"{name}_cos", np.cos(2 * np.pi * phase)
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from forecast.calendar import patterns
 from forecast.calendar.spec import DecimalYears, TimeFormat, TimeSettings
-from forecast.calendar.zones import DAY, Flags, Integers, first_days, months_of
+from forecast.calendar.zones import DAY, first_days, months_of
 from forecast.errors import BadData, Setting, Words
 from forecast.tables.cells import Texts
-from forecast.tables.table import PER_SECOND, Table, TypedTimes, encoded
+from forecast.tables.table import PER_SECOND, Flags, Integers, Table, TypedTimes, encoded
 
 WHOLE = re.compile(r"-?\d{1,19}(\.0*)?")
 DECIMAL_YEAR = re.compile(r"[12]\d{3}(\.\d{1,17})?")

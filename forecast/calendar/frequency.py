@@ -15,13 +15,12 @@ from forecast.calendar.zones import (
     HOUR,
     MINUTE,
     WEEK,
-    Integers,
     first_days,
     months_of,
     wall_clock,
 )
 from forecast.errors import BadData, Setting, UsageError, Words, did_you_mean
-from forecast.tables.table import distinct
+from forecast.tables.table import Integers, distinct
 
 SECONDS = {"s": 1, "min": MINUTE, "t": MINUTE, "h": HOUR, "d": DAY, "w": WEEK}
 MONTHS = {"m": 1, "q": 3, "y": 12, "a": 12}

@@ -16,9 +16,9 @@ from forecast.calendar.cells import (
 )
 from forecast.calendar.patterns import ParsedTexts, codes_of
 from forecast.calendar.spec import TimeFormat, TimeSettings
-from forecast.calendar.zones import DAY, Flags, months_of
+from forecast.calendar.zones import DAY, months_of
 from forecast.errors import BadData, Setting, UsageError, Words
-from forecast.tables.table import SAMPLE, Table, encoded, repeats
+from forecast.tables.table import SAMPLE, Flags, Table, encoded, repeats
 
 TIME_NAMES = (
     "date", "datetime", "time", "timestamp", "ds", "date_time", "day", "month", "week", "quarter",

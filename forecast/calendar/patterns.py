@@ -15,13 +15,12 @@ from forecast.calendar.zones import (
     EPOCH,
     HOUR,
     MINUTE,
-    Flags,
-    Integers,
     first_days,
     months_of,
 )
 from forecast.errors import Setting, UsageError
 from forecast.tables.cells import Texts, flags_of, matching
+from forecast.tables.table import Flags, Integers
 
 # Beside strftime's own: %q quarter; %-d not padded; %^b upper case; %3f fraction of 3 digits;
 # %:z +02:00; %-z +02; %K hour from 1 to 24

@@ -318,13 +318,14 @@ def _prepared(
     for number, column in enumerate(scaled.T[:of_table]):
         if len(np.unique(column)) >= PRIORS.different and not apart[number]:
             knots[number] = np.quantile(column, PRIORS.knots)
+    by_day = bool(seasons) and seasons[0] % PRIORS.day == 0
     effects = ColumnEffects(
         multiplies=multiplies,
-        season=1,
-        waves=0,
+        season=seasons[0] if by_day else 1,
+        waves=PRIORS.waves if by_day else 0,
         year=year,
-        lags=np.array(PRIORS.lags),
-        means=np.zeros(0, np.int64),
+        lags=np.array(PRIORS.lags_in_days if by_day else PRIORS.lags),
+        means=np.array(PRIORS.means_in_days if by_day else (), np.int64),
         logarithm=np.asarray(logarithm, np.int64),
         middle=middle,
         unit=unit,
@@ -337,14 +338,6 @@ def _prepared(
         reaction=np.ones((1, known.shape[1])),
         halves=np.zeros((0, known.shape[1], 0)),
     )
-    if seasons and seasons[0] % PRIORS.day == 0:
-        effects = replace(
-            effects,
-            season=seasons[0],
-            waves=PRIORS.waves,
-            lags=np.array(PRIORS.lags_in_days),
-            means=np.array(PRIORS.means_in_days),
-        )
     at_once = replace(effects, lags=effects.lags[:1], means=effects.means[:0])
     simplest = replace(at_once, waves=0, knots=knots[:, :0])
     rows = sum(past.usable.sum() for past in pasts)

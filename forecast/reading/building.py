@@ -408,7 +408,13 @@ def _check_order(observations: Observations, schema: Schema) -> None:
     # a further column, such as a receipt number, should tell rows apart; without one, equal rows
     # may be normal
     if set(schema.ignored) - schema.calendar_columns.keys():
-        _warn_repeated_rows(table)
+        comparable = [column for column in table.names if table.kind(column) != "other"]
+        same = repeated_rows(table, comparable)
+        if same.any():
+            rows = rows_text(same.sum())
+            first = table.line(np.argmax(same))
+            text = "%s: %s repeat an earlier row in every column, first %s; was the table loaded"
+            log.warning(f"{text} twice?", table.name, rows, first)
     if schema.on_duplicate != "error":
         rule = Setting("on_duplicate", schema.on_duplicate)
         count = rows_text(repeated.sum())
@@ -425,16 +431,6 @@ def _check_order(observations: Observations, schema: Schema) -> None:
         ids = schema.ids if long else ()
         parsed = ParsedTimes(times, schema.time_format)
         raise repeated_row(table, ids, schema.time, parsed, repeated, cure)
-
-
-def _warn_repeated_rows(table: Table) -> None:
-    comparable = [column for column in table.names if table.kind(column) != "other"]
-    same = repeated_rows(table, comparable)
-    if same.any():
-        rows = rows_text(same.sum())
-        first = table.line(np.argmax(same))
-        text = "%s: %s repeat an earlier row in every column, first %s; was the table loaded twice?"
-        log.warning(text, table.name, rows, first)
 
 
 def _check_on_grid(table: Table, row_times: Integers, schema: Schema, whole: bool) -> None:

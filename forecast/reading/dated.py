@@ -20,7 +20,7 @@ from forecast.calendar.inference import (
 from forecast.calendar.parsing import ParsedTimes, parse_times
 from forecast.calendar.patterns import ABBREVIATIONS, guesses, has_clock
 from forecast.calendar.spec import TimeSettings
-from forecast.calendar.zones import DAY, Flags
+from forecast.calendar.zones import DAY
 from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.logs import log
 from forecast.panel.schema import SIGNS, Names, Schema
@@ -28,7 +28,7 @@ from forecast.reading.roles import AVAILABLE_AT, MAX_REPEATED, TARGET_NAMES, gro
 from forecast.settings import TableSettings, holiday_columns
 from forecast.tables.cells import MISSING, counted_values, is_whole, numeric_columns
 from forecast.tables.headers import DATE_OR_FRACTION, LETTER, refuse_missing
-from forecast.tables.table import Table, repeats
+from forecast.tables.table import Flags, Table, repeats
 
 UNNAMED = ("", "Unnamed: 0")  # names of a first column without a name; the second is by pandas
 INDEX = "index"
@@ -412,15 +412,11 @@ def _with_whole_names(table: Table, settings: TableSettings) -> TableSettings:
 
 def _check_settings(table: Table, settings: TableSettings) -> None:
     """Refuse missing columns, columns with two roles, and flags that do not go together."""
-    _check_roles(table, settings)
     if settings.freq is not None:
         parse_frequency(settings.freq)
     if settings.aggregate and not settings.freq:
         problem = Words("pass the ", Setting("freq"), " to bring the table to")
         raise UsageError(problem, setting=Setting("aggregate", settings.aggregate))
-
-
-def _check_roles(table: Table, settings: TableSettings) -> None:
     named = [(column, role) for role in ROLES for column in getattr(settings, role)]
     refuse_missing(table, (*(column for column, _ in named), *settings.categorical))
     refuse_missing(table, holiday_columns(settings.holidays))

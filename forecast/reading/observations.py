@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 
 from forecast.calendar.calendar import Calendar, named_holidays
 from forecast.calendar.parsing import ParsedTimes, parse_times
-from forecast.calendar.zones import Flags
 from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.logs import log
 from forecast.panel.naming import first_alike, series_name, series_names
-from forecast.panel.panel import Ids, Integers, Numbers, Panel, series_index
+from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Names, Schema, calendar_of
 from forecast.settings import holiday_columns
 from forecast.tables.cells import (

@@ -20,7 +20,6 @@ from forecast.tables.headers import refuse_missing
 
 COLUMNS = ("replaces", "like", "from", "share")
 REPLACES, LIKE, FROM, SHARE = COLUMNS
-LEFT_OUT = "%s: %d values of '%s' are left out, as another series replaces it"
 
 
 def read_successors(source: Any, schema: Schema) -> tuple[Succession, ...]:
@@ -130,7 +129,8 @@ def with_lent_pasts(panel: Panel, schema: Schema, table: str) -> Panel:
         if begin <= now:
             over.add(text)
         if count := (old.observed & is_over).sum():
-            log.warning(LEFT_OUT, table, count, text)
+            left_out = "%s: %d values of '%s' are left out, as another series replaces it"
+            log.warning(left_out, table, count, text)
     whole = stacked([panel, *new.values()])
     # the newest of several series with the same ids
     number = {ids: series for series, ids in enumerate(whole.ids) if "/".join(ids) not in over}

@@ -11,12 +11,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, Words
 from forecast.logs import log
 from forecast.settings import DecimalMark
-from forecast.tables.table import Flags, Table, plain_dtype
+from forecast.tables.table import Flags, Integers, Numbers, Table, plain_dtype
 
 # separators of thousands, and their patterns: spreadsheets write some in several ways
 SEPARATORS = {",": ",", ".": r"\.", " ": "[ \u00a0\u202f]", "'": "['\u2019]", "_": "_"}
@@ -73,7 +72,7 @@ class Cells:
     """What cells hold; `numberlike` cells are bad, but would be numbers in another notation."""
 
     text: Texts
-    values: NDArray[np.float64]
+    values: Numbers
     blank: Flags
     word: Flags  # for missing
     bad: Flags
@@ -163,11 +162,11 @@ def flags_of(mask: Texts) -> Flags:
     return np.asarray(mask, np.bool_)
 
 
-def _floats(cells: Texts) -> NDArray[np.float64]:
+def _floats(cells: Texts) -> Numbers:
     return np.asarray(pc.cast(cells, pa.float64()), np.float64)
 
 
-def parse_numbers(table: Table, column: str, other_cure: str | Words = "") -> NDArray[np.float64]:
+def parse_numbers(table: Table, column: str, other_cure: str | Words = "") -> Numbers:
     """Parse one column as numbers, [rows], NaN where blank or a word for missing (``n/a``, ``-``).
 
     A warning counts those words; `other_cure` is another cure for a cell that is no number. BadData
@@ -177,9 +176,7 @@ def parse_numbers(table: Table, column: str, other_cure: str | Words = "") -> ND
     return parse_columns(table, [column], other_cure)[:, 0]
 
 
-def parse_columns(
-    table: Table, columns: Sequence[str], other_cure: str | Words = ""
-) -> NDArray[np.float64]:
+def parse_columns(table: Table, columns: Sequence[str], other_cure: str | Words = "") -> Numbers:
     """Parse several columns at once as `parse_numbers` does, [rows, columns]."""
     numbers = np.empty((len(table), len(columns)))
     words = np.zeros(len(columns), np.int64)
@@ -249,7 +246,7 @@ def is_whole(table: Table, column: str) -> bool:
     return bool(present.any() and matching(cells, WHOLE)[present].all())
 
 
-def counted_values(table: Table, column: str, digits: int) -> NDArray[np.int64] | None:
+def counted_values(table: Table, column: str, digits: int) -> Integers | None:
     """Read a column of whole numbers without a sign, [rows]; None if any cell is not one."""
     codes, texts = table.distinct(column)
     if not all(re.fullmatch(f"[0-9]{{1,{digits}}}", text.strip()) for text in texts):
@@ -324,7 +321,7 @@ def _first_place(table: Table, names: Sequence[str], flags: Flags) -> str:
     return table.place(int(row), names[int(column)]) if flags.any() else ""
 
 
-def _typed_numbers(table: Table, column: str) -> NDArray[np.float64]:
+def _typed_numbers(table: Table, column: str) -> Numbers:
     series = table.frame[column]
     dtype = plain_dtype(series)
     if dtype.kind not in "iuf":

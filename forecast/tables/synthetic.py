@@ -8,9 +8,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.errors import UsageError, did_you_mean
+from forecast.tables.table import Numbers
 
 Array = NDArray[Any]
-Floats = NDArray[np.float64]
 
 TOY_STEPS = 10
 TOY_COLUMNS = ("x1", "x2", "x3", "x4", "x5")
@@ -19,7 +19,7 @@ REGIME_STEPS = 60  # that a regime lasts on average
 LAST_TIME = "9999-12-31T23"  # the last year that ISO dates of four digits can write
 
 
-def _waves(generator: np.random.Generator, period: float, length: int) -> Floats:
+def _waves(generator: np.random.Generator, period: float, length: int) -> Numbers:
     """[length], a smooth season of amplitude about 1, its shape and phase drawn."""
     order = np.arange(1, 4)
     phases = generator.uniform(0, 2 * np.pi, len(order))
@@ -167,7 +167,7 @@ def table_settings(kind: str) -> dict[str, tuple[str, ...]]:
 
 def toy_windows(
     n: int, *, steps: int = 10, features: int = 5, seed: int = 0
-) -> tuple[Floats, Floats]:
+) -> tuple[Numbers, Numbers]:
     """Make the arrays of the classic tutorial of recurrent networks: sums of means.
 
     Returns inputs [n, steps, features], independent standard normals, and targets [n],

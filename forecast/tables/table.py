@@ -14,6 +14,7 @@ from forecast.settings import DecimalMark, TextSettings
 
 Flags = NDArray[np.bool_]
 Integers = NDArray[np.int64]
+Numbers = NDArray[np.float64]
 Kind = Literal["text", "whole", "number", "boolean", "datetime", "date", "period", "other"]
 
 KINDS: dict[str, Kind] = {

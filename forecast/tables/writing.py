@@ -57,9 +57,7 @@ class Column:
         return [str(value) for value in self.index()]
 
 
-def frames_of(
-    parts: Iterable[Mapping[str, Column | NDArray[Any]]], name: str
-) -> Iterator[pd.DataFrame]:
+def frames_of(parts: Iterable[Mapping[str, Column | NDArray[Any]]], name: str) -> Iterator[Frame]:
     """The parts of a table as frames; refuses a column of another type in one than in another."""
     types = None
     for columns in parts:
@@ -70,13 +68,11 @@ def frames_of(
         yield frame
 
 
-def stacked(frames: list[pd.DataFrame]) -> pd.DataFrame:
+def stacked(frames: list[Frame]) -> Frame:
     return pd.concat(frames, ignore_index=True)
 
 
-def frame_of(
-    columns: Mapping[str, Column | NDArray[Any]], whole: Iterable[str] = ()
-) -> pd.DataFrame:
+def frame_of(columns: Mapping[str, Column | NDArray[Any]], whole: Iterable[str] = ()) -> Frame:
     """Convert columns to a frame, whose types are the same if there are no rows.
 
     Columns named in `whole` become whole numbers if all their texts are whole numbers.
@@ -85,7 +81,7 @@ def frame_of(
         name: (column if isinstance(column, Column) else Column(column)).index()
         for name, column in columns.items()
     }
-    frame = pd.DataFrame(indexes)
+    frame = Frame(indexes)
     for name in whole:
         with suppress(ValueError):  # a blank, in sums over all
             frame[name] = frame[name].astype(np.int64)
@@ -106,7 +102,7 @@ def refuse_clash(keys: Sequence[str], columns: Sequence[str], what: str = "forec
         raise UsageError(f"{problem}; rename them in the input")
 
 
-def guard_formulas(frame: pd.DataFrame, ids: Iterable[Any]) -> pd.DataFrame:
+def guard_formulas(frame: Frame, ids: Iterable[Any]) -> Frame:
     """Put ' before ids and names of columns that a spreadsheet would run as a formula."""
 
     def guarded(text: object) -> object:
@@ -116,7 +112,7 @@ def guard_formulas(frame: pd.DataFrame, ids: Iterable[Any]) -> pd.DataFrame:
     return frame.assign(**guarded_ids).rename(columns=guarded)
 
 
-def csv_bytes(frames: Iterable[pd.DataFrame], text: TextSettings | None = None) -> Iterator[bytes]:
+def csv_bytes(frames: Iterable[Frame], text: TextSettings | None = None) -> Iterator[bytes]:
     """Write frames with the same columns as one CSV, in pieces, so that `text` can read it."""
     text = text or TextSettings()
     delimiter = given_delimiter(text) or ","
@@ -129,7 +125,7 @@ def csv_bytes(frames: Iterable[pd.DataFrame], text: TextSettings | None = None) 
             header = False
 
 
-def parquet_bytes(frames: Iterable[pd.DataFrame]) -> Iterator[bytes]:
+def parquet_bytes(frames: Iterable[Frame]) -> Iterator[bytes]:
     """Write frames with the same columns as one Parquet file, in pieces.
 
     The bytes do not depend on how the rows are divided into frames.
@@ -151,7 +147,7 @@ def parquet_bytes(frames: Iterable[pd.DataFrame]) -> Iterator[bytes]:
     yield sink.getvalue()
 
 
-def _groups(frames: Iterable[pd.DataFrame]) -> Iterator[pa.Table]:
+def _groups(frames: Iterable[Frame]) -> Iterator[pa.Table]:
     """The rows of frames as tables of Arrow, each a group of rows of a file."""
     held: Any = None
     for frame in frames:
@@ -165,7 +161,7 @@ def _groups(frames: Iterable[pd.DataFrame]) -> Iterator[pa.Table]:
         yield held.combine_chunks()
 
 
-def xlsx_bytes(frames: Iterable[pd.DataFrame]) -> bytes:
+def xlsx_bytes(frames: Iterable[Frame]) -> bytes:
     """Write frames with the same columns as a sheet of a workbook.
 
     Times in ISO 8601 become cells of times; times with a zone remain text.
@@ -204,9 +200,7 @@ def check_output(output: str) -> None:
         raise Unavailable(problem, cure=INSTALL.format("excel"))
 
 
-def write_frames(
-    frames: Iterable[pd.DataFrame], output: str, text: TextSettings | None = None
-) -> None:
+def write_frames(frames: Iterable[Frame], output: str, text: TextSettings | None = None) -> None:
     """Write frames of the same columns to a file, by its suffix; a CSV as `text` reads it."""
     check_output(output)
     suffix = PurePath(output.lower()).suffix
