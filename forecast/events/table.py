@@ -39,8 +39,8 @@ def read_events(source: Any, schema: Schema, ids: Ids) -> tuple[Event, ...]:
     are no events. Raises BadData if an event cannot be used, and UsageError if the steps of the
     series cannot have events, or not events with an effect.
     """
-    if isinstance(source, tuple):  # those of an earlier fit
-        return source
+    if source is None or isinstance(source, tuple):  # those of an earlier fit
+        return source or ()
     table = side_table(source, "events")
     if table is None:
         return ()

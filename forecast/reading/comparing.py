@@ -174,15 +174,13 @@ def _ends(panel: Panel, fitted: Panel) -> Numbers:
 
 def with_status(panel: Panel, schema: Schema, lookback: int | None = None) -> Panel:
     """Set the status of each series; without a lookback, no series is `short` or `ended`."""
-    first = panel.first_slots
     spans, counts = observed_spans(panel)
     missing_share = (spans - counts) / spans
-    values = np.where(panel.observed, panel.values, np.inf)
-    lowest = np.minimum.reduceat(values, first)
-    highest = np.maximum.reduceat(np.where(panel.observed, values, -np.inf), first)
+    last_slots = panel.offsets[1:] - 1
+    never_changes = panel.expanding_std()[last_slots] == 0
     started = {row.ids: "successor" if row.replaces else "like" for row in schema.successions}
     status = np.array([started.get(ids, "ok") for ids in panel.ids], object)
-    status[(lowest == highest) & (counts > 1)] = "constant"
+    status[never_changes & (counts > 1)] = "constant"
     status[(counts == 0) | (missing_share > schema.max_missing)] = "missing"
     if lookback is not None:
         status[(status == "ok") & (panel.lengths < lookback)] = "short"

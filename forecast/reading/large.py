@@ -365,7 +365,7 @@ def sampled(source: str, reading: TextSettings, settings: TableSettings, seed: i
             if not ids:
                 first = table.table(next(table.batches(table.names)))
                 schema, _ = infer_schema(dated_table(first, settings), settings)
-                ids = schema.ids if schema.layout == "long" else ()
+                ids = schema.id_columns
             if not ids or not set(ids) <= set(table.names):
                 return None
 

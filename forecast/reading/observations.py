@@ -95,7 +95,7 @@ def observe(table: Table, schema: Schema, times: ParsedTimes | None = None) -> O
     if schema.layout == "rows":
         observations = _rows(table)
     else:
-        ids, codes = id_codes(table, schema.ids if schema.layout == "long" else ())
+        ids, codes = id_codes(table, schema.id_columns)
         times = times or parse_times(table, schema.time, schema.time_settings, codes)
         if schema.layout == "wide":
             return _wide(table, wide_columns(table, schema), schema, times.timestamps)
@@ -233,7 +233,7 @@ def rows_of(
     The series is -1 if the row belongs to none of the ids. If the rows apply to all series, the
     first result is None. A time off the grid is refused, unless rows are aggregated.
     """
-    by_series = schema.layout == "long" and schema.ids and set(schema.ids) <= set(table.names)
+    by_series = schema.id_columns and set(schema.ids) <= set(table.names)
     names, codes = id_codes(table, schema.ids if by_series else ())
     times = times or parse_times(table, schema.time, schema.time_settings, codes)
     off = ~calendar_of(schema).on_grid(times.timestamps)
@@ -278,8 +278,7 @@ def covariates(panel: Panel, observations: Observations, schema: Schema, columns
     rows = np.arange(len(times))
     if schema.aggregate:  # the last row of a period counts
         rows = np.argsort(times, kind="stable")
-    by_series = schema.layout == "long" and any(schema.ids)
-    series = observations.series[rows] if by_series else None
+    series = observations.series[rows] if schema.id_columns else None
     positions = calendar_of(schema).positions(times[rows])
     slot, index = slots_of(panel, series, positions)
     for number, column in enumerate(columns):

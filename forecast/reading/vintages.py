@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from forecast.calendar.calendar import Calendar
 from forecast.calendar.parsing import parse_times
-from forecast.calendar.spec import STEPS, as_text, on_clock
+from forecast.calendar.spec import STEPS, TimeSettings, as_text, on_clock
 from forecast.calendar.zones import timestamps_at, wall_clock
 from forecast.errors import BadData, Setting, Words
 from forecast.logs import held_back, log
@@ -98,7 +98,7 @@ def one_row_a_time(dated: DatedTable, schema: Schema) -> DatedTable:
     table = dated.table
     if dated.times is None or not has_vintages(table, schema):
         return dated
-    series = id_codes(table, schema.ids if schema.layout == "long" else ())[1]
+    series = id_codes(table, schema.id_columns)[1]
     times = dated.times_by(schema)
     settings = dated.settings if times else schema
     times = times or parse_times(table, schema.time, schema.time_settings, series)
@@ -233,14 +233,8 @@ def _available_times(table: Table, schema: Schema) -> tuple[Flags, Integers]:
         raise BadData(problem, place=place, cure="rename the column, or give the table dates")
     zone = schema.time_format.zone
     clock = zone or schema.timezone
-    settings = replace(
-        schema.time_settings,
-        date_format=None,
-        timezone=clock,
-        dst="later",
-        fractions=True,
-        fitted=None,
-    )
+    pivot = schema.time_format.pivot
+    settings = TimeSettings(timezone=clock, dst="later", fractions=True, pivot=pivot)
     parsed = parse_times(table.rows(has_stamp), (AVAILABLE_AT,), settings)
     times = parsed.timestamps
     written = parsed.format.zone
