@@ -16,7 +16,7 @@ from forecast.calendar.spec import DecimalYears, TimeFormat, TimeSettings
 from forecast.calendar.zones import DAY, first_days, months_of
 from forecast.errors import BadData, Setting, Words
 from forecast.tables.cells import Texts
-from forecast.tables.table import PER_SECOND, Flags, Integers, Table, TypedTimes, encoded
+from forecast.tables.table import PER_SECOND, Flags, Integers, Names, Table, TypedTimes, encoded
 
 WHOLE = re.compile(r"-?\d{1,19}(\.0*)?")
 DECIMAL_YEAR = re.compile(r"[12]\d{3}(\.\d{1,17})?")
@@ -49,7 +49,7 @@ class NumberForm(NamedTuple):
     first: int
     last: int
     # columns with these names surely have it; if (), three different numbers are enough
-    names: tuple[str, ...]
+    names: Names
 
 
 NUMBER_FORMS = [
@@ -67,7 +67,7 @@ class TimeCells:
     """The different texts of a time column, or of several columns joined by blanks."""
 
     table: Table
-    columns: tuple[str, ...]
+    columns: Names
     codes: Integers  # [rows], which of the texts each row has
     texts: list[str]
     kind: Literal["text", "number", "datetime"] = "text"  # type of the column

@@ -18,7 +18,7 @@ from forecast.calendar.patterns import ParsedTexts, codes_of
 from forecast.calendar.spec import TimeFormat, TimeSettings
 from forecast.calendar.zones import DAY, months_of
 from forecast.errors import BadData, Setting, UsageError, Words
-from forecast.tables.table import SAMPLE, Flags, Table, encoded, repeats
+from forecast.tables.table import SAMPLE, Flags, Names, Table, encoded, repeats
 
 TIME_NAMES = (
     "date", "datetime", "time", "timestamp", "ds", "date_time", "day", "month", "week", "quarter",
@@ -27,7 +27,6 @@ TIME_NAMES = (
 CLOCK_ONLY = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?")
 DECIMAL = re.compile(r"\d+\.\d+")
 YEAR_MONTH = re.compile(r"[12]\d{3}\.(0[1-9]|1[0-2])")
-Names = tuple[str, ...]
 CLOCKS = tuple(
     clock + zone for clock in (*patterns.CLOCKS[:-1], "%H%M", "%H.%M.%S") for zone in patterns.ZONES
 )

@@ -18,7 +18,7 @@ from forecast.calendar.cells import (
     typed_cells,
     write_numbers,
 )
-from forecast.calendar.inference import Names, infer_pattern, no_such_time, read_split_times
+from forecast.calendar.inference import infer_pattern, no_such_time, read_split_times
 from forecast.calendar.patterns import ParsedTexts
 from forecast.calendar.spec import TimeFormat, TimeSettings
 from forecast.calendar.zones import (
@@ -32,7 +32,7 @@ from forecast.calendar.zones import (
 )
 from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.logs import log
-from forecast.tables.table import PER_SECOND, Flags, Integers, Table, encoded
+from forecast.tables.table import PER_SECOND, Flags, Integers, Names, Table, encoded
 from forecast.tables.writing import Column
 
 LAST_SECOND = 253_402_300_799  # the last second of the year 9999

@@ -233,6 +233,7 @@ def describe_columns(effects: ColumnEffects, schema: Schema) -> str:
             text = f"{size:.2g} %" if effects.multiplies else f"{sizes[name]:.1g} deviations"
             texts.append(f"{name} {text}")
     without = [name for name in names if sizes[name] == 0 and name in schema.known]
-    line = f"typical effect: {', '.join(texts)}" if texts else ""
-    none = f"no effect: {', '.join(without[:NAMED])}" if without else ""
-    return "; ".join(filter(None, [line, none]))
+    lines = [f"typical effect: {', '.join(texts)}"] if texts else []
+    if without:
+        lines.append(f"no effect: {', '.join(without[:NAMED])}")
+    return "; ".join(lines)

@@ -11,6 +11,7 @@ from forecast.calendar.zones import WEEK
 from forecast.events.kinds import KEY_STRIDE, NO_LABELS, Marks, mark, moved_levels, touched
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import Schema
+from forecast.tables.headers import listed
 
 Real = Numbers | Integers
 WEEKDAYS = 7
@@ -252,10 +253,7 @@ def describe_effects(effects: Effects) -> str:
         text = f"{size:+.1f} deviations" if is_additive else f"{100 * size:+.0f} %"
         if round(abs(size), 3) > 0:
             texts.append(f"{effects.labels[label]} {text}")
-    if not texts:
-        return "no effect beyond chance"
-    more = f", and {len(texts) - NAMED} more" if len(texts) > NAMED else ""
-    return ", ".join(texts[:NAMED]) + more
+    return listed(texts, NAMED, "") or "no effect beyond chance"
 
 
 def unseen_events(panel: Panel, schema: Schema, effects: Effects) -> list[str]:

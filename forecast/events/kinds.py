@@ -12,7 +12,7 @@ from forecast.calendar.calendar import Calendar, is_daily_or_finer, named_holida
 from forecast.calendar.spec import CalendarSpec
 from forecast.calendar.zones import DAY, HOUR, WEEK
 from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, running_sums, runs
-from forecast.panel.schema import EventKind, Schema, calendar_of
+from forecast.panel.schema import EventKind, Names, Schema, calendar_of
 
 EPOCH = date(1970, 1, 1).toordinal()
 # labels of the day before an event, of the event, and of the day after it
@@ -53,8 +53,8 @@ class Marks:
     label: Integers  # [marks], index into `labels`
     # names of events, their eves and the days after them; an event with the name of an eve, such as
     # 'eve of Christmas', shares its label
-    labels: tuple[str, ...]
-    names: tuple[str, ...]  # the names of the events alone
+    labels: Names
+    names: Names  # the names of the events alone
     # [slots], days since 1970-01-01; on grids of weekdays or weeks, the grid position
     date: Integers
     weekday: Integers  # [slots], Monday is 0; always 0 on a grid of weeks
@@ -86,7 +86,7 @@ def _unpacked(keys: Integers) -> tuple[Integers, Integers]:
 
 def takes_events(spec: CalendarSpec) -> bool:
     """Whether events can have effects on a grid: it must have weeks, days or finer steps."""
-    return is_daily_or_finer(spec) or _is_weekly(spec)
+    return is_daily_or_finer(spec) or (spec.kind == "seconds" and spec.every == WEEK)
 
 
 def has_events(schema: Schema) -> bool:
@@ -103,6 +103,7 @@ def mark(panel: Panel, schema: Schema) -> Marks:
     weeks, an event touches the week that contains it.
     """
     calendar = calendar_of(schema)
+    is_weekly = not is_daily_or_finer(schema.calendar)
     sizes = panel.sizes
     margin = steps_a_day(schema.calendar)  # an event of the day before touches the first day
     first = panel.starts.min() - margin
@@ -125,7 +126,7 @@ def mark(panel: Panel, schema: Schema) -> Marks:
         begin = np.searchsorted(last_days, [begin for begin, _, _ in spans])
         end = np.searchsorted(first_days, [end for _, end, _ in spans], "right")
         name = np.array([names.setdefault(name, len(names)) for _, _, name in spans], np.int64)
-        index, label = _around(first_days, begin, end, name, _is_weekly(schema.calendar))
+        index, label = _around(first_days, begin, end, name, is_weekly)
         position = first + index - panel.starts[series, None]  # [series, marks]
         in_series = (position >= 0) & (position < sizes[series, None])
         slot = panel.offsets[series, None] + position
@@ -138,12 +139,12 @@ def mark(panel: Panel, schema: Schema) -> Marks:
     slot, label = _unpacked(np.unique(slot * KEY_STRIDE + label_of_text[text_number]))
     index = panel.positions + (panel.starts - first)[panel.series_of_slots]
     weekdays = (first_days + 3) % 7  # 1970-01-01 was a Thursday
-    if _is_weekly(schema.calendar):
+    if is_weekly:
         weekdays = np.zeros_like(weekdays)
     phases = np.zeros_like(weekdays)
     if schema.calendar.kind == "seconds":
         phases = calendar.wall(positions) % DAY // max(HOUR, schema.calendar.every)
-    has_dates = schema.calendar.kind == "seconds" and not _is_weekly(schema.calendar)
+    has_dates = schema.calendar.kind == "seconds" and not is_weekly
     return Marks(
         slot=slot,
         label=label,
@@ -153,10 +154,6 @@ def mark(panel: Panel, schema: Schema) -> Marks:
         weekday=weekdays[index],
         phase=phases[index],
     )
-
-
-def _is_weekly(spec: CalendarSpec) -> bool:
-    return spec.kind == "seconds" and spec.every == WEEK
 
 
 def steps_a_day(spec: CalendarSpec) -> int:

@@ -1,6 +1,5 @@
 """Read a table of events: their days, names and kinds, and the ids of the series they concern."""
 
-from collections.abc import Sequence
 from datetime import date
 from operator import contains
 from typing import Any, get_args
@@ -19,7 +18,7 @@ from forecast.panel.schema import Event, EventKind, Schema
 from forecast.settings import TextSettings
 from forecast.tables.headers import refuse_missing
 from forecast.tables.reading import read_table, table_from_frame
-from forecast.tables.table import Table
+from forecast.tables.table import Columns, Table
 
 COLUMNS = ("date", "start", "end", "name", "kind")
 DATE, START, END, NAME, KIND = COLUMNS
@@ -207,7 +206,7 @@ def _no_days(table: Table, schema: Schema, cure: str, setting: str = "events") -
     return UsageError(problem, setting=Setting(setting, table.name), cure=cure)
 
 
-def refuse_others(table: Table, schema: Schema, columns: Sequence[str], setting: str) -> None:
+def refuse_others(table: Table, schema: Schema, columns: Columns, setting: str) -> None:
     """Refuse columns that are neither in `columns` nor ids, and series without dates."""
     if schema.calendar.kind == "steps":
         cure = "leave them out; they need a table with dates"

@@ -1,7 +1,7 @@
 """Normalise a table that was read, find its time columns, and parse its times."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -28,7 +28,7 @@ from forecast.reading.roles import AVAILABLE_AT, MAX_REPEATED, TARGET_NAMES, gro
 from forecast.settings import TableSettings, holiday_columns
 from forecast.tables.cells import MISSING, counted_values, is_whole, numeric_columns
 from forecast.tables.headers import DATE_OR_FRACTION, LETTER, refuse_missing
-from forecast.tables.table import Flags, Table, repeats
+from forecast.tables.table import Columns, Flags, Table, repeats
 
 UNNAMED = ("", "Unnamed: 0")  # names of a first column without a name; the second is by pandas
 INDEX = "index"
@@ -291,7 +291,7 @@ def _possible_ids(
     return sets
 
 
-def repeated_rows(table: Table, columns: Sequence[str]) -> Flags:
+def repeated_rows(table: Table, columns: Columns) -> Flags:
     """Say which rows have the same cells in these columns as an earlier row, [rows]."""
     codes = [table.distinct(column)[0] for column in columns]
     return repeats(np.zeros(len(table)), *codes)

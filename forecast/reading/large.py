@@ -40,7 +40,7 @@ from forecast.tables.storage import (
     parquet_dataset,
     parquet_files,
 )
-from forecast.tables.table import Table, changes
+from forecast.tables.table import Columns, Table, changes
 from forecast.tables.text import DELIMITER_LINE, best_delimiter, given_delimiter
 
 Shares = Callable[[Table], Integers]
@@ -74,7 +74,7 @@ class LargeTable:
     def names(self) -> list[str]:
         return [str(name) for name in self.data.schema.names]
 
-    def batches(self, columns: Sequence[str]) -> Iterator[Any]:
+    def batches(self, columns: Columns) -> Iterator[Any]:
         """Yield the rows of each block, in order, with their line numbers in the column `ROW`."""
         missing = [name for name in columns if name not in self.names]
         if missing:
@@ -130,18 +130,16 @@ class LargeTable:
         blank = Table(self.name, arrow_frame(self._empty(self.names)))
         if self.delimiter is None:
             return blank
-        settings = self.settings
-        blank = replace(blank, text=True, thousands=settings.thousands, reading=settings)
-        if settings.decimal is not None:
-            return replace(blank, decimal=settings.decimal)
-        rows = next(self.batches(self.names))
-        first = replace(blank, frame=arrow_frame(rows.drop_columns([ROW])))
-        decimal = infer_decimal(first, self.delimiter)
+        thousands = self.settings.thousands
+        blank = replace(blank, text=True, thousands=thousands, reading=self.settings)
+        decimal = self.settings.decimal
+        if decimal is None:
+            rows = next(self.batches(self.names))
+            first = replace(blank, frame=arrow_frame(rows.drop_columns([ROW])))
+            decimal = infer_decimal(first, self.delimiter)
         return replace(blank, decimal=decimal)
 
-    def filtered(
-        self, columns: Sequence[str], by: Sequence[str], keep: Callable[[Table], Flags]
-    ) -> Table:
+    def filtered(self, columns: Columns, by: Columns, keep: Callable[[Table], Flags]) -> Table:
         """Return the rows that `keep` selects, given the columns `by`.
 
         Only these rows and one block are in memory.
@@ -152,7 +150,7 @@ class LargeTable:
             kept.append(rows.filter(pa.array(flags)))
         return self.table(pa.concat_tables(kept).combine_chunks())
 
-    def parts(self, columns: Sequence[str], cuts: Sequence[int]) -> Iterator[Table]:
+    def parts(self, columns: Columns, cuts: Sequence[int]) -> Iterator[Table]:
         """Yield the rows from each of the `cuts`, which are row numbers, to the next one."""
         batches = self.batches(columns)
         rows = self._empty(columns)
@@ -163,9 +161,7 @@ class LargeTable:
             rows = rows.slice(end - first)
         next(batches, None)  # this checks whether the table has changed meanwhile
 
-    def write_shares(
-        self, columns: Sequence[str], by: Sequence[str], share: Shares, folder: str
-    ) -> None:
+    def write_shares(self, columns: Columns, by: Columns, share: Shares, folder: str) -> None:
         """Write the rows into one folder for each share.
 
         `share` returns the number of the share of each row, given the columns `by`.
@@ -197,9 +193,7 @@ class LargeTable:
         rows = pyarrow.dataset.dataset(path, format="feather").to_table()
         return self.table(rows.sort_by(ROW))
 
-    def survey(
-        self, ids: Sequence[str], time: Sequence[str], target: str
-    ) -> tuple[Integers | None, Table]:
+    def survey(self, ids: Columns, time: Columns, target: str) -> tuple[Integers | None, Table]:
         """Find where series begin, and which times there are.
 
         Returns the number of the first row of each series, followed by the number of rows, and a
@@ -233,7 +227,7 @@ class LargeTable:
             return None, table
         return np.concatenate([*starts, [end]]), table
 
-    def _empty(self, columns: Sequence[str]) -> Any:
+    def _empty(self, columns: Columns) -> Any:
         """Return a table of pyarrow without rows, with the columns of a batch."""
         empty = self.data.schema.empty_table().select(list(columns)).replace_schema_metadata(None)
         return empty.append_column(ROW, pa.array([], pa.int64()))
@@ -369,10 +363,9 @@ def sampled(source: str, reading: TextSettings, settings: TableSettings, seed: i
             if not ids or not set(ids) <= set(table.names):
                 return None
 
-            def is_drawn(rows: Table) -> Flags:
-                return np.equal(rows.hashes(ids, seed) % one_in, 0)
-
-            sample = table.filtered(table.names, ids, is_drawn)
+            sample = table.filtered(
+                table.names, ids, lambda rows: rows.hashes(ids, seed) % one_in == 0
+            )
     except ForecastError:
         return None  # reading the whole table will raise an error that says what is wrong
     log_kinds(messages)

@@ -297,7 +297,7 @@ def static_values(observations: Observations, schema: Schema) -> Numbers:
     return result
 
 
-def regions_of(observations: Observations, schema: Schema) -> tuple[str, ...]:
+def regions_of(observations: Observations, schema: Schema) -> Names:
     """Return the code of the region whose holidays each series has, [series], '' for none.
 
     Returns () if no column has the codes.

@@ -1,6 +1,5 @@
 """Read a table: parse its times, infer or check its schema, and build its panel."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -63,7 +62,7 @@ from forecast.reading.vintages import describe_vintages, known_by, one_row_a_tim
 from forecast.settings import TableSettings, TextSettings, holiday_columns
 from forecast.tables.cells import is_blank, numeric_columns
 from forecast.tables.headers import listed, refuse_missing
-from forecast.tables.table import Table
+from forecast.tables.table import Columns, Table
 from forecast.tables.writing import refuse_clash
 
 # the fields of a schema that decide which values a table has on the grid; for a wide table, also
@@ -110,7 +109,7 @@ def read(
     *,
     horizon: int | None = None,
     lookback: int | None = None,
-    reserved: Sequence[str] = ("forecast",),
+    reserved: Columns = ("forecast",),
     future: Table | None = None,
 ) -> Reading:
     """Infer the schema of a table, and build its panel; settings win over what the table suggests.
@@ -265,7 +264,7 @@ def _same_grid(schema: Schema, other: Schema) -> bool:
 
 
 def infer_schema(
-    dated: DatedTable, settings: TableSettings, reserved: Sequence[str] = ("forecast",)
+    dated: DatedTable, settings: TableSettings, reserved: Columns = ("forecast",)
 ) -> tuple[Schema, DatedTable]:
     """Infer the schema of a table: its layout, ids, target and calendar.
 
@@ -326,13 +325,11 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
         lines["columns"] = f"{first_names}: each is forecast by itself"
     lines["time"] = _time_text(schema, panel)
     lines["season"] = ", ".join(map(str, schema.season)) or "none"
+    shown = {}
+    for name, texts in schema.categories.items():
+        shown[name] = f"{name} (categories {listed(texts, 5, '')})"
     for role in ("known", "past", "static"):
-        columns = list(getattr(schema, role))
-        for number, column in enumerate(columns):
-            if column in schema.categories:
-                texts = listed(schema.categories[column], 5, "")
-                columns[number] = f"{column} (categories {texts})"
-        lines[role] = ", ".join(columns)
+        lines[role] = ", ".join(shown.get(name, name) for name in getattr(schema, role))
     if schema.known:
         lines["known"] += "; predict needs their values of the horizon"
     if schema.holidays:

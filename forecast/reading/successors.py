@@ -14,7 +14,7 @@ from forecast.events.table import cell_texts, days_of, refuse_others, side_table
 from forecast.logs import log
 from forecast.panel.hierarchy import summed
 from forecast.panel.panel import BY_SLOT, Panel, stacked
-from forecast.panel.schema import Schema, Succession, calendar_of
+from forecast.panel.schema import Names, Schema, Succession, calendar_of
 from forecast.tables.cells import parse_numbers
 from forecast.tables.headers import refuse_missing
 
@@ -137,7 +137,7 @@ def with_lent_pasts(panel: Panel, schema: Schema, table: str) -> Panel:
     return whole.select(np.array([number[ids] for ids in sorted(number)]))
 
 
-def _started(ids: tuple[str, ...], parts: list[Panel], own: Panel | None, begin: int) -> Panel:
+def _started(ids: Names, parts: list[Panel], own: Panel | None, begin: int) -> Panel:
     """A series that has the sum of others before position `begin`, and then values of its own."""
     lent = summed(stacked(parts), ids, np.arange(len(parts)))
     is_lent = lent.before(begin - lent.starts)

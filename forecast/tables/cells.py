@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from forecast.errors import BadData, Setting, Words
 from forecast.logs import log
 from forecast.settings import DecimalMark
-from forecast.tables.table import Flags, Integers, Numbers, Table, plain_dtype
+from forecast.tables.table import Columns, Flags, Integers, Numbers, Table, plain_dtype
 
 # separators of thousands, and their patterns: spreadsheets write some in several ways
 SEPARATORS = {",": ",", ".": r"\.", " ": "[ \u00a0\u202f]", "'": "['\u2019]", "_": "_"}
@@ -104,9 +104,7 @@ def read_cells(cells: Texts, table: Table) -> Cells:
     return Cells(cells, values, blanks, words, bad, numberlike)
 
 
-def column_groups(
-    table: Table, columns: Sequence[str]
-) -> Iterator[tuple[int, list[str], Texts | None]]:
+def column_groups(table: Table, columns: Columns) -> Iterator[tuple[int, list[str], Texts | None]]:
     """Yield groups of columns to read at once: their position, their names and their joined cells.
 
     A column that does not hold text is a group of its own, with None in place of cells.
@@ -176,7 +174,7 @@ def parse_numbers(table: Table, column: str, other_cure: str | Words = "") -> Nu
     return parse_columns(table, [column], other_cure)[:, 0]
 
 
-def parse_columns(table: Table, columns: Sequence[str], other_cure: str | Words = "") -> Numbers:
+def parse_columns(table: Table, columns: Columns, other_cure: str | Words = "") -> Numbers:
     """Parse several columns at once as `parse_numbers` does, [rows, columns]."""
     numbers = np.empty((len(table), len(columns)))
     words = np.zeros(len(columns), np.int64)
@@ -200,7 +198,7 @@ def parse_columns(table: Table, columns: Sequence[str], other_cure: str | Words 
     return numbers
 
 
-def numeric_columns(table: Table, columns: Sequence[str]) -> list[str]:
+def numeric_columns(table: Table, columns: Columns) -> list[str]:
     """Return those of some columns that look like columns of numbers.
 
     All cells that are not missing must be numbers, or nearly all: nine in ten, or all but one of
@@ -315,7 +313,7 @@ def infer_decimal(table: Table, delimiter: str) -> DecimalMark:
     return ","
 
 
-def _first_place(table: Table, names: Sequence[str], flags: Flags) -> str:
+def _first_place(table: Table, names: Columns, flags: Flags) -> str:
     """Say where the first of the flagged cells [columns, rows] stands; '' if none is flagged."""
     column, row = np.unravel_index(flags.argmax(), flags.shape)
     return table.place(int(row), names[int(column)]) if flags.any() else ""
@@ -337,7 +335,7 @@ def _typed_numbers(table: Table, column: str) -> Numbers:
     return numbers
 
 
-def _refuse(table: Table, names: Sequence[str], cells: Cells, other_cure: str | Words) -> NoReturn:
+def _refuse(table: Table, names: Columns, cells: Cells, other_cure: str | Words) -> NoReturn:
     """Raise the error for the first bad cell: its place, fault and cure, and how many others."""
     first = int(cells.bad.argmax())
     column, row = divmod(first, len(table))

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.errors import UsageError, did_you_mean
-from forecast.tables.table import Numbers
+from forecast.tables.table import Names, Numbers
 
 Array = NDArray[Any]
 
@@ -70,7 +70,7 @@ class _Kind(NamedTuple):
     start: str  # written as finely as the step of the calendar: 2000-01 is followed by 2000-02
     length: int
     draw: Callable[[np.random.Generator, int], Array]  # [length], or [length, columns]
-    covariates: tuple[str, ...] = ()
+    covariates: Names = ()
 
 
 _KINDS = {
@@ -159,7 +159,7 @@ def synthesize(
     return frame
 
 
-def table_settings(kind: str) -> dict[str, tuple[str, ...]]:
+def table_settings(kind: str) -> dict[str, Names]:
     """The table settings for a fit of `synthesize(kind)`: its covariates of the past, if any."""
     covariates = _kind(kind).covariates
     return {"past": covariates} if covariates else {}

@@ -1,7 +1,7 @@
 """Write tables of forecasts as CSV, Parquet or a workbook, with the column types of the input."""
 
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
@@ -19,6 +19,7 @@ from forecast.durable import replace_file
 from forecast.errors import INSTALL, BadData, CannotCreate, Setting, Unavailable, UsageError
 from forecast.settings import OutputSettings, TextSettings
 from forecast.tables.headers import duplicates, listed
+from forecast.tables.table import Columns
 from forecast.tables.text import given_delimiter
 
 Unit = Literal["s", "ms", "us", "ns"]
@@ -94,7 +95,7 @@ def output_columns(output: OutputSettings) -> list[str]:
     return ["forecast", *output.columns, *explained]
 
 
-def refuse_clash(keys: Sequence[str], columns: Sequence[str], what: str = "forecasts") -> None:
+def refuse_clash(keys: Columns, columns: Columns, what: str = "forecasts") -> None:
     """Refuse an output in which an id or time column (`keys`) has the name of another column."""
     taken = [name for name in duplicates([*keys, *columns]) if name in keys]
     if taken:
