@@ -26,7 +26,7 @@ from forecast.events.kinds import (
     with_effects_only,
     without_censored,
 )
-from forecast.panel.panel import Flags, Integers, Numbers, Panel, runs
+from forecast.panel.panel import Flags, Integers, Numbers, Panel, entries_of, runs
 from forecast.panel.schema import Schema, calendar_of
 from forecast.tables.table import ranked
 
@@ -86,10 +86,7 @@ class Closed:
 
         `series` holds the index here of each series of the new list, -1 for a new one.
         """
-        low = np.searchsorted(self.series, series)
-        count = np.searchsorted(self.series, series, "right") - low
-        _, numbers = runs(low, count)
-        owner = np.repeat(np.arange(len(series)), count)
+        owner, numbers = entries_of(series, self.series)
         return replace(self.take(numbers), series=owner)
 
     def take(self, numbers: Integers) -> "Closed":

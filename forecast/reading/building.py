@@ -453,9 +453,8 @@ def _check_on_grid(table: Table, row_times: Integers, schema: Schema, whole: boo
     )
     if len(off):
         row = np.argmax(row_times == off[0])
-        more = f", nor do {len(off) - 1:,} other times of the table" if len(off) > 1 else ""
         time = table.value(row, schema.time)
-        problem = f"{time} does not lie on the grid {name}{more}{looks}"
+        problem = f"{time} does not lie on the grid {name} (times like that: {len(off):,}){looks}"
         raise BadData(problem, place=table.place(row, schema.time), cure=cure)
     if int(np.gcd.reduce(steps)) > 1 or looks:
         problem = f"all times lie {steps.min()} steps of the grid {name} or more apart"

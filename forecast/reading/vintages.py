@@ -66,8 +66,8 @@ def known_by(dated: DatedTable, schema: Schema, instant: datetime | None = None)
         is_left_out(schema, table.name, level)
     removed = unfinished if leaves_out else later
     if removed.all():
-        why = "lies after" if later.all() else "belongs to a period that is not over at"
-        raise BadData(f"every row {why} {as_text(now)}, the time of the run", place=table.name)
+        problem = f"every row lies after {as_text(now)}, the time of the run"
+        raise BadData(f"{problem}, or in a period that is not over then", place=table.name)
     if not schema.known:
         return dated.rows(~removed)
     frame = table.frame.copy()
