@@ -24,13 +24,11 @@ DAY_NUMBER = re.compile(r"\d{1,7}([.,]\d*)?")
 GERMAN_MONTH = re.compile(  # where it is not written as in English
     r"\b(Mrz|Mär|Mai|Okt|Dez|Januar|Februar|März|Juni|Juli|Oktober|Dezember)\b", re.IGNORECASE
 )
-YEAR_NAMES = ("year", "yr", "date", "time", "ds", "period")
-EPOCH_NAMES = (
-    "timestamp", "epoch", "unix", "unixtime", "unix_time", "time", "datetime", "date", "ts", "ds",
-    "t",
-)  # fmt: skip
-STEP_NAMES = ("step", "t", "time", "ds", "period", "index", "hour", "week")
-DECIMAL_NAMES = (*YEAR_NAMES, "index", "t", "decimal_year", "decimal_date", "decimal")
+# names of columns, with blanks between them
+YEAR_NAMES = "year yr date time ds period"
+EPOCH_NAMES = "timestamp epoch unix unixtime unix_time time datetime date ts ds t"
+STEP_NAMES = "step t time ds period index hour week"
+DECIMAL_NAMES = f"{YEAR_NAMES} index t decimal_year decimal_date decimal"
 # epoch seconds of 1980 and 2100
 EARLIEST = 315_532_800
 LATEST = 4_102_444_800
@@ -48,13 +46,13 @@ class NumberForm(NamedTuple):
     format: TimeFormat
     first: int
     last: int
-    # columns with these names surely have it; if (), three different numbers are enough
-    names: Names
+    # columns with these names surely have it; if "", three different numbers are enough
+    names: str
 
 
 NUMBER_FORMS = [
-    NumberForm(TimeFormat(pattern="%Y%m%d"), 19000101, 21001231, ()),
-    NumberForm(TimeFormat(pattern="%Y%m"), 190001, 210012, ()),
+    NumberForm(TimeFormat(pattern="%Y%m%d"), 19000101, 21001231, ""),
+    NumberForm(TimeFormat(pattern="%Y%m"), 190001, 210012, ""),
     NumberForm(TimeFormat(pattern="%Y"), 1900, 2100, YEAR_NAMES),
 ]
 for unit, size in PER_SECOND.items():
@@ -185,13 +183,13 @@ def candidates(cells: TimeCells, certain: bool) -> Iterator[tuple[TimeFormat, Fl
     name = cells.name.lower()
     every = np.ones(len(cells.texts), bool)
     years = _decimal_years(cells)
-    if years and (not certain or name in DECIMAL_NAMES or _follow_each_other(cells, years)):
+    if years and (not certain or name in DECIMAL_NAMES.split() or _follow_each_other(cells, years)):
         yield TimeFormat(kind="years", years=years), every
     numbers = cells.numbers
     if numbers is None:
         return
     for time_format, first, last, names in NUMBER_FORMS:
-        if certain and not (name in names if names else len(numbers) > 2):
+        if certain and not (name in names.split() if names else len(numbers) > 2):
             continue
         fits = (first <= numbers) & (numbers <= last)
         if fits.any() and time_format.pattern:
@@ -202,7 +200,7 @@ def candidates(cells: TimeCells, certain: bool) -> Iterator[tuple[TimeFormat, Fl
             yield time_format, fits
     small = np.abs(numbers).max() < EARLIEST
     counts = small and numbers.min() <= USUAL_DAY_NUMBERS[0]
-    if counts and (not certain or name in STEP_NAMES):
+    if counts and (not certain or name in STEP_NAMES.split()):
         yield TimeFormat(kind="integer"), every
 
 

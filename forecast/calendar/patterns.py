@@ -359,7 +359,9 @@ def _written(part: Token, time: datetime, offset: int) -> str:
         case "f":
             return "0" * int(flag or 6)
         case "z":
-            return _offset_text(offset, flag)
+            hours, minutes = divmod(abs(offset) // MINUTE, 60)
+            text = f"{'-' if offset < 0 else '+'}{hours:02d}"
+            return text if flag == "-" else f"{text}{flag}{minutes:02d}"
         case "Y":  # strftime writes years before 1000 without zeros
             return f"{time.year:04d}"
         case "G":
@@ -377,9 +379,3 @@ def _written(part: Token, time: datetime, offset: int) -> str:
         case _:
             text = time.strftime(f"%{code}")
     return text.lstrip("0") or "0" if flag == "-" and code != "y" else text
-
-
-def _offset_text(offset: int, flag: str) -> str:
-    hours, minutes = divmod(abs(offset) // MINUTE, 60)
-    text = f"{'-' if offset < 0 else '+'}{hours:02d}"
-    return text if flag == "-" else f"{text}{flag}{minutes:02d}"

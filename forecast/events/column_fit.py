@@ -218,11 +218,15 @@ class _Past:
             log_unit = values
         columns = np.column_stack([self.phases, terms, values])
         if effects.season == 1:
-            errors = _beside_level(columns, kept)[usable]
-        else:
-            week = DAYS_OF_WEEK * effects.season
+            errors = _beside_level(columns, kept)
+        else:  # what shares of the values a day and a week before leave
+            day = effects.season
+            week = DAYS_OF_WEEK * day
             usable = usable & (np.arange(len(usable)) >= week)
-            errors = _beside_days(columns, effects.season, week)[usable]
+            errors = columns.copy()
+            errors[day:] -= PRIORS.last_day * columns[:-day]
+            errors[week:] -= PRIORS.last_week * columns[:-week]
+        errors = errors[usable]
         count = self.phases.shape[1]
         free = len(errors) - count
         if free <= count:
@@ -539,12 +543,4 @@ def _beside_level(columns: Numbers, kept: float) -> Numbers:
         step *= 2
     errors = columns.copy()
     errors[1:] -= level[:-1]
-    return errors
-
-
-def _beside_days(columns: Numbers, day: int, week: int) -> Numbers:
-    """What shares of the values a day and a week before leave of columns [steps, columns]."""
-    errors = columns.copy()
-    errors[day:] -= PRIORS.last_day * columns[:-day]
-    errors[week:] -= PRIORS.last_week * columns[:-week]
     return errors

@@ -34,10 +34,10 @@ class ColumnEffects:
     season: int  # steps of a day; 1 without
     waves: int
     year: float  # steps of a year; 0 where there are no waves of the year
-    lags: Annotated[Integers, Spec("lags", low=0, high=LONGEST)]
-    means: Annotated[Integers, Spec("means", low=1, high=LONGEST)]  # in days
+    lags: Annotated[Integers, Spec("lags", 0, LONGEST)]
+    means: Annotated[Integers, Spec("means", 1, LONGEST)]  # in days
     # [columns], where each category has a column: 1 if the logarithm of the column acts
-    logarithm: Annotated[Integers, Spec("columns", low=0, high=1)]
+    logarithm: Annotated[Integers, Spec("columns", 0, 1)]
     middle: Annotated[Numbers, of_values("columns")]  # mean in the past
     unit: Annotated[Numbers, of_values("columns", low=TINY)]  # standard deviation in the past
     limits: Annotated[Numbers, of_values("columns 2")]  # the range that counts, in units

@@ -363,7 +363,7 @@ def build_panel(schema: Schema, observations: Observations, grid: Grid, horizon:
 
 def with_future(
     panel: Panel,
-    future: Table,
+    future: Table | None,
     schema: Schema,
     times: ParsedTimes | None = None,
     instant: int | None = None,
@@ -372,7 +372,7 @@ def with_future(
 
     `times` are the times of that table, if they are parsed already.
     """
-    if not schema.known:
+    if future is None or not schema.known:
         return panel
     dated = DatedTable(normalised(future), schema.time, times, schema, instant)
     return with_vintages(panel, dated, schema)

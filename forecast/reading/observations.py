@@ -99,7 +99,15 @@ def observe(table: Table, schema: Schema, times: ParsedTimes | None = None) -> O
         times = times or parse_times(table, schema.time, schema.time_settings, codes)
         if schema.layout == "wide":
             return _wide(table, wide_columns(table, schema), schema, times.timestamps)
-        observations = _long(table, schema, ids, codes, times.timestamps)
+        if ids[0] and not any(ids[0]):  # ids ascend, so that a blank one is the first
+            text = "%s: %d rows have no id in %s; they are read as a series of their own."
+            count = (codes == 0).sum()
+            log.warning(text, table.name, count, ", ".join(schema.ids))
+        values = parse_numbers(table, schema.target or "")
+        _, first_rows = np.unique(codes, return_index=True)
+        order = np.argsort(first_rows)
+        timestamps = times.timestamps
+        observations = Observations(codes, timestamps, values, table, ids, order, timestamps)
     alike = first_alike(observations.ids)
     if alike:
         first, second = map(series_name, alike)
@@ -144,19 +152,6 @@ def wide_columns(table: Table, schema: Schema) -> list[str]:
         taken.update(numeric_columns(table, free))
         taken.update(name for name in free if name not in taken and is_blank(table, name))
     return [column for column in columns if column in taken]
-
-
-def _long(
-    table: Table, schema: Schema, ids: Ids, series: Integers, timestamps: Integers
-) -> Observations:
-    if ids[0] and not any(ids[0]):  # ids ascend, so that a blank one is the first
-        text = "%s: %d rows have no id in %s; they are read as a series of their own."
-        count = (series == 0).sum()
-        log.warning(text, table.name, count, ", ".join(schema.ids))
-    values = parse_numbers(table, schema.target or "")
-    _, first_rows = np.unique(series, return_index=True)
-    order = np.argsort(first_rows)
-    return Observations(series, timestamps, values, table, ids, order, timestamps)
 
 
 def _wide(table: Table, columns: list[str], schema: Schema, timestamps: Integers) -> Observations:

@@ -137,8 +137,7 @@ def read(
         if ahead != panel.ahead:
             with held_back():  # what was said of the first panel
                 panel = _panel(dated, schema, observations, grid, ahead)
-    if future is not None:
-        panel = with_future(panel, future, schema, instant=dated.instant)
+    panel = with_future(panel, future, schema, instant=dated.instant)
     warn_gaps(panel, schema, dated.name)
     warn_sparse(dated.name, grid, panel, schema)
     _, lookback = lags_and_lookback(panel, schema.season, lookback)
@@ -180,8 +179,7 @@ def read_as(
         observations, grid = _on_grid(observations, schema, origin, reach)
         panel = _panel(dated, schema, observations, grid, horizon)
         warn_gaps(panel, schema, dated.name)
-    if future is not None:
-        panel = with_future(panel, future, schema, instant=dated.instant)
+    panel = with_future(panel, future, schema, instant=dated.instant)
     panel = with_status(panel, schema, lookback)
     if lookback is not None:
         warn_status(panel, schema, dated.name, warned, whole=reach is None)
