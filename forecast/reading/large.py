@@ -33,7 +33,6 @@ from forecast.tables.contents import (
 )
 from forecast.tables.headers import column_names, listed
 from forecast.tables.storage import (
-    PARQUET,
     PROBLEM,
     Location,
     arrow_frame,
@@ -267,12 +266,6 @@ def large_table(
 
     Returns None if it cannot be read this way, or has fewer than `least` rows.
     """
-    path = Path(source)
-    # a quick check first, as most tables are small
-    if path.is_file() and path.stat().st_size < SHORTEST * least:
-        with path.open("rb") as file:
-            if file.read(len(PARQUET)) != PARQUET:
-                return None
     location = Location.of(source)
     with readable(location.name, PROBLEM):
         files = parquet_files(location)
@@ -286,8 +279,6 @@ def large_table(
 
 def _plain_csv(location: Location, settings: TextSettings, least: int) -> LargeTable | None:
     """Open a CSV in UTF-8 in which each line is a row, under a plain header; None for others."""
-    import pyarrow.dataset
-
     file, *others = location.files()
     as_given = settings.encoding or settings.header_row or settings.skip_rows
     if others or as_given or file.size < SHORTEST * least:
@@ -311,6 +302,8 @@ def _plain_csv(location: Location, settings: TextSettings, least: int) -> LargeT
         return None
     if not all(names):
         return None
+    import pyarrow.dataset
+
     columns = pa.schema([(name, pa.string()) for name in names])
     data = pyarrow.dataset.dataset(
         file.path, schema=columns, format="csv", filesystem=location.system

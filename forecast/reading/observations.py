@@ -16,6 +16,7 @@ from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, series_in
 from forecast.panel.schema import Names, Schema, calendar_of
 from forecast.settings import holiday_columns
 from forecast.tables.cells import (
+    WHOLE,
     cells_of,
     is_blank,
     is_text,
@@ -32,7 +33,6 @@ from forecast.tables.table import Table, ranked, repeats, rows_text
 # different values; with more, the text is taken for typing errors
 MAX_CODES = 30
 MIN_ROWS = 2  # a column of codes has at least this many rows for each code, and cells of text
-CODE = "^[+-]?[0-9]+$"
 TRUTH = {"false": False, "0": False, "true": True, "1": True}
 
 
@@ -217,7 +217,7 @@ def _looks_categorical(table: Table, column: str) -> bool:
     if len(different) > min(MAX_CODES, present.sum() / MIN_ROWS):
         return False
     is_number = present & ~parsed.bad & ~parsed.word
-    return bool(matching(parsed.text.filter(is_number), CODE).all())
+    return bool(matching(parsed.text.filter(is_number), WHOLE).all())
 
 
 def rows_of(
