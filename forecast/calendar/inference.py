@@ -240,9 +240,8 @@ def read_split_times(
 def part_named(table: Table, column: str) -> str | None:
     """Return the part of a time that a column holds, by its name and its cells, or None."""
     names = _parts_by_name(column)
-    if not names or table.kind(column) in ("datetime", "boolean"):
-        return None
-    if table.missing(column).any():
+    is_other = table.kind(column) in ("datetime", "boolean")
+    if not names or is_other or table.missing(column).any():
         return None
     cells = time_cells(table, column)
     whole = WHOLE.fullmatch(cells.texts[0])

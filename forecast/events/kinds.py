@@ -117,7 +117,7 @@ def mark(panel: Panel, schema: Schema) -> Marks:
     events_of_series = []
     regions = panel.regions or (schema.holidays or "",) * len(panel)
     for region in sorted({*regions} - {""}):
-        series = np.flatnonzero([other == region for other in regions])
+        series = np.flatnonzero(np.array(regions) == region)
         named = named_holidays(low, high, region)
         events_of_series.append((series, [(day, day, name) for day, name in named]))
     events_of_series += _by_series(panel.ids, schema, "effect")

@@ -20,8 +20,14 @@ from forecast.tables.table import Columns, Table, repeats
 
 POINT = "forecast"
 # how a schema reads a table of forecasts
-PLAIN: dict[str, Any] = {"layout": "long", "target": POINT, "aggregate": None}
-PLAIN |= {"known": (), "past": (), "static": ()}
+PLAIN: dict[str, Any] = {
+    "layout": "long",
+    "target": POINT,
+    "aggregate": None,
+    "known": (),
+    "past": (),
+    "static": (),
+}
 PREDICTED = "give a table that predict wrote"
 
 
