@@ -133,8 +133,6 @@ def refuse_blank(table: Table, column: str, blank: Flags, what: str = "the time"
 
 def filled_cells(table: Table, column: str, what: str = "the time") -> TimeCells:
     """A column as text, none of it blank; `what` it holds, for messages."""
-    if not len(table):
-        raise BadData(f"{table.name}: column '{column}' has no rows")
     refuse_blank(table, column, table.missing(column), what)
     cells = time_cells(table, column)
     blank = np.array(cells.texts) == ""

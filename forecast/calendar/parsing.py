@@ -67,7 +67,7 @@ def parse_times(
         parsed = _from_pattern(replace(cells, series=series), read, settings)
         inferred = {"zone": parsed.format.zone, "pivot": parsed.format.pivot}
         parsed = replace(parsed, format=written.model_copy(update=inferred))
-    elif len(table) and table.kind(columns[0]) in ("datetime", "date", "period", "other"):
+    elif table.kind(columns[0]) in ("datetime", "date", "period", "other"):
         parsed = _from_typed(table, columns[0], settings, series)
     else:
         cells = filled_cells(table, columns[0])

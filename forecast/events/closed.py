@@ -197,7 +197,7 @@ def fixed_values(closed: Closed, panel: Panel, schema: Schema) -> Numbers | None
     if len(closed):
         position = _position_of_slots(closed, panel, schema)
         fixed = np.where(position >= 0, closed.value[position], np.nan)
-        if closed.opened and has_events(schema):
+        if closed.opened:
             fixed[_opened_slots(closed, position, mark(panel, schema))] = np.nan
     fixed[shut] = 0.0
     return fixed

@@ -247,6 +247,8 @@ def covered(
     The series begin at grid positions `starts` and are laid end to end. An event touches a period
     if they share a day; an event of the kind `closed` must contain all days of the period.
     """
+    if not has_kind(schema, kind):
+        return np.zeros(int(offsets[-1]), bool)
     sizes = np.diff(offsets)
     edges = np.zeros(int(offsets[-1]) + 1, np.int64)
     for series, begins, ends in _spans(ids, starts, offsets, schema, kind):
@@ -395,7 +397,7 @@ def _spans(
 
     An event covers the positions from its first one up to, but without, its end.
     """
-    if not (len(starts) and has_kind(schema, kind)):
+    if not len(starts):
         return
     low = starts.min()
     ends = starts + np.diff(offsets)

@@ -31,7 +31,7 @@ from forecast.tables.contents import (
     free_memory,
     readable,
 )
-from forecast.tables.headers import column_names, listed
+from forecast.tables.headers import column_names, refuse_missing
 from forecast.tables.storage import (
     PROBLEM,
     Location,
@@ -75,10 +75,7 @@ class LargeTable:
 
     def batches(self, columns: Columns) -> Iterator[Any]:
         """Yield the rows of each block, in order, with their line numbers in the column `ROW`."""
-        missing = [name for name in columns if name not in self.names]
-        if missing:
-            found = f"(columns: {listed(self.names)})"
-            raise BadData(f"{self.name} has no column {listed(missing)} {found}")
+        refuse_missing(Table(self.name, arrow_frame(self._empty(self.names))), columns)
         row = 1 if self.delimiter is None else 2
         with readable(self.name, "cannot be read: {}"), self.location.unchanged(self.pins):
             for batch in self._blocks(list(columns)):
