@@ -23,7 +23,7 @@ from forecast.events.kinds import covered, has_kind, takes_events, without, with
 from forecast.events.newest import warn_of_newest
 from forecast.events.table import read_events
 from forecast.logs import held_back
-from forecast.panel.panel import Panel
+from forecast.panel.panel import Integers, Panel
 from forecast.panel.schema import (
     Names,
     Schema,
@@ -436,14 +436,8 @@ def _timed_schema(
     if times.needs_series:
         reading = TimeSettings.at_fit(settings, times.format.pivot)
         times = parse_times(table, time, reading, codes)
-
-    def place(timestamp: int) -> str:
-        return table.place(np.argmax(timestamps == timestamp), time)
-
     with collected(refusals):
-        is_finer = settings.aggregate is not None
-        timestamps = times.timestamps
-        calendar = infer_calendar(timestamps, codes, settings.freq, times.format, is_finer, place)
+        calendar = _calendar(table, settings, time, times, codes)
     if refusals:
         raise together(refusals)
     ignored = tuple(column for column in others if column not in used)
@@ -458,3 +452,13 @@ def _timed_schema(
         calendar_columns=repeating,
     )
     return schema, times
+
+
+def _calendar(
+    table: Table, settings: TableSettings, time: Names, times: ParsedTimes, series: Integers
+) -> CalendarSpec:
+    def place(timestamp: int) -> str:
+        return table.place(np.argmax(times.timestamps == timestamp), time)
+
+    is_finer = settings.aggregate is not None
+    return infer_calendar(times.timestamps, series, settings.freq, times.format, is_finer, place)
