@@ -320,7 +320,7 @@ class Forecaster(ForecasterParams, BaseEstimator):
         later = _table(future)
         panel = forecasting.panel_to_forecast(predictor.fitted, table, later)
         name = getattr(later or table, "name", "the saved table")
-        return explain_panel(predictor, panel, settings, name, later is not None)
+        return explain_panel(predictor, panel, settings, name)
 
     def score(self, X: Data, y: None = None) -> float:
         """Minus the MASE over the rows of `X` that follow those of the fit; higher is better.

@@ -13,18 +13,17 @@ from forecast.calendar.zones import (
     HOUR,
     MINUTE,
     WEEK,
-    Flags,
-    Integers,
     first_days,
     months_of,
     timestamps_at,
     wall_clock,
 )
 from forecast.errors import INSTALL, Setting, Unavailable, UsageError, did_you_mean
+from forecast.tables.table import Flags, Integers, Numbers
 
 DAYS_OF_YEAR = 365.25
 Floats = NDArray[np.float32]
-Columns = Iterator[tuple[str, NDArray[np.float64]]]  # names and values
+Columns = Iterator[tuple[str, Numbers]]  # names and values
 # steps of the M4 competition by the length of a step
 USUAL_HORIZONS = {
     "months": {12: 6, 3: 8, 1: 18},
@@ -52,11 +51,9 @@ class Calendar:
         self._local = self._days or spec.kind in ("months", "weekdays")
         weeks = self._days and spec.every % WEEK == 0
         self.named_by_ends = weeks or (spec.kind == "months" and spec.day < 0)
-        names = [name for name, _ in _features(np.zeros(1, np.int64), spec)]
-        if self.holidays is not None:
-            _holidays(self.holidays, ())  # refuses an unknown country now, not at a forecast
-            names += ["holiday", "holiday_tomorrow", "holiday_yesterday"]
-        self.feature_names = tuple(names)
+        # this also refuses an unknown country now, not at a forecast
+        features = _features(np.zeros(1, np.int64), spec, self.holidays)
+        self.feature_names = tuple(name for name, _ in features)
 
     def positions(self, timestamps: Integers) -> Integers:
         """Return the grid position of each timestamp, or of its period if it is not on the grid.
@@ -106,18 +103,10 @@ class Calendar:
         Cycles are sines and cosines; holidays are 0 or 1.
         """
         unique, codes = np.unique(positions, return_inverse=True)
-        wall = self.wall(unique)
         table = np.empty((len(unique), len(self.feature_names)), np.float32)
-        for column, (_, values) in enumerate(_features(wall, self.spec)):
+        features = _features(self.wall(unique), self.spec, self.holidays)
+        for column, (_, values) in enumerate(features):
             table[:, column] = values
-        if self.holidays is not None:
-            days = wall // DAY
-            first = int(days.min()) - 1
-            last = int(days.max()) + 1
-            off = [day for day, _ in named_holidays(first, last, self.holidays)]
-            table[:, -3] = np.isin(days, off)
-            table[:, -2] = np.isin(days + 1, off)
-            table[:, -1] = np.isin(days - 1, off)
         return table[codes.reshape(-1)]
 
     def _times(self, positions: Integers) -> Integers:
@@ -136,8 +125,11 @@ class Calendar:
         return spec.anchor + positions * spec.every
 
 
-def _features(wall: Integers, spec: CalendarSpec) -> Columns:
-    """Names and values of times on the wall clock: of cycles, and centred from -0.5 to 0.5."""
+def _features(wall: Integers, spec: CalendarSpec, holidays: str | None) -> Columns:
+    """Names and values of times on the wall clock: of cycles, and centred from -0.5 to 0.5.
+
+    Those of holidays are 0 or 1.
+    """
     if spec.kind == "steps" or (spec.kind == "months" and spec.every % 12 == 0):
         return
     months = months_of(wall // DAY)
@@ -155,9 +147,13 @@ def _features(wall: Integers, spec: CalendarSpec) -> Columns:
     if finest >= DAY:
         yield "day_of_month", (days - first_days(months)) / 30 - 0.5
         yield from _cycle("year", (days - first_days(months // 12 * 12)) / DAYS_OF_YEAR)
+    if holidays is not None:
+        off = [day for day, _ in named_holidays(days.min() - 1, days.max() + 1, holidays)]
+        for name, ahead in (("", 0), ("_tomorrow", 1), ("_yesterday", -1)):
+            yield f"holiday{name}", np.isin(days + ahead, off).astype(np.float64)
 
 
-def _cycle(name: str, phase: NDArray[np.float64]) -> Columns:
+def _cycle(name: str, phase: Numbers) -> Columns:
     yield f"{name}_sin", np.sin(2 * np.pi * phase)
     yield f"{name}_cos", np.cos(2 * np.pi * phase)
 

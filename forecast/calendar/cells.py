@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from forecast.calendar import patterns
 from forecast.calendar.spec import DecimalYears, TimeFormat, TimeSettings
-from forecast.calendar.zones import DAY, Flags, Integers, first_days, months_of
+from forecast.calendar.zones import DAY, first_days, months_of
 from forecast.errors import BadData, Setting, Words
 from forecast.tables.cells import Texts
-from forecast.tables.table import PER_SECOND, Table, TypedTimes, encoded
+from forecast.tables.table import PER_SECOND, Flags, Integers, Names, Table, TypedTimes, encoded
 
 WHOLE = re.compile(r"-?\d{1,19}(\.0*)?")
 DECIMAL_YEAR = re.compile(r"[12]\d{3}(\.\d{1,17})?")
@@ -24,13 +24,11 @@ DAY_NUMBER = re.compile(r"\d{1,7}([.,]\d*)?")
 GERMAN_MONTH = re.compile(  # where it is not written as in English
     r"\b(Mrz|Mär|Mai|Okt|Dez|Januar|Februar|März|Juni|Juli|Oktober|Dezember)\b", re.IGNORECASE
 )
-YEAR_NAMES = ("year", "yr", "date", "time", "ds", "period")
-EPOCH_NAMES = (
-    "timestamp", "epoch", "unix", "unixtime", "unix_time", "time", "datetime", "date", "ts", "ds",
-    "t",
-)  # fmt: skip
-STEP_NAMES = ("step", "t", "time", "ds", "period", "index", "hour", "week")
-DECIMAL_NAMES = (*YEAR_NAMES, "index", "t", "decimal_year", "decimal_date", "decimal")
+# names of columns, with blanks between them
+YEAR_NAMES = "year yr date time ds period"
+EPOCH_NAMES = "timestamp epoch unix unixtime unix_time time datetime date ts ds t"
+STEP_NAMES = "step t time ds period index hour week"
+DECIMAL_NAMES = f"{YEAR_NAMES} index t decimal_year decimal_date decimal"
 # epoch seconds of 1980 and 2100
 EARLIEST = 315_532_800
 LATEST = 4_102_444_800
@@ -48,17 +46,17 @@ class NumberForm(NamedTuple):
     format: TimeFormat
     first: int
     last: int
-    # columns with these names surely have it; if (), three different numbers are enough
-    names: tuple[str, ...]
+    # columns with these names surely have it; if "", three different numbers are enough
+    names: str
 
 
 NUMBER_FORMS = [
-    NumberForm(TimeFormat(pattern="%Y%m%d"), 19000101, 21001231, ()),
-    NumberForm(TimeFormat(pattern="%Y%m"), 190001, 210012, ()),
+    NumberForm(TimeFormat(pattern="%Y%m%d"), 19000101, 21001231, ""),
+    NumberForm(TimeFormat(pattern="%Y%m"), 190001, 210012, ""),
     NumberForm(TimeFormat(pattern="%Y"), 1900, 2100, YEAR_NAMES),
 ]
 for unit, size in PER_SECOND.items():
-    epoch = TimeFormat.model_validate({"kind": "epoch", "unit": unit, "zone": "UTC"})
+    epoch = TimeFormat(kind="epoch", unit=unit, zone="UTC")
     NUMBER_FORMS.append(NumberForm(epoch, EARLIEST * size, LATEST * size - 1, EPOCH_NAMES))
 
 
@@ -67,7 +65,7 @@ class TimeCells:
     """The different texts of a time column, or of several columns joined by blanks."""
 
     table: Table
-    columns: tuple[str, ...]
+    columns: Names
     codes: Integers  # [rows], which of the texts each row has
     texts: list[str]
     kind: Literal["text", "number", "datetime"] = "text"  # type of the column
@@ -84,7 +82,7 @@ class TimeCells:
     @cached_property
     def numbers(self) -> Integers | None:
         """The texts as whole numbers, [texts]; None if one of them is not a whole number."""
-        return whole_numbers(self.texts) if all(map(is_whole_number, self.texts)) else None
+        return np.array(self.texts, np.int64) if all(map(is_whole_number, self.texts)) else None
 
     def fault(self, problem: object, *cure: object, wrong: Flags | None = None) -> BadData:
         """Return an error about the first cell, or the first that is flagged in `wrong` [texts]."""
@@ -110,10 +108,8 @@ def time_cells(table: Table, column: str, rows: int | None = None) -> TimeCells:
     texts = [text.strip() for text in texts]
     if all(map(WHOLE.fullmatch, texts)):  # such as epochs that are written as floats
         texts = [text.partition(".")[0] for text in texts]
-    written_as: Literal["number", "text"] = "text"
-    if kind in ("whole", "number", "boolean"):
-        written_as = "number"
-    return TimeCells(table, (column,), codes, texts, written_as)
+    is_number = kind in ("whole", "number", "boolean")
+    return TimeCells(table, (column,), codes, texts, "number" if is_number else "text")
 
 
 def typed_cells(
@@ -137,11 +133,9 @@ def refuse_blank(table: Table, column: str, blank: Flags, what: str = "the time"
 
 def filled_cells(table: Table, column: str, what: str = "the time") -> TimeCells:
     """A column as text, none of it blank; `what` it holds, for messages."""
-    if not len(table):
-        raise BadData(f"{table.name}: column '{column}' has no rows")
     refuse_blank(table, column, table.missing(column), what)
     cells = time_cells(table, column)
-    blank = np.array([text == "" for text in cells.texts], bool)
+    blank = np.array(cells.texts) == ""
     refuse_blank(table, column, blank[cells.codes], what)
     return cells
 
@@ -175,10 +169,6 @@ def is_number(time_format: TimeFormat) -> bool:
     return time_format.kind in NUMBERS and not time_format.pattern
 
 
-def whole_numbers(texts: list[str]) -> Integers:
-    return np.array([int(text) for text in texts], np.int64)
-
-
 def _decimal(text: str) -> float:
     return float(text.replace(",", "."))
 
@@ -191,13 +181,13 @@ def candidates(cells: TimeCells, certain: bool) -> Iterator[tuple[TimeFormat, Fl
     name = cells.name.lower()
     every = np.ones(len(cells.texts), bool)
     years = _decimal_years(cells)
-    if years and (not certain or name in DECIMAL_NAMES or _follow_each_other(cells, years)):
+    if years and (not certain or name in DECIMAL_NAMES.split() or _follow_each_other(cells, years)):
         yield TimeFormat(kind="years", years=years), every
     numbers = cells.numbers
     if numbers is None:
         return
     for time_format, first, last, names in NUMBER_FORMS:
-        if certain and not (name in names if names else len(numbers) > 2):
+        if certain and not (name in names.split() if names else len(numbers) > 2):
             continue
         fits = (first <= numbers) & (numbers <= last)
         if fits.any() and time_format.pattern:
@@ -208,7 +198,7 @@ def candidates(cells: TimeCells, certain: bool) -> Iterator[tuple[TimeFormat, Fl
             yield time_format, fits
     small = np.abs(numbers).max() < EARLIEST
     counts = small and numbers.min() <= USUAL_DAY_NUMBERS[0]
-    if counts and (not certain or name in STEP_NAMES):
+    if counts and (not certain or name in STEP_NAMES.split()):
         yield TimeFormat(kind="integer"), every
 
 
@@ -273,8 +263,9 @@ def _decimal_years(cells: TimeCells) -> DecimalYears | None:
         periods = values * per_year - 0.5 * middle
         misses = np.abs(periods - np.rint(periods))
         if slack < 0.25 and (misses <= slack).all():
-            stored = {"per_year": per_year, "middle": middle, "digits": digits}
-            return DecimalYears.model_validate(stored | {"whole": whole, "number": number})
+            return DecimalYears(
+                per_year=per_year, middle=middle, digits=digits, whole=whole, number=number
+            )
     return None
 
 
@@ -295,7 +286,7 @@ def read_numbers(texts: list[str], time_format: TimeFormat) -> Integers:
         return np.round((days - EPOCH_DAY) * DAY).astype(np.int64)
     years = time_format.years
     if years is None:
-        return whole_numbers(texts) // PER_SECOND[time_format.unit or "s"]
+        return np.array(texts, np.int64) // PER_SECOND[time_format.unit or "s"]
     periods = np.rint(np.array(texts, float) * years.per_year - 0.5 * years.middle)
     months = periods.astype(np.int64) * (12 // years.per_year) - 12 * 1970
     return first_days(months) * DAY

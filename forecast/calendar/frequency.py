@@ -15,28 +15,25 @@ from forecast.calendar.zones import (
     HOUR,
     MINUTE,
     WEEK,
-    Integers,
     first_days,
     months_of,
     wall_clock,
 )
 from forecast.errors import BadData, Setting, UsageError, Words, did_you_mean
-from forecast.tables.table import distinct
+from forecast.tables.table import Integers, distinct
 
 SECONDS = {"s": 1, "min": MINUTE, "t": MINUTE, "h": HOUR, "d": DAY, "w": WEEK}
 MONTHS = {"m": 1, "q": 3, "y": 12, "a": 12}
 WEEKDAYS = tuple(name[:3].upper() for name in patterns.WEEKDAYS)
 MONTH_NAMES = tuple(name.upper() for name in patterns.ABBREVIATIONS)
-ANCHORS = {"w": WEEKDAYS, **dict.fromkeys("qya", MONTH_NAMES)}
+ANCHORS = {"w": WEEKDAYS} | dict.fromkeys("qya", MONTH_NAMES)
 BUSINESS_DAYS = (0, 1, 2, 3, 4)
 COUNT = r"[1-9]\d{0,8}"
 ALIAS = re.compile(
     rf"({COUNT})?\s*(s|min|t|h|d|w|(?-i:M)|[qya])(?:(?<=[mqya])([se]))?(?:-([a-z]{{3}}))?",
     re.IGNORECASE,
 )
-EXAMPLES = [
-    "s", "min", "15min", "h", "D", "B", "W", "W-SUN", "MS", "ME", "QS", "QE", "YS", "YE",
-]  # fmt: skip
+EXAMPLES = "s, min, 15min, h, D, B, W, W-SUN, MS, ME, QS, QE, YS, YE"
 # at least this share of the steps between times must be the step of the grid, if some are shorter
 # than the most common step
 MIN_SHARE = 0.1
@@ -69,8 +66,8 @@ def parse_frequency(text: str) -> Frequency:
                 return Frequency("seconds", every * SECONDS[unit], anchor=number)
             end = side.lower() == "e" if side else None
             return Frequency("months", every * MONTHS[unit], end, number)
-    hint = did_you_mean(text, EXAMPLES)
-    problem = f"not a frequency{hint} (such as {', '.join(EXAMPLES)}, or 1)"
+    hint = did_you_mean(text, EXAMPLES.split(", "))
+    problem = f"not a frequency{hint} (such as {EXAMPLES}, or 1)"
     raise UsageError(problem, setting=Setting("freq", text))
 
 
@@ -222,8 +219,6 @@ def _step(times: Integers, series: Integers) -> int | None:
     It is the most common step, or else the greatest common divisor, if that step is common, too.
     """
     unique = distinct(times)
-    if len(unique) < 2:
-        return None
     order = np.lexsort((times, series))
     same_series = np.diff(series[order]) == 0
     steps = np.diff(times[order])[same_series]

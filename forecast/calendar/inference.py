@@ -16,9 +16,9 @@ from forecast.calendar.cells import (
 )
 from forecast.calendar.patterns import ParsedTexts, codes_of
 from forecast.calendar.spec import TimeFormat, TimeSettings
-from forecast.calendar.zones import DAY, Flags, months_of
+from forecast.calendar.zones import DAY, months_of
 from forecast.errors import BadData, Setting, UsageError, Words
-from forecast.tables.table import SAMPLE, Table, encoded, repeats
+from forecast.tables.table import SAMPLE, Flags, Names, Table, encoded, repeats
 
 TIME_NAMES = (
     "date", "datetime", "time", "timestamp", "ds", "date_time", "day", "month", "week", "quarter",
@@ -27,7 +27,6 @@ TIME_NAMES = (
 CLOCK_ONLY = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?")
 DECIMAL = re.compile(r"\d+\.\d+")
 YEAR_MONTH = re.compile(r"[12]\d{3}\.(0[1-9]|1[0-2])")
-Names = tuple[str, ...]
 CLOCKS = tuple(
     clock + zone for clock in (*patterns.CLOCKS[:-1], "%H%M", "%H.%M.%S") for zone in patterns.ZONES
 )
@@ -41,7 +40,7 @@ def looks_like_times(table: Table, column: str, named: bool = False) -> bool:
     Numbers are taken for times only if that is certain, or if the column is `named` as the time.
     """
     kind = table.kind(column)
-    if not len(table) or kind in ("boolean", "other"):
+    if kind in ("boolean", "other"):
         return False
     if kind in ("datetime", "date", "period"):
         return True
@@ -71,8 +70,6 @@ def resembles_times(table: Table, column: str) -> bool:
 
     Parsing such a column raises an error that says what is wrong with it.
     """
-    if not len(table):
-        return False
     first = table.first(column)
     if CLOCK_ONLY.fullmatch(first) or column.lower() in TIME_NAMES:
         return True
@@ -106,27 +103,24 @@ def infer_pattern(cells: TimeCells, settings: TimeSettings) -> ParsedTexts:
 
 def _by_date_format(cells: TimeCells, date_format: str, pivot: int | None) -> ParsedTexts:
     setting = Setting("date_format", date_format)
-    missing = _missing_part(date_format)
-    if missing:
-        raise UsageError(f"the {missing} is missing", setting=setting)
+    _require_parts(date_format, setting)
     parsed = patterns.parse(cells.array, date_format, pivot)
     if not parsed.matched.all():
         raise cells.fault(Words("does not fit ", setting), wrong=~parsed.matched)
     return parsed
 
 
-def _missing_part(pattern: str) -> str | None:
-    """Return the part of a time that a pattern lacks beside the others; None if none is missing."""
+def _require_parts(pattern: str, setting: Setting, cure: str = "") -> None:
+    """Refuse a pattern that lacks a part of a time beside the others."""
     codes = codes_of(pattern)
-    if not codes & set("YyG"):
-        return "year"
-    if codes & CLOCK_CODES and not codes & set("djV"):
-        return "day"
-    if "d" in codes and not codes & set("mbB"):
-        return "month"
-    if codes & set("MS") and not patterns.has_clock(pattern):
-        return "hour"
-    return None
+    lacks = {
+        "year": not codes & set("YyG"),
+        "day": codes & CLOCK_CODES and not codes & set("djV"),
+        "month": "d" in codes and not codes & set("mbB"),
+        "hour": codes & set("MS") and not patterns.has_clock(pattern),
+    }
+    for part in filter(lacks.get, lacks):
+        raise UsageError(f"the {part} is missing", setting=setting, cure=cure)
 
 
 def _mismatch(cells: TimeCells, matched: dict[str, Flags]) -> BadData:
@@ -190,23 +184,21 @@ def _day_or_month_first(cells: TimeCells, fitting: list[ParsedTexts]) -> ParsedT
 class Part(NamedTuple):
     """A part of a time: the names of its column, and the patterns in which it may be written."""
 
-    names: Names
+    names: str  # with blanks between them
     forms: Names
 
 
 PARTS = {  # from coarse to fine
-    "year": Part(("year", "yr", "yyyy", "yy", "y"), ("%Y", "%y")),
-    "quarter": Part(("quarter", "qtr", "qu", "q", "period"), ("%q", "Q%q", "q%q", "Q0%q")),
-    "month": Part(("month", "mnth", "mon", "mo", "mm", "m", "period"), ("%-m", "%b", "%B", "M%-m")),
-    "week": Part(
-        ("week", "wk", "isoweek", "iso_week", "week_of_year", "weekofyear", "w"), ("%-V", "W%-V")
-    ),
-    "yearday": Part(("yday", "doy", "day_of_year", "dayofyear"), ("%-j",)),
-    "day": Part(("day", "dd", "mday", "dom", "day_of_month", "dayofmonth", "d"), ("%-d",)),
-    "hour": Part(("hour", "hr", "hh", "h", "hour_of_day"), ("%-H", "%-K")),
-    "minute": Part(("minute", "min"), ("%-M",)),
-    "second": Part(("second", "sec"), ("%-S",)),
-    "clock": Part(("time", "clock", "hhmm", "time_of_day", "timeofday", "hour", "hr"), CLOCKS),
+    "year": Part("year yr yyyy yy y", ("%Y", "%y")),
+    "quarter": Part("quarter qtr qu q period", ("%q", "Q%q", "q%q", "Q0%q")),
+    "month": Part("month mnth mon mo mm m period", ("%-m", "%b", "%B", "M%-m")),
+    "week": Part("week wk isoweek iso_week week_of_year weekofyear w", ("%-V", "W%-V")),
+    "yearday": Part("yday doy day_of_year dayofyear", ("%-j",)),
+    "day": Part("day dd mday dom day_of_month dayofmonth d", ("%-d",)),
+    "hour": Part("hour hr hh h hour_of_day", ("%-H", "%-K")),
+    "minute": Part("minute min", ("%-M",)),
+    "second": Part("second sec", ("%-S",)),
+    "clock": Part("time clock hhmm time_of_day timeofday hour hr", CLOCKS),
 }
 ISO_DATES = {  # by the finest part of a date
     "q": "%YQ%q", "V": "%G-W%V", "j": "%Y-%j", "d": "%Y-%m-%d",
@@ -224,10 +216,7 @@ def read_split_times(
     if len(forms) != len(parts) or not all(fitting):
         forms = tuple(map(_unpadded, _infer_forms(parts, settings)))
     joined = " ".join(forms)
-    missing = _missing_part(joined)
-    if missing:
-        problem = f"the {missing} is missing"
-        raise UsageError(problem, setting=Setting("time", columns), cure="name its column too")
+    _require_parts(joined, Setting("time", columns), "name its column too")
 
     keys = np.zeros(len(table), np.int64)
     for part in parts:  # compressed after each column, so that the product of many cannot overflow
@@ -245,15 +234,14 @@ def read_split_times(
     for part in parts:
         if part.kind == "datetime":
             stored["unit"] = table.times(part.name).unit
-    return cells, parsed, TimeFormat.model_validate(stored)
+    return cells, parsed, TimeFormat(**stored)
 
 
 def part_named(table: Table, column: str) -> str | None:
     """Return the part of a time that a column holds, by its name and its cells, or None."""
     names = _parts_by_name(column)
-    if not names or table.kind(column) in ("datetime", "boolean"):
-        return None
-    if table.missing(column).any():
+    is_other = table.kind(column) in ("datetime", "boolean")
+    if not names or is_other or table.missing(column).any():
         return None
     cells = time_cells(table, column)
     whole = WHOLE.fullmatch(cells.texts[0])
@@ -283,7 +271,7 @@ def _is_date(pattern: str) -> bool:
 
 def _parts_by_name(column: str) -> list[str]:
     column = column.strip().lower()
-    return [name for name, part in PARTS.items() if column in part.names]
+    return [name for name, part in PARTS.items() if column in part.names.split()]
 
 
 def _infer_forms(parts: list[TimeCells], settings: TimeSettings) -> Names:

@@ -18,7 +18,7 @@ from forecast.calendar.cells import (
     typed_cells,
     write_numbers,
 )
-from forecast.calendar.inference import Names, infer_pattern, no_such_time, read_split_times
+from forecast.calendar.inference import infer_pattern, no_such_time, read_split_times
 from forecast.calendar.patterns import ParsedTexts
 from forecast.calendar.spec import TimeFormat, TimeSettings
 from forecast.calendar.zones import (
@@ -32,7 +32,7 @@ from forecast.calendar.zones import (
 )
 from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.logs import log
-from forecast.tables.table import PER_SECOND, Flags, Integers, Table, encoded
+from forecast.tables.table import PER_SECOND, Flags, Integers, Names, Table, encoded
 from forecast.tables.writing import Column
 
 LAST_SECOND = 253_402_300_799  # the last second of the year 9999
@@ -67,7 +67,7 @@ def parse_times(
         parsed = _from_pattern(replace(cells, series=series), read, settings)
         inferred = {"zone": parsed.format.zone, "pivot": parsed.format.pivot}
         parsed = replace(parsed, format=written.model_copy(update=inferred))
-    elif len(table) and table.kind(columns[0]) in ("datetime", "date", "period", "other"):
+    elif table.kind(columns[0]) in ("datetime", "date", "period", "other"):
         parsed = _from_typed(table, columns[0], settings, series)
     else:
         cells = filled_cells(table, columns[0])
@@ -140,7 +140,7 @@ def _from_typed(
     if times.period is not None:
         return ParsedTimes(times.timestamps, TimeFormat(kind="period", pattern=times.period))
     _refuse_fractions(table, column, times.fractions, settings)
-    time_format = TimeFormat.model_validate({"kind": "datetime", "unit": times.unit})
+    time_format = TimeFormat(kind="datetime", unit=times.unit)
     if times.offset is not None:
         aware = {"pattern": "%z", "zone": times.zone or offset_name(times.offset)}
         return ParsedTimes(times.timestamps, time_format.model_copy(update=aware))

@@ -4,25 +4,23 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from forecast.calendar.zones import (
     DAY,
     EPOCH,
     HOUR,
     MINUTE,
-    Flags,
-    Integers,
     first_days,
     months_of,
 )
 from forecast.errors import Setting, UsageError
 from forecast.tables.cells import Texts, flags_of, matching
+from forecast.tables.table import Flags, Integers
 
 # Beside strftime's own: %q quarter; %-d not padded; %^b upper case; %3f fraction of 3 digits;
 # %:z +02:00; %-z +02; %K hour from 1 to 24
@@ -227,11 +225,7 @@ class _Groups:
         if code not in self.codes:
             return np.full(len(self.matched), default, np.int64)
         words = self.words(code)
-        return _numpy(pc.if_else(pc.equal(words, ""), "0", words).cast(pa.int64()))
-
-
-def _numpy(array: Texts) -> NDArray[Any]:
-    return np.asarray(array.to_numpy(zero_copy_only=False))
+        return np.asarray(pc.if_else(pc.equal(words, ""), "0", words).cast(pa.int64()))
 
 
 def _years(groups: _Groups, pivot: int | None) -> Integers:
@@ -286,7 +280,7 @@ def _month(groups: _Groups) -> Integers:
         if code in groups.codes:
             words = pc.utf8_lower(groups.words(code))
             positions = pc.index_in(words, value_set=pa.array(names))
-            return _numpy(pc.fill_null(positions, -1)).astype(np.int64) + 1
+            return np.asarray(pc.fill_null(positions, -1)).astype(np.int64) + 1
     return groups.number("m", 1)
 
 
@@ -297,7 +291,7 @@ def _hours(groups: _Groups) -> Integers:
     if "I" not in groups.codes:
         return groups.number("H")
     hours = groups.number("I")
-    afternoon = _numpy(pc.equal(pc.utf8_lower(groups.words("p")), "pm"))
+    afternoon = np.asarray(pc.equal(pc.utf8_lower(groups.words("p")), "pm"))
     return np.where((hours >= 1) & (hours <= 12), hours % 12 + 12 * afternoon, -1)
 
 
@@ -307,8 +301,8 @@ def _offsets(groups: _Groups) -> Integers:
         return np.zeros(len(groups.matched), np.int64)
     words = groups.words("z")
     digits = pc.utf8_rpad(pc.replace_substring_regex(words, "[^0-9]", ""), 4, "0")
-    hours, minutes = np.divmod(_numpy(digits.cast(pa.int64())), 100)
-    signs = np.where(_numpy(pc.starts_with(words, "-")), -1, 1)
+    hours, minutes = np.divmod(np.asarray(digits.cast(pa.int64())), 100)
+    signs = np.where(np.asarray(pc.starts_with(words, "-")), -1, 1)
     offsets: Integers = signs * (hours * HOUR + minutes * MINUTE)
     return offsets
 
@@ -365,7 +359,9 @@ def _written(part: Token, time: datetime, offset: int) -> str:
         case "f":
             return "0" * int(flag or 6)
         case "z":
-            return _offset_text(offset, flag)
+            hours, minutes = divmod(abs(offset) // MINUTE, 60)
+            text = f"{'-' if offset < 0 else '+'}{hours:02d}"
+            return text if flag == "-" else f"{text}{flag}{minutes:02d}"
         case "Y":  # strftime writes years before 1000 without zeros
             return f"{time.year:04d}"
         case "G":
@@ -383,9 +379,3 @@ def _written(part: Token, time: datetime, offset: int) -> str:
         case _:
             text = time.strftime(f"%{code}")
     return text.lstrip("0") or "0" if flag == "-" and code != "y" else text
-
-
-def _offset_text(offset: int, flag: str) -> str:
-    hours, minutes = divmod(abs(offset) // MINUTE, 60)
-    text = f"{'-' if offset < 0 else '+'}{hours:02d}"
-    return text if flag == "-" else f"{text}{flag}{minutes:02d}"

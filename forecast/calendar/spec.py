@@ -16,31 +16,22 @@ class CalendarSpec(Stored):
     """A grid of times; `Calendar` does its arithmetic."""
 
     kind: Literal["steps", "seconds", "months", "weekdays"]
-    every: int = Field(1, ge=1, description="in steps, seconds or months; 1 for weekdays")
-    anchor: int = Field(
-        0, description="position 0: a step, seconds since 1970-01-01, or months since 1970-01"
-    )
-    day: int = Field(
-        1, ge=-31, le=31, description="of the month, negative from its end (-1 = last); months only"
-    )
-    offset: int = Field(0, ge=0, description="seconds after midnight; months and weekdays only")
+    every: int = Field(1, ge=1)  # in steps, seconds or months; 1 for weekdays
+    anchor: int = 0  # position 0: a step, seconds since 1970-01-01, or months since 1970-01
+    # of the month, negative from its end (-1 = last); months only
+    day: int = Field(1, ge=-31, le=31)
+    offset: int = Field(0, ge=0)  # seconds after midnight; months and weekdays only
     phase: None = Field(None, exclude=True, repr=False)  # older stores have it
     weekdays: tuple[int, ...] = ()  # on the grid, Monday 0; weekdays only
-    name: str = Field(
-        "1", description="what users call it: h, 15min, D, B, W-SUN, MS, ME, QS, YS, 1"
-    )
+    name: str = "1"  # what users call it: h, 15min, D, B, W-SUN, MS, ME, QS, YS, 1
 
 
 class DecimalYears(Stored):
     per_year: Literal[2, 4, 12]
-    middle: bool = Field(
-        False, description="a number names the middle of its period, not its start"
-    )
-    digits: int = Field(ge=1, le=17, description="most digits after the point")
-    whole: Literal["padded", "point", "bare"] = Field(
-        "point", description="1960 as 1960.000, 1960.0 or 1960"
-    )
-    number: bool = Field(description="the column holds numbers, not text")
+    middle: bool = False  # whether a number names the middle of its period, not its start
+    digits: int = Field(ge=1, le=17)  # most digits after the point
+    whole: Literal["padded", "point", "bare"] = "point"  # 1960 as 1960.000, 1960.0 or 1960
+    number: bool  # whether the column holds numbers, not text
 
 
 class TimeFormat(Stored):
@@ -51,28 +42,14 @@ class TimeFormat(Stored):
     # days: day numbers of a spreadsheet; years: decimal years such as 1960.25; text: also times in
     # several columns, where `pattern` writes one as a whole, for messages and labels
     kind: Literal["text", "datetime", "integer", "epoch", "days", "period", "years"] = "text"
-    pattern: str | None = Field(
-        None, description="strftime pattern, for text; '%z' for datetimes with a zone"
-    )
-    unit: Literal["s", "ms", "us", "ns"] | None = Field(
-        None, description="of epoch numbers and datetimes"
-    )
-    zone: str | None = Field(
-        None, description="IANA zone or fixed offset such as +02:00; None = naive"
-    )
-    parts: tuple[str, ...] = Field(
-        (), description="strftime pattern of each column, where times stand in several"
-    )
-    kinds: tuple[Literal["text", "number", "datetime"], ...] = Field(
-        (), description="type of each of these columns"
-    )
+    pattern: str | None = None  # strftime's, for text; '%z' for datetimes with a zone
+    unit: Literal["s", "ms", "us", "ns"] | None = None  # of epoch numbers and datetimes
+    zone: str | None = None  # IANA zone or fixed offset such as +02:00; None = naive
+    parts: tuple[str, ...] = ()  # strftime pattern of each column, where times stand in several
+    kinds: tuple[Literal["text", "number", "datetime"], ...] = ()  # type of each of these columns
     years: DecimalYears | None = None
-    pivot: int | None = Field(
-        None,
-        ge=1,
-        le=9999,
-        description="the first of the hundred years that years of two digits stand for",
-    )
+    # the first of the hundred years that years of two digits stand for
+    pivot: int | None = Field(None, ge=1, le=9999)
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,10 @@ from typing import Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forecast.errors import Setting, UsageError, did_you_mean
-from forecast.tables.table import encoded, repeats
+from forecast.tables.table import Flags, Integers, encoded, repeats
 
-Integers = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 MINUTE = 60
 HOUR = 3_600
 DAY = 86_400

@@ -198,10 +198,10 @@ def actual_values(forecasts: pd.DataFrame, panel: Panel, schema: Schema) -> Numb
     slot = slots_of(forecasts, panel, schema)
     has_value = (slot >= 0) & panel.observed[slot]
     actual = np.where(has_value, panel.values[slot], np.nan)
-    sold_out = touched(panel, schema, "stock_out")
-    if sold_out is not None:  # sales are only a lower bound of demand
-        missed = forecasts["forecast"].to_numpy() < actual
-        actual[sold_out[slot] & ~missed] = np.nan
+    # sales of a stock-out are only a lower bound of demand
+    sold_out = touched(panel, schema, "stock_out")[slot]
+    missed = forecasts["forecast"].to_numpy() < actual
+    actual[sold_out & ~missed] = np.nan
     return actual
 
 

@@ -29,7 +29,6 @@ def run(request: Request) -> None:
             panel,
             request.of(ExplainSettings),
             future or data or "the saved table",
-            future is not None,
             on_part,
             None if request.as_json and not names else names,
         )

@@ -26,7 +26,7 @@ from forecast.events.kinds import (
     with_effects_only,
     without_censored,
 )
-from forecast.panel.panel import Flags, Integers, Numbers, Panel, runs
+from forecast.panel.panel import Flags, Integers, Numbers, Panel, entries_of, runs
 from forecast.panel.schema import Schema, calendar_of
 from forecast.tables.table import ranked
 
@@ -86,10 +86,7 @@ class Closed:
 
         `series` holds the index here of each series of the new list, -1 for a new one.
         """
-        low = np.searchsorted(self.series, series)
-        count = np.searchsorted(self.series, series, "right") - low
-        _, numbers = runs(low, count)
-        owner = np.repeat(np.arange(len(series)), count)
+        owner, numbers = entries_of(series, self.series)
         return replace(self.take(numbers), series=owner)
 
     def take(self, numbers: Integers) -> "Closed":
@@ -194,16 +191,15 @@ def fixed_values(closed: Closed, panel: Panel, schema: Schema) -> Numbers | None
     Slots that an event closes have the value 0.
     """
     shut = touched(panel, schema, "closed")
-    if not len(closed) and shut is None:
+    if not (len(closed) or shut.any()):
         return None
     fixed = np.full(len(panel.values), np.nan)
     if len(closed):
         position = _position_of_slots(closed, panel, schema)
         fixed = np.where(position >= 0, closed.value[position], np.nan)
-        if closed.opened and has_events(schema):
+        if closed.opened:
             fixed[_opened_slots(closed, position, mark(panel, schema))] = np.nan
-    if shut is not None:
-        fixed[shut] = 0.0
+    fixed[shut] = 0.0
     return fixed
 
 
@@ -349,7 +345,7 @@ def _joined(groups: list[Closed]) -> Closed:
 def _phases(panel: Panel, schema: Schema, season: int) -> Integers:
     """Return the phase of each slot in a season, [slots]."""
     spec = schema.calendar
-    positions = panel.starts[panel.series_of_slots] + panel.positions
+    positions = panel.grid_positions
     if not _on_clock(spec, season):
         return positions % season
     return calendar_of(schema).wall(positions) // spec.every % season
@@ -463,7 +459,7 @@ def _zero_days(panel: Panel, schema: Schema) -> tuple[list[Row], Panel]:
     it, at least ten times as many series are not 0, too many for chance. Steps that events touch
     are not listed. Also returns the panel without the listed steps.
     """
-    position = panel.starts[panel.series_of_slots] + panel.positions
+    position = panel.grid_positions
     first = position.min()
     step = position - first  # [slots]
     used = panel.observed & ~touched_by_events(panel, with_effects_only(schema))
@@ -490,9 +486,7 @@ def _zero_days(panel: Panel, schema: Schema) -> tuple[list[Row], Panel]:
 
 def _days(panel: Panel, schema: Schema, slots: Integers, end: int) -> list[str]:
     """Return the first day (`end` 0) or the last day (`end` 1) of each slot's period, as text."""
-    series = panel.series_of_slots[slots]
-    positions = slots - panel.offsets[series] + panel.starts[series]
-    days = day_spans(calendar_of(schema), positions)[end].astype("datetime64[D]")
+    days = day_spans(calendar_of(schema), panel.grid_positions[slots])[end].astype("datetime64[D]")
     return [str(day) for day in days]
 
 

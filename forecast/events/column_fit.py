@@ -219,11 +219,15 @@ class _Past:
             log_unit = values
         columns = np.column_stack([self.phases, terms, values])
         if effects.season == 1:
-            errors = _beside_level(columns, kept)[usable]
-        else:
-            week = DAYS_OF_WEEK * effects.season
+            errors = _beside_level(columns, kept)
+        else:  # what shares of the values a day and a week before leave
+            day = effects.season
+            week = DAYS_OF_WEEK * day
             usable = usable & (np.arange(len(usable)) >= week)
-            errors = _beside_days(columns, effects.season, week)[usable]
+            errors = columns.copy()
+            errors[day:] -= PRIORS.last_day * columns[:-day]
+            errors[week:] -= PRIORS.last_week * columns[:-week]
+        errors = errors[usable]
         count = self.phases.shape[1]
         free = len(errors) - count
         if free <= count:
@@ -257,7 +261,7 @@ def _pasts(
         observed = panel.observed[slots]
         if observed.sum() < 2:
             continue
-        position = panel.starts[series] + panel.positions[slots]
+        position = panel.grid_positions[slots]
         known = indicators(panel.known[slots], schema)
         phases = _phases(position, seasons)
         if not schema.known:  # else columns that wander with a trend would lose their effect
@@ -326,13 +330,14 @@ def _prepared(
     for number, column in enumerate(scaled.T[:of_table]):
         if len(np.unique(column)) >= PRIORS.different and not apart[number]:
             knots[number] = np.quantile(column, PRIORS.knots)
+    by_day = bool(seasons) and seasons[0] % PRIORS.day == 0
     effects = ColumnEffects(
         multiplies=multiplies,
-        season=1,
-        waves=0,
+        season=seasons[0] if by_day else 1,
+        waves=PRIORS.waves if by_day else 0,
         year=year,
-        lags=np.array(PRIORS.lags),
-        means=np.zeros(0, np.int64),
+        lags=np.array(PRIORS.lags_in_days if by_day else PRIORS.lags),
+        means=np.array(PRIORS.means_in_days if by_day else (), np.int64),
         logarithm=np.asarray(logarithm, np.int64),
         middle=middle,
         unit=unit,
@@ -345,14 +350,6 @@ def _prepared(
         reaction=np.ones((1, known.shape[1])),
         halves=np.zeros((0, known.shape[1], 0)),
     )
-    if seasons and seasons[0] % PRIORS.day == 0:
-        effects = replace(
-            effects,
-            season=seasons[0],
-            waves=PRIORS.waves,
-            lags=np.array(PRIORS.lags_in_days),
-            means=np.array(PRIORS.means_in_days),
-        )
     at_once = replace(effects, lags=effects.lags[:1], means=effects.means[:0])
     simplest = replace(at_once, waves=0, knots=knots[:, :0])
     rows = sum(past.usable.sum() for past in pasts)
@@ -554,12 +551,4 @@ def _beside_level(columns: Numbers, kept: float) -> Numbers:
         step *= 2
     errors = columns.copy()
     errors[1:] -= level[:-1]
-    return errors
-
-
-def _beside_days(columns: Numbers, day: int, week: int) -> Numbers:
-    """What shares of the values a day and a week before leave of columns [steps, columns]."""
-    errors = columns.copy()
-    errors[day:] -= PRIORS.last_day * columns[:-day]
-    errors[week:] -= PRIORS.last_week * columns[:-week]
     return errors

@@ -34,10 +34,10 @@ class ColumnEffects:
     season: int  # steps of a day; 1 without
     waves: int
     year: float  # steps of a year; 0 where there are no waves of the year
-    lags: Annotated[Integers, Spec("lags", low=0, high=LONGEST)]
-    means: Annotated[Integers, Spec("means", low=1, high=LONGEST)]  # in days
+    lags: Annotated[Integers, Spec("lags", 0, LONGEST)]
+    means: Annotated[Integers, Spec("means", 1, LONGEST)]  # in days
     # [columns], where each category has a column: 1 if the logarithm of the column acts
-    logarithm: Annotated[Integers, Spec("columns", low=0, high=1)]
+    logarithm: Annotated[Integers, Spec("columns", 0, 1)]
     middle: Annotated[Numbers, of_values("columns")]  # mean in the past
     unit: Annotated[Numbers, of_values("columns", low=TINY)]  # standard deviation in the past
     limits: Annotated[Numbers, of_values("columns 2")]  # the range that counts, in units
@@ -127,7 +127,7 @@ class ColumnEffects:
         for first, end in pairwise([*parts.tolist(), len(ends)]):
             slots = slice(int(panel.offsets[first]), int(panel.offsets[end]))
             series = panel.series_of_slots[slots]
-            position = panel.positions[slots] + panel.starts[series]
+            position = panel.grid_positions[slots]
             scaled = self.scaled(self.columns(panel.known[slots], schema, position))
             yield slots, self.by_column(scaled, panel.offsets[series] - slots.start, position)
 
@@ -233,6 +233,7 @@ def describe_columns(effects: ColumnEffects, schema: Schema) -> str:
             text = f"{size:.2g} %" if effects.multiplies else f"{sizes[name]:.1g} deviations"
             texts.append(f"{name} {text}")
     without = [name for name in names if sizes[name] == 0 and name in schema.known]
-    line = f"typical effect: {', '.join(texts)}" if texts else ""
-    none = f"no effect: {', '.join(without[:NAMED])}" if without else ""
-    return "; ".join(filter(None, [line, none]))
+    lines = [f"typical effect: {', '.join(texts)}"] if texts else []
+    if without:
+        lines.append(f"no effect: {', '.join(without[:NAMED])}")
+    return "; ".join(lines)

@@ -11,6 +11,7 @@ from forecast.calendar.zones import WEEK
 from forecast.events.kinds import KEY_STRIDE, NO_LABELS, Marks, mark, moved_levels, touched
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import Schema
+from forecast.tables.headers import listed
 
 Real = Numbers | Integers
 WEEKDAYS = 7
@@ -127,7 +128,7 @@ class Adjustment:
     # slots; None if no slot is closed
     fixed: Numbers | None = None
     # [slots], whether the value is only a lower bound of the adjusted value, because of a
-    # stock-out; None if there are no stock-outs
+    # stock-out; None if none is
     bound: Flags | None = None
 
     def _adjusted(self, panel: Panel) -> tuple[Numbers, Flags]:
@@ -218,7 +219,7 @@ def adjusted_panel(
     """
     levels = moved_levels(panel, schema)
     bound = touched(panel, schema, "stock_out")
-    if effects is None and fixed is None and levels is None and bound is None:
+    if effects is None and fixed is None and levels is None and not bound.any():
         return panel, None
 
     size = len(panel.values)
@@ -252,10 +253,7 @@ def describe_effects(effects: Effects) -> str:
         text = f"{size:+.1f} deviations" if is_additive else f"{100 * size:+.0f} %"
         if round(abs(size), 3) > 0:
             texts.append(f"{effects.labels[label]} {text}")
-    if not texts:
-        return "no effect beyond chance"
-    more = f", and {len(texts) - NAMED} more" if len(texts) > NAMED else ""
-    return ", ".join(texts[:NAMED]) + more
+    return listed(texts, NAMED, "") or "no effect beyond chance"
 
 
 def unseen_events(panel: Panel, schema: Schema, effects: Effects) -> list[str]:
@@ -280,7 +278,7 @@ def fit_effects(
     marks = mark(panel, schema)
     usable = panel.observed & panel.before(before)
     closed = np.zeros_like(usable) if fixed is None else usable & np.isfinite(fixed)
-    past = _Past.of(panel, schema, marks, usable & ~closed)
+    past = _Past(panel, schema, marks, usable & ~closed)
     days = _compare(past, past.marked[past.observed[past.marked]])
     series = past.series[days.slot]
     weekday = marks.weekday[days.slot]
@@ -334,43 +332,26 @@ def fit_effects(
     )
 
 
-@dataclass(frozen=True)
 class _Past:
     """The past of a panel: which slots hold values, and which of these no event touches."""
 
-    marks: Marks
-    marked: Integers  # slots that events touch, ascending
-    week: int  # steps of a week
-    series: Integers  # [slots], the series of each slot
-    offsets: Integers  # [series + 1], see `Panel`
-    observed: Flags  # [slots], whether the slot holds a value that the fit may use
-    untouched: Flags  # [slots], whether it is observed and no event touches it
-    # [slots], divided by the largest absolute value of their series, so that sums over all series
-    # keep their digits
-    values: Numbers
-    size: Numbers  # [series], the largest absolute value
-
-    @classmethod
-    def of(cls, panel: Panel, schema: Schema, marks: Marks, observed: Flags) -> "_Past":
+    def __init__(self, panel: Panel, schema: Schema, marks: Marks, observed: Flags) -> None:
+        self.marks = marks
+        self.marked = np.unique(marks.slot)  # slots that events touch, ascending
         spec = schema.calendar
         week = max(1, round(WEEK / spec.every))
-        untouched = observed.copy()
-        untouched[marks.slot] = False
+        self.week = len(spec.weekdays) if spec.kind == "weekdays" else week  # its steps
+        self.series = panel.series_of_slots
+        self.offsets = panel.offsets
+        self.observed = observed  # [slots], whether the slot holds a value that the fit may use
+        self.untouched = observed.copy()  # [slots], whether no event touches it, either
+        self.untouched[marks.slot] = False
         sizes = np.where(observed, np.abs(panel.values), 0.0)
-        size = np.maximum.reduceat(sizes, panel.first_slots)
-        size[size == 0] = 1.0
-        series = panel.series_of_slots
-        return cls(
-            marks=marks,
-            marked=np.unique(marks.slot),
-            week=len(spec.weekdays) if spec.kind == "weekdays" else week,
-            series=series,
-            offsets=panel.offsets,
-            observed=observed,
-            untouched=untouched,
-            values=np.where(observed, panel.values / size[series], 0.0),
-            size=size,
-        )
+        self.size = np.maximum.reduceat(sizes, panel.first_slots)  # [series]
+        self.size[self.size == 0] = 1.0
+        # [slots], divided by the largest absolute value of their series, so that sums over all
+        # series keep their digits
+        self.values = np.where(observed, panel.values / self.size[self.series], 0.0)
 
     @cached_property
     def profile(self) -> Numbers:

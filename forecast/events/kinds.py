@@ -12,7 +12,7 @@ from forecast.calendar.calendar import Calendar, is_daily_or_finer, named_holida
 from forecast.calendar.spec import CalendarSpec
 from forecast.calendar.zones import DAY, HOUR, WEEK
 from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, running_sums, runs
-from forecast.panel.schema import EventKind, Schema, calendar_of
+from forecast.panel.schema import EventKind, Names, Schema, calendar_of
 
 EPOCH = date(1970, 1, 1).toordinal()
 # labels of the day before an event, of the event, and of the day after it
@@ -53,8 +53,8 @@ class Marks:
     label: Integers  # [marks], index into `labels`
     # names of events, their eves and the days after them; an event with the name of an eve, such as
     # 'eve of Christmas', shares its label
-    labels: tuple[str, ...]
-    names: tuple[str, ...]  # the names of the events alone
+    labels: Names
+    names: Names  # the names of the events alone
     # [slots], days since 1970-01-01; on grids of weekdays or weeks, the grid position
     date: Integers
     weekday: Integers  # [slots], Monday is 0; always 0 on a grid of weeks
@@ -86,7 +86,7 @@ def _unpacked(keys: Integers) -> tuple[Integers, Integers]:
 
 def takes_events(spec: CalendarSpec) -> bool:
     """Whether events can have effects on a grid: it must have weeks, days or finer steps."""
-    return is_daily_or_finer(spec) or _is_weekly(spec)
+    return is_daily_or_finer(spec) or (spec.kind == "seconds" and spec.every == WEEK)
 
 
 def has_events(schema: Schema) -> bool:
@@ -103,6 +103,7 @@ def mark(panel: Panel, schema: Schema) -> Marks:
     weeks, an event touches the week that contains it.
     """
     calendar = calendar_of(schema)
+    is_weekly = not is_daily_or_finer(schema.calendar)
     sizes = panel.sizes
     margin = steps_a_day(schema.calendar)  # an event of the day before touches the first day
     first = panel.starts.min() - margin
@@ -116,7 +117,7 @@ def mark(panel: Panel, schema: Schema) -> Marks:
     events_of_series = []
     regions = panel.regions or (schema.holidays or "",) * len(panel)
     for region in sorted({*regions} - {""}):
-        series = np.flatnonzero([other == region for other in regions])
+        series = np.flatnonzero(np.array(regions) == region)
         named = named_holidays(low, high, region)
         events_of_series.append((series, [(day, day, name) for day, name in named]))
     events_of_series += _by_series(panel.ids, schema, "effect")
@@ -125,7 +126,7 @@ def mark(panel: Panel, schema: Schema) -> Marks:
         begin = np.searchsorted(last_days, [begin for begin, _, _ in spans])
         end = np.searchsorted(first_days, [end for _, end, _ in spans], "right")
         name = np.array([names.setdefault(name, len(names)) for _, _, name in spans], np.int64)
-        index, label = _around(first_days, begin, end, name, _is_weekly(schema.calendar))
+        index, label = _around(first_days, begin, end, name, is_weekly)
         position = first + index - panel.starts[series, None]  # [series, marks]
         in_series = (position >= 0) & (position < sizes[series, None])
         slot = panel.offsets[series, None] + position
@@ -138,12 +139,12 @@ def mark(panel: Panel, schema: Schema) -> Marks:
     slot, label = _unpacked(np.unique(slot * KEY_STRIDE + label_of_text[text_number]))
     index = panel.positions + (panel.starts - first)[panel.series_of_slots]
     weekdays = (first_days + 3) % 7  # 1970-01-01 was a Thursday
-    if _is_weekly(schema.calendar):
+    if is_weekly:
         weekdays = np.zeros_like(weekdays)
     phases = np.zeros_like(weekdays)
     if schema.calendar.kind == "seconds":
         phases = calendar.wall(positions) % DAY // max(HOUR, schema.calendar.every)
-    has_dates = schema.calendar.kind == "seconds" and not _is_weekly(schema.calendar)
+    has_dates = schema.calendar.kind == "seconds" and not is_weekly
     return Marks(
         slot=slot,
         label=label,
@@ -153,10 +154,6 @@ def mark(panel: Panel, schema: Schema) -> Marks:
         weekday=weekdays[index],
         phase=phases[index],
     )
-
-
-def _is_weekly(spec: CalendarSpec) -> bool:
-    return spec.kind == "seconds" and spec.every == WEEK
 
 
 def steps_a_day(spec: CalendarSpec) -> int:
@@ -217,16 +214,15 @@ def with_effects_only(schema: Schema) -> Schema:
     return schema.model_copy(update={"dated_events": events})
 
 
-def touched(panel: Panel, schema: Schema, kind: EventKind) -> Flags | None:
-    """Say which slots events of a kind touch, [slots], also in the future; None without events.
+def touched(panel: Panel, schema: Schema, kind: EventKind) -> Flags:
+    """Say which slots events of a kind touch, [slots], also in the future.
 
     A series is closed where it has not begun, or is over.
     """
-    shut = panel.shut if kind == "closed" and np.any(panel.shut) else None
-    if not has_kind(schema, kind):
-        return shut
     slots = covered(panel.ids, panel.starts, panel.offsets, schema, kind)
-    return slots if shut is None else slots | shut
+    if kind == "closed" and panel.shut is not None:
+        slots |= panel.shut
+    return slots
 
 
 def touched_by_events(panel: Panel, schema: Schema) -> Flags:
@@ -238,13 +234,9 @@ def touched_by_events(panel: Panel, schema: Schema) -> Flags:
     if has_events(schema):
         is_touched[mark(panel, schema).slot] = True
     for kind in KINDS_OF_DAYS:
-        slots = touched(panel, schema, kind)
-        if slots is not None:
-            is_touched |= slots
-    shifted = touched(panel, schema, "level_shift")
-    if shifted is not None:
-        is_touched |= running_sums(shifted.astype(np.float64), panel.offsets) > 0
-    return is_touched
+        is_touched |= touched(panel, schema, kind)
+    shifted = touched(panel, schema, "level_shift").astype(np.float64)
+    return is_touched | (running_sums(shifted, panel.offsets) > 0)
 
 
 def covered(
@@ -255,6 +247,8 @@ def covered(
     The series begin at grid positions `starts` and are laid end to end. An event touches a period
     if they share a day; an event of the kind `closed` must contain all days of the period.
     """
+    if not has_kind(schema, kind):
+        return np.zeros(int(offsets[-1]), bool)
     sizes = np.diff(offsets)
     edges = np.zeros(int(offsets[-1]) + 1, np.int64)
     for series, begins, ends in _spans(ids, starts, offsets, schema, kind):
@@ -268,12 +262,9 @@ def covered(
 
 def without(panel: Panel, schema: Schema, *kinds: EventKind) -> Panel:
     """Return the panel as if the cells that events of some kinds touch were blank."""
-    for kind in kinds:
-        slots = touched(panel, schema, kind)
-        if slots is not None:
-            values = np.where(slots, 0.0, panel.values)
-            panel = replace(panel, observed=panel.observed & ~slots, values=values)
-    return panel
+    slots = np.logical_or.reduce([touched(panel, schema, kind) for kind in kinds])
+    values = np.where(slots, 0.0, panel.values)
+    return replace(panel, observed=panel.observed & ~slots, values=values)
 
 
 def without_censored(panel: Panel, schema: Schema) -> Panel:

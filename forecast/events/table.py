@@ -1,6 +1,5 @@
 """Read a table of events: their days, names and kinds, and the ids of the series they concern."""
 
-from collections.abc import Sequence
 from datetime import date
 from operator import contains
 from typing import Any, get_args
@@ -19,7 +18,7 @@ from forecast.panel.schema import Event, EventKind, Schema
 from forecast.settings import TextSettings
 from forecast.tables.headers import refuse_missing
 from forecast.tables.reading import read_table, table_from_frame
-from forecast.tables.table import Table
+from forecast.tables.table import Columns, Table
 
 COLUMNS = ("date", "start", "end", "name", "kind")
 DATE, START, END, NAME, KIND = COLUMNS
@@ -39,8 +38,8 @@ def read_events(source: Any, schema: Schema, ids: Ids) -> tuple[Event, ...]:
     are no events. Raises BadData if an event cannot be used, and UsageError if the steps of the
     series cannot have events, or not events with an effect.
     """
-    if isinstance(source, tuple):  # those of an earlier fit
-        return source
+    if source is None or isinstance(source, tuple):  # those of an earlier fit
+        return source or ()
     table = side_table(source, "events")
     if table is None:
         return ()
@@ -161,16 +160,15 @@ def days_of(table: Table, column: str, pivot: int | None, may_be_blank: bool) ->
     return days
 
 
-def _kinds(table: Table) -> list[EventKind]:
+def _kinds(table: Table) -> list[str]:
     """Read the kinds of events, [rows]; a blank cell means `effect`."""
-    kinds = dict(zip(KINDS, KINDS, strict=True)) | {"": EFFECT}
-    texts = cell_texts(table, KIND)
-    for row, text in enumerate(texts):
-        if text not in kinds:
+    kinds = [text or EFFECT for text in cell_texts(table, KIND)]
+    for row, text in enumerate(kinds):
+        if text not in KINDS:
             hint = did_you_mean(text, list(KINDS))
             problem = f"'{text}' is no kind of event{hint} (kinds: {', '.join(KINDS)})"
             raise BadData(problem, place=table.place(row, KIND))
-    return [kinds[text] for text in texts]
+    return kinds
 
 
 def _check_kinds(table: Table, row_of: dict[Event, int], schema: Schema) -> None:
@@ -208,7 +206,7 @@ def _no_days(table: Table, schema: Schema, cure: str, setting: str = "events") -
     return UsageError(problem, setting=Setting(setting, table.name), cure=cure)
 
 
-def refuse_others(table: Table, schema: Schema, columns: Sequence[str], setting: str) -> None:
+def refuse_others(table: Table, schema: Schema, columns: Columns, setting: str) -> None:
     """Refuse columns that are neither in `columns` nor ids, and series without dates."""
     if schema.calendar.kind == "steps":
         cure = "leave them out; they need a table with dates"

@@ -156,7 +156,7 @@ def forecast_table(
     panel = panel_to_forecast(fitted, source, future, origin)
     with_known = source if future is None else future
     name = "the saved table" if with_known is None else with_known.name
-    require_known(panel, schema, horizon, name, with_future=future is not None)
+    require_known(panel, schema, horizon, name)
     _warn(fitted, panel, source, horizon, name)
 
     options = None if on_panel is None else on_panel(panel)

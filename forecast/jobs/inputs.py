@@ -277,7 +277,7 @@ def check_job(pipeline: Pipeline, as_of: str | None = None, take_over: bool = Fa
             lines.append(f"gauges   {sinks.check_file(pipeline.monitoring.path)}")
         check_folder(Path(pipeline.store), pipeline.store)
         with_known = inputs.future or table
-        require_known(panel, schema, horizon, with_known.name, inputs.future is not None)
+        require_known(panel, schema, horizon, with_known.name)
         return [pipeline.hidden(line) for line in lines]
 
 

@@ -45,10 +45,8 @@ class Vintages:
 
     def __getitem__(self, slots: Integers) -> "Vintages":
         """Return the vintages of some slots, which are numbered anew from 0."""
-        low = np.searchsorted(self.slot, slots)
-        counts = np.searchsorted(self.slot, slots, "right") - low
-        _, numbers = runs(low, counts)
-        return replace(self.where(numbers), slot=np.repeat(np.arange(len(slots)), counts))
+        owner, numbers = entries_of(slots, self.slot)
+        return replace(self.where(numbers), slot=owner)
 
     def where(self, chosen: Flags | Integers) -> "Vintages":
         return Vintages(*(array[chosen] for array in vars(self).values()))
@@ -172,6 +170,11 @@ class Panel:
     def positions(self) -> Integers:
         """[slots], the position of each slot in its series, from 0."""
         return steps_within(self.sizes)
+
+    @property
+    def grid_positions(self) -> Integers:
+        """[slots], the grid position of each slot."""
+        return np.repeat(self.starts, self.sizes) + self.positions
 
     def before(self, limit: Integers) -> Flags:
         """[slots], whether the slot lies before position `limit` [series] of its series."""
@@ -347,6 +350,17 @@ def runs(starts: Integers, sizes: Integers) -> tuple[Integers, Integers]:
     np.cumsum(sizes, out=offsets[1:])
     shifts = np.repeat(starts - offsets[:-1], sizes)
     return offsets, shifts + np.arange(offsets[-1])
+
+
+def entries_of(keys: Integers, ascending: Integers) -> tuple[Integers, Integers]:
+    """Find the entries of an ascending array that equal each key.
+
+    Return the index of the key of each of these entries, and that of the entry.
+    """
+    low = np.searchsorted(ascending, keys)
+    counts = np.searchsorted(ascending, keys, "right") - low
+    _, numbers = runs(low, counts)
+    return np.repeat(np.arange(len(keys)), counts), numbers
 
 
 def stacked(panels: list[Panel]) -> Panel:

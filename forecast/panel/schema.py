@@ -138,6 +138,11 @@ class Schema(Stored):
         return (*self.ids, *self.time)
 
     @property
+    def id_columns(self) -> Names:
+        """The columns of a long table that tell its series apart; () for another layout."""
+        return self.ids if self.layout == "long" else ()
+
+    @property
     def shortest_season(self) -> int:
         """The steps of the shortest season; 1 without a season."""
         return self.season[0] if self.season else 1
@@ -176,7 +181,7 @@ class Schema(Stored):
         """Return the settings with which a table is read as this schema reads it."""
         names = TableSettings.model_fields.keys() & Schema.model_fields
         settings = {name: getattr(self, name) for name in sorted(names)}
-        settings["id"] = self.ids if self.layout == "long" else ()
+        settings["id"] = self.id_columns
         if not self.dated:
             settings["time"] = ()
         if self.target is None:

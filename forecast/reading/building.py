@@ -363,7 +363,7 @@ def build_panel(schema: Schema, observations: Observations, grid: Grid, horizon:
 
 def with_future(
     panel: Panel,
-    future: Table,
+    future: Table | None,
     schema: Schema,
     times: ParsedTimes | None = None,
     instant: int | None = None,
@@ -372,7 +372,7 @@ def with_future(
 
     `times` are the times of that table, if they are parsed already.
     """
-    if not schema.known:
+    if future is None or not schema.known:
         return panel
     dated = DatedTable(normalised(future), schema.time, times, schema, instant)
     return with_vintages(panel, dated, schema)
@@ -394,8 +394,7 @@ def _check_order(observations: Observations, schema: Schema) -> None:
     times = observations.row_timestamps
     long = schema.layout == "long"
     series = observations.series if long else np.zeros(len(times), np.int64)
-    grouped = (np.diff(series) >= 0).all()
-    order = slice(None) if grouped else np.argsort(series, kind="stable")
+    order = np.argsort(series, kind="stable")
     same_series = np.diff(series[order]) == 0
     steps = np.diff(times[order])[same_series]
     if (steps > 0).all():
@@ -409,7 +408,13 @@ def _check_order(observations: Observations, schema: Schema) -> None:
     # a further column, such as a receipt number, should tell rows apart; without one, equal rows
     # may be normal
     if set(schema.ignored) - schema.calendar_columns.keys():
-        _warn_repeated_rows(table)
+        comparable = [column for column in table.names if table.kind(column) != "other"]
+        same = repeated_rows(table, comparable)
+        if same.any():
+            rows = rows_text(same.sum())
+            first = table.line(np.argmax(same))
+            text = "%s: %s repeat an earlier row in every column, first %s; was the table loaded"
+            log.warning(f"{text} twice?", table.name, rows, first)
     if schema.on_duplicate != "error":
         rule = Setting("on_duplicate", schema.on_duplicate)
         count = rows_text(repeated.sum())
@@ -426,16 +431,6 @@ def _check_order(observations: Observations, schema: Schema) -> None:
         ids = schema.ids if long else ()
         parsed = ParsedTimes(times, schema.time_format)
         raise repeated_row(table, ids, schema.time, parsed, repeated, cure)
-
-
-def _warn_repeated_rows(table: Table) -> None:
-    comparable = [column for column in table.names if table.kind(column) != "other"]
-    same = repeated_rows(table, comparable)
-    if same.any():
-        rows = rows_text(same.sum())
-        first = table.line(np.argmax(same))
-        text = "%s: %s repeat an earlier row in every column, first %s; was the table loaded twice?"
-        log.warning(text, table.name, rows, first)
 
 
 def _check_on_grid(table: Table, row_times: Integers, schema: Schema, whole: bool) -> None:
@@ -458,9 +453,8 @@ def _check_on_grid(table: Table, row_times: Integers, schema: Schema, whole: boo
     )
     if len(off):
         row = np.argmax(row_times == off[0])
-        more = f", nor do {len(off) - 1:,} other times of the table" if len(off) > 1 else ""
         time = table.value(row, schema.time)
-        problem = f"{time} does not lie on the grid {name}{more}{looks}"
+        problem = f"{time} does not lie on the grid {name} (times like that: {len(off):,}){looks}"
         raise BadData(problem, place=table.place(row, schema.time), cure=cure)
     if int(np.gcd.reduce(steps)) > 1 or looks:
         problem = f"all times lie {steps.min()} steps of the grid {name} or more apart"

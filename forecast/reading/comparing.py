@@ -154,7 +154,7 @@ def actuals_after(
     series = later.series_of_slots
     rank = (series_index(fitted.ids, later.ids) - 1)[series]
     end = np.where(rank >= 0, fitted.origins[rank], fitted.origins.max())
-    step = later.starts[series] + later.positions - end - 1
+    step = later.grid_positions - end - 1
     is_fitted = later.observed & (rank >= 0)
     used = is_fitted & (step >= 0) & (step < horizon)
     actual[rank[used], step[used]] = later.values[used]
@@ -174,15 +174,13 @@ def _ends(panel: Panel, fitted: Panel) -> Numbers:
 
 def with_status(panel: Panel, schema: Schema, lookback: int | None = None) -> Panel:
     """Set the status of each series; without a lookback, no series is `short` or `ended`."""
-    first = panel.first_slots
     spans, counts = observed_spans(panel)
     missing_share = (spans - counts) / spans
-    values = np.where(panel.observed, panel.values, np.inf)
-    lowest = np.minimum.reduceat(values, first)
-    highest = np.maximum.reduceat(np.where(panel.observed, values, -np.inf), first)
+    last_slots = panel.offsets[1:] - 1
+    never_changes = panel.expanding_std()[last_slots] == 0
     started = {row.ids: "successor" if row.replaces else "like" for row in schema.successions}
     status = np.array([started.get(ids, "ok") for ids in panel.ids], object)
-    status[(lowest == highest) & (counts > 1)] = "constant"
+    status[never_changes & (counts > 1)] = "constant"
     status[(counts == 0) | (missing_share > schema.max_missing)] = "missing"
     if lookback is not None:
         status[(status == "ok") & (panel.lengths < lookback)] = "short"
@@ -210,15 +208,14 @@ def warn_status(
     """
     limit = f"{schema.max_missing:.0%}"
     setting = Setting("max_missing")
-    series: dict[str, list[Id]] = {word: [] for word in STATUSES}
-    for number, word in enumerate(panel.status):
-        if word in STATUSES and before[number : number + 1] != (word,):
-            series[word].append(panel.ids[number])
-    for word, ids in series.items():
+    status = np.array(panel.status)
+    is_new = status != np.array(before or "")
+    for word, text in STATUSES.items():
+        ids = [panel.ids[series] for series in np.flatnonzero(is_new & (status == word))]
         if ids:
             names = series_names(ids, NAMED_SERIES) or "the whole table"
             details = (limit, setting) if word == "missing" else ()
-            log.warning(f"%s: %d series {STATUSES[word]}: %s", name, len(ids), *details, names)
+            log.warning(f"%s: %d series {text}: %s", name, len(ids), *details, names)
     if whole and panel.skipped.all():
         problem = "no series is left to forecast: each misses more than"
         coarser = Words(", a coarser ", Setting("freq"), " with ", Setting("aggregate"))
@@ -232,13 +229,12 @@ def require_known(
     schema: Schema,
     horizon: int,
     name: str = "the table",
-    with_future: bool = False,
     saved: bool = True,
 ) -> None:
     """Refuse a panel if a series to forecast lacks values known in advance in the horizon.
 
-    The error names the table `name` that should have them; `with_future` says that it is a table of
-    the future. If no forecaster is `saved`, they cannot be passed to a later command.
+    The error names the table `name` that should have them. If no forecaster is `saved`, they cannot
+    be passed to a later command.
     """
     blank = _blank_ahead(panel, schema, horizon)
     if not blank.any():
@@ -254,11 +250,8 @@ def require_known(
     total = blank.sum()
     if total > len(steps):
         problem += f" (in all {total:,} such values, of {blank.any((1, 2)).sum():,} series)"
-    cure: list[object] = ["fill in blank cells, add rows with blank targets"]
-    if with_future:
-        cure = ["fill in blank cells, or add the rows"]
-    else:
-        cure += [", or pass ", Setting("future")]
+    missing_rows = "add missing rows with blank targets, or pass them with "
+    cure: list[object] = ["fill in blank cells, ", missing_rows, Setting("future")]
     shorter = int(blank.any((0, 2)).argmax())
     if shorter:
         cure = ["pass ", Setting("horizon", shorter), ", or ", *cure]
@@ -296,9 +289,7 @@ def _blank_ahead(panel: Panel, schema: Schema, horizon: int) -> Flags:
     first_ahead = panel.offsets[1:] - panel.ahead
     slots = first_ahead[:, None] + steps
     blank = np.isnan(panel.known[slots])
-    closed = touched(panel, schema, "closed")
-    if closed is not None:
-        blank[closed[slots]] = False
+    blank[touched(panel, schema, "closed")[slots]] = False
     if panel.status:
         blank[panel.skipped] = False
     return np.asarray(blank)

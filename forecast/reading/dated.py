@@ -1,7 +1,7 @@
 """Normalise a table that was read, find its time columns, and parse its times."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -20,21 +20,20 @@ from forecast.calendar.inference import (
 from forecast.calendar.parsing import ParsedTimes, parse_times
 from forecast.calendar.patterns import ABBREVIATIONS, guesses, has_clock
 from forecast.calendar.spec import TimeSettings
-from forecast.calendar.zones import DAY, Flags
+from forecast.calendar.zones import DAY
 from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.logs import log
 from forecast.panel.schema import SIGNS, Names, Schema
-from forecast.reading.roles import AVAILABLE_AT, MAX_REPEATED, TARGET_NAMES, groups_rows
+from forecast.reading.roles import AVAILABLE_AT, FULL_YEAR, MAX_REPEATED, TARGET_NAMES, groups_rows
 from forecast.settings import TableSettings, holiday_columns
 from forecast.tables.cells import MISSING, counted_values, is_whole, numeric_columns
 from forecast.tables.headers import DATE_OR_FRACTION, LETTER, refuse_missing
-from forecast.tables.table import Table, repeats
+from forecast.tables.table import Columns, Flags, Table, repeats
 
 UNNAMED = ("", "Unnamed: 0")  # names of a first column without a name; the second is by pandas
 INDEX = "index"
 MAX_ROWS_BELOW = 20  # at most this many rows at the end are searched for totals and notes
 STEP = r"[Vv]?\d+"  # names of the columns of steps, in a table with one series in each row
-YEAR = re.compile(r"[12]\d{3}(\.0*)?")
 PERIODS_OF_YEAR = {"month": set(ABBREVIATIONS), "quarter": {"q1", "q2", "q3", "q4"}}
 FINER: dict[str, Names] = {  # the parts that may follow each part of a time
     "year": ("month", "quarter", "week", "yearday"),
@@ -152,8 +151,7 @@ def find_time_columns(table: Table, settings: TableSettings) -> Names:
     Columns such as year and month, or date and hour, are joined if the first column alone repeats
     times within a series. Their names and cells must show which parts they hold.
     """
-    named = {*settings.id, *settings.target}
-    named.update((*settings.known, *settings.past, *settings.static))
+    named = {column for role in ROLES for column in getattr(settings, role)}
     if settings.known:
         named.add(AVAILABLE_AT)
     columns = [column for column in table.names if column not in named]
@@ -291,7 +289,7 @@ def _possible_ids(
     return sets
 
 
-def repeated_rows(table: Table, columns: Sequence[str]) -> Flags:
+def repeated_rows(table: Table, columns: Columns) -> Flags:
     """Say which rows have the same cells in these columns as an earlier row, [rows]."""
     codes = [table.distinct(column)[0] for column in columns]
     return repeats(np.zeros(len(table)), *codes)
@@ -385,9 +383,9 @@ def _refuse_years_by_periods(table: Table) -> None:
     for period, names in PERIODS_OF_YEAR.items():
         refused = False
         if names <= _starts(headers):
-            refused = any(YEAR.fullmatch(table.first(column)) for column in headers)
+            refused = any(FULL_YEAR.fullmatch(table.first(column)) for column in headers)
         elif len(table) == len(names) and names == _starts(table.texts(headers[0])):
-            refused = all(map(YEAR.fullmatch, headers[1:]))
+            refused = all(map(FULL_YEAR.fullmatch, headers[1:]))
         if refused:
             cure = f"write a row for each {period}, with its year (in pandas, DataFrame.melt)"
             problem = f"years by {period}s have no column of times"
@@ -412,15 +410,11 @@ def _with_whole_names(table: Table, settings: TableSettings) -> TableSettings:
 
 def _check_settings(table: Table, settings: TableSettings) -> None:
     """Refuse missing columns, columns with two roles, and flags that do not go together."""
-    _check_roles(table, settings)
     if settings.freq is not None:
         parse_frequency(settings.freq)
     if settings.aggregate and not settings.freq:
         problem = Words("pass the ", Setting("freq"), " to bring the table to")
         raise UsageError(problem, setting=Setting("aggregate", settings.aggregate))
-
-
-def _check_roles(table: Table, settings: TableSettings) -> None:
     named = [(column, role) for role in ROLES for column in getattr(settings, role)]
     refuse_missing(table, (*(column for column, _ in named), *settings.categorical))
     refuse_missing(table, holiday_columns(settings.holidays))

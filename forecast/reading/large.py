@@ -31,16 +31,15 @@ from forecast.tables.contents import (
     free_memory,
     readable,
 )
-from forecast.tables.headers import column_names, listed
+from forecast.tables.headers import column_names, refuse_missing
 from forecast.tables.storage import (
-    PARQUET,
     PROBLEM,
     Location,
     arrow_frame,
     parquet_dataset,
     parquet_files,
 )
-from forecast.tables.table import Table, changes
+from forecast.tables.table import Columns, Table, changes
 from forecast.tables.text import DELIMITER_LINE, best_delimiter, given_delimiter
 
 Shares = Callable[[Table], Integers]
@@ -74,12 +73,9 @@ class LargeTable:
     def names(self) -> list[str]:
         return [str(name) for name in self.data.schema.names]
 
-    def batches(self, columns: Sequence[str]) -> Iterator[Any]:
+    def batches(self, columns: Columns) -> Iterator[Any]:
         """Yield the rows of each block, in order, with their line numbers in the column `ROW`."""
-        missing = [name for name in columns if name not in self.names]
-        if missing:
-            found = f"(columns: {listed(self.names)})"
-            raise BadData(f"{self.name} has no column {listed(missing)} {found}")
+        refuse_missing(Table(self.name, arrow_frame(self._empty(self.names))), columns)
         row = 1 if self.delimiter is None else 2
         with readable(self.name, "cannot be read: {}"), self.location.unchanged(self.pins):
             for batch in self._blocks(list(columns)):
@@ -130,18 +126,16 @@ class LargeTable:
         blank = Table(self.name, arrow_frame(self._empty(self.names)))
         if self.delimiter is None:
             return blank
-        settings = self.settings
-        blank = replace(blank, text=True, thousands=settings.thousands, reading=settings)
-        if settings.decimal is not None:
-            return replace(blank, decimal=settings.decimal)
-        rows = next(self.batches(self.names))
-        first = replace(blank, frame=arrow_frame(rows.drop_columns([ROW])))
-        decimal = infer_decimal(first, self.delimiter)
+        thousands = self.settings.thousands
+        blank = replace(blank, text=True, thousands=thousands, reading=self.settings)
+        decimal = self.settings.decimal
+        if decimal is None:
+            rows = next(self.batches(self.names))
+            first = replace(blank, frame=arrow_frame(rows.drop_columns([ROW])))
+            decimal = infer_decimal(first, self.delimiter)
         return replace(blank, decimal=decimal)
 
-    def filtered(
-        self, columns: Sequence[str], by: Sequence[str], keep: Callable[[Table], Flags]
-    ) -> Table:
+    def filtered(self, columns: Columns, by: Columns, keep: Callable[[Table], Flags]) -> Table:
         """Return the rows that `keep` selects, given the columns `by`.
 
         Only these rows and one block are in memory.
@@ -152,7 +146,7 @@ class LargeTable:
             kept.append(rows.filter(pa.array(flags)))
         return self.table(pa.concat_tables(kept).combine_chunks())
 
-    def parts(self, columns: Sequence[str], cuts: Sequence[int]) -> Iterator[Table]:
+    def parts(self, columns: Columns, cuts: Sequence[int]) -> Iterator[Table]:
         """Yield the rows from each of the `cuts`, which are row numbers, to the next one."""
         batches = self.batches(columns)
         rows = self._empty(columns)
@@ -163,9 +157,7 @@ class LargeTable:
             rows = rows.slice(end - first)
         next(batches, None)  # this checks whether the table has changed meanwhile
 
-    def write_shares(
-        self, columns: Sequence[str], by: Sequence[str], share: Shares, folder: str
-    ) -> None:
+    def write_shares(self, columns: Columns, by: Columns, share: Shares, folder: str) -> None:
         """Write the rows into one folder for each share.
 
         `share` returns the number of the share of each row, given the columns `by`.
@@ -197,9 +189,7 @@ class LargeTable:
         rows = pyarrow.dataset.dataset(path, format="feather").to_table()
         return self.table(rows.sort_by(ROW))
 
-    def survey(
-        self, ids: Sequence[str], time: Sequence[str], target: str
-    ) -> tuple[Integers | None, Table]:
+    def survey(self, ids: Columns, time: Columns, target: str) -> tuple[Integers | None, Table]:
         """Find where series begin, and which times there are.
 
         Returns the number of the first row of each series, followed by the number of rows, and a
@@ -233,7 +223,7 @@ class LargeTable:
             return None, table
         return np.concatenate([*starts, [end]]), table
 
-    def _empty(self, columns: Sequence[str]) -> Any:
+    def _empty(self, columns: Columns) -> Any:
         """Return a table of pyarrow without rows, with the columns of a batch."""
         empty = self.data.schema.empty_table().select(list(columns)).replace_schema_metadata(None)
         return empty.append_column(ROW, pa.array([], pa.int64()))
@@ -273,12 +263,6 @@ def large_table(
 
     Returns None if it cannot be read this way, or has fewer than `least` rows.
     """
-    path = Path(source)
-    # a quick check first, as most tables are small
-    if path.is_file() and path.stat().st_size < SHORTEST * least:
-        with path.open("rb") as file:
-            if file.read(len(PARQUET)) != PARQUET:
-                return None
     location = Location.of(source)
     with readable(location.name, PROBLEM):
         files = parquet_files(location)
@@ -292,8 +276,6 @@ def large_table(
 
 def _plain_csv(location: Location, settings: TextSettings, least: int) -> LargeTable | None:
     """Open a CSV in UTF-8 in which each line is a row, under a plain header; None for others."""
-    import pyarrow.dataset
-
     file, *others = location.files()
     as_given = settings.encoding or settings.header_row or settings.skip_rows
     if others or as_given or file.size < SHORTEST * least:
@@ -317,6 +299,8 @@ def _plain_csv(location: Location, settings: TextSettings, least: int) -> LargeT
         return None
     if not all(names):
         return None
+    import pyarrow.dataset
+
     columns = pa.schema([(name, pa.string()) for name in names])
     data = pyarrow.dataset.dataset(
         file.path, schema=columns, format="csv", filesystem=location.system
@@ -365,14 +349,13 @@ def sampled(source: str, reading: TextSettings, settings: TableSettings, seed: i
             if not ids:
                 first = table.table(next(table.batches(table.names)))
                 schema, _ = infer_schema(dated_table(first, settings), settings)
-                ids = schema.ids if schema.layout == "long" else ()
+                ids = schema.id_columns
             if not ids or not set(ids) <= set(table.names):
                 return None
 
-            def is_drawn(rows: Table) -> Flags:
-                return np.equal(rows.hashes(ids, seed) % one_in, 0)
-
-            sample = table.filtered(table.names, ids, is_drawn)
+            sample = table.filtered(
+                table.names, ids, lambda rows: rows.hashes(ids, seed) % one_in == 0
+            )
     except ForecastError:
         return None  # reading the whole table will raise an error that says what is wrong
     log_kinds(messages)

@@ -1,6 +1,6 @@
 """Read the observations of a table (their series, times and values), and its covariates."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,30 +9,30 @@ from numpy.typing import NDArray
 
 from forecast.calendar.calendar import Calendar, named_holidays
 from forecast.calendar.parsing import ParsedTimes, parse_times
-from forecast.calendar.zones import Flags
 from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.logs import log
 from forecast.panel.naming import first_alike, series_name, series_names
-from forecast.panel.panel import Ids, Integers, Numbers, Panel, series_index
+from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Names, Schema, calendar_of
 from forecast.settings import holiday_columns
 from forecast.tables.cells import (
+    WHOLE,
     cells_of,
     is_blank,
     is_text,
+    matching,
     numeric_columns,
     parse_columns,
     parse_numbers,
     read_cells,
 )
 from forecast.tables.headers import listed
-from forecast.tables.table import Table, distinct, ranked, repeats, rows_text
+from forecast.tables.table import Table, ranked, repeats, rows_text
 
 # a column of numbers, some cells of which are text, holds codes if it has at most this many
 # different values; with more, the text is taken for typing errors
 MAX_CODES = 30
 MIN_ROWS = 2  # a column of codes has at least this many rows for each code, and cells of text
-CODE = "^[+-]?[0-9]+$"
 TRUTH = {"false": False, "0": False, "true": True, "1": True}
 
 
@@ -67,23 +67,17 @@ class TimedValues:
         later = np.diff(self.timestamps) > 0
         if np.where(next_series == 0, later, next_series > 0).all():
             return self
-        times = distinct(self.timestamps)
-        keys = self.series * len(times) + np.searchsorted(times, self.timestamps)
-        order = np.argsort(keys, kind="stable")
-        keys = keys[order]
-        values = self.values[order]
-        starts = np.flatnonzero(np.diff(keys, prepend=-1))
-        counts = np.diff(starts, append=len(keys))
+        ordered = self.select(np.lexsort((self.timestamps, self.series)))
+        differs = (np.diff(ordered.series) != 0) | (np.diff(ordered.timestamps) != 0)
+        starts = np.flatnonzero(np.append(True, differs))
+        counts = np.diff(starts, append=len(self.values))
+        if rule == "last":
+            return ordered.select(starts + counts - 1)
+        combined = ordered.select(starts)
         if rule == "first":
-            values = values[starts]
-        elif rule == "last":
-            values = values[starts + counts - 1]
-        elif len(starts) < len(keys):
-            values = np.add.reduceat(values, starts)
-            if rule == "mean":
-                values = values / counts
-        keys = keys[starts]
-        return TimedValues(keys // len(times), times[keys % len(times)], values)
+            return combined
+        sums = np.add.reduceat(ordered.values, starts)
+        return replace(combined, values=sums / counts if rule == "mean" else sums)
 
 
 @dataclass(frozen=True)
@@ -101,11 +95,19 @@ def observe(table: Table, schema: Schema, times: ParsedTimes | None = None) -> O
     if schema.layout == "rows":
         observations = _rows(table)
     else:
-        ids, codes = id_codes(table, schema.ids if schema.layout == "long" else ())
+        ids, codes = id_codes(table, schema.id_columns)
         times = times or parse_times(table, schema.time, schema.time_settings, codes)
         if schema.layout == "wide":
             return _wide(table, wide_columns(table, schema), schema, times.timestamps)
-        observations = _long(table, schema, ids, codes, times.timestamps)
+        if ids[0] and not any(ids[0]):  # ids ascend, so that a blank one is the first
+            text = "%s: %d rows have no id in %s; they are read as a series of their own."
+            count = (codes == 0).sum()
+            log.warning(text, table.name, count, ", ".join(schema.ids))
+        values = parse_numbers(table, schema.target or "")
+        _, first_rows = np.unique(codes, return_index=True)
+        order = np.argsort(first_rows)
+        timestamps = times.timestamps
+        observations = Observations(codes, timestamps, values, table, ids, order, timestamps)
     alike = first_alike(observations.ids)
     if alike:
         first, second = map(series_name, alike)
@@ -122,8 +124,9 @@ def id_codes(table: Table, columns: Names) -> tuple[Ids, Integers]:
     parts = []  # texts in order, and their codes [rows]
     for column in columns:
         codes, texts = table.distinct(column)
-        codes = _ranks(texts)[codes]
-        parts.append((np.array(sorted(texts), object), codes))
+        ascending, ranks = np.unique(np.array(texts, object), return_inverse=True)
+        codes = ranks[codes]
+        parts.append((ascending, codes))
         keys = keys * len(texts) + codes
         if len(parts) > 1:
             keys, _ = ranked(keys)  # renumber, so that the keys of many columns cannot overflow
@@ -151,27 +154,14 @@ def wide_columns(table: Table, schema: Schema) -> list[str]:
     return [column for column in columns if column in taken]
 
 
-def _long(
-    table: Table, schema: Schema, ids: Ids, series: Integers, timestamps: Integers
-) -> Observations:
-    if ids[0] and not any(ids[0]):  # ids ascend, so that a blank one is the first
-        text = "%s: %d rows have no id in %s; they are read as a series of their own."
-        count = (series == 0).sum()
-        log.warning(text, table.name, count, ", ".join(schema.ids))
-    values = parse_numbers(table, schema.target or "")
-    _, first_rows = np.unique(series, return_index=True)
-    order = np.argsort(first_rows)
-    return Observations(series, timestamps, values, table, ids, order, timestamps)
-
-
 def _wide(table: Table, columns: list[str], schema: Schema, timestamps: Integers) -> Observations:
     if not columns:
         fitted = series_names([(name,) for name in schema.series])
         problem = f"none of the columns that were forecast is there (at fit: {fitted})"
         raise BadData(problem, place=table.name)
     values = parse_columns(table, columns).reshape(-1)
-    ids = tuple((name,) for name in sorted(columns))
-    order = _ranks(columns)
+    names, order = np.unique(np.array(columns, object), return_inverse=True)
+    ids = tuple((name,) for name in names)
     series = np.tile(order, len(timestamps))
     times = np.repeat(timestamps, len(columns))
     return Observations(series, times, values, table, ids, order, timestamps)
@@ -183,25 +173,17 @@ def _rows(table: Table) -> Observations:
     Each column after the first is a step; blank cells at the end of a row are not steps.
     """
     id_column, *columns = table.names
-    codes, names = table.distinct(id_column)
-    if len(names) < len(table):
-        row = np.argmax(repeats(codes))
-        problem = f"id '{names[codes[row]]}' comes twice"
+    ids, order = id_codes(table, (id_column,))
+    if len(ids) < len(table):
+        row = np.argmax(repeats(order))
+        problem = f"id '{ids[order[row]][0]}' comes twice"
         raise BadData(problem, place=table.place(row, id_column), cure="give every row its own id")
     values = parse_columns(table, columns).reshape(-1)
-    ids = tuple((name,) for name in sorted(names))
-    order = _ranks(names)
     series = np.repeat(order, len(columns))
     steps = np.arange(1, len(columns) + 1)
-    times = np.tile(steps, len(names))
+    times = np.tile(steps, len(ids))
     no_times = np.zeros(0, np.int64)
     return Observations(series, times, values, table, ids, order, no_times)
-
-
-def _ranks(texts: list[str]) -> Integers:
-    """Return the rank of each text in ascending order, [texts]."""
-    rank_of = {text: rank for rank, text in enumerate(sorted(texts))}
-    return np.array([rank_of[text] for text in texts], np.int64)
 
 
 def categories_of(table: Table, columns: Names, named: Names) -> dict[str, Names]:
@@ -235,8 +217,7 @@ def _looks_categorical(table: Table, column: str) -> bool:
     if len(different) > min(MAX_CODES, present.sum() / MIN_ROWS):
         return False
     is_number = present & ~parsed.bad & ~parsed.word
-    are_codes = pc.match_substring_regex(parsed.text.filter(is_number), CODE)
-    return bool(pc.all(are_codes, min_count=0).as_py())
+    return bool(matching(parsed.text.filter(is_number), WHOLE).all())
 
 
 def rows_of(
@@ -247,7 +228,7 @@ def rows_of(
     The series is -1 if the row belongs to none of the ids. If the rows apply to all series, the
     first result is None. A time off the grid is refused, unless rows are aggregated.
     """
-    by_series = schema.layout == "long" and schema.ids and set(schema.ids) <= set(table.names)
+    by_series = schema.id_columns and set(schema.ids) <= set(table.names)
     names, codes = id_codes(table, schema.ids if by_series else ())
     times = times or parse_times(table, schema.time, schema.time_settings, codes)
     off = ~calendar_of(schema).on_grid(times.timestamps)
@@ -292,8 +273,7 @@ def covariates(panel: Panel, observations: Observations, schema: Schema, columns
     rows = np.arange(len(times))
     if schema.aggregate:  # the last row of a period counts
         rows = np.argsort(times, kind="stable")
-    by_series = schema.layout == "long" and any(schema.ids)
-    series = observations.series[rows] if by_series else None
+    series = observations.series[rows] if schema.id_columns else None
     positions = calendar_of(schema).positions(times[rows])
     slot, index = slots_of(panel, series, positions)
     for number, column in enumerate(columns):
@@ -312,7 +292,7 @@ def static_values(observations: Observations, schema: Schema) -> Numbers:
     return result
 
 
-def regions_of(observations: Observations, schema: Schema) -> tuple[str, ...]:
+def regions_of(observations: Observations, schema: Schema) -> Names:
     """Return the code of the region whose holidays each series has, [series], '' for none.
 
     Returns () if no column has the codes.

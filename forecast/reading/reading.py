@@ -1,6 +1,5 @@
 """Read a table: parse its times, infer or check its schema, and build its panel."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -63,7 +62,7 @@ from forecast.reading.vintages import describe_vintages, known_by, one_row_a_tim
 from forecast.settings import TableSettings, TextSettings, holiday_columns
 from forecast.tables.cells import is_blank, numeric_columns
 from forecast.tables.headers import listed, refuse_missing
-from forecast.tables.table import Table
+from forecast.tables.table import Columns, Table
 from forecast.tables.writing import refuse_clash
 
 # the fields of a schema that decide which values a table has on the grid; for a wide table, also
@@ -110,7 +109,7 @@ def read(
     *,
     horizon: int | None = None,
     lookback: int | None = None,
-    reserved: Sequence[str] = ("forecast",),
+    reserved: Columns = ("forecast",),
     future: Table | None = None,
 ) -> Reading:
     """Infer the schema of a table, and build its panel; settings win over what the table suggests.
@@ -126,10 +125,8 @@ def read(
     dated = one_row_a_time(dated, schema)
     observations = _observed(dated, schema)
     successions = read_successors(settings.successors, schema)
-    schema = schema.model_copy(update={"successions": successions})
-    if settings.events is not None:
-        events = read_events(settings.events, schema, observations.ids)
-        schema = schema.model_copy(update={"dated_events": events})
+    events = read_events(settings.events, schema, observations.ids)
+    schema = schema.model_copy(update={"successions": successions, "dated_events": events})
     observations, grid = _on_grid(observations, schema)
     ahead = horizon or default_horizon(schema.calendar, schema.season)
     panel = _panel(dated, schema, observations, grid, ahead)
@@ -140,8 +137,7 @@ def read(
         if ahead != panel.ahead:
             with held_back():  # what was said of the first panel
                 panel = _panel(dated, schema, observations, grid, ahead)
-    if future is not None:
-        panel = with_future(panel, future, schema, instant=dated.instant)
+    panel = with_future(panel, future, schema, instant=dated.instant)
     warn_gaps(panel, schema, dated.name)
     warn_sparse(dated.name, grid, panel, schema)
     _, lookback = lags_and_lookback(panel, schema.season, lookback)
@@ -183,8 +179,7 @@ def read_as(
         observations, grid = _on_grid(observations, schema, origin, reach)
         panel = _panel(dated, schema, observations, grid, horizon)
         warn_gaps(panel, schema, dated.name)
-    if future is not None:
-        panel = with_future(panel, future, schema, instant=dated.instant)
+    panel = with_future(panel, future, schema, instant=dated.instant)
     panel = with_status(panel, schema, lookback)
     if lookback is not None:
         warn_status(panel, schema, dated.name, warned, whole=reach is None)
@@ -267,7 +262,7 @@ def _same_grid(schema: Schema, other: Schema) -> bool:
 
 
 def infer_schema(
-    dated: DatedTable, settings: TableSettings, reserved: Sequence[str] = ("forecast",)
+    dated: DatedTable, settings: TableSettings, reserved: Columns = ("forecast",)
 ) -> tuple[Schema, DatedTable]:
     """Infer the schema of a table: its layout, ids, target and calendar.
 
@@ -302,8 +297,8 @@ def columns_of_fit(schema: Schema) -> Names:
     """Return the columns that a table must have, as the fit used them."""
     needed = (*schema.time, *schema.known, *schema.past, *schema.static)
     needed += holiday_columns(schema.holidays)
-    if schema.layout == "long":
-        needed += (*schema.ids, str(schema.target))
+    if schema.target:
+        needed += (*schema.ids, schema.target)
     elif not schema.all_columns:
         needed += schema.series
     return needed
@@ -320,43 +315,37 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
     count = len(panel)
     ids = "" if schema.layout == "wide" or not schema.ids else f" (ids: {', '.join(schema.ids)})"
     values = f"{panel.observed.sum():,} values"
-    lines = [("layout", f"{schema.layout}: {count:,} series{ids}, {values}")]
-    if schema.target:
-        lines.append(("target", schema.target))
+    lines = {"layout": f"{schema.layout}: {count:,} series{ids}, {values}"}
+    lines["target"] = schema.target or ""
     if schema.layout == "wide" and count > 1:
         names = [panel.ids[series][0] for series in panel.order]
         first_names = listed(names, LISTED_COLUMNS, "")
-        lines.append(("columns", f"{first_names}: each is forecast by itself"))
-    lines.append(("time", _time_text(schema, panel)))
-    seasons = ", ".join(map(str, schema.season))
-    lines.append(("season", seasons or "none"))
+        lines["columns"] = f"{first_names}: each is forecast by itself"
+    lines["time"] = _time_text(schema, panel)
+    lines["season"] = ", ".join(map(str, schema.season)) or "none"
+    shown = {}
+    for name, texts in schema.categories.items():
+        shown[name] = f"{name} (categories {listed(texts, 5, '')})"
     for role in ("known", "past", "static"):
-        columns = list(getattr(schema, role))
-        for number, column in enumerate(columns):
-            if column in schema.categories:
-                texts = listed(schema.categories[column], 5, "")
-                columns[number] = f"{column} (categories {texts})"
-        if columns:
-            ahead = "; predict needs their values of the horizon" if role == "known" else ""
-            lines.append((role, ", ".join(columns) + ahead))
+        lines[role] = ", ".join(shown.get(name, name) for name in getattr(schema, role))
+    if schema.known:
+        lines["known"] += "; predict needs their values of the horizon"
     if schema.holidays:
         without_effect = f", without effect on steps of {schema.calendar.name}"
         idle = "" if takes_events(schema.calendar) else without_effect
-        lines.append(("holidays", schema.holidays + idle))
+        lines["holidays"] = schema.holidays + idle
     if schema.dated_events:
         days = sum((event.last - event.day).days + 1 for event in schema.dated_events)
         events = listed(event_names(schema.dated_events), LISTED_COLUMNS, "")
-        lines.append(("events", f"{days:,} days: {events}"))
+        lines["events"] = f"{days:,} days: {events}"
     given = schema.reading.model_dump(exclude_defaults=True)
-    if given:
-        flags = [as_flag(Setting(name, value)) for name, value in given.items()]
-        lines.append(("reading", " ".join(flags)))
+    flags = [as_flag(Setting(name, value)) for name, value in given.items()]
+    lines["reading"] = " ".join(flags)
     if schema.successions:
         names = sorted({row.name for row in schema.successions})
-        lines.append(("lent", f"a past to {listed(names, LISTED_COLUMNS, '')}"))
-    if schema.ignored:
-        lines.append(("left out", _ignored_text(schema)))
-    return [f"{key:<8} {text}" for key, text in lines]
+        lines["lent"] = f"a past to {listed(names, LISTED_COLUMNS, '')}"
+    lines["left out"] = _ignored_text(schema)
+    return [f"{key:<8} {text}" for key, text in lines.items() if text]
 
 
 def _time_text(schema: Schema, panel: Panel) -> str:
@@ -453,7 +442,7 @@ def _timed_schema(
         raise together(refusals)
     ignored = tuple(column for column in others if column not in used)
     schema = Schema(
-        layout="long" if layout == "long" else "wide",
+        layout=layout,
         time=time,
         **roles,
         calendar=calendar,

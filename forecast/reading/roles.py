@@ -12,8 +12,6 @@ from forecast.calendar.zones import (
     DAY,
     HOUR,
     MINUTE,
-    Flags,
-    Integers,
     first_days,
     months_of,
     wall_clock,
@@ -24,7 +22,7 @@ from forecast.panel.schema import Names
 from forecast.reading.observations import id_codes
 from forecast.settings import TableSettings
 from forecast.tables.cells import counted_values, is_blank, is_whole, parse_columns
-from forecast.tables.table import Table, encoded, ranked, repeats, rows_text
+from forecast.tables.table import Flags, Integers, Table, encoded, ranked, repeats, rows_text
 
 TARGET_NAMES = ("y", "target", "value", "sales", "units", "demand")
 AVAILABLE_AT = "available_at"  # the column that says when values known in advance became available

@@ -1,7 +1,6 @@
 """Read a table of saved forecasts, and place them on the grid of the actuals."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,12 +16,18 @@ from forecast.reading.observations import Observations, observe
 from forecast.reading.reading import Reading, read
 from forecast.settings import TableSettings, interval_levels, intervals_of
 from forecast.tables.cells import parse_numbers
-from forecast.tables.table import Table, repeats
+from forecast.tables.table import Columns, Table, repeats
 
 POINT = "forecast"
 # how a schema reads a table of forecasts
-PLAIN: dict[str, Any] = {"layout": "long", "target": POINT, "aggregate": None}
-PLAIN |= {"known": (), "past": (), "static": ()}
+PLAIN: dict[str, Any] = {
+    "layout": "long",
+    "target": POINT,
+    "aggregate": None,
+    "known": (),
+    "past": (),
+    "static": (),
+}
 PREDICTED = "give a table that predict wrote"
 
 
@@ -118,7 +123,7 @@ def observed_forecasts(forecasts: Table, actual: str, schema: Schema) -> Observa
     return observed
 
 
-def quantile_columns(names: Sequence[str]) -> dict[str, float]:
+def quantile_columns(names: Columns) -> dict[str, float]:
     """The columns of quantiles of a table that predict wrote; see `OutputSettings.columns`."""
     columns = {}
     for name in names[names.index(POINT) :]:

@@ -14,14 +14,13 @@ from forecast.events.table import cell_texts, days_of, refuse_others, side_table
 from forecast.logs import log
 from forecast.panel.hierarchy import summed
 from forecast.panel.panel import BY_SLOT, Panel, stacked
-from forecast.panel.schema import Schema, Succession, calendar_of
+from forecast.panel.schema import Names, Schema, Succession, calendar_of
 from forecast.tables.cells import parse_numbers
 from forecast.tables.headers import refuse_missing
 
 COLUMNS = ("replaces", "like", "from", "share")
 REPLACES, LIKE, FROM, SHARE = COLUMNS
 NO_VALUE = "%s: '%s', which starts on %s, has no value of its own; check its name"
-LEFT_OUT = "%s: %d values of '%s' are left out, as another series replaces it"
 
 
 def read_successors(source: Any, schema: Schema) -> tuple[Succession, ...]:
@@ -134,14 +133,15 @@ def with_lent_pasts(panel: Panel, schema: Schema, table: str) -> Panel:
         if begin <= now:
             over.add(text)
         if count := (old.observed & is_over).sum():
-            log.warning(LEFT_OUT, table, count, text)
+            left_out = "%s: %d values of '%s' are left out, as another series replaces it"
+            log.warning(left_out, table, count, text)
     whole = stacked([panel, *new.values()])
     # the newest of several series with the same ids
     number = {ids: series for series, ids in enumerate(whole.ids) if "/".join(ids) not in over}
     return whole.select(np.array([number[ids] for ids in sorted(number)]))
 
 
-def _started(ids: tuple[str, ...], parts: list[Panel], own: Panel | None, begin: int) -> Panel:
+def _started(ids: Names, parts: list[Panel], own: Panel | None, begin: int) -> Panel:
     """A series that has the sum of others before position `begin`, and then values of its own."""
     lent = summed(stacked(parts), ids, np.arange(len(parts)))
     is_lent = lent.before(begin - lent.starts)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from forecast.calendar.calendar import Calendar
 from forecast.calendar.parsing import parse_times
-from forecast.calendar.spec import STEPS, as_text, on_clock
+from forecast.calendar.spec import STEPS, TimeSettings, as_text, on_clock
 from forecast.calendar.zones import timestamps_at, wall_clock
 from forecast.errors import BadData, Setting, Words
 from forecast.logs import held_back, log
@@ -66,8 +66,8 @@ def known_by(dated: DatedTable, schema: Schema, instant: datetime | None = None)
         is_left_out(schema, table.name, level)
     removed = unfinished if leaves_out else later
     if removed.all():
-        why = "lies after" if later.all() else "belongs to a period that is not over at"
-        raise BadData(f"every row {why} {as_text(now)}, the time of the run", place=table.name)
+        problem = f"every row lies after {as_text(now)}, the time of the run"
+        raise BadData(f"{problem}, or in a period that is not over then", place=table.name)
     if not schema.known:
         return dated.rows(~removed)
     frame = table.frame.copy()
@@ -98,7 +98,7 @@ def one_row_a_time(dated: DatedTable, schema: Schema) -> DatedTable:
     table = dated.table
     if dated.times is None or not has_vintages(table, schema):
         return dated
-    series = id_codes(table, schema.ids if schema.layout == "long" else ())[1]
+    series = id_codes(table, schema.id_columns)[1]
     times = dated.times_by(schema)
     settings = dated.settings if times else schema
     times = times or parse_times(table, schema.time, schema.time_settings, series)
@@ -233,14 +233,8 @@ def _available_times(table: Table, schema: Schema) -> tuple[Flags, Integers]:
         raise BadData(problem, place=place, cure="rename the column, or give the table dates")
     zone = schema.time_format.zone
     clock = zone or schema.timezone
-    settings = replace(
-        schema.time_settings,
-        date_format=None,
-        timezone=clock,
-        dst="later",
-        fractions=True,
-        fitted=None,
-    )
+    pivot = schema.time_format.pivot
+    settings = TimeSettings(timezone=clock, dst="later", fractions=True, pivot=pivot)
     parsed = parse_times(table.rows(has_stamp), (AVAILABLE_AT,), settings)
     times = parsed.timestamps
     written = parsed.format.zone
@@ -263,13 +257,12 @@ def added(panel: Panel, new: Vintages, strict: bool = True) -> Panel:
     known.
     """
     vintages = [] if panel.vintages is None else [panel.vintages]
-    series = panel.series_of_slots
-    origins = panel.origins[series]
+    origins = np.repeat(panel.origins, panel.sizes)
     replaced = np.zeros(panel.known.shape, bool)
     replaced[slice(None) if strict else new.slot, new.column] = True
     known = panel.vintages.blanked(panel.known) if panel.vintages else panel.known
     slot, column = np.nonzero(replaced & ~np.isnan(known))
-    steps = (panel.starts[series] + panel.positions)[slot]
+    steps = panel.grid_positions[slot]
     if not strict:
         steps = np.minimum(steps, origins[slot])
     now = Vintages(slot, column, steps, panel.known[slot, column])

@@ -358,7 +358,6 @@ def explain_panel(
     panel: Panel,
     settings: ExplainSettings,
     name: str,
-    with_future: bool,
     on_part: OnPart | None = None,
     names: Sequence[str] | None = None,
 ) -> Explanation:
@@ -379,7 +378,7 @@ def explain_panel(
         series = series[rows or [0]]
     parts = frame_of({})
     try:
-        require_known(panel, schema, horizon, name, with_future)
+        require_known(panel, schema, horizon, name)
     except BadData as error:
         log.warning("without the parts of the forecasts: %s", error)
     else:

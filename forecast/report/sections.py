@@ -284,8 +284,7 @@ def gaps_section(fitted: Fitted) -> Section:
     """Missing values of the past that the version holds, and series without a forecast."""
     panel = fitted.history
     ignored = touched(panel, fitted.schema, "ignore")
-    if ignored is not None:
-        panel = replace(panel, observed=panel.observed | ignored)
+    panel = replace(panel, observed=panel.observed | ignored)
     gaps = panel.before(panel.lengths) & ~panel.observed
     missing = np.add.reduceat(gaps.astype(np.int64), panel.first_slots)
     count = missing.sum()

@@ -11,16 +11,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, Words
 from forecast.logs import log
 from forecast.settings import DecimalMark
-from forecast.tables.table import Flags, Table, plain_dtype
+from forecast.tables.table import Columns, Flags, Integers, Numbers, Table, plain_dtype
 
-SEPARATORS = (",", ".", " ", "'", "_")
-# spreadsheets write some separators in several ways
-SEPARATOR_FORMS = {" ": "[ \u00a0\u202f]", "'": "['\u2019]"}
+# separators of thousands, and their patterns: spreadsheets write some in several ways
+SEPARATORS = {",": ",", ".": r"\.", " ": "[ \u00a0\u202f]", "'": "['\u2019]", "_": "_"}
 PLAIN = "write it as a plain number such as -12.5 (0 and 1 for booleans), or leave the cell blank"
 Series: TypeAlias = "pd.Series[Any]"
 Texts = Any  # an array of Arrow's: of texts, of flags or of numbers
@@ -45,13 +43,9 @@ def number_pattern(decimal: str, thousands: str | None) -> str:
     whole = "[0-9]+"
     if thousands is not None:
         # groups of two before the last three digits, too: 12,34,567 is written so in India
-        separator = _separator_pattern(thousands)
+        separator = SEPARATORS[thousands]
         whole = f"(?:[0-9]+|[0-9]{{1,3}}(?:{separator}[0-9]{{2,3}})*{separator}[0-9]{{3}})"
     return f"^[+-]?(?:{whole}(?:{mark}[0-9]*)?|{mark}[0-9]+)(?:[eE][+-]?[0-9]+)?$"
-
-
-def _separator_pattern(thousands: str) -> str:
-    return SEPARATOR_FORMS.get(thousands, re.escape(thousands))
 
 
 def _notations(decimal: DecimalMark) -> list[tuple[DecimalMark, str | None]]:
@@ -78,7 +72,7 @@ class Cells:
     """What cells hold; `numberlike` cells are bad, but would be numbers in another notation."""
 
     text: Texts
-    values: NDArray[np.float64]
+    values: Numbers
     blank: Flags
     word: Flags  # for missing
     bad: Flags
@@ -100,7 +94,7 @@ def read_cells(cells: Texts, table: Table) -> Cells:
     is_number = pc.match_substring_regex(cells, number_pattern(table.decimal, table.thousands))
     numbers = pc.if_else(is_number, cells, None)
     if table.thousands is not None:
-        numbers = pc.replace_substring_regex(numbers, _separator_pattern(table.thousands), "")
+        numbers = pc.replace_substring_regex(numbers, SEPARATORS[table.thousands], "")
     values = _floats(pc.replace_substring(numbers, table.decimal, "."))
     good = flags_of(is_number)
     blanks = lacks_value(cells, words=False)
@@ -110,9 +104,7 @@ def read_cells(cells: Texts, table: Table) -> Cells:
     return Cells(cells, values, blanks, words, bad, numberlike)
 
 
-def column_groups(
-    table: Table, columns: Sequence[str]
-) -> Iterator[tuple[int, list[str], Texts | None]]:
+def column_groups(table: Table, columns: Columns) -> Iterator[tuple[int, list[str], Texts | None]]:
     """Yield groups of columns to read at once: their position, their names and their joined cells.
 
     A column that does not hold text is a group of its own, with None in place of cells.
@@ -165,14 +157,14 @@ def matching(cells: Texts, pattern: str) -> Flags:
 
 def flags_of(mask: Texts) -> Flags:
     """Convert booleans of Arrow to an array of NumPy."""
-    return np.asarray(mask.to_numpy(zero_copy_only=False), np.bool_)
+    return np.asarray(mask, np.bool_)
 
 
-def _floats(cells: Texts) -> NDArray[np.float64]:
-    return np.asarray(pc.cast(cells, pa.float64()).to_numpy(zero_copy_only=False), np.float64)
+def _floats(cells: Texts) -> Numbers:
+    return np.asarray(pc.cast(cells, pa.float64()), np.float64)
 
 
-def parse_numbers(table: Table, column: str, other_cure: str | Words = "") -> NDArray[np.float64]:
+def parse_numbers(table: Table, column: str, other_cure: str | Words = "") -> Numbers:
     """Parse one column as numbers, [rows], NaN where blank or a word for missing (``n/a``, ``-``).
 
     A warning counts those words; `other_cure` is another cure for a cell that is no number. BadData
@@ -182,9 +174,7 @@ def parse_numbers(table: Table, column: str, other_cure: str | Words = "") -> ND
     return parse_columns(table, [column], other_cure)[:, 0]
 
 
-def parse_columns(
-    table: Table, columns: Sequence[str], other_cure: str | Words = ""
-) -> NDArray[np.float64]:
+def parse_columns(table: Table, columns: Columns, other_cure: str | Words = "") -> Numbers:
     """Parse several columns at once as `parse_numbers` does, [rows, columns]."""
     numbers = np.empty((len(table), len(columns)))
     words = np.zeros(len(columns), np.int64)
@@ -208,7 +198,7 @@ def parse_columns(
     return numbers
 
 
-def numeric_columns(table: Table, columns: Sequence[str]) -> list[str]:
+def numeric_columns(table: Table, columns: Columns) -> list[str]:
     """Return those of some columns that look like columns of numbers.
 
     All cells that are not missing must be numbers, or nearly all: nine in ten, or all but one of
@@ -254,7 +244,7 @@ def is_whole(table: Table, column: str) -> bool:
     return bool(present.any() and matching(cells, WHOLE)[present].all())
 
 
-def counted_values(table: Table, column: str, digits: int) -> NDArray[np.int64] | None:
+def counted_values(table: Table, column: str, digits: int) -> Integers | None:
     """Read a column of whole numbers without a sign, [rows]; None if any cell is not one."""
     codes, texts = table.distinct(column)
     if not all(re.fullmatch(f"[0-9]{{1,{digits}}}", text.strip()) for text in texts):
@@ -323,13 +313,13 @@ def infer_decimal(table: Table, delimiter: str) -> DecimalMark:
     return ","
 
 
-def _first_place(table: Table, names: Sequence[str], flags: Flags) -> str:
+def _first_place(table: Table, names: Columns, flags: Flags) -> str:
     """Say where the first of the flagged cells [columns, rows] stands; '' if none is flagged."""
     column, row = np.unravel_index(flags.argmax(), flags.shape)
     return table.place(int(row), names[int(column)]) if flags.any() else ""
 
 
-def _typed_numbers(table: Table, column: str) -> NDArray[np.float64]:
+def _typed_numbers(table: Table, column: str) -> Numbers:
     series = table.frame[column]
     dtype = plain_dtype(series)
     if dtype.kind not in "iuf":
@@ -345,7 +335,7 @@ def _typed_numbers(table: Table, column: str) -> NDArray[np.float64]:
     return numbers
 
 
-def _refuse(table: Table, names: Sequence[str], cells: Cells, other_cure: str | Words) -> NoReturn:
+def _refuse(table: Table, names: Columns, cells: Cells, other_cure: str | Words) -> NoReturn:
     """Raise the error for the first bad cell: its place, fault and cure, and how many others."""
     first = int(cells.bad.argmax())
     column, row = divmod(first, len(table))

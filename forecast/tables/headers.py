@@ -10,7 +10,7 @@ import pandas as pd
 from forecast.errors import BadData, NoRows, Setting, Words, did_you_mean
 from forecast.logs import log
 from forecast.settings import TextSettings
-from forecast.tables.table import Integers, Table
+from forecast.tables.table import Columns, Integers, Table
 
 LETTER = re.compile(r"[^\W\d_]")
 LETTER_OF_NO_TIME = re.compile(r"[^\W\dTZ]")
@@ -137,7 +137,7 @@ def listed(names: Sequence[object], most: int = 5, quote: str = "'") -> str:
     return ", ".join(f"{quote}{name}{quote}" for name in names[:most]) + more
 
 
-def refuse_missing(table: Table, needed: tuple[str, ...]) -> None:
+def refuse_missing(table: Table, needed: Columns) -> None:
     missing = [column for column in needed if column not in table.names]
     if not missing:
         return

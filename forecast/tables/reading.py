@@ -5,6 +5,7 @@ import hashlib
 import io
 import lzma
 import os
+import re
 import sys
 import zipfile
 from collections.abc import Callable
@@ -99,9 +100,7 @@ def read_table(source: str, settings: TextSettings, hashed: bool = False) -> Tab
     installed. StorageFailure: reading fails halfway.
     """
     delimiter = given_delimiter(settings)
-    if delimiter is not None and (
-        len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0'
-    ):
+    if delimiter is not None and not re.fullmatch(r'(?![\r\n"])[\x01-\x7f]', delimiter):
         setting = Setting("delimiter", settings.delimiter)
         raise UsageError("give one character, such as , ; | or tab", setting=setting)
     if settings.thousands is not None and settings.thousands == settings.decimal:

@@ -25,6 +25,7 @@ from forecast.errors import (
 )
 from forecast.tables.contents import readable, reason, require_memory
 from forecast.tables.headers import listed
+from forecast.tables.table import Names
 
 LOCK = ".lock"  # in a folder, of the process that writes into it
 PARQUET = b"PAR1"
@@ -187,9 +188,7 @@ def parquet_files(root: Location) -> list[str]:
     return [p for p in paths if p.lower().endswith(suffixes) or root.beginning(p, 4) == PARQUET]
 
 
-def parquet_dataset(
-    root: Location, files: list[str], name: str, coded: tuple[str, ...] = ()
-) -> Any:
+def parquet_dataset(root: Location, files: list[str], name: str, coded: Names = ()) -> Any:
     """Parquet files of a place as one data set of pyarrow.
 
     Folders called ``key=value`` become columns of text.

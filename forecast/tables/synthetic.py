@@ -5,12 +5,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.random import Generator, default_rng
 from numpy.typing import NDArray
 
 from forecast.errors import UsageError, did_you_mean
+from forecast.tables.table import Names, Numbers
 
 Array = NDArray[Any]
-Floats = NDArray[np.float64]
 
 TOY_STEPS = 10
 TOY_COLUMNS = ("x1", "x2", "x3", "x4", "x5")
@@ -19,7 +20,7 @@ REGIME_STEPS = 60  # that a regime lasts on average
 LAST_TIME = "9999-12-31T23"  # the last year that ISO dates of four digits can write
 
 
-def _waves(generator: np.random.Generator, period: float, length: int) -> Floats:
+def _waves(generator: Generator, period: float, length: int) -> Numbers:
     """[length], a smooth season of amplitude about 1, its shape and phase drawn."""
     order = np.arange(1, 4)
     phases = generator.uniform(0, 2 * np.pi, len(order))
@@ -28,21 +29,21 @@ def _waves(generator: np.random.Generator, period: float, length: int) -> Floats
     return np.asarray((np.sin(angles) / order).sum(axis=1))
 
 
-def _seasonal(generator: np.random.Generator, length: int) -> Array:
+def _seasonal(generator: Generator, length: int) -> Array:
     level = generator.uniform(50, 500)
     growth = generator.uniform(0.001, 0.005) * np.arange(length)
     season = generator.uniform(0.1, 0.3) * _waves(generator, 12, length)
     return level * (1 + growth + season + 0.03 * generator.standard_normal(length))
 
 
-def _multi_season(generator: np.random.Generator, length: int) -> Array:
+def _multi_season(generator: Generator, length: int) -> Array:
     level = generator.uniform(50, 500)
     day = 0.2 * _waves(generator, 24, length)
     week = 0.1 * _waves(generator, 24 * 7, length)
     return level * (1 + day + week + 0.03 * generator.standard_normal(length))
 
 
-def _regimes(generator: np.random.Generator, length: int) -> Array:
+def _regimes(generator: Generator, length: int) -> Array:
     level = generator.uniform(50, 500)
     levels = level * np.array([1.0, generator.uniform(1.3, 1.8)])
     deviations = level * np.array([0.02, 0.08])
@@ -50,14 +51,14 @@ def _regimes(generator: np.random.Generator, length: int) -> Array:
     return np.asarray(levels[regime] + deviations[regime] * generator.standard_normal(length))
 
 
-def _counts(generator: np.random.Generator, length: int) -> Array:
+def _counts(generator: Generator, length: int) -> Array:
     chance = generator.uniform(0.1, 0.3)
     mean_size = generator.uniform(2, 6)
     sizes = 1 + generator.poisson(mean_size - 1, length)
     return np.where(generator.random(length) < chance, sizes, 0)
 
 
-def _toy(generator: np.random.Generator, length: int) -> Array:
+def _toy(generator: Generator, length: int) -> Array:
     inputs = generator.standard_normal((TOY_STEPS + length, len(TOY_COLUMNS)))
     # [length + 1], of 10 rows each
     sums = np.convolve(inputs.mean(axis=1), np.ones(TOY_STEPS), mode="valid")
@@ -69,8 +70,8 @@ class _Kind(NamedTuple):
     about: str
     start: str  # written as finely as the step of the calendar: 2000-01 is followed by 2000-02
     length: int
-    draw: Callable[[np.random.Generator, int], Array]  # [length], or [length, columns]
-    covariates: tuple[str, ...] = ()
+    draw: Callable[[Generator, int], Array]  # [length], or [length, columns]
+    covariates: Names = ()
 
 
 _KINDS = {
@@ -145,7 +146,7 @@ def synthesize(
     _require("seed", seed, 0)
 
     seeds = np.random.SeedSequence(seed).spawn(series)
-    drawn = [recipe.draw(np.random.default_rng(own), length).reshape(length, -1) for own in seeds]
+    drawn = [recipe.draw(default_rng(own), length).reshape(length, -1) for own in seeds]
     values = np.concatenate(drawn)
     frame = pd.DataFrame(
         values if recipe.covariates else np.round(values, DECIMALS),
@@ -159,7 +160,7 @@ def synthesize(
     return frame
 
 
-def table_settings(kind: str) -> dict[str, tuple[str, ...]]:
+def table_settings(kind: str) -> dict[str, Names]:
     """The table settings for a fit of `synthesize(kind)`: its covariates of the past, if any."""
     covariates = _kind(kind).covariates
     return {"past": covariates} if covariates else {}
@@ -167,7 +168,7 @@ def table_settings(kind: str) -> dict[str, tuple[str, ...]]:
 
 def toy_windows(
     n: int, *, steps: int = 10, features: int = 5, seed: int = 0
-) -> tuple[Floats, Floats]:
+) -> tuple[Numbers, Numbers]:
     """Make the arrays of the classic tutorial of recurrent networks: sums of means.
 
     Returns inputs [n, steps, features], independent standard normals, and targets [n],
@@ -176,5 +177,5 @@ def toy_windows(
     for name, value in (("n", n), ("steps", steps), ("features", features)):
         _require(name, value, 1)
     _require("seed", seed, 0)
-    inputs = np.random.default_rng(seed).standard_normal((n, steps, features))
+    inputs = default_rng(seed).standard_normal((n, steps, features))
     return inputs, inputs.mean(axis=2).sum(axis=1)

@@ -14,6 +14,7 @@ from forecast.settings import DecimalMark, TextSettings
 
 Flags = NDArray[np.bool_]
 Integers = NDArray[np.int64]
+Numbers = NDArray[np.float64]
 Kind = Literal["text", "whole", "number", "boolean", "datetime", "date", "period", "other"]
 
 KINDS: dict[str, Kind] = {
@@ -25,6 +26,8 @@ KINDS: dict[str, Kind] = {
     "M": "datetime",
 }
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+Columns = Sequence[str]
+Names = tuple[str, ...]
 Row = int | np.integer[Any]
 SAMPLE = 50  # cells that tell whether objects are dates
 
@@ -146,7 +149,7 @@ class Table:
         frame.insert(0, name, numbers.astype(str) if self.text else numbers)
         return replace(self, frame=frame, numbering=name)
 
-    def hashes(self, columns: Sequence[str], seed: int) -> NDArray[np.uint64]:
+    def hashes(self, columns: Columns, seed: int) -> NDArray[np.uint64]:
         """[rows], hashes of the cells of some columns as text, with a seed."""
         texts = self.frame[list(columns)].astype(str)
         return np.asarray(
@@ -166,7 +169,7 @@ class Table:
         where = f", column{'s' * (len(names) > 1)} {quoted}" if names else ""
         return f"{self.name} {self.line(row)}{where}"
 
-    def value(self, row: Row, columns: tuple[str, ...]) -> str:
+    def value(self, row: Row, columns: Names) -> str:
         return " ".join(str(self.frame[column].iloc[row]) for column in columns)
 
 

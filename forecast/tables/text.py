@@ -5,7 +5,6 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -252,32 +251,27 @@ def _by_line(data: bytes, delimiter: str, name: str) -> tuple[list[list[str]], I
     """The slow and exact way: the records, or an error with the line of the first bad one."""
     rows: list[list[str]] = []
     lines: list[int] = []
-    for line, row in _numbered_records(data, delimiter, name):
-        blanks_only = len(row) == 1 and row[0] and not row[0].strip(" \t")
-        if not row or (blanks_only and not (rows and len(rows[0]) == 1)):
-            continue
-        if rows and len(row) != len(rows[0]):
-            cure = _width_cure(row, rows[0], lines[0], delimiter)
-            width = f"{len(row)} column{'s' * (len(row) > 1)}"
-            header = f"the header (line {lines[0]}) has {len(rows[0])}"
-            raise BadData(Words(f"{name} line {line} has {width} and {header}: ", cure))
-        rows.append(row)
-        lines.append(line)
+    reader = _records(data, delimiter)
+    end = 0  # the last line of the record before
+    try:
+        for row in reader:
+            line = end + 1
+            end = reader.line_num
+            blanks_only = len(row) == 1 and row[0] and not row[0].strip(" \t")
+            if not row or (blanks_only and not (rows and len(rows[0]) == 1)):
+                continue
+            if rows and len(row) != len(rows[0]):
+                cure = _width_cure(row, rows[0], lines[0], delimiter)
+                width = f"{len(row)} column{'s' * (len(row) > 1)}"
+                header = f"the header (line {lines[0]}) has {len(rows[0])}"
+                raise BadData(Words(f"{name} line {line} has {width} and {header}: ", cure))
+            rows.append(row)
+            lines.append(line)
+    except csv.Error as error:
+        raise BadData(_quote_trouble(data, str(error)), place=f"{name} line {end + 1}") from None
     if not rows:
         raise BadData(f"{name} {EMPTY}")
     return rows, np.array(lines, np.int64)
-
-
-def _numbered_records(data: bytes, delimiter: str, name: str) -> Iterator[tuple[int, list[str]]]:
-    """Records with the lines on which they start."""
-    reader = _records(data, delimiter)
-    line = 1
-    try:
-        for row in reader:
-            yield line, row
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise BadData(_quote_trouble(data, str(error)), place=f"{name} line {line}") from None
 
 
 def _quote_trouble(data: bytes, error: str) -> str:

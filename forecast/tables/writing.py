@@ -1,8 +1,7 @@
 """Write tables of forecasts as CSV, Parquet or a workbook, with the column types of the input."""
 
 import io
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
@@ -19,7 +18,8 @@ from pandas.api.types import is_string_dtype
 from forecast.durable import replace_file
 from forecast.errors import INSTALL, BadData, CannotCreate, Setting, Unavailable, UsageError
 from forecast.settings import OutputSettings, TextSettings
-from forecast.tables.headers import listed
+from forecast.tables.headers import duplicates, listed
+from forecast.tables.table import Columns
 from forecast.tables.text import given_delimiter
 
 Unit = Literal["s", "ms", "us", "ns"]
@@ -58,9 +58,7 @@ class Column:
         return [str(value) for value in self.index()]
 
 
-def frames_of(
-    parts: Iterable[Mapping[str, Column | NDArray[Any]]], name: str
-) -> Iterator[pd.DataFrame]:
+def frames_of(parts: Iterable[Mapping[str, Column | NDArray[Any]]], name: str) -> Iterator[Frame]:
     """The parts of a table as frames; refuses a column of another type in one than in another."""
     types = None
     for columns in parts:
@@ -71,13 +69,11 @@ def frames_of(
         yield frame
 
 
-def stacked(frames: list[pd.DataFrame]) -> pd.DataFrame:
+def stacked(frames: list[Frame]) -> Frame:
     return pd.concat(frames, ignore_index=True)
 
 
-def frame_of(
-    columns: Mapping[str, Column | NDArray[Any]], whole: Iterable[str] = ()
-) -> pd.DataFrame:
+def frame_of(columns: Mapping[str, Column | NDArray[Any]], whole: Iterable[str] = ()) -> Frame:
     """Convert columns to a frame, whose types are the same if there are no rows.
 
     Columns named in `whole` become whole numbers if all their texts are whole numbers.
@@ -86,7 +82,7 @@ def frame_of(
         name: (column if isinstance(column, Column) else Column(column)).index()
         for name, column in columns.items()
     }
-    frame = pd.DataFrame(indexes)
+    frame = Frame(indexes)
     for name in whole:
         with suppress(ValueError):  # a blank, in sums over all
             frame[name] = frame[name].astype(np.int64)
@@ -99,16 +95,15 @@ def output_columns(output: OutputSettings) -> list[str]:
     return ["forecast", *output.columns, *explained]
 
 
-def refuse_clash(keys: Sequence[str], columns: Sequence[str], what: str = "forecasts") -> None:
+def refuse_clash(keys: Columns, columns: Columns, what: str = "forecasts") -> None:
     """Refuse an output in which an id or time column (`keys`) has the name of another column."""
-    counts = Counter([*keys, *columns])
-    taken = [name for name in dict.fromkeys(keys) if counts[name] > 1]
+    taken = [name for name in duplicates([*keys, *columns]) if name in keys]
     if taken:
         problem = f"columns {listed(taken)} have the names of columns of the {what}"
         raise UsageError(f"{problem}; rename them in the input")
 
 
-def guard_formulas(frame: pd.DataFrame, ids: Iterable[Any]) -> pd.DataFrame:
+def guard_formulas(frame: Frame, ids: Iterable[Any]) -> Frame:
     """Put ' before ids and names of columns that a spreadsheet would run as a formula."""
 
     def guarded(text: object) -> object:
@@ -118,7 +113,7 @@ def guard_formulas(frame: pd.DataFrame, ids: Iterable[Any]) -> pd.DataFrame:
     return frame.assign(**guarded_ids).rename(columns=guarded)
 
 
-def csv_bytes(frames: Iterable[pd.DataFrame], text: TextSettings | None = None) -> Iterator[bytes]:
+def csv_bytes(frames: Iterable[Frame], text: TextSettings | None = None) -> Iterator[bytes]:
     """Write frames with the same columns as one CSV, in pieces, so that `text` can read it."""
     text = text or TextSettings()
     delimiter = given_delimiter(text) or ","
@@ -131,7 +126,7 @@ def csv_bytes(frames: Iterable[pd.DataFrame], text: TextSettings | None = None) 
             header = False
 
 
-def parquet_bytes(frames: Iterable[pd.DataFrame]) -> Iterator[bytes]:
+def parquet_bytes(frames: Iterable[Frame]) -> Iterator[bytes]:
     """Write frames with the same columns as one Parquet file, in pieces.
 
     The bytes do not depend on how the rows are divided into frames.
@@ -153,7 +148,7 @@ def parquet_bytes(frames: Iterable[pd.DataFrame]) -> Iterator[bytes]:
     yield sink.getvalue()
 
 
-def _groups(frames: Iterable[pd.DataFrame]) -> Iterator[pa.Table]:
+def _groups(frames: Iterable[Frame]) -> Iterator[pa.Table]:
     """The rows of frames as tables of Arrow, each a group of rows of a file."""
     held: Any = None
     for frame in frames:
@@ -167,7 +162,7 @@ def _groups(frames: Iterable[pd.DataFrame]) -> Iterator[pa.Table]:
         yield held.combine_chunks()
 
 
-def xlsx_bytes(frames: Iterable[pd.DataFrame]) -> bytes:
+def xlsx_bytes(frames: Iterable[Frame]) -> bytes:
     """Write frames with the same columns as a sheet of a workbook.
 
     Times in ISO 8601 become cells of times; times with a zone remain text.
@@ -206,9 +201,7 @@ def check_output(output: str) -> None:
         raise Unavailable(problem, cure=INSTALL.format("excel"))
 
 
-def write_frames(
-    frames: Iterable[pd.DataFrame], output: str, text: TextSettings | None = None
-) -> None:
+def write_frames(frames: Iterable[Frame], output: str, text: TextSettings | None = None) -> None:
     """Write frames of the same columns to a file, by its suffix; a CSV as `text` reads it."""
     check_output(output)
     suffix = PurePath(output.lower()).suffix

@@ -287,10 +287,8 @@ class Inputs:
         """
         if self.adjustment is None or self.adjustment.fixed is None:
             return None
-        fixed = self.adjustment.fixed
         by_event = touched(self.panel, self.schema, "closed")
-        if by_event is not None:
-            fixed = np.where(by_event, np.nan, fixed)
+        fixed = np.where(by_event, np.nan, self.adjustment.fixed)
         return _applied_where_known(fixed, self.power)
 
     def past_panel(self, closed: bool) -> Panel:

@@ -50,8 +50,6 @@ def bounds_at(panel: Panel, schema: Schema, series: Integers, first: Integers) -
     The result is [n, horizon].
     """
     slots = touched(panel, schema, "stock_out")
-    if slots is None:
-        return np.zeros((len(series), panel.ahead), bool)
     marked = replace(panel, values=slots.astype(np.float64))
     return np.asarray(values_at(marked, series, first, panel.ahead) == 1)
 

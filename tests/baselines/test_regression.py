@@ -72,7 +72,7 @@ def test_known_values_must_reach_the_horizon(forecast: Callable[..., Any], tmp_p
     assert found.code == 65
     assert "sales.csv: column 'warmth' is known in advance" in found.err
     assert found.err.endswith(
-        "fill in blank cells, add rows with blank targets, or pass --future\n"
+        "fill in blank cells, add missing rows with blank targets, or pass them with --future\n"
     )
 
 

@@ -71,8 +71,10 @@ def test_blank_known_values_in_the_horizon_are_counted(
         "has no value for 2 of the 7 steps of series 'a': 2024-03-03, 2024-03-04 (in all 3"
         in refused.err
     )
-    assert "or fill in blank cells, or add the rows; --future-template writes" in refused.err
-    with pytest.raises(BadData, match=r"add rows with blank targets, or pass future="):
+    assert "blank targets, or pass them with --future; --future-template writes" in refused.err
+    with pytest.raises(
+        BadData, match=r"add missing rows with blank targets, or pass them with fut"
+    ):
         Forecaster.load(str(store)).predict(table)
 
 
