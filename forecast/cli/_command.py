@@ -114,7 +114,8 @@ class Request(types.SimpleNamespace):
         given = {name: value for name, value in self.values.items() if name in group.model_fields}
         return group.check({**(defaults or {}), **given})
 
-    def refuse(self, problem: str, cure: str, *names: str) -> None:
+    def refuse(self, problem: object, cure: object, *names: str) -> None:
+        """Refuse those of the named settings that were given."""
         for name in names:
             if name in self.values:
                 raise UsageError(problem, setting=Setting(name), cure=cure)

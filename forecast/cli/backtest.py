@@ -11,7 +11,7 @@ from forecast.engine.backtest import Backtest, BacktestRequest, backtest
 from forecast.engine.fit import read_to_fit
 from forecast.engine.requests import Callbacks, FitRequest, TableFile
 from forecast.ensemble.names import check_names
-from forecast.errors import INCOMPLETE, Setting, UsageError, Words
+from forecast.errors import INCOMPLETE, Setting, Words
 from forecast.inference.forecasting import reading_to_forecast
 from forecast.metrics.metrics import row_columns
 from forecast.report.sections import BacktestTables, verdict_of
@@ -34,8 +34,7 @@ def run(request: Request) -> int:
     if models:
         request.values["model"] = models[0]
     if request.by == LEVEL and request.sums is None:
-        cure = Words("add ", Setting("sum_by"))
-        raise UsageError("no sums are asked for", setting=Setting("by", LEVEL), cure=cure)
+        request.refuse("no sums are asked for", Words("add ", Setting("sum_by")), "by")
     check_outputs(request, request.forecasts, request.output, store=request.artifact)
     check_names(request.of(TrainSettings), models)
     asked = _of_table(request) if request.artifact is None else _of_saved(request)
@@ -68,8 +67,7 @@ def run(request: Request) -> int:
 
 
 def _of_table(request: Request) -> BacktestRequest:
-    if request.version is not None:
-        raise UsageError("--version: a version of a store; name it with --artifact")
+    request.refuse("a version of a store", "name it with --artifact", "version")
     train = request.of(TrainSettings)
     text = request.of(TextSettings)
     how = request.of(TableSettings)

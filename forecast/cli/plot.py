@@ -15,7 +15,7 @@ from forecast.cli.commands import ON_SAVED, SHAPE, WHERE
 from forecast.cli.now import at_once, read_to_forecast
 from forecast.cli.score import actual_table
 from forecast.engine.requests import Forecast, ForecastRequest
-from forecast.errors import BadData, NoInput, UsageError
+from forecast.errors import BadData, NoInput
 from forecast.inference.forecasting import ForecastOptions
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
@@ -87,12 +87,10 @@ def run(request: Request) -> None:
 
 def _saved_table(request: Request) -> tuple[Draw, Schema, TextSettings]:
     if request.data is None:
-        problem = "--forecast: name the table with the history, too"
-        raise UsageError(f"{problem}: forecast plot DATA --forecast FILE")
-    problem = "--forecast draws a table as it is"
-    others = ("now", "version", "future", "origin", *SumSettings.model_fields)
-    request.refuse(problem, "leave it out", *others)
-    request.refuse(problem, "leave one of the two out", *WHERE, *SHAPE)
+        cure = "forecast plot DATA --forecast FILE"
+        request.refuse("name the table with the history, too", cure, "forecast")
+    others = ("now", "version", "future", "origin", *SumSettings.model_fields, *WHERE, *SHAPE)
+    request.refuse("--forecast draws a table as it is", "leave it out", *others)
     forecasts = load(request.forecast, TextSettings())[0]
     table, settings = actual_table(request.data, request)
     reading, saved = read_saved(forecasts, table, settings)
@@ -104,9 +102,8 @@ def _saved_table(request: Request) -> tuple[Draw, Schema, TextSettings]:
 
 
 def _at_once(request: Request, choose: Choose | None) -> tuple[Draw, Schema, TextSettings]:
-    if request.data is None and request.now:
-        raise UsageError("--now: name the table to forecast: forecast plot DATA --now")
     if request.data is None:
+        request.refuse("name the table to forecast", "forecast plot DATA --now", "now")
         cure = "name a table, forecast plot DATA, or run `forecast fit` first"
         raise NoInput(f"there is no store here; {cure}")
     request.refuse("nothing is learned here", "leave it out", "future", "origin")
