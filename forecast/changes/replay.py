@@ -22,7 +22,7 @@ from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import with_schema
 from forecast.inference.predictor import Predictor
 from forecast.logs import held_back
-from forecast.panel.grouping import keys_of
+from forecast.panel.grouping import Key, keys_of
 from forecast.panel.naming import series_names
 from forecast.panel.panel import (
     BY_SERIES,
@@ -32,6 +32,7 @@ from forecast.panel.panel import (
     Integers,
     Numbers,
     Panel,
+    ids_at,
     series_index,
     steps_within,
 )
@@ -343,9 +344,7 @@ def _periods(level: Level, positions: Integers, schema: Schema) -> Integers:
     return period_keys(calendar_of(schema), positions, level.every)
 
 
-def _group_keys(
-    ids: Ids, level: Level, schema: Schema, panels: Sequence[Panel]
-) -> list[tuple[str, ...]]:
+def _group_keys(ids: Ids, level: Level, schema: Schema, panels: Sequence[Panel]) -> list[Key]:
     """The group key of each series, from the last panel that has the series."""
     keys = {}
     for names in ids:
@@ -422,7 +421,7 @@ def changed_inputs(before: RunInput, after: RunInput) -> Iterator[str]:
         rows &= slots >= 0
         if not rows.any():
             continue
-        ids = [panel.ids[i] for i in np.unique(series[rows])]
+        ids = ids_at(panel, np.unique(series[rows]))
         whose = f" of {len(ids):,} series ({series_names(ids)})" if any(ids[0]) else ""
         yield f"{what}: {rows.sum():,} values{whose}, {times_text(position[rows], schema)}"
 

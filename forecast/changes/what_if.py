@@ -17,7 +17,7 @@ from forecast.inference.predictor import Predictor
 from forecast.logs import log
 from forecast.metrics.quantiles import normal_deviates, rounded
 from forecast.panel.panel import Flags, Numbers, Panel, series_index
-from forecast.panel.schema import Schema, calendar_of
+from forecast.panel.schema import Names, Schema, calendar_of
 from forecast.reading.building import with_future
 from forecast.tables.table import Table
 
@@ -175,7 +175,7 @@ def _column(name: str, schema: Schema) -> int:
     raise UsageError(f"'{name}' is not known in advance{hint}", setting=Setting("what_if", name))
 
 
-def _number(name: str, value: object, categories: tuple[str, ...] | None) -> float:
+def _number(name: str, value: object, categories: Names | None) -> float:
     with suppress(TypeError, ValueError):
         if categories is not None:
             return 1.0 + categories.index(str(value))

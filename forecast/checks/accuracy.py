@@ -11,7 +11,6 @@ import pandas as pd
 from forecast.calendar.spec import STEPS
 from forecast.calendar.zones import DAY, wall_clock
 from forecast.changes.replay import times_text
-from forecast.checks.limits import ids_at
 from forecast.events.kinds import touched
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts
@@ -27,7 +26,7 @@ from forecast.ledger.ledger import (
     series_text,
 )
 from forecast.panel.naming import NAMED, series_name
-from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, series_index
+from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, ids_at, series_index
 from forecast.panel.schema import Schema, calendar_of, position_texts
 
 NEWEST = 60  # so many of the newest runs are compared with actuals
@@ -39,7 +38,7 @@ ADDED = ("overrides_by", "runs", "error", "value_added", "standard_error", "shar
 
 # the ids of the series of an earlier run, and what it published for the series and times of another
 # run, [series, horizon, 5], NaN where it has no forecast
-Earlier = tuple[list[tuple[str, ...]], Numbers]
+Earlier = tuple[Ids, Numbers]
 
 
 def compare(
@@ -286,7 +285,7 @@ def earlier_forecasts(earlier: pd.DataFrame, forecasts: Forecasts, schema: Schem
     shared = earlier[row >= 0]
     cells = pd.MultiIndex.from_arrays([row[row >= 0], shared["instant"]])
     published = shared[PUBLISHED].set_axis(cells).reindex(wanted).to_numpy(np.float64)
-    return list(ids_of(earlier)), published.reshape(count, horizon, len(PUBLISHED))
+    return ids_of(earlier), published.reshape(count, horizon, len(PUBLISHED))
 
 
 def ids_of(forecasts: pd.DataFrame) -> Ids:

@@ -11,12 +11,12 @@ import numpy as np
 from forecast.changes.replay import RunInput, slots_in, times_text
 from forecast.checks.accuracy import NewActuals
 from forecast.checks.groups import group_finding, groupings, value_finding
-from forecast.checks.limits import Finding, ids_at, teaching, usual_size
+from forecast.checks.limits import Finding, teaching, usual_size
 from forecast.checks.table import age_text, duration_text
 from forecast.events.kinds import touched_by_events
 from forecast.ledger.record import Record
 from forecast.panel.naming import NAMED, first_names, series_names
-from forecast.panel.panel import Flags, Integers, Numbers, Panel
+from forecast.panel.panel import Flags, Id, Integers, Numbers, Panel, ids_at
 from forecast.panel.schema import Schema, calendar_of, position_texts
 
 MIN_VALUES = 20  # fewest values of a series that is checked for copies or for new values
@@ -43,7 +43,7 @@ class Night:
     schema: Schema
     runs: Sequence[Record]
     new: NewActuals | None = None
-    published: Set[tuple[str, ...]] = frozenset()
+    published: Set[Id] = frozenset()
     before: RunInput | None = None
     learned: Sequence[str] = ()
 
@@ -106,7 +106,7 @@ def _late(age: float | None, past: Sequence[Record]) -> Finding:
     return Finding(share=max(delay, 0.0), sizes={"age": age}, text=text)
 
 
-def _new_series(panel: Panel, published: Set[tuple[str, ...]]) -> Finding:
+def _new_series(panel: Panel, published: Set[Id]) -> Finding:
     """Series that the last run did not have."""
     new = tuple(ids for ids in panel.ids if ids not in published)
     share = len(new) / max(len(published), FEW_NEW)
@@ -114,7 +114,7 @@ def _new_series(panel: Panel, published: Set[tuple[str, ...]]) -> Finding:
     return Finding(share=share, series=new, text=f"{text} ({series_names(new)})")
 
 
-def _duplicates(panel: Panel, published: Set[tuple[str, ...]]) -> Finding:
+def _duplicates(panel: Panel, published: Set[Id]) -> Finding:
     """Series with the same values as others at the same times, unless the last run had both."""
     alike: dict[bytes, list[int]] = {}
     for series in range(len(panel)):

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from forecast.checks.accuracy import NewActuals
-from forecast.checks.limits import Finding, ids_at, usual_size
+from forecast.checks.limits import Finding, usual_size
 from forecast.ledger.record import Record
 from forecast.panel.naming import series_name
-from forecast.panel.panel import Flags, Ids, Integers, Numbers
+from forecast.panel.panel import Flags, Ids, Integers, Numbers, ids_at
 from forecast.panel.schema import Schema
 
 MIN_MEMBERS = 5  # fewest values of a group that is compared

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from forecast.ledger.record import Record
 from forecast.panel.naming import series_names
-from forecast.panel.panel import Ids, Integers, Panel
+from forecast.panel.panel import Ids
 from forecast.settings import CheckSettings, SettingsGroup
 
 MIN_RUNS = 20  # fewest past runs with which a run is compared
@@ -150,11 +150,6 @@ class Finding:
         return {
             name: round(float(number), 6) for name, number in numbers.items() if number is not None
         }
-
-
-def ids_at(panel: Panel, series: Integers) -> Ids:
-    """The ids of the series of a panel at the indices `series`."""
-    return tuple(panel.ids[number] for number in series)
 
 
 class Alarm(NamedTuple):

@@ -13,14 +13,24 @@ from forecast.calendar.spec import STEPS
 from forecast.calendar.zones import DAY
 from forecast.changes.replay import laid
 from forecast.checks.accuracy import Earlier
-from forecast.checks.limits import Finding, ids_at, usual_size
+from forecast.checks.limits import Finding, usual_size
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts, numbered, tabulated
 from forecast.intervals.corrections import SHARES
 from forecast.intervals.interval_ends import lower_bounds
 from forecast.ledger.record import Record
 from forecast.metrics.quantiles import at_levels, normal_deviates
-from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, series_index, stacked
+from forecast.panel.panel import (
+    Flags,
+    Id,
+    Ids,
+    Integers,
+    Numbers,
+    Panel,
+    ids_at,
+    series_index,
+    stacked,
+)
 from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import OutputSettings
 from forecast.tables.writing import Column
@@ -70,7 +80,7 @@ class Output:
     totals: Sequence[Totals] = ()
     earlier: Earlier | None = None
     past: Sequence[Record] = ()
-    new: Collection[tuple[str, ...]] = ()
+    new: Collection[Id] = ()
 
     @property
     def schema(self) -> Schema:
@@ -182,9 +192,7 @@ def _against_past(output: Output) -> dict[str, Finding]:
     }
 
 
-def _against_last_run(
-    output: Output, series_before: Sequence[tuple[str, ...]], published: Numbers
-) -> dict[str, Finding]:
+def _against_last_run(output: Output, series_before: Ids, published: Numbers) -> dict[str, Finding]:
     """Findings on forecasts compared with what the last run published for the same times."""
     shared = np.isfinite(published[..., :1])
     before = np.where(shared, published, 0.0)
@@ -223,9 +231,9 @@ def _against_last_run(
     }
 
 
-def _missing(output: Output, series_before: Sequence[tuple[str, ...]]) -> Finding:
+def _missing(output: Output, series_before: Ids) -> Finding:
     has_ended = np.array(output.panel.status) == "ended"
-    ended = [output.panel.ids[i] for i in np.flatnonzero(has_ended)]
+    ended = ids_at(output.panel, np.flatnonzero(has_ended))
     here = {*output.ids, *ended}
     replaced = {row.of for row in output.schema.successions}
     gone = tuple(ids for ids in series_before if ids not in here and "/".join(ids) not in replaced)

@@ -16,7 +16,7 @@ from forecast.metrics.metrics import (
     naive_errors_until,
     skill,
 )
-from forecast.panel.panel import Integers, Numbers, Panel, series_index
+from forecast.panel.panel import Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.reading.dated import normalised
 from forecast.reading.reading import read_as
@@ -45,7 +45,7 @@ class Scores(Measures):
     """
 
     values: int
-    missing: tuple[tuple[str, ...], ...]
+    missing: Ids
     first: Integers
     theirs: Numbers | None
 

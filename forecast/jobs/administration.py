@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -33,6 +33,7 @@ from forecast.ledger.ledger import ALWAYS, KILLED, MAX_RECORDS, Ledger, open_fil
 from forecast.ledger.ledger import FILE as LEDGER_FILE
 from forecast.ledger.record import Record
 from forecast.logs import log
+from forecast.panel.panel import Ids
 from forecast.settings import seconds_of
 
 ROLLED_BACK = "rolled back"
@@ -132,7 +133,7 @@ def _is_same(owner: Owner, claimant: Owner) -> bool:
     return owner.job == claimant.job and not os.path.exists(owner.file)  # the file was moved
 
 
-def claim_sinks(pipeline: Pipeline, series: Iterable[tuple[str, ...]], write: bool = False) -> None:
+def claim_sinks(pipeline: Pipeline, series: Ids, write: bool = False) -> None:
     """Refuse files and tables of sums of another job, and tables in which it writes these series.
 
     With `write`, the job claims them: by a note beside a file, and in a table of the database.
@@ -158,7 +159,7 @@ def claim_sinks(pipeline: Pipeline, series: Iterable[tuple[str, ...]], write: bo
                 execute(f"CREATE TABLE IF NOT EXISTS {ROWS} ({columns})")
             for sink in pipeline.sinks.values():
                 if sink.table is not None:
-                    names = series if sink is pipeline.sink else [()]
+                    names = series if sink is pipeline.sink else ((),)
                     _claim_rows(pipeline, owner, target_of(sink.table), names, execute, write)
     except CannotCreate as error:
         text = "which job writes which rows cannot be recorded, so that other jobs may replace them"
@@ -169,7 +170,7 @@ def _claim_rows(
     pipeline: Pipeline,
     owner: Owner,
     target: str,
-    series: Iterable[tuple[str, ...]],
+    series: Ids,
     execute: Execute,
     write: bool,
 ) -> None:

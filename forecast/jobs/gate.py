@@ -15,7 +15,7 @@ from forecast.checks import actual, limits
 from forecast.checks import output as checks
 from forecast.checks.accuracy import Earlier, earlier_forecasts
 from forecast.checks.actual import Night
-from forecast.checks.limits import Alarm, Finding, ids_at
+from forecast.checks.limits import Alarm, Finding
 from forecast.checks.promotion import ServingVersion
 from forecast.errors import Blocked, Setting, Words
 from forecast.inference.forecasting import Forecasts
@@ -27,7 +27,7 @@ from forecast.jobs.sum_scores import totals_of
 from forecast.ledger.ledger import Kept
 from forecast.ledger.record import Record
 from forecast.logs import log
-from forecast.panel.panel import Ids
+from forecast.panel.panel import Id, Ids, ids_at
 from forecast.panel.schema import calendar_of
 from forecast.tables.writing import frame_of
 from forecast.totals.periods import key_columns
@@ -110,7 +110,7 @@ def checked(
     """
     falls_back = pipeline.checks.output.on_error == "fallback"
     passed = CheckedForecasts(forecasts, totals_of(pipeline, live, forecasts))
-    refused = set[tuple[str, ...]]()
+    refused = set[Id]()
     findings = actual.findings(night, record.data_age)
     if "revised" in findings:
         record.revised = list(findings["revised"].runs)
@@ -158,7 +158,7 @@ def checked(
     return passed
 
 
-def _refused(alarms: Mapping[str, Alarm], findings: Mapping[str, Finding]) -> set[tuple[str, ...]]:
+def _refused(alarms: Mapping[str, Alarm], findings: Mapping[str, Finding]) -> set[Id]:
     """The series named by errors that do not block the run: rows of the last run replace them."""
     errors = [name for name, alarm in alarms.items() if alarm.word == "error"]
     return {ids for name in errors for ids in findings[name].series}
@@ -169,7 +169,7 @@ def _fallen_back(
     live: ServingVersion,
     passed: CheckedForecasts,
     last: Kept,
-    refused: set[tuple[str, ...]],
+    refused: set[Id],
 ) -> CheckedForecasts:
     """Forecasts in which refused series have rows of the last run, or else seasonal naive."""
     if not refused:

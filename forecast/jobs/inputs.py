@@ -25,7 +25,7 @@ from forecast.jobs.refit import reason_to_fit, serving_version
 from forecast.ledger.ledger import KNOWN, Ledger, packed_known, series_number, series_text
 from forecast.logs import log
 from forecast.panel.panel import Panel, Vintages
-from forecast.panel.schema import Schema, calendar_of
+from forecast.panel.schema import Names, Schema, calendar_of
 from forecast.reading.comparing import require_known
 from forecast.reading.dated import DatedTable, dated_table, normalised
 from forecast.reading.observations import slots_of
@@ -78,7 +78,7 @@ def reserved_columns(pipeline: Pipeline) -> list[str]:
     return list(dict.fromkeys(columns))
 
 
-def _source_columns(pipeline: Pipeline) -> tuple[str, ...]:
+def _source_columns(pipeline: Pipeline) -> Names:
     return (SOURCE,) if pipeline.checks.output.on_error == "fallback" else ()
 
 

@@ -48,6 +48,7 @@ from forecast.ledger.ledger import (
 )
 from forecast.ledger.record import CLOCK_TOLERANCE, FILE, Record
 from forecast.logs import log
+from forecast.panel.panel import Ids
 from forecast.panel.schema import Schema
 from forecast.settings import OutputSettings
 
@@ -63,7 +64,7 @@ class Publication:
 
     record: Record
     tables: dict[str, Results]  # forecasts and sums of them, by destination
-    series: list[tuple[str, ...]]  # ids of the forecasts
+    series: Ids  # ids of the forecasts
     forecasts: pd.DataFrame  # for the ledger
     # for the ledger, by its tables: inputs as bytes, sums and overrides as frames
     more: Mapping[str, Any]
@@ -133,7 +134,7 @@ class _KeptRun(BaseModel):
     record: Record
     schemas: dict[str, Schema]  # of each table, by place
     output: OutputSettings
-    series: list[tuple[str, ...]]
+    series: Ids
     days: list[DayScore]
     fit: FitEntry | None
     sha256: dict[str, str]  # of each other file

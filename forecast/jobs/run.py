@@ -77,7 +77,7 @@ from forecast.ledger.record import (
 )
 from forecast.logs import held_back, log
 from forecast.panel.naming import series_names
-from forecast.panel.panel import Integers, Numbers, Panel
+from forecast.panel.panel import Id, Ids, Integers, Numbers, Panel, ids_at
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.reading.reading import Reading, Source, check_to_fit, describe_reading
 from forecast.registry import explained
@@ -390,7 +390,7 @@ class _Comparison:
     serving: ServingVersion
     table: str
     fits: bool
-    lagging: list[tuple[str, ...]] = field(init=False)
+    lagging: Ids = field(init=False)
     night: Night = field(init=False)
     last: pd.DataFrame | None = field(init=False)
     past: PastIntervals = field(init=False)
@@ -551,7 +551,7 @@ def _publication(
     return Publication(
         record=record,
         tables=dict(zip(destinations(pipeline), tables, strict=True)),
-        series=[forecasts.panel.ids[i] for i in forecasts.series],
+        series=ids_at(forecasts.panel, forecasts.series),
         forecasts=accuracy.forecasts_to_keep(forecasts, fitted),
         more=more,
         days=[score for day, score in scores.items() if score != before.get(day)],
@@ -559,9 +559,7 @@ def _publication(
     )
 
 
-def _without_new_values(
-    run: _Run, forecasts: Forecasts, lagging: list[tuple[str, ...]]
-) -> list[tuple[str, ...]]:
+def _without_new_values(run: _Run, forecasts: Forecasts, lagging: Ids) -> list[Id]:
     """The ids of series for which a run counts as incomplete; warns of them."""
     required = run.pipeline.checks.require_all
     series = table_checks.without_forecast(forecasts.skipped, required)

@@ -14,7 +14,7 @@ from forecast import databases
 from forecast.durable import check_folder, make_directory
 from forecast.errors import CannotCreate, UsageError
 from forecast.ledger.record import sha256_of_file
-from forecast.panel.panel import Integers
+from forecast.panel.panel import Ids, Integers
 from forecast.panel.schema import Names, Schema, calendar_of, time_columns_at
 from forecast.reading.observations import id_codes, wide_columns
 from forecast.settings import (
@@ -68,7 +68,7 @@ class SinkSettings(_Places):
         return self.model_dump(include={"path", "table"}, exclude_none=True)
 
     @property
-    def columns(self) -> tuple[str, ...]:
+    def columns(self) -> Names:
         """The columns beside ids, time and numbers."""
         return () if self.table is None else ADDED
 
@@ -184,13 +184,13 @@ def _rows(results: Results) -> pd.DataFrame:
     return frame[[*frame.columns.drop(last), *last]]
 
 
-def ids_in(schema: Schema, table: Table) -> list[tuple[str, ...]]:
+def ids_in(schema: Schema, table: Table) -> Ids:
     """The ids of the series of a table."""
     if schema.layout == "long":
-        return list(id_codes(table, schema.ids)[0])
+        return id_codes(table, schema.ids)[0]
     if schema.layout == "wide":
-        return [(name,) for name in wide_columns(table, schema)]
-    return [(name,) for name in table.texts(schema.ids[0]).tolist()]
+        return tuple((name,) for name in wide_columns(table, schema))
+    return tuple((name,) for name in table.texts(schema.ids[0]).tolist())
 
 
 def sample_rows(schema: Schema, table: Table, output: OutputSettings) -> pd.DataFrame:

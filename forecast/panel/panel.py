@@ -330,6 +330,11 @@ def series_index(fitted: Ids, ids: Ids) -> Integers:
     return np.array(ranks, np.int64)
 
 
+def ids_at(panel: Panel, series: Integers) -> Ids:
+    """Return the ids of the series of a panel at the indices `series`."""
+    return tuple(panel.ids[number] for number in series)
+
+
 def steps_within(sizes: Integers) -> Integers:
     """Return the position of each slot in its run, [slots]; runs of `sizes` lie end to end."""
     if len(sizes) and (sizes == sizes[0]).all():

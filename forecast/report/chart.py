@@ -13,7 +13,7 @@ from forecast.inference.forecasting import ForecastOptions, Forecasts, forecast_
 from forecast.logs import log
 from forecast.metrics.metrics import mase, naive_errors_until
 from forecast.panel.naming import find_series, series_name
-from forecast.panel.panel import Ids, Integers, Numbers, Panel, series_index
+from forecast.panel.panel import Ids, Integers, Numbers, Panel, ids_at, series_index
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.reading.saved import SavedForecasts
 from forecast.settings import OutputSettings, PictureSettings, intervals_of
@@ -39,7 +39,7 @@ class PlotData:
 
     @property
     def ids(self) -> Ids:
-        return tuple(self.panel.ids[i] for i in self.series)
+        return ids_at(self.panel, self.series)
 
     @property
     def horizon(self) -> int:
@@ -197,9 +197,8 @@ def chart_of(
 
     worst = False
     if settings.series:
-        drawn = [find_series(panel.ids, series) for series in settings.series]
-        ids = tuple(panel.ids[i] for i in drawn)
-        rows = series_index(data.ids, ids) - 1
+        drawn = np.array([find_series(panel.ids, series) for series in settings.series])
+        rows = series_index(data.ids, ids_at(panel, drawn)) - 1
     else:
         rows = np.arange(len(data.series))
         compared = bool(np.isfinite(errors).any())
@@ -208,12 +207,12 @@ def chart_of(
             sizes = np.nan_to_num(errors, nan=-1.0)
             rows = np.argsort(-sizes, kind="stable")
         rows = rows[: settings.count]
-        drawn = data.series[rows].tolist()
-    if not drawn:
+        drawn = data.series[rows]
+    if not len(drawn):
         raise BadData("no series has a forecast, so there is nothing to draw")
 
     charts = []
-    for series, row in zip(drawn, rows.tolist(), strict=True):
+    for series, row in zip(drawn.tolist(), rows.tolist(), strict=True):
         if row >= 0:
             values = actual[row]
             note = _note(data, row, values, errors[row])

@@ -17,7 +17,7 @@ import numpy as np
 
 from forecast.errors import Setting, UsageError, visible
 from forecast.panel.naming import series_name
-from forecast.panel.panel import Integers
+from forecast.panel.panel import Id, Integers
 from forecast.panel.schema import calendar_of, position_texts
 from forecast.report.chart import PlotData, actuals_at
 
@@ -77,7 +77,7 @@ class Gallery:
     """
 
     data: PlotData
-    errors: Mapping[tuple[str, ...], float]  # MASE of the forecaster in the past, by ids
+    errors: Mapping[Id, float]  # MASE of the forecaster in the past, by ids
     notes: Sequence[str]  # [forecasts], which models forecast each series
     # whether the reader can search and page through the series; a page has one such gallery, and
     # the others show only their first series

@@ -15,7 +15,7 @@ from forecast.inference.forecasting import forecast_series
 from forecast.inference.predictor import Predictor
 from forecast.metrics.metrics import REFERENCE
 from forecast.panel.naming import series_name, series_names
-from forecast.panel.panel import Ids, Panel
+from forecast.panel.panel import Id, Ids, Panel
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.reading.reading import describe
 from forecast.report.explanation import importances
@@ -108,7 +108,7 @@ def _is_table(table: object) -> bool:
     return all(isinstance(row, Mapping) and {"model", "skill"} <= row.keys() for row in table)
 
 
-def _ids(row: Row) -> tuple[str, ...]:
+def _ids(row: Row) -> Id:
     """The ids of a row of measures by series."""
     return tuple(str(row[name]) for name in _columns(row))
 
@@ -311,9 +311,9 @@ def gaps_section(fitted: Fitted) -> Section:
     return Section("Gaps in the data", (text, *tables))
 
 
-def _ids_by(names: Sequence[str], ids: Ids) -> list[tuple[str, list[tuple[str, ...]]]]:
+def _ids_by(names: Sequence[str], ids: Ids) -> list[tuple[str, list[Id]]]:
     """The ids of the series that have each name, the most frequent name first."""
-    groups: dict[str, list[tuple[str, ...]]] = {}
+    groups: dict[str, list[Id]] = {}
     for name, series in zip(names, ids, strict=True):
         groups.setdefault(name, []).append(series)
     return sorted(groups.items(), key=lambda item: -len(item[1]))
