@@ -104,11 +104,11 @@ def slots_in(panel: Panel, ids: Ids, starts: Integers, sizes: Integers) -> Integ
 
 
 def laid(ids: Ids, starts: Integers, sizes: Integers, *panels: Panel) -> Arrays:
-    """The arrays of a panel with a layout, as `slots_in` has it.
+    """The offsets and arrays of a panel with a layout, as `slots_in` has it.
 
     Each element comes from the last of `panels` that has the series and slot, else it is blank.
     """
-    arrays = Arrays()
+    arrays: Arrays = {"offsets": np.append(0, np.cumsum(sizes))}
     for panel in panels:
         series = series_index(panel.ids, ids) - 1
         slots = slots_in(panel, ids, starts, sizes)
@@ -199,14 +199,11 @@ def unpacked(data: bytes, predictor: Predictor, version: str) -> RunInput:
     arrays: dict[str, Any] = laid(ids, starts, sizes, fitted.history)
     for name in stored.keys() & arrays.keys():
         arrays[name][np.cumsum(stored[f"{name}_at"])] = stored[name]
-    offsets = np.append(0, np.cumsum(sizes))
-    ahead = header["ahead"]
     panel = Panel(
-        ids,
-        order,
-        offsets,
-        starts,
-        ahead,
+        ids=ids,
+        order=order,
+        starts=starts,
+        ahead=header["ahead"],
         status=tuple(header["status"]),
         regions=tuple(header.get("regions", ())),
         **arrays,
@@ -398,9 +395,7 @@ def _states(before: RunInput, after: RunInput) -> Iterator[tuple[str, RunInput]]
 def alike(before: RunInput, after: RunInput) -> bool:
     """Whether the versions of two runs read a table into panels with the same horizon."""
     same_horizon = before.panel.ahead == after.panel.ahead
-    return same_horizon and all(
-        getattr(before.schema, name) == getattr(after.schema, name) for name in READING
-    )
+    return same_horizon and before.schema.agrees(after.schema, READING)
 
 
 def changed_inputs(before: RunInput, after: RunInput) -> Iterator[str]:
@@ -460,8 +455,7 @@ def _overlaid(like: Panel, starts: Integers, *panels: Panel) -> Panel:
     """The series of `like` from grid positions on, put together from the arrays of `panels`."""
     sizes = like.sizes + like.starts - starts
     arrays: dict[str, Any] = laid(like.ids, starts, sizes, *panels)
-    offsets = np.append(0, np.cumsum(sizes))
-    return replace(like, offsets=offsets, starts=starts, **arrays)
+    return replace(like, starts=starts, **arrays)
 
 
 def _differ(before: RunInput, after: RunInput) -> bool:
@@ -472,10 +466,8 @@ def _differ(before: RunInput, after: RunInput) -> bool:
         return True
     if before.schema.dated_events != after.schema.dated_events or old.ids != new.ids:
         return True
-    if (old.starts != new.starts).any() or (old.sizes != new.sizes).any():
-        return True
-    pairs = [(getattr(old, name), getattr(new, name)) for name in ARRAYS]
-    return any(rows_differ(*pair).any() for pair in pairs)
+    pairs = [(getattr(old, name), getattr(new, name)) for name in ("starts", "offsets", *ARRAYS)]
+    return not all(np.array_equal(*pair, equal_nan=True) for pair in pairs)
 
 
 def _points(state: RunInput, keys: ForecastKeys, before: Numbers) -> Numbers:

@@ -53,8 +53,7 @@ def compare(
     by_key = []
     as_of: list[str] = []
     for forecasts in runs:
-        rows = forecasts.assign(panel=_series_in(panel, forecasts))
-        rows["actual"] = actual_values(rows, panel, schema)
+        rows = with_actuals(forecasts, panel, schema)
         scored = rows[rows["actual"].notna()]
         key = _days(scored, schema) if key_of is None else key_of[scored["panel"]]
         by_key.append(_scaled_sums(key, scored))
@@ -192,16 +191,20 @@ def slots_of(forecasts: pd.DataFrame, panel: Panel, schema: Schema) -> Integers:
     return np.where(inside, panel.offsets[series] + step, -1)
 
 
-def actual_values(forecasts: pd.DataFrame, panel: Panel, schema: Schema) -> Numbers:
-    """[rows], the actual value of each forecast; NaN if none was observed."""
-    slot = slots_of(forecasts, panel, schema)
+def with_actuals(forecasts: pd.DataFrame, panel: Panel, schema: Schema) -> pd.DataFrame:
+    """Forecasts with the index of their series in a panel, and their actual value.
+
+    These are the columns `panel` and `actual`; the latter is NaN if no value was observed.
+    """
+    rows = forecasts.assign(panel=_series_in(panel, forecasts))
+    slot = slots_of(rows, panel, schema)
     has_value = (slot >= 0) & panel.observed[slot]
     actual = np.where(has_value, panel.values[slot], np.nan)
     sold_out = touched(panel, schema, "stock_out")
     if sold_out is not None:  # sales are only a lower bound of demand
         missed = forecasts["forecast"].to_numpy() < actual
         actual[sold_out[slot] & ~missed] = np.nan
-    return actual
+    return rows.assign(actual=actual)
 
 
 def current_intervals(
@@ -299,8 +302,7 @@ def since_last_run(
 
     `past` has the field `actuals` of the records of earlier runs, which shows what is usual.
     """
-    rows = last.assign(panel=_series_in(panel, last))
-    rows["actual"] = actual_values(rows, panel, schema)
+    rows = with_actuals(last, panel, schema)
     rows = rows[rows["actual"].notna()]
     if not len(rows):
         return {}
@@ -369,11 +371,10 @@ def value_added(runs: Iterable[pd.DataFrame], panel: Panel, schema: Schema) -> l
     frames = list(runs)
     if not frames:
         return []
-    rows = pd.concat(frames).astype({"series": "category"})
-    rows["panel"] = _series_in(panel, rows)
-    actual = actual_values(rows, panel, schema)
-    rows["error"] = (rows["model"] - actual).abs()
-    rows["gain"] = rows["error"] - (rows["forecast"] - actual).abs()
+    overrides = pd.concat(frames).astype({"series": "category"})
+    rows = with_actuals(overrides, panel, schema)
+    rows["error"] = (rows["model"] - rows["actual"]).abs()
+    rows["gain"] = rows["error"] - (rows["forecast"] - rows["actual"]).abs()
     rows = rows.groupby(["who", "as_of"], observed=True)[["error", "gain"]].mean().dropna()
     added = []
     for who, means in rows.groupby(level="who"):

@@ -152,8 +152,11 @@ class Finding:
         }
 
 
+Word = Literal["blocked", "error", "warning"]
+
+
 class Alarm(NamedTuple):
-    word: Literal["blocked", "error", "warning"]
+    word: Word
     text: str  # for people
 
 
@@ -211,11 +214,8 @@ def alarms_of(
             text = _described(name, statistic["share"])
             if finding.series:
                 text = f"{text} ({series_names(finding.series)})"
-        text = f"{name}: {text}"
-        if meaning == "warn":
-            said[name] = Alarm("warning", text)
-        else:
-            said[name] = Alarm("blocked" if blocks(name, limits) else "error", text)
+        serious: Word = "blocked" if blocks(name, limits) else "error"
+        said[name] = Alarm("warning" if meaning == "warn" else serious, f"{name}: {text}")
     return said
 
 

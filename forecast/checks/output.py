@@ -249,10 +249,9 @@ def with_gone_series(forecasts: Forecasts, fitted: Fitted, gone: Ids) -> Forecas
     # missing values up to the newest time of the table
     gap = np.maximum(panel.origins.max() - ended.origins, 0)
     sizes = ended.lengths + gap + panel.ahead
-    offsets = np.append(0, np.cumsum(sizes))
     arrays: dict[str, Any] = laid(ended.ids, ended.starts, sizes, ended)
     status = ("gone",) * len(gone)
-    ended = replace(ended, offsets=offsets, ahead=panel.ahead, status=status, **arrays)
+    ended = replace(ended, ahead=panel.ahead, status=status, **arrays)
     joined = stacked([replace(panel, spread=None), ended])
 
     def with_room(numbers: Numbers) -> Numbers:

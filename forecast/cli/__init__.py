@@ -1,7 +1,6 @@
 """The command line: `commands` declares commands, whose bodies are imported when they run."""
 
 import gc
-import importlib
 import io
 import os
 import platform
@@ -66,9 +65,10 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         for group in PURPOSES.values():
             if cmd_name in group:
-                commands = importlib.import_module("forecast.cli.commands")
-                command: click.Command = commands.command_of(cmd_name, group[cmd_name])
-                return command
+                from forecast.cli._command import Command
+                from forecast.cli.commands import COMMANDS
+
+                return Command(cmd_name, group[cmd_name], COMMANDS[cmd_name])
         if not cmd_name.startswith("-") and not ctx.resilient_parsing:
             ctx.fail(f"no command '{cmd_name}'{did_you_mean(cmd_name, self.list_commands(ctx))}")
         return None

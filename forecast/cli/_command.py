@@ -238,7 +238,8 @@ def _option(name: str, group: type[SettingsGroup], command: str) -> Option:
         attributes["multiple"] = True
     elif get_origin(kind) is tuple:
         flag += " LIST"
-        attributes |= {"multiple": True, "callback": _joined}
+        attributes["multiple"] = True
+        attributes["callback"] = lambda ctx, parameter, lists: settings.names_in(",".join(lists))
     elif get_origin(kind) is Literal:
         attributes["type"] = click.Choice([str(choice) for choice in get_args(kind)])
     elif kind == FilePath:
@@ -258,10 +259,6 @@ def _shown_default(default: object) -> str:
     return f"  [default: {','.join(texts)}]"
 
 
-def _joined(ctx: click.Context, parameter: click.Parameter, lists: tuple[str, ...]) -> object:
-    return settings.names_in(",".join(lists))
-
-
 def _pairs(
     ctx: click.Context, parameter: click.Parameter, pairs: tuple[str, ...]
 ) -> dict[str, Any] | None:
@@ -277,14 +274,6 @@ def _pairs(
     return params or None
 
 
-def _set_quiet(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
-    listen(value)
-
-
-def _set_format(ctx: click.Context, parameter: click.Parameter, value: str) -> None:
-    style["format"] = value
-
-
 def file_argument(name: str, required: bool = True) -> click.Argument:
     """An argument that names a file, which shells complete."""
     return click.Argument([name], required=required, type=PathText())
@@ -292,14 +281,20 @@ def file_argument(name: str, required: bool = True) -> click.Argument:
 
 _EAGER: dict[str, Any] = {"is_eager": True, "expose_value": False}
 _HELP_ALL = Option("--help-all", "show all options and exit", MESSAGES, callback=_all, **_EAGER)
-_QUIET = Option("--quiet", "print errors only", MESSAGES, callback=_set_quiet, **_EAGER)
+_QUIET = Option(
+    "--quiet",
+    "print errors only",
+    MESSAGES,
+    callback=lambda ctx, parameter, quiet: listen(quiet),
+    **_EAGER,
+)
 _LOG_FORMAT = Option(
     "--log-format",
     "format of messages on stderr",
     MESSAGES,
     type=click.Choice(["text", "json"]),
     default="text",
-    callback=_set_format,
+    callback=lambda ctx, parameter, name: style.update(format=name),
     first=False,
     **_EAGER,
 )

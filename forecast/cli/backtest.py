@@ -42,7 +42,14 @@ def run(request: Request) -> int:
         row_columns(request.by, asked.reading.schema)
     with using_cluster(request.cluster), fold_bar() as (on_fold, on_step):
         callbacks = Callbacks(on_fold=on_fold, on_step=on_step)
-        result = backtest(replace(asked, models=models, callbacks=callbacks))
+        asked = replace(
+            asked,
+            models=models,
+            callbacks=callbacks,
+            sums=request.sums,
+            quantiles=request.of(OutputSettings).quantiles,
+        )
+        result = backtest(asked)
 
     _log_origins(result, asked)
     if request.forecasts is not None:
@@ -83,8 +90,6 @@ def _of_table(request: Request) -> BacktestRequest:
         train,
         request.of(BacktestSettings),
         season_given=bool(how.season),
-        sums=request.sums,
-        quantiles=request.of(OutputSettings).quantiles,
     )
 
 
@@ -103,8 +108,6 @@ def _of_saved(request: Request) -> BacktestRequest:
         settings,
         request.of(BacktestSettings),
         predictor=saved.predictor,
-        sums=request.sums,
-        quantiles=request.of(OutputSettings).quantiles,
     )
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from rich.console import Console
@@ -10,11 +11,11 @@ from forecast.artifacts.store import Store
 from forecast.cli._command import Request, named
 from forecast.cli._console import echo, log, suggest
 from forecast.cli._data import check_outputs, load
-from forecast.cli._forecasts import Saved
+from forecast.cli._forecasts import Saved, question_of
 from forecast.cli.commands import ON_SAVED, SHAPE, WHERE
 from forecast.cli.now import at_once, read_to_forecast
 from forecast.cli.score import actual_table
-from forecast.engine.requests import Forecast, ForecastRequest
+from forecast.engine.requests import Forecast
 from forecast.errors import BadData, NoInput
 from forecast.inference.forecasting import ForecastOptions
 from forecast.panel.panel import Panel
@@ -108,9 +109,7 @@ def _at_once(request: Request, choose: Choose | None) -> tuple[Draw, Schema, Tex
         raise NoInput(f"there is no store here; {cure}")
     request.refuse("nothing is learned here", "leave it out", "future", "origin")
     reading = read_to_forecast(request)
-    output = request.of(OutputSettings)
-    question = ForecastRequest(output=output, sums=request.sums, on_panel=choose)
-    answer = at_once(reading, request, question)
+    answer = at_once(reading, request, replace(question_of(request), on_panel=choose))
     reason = "" if request.now else ", as there is no store here"
     log(f"drawn    the forecasts of `forecast now`{reason}")
     draw = _drawing(answer, request, reading.panel)
@@ -124,13 +123,7 @@ def _predicted(request: Request, choose: Choose | None) -> tuple[Draw, Schema, T
     request.refuse(f"{store} reads tables as its fit did", cure, *names)
     saved = Saved(request)
     try:
-        question = ForecastRequest(
-            origin=request.origin,
-            horizon=request.horizon,
-            output=request.of(OutputSettings),
-            sums=request.sums,
-            on_panel=choose,
-        )
+        question = replace(question_of(request), on_panel=choose)
         answer = saved.forecast(saved.asked(question, request))
     except BadData as error:
         cure = f"if {store} was fitted to another table, pass --now, or another --artifact"

@@ -122,7 +122,7 @@ def _claimant(pipeline: Pipeline) -> Owner:
     file = os.path.realpath(pipeline.file).encode(errors="backslashreplace").decode()
     return Owner(
         id=secrets.token_hex(6),
-        job=pipeline.hidden(pipeline.name or "job"),
+        job=pipeline.shown_name,
         file=file,
     )
 
@@ -287,12 +287,11 @@ def status_of(
     newest = next((run for run in newest_runs if run.as_of <= as_text(now)), newest_runs[0])
     read = next((run for run in newest_runs if run.data_age is not None), None)
     age = None
-    limit = None
+    stale = newest.exit_code == STALE
     if read is not None and read.data_age is not None:
         age = read.data_age + (now - datetime.fromisoformat(read.as_of)).total_seconds()
         limit = read.limits.get("error_after")
-    too_old = age is not None and limit is not None and age >= seconds_of(limit)
-    stale = newest.exit_code == STALE or too_old
+        stale |= limit is not None and age >= seconds_of(limit)
 
     problems = []
     if newest.exit_code not in (FINE, STALE):
@@ -354,7 +353,7 @@ def _missed(runs: list[Record], now: datetime) -> list[str]:
 def ledger_of(pipeline: Pipeline) -> Ledger:
     """The ledger of a job: the file beside its store, or in the database of its sink."""
     name = pipeline.name or "job"
-    shown = pipeline.hidden(name)
+    shown = pipeline.shown_name
     url = pipeline.sink.url
     if pipeline.ledger != "sink" or url is None:
         return Ledger(shown, partial(open_file, runs_folder(pipeline.store) / LEDGER_FILE), name)

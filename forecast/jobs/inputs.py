@@ -29,7 +29,15 @@ from forecast.panel.schema import Names, Schema, calendar_of
 from forecast.reading.comparing import require_known
 from forecast.reading.dated import DatedTable, dated_table, normalised
 from forecast.reading.observations import slots_of
-from forecast.reading.reading import Reading, check_schema, describe, infer_schema, read, read_as
+from forecast.reading.reading import (
+    Reading,
+    Source,
+    check_schema,
+    describe,
+    infer_schema,
+    read,
+    read_as,
+)
 from forecast.reading.vintages import added, has_vintages, known_by
 from forecast.settings import AFTER_FIT, OutputSettings, TableSettings, TextSettings
 from forecast.tables.reading import load_future, settings_as_at_fit
@@ -234,7 +242,7 @@ def read_as_live(
     deciding = ["time_format", "calendar"]  # these decide which rows of the table are left
     if live.known or other.known:
         deciding += ["known", "layout", "target", "series", "past"]
-    if all(getattr(live, name) == getattr(other, name) for name in deciding):
+    if live.agrees(other, deciding):
         return reading
     check_schema(live, dated.table)
     if dated.times is not None and dated.times_by(live) is None:
@@ -251,16 +259,16 @@ def check_job(pipeline: Pipeline, as_of: str | None = None, take_over: bool = Fa
         instant = parse_as_of(as_of or pipeline.as_of)
         inputs = look(pipeline, Store(pipeline.store), ledger_of(pipeline), instant)
         table = inputs.table
+        source: Source
         if inputs.live is None or inputs.why:
-            reading, _ = read_to_fit(pipeline, instant, inputs)
-            schema = reading.schema
-            horizon = reading.panel.ahead
-            panel = read_as(reading, schema, horizon=horizon, future=inputs.future).panel
+            source, _ = read_to_fit(pipeline, instant, inputs)
+            schema = source.schema
+            horizon = source.panel.ahead
         else:
             schema = inputs.live.schema
             horizon = inputs.live.fitted.config.horizon
-            dated = read_to_forecast(pipeline, instant, table, schema)
-            panel = read_as(dated, schema, horizon=horizon, future=inputs.future).panel
+            source = read_to_forecast(pipeline, instant, table, schema)
+        panel = read_as(source, schema, horizon=horizon, future=inputs.future).panel
         lines = [
             f"source   {table.name}: {len(table):,} rows",
             f"store    belongs to {owner or 'no job yet'}",

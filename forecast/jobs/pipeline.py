@@ -119,6 +119,11 @@ class Pipeline(JobSettings):
         return self._file
 
     @property
+    def shown_name(self) -> str:
+        """The name of the job as messages show it."""
+        return self.hidden(self.name or "job")
+
+    @property
     def hidden(self) -> Redactor:
         """What removes the secrets of the job from messages."""
         return self._hidden

@@ -250,7 +250,7 @@ def accept_blocked(pipeline: Pipeline, take_over: bool = False) -> Record:
     `UsageError` if no run is blocked, or a later run has published.
     """
     pipeline._take_over = take_over
-    job = f"job '{pipeline.hidden(pipeline.name or 'job')}'"
+    job = f"job '{pipeline.shown_name}'"
     store = Store(pipeline.store)
     with pipeline.hidden.kept_out(), store.lock(pipeline.wait) as writer:
         claim(pipeline, take_over)

@@ -130,7 +130,7 @@ def run_job(
             if pipeline.totals:
                 log.info("totals   are not written: --output takes the place of the sinks")
             pipeline = pipeline.model_copy(update={"sink": SinkSettings(path=output), "totals": ()})
-        job = pipeline.hidden(pipeline.name or "job")
+        job = pipeline.shown_name
         at = as_text(instant)
         # runs may follow each other within a second
         started = as_text(datetime.now(UTC), "milliseconds")

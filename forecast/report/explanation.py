@@ -377,7 +377,7 @@ def explain_panel(
         ids = ids_at(panel, series)
         rows = [find_series(ids, series_name) for series_name in dict.fromkeys(names)]
         series = series[rows or [0]]
-    parts = frame_of({})
+    parts = Frame()
     try:
         require_known(panel, schema, horizon, name, with_future)
     except BadData as error:
@@ -386,7 +386,7 @@ def explain_panel(
         numbers = parts_of(predictor, panel, series)
         steps = np.arange(1, horizon + 1)
         parts = frame_of(columns_at(panel, schema, series, steps, numbers))
-    inputs = []
+    inputs: list[Importance] = []
     try:
         inputs = importances(predictor, panel, settings.repeats, fitted.settings().seed, on_part)
     except BadData as error:
@@ -396,7 +396,5 @@ def explain_panel(
     if inputs and panel.newest <= fitted.history.newest:
         text = "importance is measured on values of the fit; "
         log.info(f"{text}a table with newer ones measures it on those")
-    columns = {
-        name: np.array([getattr(row, name) for row in inputs]) for name in Importance._fields
-    }
-    return Explanation(frame_of(columns), parts, ids_at(panel, series))
+    importance = Frame(inputs, columns=[*Importance._fields])
+    return Explanation(importance, parts, ids_at(panel, series))

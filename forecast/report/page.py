@@ -213,13 +213,8 @@ def check_report(output: str) -> None:
         raise UsageError(problem, setting=setting, cure="name such a file")
 
 
-def page_bytes(title: str, verdict: str, sections: Sequence[Section], made: str) -> Iterator[bytes]:
-    """The bytes of a report file, in pieces; `made` says which program made it, and when."""
-    for piece in _pieces(title, verdict, sections, made):
-        yield piece.encode()
-
-
-def _pieces(title: str, verdict: str, sections: Sequence[Section], made: str) -> Iterator[str]:
+def page_of(title: str, verdict: str, sections: Sequence[Section], made: str) -> Iterator[str]:
+    """The HTML of a report, in pieces; `made` says which program made it, and when."""
     folder = files("forecast.report")
     style = folder.joinpath("page.css").read_text(encoding="utf-8")
     script = folder.joinpath("page.js").read_text(encoding="utf-8")
