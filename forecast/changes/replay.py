@@ -37,7 +37,7 @@ from forecast.panel.panel import (
     steps_within,
 )
 from forecast.panel.schema import Event, Schema, calendar_of, position_texts
-from forecast.settings import OutputSettings, SumSettings, steps_of_next
+from forecast.settings import Facts, OutputSettings, SumSettings, steps_of_next
 from forecast.totals.periods import Level, key_columns, levels_of, period_keys
 
 # most numbers that a run stores; of a larger table, an evenly spaced sample of the series
@@ -69,7 +69,7 @@ STEPS = (SERIES, HISTORY, ACTUALS, KNOWN, EVENTS, REFIT, BOUNDS, INTERVALS, FALL
 """In the order in which they are taken."""
 
 Arrays = dict[str, NDArray[Any]]
-Rows = list[dict[str, Any]]
+Rows = list[Facts]
 # ids of series; for each forecast, the index of its series in them; its timestamp
 ForecastKeys = tuple[Ids, Integers, Integers]
 
@@ -157,7 +157,7 @@ def packed(fitted: Fitted, panel: Panel, output: OutputSettings, fallback: Ids =
 def _as_far_back(panel: Panel, history: Panel) -> Panel:
     """The newest part of a panel, which reaches as far back as its version looks."""
     index = series_index(history.ids, panel.ids) - 1
-    longest = panel.origins.max() - history.starts.min()
+    longest = panel.origin - history.starts.min()
     first = np.where(index >= 0, history.starts[index], panel.origins - longest)
     return panel.tail(np.maximum(panel.origins + 1 - first, 1))
 
@@ -435,7 +435,7 @@ def _panels(old: Panel, new: Panel, reconciles: bool) -> Iterator[tuple[str, Pan
     """
     index = series_index(old.ids, new.ids) - 1
     was_there = index >= 0
-    ends = np.where(was_there, old.origins[index], old.origins.max())
+    ends = np.where(was_there, old.origins[index], old.origin)
     # the panel of another version may reach less far back, and `old` then supplies the rest
     starts = np.where(was_there, np.minimum(old.starts[index], new.starts), new.starts)
     whole = _overlaid(new, starts, old, new)

@@ -28,6 +28,7 @@ from forecast.ledger.ledger import (
 from forecast.panel.naming import NAMED, series_name
 from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, ids_at, series_index
 from forecast.panel.schema import Schema, calendar_of, position_texts
+from forecast.settings import Facts
 
 NEWEST = 60  # so many of the newest runs are compared with actuals
 MAX_FORECASTS = 5_000_000  # of a larger run, the ledger keeps an even sample of the series
@@ -297,7 +298,7 @@ def ids_of(forecasts: pd.DataFrame) -> Ids:
 
 def since_last_run(
     last: pd.DataFrame, panel: Panel, schema: Schema, past: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
+) -> Facts:
     """Compare the forecasts of the last run with actuals.
 
     `past` has the field `actuals` of the records of earlier runs, which shows what is usual.
@@ -307,7 +308,7 @@ def since_last_run(
     if not len(rows):
         return {}
 
-    summary: dict[str, Any] = {"values": len(rows)}
+    summary: Facts = {"values": len(rows)}
     for level in ("80", "95"):
         key = f"outside_{level}"
         shares = [run[key] for run in past if key in run]
@@ -319,7 +320,7 @@ def since_last_run(
     return summary
 
 
-def _farthest(rows: pd.DataFrame, panel: Panel, schema: Schema) -> list[dict[str, Any]]:
+def _farthest(rows: pd.DataFrame, panel: Panel, schema: Schema) -> list[Facts]:
     """The series whose values lie farthest outside 80 % intervals, in interval widths."""
     width = rows["hi_80"] - rows["lo_80"]
     widths = (rows["actual"] - rows["forecast"]) / width.where(width > 0)
@@ -363,7 +364,7 @@ def _share_text(summary: Mapping[str, Any], level: str) -> str:
     return f"{text} ({more}{100 * usual[0]:.3g} to {100 * usual[1]:.3g} % in past runs)"
 
 
-def value_added(runs: Iterable[pd.DataFrame], panel: Panel, schema: Schema) -> list[dict[str, Any]]:
+def value_added(runs: Iterable[pd.DataFrame], panel: Panel, schema: Schema) -> list[Facts]:
     """By person, how much smaller overrides make the mean absolute error of the model.
 
     Forecasts whose actual value the panel has count. Those of one run are one observation.

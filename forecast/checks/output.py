@@ -247,7 +247,7 @@ def with_gone_series(forecasts: Forecasts, fitted: Fitted, gone: Ids) -> Forecas
     panel = forecasts.panel
     ended = fitted.history.select(np.sort(series_index(fitted.history.ids, gone) - 1))
     # missing values up to the newest time of the table
-    gap = np.maximum(panel.origins.max() - ended.origins, 0)
+    gap = np.maximum(panel.origin - ended.origins, 0)
     sizes = ended.lengths + gap + panel.ahead
     arrays: dict[str, Any] = laid(ended.ids, ended.starts, sizes, ended)
     status = ("gone",) * len(gone)

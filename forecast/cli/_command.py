@@ -22,6 +22,7 @@ from forecast.registry import explained
 from forecast.settings import (
     FIRST,
     WHOLE,
+    Facts,
     FilePath,
     Heading,
     SettingsGroup,
@@ -97,7 +98,7 @@ class Request(types.SimpleNamespace):
     `values` has only the parameters that were given, by name.
     """
 
-    values: dict[str, Any]
+    values: Facts
 
     @property
     def store(self) -> str:
@@ -109,7 +110,7 @@ class Request(types.SimpleNamespace):
         sums = self.of(settings.SumSettings)
         return None if sums == settings.SumSettings() else sums
 
-    def of(self, group: type[Group], defaults: dict[str, Any] | None = None) -> Group:
+    def of(self, group: type[Group], defaults: Facts | None = None) -> Group:
         """The settings of one group, checked; `defaults` replace settings that were not given."""
         given = {name: value for name, value in self.values.items() if name in group.model_fields}
         return group.check({**(defaults or {}), **given})
@@ -259,10 +260,8 @@ def _shown_default(default: object) -> str:
     return f"  [default: {','.join(texts)}]"
 
 
-def _pairs(
-    ctx: click.Context, parameter: click.Parameter, pairs: tuple[str, ...]
-) -> dict[str, Any] | None:
-    params: dict[str, Any] = {}
+def _pairs(ctx: click.Context, parameter: click.Parameter, pairs: tuple[str, ...]) -> Facts | None:
+    params: Facts = {}
     for text in pairs:
         name, _, value = text.partition("=")
         if not name or name == text:

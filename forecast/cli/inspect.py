@@ -1,7 +1,6 @@
 """The command `inspect`."""
 
 from collections import Counter
-from typing import Any
 
 import pandas as pd
 
@@ -17,7 +16,7 @@ from forecast.panel.panel import Panel
 from forecast.reading.comparing import warn_status
 from forecast.reading.reading import describe, describe_reading, read
 from forecast.reading.successors import likely_successors
-from forecast.settings import TableSettings, TextSettings, TrainSettings
+from forecast.settings import Facts, TableSettings, TextSettings, TrainSettings
 
 MOST_SHOWN = 20  # most lines of a kind that are shown to be pasted into a file
 SUSPECTS = (
@@ -50,7 +49,7 @@ def run(request: Request) -> None:
     suggest(*after)
 
 
-def _of_version(folder: str, version: str | None) -> tuple[list[str], dict[str, Any]]:
+def _of_version(folder: str, version: str | None) -> tuple[list[str], Facts]:
     contents, info = Store(folder).load(version)
     fitted = load_fitted(folder, info.id)
     config = fitted.config
@@ -126,7 +125,7 @@ def _training(config: Config, weights: int) -> list[str]:
     return lines
 
 
-def _of_table(request: Request) -> tuple[list[str], dict[str, Any]]:
+def _of_table(request: Request) -> tuple[list[str], Facts]:
     table, defaults = load(request.data, request.of(TextSettings))
     train = request.of(TrainSettings)
     settings = request.of(TableSettings, defaults)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -34,7 +34,7 @@ from forecast.ledger.ledger import FILE as LEDGER_FILE
 from forecast.ledger.record import Record
 from forecast.logs import log
 from forecast.panel.panel import Ids
-from forecast.settings import seconds_of
+from forecast.settings import Facts, seconds_of
 
 ROLLED_BACK = "rolled back"
 BY_HAND = "promoted by hand"
@@ -196,7 +196,7 @@ def _refuse_other(pipeline: Pipeline, owner: Owner, other: Owner | None, place: 
     log.warning("%s is written by %s, and job '%s' takes it over", place, other, owner.job)
 
 
-def versions_of(artifact: str, pipeline: Pipeline | None = None) -> list[dict[str, Any]]:
+def versions_of(artifact: str, pipeline: Pipeline | None = None) -> list[Facts]:
     """The versions of a store, oldest first, with the notes of its jobs."""
     store = Store(artifact)
     live = store.current()
@@ -267,9 +267,7 @@ def rollback(artifact: str, wait: float, pipeline: Pipeline | None = None) -> tu
     return live, allowed[-1]
 
 
-def status_of(
-    ledger: Ledger, store: str, runs: int = 10, as_of: datetime | None = None
-) -> dict[str, Any]:
+def status_of(ledger: Ledger, store: str, runs: int = 10, as_of: datetime | None = None) -> Facts:
     """The status of a job now or at `as_of`, with its newest runs; `NoInput` if it had not run."""
     now = as_of or datetime.now(UTC)
     until = ALWAYS if as_of is None else as_text(as_of)
@@ -326,7 +324,7 @@ def status_of(
     }
 
 
-def run_note(run: dict[str, Any]) -> str:
+def run_note(run: Facts) -> str:
     """The error of a run, the series that it skipped, or why it fitted; else ""."""
     if run["error"]:
         return str(run["error"])

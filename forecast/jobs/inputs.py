@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -39,7 +38,7 @@ from forecast.reading.reading import (
     read_as,
 )
 from forecast.reading.vintages import added, has_vintages, known_by
-from forecast.settings import AFTER_FIT, OutputSettings, TableSettings, TextSettings
+from forecast.settings import AFTER_FIT, Facts, OutputSettings, TableSettings, TextSettings
 from forecast.tables.reading import load_future, settings_as_at_fit
 from forecast.tables.table import Table
 from forecast.tables.writing import output_columns, refuse_clash
@@ -67,7 +66,7 @@ class Inputs:
     """
 
     table: Table
-    defaults: dict[str, Any] = field(default_factory=dict)
+    defaults: Facts = field(default_factory=dict)
     future: Table | None = None
     live: ServingVersion | None = None
     why: str = ""
@@ -279,7 +278,7 @@ def check_job(pipeline: Pipeline, as_of: str | None = None, take_over: bool = Fa
             lines.append(f"age      the newest value is {age_text(seconds)}")
         check_age(seconds, pipeline.checks, table.name)
         read_overrides(pipeline.table.overrides, schema, panel, ())
-        check_periods(pipeline, schema, int(panel.origins.max()), horizon)
+        check_periods(pipeline, schema, panel.origin, horizon)
         lines += [f"sink     {line}" for line in check_sink(pipeline, schema, table)]
         if pipeline.monitoring.path is not None:
             lines.append(f"gauges   {sinks.check_file(pipeline.monitoring.path)}")
@@ -301,7 +300,7 @@ def known_differences(
     if len(ledger_of(pipeline).known(after=as_text(instant))):
         return {}  # after a later run, what was known before can no longer be told
     calendar = calendar_of(schema)
-    origin = int(panel.origins.max())
+    origin = panel.origin
     before = np.full(panel.known.shape, np.nan)
     earlier = _earlier_known(pipeline, panel, schema, instant, origin + 1)
     # of several values the last one stays, which is the newest

@@ -32,7 +32,7 @@ from forecast.jobs.ping import check_address
 from forecast.jobs.sinks import SinkSettings, TotalsSettings
 from forecast.jobs.sources import SourceSettings
 from forecast.ledger.ledger import KEEP, TABLES
-from forecast.settings import FILE, SettingsGroup, marked, seconds_of
+from forecast.settings import FILE, Facts, SettingsGroup, marked, seconds_of
 from forecast.tables.reading import SYNTHETIC
 
 SQLITE = "sqlite:///"
@@ -174,7 +174,7 @@ def read_pipeline(path: str) -> Pipeline:
     return pipeline
 
 
-def _toml(path: str) -> dict[str, Any]:
+def _toml(path: str) -> Facts:
     try:
         with open(path, encoding="utf-8-sig") as file:
             text = file.read(MAX_LENGTH + 1)
@@ -205,9 +205,9 @@ class _Reader:
     folder: Path  # relative paths start here
     hidden: Redactor
 
-    def settings(self, group: type[SettingsGroup], content: dict[str, Any], where: str) -> Any:
+    def settings(self, group: type[SettingsGroup], content: Facts, where: str) -> Any:
         """The checked settings of a table of the file and its subtables, with absolute paths."""
-        values: dict[str, Any] = {}
+        values: Facts = {}
         from_variables = []
         for name, value in content.items():
             if name not in group.model_fields:

@@ -50,7 +50,7 @@ from forecast.ledger.record import CLOCK_TOLERANCE, FILE, Record
 from forecast.logs import log
 from forecast.panel.panel import Ids
 from forecast.panel.schema import Schema
-from forecast.settings import OutputSettings
+from forecast.settings import Facts, OutputSettings
 
 RUN = "run.json"
 ROWS = "rows.parquet"
@@ -83,7 +83,7 @@ class Publication:
             self.record.output["totals"] = written[1:]
         ledger.add_run(self.record, self.forecasts, self.days, self.fit, self.more)
 
-    def keep(self, pipeline: Pipeline) -> dict[str, Any]:
+    def keep(self, pipeline: Pipeline) -> Facts:
         """Keep it in a folder, which appears in one step; returns what the record says of it."""
         folder = _blocked_folder(pipeline.store, self.record.as_of)
         half = folder.with_name("blocked-half")
@@ -164,7 +164,7 @@ def read_blocked(store: str, blocked: Record) -> Publication:
             for number, place in enumerate(run.schemas)
         }
         forecasts = unpacked(files[FORECASTS])
-        more: dict[str, Any] = {INPUTS: files[INPUTS]}
+        more: Facts = {INPUTS: files[INPUTS]}
         for name in {TOTALS, OVERRIDES} & files.keys():
             more[name] = unpacked(files[name])
     except DAMAGED as error:
@@ -222,7 +222,7 @@ def destinations(pipeline: Pipeline) -> list[str]:
     return [", ".join(places(pipeline, sink).values()) for sink in pipeline.sinks.values()]
 
 
-def places(pipeline: Pipeline, sink: SinkSettings) -> dict[str, Any]:
+def places(pipeline: Pipeline, sink: SinkSettings) -> Facts:
     """The files and tables of a sink, by key, as the record shows them."""
     return {key: pipeline.hidden(place) for key, place in sink.places.items()}
 

@@ -18,6 +18,7 @@ from forecast.panel.panel import Ids, Integers
 from forecast.panel.schema import Names, Schema, calendar_of, time_columns_at
 from forecast.reading.observations import id_codes, wide_columns
 from forecast.settings import (
+    Facts,
     FilePath,
     OutputSettings,
     PeriodNames,
@@ -141,12 +142,12 @@ def check_table(sink: SinkSettings, rows: pd.DataFrame, keys: Sequence[str]) -> 
     return f"table {sink.table} {'takes the forecasts' if exists else 'will be created'}"
 
 
-def write(tables: Sequence[tuple[SinkSettings, Results]]) -> dict[str, Any]:
+def write(tables: Sequence[tuple[SinkSettings, Results]]) -> Facts:
     """Write forecasts and their sums: rows of a database in one transaction, then file after file.
 
     Returns what the record says of the forecasts: the number of rows, and the sha256 of the file.
     """
-    facts: dict[str, Any] = {}
+    facts: Facts = {}
     first_sink = tables[0][0]
     rows = [
         (str(sink.table), _rows(results), [*results.schema.keys, "origin"])
@@ -200,7 +201,7 @@ def sample_rows(schema: Schema, table: Table, output: OutputSettings) -> pd.Data
     calendar = calendar_of(schema)
     steps = calendar.positions(np.zeros(1, np.int64)) + np.arange(count)
     times = _times(calendar.times(steps), schema)
-    columns: dict[str, Any] = {}
+    columns: Facts = {}
     for name, value in zip(schema.ids, ids_in(schema, table)[0], strict=True):
         columns[name] = [value] * count
     if len(schema.time) > 1:
@@ -218,7 +219,7 @@ def sample_sums(
     rows: pd.DataFrame, ids: Names, schema: Schema, output: OutputSettings
 ) -> pd.DataFrame:
     """Sample rows of sums, with the ids of sums."""
-    numbers: dict[str, Any] = dict.fromkeys(sum_columns(output), 0.5)
+    numbers: Facts = dict.fromkeys(sum_columns(output), 0.5)
     numbers |= {"filled": 0, "steps": 1, "calibrated": True}
     rows = rows.assign(**{name: "" for name in ids if name not in rows}, **numbers)
     rows.loc[0, [*ids]] = ""  # an id is blank if sums run over all its values

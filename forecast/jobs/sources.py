@@ -1,13 +1,13 @@
 """The source of the table of a run: a file, or the rows of a query."""
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from forecast import databases
 from forecast.errors import UsageError
-from forecast.settings import UNFINISHED, FilePath, TextSettings, Unfinished
+from forecast.settings import UNFINISHED, Facts, FilePath, TextSettings, Unfinished
 from forecast.tables.reading import load_table, table_from_frame
 from forecast.tables.table import Table
 
@@ -49,7 +49,7 @@ class SourceSettings(TextSettings):
         if in_file == in_database or (in_database and None in (self.url, self.sql)):
             raise UsageError(USE)
 
-    def read(self, text: TextSettings) -> tuple[Table, dict[str, Any]]:
+    def read(self, text: TextSettings) -> tuple[Table, Facts]:
         """Read the table, and the settings of tables that come with it."""
         if self.url is not None and self.sql is not None:
             rows = databases.read_query(self.url, self.sql)

@@ -154,6 +154,11 @@ class Panel:
         return self.starts + self.lengths - 1
 
     @property
+    def origin(self) -> int:
+        """The grid position of the last past slot of all series."""
+        return int(self.origins.max())
+
+    @property
     def skipped(self) -> Flags:
         """[series], whether the series gets no forecast."""
         return np.isin(self.status, SKIPPED)
