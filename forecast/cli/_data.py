@@ -13,7 +13,7 @@ from forecast.cli._command import Request
 from forecast.cli._console import log, writing
 from forecast.errors import visible
 from forecast.reading.dated import normalised
-from forecast.settings import Facts, TextSettings
+from forecast.settings import TextSettings
 from forecast.tables.reading import load_future, load_table, settings_as_at_fit
 from forecast.tables.table import Table
 from forecast.tables.writing import csv_bytes, guard_formulas, write_frames
@@ -31,9 +31,8 @@ READ = {
 }
 
 
-def load(source: str, settings: TextSettings) -> tuple[Table, Facts]:
-    table, defaults = load_table(source, settings)
-    return normalised(table), defaults
+def load(source: str, settings: TextSettings) -> Table:
+    return normalised(load_table(source, settings)[0])
 
 
 def load_later(source: str | None, settings: TextSettings) -> Table | None:

@@ -98,7 +98,7 @@ def _of_saved(request: Request) -> BacktestRequest:
     fixed = {*TableSettings.model_fields, *TrainSettings.model_fields, "refit"} - AS_IT_IS
     request.refuse("--artifact tests a forecaster as it is", "leave one of the two out", *fixed)
     saved = Saved(request)
-    table, _ = load(request.data, saved.text)
+    table = load(request.data, saved.text)
     later = load_later(request.future, saved.text)
     chosen = {"device", "engine", *({"jobs"} & request.values.keys())}
     where = request.of(TrainSettings).model_dump(include=chosen)

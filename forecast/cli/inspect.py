@@ -7,16 +7,17 @@ import pandas as pd
 from forecast.artifacts.store import Store
 from forecast.cli._command import Request, predicting
 from forecast.cli._console import put, put_json, suggest
-from forecast.cli._data import load
 from forecast.cli._named_store import SUFFIX, named_store
 from forecast.events.closed import Row, closed_groups, suspects
 from forecast.inference.fitted import Config, describe_fit, models_of, ranking_of
 from forecast.inference.forecasting import load_fitted
 from forecast.panel.panel import Panel
 from forecast.reading.comparing import warn_status
+from forecast.reading.dated import normalised
 from forecast.reading.reading import describe, describe_reading, read
 from forecast.reading.successors import likely_successors
 from forecast.settings import Facts, TableSettings, TextSettings, TrainSettings
+from forecast.tables.reading import load_table
 
 MOST_SHOWN = 20  # most lines of a kind that are shown to be pasted into a file
 SUSPECTS = (
@@ -126,10 +127,10 @@ def _training(config: Config, weights: int) -> list[str]:
 
 
 def _of_table(request: Request) -> tuple[list[str], Facts]:
-    table, defaults = load(request.data, request.of(TextSettings))
+    table, defaults = load_table(request.data, request.of(TextSettings))
     train = request.of(TrainSettings)
     settings = request.of(TableSettings, defaults)
-    reading = read(table, settings, horizon=train.horizon, lookback=train.lookback)
+    reading = read(normalised(table), settings, horizon=train.horizon, lookback=train.lookback)
     panel = reading.panel
     schema = reading.schema
     warn_status(panel, schema, table.name)

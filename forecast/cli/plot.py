@@ -72,7 +72,7 @@ def run(request: Request) -> None:
     else:
         draw, schema, text = _predicted(request, choose)
         after = ("predict", data, *named(request.store))
-    actuals = None if actual is None else read_as(load(actual, text)[0], schema, horizon=0).panel
+    actuals = None if actual is None else read_as(load(actual, text), schema, horizon=0).panel
     chart = draw(settings, actuals, actual or "")
     if chart.total > len(chart.series) and not settings.series:
         which = "those with the largest errors" if chart.worst else "the first of the table"
@@ -92,7 +92,7 @@ def _saved_table(request: Request) -> tuple[Draw, Schema, TextSettings]:
         request.refuse("name the table with the history, too", cure, "forecast")
     others = ("now", "version", "future", "origin", *SumSettings.model_fields, *WHERE, *SHAPE)
     request.refuse("--forecast draws a table as it is", "leave it out", *others)
-    forecasts = load(request.forecast, TextSettings())[0]
+    forecasts = load(request.forecast, TextSettings())
     table, settings = actual_table(request.data, request)
     reading, saved = read_saved(forecasts, table, settings)
     schema = reading.schema

@@ -33,7 +33,7 @@ OF_QUANTILES = ("skill", "sums", "revision")  # those shown beside quantiles
 
 def run(request: Request) -> int:
     check_outputs(request, request.output, store=request.store)
-    forecasts = load(request.forecast, TextSettings())[0]
+    forecasts = load(request.forecast, TextSettings())
     table, settings = actual_table(request.actual, request)
     sums = is_totals(forecasts)
     theirs = load_later(request.against, TextSettings())
@@ -60,9 +60,9 @@ def run(request: Request) -> int:
 def actual_table(actual: str, request: Request) -> tuple[Table, TableSettings]:
     """A table of actual values, and its settings: those of a fit, if a store is named."""
     if request.artifact is None:
-        return load(actual, request.of(TextSettings))[0], request.of(TableSettings)
+        return load(actual, request.of(TextSettings)), request.of(TableSettings)
     schema = load_fitted(request.artifact).config.table
-    table = load(actual, text_settings(request, schema.reading))[0]
+    table = load(actual, text_settings(request, schema.reading))
     names = ("date_format", "timezone", "dst", "missing")
     as_at_fit: Facts = {name: getattr(schema, name) for name in names}
     if schema.target in table.names:  # a wide table lacks this column

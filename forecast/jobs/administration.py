@@ -36,8 +36,6 @@ from forecast.logs import log
 from forecast.panel.panel import Ids
 from forecast.settings import Facts, seconds_of
 
-ROLLED_BACK = "rolled back"
-BY_HAND = "promoted by hand"
 MISSED_RUNS = 3  # from so many missed runs on, a status reports them
 MIN_INTERVAL = 600.0  # fewest seconds between two runs of a schedule
 
@@ -83,16 +81,16 @@ def owner_of(folder: str, note: str = OWNER) -> Owner | None:
         raise ArtifactRefused("is damaged", place=Path(folder) / note, cure=cure) from None
 
 
-def claim(pipeline: Pipeline, take_over: bool = False) -> None:
+def claim(pipeline: Pipeline) -> None:
     """Make sure that a locked store belongs to a job; a store without an owner becomes the job's.
 
     The owner is the same job if it has the same pipeline file, or the same name and its pipeline
-    file no longer exists. With `take_over` the job takes the store from another job; otherwise a
-    store of another job raises `UsageError`.
+    file no longer exists. A store of another job raises `UsageError`, unless the pipeline is to
+    take it over.
     """
     if not pipeline.file:  # made in Python
         return
-    before = owner_to_replace(pipeline, take_over)
+    before = owner_to_replace(pipeline)
     owner = _claimant(pipeline)
     if before is not None and _is_same(before, owner):
         owner = owner.model_copy(update={"id": before.id})
@@ -100,13 +98,13 @@ def claim(pipeline: Pipeline, take_over: bool = False) -> None:
         replace_file(Path(pipeline.store) / OWNER, owner.model_dump_json().encode())
 
 
-def owner_to_replace(pipeline: Pipeline, take_over: bool) -> Owner | None:
+def owner_to_replace(pipeline: Pipeline) -> Owner | None:
     """The job that a store has belonged to; raises `UsageError` if it is another job's to keep."""
     claimant = _claimant(pipeline)
     before = owner_of(pipeline.store)
     if before is None or not pipeline.file or _is_same(before, claimant):
         return before
-    if not take_over:
+    if not pipeline._take_over:
         raise UsageError(
             f"this store belongs to {before}",
             place=pipeline.store,
@@ -226,7 +224,7 @@ def promote(artifact: str, version: str, wait: float, pipeline: Pipeline | None 
         store.load(version)
         # first, or the next run would promote its own version
         for ledger in _ledgers(artifact, pipeline):
-            ledger.mark(version, True, BY_HAND)
+            ledger.mark(version, True, "promoted by hand")
         writer.promote(version)
     return version
 
@@ -262,7 +260,7 @@ def rollback(artifact: str, wait: float, pipeline: Pipeline | None = None) -> tu
             raise NoInput(f"{artifact}: there is no version before {live} to go back to")
         store.load(allowed[-1])
         for ledger in ledgers:
-            ledger.mark(live, False, ROLLED_BACK)
+            ledger.mark(live, False, "rolled back")
         writer.promote(allowed[-1])
     return live, allowed[-1]
 

@@ -254,7 +254,7 @@ def check_job(pipeline: Pipeline, as_of: str | None = None, take_over: bool = Fa
     """Read the source as a run would, check that store and sinks can be written; findings."""
     with pipeline.hidden.kept_out(), keys_in_errors():
         pipeline._take_over = take_over
-        owner = owner_to_replace(pipeline, take_over)
+        owner = owner_to_replace(pipeline)
         instant = parse_as_of(as_of or pipeline.as_of)
         inputs = look(pipeline, Store(pipeline.store), ledger_of(pipeline), instant)
         table = inputs.table

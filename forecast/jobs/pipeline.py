@@ -56,23 +56,21 @@ class JobSettings(settings.StoreSettings):
     """Name and store of a job, and when it fits."""
 
     name: str | None = Field(
-        default=None, max_length=1_000, description="name of the job; default the file's name"
+        None, max_length=1_000, description="name of the job; default the file's name"
     )
     refit: Annotated[str, BeforeValidator(_refit_text)] = Field(
-        default="weekly",
+        "weekly",
         description="when to fit: never, daily, weekly, 'every N days' or 'when worse'; "
         "the first run always fits",
     )
-    as_of: str | None = Field(
-        default=None, description="the time as of which the job runs; default now"
-    )
+    as_of: str | None = Field(None, description="the time as of which the job runs; default now")
     ledger: Literal["store", "sink"] = Field(
-        default="store",
+        "store",
         description="where runs and scores are recorded: STORE.runs/ledger.db, "
         "or the database of the sink",
     )
     ping: Annotated[str, AfterValidator(check_address)] | None = Field(
-        default=None,
+        None,
         repr=False,
         description="health-check URL, called at start (URL/start), on success "
         "and failure (URL/fail)",
@@ -83,21 +81,19 @@ class Pipeline(JobSettings):
     """The settings of a job."""
 
     totals: tuple[TotalsSettings, ...] = Field(
-        default=(), description="sums of the forecasts, and where they go"
+        (), description="sums of the forecasts, and where they go"
     )
     source: SourceSettings = Field(description="where the table comes from")
     table: settings.TableSettings = Field(
-        default=settings.TableSettings(), description="how it becomes series"
+        settings.TableSettings(), description="how it becomes series"
     )
-    train: settings.TrainSettings = Field(
-        default=settings.TrainSettings(), description="what is trained"
-    )
+    train: settings.TrainSettings = Field(settings.TrainSettings(), description="what is trained")
     output: settings.OutputSettings = Field(
-        default=settings.OutputSettings(), description="what a table of forecasts contains"
+        settings.OutputSettings(), description="what a table of forecasts contains"
     )
     sink: SinkSettings = Field(description="where the forecasts go")
     checks: JobCheckSettings = Field(
-        default=JobCheckSettings(), description="checks of the table and of forecasts"
+        JobCheckSettings(), description="checks of the table and of forecasts"
     )
     monitoring: MonitoringSettings = Field(
         MonitoringSettings(), description="where the gauges of the job go"
@@ -107,7 +103,7 @@ class Pipeline(JobSettings):
     _periods: settings.PeriodNames = PrivateAttr(())
     _file: str = PrivateAttr("")
     _hidden: Redactor = PrivateAttr(default_factory=Redactor)
-    _take_over: bool = PrivateAttr(False)  # whether sinks of other jobs are taken over
+    _take_over: bool = PrivateAttr(False)  # whether store and sinks of other jobs are taken over
     _publishes: bool = PrivateAttr(True)  # False if --output takes the place of the sinks
 
     def model_post_init(self, context: object) -> None:

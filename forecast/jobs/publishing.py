@@ -253,7 +253,7 @@ def accept_blocked(pipeline: Pipeline, take_over: bool = False) -> Record:
     job = f"job '{pipeline.shown_name}'"
     store = Store(pipeline.store)
     with pipeline.hidden.kept_out(), store.lock(pipeline.wait) as writer:
-        claim(pipeline, take_over)
+        claim(pipeline)
         ledger = ledger_of(pipeline)
         promote_owed(ledger, store, writer)  # left undone by an acceptance that was killed
         runs = ledger.runs(MAX_RECORDS)

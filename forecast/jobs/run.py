@@ -135,7 +135,7 @@ def run_job(
         # runs may follow each other within a second
         started = as_text(datetime.now(UTC), "milliseconds")
         with store.lock(pipeline.wait) as writer:
-            claim(pipeline, take_over)
+            claim(pipeline)
             ledger = ledger_of(pipeline)
             record = Record(
                 id=f"{job}/{at}", job=job, as_of=at, started=started, packages=installed()

@@ -47,10 +47,10 @@ def _with_known_suffix(path: str) -> str:
 
 class _Places(SettingsGroup):
     path: Annotated[FilePath, AfterValidator(_with_known_suffix)] | None = Field(
-        default=None, description="a .csv, .parquet or .xlsx file, replaced all at once"
+        None, description="a .csv, .parquet or .xlsx file, replaced all at once"
     )
     table: str | None = Field(
-        default=None,
+        None,
         description="table of that database: rows are added or replaced by ids, time and origin; "
         "may name a schema",
     )
@@ -59,9 +59,7 @@ class _Places(SettingsGroup):
 class SinkSettings(_Places):
     """Where the forecasts go."""
 
-    url: str | None = Field(
-        default=None, repr=False, description="a database, as SQLAlchemy writes it"
-    )
+    url: str | None = Field(None, repr=False, description="a database, as SQLAlchemy writes it")
 
     @property
     def places(self) -> dict[str, str]:
@@ -85,12 +83,12 @@ class TotalsSettings(_Places):
     """Sums of the forecasts, and where they go; tables are in the database of the sink."""
 
     by: Series = Field(
-        default=(),
+        (),
         description="id or static columns that name groups: region,product; or all; "
         "or a list of such",
     )
     every: PeriodNames = Field(
-        default=(),
+        (),
         description="day, week, month, quarter, year, horizon or such as next 9; or a list",
     )
 

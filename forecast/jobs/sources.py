@@ -18,23 +18,21 @@ class SourceSettings(TextSettings):
     """Where tonight's table comes from."""
 
     path: FilePath | None = Field(
-        default=None,
+        None,
         description="a CSV, JSON or Parquet file, a workbook, a folder of Parquet files, "
         "or synth:KIND",
     )
-    sql: str | None = Field(
-        default=None, description="the query whose rows are the table; needs url"
-    )
+    sql: str | None = Field(None, description="the query whose rows are the table; needs url")
     url: str | None = Field(
-        default=None,
+        None,
         repr=False,
         description="a database, as SQLAlchemy writes it: postgresql+psycopg://host/name",
     )
     future: FilePath | None = Field(
-        default=None, description="a file with the columns that are known in advance"
+        None, description="a file with the columns that are known in advance"
     )
     vintages: Literal["keep", "off"] = Field(
-        default="keep", description="keep what each run knows in advance for later fits"
+        "keep", description="keep what each run knows in advance for later fits"
     )
     unfinished: Unfinished = UNFINISHED
 
