@@ -313,7 +313,7 @@ def rows_of_sums(
     for level in levels:
         periods = _periods(level, positions, schema)  # [times]
         _, first, period_of = np.unique(periods, return_index=True, return_inverse=True)
-        texts = position_texts(schema, calendar, positions[first])
+        texts = position_texts(schema, positions[first])
         key_of = _group_keys(changes.ids, level, schema, panels)
         keys = [key_of[series] for series in changes.series]
         groups = list(zip(keys, period_of[time_of].tolist(), strict=True))
@@ -405,7 +405,7 @@ def changed_inputs(before: RunInput, after: RunInput) -> Iterator[str]:
     old = before.panel
     slots = slots_in(old, panel.ids, panel.starts, panel.sizes)
     series = panel.series_of_slots
-    position = panel.positions + panel.starts[series]
+    position = panel.grid_positions
     differs = panel.observed != old.observed[slots]
     differs |= rows_differ(panel.values, old.values[slots])
     past = panel.before(panel.lengths) & old.before(old.lengths)[slots]
@@ -424,7 +424,7 @@ def changed_inputs(before: RunInput, after: RunInput) -> Iterator[str]:
 def times_text(positions: Integers, schema: Schema) -> str:
     """The first and the last time of grid positions, as text."""
     ends = np.array([positions.min(), positions.max()])
-    return " to ".join(dict.fromkeys(position_texts(schema, calendar_of(schema), ends)))
+    return " to ".join(dict.fromkeys(position_texts(schema, ends)))
 
 
 def _panels(old: Panel, new: Panel, reconciles: bool) -> Iterator[tuple[str, Panel]]:

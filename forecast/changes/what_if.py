@@ -57,9 +57,8 @@ def what_if(
     steps = panel.positions - np.repeat(panel.lengths, np.diff(panel.offsets))
     ahead = (steps >= 0) & (steps < before.whole.numbers.shape[1])
     if since is not None:
-        position = panel.positions + panel.starts[panel.series_of_slots]
         first = parse_timestamp(since, schema.time_format, "what_if_from")
-        ahead &= position >= calendar_of(schema).positions(np.array([first]))
+        ahead &= panel.grid_positions >= calendar_of(schema).positions(np.array([first]))
     panel = _changed_panel(panel, ahead, changed, schema)
     question = replace(request, source=panel, future=None, origin=None)
     after = forecast(predictor, question)
@@ -215,9 +214,7 @@ def _warn_unseen(panel: Panel, other: Panel, changed: Flags, schema: Schema) -> 
             names = ("another", *categories)
             texts = [names[int(value)] for value in np.unique(values[unseen])]
         else:
-            first = panel.offsets[:-1]
-            low = np.minimum.reduceat(np.where(past, known, np.inf), first)
-            high = np.maximum.reduceat(np.where(past, known, -np.inf), first)
+            low, high = panel.extremes(known, past)
             lowest = np.where(high > low, 2 * low - high, -np.inf)
             highest = np.where(high > low, 2 * high - low, np.inf)
             lowest = np.maximum(lowest, seen.min())

@@ -57,7 +57,9 @@ def compare(
         rows = with_actuals(forecasts, panel, schema)
         scored = rows[rows["actual"].notna()]
         key = _days(scored, schema) if key_of is None else key_of[scored["panel"]]
-        by_key.append(_scaled_sums(key, scored))
+        error = (scored["forecast"] - scored["actual"]) / scored["unit"]
+        error = error.where(scored["unit"] > 0)
+        by_key.append(summed_by(key, scored, error, error.notna()))
         run = np.asarray(rows["as_of"].cat.codes, np.int64)
         rows["run"] = run + len(as_of)
         samples.append(rows.loc[sampled(rows, run), SAMPLED])
@@ -86,12 +88,6 @@ def _days(rows: pd.DataFrame, schema: Schema) -> Any:
         day = wall_clock(times, schema.time_format.zone) // DAY
         days = day.astype("datetime64[D]").astype(np.str_)
     return days[inverse]
-
-
-def _scaled_sums(key: Any, rows: pd.DataFrame) -> pd.DataFrame:
-    error = (rows["forecast"] - rows["actual"]) / rows["unit"]
-    error = error.where(rows["unit"] > 0)
-    return summed_by(key, rows, error, error.notna())
 
 
 def summed_by(key: Any, rows: pd.DataFrame, error: "pd.Series[float]", unit: Any) -> pd.DataFrame:
@@ -164,8 +160,7 @@ class NewActuals:
     @property
     def times_text(self) -> str:
         """The first and the last time, as text."""
-        starts = self.panel.starts[self.series]
-        return times_text(self.panel.positions[self.slot] + starts, self.schema)
+        return times_text(self.panel.grid_positions[self.slot], self.schema)
 
     def scores(self) -> Numbers:
         """[rows], the distance of each value from the median; 1 is that of the 95 % end."""
@@ -331,7 +326,7 @@ def _farthest(rows: pd.DataFrame, panel: Panel, schema: Schema) -> list[Facts]:
     if not len(rows):
         return []
     calendar = calendar_of(schema)
-    times = position_texts(schema, calendar, calendar.positions(rows["instant"].to_numpy()))
+    times = position_texts(schema, calendar.positions(rows["instant"].to_numpy()))
     numbers: Any = rows[["actual", "forecast", "lo_80", "hi_80", "widths"]].round(6)
     records = numbers.to_dict("records")
     farthest = []

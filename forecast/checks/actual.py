@@ -17,7 +17,7 @@ from forecast.events.kinds import touched_by_events
 from forecast.ledger.record import Record
 from forecast.panel.naming import NAMED, first_names, series_names
 from forecast.panel.panel import Flags, Id, Integers, Numbers, Panel, ids_at
-from forecast.panel.schema import Schema, calendar_of, position_texts
+from forecast.panel.schema import Schema, position_texts
 
 MIN_VALUES = 20  # fewest values of a series that is checked for copies or for new values
 FEW_COPIES = 100  # in smaller panels, copies are counted as a share of so many series
@@ -162,7 +162,7 @@ def _silent(night: Night, before: Panel) -> Finding:
 def _silent_groups(panel: Panel, schema: Schema) -> Iterator[str]:
     """Groups whose newest gap is longer than any before it; ended groups do not count."""
     series = panel.series_of_slots
-    step = panel.positions + panel.starts[series] - (panel.newest - GAP_STEPS + 1)
+    step = panel.grid_positions - (panel.newest - GAP_STEPS + 1)
     recent = panel.observed & (step >= 0) & (step < GAP_STEPS)
     for grouping in groupings(panel.ids, schema):
         present = np.zeros((len(grouping.names), GAP_STEPS), bool)
@@ -186,7 +186,7 @@ def _revised(night: Night, before: Panel, past: Sequence[Record]) -> Finding:
     if not common.any():
         return Finding()
     series = panel.series_of_slots[common]
-    position = panel.positions[common] + panel.starts[series]
+    position = panel.grid_positions[common]
     values = before.values[slots[common]]
     old = np.abs(values)
     change = np.abs(panel.values[common] - values)  # a removed value counts as 0
@@ -214,7 +214,7 @@ def _revised_runs(night: Night, position: Integers, old: Numbers, change: Number
     first = int(position.min())
     shares = _shares(position - first, change, old)
     changed = np.flatnonzero(shares > REVISED) + first
-    times = set(position_texts(night.schema, calendar_of(night.schema), changed))
+    times = set(position_texts(night.schema, changed))
     return [run.as_of for run in night.runs if run.data_end in times]
 
 

@@ -112,8 +112,7 @@ class JobCheckSettings(CheckSettings, heading="Checks"):
 
     def limits(self, name: str) -> Limits | None:
         """The limits of a check of the newest values or of forecasts; None for a rule."""
-        in_actual = name in ActualCheckSettings.model_fields
-        limits: Limits | None = getattr(self.actual if in_actual else self.output, name, None)
+        limits: Limits | None = getattr(self.actual, name, getattr(self.output, name, None))
         return limits
 
 

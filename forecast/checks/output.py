@@ -165,7 +165,7 @@ def _against_past(output: Output) -> dict[str, Finding]:
     series = output.series
     points = output.forecasts.published[..., 0]
     calendar = calendar_of(output.schema)
-    position = panel.positions + panel.starts[panel.series_of_slots]
+    position = panel.grid_positions
     newest = panel.origins.max(keepdims=True)
     recent = panel.observed & (position < newest)
     if output.schema.dated and output.schema.time_format.kind != STEPS:
@@ -173,18 +173,14 @@ def _against_past(output: Output) -> dict[str, Finding]:
         recent &= position >= calendar.positions(time - 373 * DAY)
         recent &= position <= calendar.positions(time - 7 * DAY)
 
-    first = panel.first_slots
-    values = np.where(recent, panel.values, np.inf)
-    lowest = np.minimum.reduceat(values, first)[series]
-    values = np.where(recent, panel.values, -np.inf)
-    highest = np.maximum.reduceat(values, first)[series]
-    largest = np.maximum(np.abs(lowest), np.abs(highest))
-    count = np.add.reduceat(panel.observed, first, dtype=np.int64)[series]
+    lowest, highest = panel.extremes(panel.values, recent)
+    largest = np.maximum(np.abs(lowest), np.abs(highest))[series]
+    count = np.add.reduceat(panel.observed, panel.first_slots, dtype=np.int64)[series]
     has_enough = count >= PRIORS.few
     beyond = np.abs(points).max(1) > PRIORS.times_beyond * largest
     out_of_bounds = has_enough & (largest > 0) & beyond
     constant = np.ptp(points, axis=1) == 0
-    varied = highest > lowest
+    varied = (highest > lowest)[series]
     flat = constant & varied & (points.shape[1] > 1)
     return {
         "bounds": output.share(out_of_bounds, len(points)),

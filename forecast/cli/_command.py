@@ -39,6 +39,7 @@ NAMED = ("overrides",)  # settings that a command has only if its declaration na
 _ALL = "forecast.help-all"  # key in the context of a call that lists all options
 
 Group = TypeVar("Group", bound=SettingsGroup)
+CommandLine = tuple[str, ...]  # its words
 # an option or argument, a group of settings, or some settings of a group
 Parameter = click.Parameter | type[SettingsGroup] | tuple[Any, ...]
 
@@ -121,7 +122,7 @@ class Request(types.SimpleNamespace):
             if name in self.values:
                 raise UsageError(problem, setting=Setting(name), cure=cure)
 
-    def words(self, *groups: type[SettingsGroup], more: tuple[str, ...] = ()) -> tuple[str, ...]:
+    def words(self, *groups: type[SettingsGroup], more: CommandLine = ()) -> CommandLine:
         """The given settings of some groups, and those in `more`, as words of a command line."""
         words: list[str] = []
         names = [name for group in groups for name in group.model_fields]
@@ -135,7 +136,7 @@ class Request(types.SimpleNamespace):
                 words += [f"--{flag}", text]
         return tuple(words)
 
-    def fit_words(self) -> tuple[str, ...]:
+    def fit_words(self) -> CommandLine:
         return ("fit", self.data, *self.words(TableSettings, TextSettings, more=("horizon",)))
 
 
@@ -299,12 +300,12 @@ _LOG_FORMAT = Option(
 )
 
 
-def named(artifact: str) -> tuple[str, ...]:
+def named(artifact: str) -> CommandLine:
     """The words that name a store on the command line; none for the default one."""
     return () if artifact == settings.STORE.store else ("--artifact", artifact)
 
 
-def predicting(artifact: str, known: Sequence[str]) -> tuple[str, ...]:
+def predicting(artifact: str, known: Sequence[str]) -> CommandLine:
     """The command that forecasts with a store.
 
     Covariates `known` in advance need a table of the future.

@@ -11,7 +11,7 @@ from typing import Any
 
 from forecast.artifacts.store import Store, check_apart
 from forecast.checks.promotion import ServingVersion
-from forecast.cli._command import Request
+from forecast.cli._command import CommandLine, Request
 from forecast.cli._console import log, steps_bar, suggest
 from forecast.cli._data import check_outputs, load_later
 from forecast.cli._named_store import NamedStore, named_store
@@ -282,7 +282,7 @@ def _commands(store: NamedStore, request: Request, saved: ServingVersion | None)
         reported = version if request.version is not None else ()
         report = ("report", *store.words, *reported, *words)
         return _lines(store, report, store.use, ("status", *store.words), inspect)
-    future: tuple[str, ...] = ()
+    future: CommandLine = ()
     if saved.fitted.schema.known:
         future = ("--future", request.future or "FILE")
     return _lines(
@@ -295,7 +295,7 @@ def _commands(store: NamedStore, request: Request, saved: ServingVersion | None)
     )
 
 
-def _lines(store: NamedStore, *commands: tuple[str, ...]) -> Commands:
+def _lines(store: NamedStore, *commands: CommandLine) -> Commands:
     """Command lines, without secrets."""
     lines = [shlex.join(("forecast", *map(store.shown, words))) for words in commands]
     return Commands(tuple(lines))

@@ -313,7 +313,7 @@ def known_differences(
     series = panel.series_of_slots[slot]
     values = panel.known[slot, columns]
     names = np.array([series_text(ids) for ids in panel.ids], object)
-    times = calendar.times(panel.starts[series] + panel.positions[slot])
+    times = calendar.times(panel.grid_positions[slot])
 
     words = []  # a number has no categories
     for column, value in zip(columns.tolist(), values.tolist(), strict=True):

@@ -178,13 +178,10 @@ def _toml(path: str) -> Facts:
             problem = f"has more than {MAX_LENGTH:,} characters; is it a pipeline file?"
             raise UsageError(problem, place=path)
         return tomllib.loads(text)
-    except FileNotFoundError:
-        raise NoInput(f"{path} does not exist; give the path of a pipeline file (.toml)") from None
     except OSError as error:
-        raise NoInput(f"{path} cannot be opened: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise UsageError("is not UTF-8 text, as TOML must be", place=path) from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        cure = "give the path of a pipeline file (.toml)"
+        raise NoInput(f"{path} cannot be opened: {error.strerror or error}", cure=cure) from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"is not valid TOML: {error}", place=path) from None
 
 

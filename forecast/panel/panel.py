@@ -178,6 +178,21 @@ class Panel:
         """[slots], the position of each slot in its series, from 0."""
         return steps_within(self.sizes)
 
+    @property
+    def grid_positions(self) -> Integers:
+        """[slots], the grid position of each slot."""
+        return self.positions + np.repeat(self.starts, self.sizes)
+
+    def extremes(self, values: Numbers, counted: Flags) -> tuple[Numbers, Numbers]:
+        """[series], the lowest and the highest of the counted values [slots].
+
+        Without any these are plus and minus infinity.
+        """
+        low = np.where(counted, values, np.inf)
+        high = np.where(counted, values, -np.inf)
+        first = self.first_slots
+        return np.minimum.reduceat(low, first), np.maximum.reduceat(high, first)
+
     def before(self, limit: Integers) -> Flags:
         """[slots], whether the slot lies before position `limit` [series] of its series."""
         limits = np.repeat(limit, self.sizes)

@@ -213,14 +213,7 @@ def chart_of(
 
     charts = []
     for series, row in zip(drawn.tolist(), rows.tolist(), strict=True):
-        if row >= 0:
-            values = actual[row]
-            note = _note(data, row, values, errors[row])
-        else:
-            status = panel.status[series] if panel.status else ""
-            note = f"no forecast: {status}" if status else "no forecast"
-            values = np.full(data.horizon, np.nan)
-        charts.append(_series_chart(data, settings.history, series, row, note, values))
+        charts.append(_series_chart(data, settings.history, series, row, actual, errors))
     return Chart(
         series=tuple(charts),
         levels=tuple(data.intervals),
@@ -248,16 +241,21 @@ def _note(data: PlotData, row: int, actual: Numbers, error: float) -> str:
 
 
 def _series_chart(
-    data: PlotData, history: int | None, series: int, row: int, note: str, actual: Numbers
+    data: PlotData, history: int | None, series: int, row: int, actual: Numbers, errors: Numbers
 ) -> SeriesChart:
     """The chart of a series of the panel; `row` is the row of its forecast, or -1."""
     panel = data.panel
     if row < 0:
         first = panel.origins[series] + 1
         numbers = np.full(data.numbers.shape[1:], np.nan)
+        values = np.full(data.horizon, np.nan)
+        status = panel.status[series] if panel.status else ""
+        note = f"no forecast: {status}" if status else "no forecast"
     else:
         first = data.first[row]
         numbers = data.numbers[row]
+        values = actual[row]
+        note = _note(data, row, values, errors[row])
     available = first - panel.starts[series]
     steps = int(np.clip(available, 1, history or data.usual_history))
     start = np.array([first - steps])
@@ -265,7 +263,7 @@ def _series_chart(
     calendar = calendar_of(data.schema)
     times = calendar.wall(first + np.arange(-steps, data.horizon))
     shown = first + np.array([-steps, 0, data.horizon - 1])
-    labels = position_texts(data.schema, calendar, shown)
+    labels = position_texts(data.schema, shown)
     ends = np.array(list(data.intervals.values()), np.int64).reshape(-1, 2)
     events = [
         (start, end, event)
@@ -281,7 +279,7 @@ def _series_chart(
         forecast=numbers[:, 0],
         low=numbers[:, ends[:, 0]],
         high=numbers[:, ends[:, 1]],
-        actual=actual,
+        actual=values,
         events=tuple(events),
         labels=tuple(visible(label.removesuffix(" 00:00:00")) for label in labels),
     )

@@ -16,7 +16,7 @@ from forecast.inference.predictor import Predictor
 from forecast.metrics.metrics import REFERENCE
 from forecast.panel.naming import series_name, series_names
 from forecast.panel.panel import Id, Ids, Panel
-from forecast.panel.schema import Schema, calendar_of, position_texts
+from forecast.panel.schema import Schema, position_texts
 from forecast.reading.reading import describe
 from forecast.report.explanation import importances
 from forecast.report.page import (
@@ -328,7 +328,7 @@ def _longest_gap(panel: Panel, schema: Schema, series: int) -> tuple[Cell, ...]:
     longest = np.argmax(ends - begins)
     gap = np.array([begins[longest], ends[longest] - 1])
     edges = panel.starts[series] + gap
-    texts = position_texts(schema, calendar_of(schema), edges)
+    texts = position_texts(schema, edges)
     times = [text.removesuffix(" 00:00:00") for text in texts]
     name = series_name(panel.ids[series]) or "the series"
     steps = int(ends[longest] - begins[longest])
