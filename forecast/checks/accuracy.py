@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,12 +9,11 @@ import pandas as pd
 
 from forecast.calendar.spec import STEPS
 from forecast.calendar.zones import DAY, wall_clock
-from forecast.changes.replay import times_text
 from forecast.events.kinds import touched
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts
 from forecast.inference.overrides import Overrides
-from forecast.intervals.corrections import PRIORS, SHARES, PastIntervals, RawIntervals
+from forecast.intervals.corrections import SHARES, PastIntervals, RawIntervals
 from forecast.ledger.ledger import (
     COLUMNS,
     PUBLISHED,
@@ -26,7 +24,7 @@ from forecast.ledger.ledger import (
     series_text,
 )
 from forecast.panel.naming import NAMED, series_name
-from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, ids_at, series_index
+from forecast.panel.panel import Ids, Integers, Numbers, Panel, ids_at, series_index
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.settings import Facts
 
@@ -115,92 +113,30 @@ def _inside(rows: pd.DataFrame, level: str) -> "pd.Series[bool]":
     return rows["actual"].between(rows[f"lo_{level}"], rows[f"hi_{level}"])
 
 
-@dataclass(frozen=True)
-class NewActuals:
-    """Actual values that have arrived since a run, beside what that run published for them."""
+def in_panel(forecasts: pd.DataFrame, panel: Panel, schema: Schema) -> pd.DataFrame:
+    """Forecasts with the columns `panel`, `slot` and `actual`.
 
-    panel: Panel
-    schema: Schema
-    slot: Integers  # [rows], index of the slot in the panel
-    published: Numbers  # [rows, 5], the median and the ends of the 80 and 95 % intervals
-
-    @classmethod
-    def of(cls, published: pd.DataFrame, panel: Panel, schema: Schema) -> "NewActuals":
-        rows = published.assign(panel=_series_in(panel, published))
-        slot = slots_of(rows, panel, schema)
-        arrived = panel.observed[slot] & (slot >= 0)
-        numbers = rows[PUBLISHED].to_numpy(np.float64)
-        return cls(panel, schema, slot[arrived], numbers[arrived])
-
-    @property
-    def series(self) -> Integers:
-        """[rows], the index of the series in the panel."""
-        return self.panel.series_of_slots[self.slot]
-
-    @property
-    def actual(self) -> Numbers:
-        return self.panel.values[self.slot]
-
-    @property
-    def median(self) -> Numbers:
-        return self.published[:, 0]
-
-    @property
-    def low(self) -> Numbers:
-        """[rows], the lower ends of 95 % intervals."""
-        return self.published[:, 3]
-
-    @property
-    def high(self) -> Numbers:
-        return self.published[:, 4]
-
-    def select(self, rows: Flags) -> "NewActuals":
-        return replace(self, slot=self.slot[rows], published=self.published[rows])
-
-    @property
-    def times_text(self) -> str:
-        """The first and the last time, as text."""
-        return times_text(self.panel.grid_positions[self.slot], self.schema)
-
-    def scores(self) -> Numbers:
-        """[rows], the distance of each value from the median; 1 is that of the 95 % end."""
-        error = self.actual - self.median
-        end = np.where(error > 0, self.high, self.low)
-        half_width = np.abs(end - self.median)
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            scores = np.where(error == 0, 0.0, error / half_width)
-        largest = PRIORS.largest_score
-        return np.clip(scores, -largest, largest)
-
-
-def _series_in(panel: Panel, forecasts: pd.DataFrame) -> Integers:
-    """[rows], the index of the series of each forecast in a panel; -1 if the panel lacks it."""
-    return series_number(forecasts, [series_text(ids) for ids in panel.ids])
-
-
-def slots_of(forecasts: pd.DataFrame, panel: Panel, schema: Schema) -> Integers:
-    """[rows], the past slot of each forecast; -1 if the panel lacks it."""
-    series = forecasts["panel"].to_numpy()
+    These are the index of the series in a panel and the past slot, -1 if the panel lacks it, and
+    the value, NaN if none was observed.
+    """
+    series = series_number(forecasts, [series_text(ids) for ids in panel.ids])
     position = calendar_of(schema).positions(forecasts["instant"].to_numpy())
     step = position - panel.starts[series]
     inside = (series >= 0) & (step >= 0) & (step < panel.lengths[series])
-    return np.where(inside, panel.offsets[series] + step, -1)
+    slot = np.where(inside, panel.offsets[series] + step, -1)
+    has_value = inside & panel.observed[slot]
+    actual = np.where(has_value, panel.values[slot], np.nan)
+    return forecasts.assign(panel=series, slot=slot, actual=actual)
 
 
 def with_actuals(forecasts: pd.DataFrame, panel: Panel, schema: Schema) -> pd.DataFrame:
-    """Forecasts with the index of their series in a panel, and their actual value.
-
-    These are the columns `panel` and `actual`; the latter is NaN if no value was observed.
-    """
-    rows = forecasts.assign(panel=_series_in(panel, forecasts))
-    slot = slots_of(rows, panel, schema)
-    has_value = (slot >= 0) & panel.observed[slot]
-    actual = np.where(has_value, panel.values[slot], np.nan)
+    """Forecasts as `in_panel` has them, without values of stock-outs that are no measure."""
+    rows = in_panel(forecasts, panel, schema)
     sold_out = touched(panel, schema, "stock_out")
     if sold_out is not None:  # sales are only a lower bound of demand
-        missed = forecasts["forecast"].to_numpy() < actual
-        actual[sold_out[slot] & ~missed] = np.nan
-    return rows.assign(actual=actual)
+        is_bound = sold_out[rows["slot"]] & ~(rows["forecast"] < rows["actual"])
+        rows["actual"] = rows["actual"].mask(is_bound)
+    return rows
 
 
 def current_intervals(

@@ -9,7 +9,6 @@ from itertools import pairwise
 import numpy as np
 
 from forecast.changes.replay import RunInput, slots_in, times_text
-from forecast.checks.accuracy import NewActuals
 from forecast.checks.groups import group_finding, groupings, value_finding
 from forecast.checks.limits import Finding, teaching, usual_size
 from forecast.checks.table import age_text, duration_text
@@ -18,6 +17,7 @@ from forecast.ledger.record import Record
 from forecast.panel.naming import NAMED, first_names, series_names
 from forecast.panel.panel import Flags, Id, Integers, Numbers, Panel, ids_at
 from forecast.panel.schema import Schema, position_texts
+from forecast.tables.writing import Frame
 
 MIN_VALUES = 20  # fewest values of a series that is checked for copies or for new values
 FEW_COPIES = 100  # in smaller panels, copies are counted as a share of so many series
@@ -33,7 +33,7 @@ class Night:
     Attributes
     ----------
     runs : the runs before this one, newest first
-    new : values that arrived since the last run published, beside what it published for them
+    new : what the last run published for values that arrived since, as `in_panel` has it
     published : ids of the series that the last run published
     before : what the last run forecast from; None if that no longer exists
     learned : names of events whose effects the version has learned
@@ -42,7 +42,7 @@ class Night:
     panel: Panel
     schema: Schema
     runs: Sequence[Record]
-    new: NewActuals | None = None
+    new: Frame | None = None
     published: Set[Id] = frozenset()
     before: RunInput | None = None
     learned: Sequence[str] = ()
@@ -57,10 +57,10 @@ def findings(night: Night, data_age: float | None) -> dict[str, Finding]:
         measured["new_series"] = _new_series(panel, night.published)
         short = _had_short_past(night, night.new)[panel.series_of_slots]
         left_out = short | with_unknown_events(panel, night)
-        new = night.new.select(~left_out[night.new.slot])
-        if len(new.slot):
-            measured["group"] = group_finding(new, past)
-            measured["value"] = value_finding(new, past)
+        new = night.new[~left_out[night.new["slot"]]]
+        if len(new):
+            measured["group"] = group_finding(new, panel, night.schema, past)
+            measured["value"] = value_finding(new, panel, night.schema, past)
     if night.before is not None:
         if night.schema.layout != "rows":  # whose series end on their own
             measured["silent"] = _silent(night, night.before.panel)
@@ -68,11 +68,11 @@ def findings(night: Night, data_age: float | None) -> dict[str, Finding]:
     return measured
 
 
-def _had_short_past(night: Night, new: NewActuals) -> Flags:
+def _had_short_past(night: Night, new: Frame) -> Flags:
     """[series], whether the last run had few values of a series, so its intervals were a guess."""
     panel = night.panel
     values = np.add.reduceat(panel.observed, panel.first_slots, dtype=np.int64)
-    before = values - np.bincount(new.series, minlength=len(panel))
+    before = values - np.bincount(new["panel"], minlength=len(panel))
     return before < max(MIN_VALUES, 2 * night.schema.shortest_season)
 
 

@@ -439,7 +439,7 @@ class _Comparison:
                 published |= set(serving.fitted.ids)  # of a large run the ledger keeps a sample
             self.night = replace(
                 self.night,
-                new=accuracy.NewActuals.of(self.last, panel, serving.schema),
+                new=accuracy.in_panel(self.last, panel, serving.schema).dropna(subset="actual"),
                 published=published,
                 before=_input_of(self.run, last_run, serving),
                 learned=() if serving.fitted.effects is None else serving.fitted.effects.labels,
