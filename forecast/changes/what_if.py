@@ -145,7 +145,14 @@ def _changed_panel(
             is_plain = key in schema.known or key[:-1] in schema.categories
             change = None if is_plain else CHANGES.get(key[-1:])
             name = key if change is None else key[:-1]
-            column = _column(name, schema)
+            if name not in schema.known:
+                columns_known = list(schema.known)
+                hint = (
+                    did_you_mean(name, columns_known) or f"; there are {', '.join(columns_known)}"
+                )
+                setting = Setting("what_if", name)
+                raise UsageError(f"'{name}' is not known in advance{hint}", setting=setting)
+            column = schema.known.index(name)
             categories = schema.categories.get(name)
             if text.endswith("%") and text[0] in "+-" and not (change or categories):
                 change = np.multiply
@@ -164,14 +171,6 @@ def _changed_panel(
     other = replace(panel, known=np.where(is_changed, values, panel.known), vintages=None)
     _warn_unseen(panel, other, is_changed, schema)
     return other
-
-
-def _column(name: str, schema: Schema) -> int:
-    """The index of a known column."""
-    if name in schema.known:
-        return schema.known.index(name)
-    hint = did_you_mean(name, list(schema.known)) or f"; there are {', '.join(schema.known)}"
-    raise UsageError(f"'{name}' is not known in advance{hint}", setting=Setting("what_if", name))
 
 
 def _number(name: str, value: object, categories: Names | None) -> float:

@@ -148,10 +148,9 @@ def _distances(new: Frame, group: Integers) -> Numbers:
     The distance is the absolute logarithm of the ratio of the two. If one of them is not positive,
     it is their difference, divided by the distance of the summed 95 % ends from the forecast.
     """
-    actual = np.bincount(group, new["actual"])
-    forecast = np.bincount(group, new["forecast"])
-    low = np.bincount(group, new["lo_95"])
-    high = np.bincount(group, new["hi_95"])
+    names = ("actual", "forecast", "lo_95", "hi_95")
+    sums = [np.bincount(group, new[name]) for name in names]
+    actual, forecast, low, high = sums
     reach = np.where(actual > forecast, high - forecast, forecast - low)
     positive = (actual > 0) & (forecast > 0)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):

@@ -26,12 +26,11 @@ from forecast.panel.panel import (
     Ids,
     Integers,
     Numbers,
-    Panel,
     ids_at,
     series_index,
     stacked,
 )
-from forecast.panel.schema import Schema, calendar_of
+from forecast.panel.schema import calendar_of
 from forecast.settings import OutputSettings
 from forecast.tables.writing import Column
 from forecast.totals.sums import Totals
@@ -83,20 +82,8 @@ class Output:
     new: Collection[Id] = ()
 
     @property
-    def schema(self) -> Schema:
-        return self.fitted.schema
-
-    @property
-    def panel(self) -> Panel:
-        return self.forecasts.panel
-
-    @property
-    def series(self) -> Integers:
-        return self.forecasts.series
-
-    @property
     def ids(self) -> Ids:
-        return ids_at(self.panel, self.series)
+        return ids_at(self.forecasts.panel, self.forecasts.series)
 
     def usual(self, name: str, what: str = "share") -> float | None:
         return usual_size(self.past, name, what)
@@ -105,7 +92,7 @@ class Output:
         self, affected: Flags, count: int, usual: float | None = 0.0, size: float | None = None
     ) -> Finding:
         """A finding on the `affected` series [series], as a share of `count` series."""
-        series = ids_at(self.panel, self.series[affected])
+        series = ids_at(self.forecasts.panel, self.forecasts.series[affected])
         return Finding(len(series) / count if count else None, usual, series, size)
 
 
@@ -113,7 +100,7 @@ def findings(output: Output) -> dict[str, Finding]:
     """The finding of each check, by the name of the check."""
     counts = hard_counts(output)
     measured = {name: Finding(float(count)) for name, count in counts.items()}
-    if len(output.series):
+    if len(output.forecasts.series):
         measured |= _against_past(output)
         if output.earlier is not None:
             measured |= _against_last_run(output, *output.earlier)
@@ -130,7 +117,7 @@ def hard_counts(output: Output) -> Mapping[str, int]:
     names = ("forecast", *output.settings.columns)
     columns = [np.asarray(forecasts.columns[name], float) for name in names]
     published = np.stack(columns, -1)  # [rows, 1 + columns]
-    floor = output.panel.floor()[output.series]
+    floor = output.forecasts.panel.floor()[output.forecasts.series]
     lowest = lower_bounds(output.settings, floor).repeat(forecasts.means.shape[1])
     too_low = (published < lowest[:, None]).any(1)
     counts["negative"] = _count(too_low)
@@ -161,14 +148,14 @@ def _against_past(output: Output) -> dict[str, Finding]:
     If times are numbered steps, all past values count. Values of the newest week (or the newest
     step) do not count, as they may be the ones that are wrong.
     """
-    panel = output.panel
-    series = output.series
+    panel = output.forecasts.panel
+    series = output.forecasts.series
     points = output.forecasts.published[..., 0]
-    calendar = calendar_of(output.schema)
+    calendar = calendar_of(output.fitted.schema)
     position = panel.grid_positions
     newest = panel.origins.max(keepdims=True)
     recent = panel.observed & (position < newest)
-    if output.schema.dated and output.schema.time_format.kind != STEPS:
+    if output.fitted.schema.dated and output.fitted.schema.time_format.kind != STEPS:
         time = calendar.times(newest)
         recent &= position >= calendar.positions(time - 373 * DAY)
         recent &= position <= calendar.positions(time - 7 * DAY)
@@ -228,10 +215,10 @@ def _against_last_run(output: Output, series_before: Ids, published: Numbers) ->
 
 
 def _missing(output: Output, series_before: Ids) -> Finding:
-    has_ended = np.array(output.panel.status) == "ended"
-    ended = ids_at(output.panel, np.flatnonzero(has_ended))
+    has_ended = np.array(output.forecasts.panel.status) == "ended"
+    ended = ids_at(output.forecasts.panel, np.flatnonzero(has_ended))
     here = {*output.ids, *ended}
-    replaced = {row.of for row in output.schema.successions}
+    replaced = {row.of for row in output.fitted.schema.successions}
     gone = tuple(ids for ids in series_before if ids not in here and "/".join(ids) not in replaced)
     return Finding(len(gone) / len(series_before), series=gone)
 

@@ -85,9 +85,6 @@ def _visible(frame: pd.DataFrame) -> pd.DataFrame:
     for column, kind in enumerate(frame.dtypes):
         if kind.kind == "O":
             values = frame.iloc[:, column]
-            shown.isetitem(column, [_visible_text(value) for value in values])
+            texts = [visible(value) if isinstance(value, str) else value for value in values]
+            shown.isetitem(column, texts)
     return shown
-
-
-def _visible_text(value: object) -> object:
-    return visible(value) if isinstance(value, str) else value

@@ -38,7 +38,7 @@ from forecast.reading.reading import (
     read_as,
 )
 from forecast.reading.vintages import added, has_vintages, known_by
-from forecast.settings import AFTER_FIT, Facts, OutputSettings, TableSettings, TextSettings
+from forecast.settings import AFTER_FIT, Facts, OutputSettings, TableSettings
 from forecast.tables.reading import load_future, settings_as_at_fit
 from forecast.tables.table import Table
 from forecast.tables.writing import output_columns, refuse_clash
@@ -141,7 +141,9 @@ def look(pipeline: Pipeline, store: Store, ledger: Ledger, instant: datetime) ->
     if why:
         check_names(pipeline.train)
     schema = None if live is None or reread else live.schema
-    text = _text_settings(pipeline, schema)
+    text = pipeline.source.text()
+    if schema is not None:  # what the file does not say is as at the earlier fit
+        text = settings_as_at_fit(schema.reading, text.model_dump(exclude_defaults=True))
     source, defaults = pipeline.source.read(text)
     defaults |= pipeline.source.model_dump(include={"unfinished"}, exclude_unset=True)
     if live is not None:
@@ -163,26 +165,6 @@ def look(pipeline: Pipeline, store: Store, ledger: Ledger, instant: datetime) ->
     )
 
 
-def _text_settings(pipeline: Pipeline, fitted: Schema | None) -> TextSettings:
-    """How files are read: as the pipeline says, and otherwise as an earlier fit did."""
-    text = pipeline.source.text()
-    if fitted is None:
-        return text
-    return settings_as_at_fit(fitted.reading, text.model_dump(exclude_defaults=True))
-
-
-def _table_settings(pipeline: Pipeline, inputs: Inputs) -> TableSettings:
-    """How a fit reads the table: as pipeline and source say, and otherwise as an earlier fit did.
-
-    If it were inferred anew, it could change with the data, and forecasts with it from run to run.
-    """
-    settings = pipeline.table.model_copy(update=inputs.defaults)
-    if inputs.schema is None:
-        return settings
-    earlier = inputs.schema.table_settings()
-    return TableSettings.check(earlier | settings.model_dump(exclude_unset=True))
-
-
 def read_to_forecast(
     pipeline: Pipeline, instant: datetime, table: Table, schema: Schema
 ) -> DatedTable:
@@ -198,8 +180,11 @@ def read_to_fit(
     """Read what was known of a table at the time of a run, for a fit; also the whole table."""
     table = inputs.table
     earlier = inputs.schema
-    settings = _table_settings(pipeline, inputs)
+    settings = pipeline.table.model_copy(update=inputs.defaults)
     if earlier is not None:
+        # inferred anew, it could change with the data, and forecasts with it from run to run
+        given = settings.model_dump(exclude_unset=True)
+        settings = TableSettings.check(earlier.table_settings() | given)
         check_schema(earlier, table)
     dated = dated_table(table, settings, earlier)
     schema, dated = infer_schema(dated, settings, reserved_columns(pipeline))

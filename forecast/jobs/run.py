@@ -4,7 +4,7 @@ A run writes everything or nothing.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -540,7 +540,13 @@ def _publication(
         record.fit["promoted"] = new_fit.entry.promoted
 
     before = {day.day: day for day in run.ledger.days(MAX_RECORDS, record.as_of)}
-    scores = _new_scores(past.days, before)
+    # a day that was scored on more values before keeps its score: since then the ledger has thinned
+    # old forecasts to a sample
+    scores = {
+        score.day: score
+        for score in past.days
+        if score.day not in before or before[score.day].count <= score.count
+    }
     newest = sorted((before | scores).items())[-7:]
     record.scores = [vars(score) for _, score in newest]
 
@@ -570,17 +576,3 @@ def _without_new_values(run: _Run, forecasts: Forecasts, lagging: Ids) -> list[I
         text = "%d series got no forecast, or one from old values: %s"
         log.warning(text, len(series), names)
     return series
-
-
-def _new_scores(days: list[DayScore], before: Mapping[str, DayScore]) -> dict[str, DayScore]:
-    """The new scores by day, without days that were scored on more values before.
-
-    That happens when the ledger has thinned old forecasts to a sample: the earlier score, of all
-    forecasts, then stands.
-    """
-    scores = {}
-    for score in days:
-        earlier = before.get(score.day)
-        if earlier is None or earlier.count <= score.count:
-            scores[score.day] = score
-    return scores

@@ -17,7 +17,7 @@ from forecast.panel.panel import Ids, Integers, Numbers, Panel, ids_at, series_i
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.reading.saved import SavedForecasts
 from forecast.settings import OutputSettings, PictureSettings, intervals_of
-from forecast.windows.origins import values_at
+from forecast.windows.origins import values_at, values_of
 
 EventSpan = tuple[float, float, str]
 """The first and the last time of an event, and its name."""
@@ -115,17 +115,6 @@ def series_to_draw(panel: Panel, settings: PictureSettings) -> ForecastOptions:
     return ForecastOptions(candidates[np.isin(candidates, named)])
 
 
-def actuals_at(panel: Panel, ids: Ids, first: Integers, steps: int) -> Numbers:
-    """The observed values of series from the grid positions `first` on, [series, steps].
-
-    They are NaN if missing, or if the panel lacks the series.
-    """
-    index = series_index(panel.ids, ids) - 1
-    values = values_at(panel, index, first, steps)
-    values[index < 0] = np.nan
-    return values
-
-
 @dataclass(frozen=True)
 class SeriesChart:
     """The chart of one series.
@@ -188,7 +177,7 @@ def chart_of(
     """
     panel = data.panel
     schema = data.schema
-    actual = actuals_at(actuals or panel, data.ids, data.first, data.horizon)
+    actual = values_of(actuals or panel, data.ids, data.first, data.horizon)
     if actuals is not None and not np.isfinite(actual).any():
         log.warning("%s has no value at the times of the forecasts", name)
     point = data.numbers[..., 0]

@@ -19,7 +19,8 @@ from forecast.errors import Setting, UsageError, visible
 from forecast.panel.naming import series_name
 from forecast.panel.panel import Id, Integers
 from forecast.panel.schema import position_texts
-from forecast.report.chart import PlotData, actuals_at
+from forecast.report.chart import PlotData
+from forecast.windows.origins import values_of
 
 MOST_NUMBERS = 2_700_000  # most numbers of all series together; 6 to 9 characters each
 SHORTEST = 8  # fewest steps of history
@@ -138,7 +139,7 @@ def _series(gallery: Gallery, count: int, time_index: Integers, steps: int) -> I
     data = gallery.data
     ids = data.ids[:count]
     start = data.first[:count] - steps
-    past = actuals_at(data.panel, ids, start, steps)
+    past = values_of(data.panel, ids, start, steps)
     starts = data.panel.starts[data.series[:count]]
     begun = np.clip(starts - start, 0, steps - 1)
     for i in range(count):
