@@ -180,39 +180,27 @@ def blocks(name: str, limits: JobCheckSettings) -> bool:
 
 
 def alarms(
-    findings: Mapping[str, Finding], limits: JobCheckSettings, runs: Sequence[Record]
+    findings: Mapping[str, Finding], limits: JobCheckSettings, runs: Sequence[Record] = ()
 ) -> dict[str, Alarm]:
-    """The alarms of a run, by the name of the check.
+    """The alarms that findings cause, by the name of the check.
 
     A finding that the runs of a week have had, too, is only a warning. `runs` are the earlier runs,
     newest first.
     """
-    statistics = {name: finding.statistic() for name, finding in findings.items()}
-    said = alarms_of(statistics, limits, findings)
-    for name, alarm in said.items():
-        if has_held(name, runs):
-            text = f"{alarm.text}; as the runs of a week have found it, it counts as right"
-            said[name] = Alarm("warning", text)
-    return said
-
-
-def alarms_of(
-    statistics: Statistics,
-    limits: JobCheckSettings,
-    findings: Mapping[str, Finding] | None = None,
-) -> dict[str, Alarm]:
-    """The alarms that statistics cause, with the series and texts of `findings`, if given."""
     said = {}
-    for name, statistic in statistics.items():
+    for name, finding in findings.items():
+        statistic = finding.statistic()
         meaning = outcome(name, statistic, limits)
         if not meaning:
             continue
-        finding = (findings or {}).get(name, Finding())
         text = finding.text
         if not text:
             text = _described(name, statistic["share"])
             if finding.series:
                 text = f"{text} ({series_names(finding.series)})"
+        if has_held(name, runs):
+            meaning = "warn"
+            text = f"{text}; as the runs of a week have found it, it counts as right"
         serious: Word = "blocked" if blocks(name, limits) else "error"
         said[name] = Alarm("warning" if meaning == "warn" else serious, f"{name}: {text}")
     return said

@@ -1,6 +1,7 @@
 """Forecast from rolling origins in the past, and compare with the actual values."""
 
 from dataclasses import replace
+from typing import Any
 
 from forecast.cli._command import Request, predicting
 from forecast.cli._console import fold_bar, log, log_lines, suggest, using_cluster
@@ -22,6 +23,7 @@ from forecast.settings import (
     TableSettings,
     TextSettings,
     TrainSettings,
+    names_in,
 )
 
 # training settings that may be given for a fitted forecaster, which is tested as it is
@@ -29,8 +31,7 @@ AS_IT_IS = {"model", "jobs", "device", "engine", *AFTER_FIT}
 
 
 def run(request: Request) -> int:
-    names = str(request.values.get("model", "")).split(",")
-    models = tuple(name.strip() for name in names if name.strip())
+    models: Any = names_in(request.values.get("model", ""))
     if models:
         request.values["model"] = models[0]
     if request.by == LEVEL and request.sums is None:

@@ -11,6 +11,7 @@ from forecast.cli._named_store import SUFFIX, named_store
 from forecast.events.closed import Row, closed_groups, suspects
 from forecast.inference.fitted import Config, describe_fit, models_of, ranking_of
 from forecast.inference.forecasting import load_fitted
+from forecast.panel.naming import first_names
 from forecast.panel.panel import Panel
 from forecast.reading.comparing import warn_status
 from forecast.reading.dated import normalised
@@ -113,9 +114,7 @@ def _training(config: Config, weights: int) -> list[str]:
     if not used:
         return [f"trained  {tried} networks, and none is used"]
     steps = [f"{members[number].model} {config.trained_steps[number]:,} steps" for number in used]
-    text = ", ".join(steps[:MOST_NETWORKS])
-    if len(steps) > MOST_NETWORKS:
-        text += f" and {len(steps) - MOST_NETWORKS} more"
+    text = first_names(steps, MOST_NETWORKS)
     if tried > len(used):
         text += f"; {tried} were tried, {sum(config.trained_steps):,} steps in all"
     networks = f"{len(used)} network{'s' * (len(used) > 1)} with {weights:,} weights"

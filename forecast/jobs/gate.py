@@ -228,7 +228,11 @@ def replayed_checks(pipeline: Pipeline, runs: int) -> list[str]:
     lines = []
     counts = Counter[str]()
     for record in reversed(records):
-        alarms = limits.alarms_of(record.checks, pipeline.checks)
+        findings = {
+            name: Finding(statistic.get("share"), statistic.get("usual"))
+            for name, statistic in record.checks.items()
+        }
+        alarms = limits.alarms(findings, pipeline.checks)
         if not alarms:
             continue
         # blocked, error and warning: their alphabetical order is that of severity

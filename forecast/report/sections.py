@@ -14,7 +14,7 @@ from forecast.inference.fitted import Fitted, counted_models, models_of
 from forecast.inference.forecasting import forecast_series
 from forecast.inference.predictor import Predictor
 from forecast.metrics.metrics import REFERENCE
-from forecast.panel.naming import series_name, series_names
+from forecast.panel.naming import first_names, series_name, series_names
 from forecast.panel.panel import Id, Ids, Panel
 from forecast.panel.schema import Schema, position_texts
 from forecast.reading.reading import describe
@@ -175,9 +175,8 @@ def _worse(backtest: BacktestTables) -> str:
     worse = [series_name(_ids(row)) for row, skill in skills if skill < 0]
     if not worse or len(worse) == len(rows):
         return ""
-    names = ", ".join(worse[:NAMED])
-    more = f" and {len(worse) - NAMED:,} more" if len(worse) > NAMED else ""
-    return f", but more for {len(worse):,} of {len(rows):,} series ({names}{more})"
+    names = first_names(worse, NAMED)
+    return f", but more for {len(worse):,} of {len(rows):,} series ({names})"
 
 
 def _held(rows: Sequence[Row], what: str = "") -> str:
