@@ -25,7 +25,6 @@ HARD = {
 WHOLE_RUN = {*HARD, "total_jump", "late", "duplicate", "new_series"}
 NO_SHARES = {"group", "value", "late"}  # checks whose statistic is not a share
 CAUSES = dict.fromkeys(("bounds", "jump", "total_jump", "width"), ("group", "new_series"))
-Statistics = Mapping[str, Mapping[str, float]]  # by check, as the record of a run keeps them
 
 
 class Limits(SettingsGroup):

@@ -85,9 +85,6 @@ class Output:
     def ids(self) -> Ids:
         return ids_at(self.forecasts.panel, self.forecasts.series)
 
-    def usual(self, name: str, what: str = "share") -> float | None:
-        return usual_size(self.past, name, what)
-
     def share(
         self, affected: Flags, count: int, usual: float | None = 0.0, size: float | None = None
     ) -> Finding:
@@ -171,7 +168,7 @@ def _against_past(output: Output) -> dict[str, Finding]:
     flat = constant & varied & (points.shape[1] > 1)
     return {
         "bounds": output.share(out_of_bounds, len(points)),
-        "flat": output.share(flat, len(points), output.usual("flat")),
+        "flat": output.share(flat, len(points), usual_size(output.past, "flat")),
     }
 
 
@@ -188,14 +185,14 @@ def _against_last_run(output: Output, series_before: Ids, published: Numbers) ->
     count = _count(has_width)
 
     jumps = np.abs(change).sum(1) / unit
-    usual_jump = output.usual("jump", "size") or 0.0
+    usual_jump = usual_size(output.past, "jump", "size") or 0.0
     far = has_width & (jumps > max(1.0, PRIORS.jump_beyond * usual_jump))
     size = float(np.quantile(jumps[has_width], PRIORS.nearly_all)) if count else None
-    jump = output.share(far, count, output.usual("jump"), size)
+    jump = output.share(far, count, usual_size(output.past, "jump"), size)
 
     ratio = width_now / unit
     other = (ratio > PRIORS.times_beyond) | (ratio < 1 / PRIORS.times_beyond)
-    usual_width = output.usual("width")
+    usual_width = usual_size(output.past, "width")
     width = output.share(has_width & other, max(count, PRIORS.few), usual_width)
 
     is_new = np.array([ids in output.new for ids in output.ids], bool)
@@ -203,7 +200,7 @@ def _against_last_run(output: Output, series_before: Ids, published: Numbers) ->
     added = output.forecasts.published[is_new][:, shared_steps, 0].sum()
     total = np.abs(before[..., 0]).sum()
     total_change = abs(change.sum() + added) / total if total else None
-    usual_change = output.usual("total_jump")
+    usual_change = usual_size(output.past, "total_jump")
     if usual_change is not None:
         usual_change *= PRIORS.times_beyond
     return {
