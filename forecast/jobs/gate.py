@@ -6,6 +6,7 @@ This gate is that of forecasts; the gate of new fits is `checks/promotion.py`.
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -55,42 +56,33 @@ class CheckedForecasts:
 
     def tables(self, pipeline: Pipeline, live: ServingVersion) -> list[Results]:
         """The table of forecasts, and the tables of sums, as sinks write them."""
-        return [self._table(pipeline, live), *self._tables_of_sums(pipeline, live)]
-
-    def _table(self, pipeline: Pipeline, live: ServingVersion) -> Results:
-        panel = self.forecasts.panel
+        results = partial(Results, version=live.version, output=pipeline.output)
+        calendar = calendar_of(live.schema)
         explained = frame_of(self.forecasts.columns)
         if pipeline.checks.output.on_error == "fallback":
             explained[checks.SOURCE] = self.source
 
-        calendar = calendar_of(live.schema)
+        panel = self.forecasts.panel
         origins = panel.origins[self.forecasts.series, None]  # [series, 1]
         steps = np.arange(1, self.forecasts.quantiles.shape[1] + 1)
-        return Results(
+        of_series = results(
             explained=explained,
             times=calendar.times((origins + steps).ravel()),
             origins=calendar.times(origins.repeat(len(steps))),
             schema=live.schema,
-            version=live.version,
-            output=pipeline.output,
         )
-
-    def _tables_of_sums(self, pipeline: Pipeline, live: ServingVersion) -> list[Results]:
-        newest = self.forecasts.panel.origins.max(keepdims=True)
-        origin = calendar_of(live.schema).times(newest)[0]
-        tables = []
+        tables = [of_series]
+        newest = calendar.times(np.array([panel.origin]))
         for totals in self.totals:
             frame = frame_of(totals.columns())
             ids = ("level", *key_columns(totals.sum_levels, live.schema))
-            table = Results(
+            of_sums = results(
                 explained=frame,
                 times=totals.times,
-                origins=np.full(len(frame), origin),
+                origins=newest.repeat(len(frame)),
                 schema=live.schema.model_copy(update={"ids": ids}),
-                version=live.version,
-                output=pipeline.output,
             )
-            tables.append(table)
+            tables.append(of_sums)
         return tables
 
 
