@@ -39,6 +39,8 @@ FILE = "the path of a file or folder; in a pipeline file it starts at the folder
 FilePath = Annotated[str, FILE, Field(min_length=1)]
 WHOLE = "a list whose items may contain commas; each is an option of its own"
 Kind = TypeVar("Kind")
+Facts = dict[str, Any]
+"""Plain values by name, as JSON and TOML have them."""
 FIRST = "a setting that help shows at once, not only with --help-all"
 First = Annotated[Kind, FIRST]
 Layout = Literal["long", "wide", "rows"]

@@ -22,7 +22,7 @@ from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import with_schema
 from forecast.inference.predictor import Predictor
 from forecast.logs import held_back
-from forecast.panel.grouping import keys_of
+from forecast.panel.grouping import Key, keys_of
 from forecast.panel.naming import series_names
 from forecast.panel.panel import (
     BY_SERIES,
@@ -32,11 +32,12 @@ from forecast.panel.panel import (
     Integers,
     Numbers,
     Panel,
+    ids_at,
     series_index,
     steps_within,
 )
 from forecast.panel.schema import Event, Schema, calendar_of, position_texts
-from forecast.settings import OutputSettings, SumSettings, steps_of_next
+from forecast.settings import Facts, OutputSettings, SumSettings, steps_of_next
 from forecast.totals.periods import Level, key_columns, levels_of, period_keys
 
 # most numbers that a run stores; of a larger table, an evenly spaced sample of the series
@@ -68,7 +69,7 @@ STEPS = (SERIES, HISTORY, ACTUALS, KNOWN, EVENTS, REFIT, BOUNDS, INTERVALS, FALL
 """In the order in which they are taken."""
 
 Arrays = dict[str, NDArray[Any]]
-Rows = list[dict[str, Any]]
+Rows = list[Facts]
 # ids of series; for each forecast, the index of its series in them; its timestamp
 ForecastKeys = tuple[Ids, Integers, Integers]
 
@@ -103,11 +104,11 @@ def slots_in(panel: Panel, ids: Ids, starts: Integers, sizes: Integers) -> Integ
 
 
 def laid(ids: Ids, starts: Integers, sizes: Integers, *panels: Panel) -> Arrays:
-    """The arrays of a panel with a layout, as `slots_in` has it.
+    """The offsets and arrays of a panel with a layout, as `slots_in` has it.
 
     Each element comes from the last of `panels` that has the series and slot, else it is blank.
     """
-    arrays = Arrays()
+    arrays: Arrays = {"offsets": np.append(0, np.cumsum(sizes))}
     for panel in panels:
         series = series_index(panel.ids, ids) - 1
         slots = slots_in(panel, ids, starts, sizes)
@@ -156,7 +157,7 @@ def packed(fitted: Fitted, panel: Panel, output: OutputSettings, fallback: Ids =
 def _as_far_back(panel: Panel, history: Panel) -> Panel:
     """The newest part of a panel, which reaches as far back as its version looks."""
     index = series_index(history.ids, panel.ids) - 1
-    longest = panel.origins.max() - history.starts.min()
+    longest = panel.origin - history.starts.min()
     first = np.where(index >= 0, history.starts[index], panel.origins - longest)
     return panel.tail(np.maximum(panel.origins + 1 - first, 1))
 
@@ -198,14 +199,11 @@ def unpacked(data: bytes, predictor: Predictor, version: str) -> RunInput:
     arrays: dict[str, Any] = laid(ids, starts, sizes, fitted.history)
     for name in stored.keys() & arrays.keys():
         arrays[name][np.cumsum(stored[f"{name}_at"])] = stored[name]
-    offsets = np.append(0, np.cumsum(sizes))
-    ahead = header["ahead"]
     panel = Panel(
-        ids,
-        order,
-        offsets,
-        starts,
-        ahead,
+        ids=ids,
+        order=order,
+        starts=starts,
+        ahead=header["ahead"],
         status=tuple(header["status"]),
         regions=tuple(header.get("regions", ())),
         **arrays,
@@ -315,7 +313,7 @@ def rows_of_sums(
     for level in levels:
         periods = _periods(level, positions, schema)  # [times]
         _, first, period_of = np.unique(periods, return_index=True, return_inverse=True)
-        texts = position_texts(schema, calendar, positions[first])
+        texts = position_texts(schema, positions[first])
         key_of = _group_keys(changes.ids, level, schema, panels)
         keys = [key_of[series] for series in changes.series]
         groups = list(zip(keys, period_of[time_of].tolist(), strict=True))
@@ -343,9 +341,7 @@ def _periods(level: Level, positions: Integers, schema: Schema) -> Integers:
     return period_keys(calendar_of(schema), positions, level.every)
 
 
-def _group_keys(
-    ids: Ids, level: Level, schema: Schema, panels: Sequence[Panel]
-) -> list[tuple[str, ...]]:
+def _group_keys(ids: Ids, level: Level, schema: Schema, panels: Sequence[Panel]) -> list[Key]:
     """The group key of each series, from the last panel that has the series."""
     keys = {}
     for names in ids:
@@ -399,9 +395,7 @@ def _states(before: RunInput, after: RunInput) -> Iterator[tuple[str, RunInput]]
 def alike(before: RunInput, after: RunInput) -> bool:
     """Whether the versions of two runs read a table into panels with the same horizon."""
     same_horizon = before.panel.ahead == after.panel.ahead
-    return same_horizon and all(
-        getattr(before.schema, name) == getattr(after.schema, name) for name in READING
-    )
+    return same_horizon and before.schema.agrees(after.schema, READING)
 
 
 def changed_inputs(before: RunInput, after: RunInput) -> Iterator[str]:
@@ -411,7 +405,7 @@ def changed_inputs(before: RunInput, after: RunInput) -> Iterator[str]:
     old = before.panel
     slots = slots_in(old, panel.ids, panel.starts, panel.sizes)
     series = panel.series_of_slots
-    position = panel.positions + panel.starts[series]
+    position = panel.grid_positions
     differs = panel.observed != old.observed[slots]
     differs |= rows_differ(panel.values, old.values[slots])
     past = panel.before(panel.lengths) & old.before(old.lengths)[slots]
@@ -422,7 +416,7 @@ def changed_inputs(before: RunInput, after: RunInput) -> Iterator[str]:
         rows &= slots >= 0
         if not rows.any():
             continue
-        ids = [panel.ids[i] for i in np.unique(series[rows])]
+        ids = ids_at(panel, np.unique(series[rows]))
         whose = f" of {len(ids):,} series ({series_names(ids)})" if any(ids[0]) else ""
         yield f"{what}: {rows.sum():,} values{whose}, {times_text(position[rows], schema)}"
 
@@ -430,7 +424,7 @@ def changed_inputs(before: RunInput, after: RunInput) -> Iterator[str]:
 def times_text(positions: Integers, schema: Schema) -> str:
     """The first and the last time of grid positions, as text."""
     ends = np.array([positions.min(), positions.max()])
-    return " to ".join(dict.fromkeys(position_texts(schema, calendar_of(schema), ends)))
+    return " to ".join(dict.fromkeys(position_texts(schema, ends)))
 
 
 def _panels(old: Panel, new: Panel, reconciles: bool) -> Iterator[tuple[str, Panel]]:
@@ -441,7 +435,7 @@ def _panels(old: Panel, new: Panel, reconciles: bool) -> Iterator[tuple[str, Pan
     """
     index = series_index(old.ids, new.ids) - 1
     was_there = index >= 0
-    ends = np.where(was_there, old.origins[index], old.origins.max())
+    ends = np.where(was_there, old.origins[index], old.origin)
     # the panel of another version may reach less far back, and `old` then supplies the rest
     starts = np.where(was_there, np.minimum(old.starts[index], new.starts), new.starts)
     whole = _overlaid(new, starts, old, new)
@@ -461,8 +455,7 @@ def _overlaid(like: Panel, starts: Integers, *panels: Panel) -> Panel:
     """The series of `like` from grid positions on, put together from the arrays of `panels`."""
     sizes = like.sizes + like.starts - starts
     arrays: dict[str, Any] = laid(like.ids, starts, sizes, *panels)
-    offsets = np.append(0, np.cumsum(sizes))
-    return replace(like, offsets=offsets, starts=starts, **arrays)
+    return replace(like, starts=starts, **arrays)
 
 
 def _differ(before: RunInput, after: RunInput) -> bool:
@@ -473,10 +466,8 @@ def _differ(before: RunInput, after: RunInput) -> bool:
         return True
     if before.schema.dated_events != after.schema.dated_events or old.ids != new.ids:
         return True
-    if (old.starts != new.starts).any() or (old.sizes != new.sizes).any():
-        return True
-    pairs = [(getattr(old, name), getattr(new, name)) for name in ARRAYS]
-    return any(rows_differ(*pair).any() for pair in pairs)
+    pairs = [(getattr(old, name), getattr(new, name)) for name in ("starts", "offsets", *ARRAYS)]
+    return not all(np.array_equal(*pair, equal_nan=True) for pair in pairs)
 
 
 def _points(state: RunInput, keys: ForecastKeys, before: Numbers) -> Numbers:

@@ -17,7 +17,7 @@ from forecast.inference.predictor import Predictor
 from forecast.logs import log
 from forecast.metrics.quantiles import normal_deviates, rounded
 from forecast.panel.panel import Flags, Numbers, Panel, series_index
-from forecast.panel.schema import Schema, calendar_of
+from forecast.panel.schema import Names, Schema, calendar_of
 from forecast.reading.building import with_future
 from forecast.tables.table import Table
 
@@ -57,9 +57,8 @@ def what_if(
     steps = panel.positions - np.repeat(panel.lengths, np.diff(panel.offsets))
     ahead = (steps >= 0) & (steps < before.whole.numbers.shape[1])
     if since is not None:
-        position = panel.positions + panel.starts[panel.series_of_slots]
         first = parse_timestamp(since, schema.time_format, "what_if_from")
-        ahead &= position >= calendar_of(schema).positions(np.array([first]))
+        ahead &= panel.grid_positions >= calendar_of(schema).positions(np.array([first]))
     panel = _changed_panel(panel, ahead, changed, schema)
     question = replace(request, source=panel, future=None, origin=None)
     after = forecast(predictor, question)
@@ -146,7 +145,14 @@ def _changed_panel(
             is_plain = key in schema.known or key[:-1] in schema.categories
             change = None if is_plain else CHANGES.get(key[-1:])
             name = key if change is None else key[:-1]
-            column = _column(name, schema)
+            if name not in schema.known:
+                columns_known = list(schema.known)
+                hint = (
+                    did_you_mean(name, columns_known) or f"; there are {', '.join(columns_known)}"
+                )
+                setting = Setting("what_if", name)
+                raise UsageError(f"'{name}' is not known in advance{hint}", setting=setting)
+            column = schema.known.index(name)
             categories = schema.categories.get(name)
             if text.endswith("%") and text[0] in "+-" and not (change or categories):
                 change = np.multiply
@@ -167,15 +173,7 @@ def _changed_panel(
     return other
 
 
-def _column(name: str, schema: Schema) -> int:
-    """The index of a known column."""
-    if name in schema.known:
-        return schema.known.index(name)
-    hint = did_you_mean(name, list(schema.known)) or f"; there are {', '.join(schema.known)}"
-    raise UsageError(f"'{name}' is not known in advance{hint}", setting=Setting("what_if", name))
-
-
-def _number(name: str, value: object, categories: tuple[str, ...] | None) -> float:
+def _number(name: str, value: object, categories: Names | None) -> float:
     with suppress(TypeError, ValueError):
         if categories is not None:
             return 1.0 + categories.index(str(value))
@@ -215,9 +213,7 @@ def _warn_unseen(panel: Panel, other: Panel, changed: Flags, schema: Schema) -> 
             names = ("another", *categories)
             texts = [names[int(value)] for value in np.unique(values[unseen])]
         else:
-            first = panel.offsets[:-1]
-            low = np.minimum.reduceat(np.where(past, known, np.inf), first)
-            high = np.maximum.reduceat(np.where(past, known, -np.inf), first)
+            low, high = panel.extremes(known, past)
             lowest = np.where(high > low, 2 * low - high, -np.inf)
             highest = np.where(high > low, 2 * high - low, np.inf)
             lowest = np.maximum(lowest, seen.min())

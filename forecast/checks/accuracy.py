@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,13 +9,11 @@ import pandas as pd
 
 from forecast.calendar.spec import STEPS
 from forecast.calendar.zones import DAY, wall_clock
-from forecast.changes.replay import times_text
-from forecast.checks.limits import ids_at
 from forecast.events.kinds import touched
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts
 from forecast.inference.overrides import Overrides
-from forecast.intervals.corrections import PRIORS, SHARES, PastIntervals, RawIntervals
+from forecast.intervals.corrections import SHARES, PastIntervals, RawIntervals
 from forecast.ledger.ledger import (
     COLUMNS,
     PUBLISHED,
@@ -27,8 +24,9 @@ from forecast.ledger.ledger import (
     series_text,
 )
 from forecast.panel.naming import NAMED, series_name
-from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, series_index
+from forecast.panel.panel import Ids, Integers, Numbers, Panel, ids_at, series_index
 from forecast.panel.schema import Schema, calendar_of, position_texts
+from forecast.settings import Facts
 
 NEWEST = 60  # so many of the newest runs are compared with actuals
 MAX_FORECASTS = 5_000_000  # of a larger run, the ledger keeps an even sample of the series
@@ -39,7 +37,7 @@ ADDED = ("overrides_by", "runs", "error", "value_added", "standard_error", "shar
 
 # the ids of the series of an earlier run, and what it published for the series and times of another
 # run, [series, horizon, 5], NaN where it has no forecast
-Earlier = tuple[list[tuple[str, ...]], Numbers]
+Earlier = tuple[Ids, Numbers]
 
 
 def compare(
@@ -54,11 +52,12 @@ def compare(
     by_key = []
     as_of: list[str] = []
     for forecasts in runs:
-        rows = forecasts.assign(panel=_series_in(panel, forecasts))
-        rows["actual"] = actual_values(rows, panel, schema)
+        rows = with_actuals(forecasts, panel, schema)
         scored = rows[rows["actual"].notna()]
         key = _days(scored, schema) if key_of is None else key_of[scored["panel"]]
-        by_key.append(_scaled_sums(key, scored))
+        error = (scored["forecast"] - scored["actual"]) / scored["unit"]
+        error = error.where(scored["unit"] > 0)
+        by_key.append(summed_by(key, scored, error, error.notna()))
         run = np.asarray(rows["as_of"].cat.codes, np.int64)
         rows["run"] = run + len(as_of)
         samples.append(rows.loc[sampled(rows, run), SAMPLED])
@@ -89,12 +88,6 @@ def _days(rows: pd.DataFrame, schema: Schema) -> Any:
     return days[inverse]
 
 
-def _scaled_sums(key: Any, rows: pd.DataFrame) -> pd.DataFrame:
-    error = (rows["forecast"] - rows["actual"]) / rows["unit"]
-    error = error.where(rows["unit"] > 0)
-    return summed_by(key, rows, error, error.notna())
-
-
 def summed_by(key: Any, rows: pd.DataFrame, error: "pd.Series[float]", unit: Any) -> pd.DataFrame:
     """By key, sums of errors and of their units, and how many values lie inside intervals."""
     columns = {"count": 1, "unit": unit, "size": error.abs(), "error": error}
@@ -120,89 +113,29 @@ def _inside(rows: pd.DataFrame, level: str) -> "pd.Series[bool]":
     return rows["actual"].between(rows[f"lo_{level}"], rows[f"hi_{level}"])
 
 
-@dataclass(frozen=True)
-class NewActuals:
-    """Actual values that have arrived since a run, beside what that run published for them."""
+def in_panel(forecasts: pd.DataFrame, panel: Panel, schema: Schema) -> pd.DataFrame:
+    """Forecasts with the columns `panel`, `slot` and `actual`.
 
-    panel: Panel
-    schema: Schema
-    slot: Integers  # [rows], index of the slot in the panel
-    published: Numbers  # [rows, 5], the median and the ends of the 80 and 95 % intervals
-
-    @classmethod
-    def of(cls, published: pd.DataFrame, panel: Panel, schema: Schema) -> "NewActuals":
-        rows = published.assign(panel=_series_in(panel, published))
-        slot = slots_of(rows, panel, schema)
-        arrived = panel.observed[slot] & (slot >= 0)
-        numbers = rows[PUBLISHED].to_numpy(np.float64)
-        return cls(panel, schema, slot[arrived], numbers[arrived])
-
-    @property
-    def series(self) -> Integers:
-        """[rows], the index of the series in the panel."""
-        return self.panel.series_of_slots[self.slot]
-
-    @property
-    def actual(self) -> Numbers:
-        return self.panel.values[self.slot]
-
-    @property
-    def median(self) -> Numbers:
-        return self.published[:, 0]
-
-    @property
-    def low(self) -> Numbers:
-        """[rows], the lower ends of 95 % intervals."""
-        return self.published[:, 3]
-
-    @property
-    def high(self) -> Numbers:
-        return self.published[:, 4]
-
-    def select(self, rows: Flags) -> "NewActuals":
-        return replace(self, slot=self.slot[rows], published=self.published[rows])
-
-    @property
-    def times_text(self) -> str:
-        """The first and the last time, as text."""
-        starts = self.panel.starts[self.series]
-        return times_text(self.panel.positions[self.slot] + starts, self.schema)
-
-    def scores(self) -> Numbers:
-        """[rows], the distance of each value from the median; 1 is that of the 95 % end."""
-        error = self.actual - self.median
-        end = np.where(error > 0, self.high, self.low)
-        half_width = np.abs(end - self.median)
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            scores = np.where(error == 0, 0.0, error / half_width)
-        largest = PRIORS.largest_score
-        return np.clip(scores, -largest, largest)
-
-
-def _series_in(panel: Panel, forecasts: pd.DataFrame) -> Integers:
-    """[rows], the index of the series of each forecast in a panel; -1 if the panel lacks it."""
-    return series_number(forecasts, [series_text(ids) for ids in panel.ids])
-
-
-def slots_of(forecasts: pd.DataFrame, panel: Panel, schema: Schema) -> Integers:
-    """[rows], the past slot of each forecast; -1 if the panel lacks it."""
-    series = forecasts["panel"].to_numpy()
+    These are the index of the series in a panel and the past slot, -1 if the panel lacks it, and
+    the value, NaN if none was observed.
+    """
+    series = series_number(forecasts, [series_text(ids) for ids in panel.ids])
     position = calendar_of(schema).positions(forecasts["instant"].to_numpy())
     step = position - panel.starts[series]
     inside = (series >= 0) & (step >= 0) & (step < panel.lengths[series])
-    return np.where(inside, panel.offsets[series] + step, -1)
-
-
-def actual_values(forecasts: pd.DataFrame, panel: Panel, schema: Schema) -> Numbers:
-    """[rows], the actual value of each forecast; NaN if none was observed."""
-    slot = slots_of(forecasts, panel, schema)
-    has_value = (slot >= 0) & panel.observed[slot]
+    slot = np.where(inside, panel.offsets[series] + step, -1)
+    has_value = inside & panel.observed[slot]
     actual = np.where(has_value, panel.values[slot], np.nan)
-    # sales of a stock-out are only a lower bound of demand
-    sold_out = touched(panel, schema, "stock_out")[slot]
-    missed = forecasts["forecast"].to_numpy() < actual
-    actual[sold_out & ~missed] = np.nan
-    return actual
+    return forecasts.assign(panel=series, slot=slot, actual=actual)
+
+
+def with_actuals(forecasts: pd.DataFrame, panel: Panel, schema: Schema) -> pd.DataFrame:
+    """Forecasts as `in_panel` has them, without values of stock-outs that are no measure."""
+    rows = in_panel(forecasts, panel, schema)
+    sold_out = touched(panel, schema, "stock_out")  # sales are only a lower bound of demand
+    is_bound = sold_out[rows["slot"]] & ~(rows["forecast"] < rows["actual"])
+    rows["actual"] = rows["actual"].mask(is_bound)
+    return rows
 
 
 def current_intervals(
@@ -286,7 +219,7 @@ def earlier_forecasts(earlier: pd.DataFrame, forecasts: Forecasts, schema: Schem
     shared = earlier[row >= 0]
     cells = pd.MultiIndex.from_arrays([row[row >= 0], shared["instant"]])
     published = shared[PUBLISHED].set_axis(cells).reindex(wanted).to_numpy(np.float64)
-    return list(ids_of(earlier)), published.reshape(count, horizon, len(PUBLISHED))
+    return ids_of(earlier), published.reshape(count, horizon, len(PUBLISHED))
 
 
 def ids_of(forecasts: pd.DataFrame) -> Ids:
@@ -295,18 +228,17 @@ def ids_of(forecasts: pd.DataFrame) -> Ids:
 
 def since_last_run(
     last: pd.DataFrame, panel: Panel, schema: Schema, past: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
+) -> Facts:
     """Compare the forecasts of the last run with actuals.
 
     `past` has the field `actuals` of the records of earlier runs, which shows what is usual.
     """
-    rows = last.assign(panel=_series_in(panel, last))
-    rows["actual"] = actual_values(rows, panel, schema)
+    rows = with_actuals(last, panel, schema)
     rows = rows[rows["actual"].notna()]
     if not len(rows):
         return {}
 
-    summary: dict[str, Any] = {"values": len(rows)}
+    summary: Facts = {"values": len(rows)}
     for level in ("80", "95"):
         key = f"outside_{level}"
         shares = [run[key] for run in past if key in run]
@@ -318,7 +250,7 @@ def since_last_run(
     return summary
 
 
-def _farthest(rows: pd.DataFrame, panel: Panel, schema: Schema) -> list[dict[str, Any]]:
+def _farthest(rows: pd.DataFrame, panel: Panel, schema: Schema) -> list[Facts]:
     """The series whose values lie farthest outside 80 % intervals, in interval widths."""
     width = rows["hi_80"] - rows["lo_80"]
     widths = (rows["actual"] - rows["forecast"]) / width.where(width > 0)
@@ -329,7 +261,7 @@ def _farthest(rows: pd.DataFrame, panel: Panel, schema: Schema) -> list[dict[str
     if not len(rows):
         return []
     calendar = calendar_of(schema)
-    times = position_texts(schema, calendar, calendar.positions(rows["instant"].to_numpy()))
+    times = position_texts(schema, calendar.positions(rows["instant"].to_numpy()))
     numbers: Any = rows[["actual", "forecast", "lo_80", "hi_80", "widths"]].round(6)
     records = numbers.to_dict("records")
     farthest = []
@@ -362,7 +294,7 @@ def _share_text(summary: Mapping[str, Any], level: str) -> str:
     return f"{text} ({more}{100 * usual[0]:.3g} to {100 * usual[1]:.3g} % in past runs)"
 
 
-def value_added(runs: Iterable[pd.DataFrame], panel: Panel, schema: Schema) -> list[dict[str, Any]]:
+def value_added(runs: Iterable[pd.DataFrame], panel: Panel, schema: Schema) -> list[Facts]:
     """By person, how much smaller overrides make the mean absolute error of the model.
 
     Forecasts whose actual value the panel has count. Those of one run are one observation.
@@ -370,11 +302,10 @@ def value_added(runs: Iterable[pd.DataFrame], panel: Panel, schema: Schema) -> l
     frames = list(runs)
     if not frames:
         return []
-    rows = pd.concat(frames).astype({"series": "category"})
-    rows["panel"] = _series_in(panel, rows)
-    actual = actual_values(rows, panel, schema)
-    rows["error"] = (rows["model"] - actual).abs()
-    rows["gain"] = rows["error"] - (rows["forecast"] - actual).abs()
+    overrides = pd.concat(frames).astype({"series": "category"})
+    rows = with_actuals(overrides, panel, schema)
+    rows["error"] = (rows["model"] - rows["actual"]).abs()
+    rows["gain"] = rows["error"] - (rows["forecast"] - rows["actual"]).abs()
     rows = rows.groupby(["who", "as_of"], observed=True)[["error", "gain"]].mean().dropna()
     added = []
     for who, means in rows.groupby(level="who"):

@@ -9,15 +9,15 @@ from itertools import pairwise
 import numpy as np
 
 from forecast.changes.replay import RunInput, slots_in, times_text
-from forecast.checks.accuracy import NewActuals
 from forecast.checks.groups import group_finding, groupings, value_finding
-from forecast.checks.limits import Finding, ids_at, teaching, usual_size
+from forecast.checks.limits import Finding, teaching, usual_size
 from forecast.checks.table import age_text, duration_text
 from forecast.events.kinds import touched_by_events
 from forecast.ledger.record import Record
 from forecast.panel.naming import NAMED, first_names, series_names
-from forecast.panel.panel import Flags, Integers, Numbers, Panel
-from forecast.panel.schema import Schema, calendar_of, position_texts
+from forecast.panel.panel import Flags, Id, Integers, Numbers, Panel, ids_at
+from forecast.panel.schema import Schema, position_texts
+from forecast.tables.writing import Frame
 
 MIN_VALUES = 20  # fewest values of a series that is checked for copies or for new values
 FEW_COPIES = 100  # in smaller panels, copies are counted as a share of so many series
@@ -33,7 +33,7 @@ class Night:
     Attributes
     ----------
     runs : the runs before this one, newest first
-    new : values that arrived since the last run published, beside what it published for them
+    new : what the last run published for values that arrived since, as `in_panel` has it
     published : ids of the series that the last run published
     before : what the last run forecast from; None if that no longer exists
     learned : names of events whose effects the version has learned
@@ -42,8 +42,8 @@ class Night:
     panel: Panel
     schema: Schema
     runs: Sequence[Record]
-    new: NewActuals | None = None
-    published: Set[tuple[str, ...]] = frozenset()
+    new: Frame | None = None
+    published: Set[Id] = frozenset()
     before: RunInput | None = None
     learned: Sequence[str] = ()
 
@@ -57,10 +57,10 @@ def findings(night: Night, data_age: float | None) -> dict[str, Finding]:
         measured["new_series"] = _new_series(panel, night.published)
         short = _had_short_past(night, night.new)[panel.series_of_slots]
         left_out = short | with_unknown_events(panel, night)
-        new = night.new.select(~left_out[night.new.slot])
-        if len(new.slot):
-            measured["group"] = group_finding(new, past)
-            measured["value"] = value_finding(new, past)
+        new = night.new[~left_out[night.new["slot"]]]
+        if len(new):
+            measured["group"] = group_finding(new, panel, night.schema, past)
+            measured["value"] = value_finding(new, panel, night.schema, past)
     if night.before is not None:
         if night.schema.layout != "rows":  # whose series end on their own
             measured["silent"] = _silent(night, night.before.panel)
@@ -68,11 +68,11 @@ def findings(night: Night, data_age: float | None) -> dict[str, Finding]:
     return measured
 
 
-def _had_short_past(night: Night, new: NewActuals) -> Flags:
+def _had_short_past(night: Night, new: Frame) -> Flags:
     """[series], whether the last run had few values of a series, so its intervals were a guess."""
     panel = night.panel
     values = np.add.reduceat(panel.observed, panel.first_slots, dtype=np.int64)
-    before = values - np.bincount(new.series, minlength=len(panel))
+    before = values - np.bincount(new["panel"], minlength=len(panel))
     return before < max(MIN_VALUES, 2 * night.schema.shortest_season)
 
 
@@ -106,7 +106,7 @@ def _late(age: float | None, past: Sequence[Record]) -> Finding:
     return Finding(share=max(delay, 0.0), sizes={"age": age}, text=text)
 
 
-def _new_series(panel: Panel, published: Set[tuple[str, ...]]) -> Finding:
+def _new_series(panel: Panel, published: Set[Id]) -> Finding:
     """Series that the last run did not have."""
     new = tuple(ids for ids in panel.ids if ids not in published)
     share = len(new) / max(len(published), FEW_NEW)
@@ -114,7 +114,7 @@ def _new_series(panel: Panel, published: Set[tuple[str, ...]]) -> Finding:
     return Finding(share=share, series=new, text=f"{text} ({series_names(new)})")
 
 
-def _duplicates(panel: Panel, published: Set[tuple[str, ...]]) -> Finding:
+def _duplicates(panel: Panel, published: Set[Id]) -> Finding:
     """Series with the same values as others at the same times, unless the last run had both."""
     alike: dict[bytes, list[int]] = {}
     for series in range(len(panel)):
@@ -162,7 +162,7 @@ def _silent(night: Night, before: Panel) -> Finding:
 def _silent_groups(panel: Panel, schema: Schema) -> Iterator[str]:
     """Groups whose newest gap is longer than any before it; ended groups do not count."""
     series = panel.series_of_slots
-    step = panel.positions + panel.starts[series] - (panel.newest - GAP_STEPS + 1)
+    step = panel.grid_positions - (panel.newest - GAP_STEPS + 1)
     recent = panel.observed & (step >= 0) & (step < GAP_STEPS)
     for grouping in groupings(panel.ids, schema):
         present = np.zeros((len(grouping.names), GAP_STEPS), bool)
@@ -186,7 +186,7 @@ def _revised(night: Night, before: Panel, past: Sequence[Record]) -> Finding:
     if not common.any():
         return Finding()
     series = panel.series_of_slots[common]
-    position = panel.positions[common] + panel.starts[series]
+    position = panel.grid_positions[common]
     values = before.values[slots[common]]
     old = np.abs(values)
     change = np.abs(panel.values[common] - values)  # a removed value counts as 0
@@ -214,7 +214,7 @@ def _revised_runs(night: Night, position: Integers, old: Numbers, change: Number
     first = int(position.min())
     shares = _shares(position - first, change, old)
     changed = np.flatnonzero(shares > REVISED) + first
-    times = set(position_texts(night.schema, calendar_of(night.schema), changed))
+    times = set(position_texts(night.schema, changed))
     return [run.as_of for run in night.runs if run.data_end in times]
 
 

@@ -6,12 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from forecast.checks.accuracy import NewActuals
-from forecast.checks.limits import Finding, ids_at, usual_size
+from forecast.changes.replay import times_text
+from forecast.checks.limits import Finding, usual_size
+from forecast.intervals.corrections import PRIORS as OF_INTERVALS
 from forecast.ledger.record import Record
 from forecast.panel.naming import series_name
-from forecast.panel.panel import Flags, Ids, Integers, Numbers
+from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, ids_at
 from forecast.panel.schema import Schema
+from forecast.tables.writing import Frame
 
 MIN_MEMBERS = 5  # fewest values of a group that is compared
 TINY = np.finfo(float).tiny
@@ -62,18 +64,17 @@ def groupings(ids: Ids, schema: Schema) -> Iterator[Grouping]:
         yield Grouping(column, codes, [f"{column} '{label}'" for label in labels])
 
 
-def group_finding(new: NewActuals, past: Sequence[Record]) -> Finding:
+def group_finding(new: Frame, panel: Panel, schema: Schema, past: Sequence[Record]) -> Finding:
     """The group whose new values lie farthest from their forecasts, and the usual distance."""
-    panel = new.panel
-    ways = [*groupings(panel.ids, new.schema)]
-    if len(new.schema.ids) > 1:
+    ways = [*groupings(panel.ids, schema)]
+    if len(schema.ids) > 1:
         names = [series_name(ids) for ids in panel.ids]
         ways.append(Grouping("series", np.arange(len(panel)), names))
     distances = {}
     farthest = Finding()
     farthest_ratio = 1.0
     for grouping in ways:
-        group = grouping.codes[new.series]
+        group = grouping.codes[new["panel"]]
         enough = np.bincount(group) >= MIN_MEMBERS
         distance = np.where(enough, _distances(new, group), 0.0)
         statistic = f"by {grouping.column}"
@@ -89,52 +90,67 @@ def group_finding(new: NewActuals, past: Sequence[Record]) -> Finding:
         ratio = distance[number] / max(usual, TINY)
         if beyond[number] and ratio > farthest_ratio:
             farthest_ratio = ratio
-            members = new.select(group == number)
+            members = new[group == number]
             farthest = Finding(
                 share=float(np.exp(distance[number])),
                 usual=float(np.exp(usual)),
-                series=ids_at(panel, np.unique(members.series)),
-                text=_group_text(grouping.names[number], members),
+                series=ids_at(panel, np.unique(members["panel"])),
+                text=_group_text(grouping.names[number], members, panel, schema),
             )
     return replace(farthest, sizes=distances)
 
 
-def value_finding(new: NewActuals, past: Sequence[Record]) -> Finding:
+def value_finding(new: Frame, panel: Panel, schema: Schema, past: Sequence[Record]) -> Finding:
     """The new value farthest from its median; the distance of the 95 % end counts as 1."""
-    scores = np.abs(new.scores())
-    row = np.argmax(scores)
-    value = new.select(np.arange(len(scores)) == row)
-    series = ids_at(new.panel, value.series)
+    scores = np.abs(_scores(new))
+    row = int(np.argmax(scores))
+    value = new.iloc[row]
+    series = (panel.ids[value["panel"]],)
     learned = usual_size(past, "value")
     usual = None if learned is None else PRIORS.times_usual * learned
-    interval = f"95 % interval {new.low[row]:.6g} to {new.high[row]:.6g}"
-    name = f"{series_name(series[0])} {value.times_text}"
-    text = f"{name}: {new.actual[row]:.6g}, {interval}".strip()
+    interval = f"95 % interval {value['lo_95']:.6g} to {value['hi_95']:.6g}"
+    name = f"{series_name(series[0])} {_times(new[row : row + 1], panel, schema)}"
+    text = f"{name}: {value['actual']:.6g}, {interval}".strip()
     return Finding(float(scores[row]), usual, series, text=text)
 
 
-def _group_text(name: str, new: NewActuals) -> str:
-    actual = new.actual.sum()
-    forecast = new.median.sum()
+def _times(new: Frame, panel: Panel, schema: Schema) -> str:
+    """The first and the last time, as text."""
+    return times_text(panel.grid_positions[new["slot"]], schema)
+
+
+def _scores(new: Frame) -> Numbers:
+    """[rows], the distance of each value from the median; 1 is that of the 95 % end."""
+    error = (new["actual"] - new["forecast"]).to_numpy()
+    end = np.where(error > 0, new["hi_95"], new["lo_95"])
+    half_width = np.abs(end - new["forecast"]).to_numpy()
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        scores = np.where(error == 0, 0.0, error / half_width)
+    largest = OF_INTERVALS.largest_score
+    return np.clip(scores, -largest, largest)
+
+
+def _group_text(name: str, new: Frame, panel: Panel, schema: Schema) -> str:
+    actual = new["actual"].sum()
+    forecast = new["forecast"].sum()
     ratio = f"{actual:.6g} beside"
     if forecast > 0 and actual >= 0:
         ratio = f"about {actual / forecast:.2g} times"
-    beyond = (new.actual < new.low) | (new.actual > new.high)
-    times = (new.select(beyond) if beyond.any() else new).times_text
+    beyond = ~new["actual"].between(new["lo_95"], new["hi_95"])
+    times = _times(new[beyond] if beyond.any() else new, panel, schema)
     outside = f"{beyond.sum()} of {len(beyond)} outside 95 % intervals"
     return f"values of {name} at {times} are {ratio} their forecasts, {outside}"
 
 
-def _distances(new: NewActuals, group: Integers) -> Numbers:
+def _distances(new: Frame, group: Integers) -> Numbers:
     """[groups], how far the sum of each group lies from the sum of its forecasts.
 
     The distance is the absolute logarithm of the ratio of the two. If one of them is not positive,
     it is their difference, divided by the distance of the summed 95 % ends from the forecast.
     """
-    actual = np.bincount(group, new.actual)
-    forecast = np.bincount(group, new.median)
-    low = np.bincount(group, new.low)
-    high = np.bincount(group, new.high)
+    names = ("actual", "forecast", "lo_95", "hi_95")
+    sums = [np.bincount(group, new[name]) for name in names]
+    actual, forecast, low, high = sums
     reach = np.where(actual > forecast, high - forecast, forecast - low)
     positive = (actual > 0) & (forecast > 0)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -144,9 +160,9 @@ def _distances(new: NewActuals, group: Integers) -> Numbers:
     return np.where(actual == forecast, 0.0, np.minimum(distance, PRIORS.farthest))
 
 
-def _are_aside(new: NewActuals, group: Integers) -> Flags:
+def _are_aside(new: Frame, group: Integers) -> Flags:
     """[groups], whether most values lie on one side of the forecasts, some beyond 95 % ends."""
-    scores = new.scores()
+    scores = _scores(new)
     medians = _medians(scores, group)
     outside = scores * np.sign(medians)[group] > 1
     shares = np.bincount(group, outside) / np.maximum(np.bincount(group), 1)

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from forecast.ledger.record import Record
 from forecast.panel.naming import series_names
-from forecast.panel.panel import Ids, Integers, Panel
+from forecast.panel.panel import Ids
 from forecast.settings import CheckSettings, SettingsGroup
 
 MIN_RUNS = 20  # fewest past runs with which a run is compared
@@ -25,7 +25,6 @@ HARD = {
 WHOLE_RUN = {*HARD, "total_jump", "late", "duplicate", "new_series"}
 NO_SHARES = {"group", "value", "late"}  # checks whose statistic is not a share
 CAUSES = dict.fromkeys(("bounds", "jump", "total_jump", "width"), ("group", "new_series"))
-Statistics = Mapping[str, Mapping[str, float]]  # by check, as the record of a run keeps them
 
 
 class Limits(SettingsGroup):
@@ -112,8 +111,7 @@ class JobCheckSettings(CheckSettings, heading="Checks"):
 
     def limits(self, name: str) -> Limits | None:
         """The limits of a check of the newest values or of forecasts; None for a rule."""
-        in_actual = name in ActualCheckSettings.model_fields
-        limits: Limits | None = getattr(self.actual if in_actual else self.output, name, None)
+        limits: Limits | None = getattr(self.actual, name, getattr(self.output, name, None))
         return limits
 
 
@@ -152,13 +150,11 @@ class Finding:
         }
 
 
-def ids_at(panel: Panel, series: Integers) -> Ids:
-    """The ids of the series of a panel at the indices `series`."""
-    return tuple(panel.ids[number] for number in series)
+Word = Literal["blocked", "error", "warning"]
 
 
 class Alarm(NamedTuple):
-    word: Literal["blocked", "error", "warning"]
+    word: Word
     text: str  # for people
 
 
@@ -183,44 +179,29 @@ def blocks(name: str, limits: JobCheckSettings) -> bool:
 
 
 def alarms(
-    findings: Mapping[str, Finding], limits: JobCheckSettings, runs: Sequence[Record]
+    findings: Mapping[str, Finding], limits: JobCheckSettings, runs: Sequence[Record] = ()
 ) -> dict[str, Alarm]:
-    """The alarms of a run, by the name of the check.
+    """The alarms that findings cause, by the name of the check.
 
     A finding that the runs of a week have had, too, is only a warning. `runs` are the earlier runs,
     newest first.
     """
-    statistics = {name: finding.statistic() for name, finding in findings.items()}
-    said = alarms_of(statistics, limits, findings)
-    for name, alarm in said.items():
-        if has_held(name, runs):
-            text = f"{alarm.text}; as the runs of a week have found it, it counts as right"
-            said[name] = Alarm("warning", text)
-    return said
-
-
-def alarms_of(
-    statistics: Statistics,
-    limits: JobCheckSettings,
-    findings: Mapping[str, Finding] | None = None,
-) -> dict[str, Alarm]:
-    """The alarms that statistics cause, with the series and texts of `findings`, if given."""
     said = {}
-    for name, statistic in statistics.items():
+    for name, finding in findings.items():
+        statistic = finding.statistic()
         meaning = outcome(name, statistic, limits)
         if not meaning:
             continue
-        finding = (findings or {}).get(name, Finding())
         text = finding.text
         if not text:
             text = _described(name, statistic["share"])
             if finding.series:
                 text = f"{text} ({series_names(finding.series)})"
-        text = f"{name}: {text}"
-        if meaning == "warn":
-            said[name] = Alarm("warning", text)
-        else:
-            said[name] = Alarm("blocked" if blocks(name, limits) else "error", text)
+        if has_held(name, runs):
+            meaning = "warn"
+            text = f"{text}; as the runs of a week have found it, it counts as right"
+        serious: Word = "blocked" if blocks(name, limits) else "error"
+        said[name] = Alarm("warning" if meaning == "warn" else serious, f"{name}: {text}")
     return said
 
 

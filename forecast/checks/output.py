@@ -13,15 +13,24 @@ from forecast.calendar.spec import STEPS
 from forecast.calendar.zones import DAY
 from forecast.changes.replay import laid
 from forecast.checks.accuracy import Earlier
-from forecast.checks.limits import Finding, ids_at, usual_size
+from forecast.checks.limits import Finding, usual_size
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts, numbered, tabulated
 from forecast.intervals.corrections import SHARES
 from forecast.intervals.interval_ends import lower_bounds
 from forecast.ledger.record import Record
 from forecast.metrics.quantiles import at_levels, normal_deviates
-from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, series_index, stacked
-from forecast.panel.schema import Schema, calendar_of
+from forecast.panel.panel import (
+    Flags,
+    Id,
+    Ids,
+    Integers,
+    Numbers,
+    ids_at,
+    series_index,
+    stacked,
+)
+from forecast.panel.schema import calendar_of
 from forecast.settings import OutputSettings
 from forecast.tables.writing import Column
 from forecast.totals.sums import Totals
@@ -70,32 +79,17 @@ class Output:
     totals: Sequence[Totals] = ()
     earlier: Earlier | None = None
     past: Sequence[Record] = ()
-    new: Collection[tuple[str, ...]] = ()
-
-    @property
-    def schema(self) -> Schema:
-        return self.fitted.schema
-
-    @property
-    def panel(self) -> Panel:
-        return self.forecasts.panel
-
-    @property
-    def series(self) -> Integers:
-        return self.forecasts.series
+    new: Collection[Id] = ()
 
     @property
     def ids(self) -> Ids:
-        return ids_at(self.panel, self.series)
-
-    def usual(self, name: str, what: str = "share") -> float | None:
-        return usual_size(self.past, name, what)
+        return ids_at(self.forecasts.panel, self.forecasts.series)
 
     def share(
         self, affected: Flags, count: int, usual: float | None = 0.0, size: float | None = None
     ) -> Finding:
         """A finding on the `affected` series [series], as a share of `count` series."""
-        series = ids_at(self.panel, self.series[affected])
+        series = ids_at(self.forecasts.panel, self.forecasts.series[affected])
         return Finding(len(series) / count if count else None, usual, series, size)
 
 
@@ -103,7 +97,7 @@ def findings(output: Output) -> dict[str, Finding]:
     """The finding of each check, by the name of the check."""
     counts = hard_counts(output)
     measured = {name: Finding(float(count)) for name, count in counts.items()}
-    if len(output.series):
+    if len(output.forecasts.series):
         measured |= _against_past(output)
         if output.earlier is not None:
             measured |= _against_last_run(output, *output.earlier)
@@ -120,7 +114,7 @@ def hard_counts(output: Output) -> Mapping[str, int]:
     names = ("forecast", *output.settings.columns)
     columns = [np.asarray(forecasts.columns[name], float) for name in names]
     published = np.stack(columns, -1)  # [rows, 1 + columns]
-    floor = output.panel.floor()[output.series]
+    floor = output.forecasts.panel.floor()[output.forecasts.series]
     lowest = lower_bounds(output.settings, floor).repeat(forecasts.means.shape[1])
     too_low = (published < lowest[:, None]).any(1)
     counts["negative"] = _count(too_low)
@@ -151,40 +145,34 @@ def _against_past(output: Output) -> dict[str, Finding]:
     If times are numbered steps, all past values count. Values of the newest week (or the newest
     step) do not count, as they may be the ones that are wrong.
     """
-    panel = output.panel
-    series = output.series
+    panel = output.forecasts.panel
+    series = output.forecasts.series
     points = output.forecasts.published[..., 0]
-    calendar = calendar_of(output.schema)
-    position = panel.positions + panel.starts[panel.series_of_slots]
+    calendar = calendar_of(output.fitted.schema)
+    position = panel.grid_positions
     newest = panel.origins.max(keepdims=True)
     recent = panel.observed & (position < newest)
-    if output.schema.dated and output.schema.time_format.kind != STEPS:
+    if output.fitted.schema.dated and output.fitted.schema.time_format.kind != STEPS:
         time = calendar.times(newest)
         recent &= position >= calendar.positions(time - 373 * DAY)
         recent &= position <= calendar.positions(time - 7 * DAY)
 
-    first = panel.first_slots
-    values = np.where(recent, panel.values, np.inf)
-    lowest = np.minimum.reduceat(values, first)[series]
-    values = np.where(recent, panel.values, -np.inf)
-    highest = np.maximum.reduceat(values, first)[series]
-    largest = np.maximum(np.abs(lowest), np.abs(highest))
-    count = np.add.reduceat(panel.observed, first, dtype=np.int64)[series]
+    lowest, highest = panel.extremes(panel.values, recent)
+    largest = np.maximum(np.abs(lowest), np.abs(highest))[series]
+    count = np.add.reduceat(panel.observed, panel.first_slots, dtype=np.int64)[series]
     has_enough = count >= PRIORS.few
     beyond = np.abs(points).max(1) > PRIORS.times_beyond * largest
     out_of_bounds = has_enough & (largest > 0) & beyond
     constant = np.ptp(points, axis=1) == 0
-    varied = highest > lowest
+    varied = (highest > lowest)[series]
     flat = constant & varied & (points.shape[1] > 1)
     return {
         "bounds": output.share(out_of_bounds, len(points)),
-        "flat": output.share(flat, len(points), output.usual("flat")),
+        "flat": output.share(flat, len(points), usual_size(output.past, "flat")),
     }
 
 
-def _against_last_run(
-    output: Output, series_before: Sequence[tuple[str, ...]], published: Numbers
-) -> dict[str, Finding]:
+def _against_last_run(output: Output, series_before: Ids, published: Numbers) -> dict[str, Finding]:
     """Findings on forecasts compared with what the last run published for the same times."""
     shared = np.isfinite(published[..., :1])
     before = np.where(shared, published, 0.0)
@@ -197,14 +185,14 @@ def _against_last_run(
     count = _count(has_width)
 
     jumps = np.abs(change).sum(1) / unit
-    usual_jump = output.usual("jump", "size") or 0.0
+    usual_jump = usual_size(output.past, "jump", "size") or 0.0
     far = has_width & (jumps > max(1.0, PRIORS.jump_beyond * usual_jump))
     size = float(np.quantile(jumps[has_width], PRIORS.nearly_all)) if count else None
-    jump = output.share(far, count, output.usual("jump"), size)
+    jump = output.share(far, count, usual_size(output.past, "jump"), size)
 
     ratio = width_now / unit
     other = (ratio > PRIORS.times_beyond) | (ratio < 1 / PRIORS.times_beyond)
-    usual_width = output.usual("width")
+    usual_width = usual_size(output.past, "width")
     width = output.share(has_width & other, max(count, PRIORS.few), usual_width)
 
     is_new = np.array([ids in output.new for ids in output.ids], bool)
@@ -212,7 +200,7 @@ def _against_last_run(
     added = output.forecasts.published[is_new][:, shared_steps, 0].sum()
     total = np.abs(before[..., 0]).sum()
     total_change = abs(change.sum() + added) / total if total else None
-    usual_change = output.usual("total_jump")
+    usual_change = usual_size(output.past, "total_jump")
     if usual_change is not None:
         usual_change *= PRIORS.times_beyond
     return {
@@ -223,11 +211,11 @@ def _against_last_run(
     }
 
 
-def _missing(output: Output, series_before: Sequence[tuple[str, ...]]) -> Finding:
-    has_ended = np.array(output.panel.status) == "ended"
-    ended = [output.panel.ids[i] for i in np.flatnonzero(has_ended)]
+def _missing(output: Output, series_before: Ids) -> Finding:
+    has_ended = np.array(output.forecasts.panel.status) == "ended"
+    ended = ids_at(output.forecasts.panel, np.flatnonzero(has_ended))
     here = {*output.ids, *ended}
-    replaced = {row.of for row in output.schema.successions}
+    replaced = {row.of for row in output.fitted.schema.successions}
     gone = tuple(ids for ids in series_before if ids not in here and "/".join(ids) not in replaced)
     return Finding(len(gone) / len(series_before), series=gone)
 
@@ -239,12 +227,11 @@ def with_gone_series(forecasts: Forecasts, fitted: Fitted, gone: Ids) -> Forecas
     panel = forecasts.panel
     ended = fitted.history.select(np.sort(series_index(fitted.history.ids, gone) - 1))
     # missing values up to the newest time of the table
-    gap = np.maximum(panel.origins.max() - ended.origins, 0)
+    gap = np.maximum(panel.origin - ended.origins, 0)
     sizes = ended.lengths + gap + panel.ahead
-    offsets = np.append(0, np.cumsum(sizes))
     arrays: dict[str, Any] = laid(ended.ids, ended.starts, sizes, ended)
     status = ("gone",) * len(gone)
-    ended = replace(ended, offsets=offsets, ahead=panel.ahead, status=status, **arrays)
+    ended = replace(ended, ahead=panel.ahead, status=status, **arrays)
     joined = stacked([replace(panel, spread=None), ended])
 
     def with_room(numbers: Numbers) -> Numbers:

@@ -16,8 +16,8 @@ from forecast.metrics.metrics import (
     naive_errors_until,
     skill,
 )
-from forecast.panel.panel import Integers, Numbers, Panel, series_index
-from forecast.panel.schema import Schema, calendar_of, position_texts
+from forecast.panel.panel import Ids, Integers, Numbers, Panel, series_index
+from forecast.panel.schema import Schema, position_texts
 from forecast.reading.dated import normalised
 from forecast.reading.reading import read_as
 from forecast.reading.saved import PLAIN, POINT, SavedForecasts, missing_series, read_saved
@@ -25,7 +25,7 @@ from forecast.settings import TableSettings
 from forecast.tables.reading import Data, table_from_frame
 from forecast.tables.table import Table
 from forecast.tables.writing import Frame, frame_of
-from forecast.windows.origins import bounds_at, values_at
+from forecast.windows.origins import bounds_at, values_at, values_of
 
 PAIRED = ("skill", "ours", "theirs", "difference", "standard_error", "dates")
 
@@ -45,7 +45,7 @@ class Scores(Measures):
     """
 
     values: int
-    missing: tuple[tuple[str, ...], ...]
+    missing: Ids
     first: Integers
     theirs: Numbers | None
 
@@ -103,7 +103,10 @@ def score(
         If no id or no time of the forecasts is among the values, times are written in another
         format or zone, or the forecasts have several rows for one series and time.
     """
-    forecasts = _without_reference(_as_table(forecast, "forecasts"))
+    forecasts = _as_table(forecast, "forecasts")
+    # a backtest also writes the forecasts of the model that it measures others by
+    if {"model", "origin"} <= set(forecasts.names):
+        forecasts = forecasts.rows(forecasts.texts("model") != REFERENCE)
     values = _as_table(actual, "actual values")
     reading, saved = read_saved(forecasts, values, settings or TableSettings())
     # a series that has forecasts of its own lends nothing
@@ -150,9 +153,7 @@ def _beside(
     others = _as_table(against, "other forecasts")
     schema = ours.schema.model_copy(update=PLAIN | {"target": column})
     panel = read_as(others, schema, horizon=0).panel
-    row = series_index(panel.ids, ours.panel.ids) - 1
-    theirs = values_at(panel, row, first, ours.actual.shape[2])
-    theirs[row < 0] = np.nan
+    theirs = values_of(panel, ours.panel.ids, first, ours.actual.shape[2])
     is_ours = np.isfinite(ours.numbers[POINT][:, 0, :, 0])
     common = is_ours & np.isfinite(theirs)
     count = common.sum()
@@ -169,20 +170,13 @@ def _as_table(data: Data, name: str) -> Table:
     return normalised(table_from_frame(data, name))
 
 
-def _without_reference(forecasts: Table) -> Table:
-    """Forecasts that a backtest wrote, without those of the model that it measures others by."""
-    if not {"model", "origin"} <= set(forecasts.names):
-        return forecasts
-    return forecasts.rows(forecasts.texts("model") != REFERENCE)
-
-
 def _no_overlap(
     saved: SavedForecasts, panel: Panel, schema: Schema, forecasts: str, values: str
 ) -> str:
     """The message that no forecast has an actual value, with the times of both tables."""
     last_step = saved.first.max() + saved.numbers.shape[1] - 1
-    ends = np.array([saved.first.min(), last_step, panel.starts.min(), panel.origins.max()])
-    first, last, oldest, newest = position_texts(schema, calendar_of(schema), ends)
+    ends = np.array([saved.first.min(), last_step, panel.starts.min(), panel.origin])
+    first, last, oldest, newest = position_texts(schema, ends)
     problem = f"{values} ({oldest} to {newest}) has no value for a time of {forecasts}"
     return f"{problem} ({first} to {last}); are the values there yet?"
 

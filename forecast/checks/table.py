@@ -8,7 +8,7 @@ from forecast.calendar.spec import STEPS, on_clock
 from forecast.errors import Setting, StaleData, Words
 from forecast.logs import log
 from forecast.panel.naming import series_names
-from forecast.panel.panel import SKIPPED, Panel
+from forecast.panel.panel import SKIPPED, Id, Ids, Panel, ids_at
 from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import CheckSettings, seconds_of
 
@@ -24,25 +24,23 @@ def age(newest: int, schema: Schema, instant: datetime) -> float | None:
     return float(now - calendar_of(schema).ends(np.array([newest]))[0])
 
 
-def lagging(
-    panel: Panel, schema: Schema, limits: CheckSettings, name: str
-) -> list[tuple[str, ...]]:
+def lagging(panel: Panel, schema: Schema, limits: CheckSettings, name: str) -> Ids:
     """The series that end before others by more than an age limit, or else by a horizon.
 
     Logs a warning about them.
     """
     if schema.layout == "rows":
-        return []
+        return ()
     times = calendar_of(schema).times
     newest = panel.origins - panel.trailing_gap()
     limit = limits.error_after or limits.warn_after
     if limit is None or schema.time_format.kind == STEPS:
-        behind = panel.origins.max() - newest >= panel.ahead
+        behind = panel.origin - newest >= panel.ahead
     else:
         newest_of_all = times(panel.origins.max(keepdims=True))
         behind = newest_of_all - times(newest) >= seconds_of(limit)
     ended = np.isin(panel.status, SKIPPED)  # reported with the statuses
-    ids = [panel.ids[i] for i in np.flatnonzero(behind & ~ended)]
+    ids = ids_at(panel, np.flatnonzero(behind & ~ended))
     if ids:
         text = "%s: %d series have no recent value, while others do: %s"
         cure = "if one closed, add an event of kind closed"
@@ -63,9 +61,7 @@ def check_age(seconds: float | None, limits: CheckSettings, name: str) -> None:
         log.warning("%s (%s)", text, Setting("warn_after", limits.warn_after))
 
 
-def without_forecast(
-    skipped: dict[tuple[str, ...], str], require_all: bool
-) -> list[tuple[str, ...]]:
+def without_forecast(skipped: dict[Id, str], require_all: bool) -> list[Id]:
     """The skipped series for which a run counts as incomplete.
 
     Ended series are among them only with `require_all`.

@@ -22,6 +22,7 @@ from forecast.registry import explained
 from forecast.settings import (
     FIRST,
     WHOLE,
+    Facts,
     FilePath,
     Heading,
     SettingsGroup,
@@ -38,6 +39,7 @@ NAMED = ("overrides",)  # settings that a command has only if its declaration na
 _ALL = "forecast.help-all"  # key in the context of a call that lists all options
 
 Group = TypeVar("Group", bound=SettingsGroup)
+CommandLine = tuple[str, ...]  # its words
 # an option or argument, a group of settings, or some settings of a group
 Parameter = click.Parameter | type[SettingsGroup] | tuple[Any, ...]
 
@@ -97,7 +99,7 @@ class Request(types.SimpleNamespace):
     `values` has only the parameters that were given, by name.
     """
 
-    values: dict[str, Any]
+    values: Facts
 
     @property
     def store(self) -> str:
@@ -109,17 +111,18 @@ class Request(types.SimpleNamespace):
         sums = self.of(settings.SumSettings)
         return None if sums == settings.SumSettings() else sums
 
-    def of(self, group: type[Group], defaults: dict[str, Any] | None = None) -> Group:
+    def of(self, group: type[Group], defaults: Facts | None = None) -> Group:
         """The settings of one group, checked; `defaults` replace settings that were not given."""
         given = {name: value for name, value in self.values.items() if name in group.model_fields}
         return group.check({**(defaults or {}), **given})
 
-    def refuse(self, problem: str, cure: str, *names: str) -> None:
+    def refuse(self, problem: object, cure: object, *names: str) -> None:
+        """Refuse those of the named settings that were given."""
         for name in names:
             if name in self.values:
                 raise UsageError(problem, setting=Setting(name), cure=cure)
 
-    def words(self, *groups: type[SettingsGroup], more: tuple[str, ...] = ()) -> tuple[str, ...]:
+    def words(self, *groups: type[SettingsGroup], more: CommandLine = ()) -> CommandLine:
         """The given settings of some groups, and those in `more`, as words of a command line."""
         words: list[str] = []
         names = [name for group in groups for name in group.model_fields]
@@ -133,7 +136,7 @@ class Request(types.SimpleNamespace):
                 words += [f"--{flag}", text]
         return tuple(words)
 
-    def fit_words(self) -> tuple[str, ...]:
+    def fit_words(self) -> CommandLine:
         return ("fit", self.data, *self.words(TableSettings, TextSettings, more=("horizon",)))
 
 
@@ -237,7 +240,8 @@ def _option(name: str, group: type[SettingsGroup], command: str) -> Option:
         attributes["multiple"] = True
     elif get_origin(kind) is tuple:
         flag += " LIST"
-        attributes |= {"multiple": True, "callback": _joined}
+        attributes["multiple"] = True
+        attributes["callback"] = lambda ctx, parameter, lists: settings.names_in(",".join(lists))
     elif get_origin(kind) is Literal:
         attributes["type"] = click.Choice([str(choice) for choice in get_args(kind)])
     elif kind == FilePath:
@@ -257,14 +261,8 @@ def _shown_default(default: object) -> str:
     return f"  [default: {','.join(texts)}]"
 
 
-def _joined(ctx: click.Context, parameter: click.Parameter, lists: tuple[str, ...]) -> object:
-    return settings.names_in(",".join(lists))
-
-
-def _pairs(
-    ctx: click.Context, parameter: click.Parameter, pairs: tuple[str, ...]
-) -> dict[str, Any] | None:
-    params: dict[str, Any] = {}
+def _pairs(ctx: click.Context, parameter: click.Parameter, pairs: tuple[str, ...]) -> Facts | None:
+    params: Facts = {}
     for text in pairs:
         name, _, value = text.partition("=")
         if not name or name == text:
@@ -276,14 +274,6 @@ def _pairs(
     return params or None
 
 
-def _set_quiet(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
-    listen(value)
-
-
-def _set_format(ctx: click.Context, parameter: click.Parameter, value: str) -> None:
-    style["format"] = value
-
-
 def file_argument(name: str, required: bool = True) -> click.Argument:
     """An argument that names a file, which shells complete."""
     return click.Argument([name], required=required, type=PathText())
@@ -291,25 +281,31 @@ def file_argument(name: str, required: bool = True) -> click.Argument:
 
 _EAGER: dict[str, Any] = {"is_eager": True, "expose_value": False}
 _HELP_ALL = Option("--help-all", "show all options and exit", MESSAGES, callback=_all, **_EAGER)
-_QUIET = Option("--quiet", "print errors only", MESSAGES, callback=_set_quiet, **_EAGER)
+_QUIET = Option(
+    "--quiet",
+    "print errors only",
+    MESSAGES,
+    callback=lambda ctx, parameter, quiet: listen(quiet),
+    **_EAGER,
+)
 _LOG_FORMAT = Option(
     "--log-format",
     "format of messages on stderr",
     MESSAGES,
     type=click.Choice(["text", "json"]),
     default="text",
-    callback=_set_format,
+    callback=lambda ctx, parameter, name: style.update(format=name),
     first=False,
     **_EAGER,
 )
 
 
-def named(artifact: str) -> tuple[str, ...]:
+def named(artifact: str) -> CommandLine:
     """The words that name a store on the command line; none for the default one."""
     return () if artifact == settings.STORE.store else ("--artifact", artifact)
 
 
-def predicting(artifact: str, known: Sequence[str]) -> tuple[str, ...]:
+def predicting(artifact: str, known: Sequence[str]) -> CommandLine:
     """The command that forecasts with a store.
 
     Covariates `known` in advance need a table of the future.

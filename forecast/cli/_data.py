@@ -31,9 +31,8 @@ READ = {
 }
 
 
-def load(source: str, settings: TextSettings) -> tuple[Table, dict[str, Any]]:
-    table, defaults = load_table(source, settings)
-    return normalised(table), defaults
+def load(source: str, settings: TextSettings) -> Table:
+    return normalised(load_table(source, settings)[0])
 
 
 def load_later(source: str | None, settings: TextSettings) -> Table | None:
@@ -86,9 +85,6 @@ def _visible(frame: pd.DataFrame) -> pd.DataFrame:
     for column, kind in enumerate(frame.dtypes):
         if kind.kind == "O":
             values = frame.iloc[:, column]
-            shown.isetitem(column, [_visible_text(value) for value in values])
+            texts = [visible(value) if isinstance(value, str) else value for value in values]
+            shown.isetitem(column, texts)
     return shown
-
-
-def _visible_text(value: object) -> object:
-    return visible(value) if isinstance(value, str) else value

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from forecast.artifacts.format import encode
 from forecast.cli import _console as console
@@ -15,6 +14,7 @@ from forecast.ensemble.baseline_forecasts import baselines_of
 from forecast.ensemble.candidates import compared_with
 from forecast.inference.contents import to_contents
 from forecast.reading.reading import describe_reading
+from forecast.settings import Facts
 from forecast.tables.contents import free_memory, peak_memory
 from forecast.training.context import Rehearsal
 
@@ -38,7 +38,7 @@ def put_dry_run(request: FitRequest, begun: float, folder: str, as_json: bool) -
     baselines = [baseline.label for baseline in baselines_of(names, fitted.config.lags)]
     windows, refit, held_out = rehearsal.windows
 
-    networks = list[dict[str, Any]]()
+    networks = list[Facts]()
     for planned in rehearsal.networks:
         member = planned.member
         plan = {"round": planned.round, "batch_size": member.batch_size, "steps": member.steps}
@@ -82,7 +82,7 @@ def put_dry_run(request: FitRequest, begun: float, folder: str, as_json: bool) -
     put("Nothing was trained or written.")
 
 
-def _put_networks(networks: list[dict[str, Any]]) -> None:
+def _put_networks(networks: list[Facts]) -> None:
     count = len({row["round"] for row in networks})
     rounds = f"{count} round{'s' * (count > 1)}"
     total = sum(row["weights"] for row in networks)

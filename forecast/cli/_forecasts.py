@@ -10,7 +10,7 @@ from forecast.cli._console import log, log_lines, steps_bar
 from forecast.cli._data import load_later, text_settings, write
 from forecast.engine.forecast import forecast
 from forecast.engine.requests import Forecast, ForecastRequest, TableFile
-from forecast.errors import INCOMPLETE, Setting, UsageError, Words
+from forecast.errors import INCOMPLETE, Setting, Words
 from forecast.inference.fitted import ranking_of
 from forecast.inference.forecasting import load_predictor, with_tables
 from forecast.panel.naming import series_names
@@ -43,30 +43,17 @@ def question_of(request: Request) -> ForecastRequest:
     )
     output = values.get("output")
     totals = values.get("totals")
-    if question.paths is not None and output is None:
-        raise UsageError(
-            "they are written beside the forecasts",
-            setting=Setting("paths", question.paths),
-            cure=Words("name a file with ", Setting("output")),
-        )
-    if totals is not None and question.sums is None:
-        raise UsageError(
-            "no sums are asked for",
-            setting=Setting("totals", totals),
-            cure=Words("add ", Setting("sum_by"), " or ", Setting("sum_every")),
-        )
-    if totals is not None and output is not None and realpath(totals) == realpath(output):
-        raise UsageError(
-            "the series are written there",
-            setting=Setting("totals", totals),
-            cure="name another file",
-        )
-    if question.allocate and totals is None:
-        raise UsageError(
-            "series add up to one kind of sums",
-            setting=Setting("allocate"),
-            cure=Words("name one, and a file for them with ", Setting("totals")),
-        )
+    if output is None:
+        cure = Words("name a file with ", Setting("output"))
+        request.refuse("they are written beside the forecasts", cure, "paths")
+    if question.sums is None:
+        cure = Words("add ", Setting("sum_by"), " or ", Setting("sum_every"))
+        request.refuse("no sums are asked for", cure, "totals")
+    if totals is None:
+        cure = Words("name one, and a file for them with ", Setting("totals"))
+        request.refuse("series add up to one kind of sums", cure, "allocate")
+    elif output is not None and realpath(totals) == realpath(output):
+        request.refuse("the series are written there", "name another file", "totals")
     question.check()
     return question
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from forecast.cli._command import named
+from forecast.cli._command import CommandLine, named
 from forecast.errors import UsageError
 from forecast.jobs.administration import ledger_of, ledgers_of
 from forecast.jobs.pipeline import Pipeline, read_pipeline
@@ -21,12 +21,12 @@ class NamedStore:
     pipeline: Pipeline | None = None
 
     @property
-    def words(self) -> tuple[str, ...]:
+    def words(self) -> CommandLine:
         """The words that name the store on a command line."""
         return named(self.folder) if self.pipeline is None else (self.pipeline.file,)
 
     @property
-    def use(self) -> tuple[str, ...]:
+    def use(self) -> CommandLine:
         """The command that forecasts with the store."""
         return ("predict" if self.pipeline is None else "run", *self.words)
 

@@ -1,6 +1,7 @@
 """Forecast from rolling origins in the past, and compare with the actual values."""
 
 from dataclasses import replace
+from typing import Any
 
 from forecast.cli._command import Request, predicting
 from forecast.cli._console import fold_bar, log, log_lines, suggest, using_cluster
@@ -11,7 +12,7 @@ from forecast.engine.backtest import Backtest, BacktestRequest, backtest
 from forecast.engine.fit import read_to_fit
 from forecast.engine.requests import Callbacks, FitRequest, TableFile
 from forecast.ensemble.names import check_names
-from forecast.errors import INCOMPLETE, Setting, UsageError, Words
+from forecast.errors import INCOMPLETE, Setting, Words
 from forecast.inference.forecasting import reading_to_forecast
 from forecast.metrics.metrics import row_columns
 from forecast.report.sections import BacktestTables, verdict_of
@@ -22,6 +23,7 @@ from forecast.settings import (
     TableSettings,
     TextSettings,
     TrainSettings,
+    names_in,
 )
 
 # training settings that may be given for a fitted forecaster, which is tested as it is
@@ -29,13 +31,11 @@ AS_IT_IS = {"model", "jobs", "device", "engine", *AFTER_FIT}
 
 
 def run(request: Request) -> int:
-    names = str(request.values.get("model", "")).split(",")
-    models = tuple(name.strip() for name in names if name.strip())
+    models: Any = names_in(request.values.get("model", ""))
     if models:
         request.values["model"] = models[0]
     if request.by == LEVEL and request.sums is None:
-        cure = Words("add ", Setting("sum_by"))
-        raise UsageError("no sums are asked for", setting=Setting("by", LEVEL), cure=cure)
+        request.refuse("no sums are asked for", Words("add ", Setting("sum_by")), "by")
     check_outputs(request, request.forecasts, request.output, store=request.artifact)
     check_names(request.of(TrainSettings), models)
     asked = _of_table(request) if request.artifact is None else _of_saved(request)
@@ -43,7 +43,14 @@ def run(request: Request) -> int:
         row_columns(request.by, asked.reading.schema)
     with using_cluster(request.cluster), fold_bar() as (on_fold, on_step):
         callbacks = Callbacks(on_fold=on_fold, on_step=on_step)
-        result = backtest(replace(asked, models=models, callbacks=callbacks))
+        asked = replace(
+            asked,
+            models=models,
+            callbacks=callbacks,
+            sums=request.sums,
+            quantiles=request.of(OutputSettings).quantiles,
+        )
+        result = backtest(asked)
 
     _log_origins(result, asked)
     if request.forecasts is not None:
@@ -68,8 +75,7 @@ def run(request: Request) -> int:
 
 
 def _of_table(request: Request) -> BacktestRequest:
-    if request.version is not None:
-        raise UsageError("--version: a version of a store; name it with --artifact")
+    request.refuse("a version of a store", "name it with --artifact", "version")
     train = request.of(TrainSettings)
     text = request.of(TextSettings)
     how = request.of(TableSettings)
@@ -85,8 +91,6 @@ def _of_table(request: Request) -> BacktestRequest:
         train,
         request.of(BacktestSettings),
         season_given=bool(how.season),
-        sums=request.sums,
-        quantiles=request.of(OutputSettings).quantiles,
     )
 
 
@@ -95,7 +99,7 @@ def _of_saved(request: Request) -> BacktestRequest:
     fixed = {*TableSettings.model_fields, *TrainSettings.model_fields, "refit"} - AS_IT_IS
     request.refuse("--artifact tests a forecaster as it is", "leave one of the two out", *fixed)
     saved = Saved(request)
-    table, _ = load(request.data, saved.text)
+    table = load(request.data, saved.text)
     later = load_later(request.future, saved.text)
     chosen = {"device", "engine", *({"jobs"} & request.values.keys())}
     where = request.of(TrainSettings).model_dump(include=chosen)
@@ -105,8 +109,6 @@ def _of_saved(request: Request) -> BacktestRequest:
         settings,
         request.of(BacktestSettings),
         predictor=saved.predictor,
-        sums=request.sums,
-        quantiles=request.of(OutputSettings).quantiles,
     )
 
 

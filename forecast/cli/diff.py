@@ -1,12 +1,10 @@
 """The command `diff`."""
 
-from typing import Any
-
 from forecast.cli._command import Request
 from forecast.cli._console import WIDTH, put, put_json, put_numbers, suggest
 from forecast.cli._named_store import named_store
 from forecast.jobs.diff import diff_of
-from forecast.settings import TrainSettings
+from forecast.settings import Facts, TrainSettings
 
 
 def run(request: Request) -> None:
@@ -24,7 +22,7 @@ def run(request: Request) -> None:
         suggest("status", *store.words)
 
 
-def _put(facts: dict[str, Any], limit: int) -> None:
+def _put(facts: Facts, limit: int) -> None:
     size = "" if facts["size"] is None else f"{_percent(facts['size'])} changed, in "
     cells = f"{facts['cells']:,} forecasts of {facts['series']:,} series"
     put(f"job      {facts['job']}: {size}{cells}")
@@ -50,7 +48,7 @@ def _amount(number: float) -> str:
     return f"{number:,.0f}" if abs(number) >= 1_000 else f"{number:.4g}"
 
 
-def _put_changes(title: str, rows: list[dict[str, Any]]) -> None:
+def _put_changes(title: str, rows: list[Facts]) -> None:
     """Print changes as a table, with a column for each step that changes any of them."""
     if not rows:
         return

@@ -18,10 +18,11 @@ TINY = 1e-6  # a number below this share of the largest one is shown as 0
 
 
 def run(request: Request) -> None:
-    data, future = request.data, request.future
+    data = request.data
+    future = request.future
     names = request.of(PictureSettings).series
     saved = Saved(request)
-    table = None if data is None else load(data, saved.text)[0]
+    table = None if data is None else load(data, saved.text)
     panel = panel_to_forecast(saved.fitted, table, load_later(future, saved.text))
     with steps_bar("explain", "inputs") as on_part:
         explanation = explain_panel(

@@ -1,23 +1,24 @@
 """The command `inspect`."""
 
 from collections import Counter
-from typing import Any
 
 import pandas as pd
 
 from forecast.artifacts.store import Store
 from forecast.cli._command import Request, predicting
 from forecast.cli._console import put, put_json, suggest
-from forecast.cli._data import load
 from forecast.cli._named_store import SUFFIX, named_store
 from forecast.events.closed import Row, closed_groups, suspects
 from forecast.inference.fitted import Config, describe_fit, models_of, ranking_of
 from forecast.inference.forecasting import load_fitted
+from forecast.panel.naming import first_names
 from forecast.panel.panel import Panel
 from forecast.reading.comparing import warn_status
+from forecast.reading.dated import normalised
 from forecast.reading.reading import describe, describe_reading, read
 from forecast.reading.successors import likely_successors
-from forecast.settings import TableSettings, TextSettings, TrainSettings
+from forecast.settings import Facts, TableSettings, TextSettings, TrainSettings
+from forecast.tables.reading import load_table
 
 MOST_SHOWN = 20  # most lines of a kind that are shown to be pasted into a file
 SUSPECTS = (
@@ -50,7 +51,7 @@ def run(request: Request) -> None:
     suggest(*after)
 
 
-def _of_version(folder: str, version: str | None) -> tuple[list[str], dict[str, Any]]:
+def _of_version(folder: str, version: str | None) -> tuple[list[str], Facts]:
     contents, info = Store(folder).load(version)
     fitted = load_fitted(folder, info.id)
     config = fitted.config
@@ -113,9 +114,7 @@ def _training(config: Config, weights: int) -> list[str]:
     if not used:
         return [f"trained  {tried} networks, and none is used"]
     steps = [f"{members[number].model} {config.trained_steps[number]:,} steps" for number in used]
-    text = ", ".join(steps[:MOST_NETWORKS])
-    if len(steps) > MOST_NETWORKS:
-        text += f" and {len(steps) - MOST_NETWORKS} more"
+    text = first_names(steps, MOST_NETWORKS)
     if tried > len(used):
         text += f"; {tried} were tried, {sum(config.trained_steps):,} steps in all"
     networks = f"{len(used)} network{'s' * (len(used) > 1)} with {weights:,} weights"
@@ -126,11 +125,11 @@ def _training(config: Config, weights: int) -> list[str]:
     return lines
 
 
-def _of_table(request: Request) -> tuple[list[str], dict[str, Any]]:
-    table, defaults = load(request.data, request.of(TextSettings))
+def _of_table(request: Request) -> tuple[list[str], Facts]:
+    table, defaults = load_table(request.data, request.of(TextSettings))
     train = request.of(TrainSettings)
     settings = request.of(TableSettings, defaults)
-    reading = read(table, settings, horizon=train.horizon, lookback=train.lookback)
+    reading = read(normalised(table), settings, horizon=train.horizon, lookback=train.lookback)
     panel = reading.panel
     schema = reading.schema
     warn_status(panel, schema, table.name)

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from rich.console import Console
@@ -10,12 +11,12 @@ from forecast.artifacts.store import Store
 from forecast.cli._command import Request, named
 from forecast.cli._console import echo, log, suggest
 from forecast.cli._data import check_outputs, load
-from forecast.cli._forecasts import Saved
+from forecast.cli._forecasts import Saved, question_of
 from forecast.cli.commands import ON_SAVED, SHAPE, WHERE
 from forecast.cli.now import at_once, read_to_forecast
 from forecast.cli.score import actual_table
-from forecast.engine.requests import Forecast, ForecastRequest
-from forecast.errors import BadData, NoInput, UsageError
+from forecast.engine.requests import Forecast
+from forecast.errors import BadData, NoInput
 from forecast.inference.forecasting import ForecastOptions
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
@@ -71,7 +72,7 @@ def run(request: Request) -> None:
     else:
         draw, schema, text = _predicted(request, choose)
         after = ("predict", data, *named(request.store))
-    actuals = None if actual is None else read_as(load(actual, text)[0], schema, horizon=0).panel
+    actuals = None if actual is None else read_as(load(actual, text), schema, horizon=0).panel
     chart = draw(settings, actuals, actual or "")
     if chart.total > len(chart.series) and not settings.series:
         which = "those with the largest errors" if chart.worst else "the first of the table"
@@ -87,13 +88,11 @@ def run(request: Request) -> None:
 
 def _saved_table(request: Request) -> tuple[Draw, Schema, TextSettings]:
     if request.data is None:
-        problem = "--forecast: name the table with the history, too"
-        raise UsageError(f"{problem}: forecast plot DATA --forecast FILE")
-    problem = "--forecast draws a table as it is"
-    others = ("now", "version", "future", "origin", *SumSettings.model_fields)
-    request.refuse(problem, "leave it out", *others)
-    request.refuse(problem, "leave one of the two out", *WHERE, *SHAPE)
-    forecasts = load(request.forecast, TextSettings())[0]
+        cure = "forecast plot DATA --forecast FILE"
+        request.refuse("name the table with the history, too", cure, "forecast")
+    others = ("now", "version", "future", "origin", *SumSettings.model_fields, *WHERE, *SHAPE)
+    request.refuse("--forecast draws a table as it is", "leave it out", *others)
+    forecasts = load(request.forecast, TextSettings())
     table, settings = actual_table(request.data, request)
     reading, saved = read_saved(forecasts, table, settings)
     schema = reading.schema
@@ -104,16 +103,13 @@ def _saved_table(request: Request) -> tuple[Draw, Schema, TextSettings]:
 
 
 def _at_once(request: Request, choose: Choose | None) -> tuple[Draw, Schema, TextSettings]:
-    if request.data is None and request.now:
-        raise UsageError("--now: name the table to forecast: forecast plot DATA --now")
     if request.data is None:
+        request.refuse("name the table to forecast", "forecast plot DATA --now", "now")
         cure = "name a table, forecast plot DATA, or run `forecast fit` first"
         raise NoInput(f"there is no store here; {cure}")
     request.refuse("nothing is learned here", "leave it out", "future", "origin")
     reading = read_to_forecast(request)
-    output = request.of(OutputSettings)
-    question = ForecastRequest(output=output, sums=request.sums, on_panel=choose)
-    answer = at_once(reading, request, question)
+    answer = at_once(reading, request, replace(question_of(request), on_panel=choose))
     reason = "" if request.now else ", as there is no store here"
     log(f"drawn    the forecasts of `forecast now`{reason}")
     draw = _drawing(answer, request, reading.panel)
@@ -127,13 +123,7 @@ def _predicted(request: Request, choose: Choose | None) -> tuple[Draw, Schema, T
     request.refuse(f"{store} reads tables as its fit did", cure, *names)
     saved = Saved(request)
     try:
-        question = ForecastRequest(
-            origin=request.origin,
-            horizon=request.horizon,
-            output=request.of(OutputSettings),
-            sums=request.sums,
-            on_panel=choose,
-        )
+        question = replace(question_of(request), on_panel=choose)
         answer = saved.forecast(saved.asked(question, request))
     except BadData as error:
         cure = f"if {store} was fitted to another table, pass --now, or another --artifact"

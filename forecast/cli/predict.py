@@ -1,7 +1,6 @@
 """The command `predict`: forecast with a saved forecaster."""
 
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
 
 from forecast.calendar.spec import parse_as_of
@@ -36,16 +35,15 @@ from forecast.tables.writing import frame_of, write_frames
 from forecast.totals.sums import log_notes
 
 SHARDS = 16  # on a cluster of any size, so that the files do not depend on the cluster
-SUMS = ("totals", "allocate", "paths", *SumSettings.model_fields)
-EXCLUSIVE = [
-    *product(("shards", "cluster"), ("origin", "shard", "allocate", "paths")),
-    *product(
-        ["what_if"],
-        ("shards", "cluster", "shard", "totals", "allocate", "paths", "future_template"),
-    ),
-    *product(["overrides"], ("shards", "cluster", "what_if", "future_template")),
-    *product(["future_template"], ("future", "output", "shards", "cluster", "shard", *SUMS)),
-]
+SHARDED = ("shards", "cluster")
+TOTALS = ("totals", "allocate", "paths")
+# by option, those that it does not go with
+EXCLUSIVE = {
+    **dict.fromkeys(SHARDED, ("origin", "shard", "allocate", "paths")),
+    "what_if": (*SHARDED, "shard", *TOTALS, "future_template"),
+    "overrides": (*SHARDED, "what_if", "future_template"),
+    "future_template": ("future", "output", *SHARDED, "shard", *TOTALS, *SumSettings.model_fields),
+}
 
 
 def run(request: Request) -> int:
@@ -85,10 +83,10 @@ def _checked_shards(request: Request) -> int | None:
         raise UsageError(f"{flags}: {problem}")
     written = request.output, request.totals, path_file(request), request.future_template
     check_outputs(request, *written, store=request.store)
-    for name, other in EXCLUSIVE:
-        if name in request.values and other in request.values:
+    for name, others in EXCLUSIVE.items():
+        if name in request.values:
             clash = Words("it does not go with ", Setting(name))
-            raise UsageError(clash, setting=Setting(other), cure="leave one out")
+            request.refuse(clash, "leave one out", *others)
     shards = machines.shards
     if shards is None and machines.cluster is not None:
         shards = SHARDS
@@ -96,21 +94,13 @@ def _checked_shards(request: Request) -> int | None:
         return None
     if data is None or data == "-" or data.startswith("synth:"):
         cure = "name a file, a folder of Parquet, or a URI"
-        raise UsageError(
-            "shards are read from Parquet or CSV", setting=Setting("shards"), cure=cure
-        )
+        request.refuse("shards are read from Parquet or CSV", cure, *SHARDED)
     if request.output is None:
-        raise UsageError(
-            "shards are written into a folder",
-            setting=Setting("shards"),
-            cure=Words("name one with ", Setting("output")),
-        )
+        into = Words("name one with ", Setting("output"))
+        request.refuse("shards are written into a folder", into, *SHARDED)
     if request.sums is not None and request.totals is None:
-        raise UsageError(
-            "the folder gets the series",
-            setting=Setting("shards"),
-            cure=Words("pass ", Setting("totals", "FILE")),
-        )
+        beside = Words("pass ", Setting("totals", "FILE"))
+        request.refuse("the folder gets the series", beside, *SHARDED)
     return shards
 
 

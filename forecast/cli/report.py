@@ -11,7 +11,7 @@ from typing import Any
 
 from forecast.artifacts.store import Store, check_apart
 from forecast.checks.promotion import ServingVersion
-from forecast.cli._command import Request
+from forecast.cli._command import CommandLine, Request
 from forecast.cli._console import log, steps_bar, suggest
 from forecast.cli._data import check_outputs, load_later
 from forecast.cli._named_store import NamedStore, named_store
@@ -30,7 +30,7 @@ from forecast.panel.schema import calendar_of
 from forecast.reading.saved import SavedForecasts
 from forecast.report import sections
 from forecast.report.chart import PlotData, plot_of_forecasts, plot_of_history, plot_of_table
-from forecast.report.page import Commands, Gallery, Section, check_report, page_bytes
+from forecast.report.page import Commands, Gallery, Section, check_report, page_of
 from forecast.report.sections import BacktestTables
 from forecast.report.sum_charts import sums_section
 from forecast.settings import (
@@ -81,9 +81,8 @@ def _saved(
     """The version that the report describes; None if it describes a backtest alone."""
     versions = Store(store.folder)
     if store.pipeline is not None and versions.empty:
-        job = store.shown(store.pipeline.name or "job")
         command = f"forecast run {store.pipeline.file or 'JOB.toml'}"
-        raise NoInput(f"{job} has not run yet; run `{command}` first")
+        raise NoInput(f"{store.pipeline.shown_name} has not run yet; run `{command}` first")
     explicit = store != NamedStore(STORE.store) or request.version is not None
     explicit |= request.horizon is not None
     if backtest is not None and not explicit and versions.empty:
@@ -149,13 +148,12 @@ def _page(
 
     name = request.backtest if saved is None else Path(store.folder).name
     if store.pipeline is not None:
-        name = store.shown(store.pipeline.name or "job")
+        name = store.pipeline.shown_name
     now = datetime.now(UTC).isoformat(" ", "minutes").removesuffix("+00:00")
     program = f"forecast {__version__} with Python {platform.python_version()}"
     text = ". ".join(filter(None, verdicts))
-    return page_bytes(
-        f"Forecast report: {name}", f"{text}.", parts, f"Made by {program} at {now} UTC."
-    )
+    made = f"Made by {program} at {now} UTC."
+    return map(str.encode, page_of(f"Forecast report: {name}", f"{text}.", parts, made))
 
 
 def _job_sections(store: NamedStore, ledger: Ledger, request: Request) -> tuple[str, list[Section]]:
@@ -284,7 +282,7 @@ def _commands(store: NamedStore, request: Request, saved: ServingVersion | None)
         reported = version if request.version is not None else ()
         report = ("report", *store.words, *reported, *words)
         return _lines(store, report, store.use, ("status", *store.words), inspect)
-    future: tuple[str, ...] = ()
+    future: CommandLine = ()
     if saved.fitted.schema.known:
         future = ("--future", request.future or "FILE")
     return _lines(
@@ -297,7 +295,7 @@ def _commands(store: NamedStore, request: Request, saved: ServingVersion | None)
     )
 
 
-def _lines(store: NamedStore, *commands: tuple[str, ...]) -> Commands:
+def _lines(store: NamedStore, *commands: CommandLine) -> Commands:
     """Command lines, without secrets."""
     lines = [shlex.join(("forecast", *map(store.shown, words))) for words in commands]
     return Commands(tuple(lines))

@@ -24,14 +24,12 @@ def run(request: Request) -> int:
         pipeline = pipeline.model_copy(update={"wait": request.of(StoreSettings).wait})
     if request.replay is not None:
         if not request.check:
-            raise UsageError("--replay goes with --check: it replays past runs, and runs nothing")
+            request.refuse("it replays past runs, and runs nothing", "add --check", "replay")
         log_lines(replayed_checks(pipeline, request.replay))
         return 0
     if request.accept:
-        problem = "--accept publishes a run that is over"
-        for name in ("as_of", "output", "resume", "check"):
-            if getattr(request, name):
-                raise UsageError(f"{problem}; leave out --{name.replace('_', '-')}")
+        wrong = ("as_of", "output", "resume", "check")
+        request.refuse("--accept publishes a run that is over", "leave it out", *wrong)
         return _put(accept_blocked(pipeline, request.take_over), request.as_json)
     if request.check:
         log(pipeline.hidden(f"{request.job}: the file is valid; {_plan(pipeline)}"))

@@ -14,7 +14,7 @@ from forecast.errors import INCOMPLETE, Setting, UsageError
 from forecast.inference.forecasting import load_fitted
 from forecast.metrics.metrics import BELOW, LEFT, MEASURES, Measures
 from forecast.metrics.quantiles import rounded
-from forecast.settings import TableSettings, TextSettings
+from forecast.settings import Facts, TableSettings, TextSettings
 from forecast.tables.table import Table
 from forecast.totals.actual_sums import TotalScores, is_totals, score_totals
 
@@ -33,7 +33,7 @@ OF_QUANTILES = ("skill", "sums", "revision")  # those shown beside quantiles
 
 def run(request: Request) -> int:
     check_outputs(request, request.output, store=request.store)
-    forecasts = load(request.forecast, TextSettings())[0]
+    forecasts = load(request.forecast, TextSettings())
     table, settings = actual_table(request.actual, request)
     sums = is_totals(forecasts)
     theirs = load_later(request.against, TextSettings())
@@ -60,17 +60,17 @@ def run(request: Request) -> int:
 def actual_table(actual: str, request: Request) -> tuple[Table, TableSettings]:
     """A table of actual values, and its settings: those of a fit, if a store is named."""
     if request.artifact is None:
-        return load(actual, request.of(TextSettings))[0], request.of(TableSettings)
+        return load(actual, request.of(TextSettings)), request.of(TableSettings)
     schema = load_fitted(request.artifact).config.table
-    table = load(actual, text_settings(request, schema.reading))[0]
+    table = load(actual, text_settings(request, schema.reading))
     names = ("date_format", "timezone", "dst", "missing")
-    as_at_fit: dict[str, Any] = {name: getattr(schema, name) for name in names}
+    as_at_fit: Facts = {name: getattr(schema, name) for name in names}
     if schema.target in table.names:  # a wide table lacks this column
         as_at_fit["target"] = (schema.target,)
     return table, request.of(TableSettings, as_at_fit)
 
 
-def put_measures(measures: object, request: Request, more: dict[str, Any]) -> dict[str, Any]:
+def put_measures(measures: object, request: Request, more: Facts) -> Facts:
     """Write the measures that --by names, by default the first table.
 
     A terminal gets the main measures only, and --json also gets `more`.
@@ -87,7 +87,7 @@ def put_measures(measures: object, request: Request, more: dict[str, Any]) -> di
             problem = "there are no such measures"
             raise UsageError(problem, setting=Setting("by", request.by), cure="leave it out")
         frames[BY_GROUP] = measures.rows_by(request.by)
-    records: dict[str, Any] = {}
+    records: Facts = {}
     for name, frame in frames.items():  # as JSON of pandas, which has null for NaN
         records[name] = json.loads(frame.to_json(orient="records", double_precision=15))
     whole = as_json({**more, **records})

@@ -34,6 +34,7 @@ LOCK_PATIENCE = 60  # seconds to wait for another process that writes
 LOCK = 0x666F7265  # number of this application's advisory lock in PostgreSQL
 BATCH_ROWS = 50_000  # rows that are fetched or sent at once
 CONNECT_ARGUMENTS: dict[str, dict[str, Any]] = {
+    "sqlite": {"timeout": LOCK_PATIENCE},
     "postgresql": {
         "application_name": "forecast",
         "connect_timeout": 10,
@@ -177,8 +178,6 @@ def _parsed(url: str, role: Role) -> sa.URL:
 def _engine(url: sa.URL, role: Role, reads: bool) -> sa.Engine:
     dialect = url.get_backend_name()
     options = CONNECT_ARGUMENTS.get(dialect, {})
-    if dialect == "sqlite":
-        options = {"timeout": LOCK_PATIENCE}
     arguments = {name: value for name, value in options.items() if name not in url.query}
     try:
         engine = sa.create_engine(

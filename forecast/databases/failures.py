@@ -21,31 +21,27 @@ Role = Literal["source", "sink"]
 
 
 class Situation(NamedTuple):
-    """The error for a source, that for a sink, and the cure of both."""
+    """The error, its cure, and the error of a sink if it is another one."""
 
-    of_source: type[ForecastError]
-    of_sink: type[ForecastError]
+    error: type[ForecastError]
     cure: str
+    of_sink: type[ForecastError] | None = None
 
 
-def _either(error: type[ForecastError], cure: str) -> Situation:
-    return Situation(error, error, cure)
-
-
-AWAY = _either(
+AWAY = Situation(
     Unavailable, "check that the server runs, and host, port, user, password and database"
 )
-SLOW = _either(Unavailable, "make the statement faster, or give it more time (statement_timeout)")
-MEMORY = _either(Unavailable, "give the database more memory, or read and write less at once")
-DENIED = Situation(NoInput, CannotCreate, "check the permissions of the user, and those of files")
-MISSING = Situation(NoInput, CannotCreate, "check the name, or create it")
-WRONG = _either(UsageError, "correct the job, or the database")
-DATA = _either(BadData, "correct the data, or a type in the database")
+SLOW = Situation(Unavailable, "make the statement faster, or give it more time (statement_timeout)")
+MEMORY = Situation(Unavailable, "give the database more memory, or read and write less at once")
+DENIED = Situation(NoInput, "check the permissions of the user, and those of files", CannotCreate)
+MISSING = Situation(NoInput, "check the name, or create it", CannotCreate)
+WRONG = Situation(UsageError, "correct the job, or the database")
+DATA = Situation(BadData, "correct the data, or a type in the database")
 DAMAGED = Situation(
-    BadData, StorageFailure, "check that it is the right file; restore it if it is damaged"
+    BadData, "check that it is the right file; restore it if it is damaged", StorageFailure
 )
-STORAGE = _either(StorageFailure, "check the disk and its free space, then run again")
-BUSY = _either(Busy, "another process is writing; run again later")
+STORAGE = Situation(StorageFailure, "check the disk and its free space, then run again")
+BUSY = Situation(Busy, "another process is writing; run again later")
 
 # by the beginning of the SQLSTATE; the longest match counts
 SQLSTATES = {
@@ -85,7 +81,7 @@ def translated(
             raise
         place = key if ledger or situation in (SLOW, MISSING, WRONG, DATA) else f"{role}.url"
         message = redact(_message(cause))[:MAX_LENGTH].rstrip(" .:;")
-        kind = situation.of_source if role == "source" else situation.of_sink
+        kind = (role == "sink" and situation.of_sink) or situation.error
         cure = situation.cure
         if ledger and situation in (MISSING, WRONG, DAMAGED):
             kind = ledger

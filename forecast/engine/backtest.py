@@ -258,7 +258,7 @@ class Model:
             return None
         warn_of_sums(totals)
         end = past.origins.max(keepdims=True)
-        return frame.assign(origin=position_texts(schema, calendar_of(schema), end)[0])
+        return frame.assign(origin=position_texts(schema, end)[0])
 
     def _with_actual(self, sums: Frame, panel: Panel, lookback: int) -> Frame:
         schema = self.table.schema
@@ -361,7 +361,7 @@ def _compare(
         overall["mase_final"] = final_overall["mase"]
     overall[["fit_seconds", "predict_seconds"]] = np.array(seconds)
     longest = int(np.argmax(panel.lengths))
-    times = position_texts(table.schema, calendar_of(table.schema), origins[:, longest])
+    times = position_texts(table.schema, origins[:, longest])
     all_sums = stacked(sums) if sums else None
     return Backtest(
         overall,

@@ -2,14 +2,14 @@
 
 import os
 import secrets
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -33,10 +33,9 @@ from forecast.ledger.ledger import ALWAYS, KILLED, MAX_RECORDS, Ledger, open_fil
 from forecast.ledger.ledger import FILE as LEDGER_FILE
 from forecast.ledger.record import Record
 from forecast.logs import log
-from forecast.settings import seconds_of
+from forecast.panel.panel import Ids
+from forecast.settings import Facts, seconds_of
 
-ROLLED_BACK = "rolled back"
-BY_HAND = "promoted by hand"
 MISSED_RUNS = 3  # from so many missed runs on, a status reports them
 MIN_INTERVAL = 600.0  # fewest seconds between two runs of a schedule
 
@@ -82,16 +81,16 @@ def owner_of(folder: str, note: str = OWNER) -> Owner | None:
         raise ArtifactRefused("is damaged", place=Path(folder) / note, cure=cure) from None
 
 
-def claim(pipeline: Pipeline, take_over: bool = False) -> None:
+def claim(pipeline: Pipeline) -> None:
     """Make sure that a locked store belongs to a job; a store without an owner becomes the job's.
 
     The owner is the same job if it has the same pipeline file, or the same name and its pipeline
-    file no longer exists. With `take_over` the job takes the store from another job; otherwise a
-    store of another job raises `UsageError`.
+    file no longer exists. A store of another job raises `UsageError`, unless the pipeline is to
+    take it over.
     """
     if not pipeline.file:  # made in Python
         return
-    before = owner_to_replace(pipeline, take_over)
+    before = owner_to_replace(pipeline)
     owner = _claimant(pipeline)
     if before is not None and _is_same(before, owner):
         owner = owner.model_copy(update={"id": before.id})
@@ -99,13 +98,13 @@ def claim(pipeline: Pipeline, take_over: bool = False) -> None:
         replace_file(Path(pipeline.store) / OWNER, owner.model_dump_json().encode())
 
 
-def owner_to_replace(pipeline: Pipeline, take_over: bool) -> Owner | None:
+def owner_to_replace(pipeline: Pipeline) -> Owner | None:
     """The job that a store has belonged to; raises `UsageError` if it is another job's to keep."""
     claimant = _claimant(pipeline)
     before = owner_of(pipeline.store)
     if before is None or not pipeline.file or _is_same(before, claimant):
         return before
-    if not take_over:
+    if not pipeline._take_over:
         raise UsageError(
             f"this store belongs to {before}",
             place=pipeline.store,
@@ -121,7 +120,7 @@ def _claimant(pipeline: Pipeline) -> Owner:
     file = os.path.realpath(pipeline.file).encode(errors="backslashreplace").decode()
     return Owner(
         id=secrets.token_hex(6),
-        job=pipeline.hidden(pipeline.name or "job"),
+        job=pipeline.shown_name,
         file=file,
     )
 
@@ -132,7 +131,7 @@ def _is_same(owner: Owner, claimant: Owner) -> bool:
     return owner.job == claimant.job and not os.path.exists(owner.file)  # the file was moved
 
 
-def claim_sinks(pipeline: Pipeline, series: Iterable[tuple[str, ...]], write: bool = False) -> None:
+def claim_sinks(pipeline: Pipeline, series: Ids, write: bool = False) -> None:
     """Refuse files and tables of sums of another job, and tables in which it writes these series.
 
     With `write`, the job claims them: by a note beside a file, and in a table of the database.
@@ -158,7 +157,7 @@ def claim_sinks(pipeline: Pipeline, series: Iterable[tuple[str, ...]], write: bo
                 execute(f"CREATE TABLE IF NOT EXISTS {ROWS} ({columns})")
             for sink in pipeline.sinks.values():
                 if sink.table is not None:
-                    names = series if sink is pipeline.sink else [()]
+                    names = series if sink is pipeline.sink else ((),)
                     _claim_rows(pipeline, owner, target_of(sink.table), names, execute, write)
     except CannotCreate as error:
         text = "which job writes which rows cannot be recorded, so that other jobs may replace them"
@@ -169,7 +168,7 @@ def _claim_rows(
     pipeline: Pipeline,
     owner: Owner,
     target: str,
-    series: Iterable[tuple[str, ...]],
+    series: Ids,
     execute: Execute,
     write: bool,
 ) -> None:
@@ -195,7 +194,7 @@ def _refuse_other(pipeline: Pipeline, owner: Owner, other: Owner | None, place: 
     log.warning("%s is written by %s, and job '%s' takes it over", place, other, owner.job)
 
 
-def versions_of(artifact: str, pipeline: Pipeline | None = None) -> list[dict[str, Any]]:
+def versions_of(artifact: str, pipeline: Pipeline | None = None) -> list[Facts]:
     """The versions of a store, oldest first, with the notes of its jobs."""
     store = Store(artifact)
     live = store.current()
@@ -225,7 +224,7 @@ def promote(artifact: str, version: str, wait: float, pipeline: Pipeline | None 
         store.load(version)
         # first, or the next run would promote its own version
         for ledger in _ledgers(artifact, pipeline):
-            ledger.mark(version, True, BY_HAND)
+            ledger.mark(version, True, "promoted by hand")
         writer.promote(version)
     return version
 
@@ -261,14 +260,12 @@ def rollback(artifact: str, wait: float, pipeline: Pipeline | None = None) -> tu
             raise NoInput(f"{artifact}: there is no version before {live} to go back to")
         store.load(allowed[-1])
         for ledger in ledgers:
-            ledger.mark(live, False, ROLLED_BACK)
+            ledger.mark(live, False, "rolled back")
         writer.promote(allowed[-1])
     return live, allowed[-1]
 
 
-def status_of(
-    ledger: Ledger, store: str, runs: int = 10, as_of: datetime | None = None
-) -> dict[str, Any]:
+def status_of(ledger: Ledger, store: str, runs: int = 10, as_of: datetime | None = None) -> Facts:
     """The status of a job now or at `as_of`, with its newest runs; `NoInput` if it had not run."""
     now = as_of or datetime.now(UTC)
     until = ALWAYS if as_of is None else as_text(as_of)
@@ -286,12 +283,11 @@ def status_of(
     newest = next((run for run in newest_runs if run.as_of <= as_text(now)), newest_runs[0])
     read = next((run for run in newest_runs if run.data_age is not None), None)
     age = None
-    limit = None
+    stale = newest.exit_code == STALE
     if read is not None and read.data_age is not None:
         age = read.data_age + (now - datetime.fromisoformat(read.as_of)).total_seconds()
         limit = read.limits.get("error_after")
-    too_old = age is not None and limit is not None and age >= seconds_of(limit)
-    stale = newest.exit_code == STALE or too_old
+        stale |= limit is not None and age >= seconds_of(limit)
 
     problems = []
     if newest.exit_code not in (FINE, STALE):
@@ -326,7 +322,7 @@ def status_of(
     }
 
 
-def run_note(run: dict[str, Any]) -> str:
+def run_note(run: Facts) -> str:
     """The error of a run, the series that it skipped, or why it fitted; else ""."""
     if run["error"]:
         return str(run["error"])
@@ -353,7 +349,7 @@ def _missed(runs: list[Record], now: datetime) -> list[str]:
 def ledger_of(pipeline: Pipeline) -> Ledger:
     """The ledger of a job: the file beside its store, or in the database of its sink."""
     name = pipeline.name or "job"
-    shown = pipeline.hidden(name)
+    shown = pipeline.shown_name
     url = pipeline.sink.url
     if pipeline.ledger != "sink" or url is None:
         return Ledger(shown, partial(open_file, runs_folder(pipeline.store) / LEDGER_FILE), name)

@@ -39,7 +39,7 @@ from forecast.metrics.metrics import row_columns
 from forecast.panel.grouping import keys_of
 from forecast.panel.panel import Numbers, series_index
 from forecast.panel.schema import calendar_of, position_texts
-from forecast.settings import SumSettings, TrainSettings
+from forecast.settings import Facts, SumSettings, TrainSettings
 
 Pair = tuple[str | None, str | None]
 MOST_COMPARED = 500  # networks are replayed for at most so many series
@@ -47,7 +47,7 @@ MOST_COMPARED = 500  # networks are replayed for at most so many series
 
 def diff_of(
     ledger: Ledger, store: str, chosen: Pair, where: TrainSettings, sums: SumSettings | None = None
-) -> dict[str, Any]:
+) -> Facts:
     """How published forecasts changed between two runs: by step, by series and time, and by sum.
 
     `chosen` has the beginnings of the times of two runs, by default the two newest; `where` says on
@@ -68,7 +68,7 @@ def diff_of(
     schema = after.schema
     calendar = calendar_of(schema)
     times, time_number = np.unique(changes.times, return_inverse=True)
-    texts = position_texts(schema, calendar, calendar.positions(times))
+    texts = position_texts(schema, calendar.positions(times))
     names = [dict(zip(schema.ids, ids, strict=True)) for ids in changes.ids]
     by_series = changes.rows(names, changes.series)
     panels = [before.panel, after.panel] if alike(before, after) else [after.panel]
@@ -87,7 +87,7 @@ def diff_of(
     }
 
 
-def group_scores(ledger: Ledger, store: str, by: str | None) -> list[dict[str, Any]]:
+def group_scores(ledger: Ledger, store: str, by: str | None) -> list[Facts]:
     """Scores of the forecasts of models by the values of columns, the largest error first.
 
     Actual values are those that the newest run knew. There are no scores without columns.

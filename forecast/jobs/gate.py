@@ -6,6 +6,7 @@ This gate is that of forecasts; the gate of new fits is `checks/promotion.py`.
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from forecast.checks import actual, limits
 from forecast.checks import output as checks
 from forecast.checks.accuracy import Earlier, earlier_forecasts
 from forecast.checks.actual import Night
-from forecast.checks.limits import Alarm, Finding, ids_at
+from forecast.checks.limits import Alarm, Finding
 from forecast.checks.promotion import ServingVersion
 from forecast.errors import Blocked, Setting, Words
 from forecast.inference.forecasting import Forecasts
@@ -27,7 +28,7 @@ from forecast.jobs.sum_scores import totals_of
 from forecast.ledger.ledger import Kept
 from forecast.ledger.record import Record
 from forecast.logs import log
-from forecast.panel.panel import Ids
+from forecast.panel.panel import Id, Ids, ids_at
 from forecast.panel.schema import calendar_of
 from forecast.tables.writing import frame_of
 from forecast.totals.periods import key_columns
@@ -55,42 +56,33 @@ class CheckedForecasts:
 
     def tables(self, pipeline: Pipeline, live: ServingVersion) -> list[Results]:
         """The table of forecasts, and the tables of sums, as sinks write them."""
-        return [self._table(pipeline, live), *self._tables_of_sums(pipeline, live)]
-
-    def _table(self, pipeline: Pipeline, live: ServingVersion) -> Results:
-        panel = self.forecasts.panel
+        results = partial(Results, version=live.version, output=pipeline.output)
+        calendar = calendar_of(live.schema)
         explained = frame_of(self.forecasts.columns)
         if pipeline.checks.output.on_error == "fallback":
             explained[checks.SOURCE] = self.source
 
-        calendar = calendar_of(live.schema)
+        panel = self.forecasts.panel
         origins = panel.origins[self.forecasts.series, None]  # [series, 1]
         steps = np.arange(1, self.forecasts.quantiles.shape[1] + 1)
-        return Results(
+        of_series = results(
             explained=explained,
             times=calendar.times((origins + steps).ravel()),
             origins=calendar.times(origins.repeat(len(steps))),
             schema=live.schema,
-            version=live.version,
-            output=pipeline.output,
         )
-
-    def _tables_of_sums(self, pipeline: Pipeline, live: ServingVersion) -> list[Results]:
-        newest = self.forecasts.panel.origins.max(keepdims=True)
-        origin = calendar_of(live.schema).times(newest)[0]
-        tables = []
+        tables = [of_series]
+        newest = calendar.times(np.array([panel.origin]))
         for totals in self.totals:
             frame = frame_of(totals.columns())
             ids = ("level", *key_columns(totals.sum_levels, live.schema))
-            table = Results(
+            of_sums = results(
                 explained=frame,
                 times=totals.times,
-                origins=np.full(len(frame), origin),
+                origins=newest.repeat(len(frame)),
                 schema=live.schema.model_copy(update={"ids": ids}),
-                version=live.version,
-                output=pipeline.output,
             )
-            tables.append(table)
+            tables.append(of_sums)
         return tables
 
 
@@ -110,7 +102,7 @@ def checked(
     """
     falls_back = pipeline.checks.output.on_error == "fallback"
     passed = CheckedForecasts(forecasts, totals_of(pipeline, live, forecasts))
-    refused = set[tuple[str, ...]]()
+    refused = set[Id]()
     findings = actual.findings(night, record.data_age)
     if "revised" in findings:
         record.revised = list(findings["revised"].runs)
@@ -158,7 +150,7 @@ def checked(
     return passed
 
 
-def _refused(alarms: Mapping[str, Alarm], findings: Mapping[str, Finding]) -> set[tuple[str, ...]]:
+def _refused(alarms: Mapping[str, Alarm], findings: Mapping[str, Finding]) -> set[Id]:
     """The series named by errors that do not block the run: rows of the last run replace them."""
     errors = [name for name, alarm in alarms.items() if alarm.word == "error"]
     return {ids for name in errors for ids in findings[name].series}
@@ -169,7 +161,7 @@ def _fallen_back(
     live: ServingVersion,
     passed: CheckedForecasts,
     last: Kept,
-    refused: set[tuple[str, ...]],
+    refused: set[Id],
 ) -> CheckedForecasts:
     """Forecasts in which refused series have rows of the last run, or else seasonal naive."""
     if not refused:
@@ -228,7 +220,11 @@ def replayed_checks(pipeline: Pipeline, runs: int) -> list[str]:
     lines = []
     counts = Counter[str]()
     for record in reversed(records):
-        alarms = limits.alarms_of(record.checks, pipeline.checks)
+        findings = {
+            name: Finding(statistic.get("share"), statistic.get("usual"))
+            for name, statistic in record.checks.items()
+        }
+        alarms = limits.alarms(findings, pipeline.checks)
         if not alarms:
             continue
         # blocked, error and warning: their alphabetical order is that of severity

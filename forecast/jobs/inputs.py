@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -25,13 +24,21 @@ from forecast.jobs.refit import reason_to_fit, serving_version
 from forecast.ledger.ledger import KNOWN, Ledger, packed_known, series_number, series_text
 from forecast.logs import log
 from forecast.panel.panel import Panel, Vintages
-from forecast.panel.schema import Schema, calendar_of
+from forecast.panel.schema import Names, Schema, calendar_of
 from forecast.reading.comparing import require_known
 from forecast.reading.dated import DatedTable, dated_table, normalised
 from forecast.reading.observations import slots_of
-from forecast.reading.reading import Reading, check_schema, describe, infer_schema, read, read_as
+from forecast.reading.reading import (
+    Reading,
+    Source,
+    check_schema,
+    describe,
+    infer_schema,
+    read,
+    read_as,
+)
 from forecast.reading.vintages import added, has_vintages, known_by
-from forecast.settings import AFTER_FIT, OutputSettings, TableSettings, TextSettings
+from forecast.settings import AFTER_FIT, Facts, OutputSettings, TableSettings
 from forecast.tables.reading import load_future, settings_as_at_fit
 from forecast.tables.table import Table
 from forecast.tables.writing import output_columns, refuse_clash
@@ -59,7 +66,7 @@ class Inputs:
     """
 
     table: Table
-    defaults: dict[str, Any] = field(default_factory=dict)
+    defaults: Facts = field(default_factory=dict)
     future: Table | None = None
     live: ServingVersion | None = None
     why: str = ""
@@ -78,7 +85,7 @@ def reserved_columns(pipeline: Pipeline) -> list[str]:
     return list(dict.fromkeys(columns))
 
 
-def _source_columns(pipeline: Pipeline) -> tuple[str, ...]:
+def _source_columns(pipeline: Pipeline) -> Names:
     return (SOURCE,) if pipeline.checks.output.on_error == "fallback" else ()
 
 
@@ -134,7 +141,9 @@ def look(pipeline: Pipeline, store: Store, ledger: Ledger, instant: datetime) ->
     if why:
         check_names(pipeline.train)
     schema = None if live is None or reread else live.schema
-    text = _text_settings(pipeline, schema)
+    text = pipeline.source.text()
+    if schema is not None:  # what the file does not say is as at the earlier fit
+        text = settings_as_at_fit(schema.reading, text.model_dump(exclude_defaults=True))
     source, defaults = pipeline.source.read(text)
     defaults |= pipeline.source.model_dump(include={"unfinished"}, exclude_unset=True)
     if live is not None:
@@ -156,26 +165,6 @@ def look(pipeline: Pipeline, store: Store, ledger: Ledger, instant: datetime) ->
     )
 
 
-def _text_settings(pipeline: Pipeline, fitted: Schema | None) -> TextSettings:
-    """How files are read: as the pipeline says, and otherwise as an earlier fit did."""
-    text = pipeline.source.text()
-    if fitted is None:
-        return text
-    return settings_as_at_fit(fitted.reading, text.model_dump(exclude_defaults=True))
-
-
-def _table_settings(pipeline: Pipeline, inputs: Inputs) -> TableSettings:
-    """How a fit reads the table: as pipeline and source say, and otherwise as an earlier fit did.
-
-    If it were inferred anew, it could change with the data, and forecasts with it from run to run.
-    """
-    settings = pipeline.table.model_copy(update=inputs.defaults)
-    if inputs.schema is None:
-        return settings
-    earlier = inputs.schema.table_settings()
-    return TableSettings.check(earlier | settings.model_dump(exclude_unset=True))
-
-
 def read_to_forecast(
     pipeline: Pipeline, instant: datetime, table: Table, schema: Schema
 ) -> DatedTable:
@@ -191,8 +180,11 @@ def read_to_fit(
     """Read what was known of a table at the time of a run, for a fit; also the whole table."""
     table = inputs.table
     earlier = inputs.schema
-    settings = _table_settings(pipeline, inputs)
+    settings = pipeline.table.model_copy(update=inputs.defaults)
     if earlier is not None:
+        # inferred anew, it could change with the data, and forecasts with it from run to run
+        given = settings.model_dump(exclude_unset=True)
+        settings = TableSettings.check(earlier.table_settings() | given)
         check_schema(earlier, table)
     dated = dated_table(table, settings, earlier)
     schema, dated = infer_schema(dated, settings, reserved_columns(pipeline))
@@ -234,7 +226,7 @@ def read_as_live(
     deciding = ["time_format", "calendar"]  # these decide which rows of the table are left
     if live.known or other.known:
         deciding += ["known", "layout", "target", "series", "past"]
-    if all(getattr(live, name) == getattr(other, name) for name in deciding):
+    if live.agrees(other, deciding):
         return reading
     check_schema(live, dated.table)
     if dated.times is not None and dated.times_by(live) is None:
@@ -247,20 +239,20 @@ def check_job(pipeline: Pipeline, as_of: str | None = None, take_over: bool = Fa
     """Read the source as a run would, check that store and sinks can be written; findings."""
     with pipeline.hidden.kept_out(), keys_in_errors():
         pipeline._take_over = take_over
-        owner = owner_to_replace(pipeline, take_over)
+        owner = owner_to_replace(pipeline)
         instant = parse_as_of(as_of or pipeline.as_of)
         inputs = look(pipeline, Store(pipeline.store), ledger_of(pipeline), instant)
         table = inputs.table
+        source: Source
         if inputs.live is None or inputs.why:
-            reading, _ = read_to_fit(pipeline, instant, inputs)
-            schema = reading.schema
-            horizon = reading.panel.ahead
-            panel = read_as(reading, schema, horizon=horizon, future=inputs.future).panel
+            source, _ = read_to_fit(pipeline, instant, inputs)
+            schema = source.schema
+            horizon = source.panel.ahead
         else:
             schema = inputs.live.schema
             horizon = inputs.live.fitted.config.horizon
-            dated = read_to_forecast(pipeline, instant, table, schema)
-            panel = read_as(dated, schema, horizon=horizon, future=inputs.future).panel
+            source = read_to_forecast(pipeline, instant, table, schema)
+        panel = read_as(source, schema, horizon=horizon, future=inputs.future).panel
         lines = [
             f"source   {table.name}: {len(table):,} rows",
             f"store    belongs to {owner or 'no job yet'}",
@@ -271,7 +263,7 @@ def check_job(pipeline: Pipeline, as_of: str | None = None, take_over: bool = Fa
             lines.append(f"age      the newest value is {age_text(seconds)}")
         check_age(seconds, pipeline.checks, table.name)
         read_overrides(pipeline.table.overrides, schema, panel, ())
-        check_periods(pipeline, schema, int(panel.origins.max()), horizon)
+        check_periods(pipeline, schema, panel.origin, horizon)
         lines += [f"sink     {line}" for line in check_sink(pipeline, schema, table)]
         if pipeline.monitoring.path is not None:
             lines.append(f"gauges   {sinks.check_file(pipeline.monitoring.path)}")
@@ -293,7 +285,7 @@ def known_differences(
     if len(ledger_of(pipeline).known(after=as_text(instant))):
         return {}  # after a later run, what was known before can no longer be told
     calendar = calendar_of(schema)
-    origin = int(panel.origins.max())
+    origin = panel.origin
     before = np.full(panel.known.shape, np.nan)
     earlier = _earlier_known(pipeline, panel, schema, instant, origin + 1)
     # of several values the last one stays, which is the newest
@@ -306,7 +298,7 @@ def known_differences(
     series = panel.series_of_slots[slot]
     values = panel.known[slot, columns]
     names = np.array([series_text(ids) for ids in panel.ids], object)
-    times = calendar.times(panel.starts[series] + panel.positions[slot])
+    times = calendar.times(panel.grid_positions[slot])
 
     words = []  # a number has no categories
     for column, value in zip(columns.tolist(), values.tolist(), strict=True):

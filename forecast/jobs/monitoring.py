@@ -1,9 +1,9 @@
 """Gauges of a job for Prometheus, in version 0.0.4 of its text format."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from pydantic import AfterValidator, Field
@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 from forecast.errors import visible
 from forecast.ledger.ledger import DayScore
 from forecast.ledger.record import Record
-from forecast.settings import INTERVALS, FilePath, SettingsGroup
+from forecast.settings import INTERVALS, Facts, FilePath, SettingsGroup
 
 # what each gauge says; times are in Unix seconds
 GAUGES = {
@@ -41,9 +41,7 @@ class MonitoringSettings(SettingsGroup):
     )
 
 
-def gauges(
-    runs: Sequence[Record], days: Sequence[DayScore], data_age: float | None
-) -> dict[str, Any]:
+def gauges(runs: Sequence[Record], days: Sequence[DayScore], data_age: float | None) -> Facts:
     """The gauges of a job by name; coverage has a number for each level.
 
     A gauge is None until there is something to measure. `runs` have ended; the newest comes first.
@@ -80,7 +78,7 @@ def _began(run: Record) -> float:
     return datetime.fromisoformat(run.started).timestamp()
 
 
-def exposition(states: Sequence[Mapping[str, Any]]) -> str:
+def exposition(states: Sequence[Facts]) -> str:
     """The gauges of jobs, of which each state has its name and its gauges, as text."""
     lines = []
     for name, meaning in GAUGES.items():
@@ -90,7 +88,7 @@ def exposition(states: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _samples(name: str, state: Mapping[str, Any]) -> Iterator[str]:
+def _samples(name: str, state: Facts) -> Iterator[str]:
     gauge = state["gauges"][name]
     job = json.dumps(visible(state["job"]), ensure_ascii=False)  # escapes as Prometheus does
     by_level = gauge if isinstance(gauge, dict) else {"": gauge}

@@ -32,7 +32,7 @@ from forecast.jobs.ping import check_address
 from forecast.jobs.sinks import SinkSettings, TotalsSettings
 from forecast.jobs.sources import SourceSettings
 from forecast.ledger.ledger import KEEP, TABLES
-from forecast.settings import FILE, SettingsGroup, marked, seconds_of
+from forecast.settings import FILE, Facts, SettingsGroup, marked, seconds_of
 from forecast.tables.reading import SYNTHETIC
 
 SQLITE = "sqlite:///"
@@ -56,23 +56,21 @@ class JobSettings(settings.StoreSettings):
     """Name and store of a job, and when it fits."""
 
     name: str | None = Field(
-        default=None, max_length=1_000, description="name of the job; default the file's name"
+        None, max_length=1_000, description="name of the job; default the file's name"
     )
     refit: Annotated[str, BeforeValidator(_refit_text)] = Field(
-        default="weekly",
+        "weekly",
         description="when to fit: never, daily, weekly, 'every N days' or 'when worse'; "
         "the first run always fits",
     )
-    as_of: str | None = Field(
-        default=None, description="the time as of which the job runs; default now"
-    )
+    as_of: str | None = Field(None, description="the time as of which the job runs; default now")
     ledger: Literal["store", "sink"] = Field(
-        default="store",
+        "store",
         description="where runs and scores are recorded: STORE.runs/ledger.db, "
         "or the database of the sink",
     )
     ping: Annotated[str, AfterValidator(check_address)] | None = Field(
-        default=None,
+        None,
         repr=False,
         description="health-check URL, called at start (URL/start), on success "
         "and failure (URL/fail)",
@@ -83,21 +81,19 @@ class Pipeline(JobSettings):
     """The settings of a job."""
 
     totals: tuple[TotalsSettings, ...] = Field(
-        default=(), description="sums of the forecasts, and where they go"
+        (), description="sums of the forecasts, and where they go"
     )
     source: SourceSettings = Field(description="where the table comes from")
     table: settings.TableSettings = Field(
-        default=settings.TableSettings(), description="how it becomes series"
+        settings.TableSettings(), description="how it becomes series"
     )
-    train: settings.TrainSettings = Field(
-        default=settings.TrainSettings(), description="what is trained"
-    )
+    train: settings.TrainSettings = Field(settings.TrainSettings(), description="what is trained")
     output: settings.OutputSettings = Field(
-        default=settings.OutputSettings(), description="what a table of forecasts contains"
+        settings.OutputSettings(), description="what a table of forecasts contains"
     )
     sink: SinkSettings = Field(description="where the forecasts go")
     checks: JobCheckSettings = Field(
-        default=JobCheckSettings(), description="checks of the table and of forecasts"
+        JobCheckSettings(), description="checks of the table and of forecasts"
     )
     monitoring: MonitoringSettings = Field(
         MonitoringSettings(), description="where the gauges of the job go"
@@ -107,7 +103,7 @@ class Pipeline(JobSettings):
     _periods: settings.PeriodNames = PrivateAttr(())
     _file: str = PrivateAttr("")
     _hidden: Redactor = PrivateAttr(default_factory=Redactor)
-    _take_over: bool = PrivateAttr(False)  # whether sinks of other jobs are taken over
+    _take_over: bool = PrivateAttr(False)  # whether store and sinks of other jobs are taken over
     _publishes: bool = PrivateAttr(True)  # False if --output takes the place of the sinks
 
     def model_post_init(self, context: object) -> None:
@@ -117,6 +113,11 @@ class Pipeline(JobSettings):
     def file(self) -> str:
         """Path of the pipeline file; "" for a pipeline made in Python."""
         return self._file
+
+    @property
+    def shown_name(self) -> str:
+        """The name of the job as messages show it."""
+        return self.hidden(self.name or "job")
 
     @property
     def hidden(self) -> Redactor:
@@ -169,7 +170,7 @@ def read_pipeline(path: str) -> Pipeline:
     return pipeline
 
 
-def _toml(path: str) -> dict[str, Any]:
+def _toml(path: str) -> Facts:
     try:
         with open(path, encoding="utf-8-sig") as file:
             text = file.read(MAX_LENGTH + 1)
@@ -177,13 +178,10 @@ def _toml(path: str) -> dict[str, Any]:
             problem = f"has more than {MAX_LENGTH:,} characters; is it a pipeline file?"
             raise UsageError(problem, place=path)
         return tomllib.loads(text)
-    except FileNotFoundError:
-        raise NoInput(f"{path} does not exist; give the path of a pipeline file (.toml)") from None
     except OSError as error:
-        raise NoInput(f"{path} cannot be opened: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise UsageError("is not UTF-8 text, as TOML must be", place=path) from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        cure = "give the path of a pipeline file (.toml)"
+        raise NoInput(f"{path} cannot be opened: {error.strerror or error}", cure=cure) from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"is not valid TOML: {error}", place=path) from None
 
 
@@ -200,9 +198,9 @@ class _Reader:
     folder: Path  # relative paths start here
     hidden: Redactor
 
-    def settings(self, group: type[SettingsGroup], content: dict[str, Any], where: str) -> Any:
+    def settings(self, group: type[SettingsGroup], content: Facts, where: str) -> Any:
         """The checked settings of a table of the file and its subtables, with absolute paths."""
-        values: dict[str, Any] = {}
+        values: Facts = {}
         from_variables = []
         for name, value in content.items():
             if name not in group.model_fields:

@@ -48,8 +48,9 @@ from forecast.ledger.ledger import (
 )
 from forecast.ledger.record import CLOCK_TOLERANCE, FILE, Record
 from forecast.logs import log
+from forecast.panel.panel import Ids
 from forecast.panel.schema import Schema
-from forecast.settings import OutputSettings
+from forecast.settings import Facts, OutputSettings
 
 RUN = "run.json"
 ROWS = "rows.parquet"
@@ -63,7 +64,7 @@ class Publication:
 
     record: Record
     tables: dict[str, Results]  # forecasts and sums of them, by destination
-    series: list[tuple[str, ...]]  # ids of the forecasts
+    series: Ids  # ids of the forecasts
     forecasts: pd.DataFrame  # for the ledger
     # for the ledger, by its tables: inputs as bytes, sums and overrides as frames
     more: Mapping[str, Any]
@@ -82,7 +83,7 @@ class Publication:
             self.record.output["totals"] = written[1:]
         ledger.add_run(self.record, self.forecasts, self.days, self.fit, self.more)
 
-    def keep(self, pipeline: Pipeline) -> dict[str, Any]:
+    def keep(self, pipeline: Pipeline) -> Facts:
         """Keep it in a folder, which appears in one step; returns what the record says of it."""
         folder = _blocked_folder(pipeline.store, self.record.as_of)
         half = folder.with_name("blocked-half")
@@ -133,7 +134,7 @@ class _KeptRun(BaseModel):
     record: Record
     schemas: dict[str, Schema]  # of each table, by place
     output: OutputSettings
-    series: list[tuple[str, ...]]
+    series: Ids
     days: list[DayScore]
     fit: FitEntry | None
     sha256: dict[str, str]  # of each other file
@@ -163,7 +164,7 @@ def read_blocked(store: str, blocked: Record) -> Publication:
             for number, place in enumerate(run.schemas)
         }
         forecasts = unpacked(files[FORECASTS])
-        more: dict[str, Any] = {INPUTS: files[INPUTS]}
+        more: Facts = {INPUTS: files[INPUTS]}
         for name in {TOTALS, OVERRIDES} & files.keys():
             more[name] = unpacked(files[name])
     except DAMAGED as error:
@@ -221,7 +222,7 @@ def destinations(pipeline: Pipeline) -> list[str]:
     return [", ".join(places(pipeline, sink).values()) for sink in pipeline.sinks.values()]
 
 
-def places(pipeline: Pipeline, sink: SinkSettings) -> dict[str, Any]:
+def places(pipeline: Pipeline, sink: SinkSettings) -> Facts:
     """The files and tables of a sink, by key, as the record shows them."""
     return {key: pipeline.hidden(place) for key, place in sink.places.items()}
 
@@ -249,10 +250,10 @@ def accept_blocked(pipeline: Pipeline, take_over: bool = False) -> Record:
     `UsageError` if no run is blocked, or a later run has published.
     """
     pipeline._take_over = take_over
-    job = f"job '{pipeline.hidden(pipeline.name or 'job')}'"
+    job = f"job '{pipeline.shown_name}'"
     store = Store(pipeline.store)
     with pipeline.hidden.kept_out(), store.lock(pipeline.wait) as writer:
-        claim(pipeline, take_over)
+        claim(pipeline)
         ledger = ledger_of(pipeline)
         promote_owed(ledger, store, writer)  # left undone by an acceptance that was killed
         runs = ledger.runs(MAX_RECORDS)

@@ -96,9 +96,7 @@ def reason_to_fit(
     if fits:
         last = datetime.fromisoformat(fits[-1].as_of)
     age = (instant - last).total_seconds()
-    days = {"daily": 1.0, "weekly": 7.0}.get(pipeline.refit)
-    if days is None:
-        days = float(pipeline.refit.split()[1])
+    days = {"daily": 1, "weekly": 7}.get(pipeline.refit) or int(pipeline.refit.split()[1])
     due = age >= days * DAY - CLOCK_TOLERANCE.total_seconds()
     return f"the last fit is {age / DAY:.1f} days old" if due else "", False
 
@@ -112,7 +110,7 @@ def _worse(fitted: Fitted, days: list[DayScore]) -> str:
     if not error_at_fit or fitted.settings().metric != "mase":
         return ""
     schema = fitted.schema
-    steps = fitted.history.origins.max() + np.array([0, fitted.config.horizon])
+    steps = fitted.history.origin + np.array([0, fitted.config.horizon])
     ends = calendar_of(schema).times(steps)
     if schema.dated and schema.time_format.kind != STEPS:
         ends = wall_clock(ends, schema.time_format.zone) // DAY

@@ -4,7 +4,7 @@ A run writes everything or nothing.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -77,8 +77,8 @@ from forecast.ledger.record import (
 )
 from forecast.logs import held_back, log
 from forecast.panel.naming import series_names
-from forecast.panel.panel import Integers, Numbers, Panel
-from forecast.panel.schema import Schema, calendar_of, position_texts
+from forecast.panel.panel import Id, Ids, Integers, Numbers, Panel, ids_at
+from forecast.panel.schema import Schema, position_texts
 from forecast.reading.reading import Reading, Source, check_to_fit, describe_reading
 from forecast.registry import explained
 from forecast.tables.writing import check_output
@@ -130,12 +130,12 @@ def run_job(
             if pipeline.totals:
                 log.info("totals   are not written: --output takes the place of the sinks")
             pipeline = pipeline.model_copy(update={"sink": SinkSettings(path=output), "totals": ()})
-        job = pipeline.hidden(pipeline.name or "job")
+        job = pipeline.shown_name
         at = as_text(instant)
         # runs may follow each other within a second
         started = as_text(datetime.now(UTC), "milliseconds")
         with store.lock(pipeline.wait) as writer:
-            claim(pipeline, take_over)
+            claim(pipeline)
             ledger = ledger_of(pipeline)
             record = Record(
                 id=f"{job}/{at}", job=job, as_of=at, started=started, packages=installed()
@@ -301,7 +301,7 @@ def _fit(run: _Run, job_inputs: inputs.Inputs) -> _Fit:
     panel = reading.panel
     if pipeline.checks.error_after is not None:
         _check_age(run, panel, reading.schema, job_inputs.table.name)
-    inputs.check_periods(pipeline, reading.schema, int(panel.origins.max()), panel.ahead)
+    inputs.check_periods(pipeline, reading.schema, panel.origin, panel.ahead)
     log.info("fit      %s", job_inputs.why)
     check_to_fit(reading)
     for line in describe_reading(reading):
@@ -390,7 +390,7 @@ class _Comparison:
     serving: ServingVersion
     table: str
     fits: bool
-    lagging: list[tuple[str, ...]] = field(init=False)
+    lagging: Ids = field(init=False)
     night: Night = field(init=False)
     last: pd.DataFrame | None = field(init=False)
     past: PastIntervals = field(init=False)
@@ -415,7 +415,7 @@ class _Comparison:
         self.lagging = table_checks.lagging(panel, serving.schema, pipeline.checks, self.table)
         if pipeline.totals:
             if not self.fits:
-                inputs.check_periods(pipeline, serving.schema, int(panel.origins.max()), horizon)
+                inputs.check_periods(pipeline, serving.schema, panel.origin, horizon)
             sums = run.ledger.forecasts(record.as_of, accuracy.NEWEST, TOTALS)
             record.totals = compare_sums(sums, panel, serving, pipeline)
         self._compare(panel)
@@ -439,7 +439,7 @@ class _Comparison:
                 published |= set(serving.fitted.ids)  # of a large run the ledger keeps a sample
             self.night = replace(
                 self.night,
-                new=accuracy.NewActuals.of(self.last, panel, serving.schema),
+                new=accuracy.in_panel(self.last, panel, serving.schema).dropna(subset="actual"),
                 published=published,
                 before=_input_of(self.run, last_run, serving),
                 learned=() if serving.fitted.effects is None else serving.fitted.effects.labels,
@@ -493,7 +493,7 @@ def _check_age(run: _Run, panel: Panel, schema: Schema, name: str) -> None:
     record = run.record
     limits = run.pipeline.checks
     record.data_age = table_checks.age(panel.newest, schema, run.instant)
-    record.data_end = position_texts(schema, calendar_of(schema), np.array([panel.newest]))[0]
+    record.data_end = position_texts(schema, np.array([panel.newest]))[0]
     record.limits = {"warn_after": limits.warn_after, "error_after": limits.error_after}
     table_checks.check_age(record.data_age, limits, name)
 
@@ -540,7 +540,13 @@ def _publication(
         record.fit["promoted"] = new_fit.entry.promoted
 
     before = {day.day: day for day in run.ledger.days(MAX_RECORDS, record.as_of)}
-    scores = _new_scores(past.days, before)
+    # a day that was scored on more values before keeps its score: since then the ledger has thinned
+    # old forecasts to a sample
+    scores = {
+        score.day: score
+        for score in past.days
+        if score.day not in before or before[score.day].count <= score.count
+    }
     newest = sorted((before | scores).items())[-7:]
     record.scores = [vars(score) for _, score in newest]
 
@@ -551,7 +557,7 @@ def _publication(
     return Publication(
         record=record,
         tables=dict(zip(destinations(pipeline), tables, strict=True)),
-        series=[forecasts.panel.ids[i] for i in forecasts.series],
+        series=ids_at(forecasts.panel, forecasts.series),
         forecasts=accuracy.forecasts_to_keep(forecasts, fitted),
         more=more,
         days=[score for day, score in scores.items() if score != before.get(day)],
@@ -559,9 +565,7 @@ def _publication(
     )
 
 
-def _without_new_values(
-    run: _Run, forecasts: Forecasts, lagging: list[tuple[str, ...]]
-) -> list[tuple[str, ...]]:
+def _without_new_values(run: _Run, forecasts: Forecasts, lagging: Ids) -> list[Id]:
     """The ids of series for which a run counts as incomplete; warns of them."""
     required = run.pipeline.checks.require_all
     series = table_checks.without_forecast(forecasts.skipped, required)
@@ -572,17 +576,3 @@ def _without_new_values(
         text = "%d series got no forecast, or one from old values: %s"
         log.warning(text, len(series), names)
     return series
-
-
-def _new_scores(days: list[DayScore], before: Mapping[str, DayScore]) -> dict[str, DayScore]:
-    """The new scores by day, without days that were scored on more values before.
-
-    That happens when the ledger has thinned old forecasts to a sample: the earlier score, of all
-    forecasts, then stands.
-    """
-    scores = {}
-    for score in days:
-        earlier = before.get(score.day)
-        if earlier is None or earlier.count <= score.count:
-            scores[score.day] = score
-    return scores

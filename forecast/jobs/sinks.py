@@ -14,10 +14,11 @@ from forecast import databases
 from forecast.durable import check_folder, make_directory
 from forecast.errors import CannotCreate, UsageError
 from forecast.ledger.record import sha256_of_file
-from forecast.panel.panel import Integers
+from forecast.panel.panel import Ids, Integers
 from forecast.panel.schema import Names, Schema, calendar_of, time_columns_at
 from forecast.reading.observations import id_codes, wide_columns
 from forecast.settings import (
+    Facts,
     FilePath,
     OutputSettings,
     PeriodNames,
@@ -46,10 +47,10 @@ def _with_known_suffix(path: str) -> str:
 
 class _Places(SettingsGroup):
     path: Annotated[FilePath, AfterValidator(_with_known_suffix)] | None = Field(
-        default=None, description="a .csv, .parquet or .xlsx file, replaced all at once"
+        None, description="a .csv, .parquet or .xlsx file, replaced all at once"
     )
     table: str | None = Field(
-        default=None,
+        None,
         description="table of that database: rows are added or replaced by ids, time and origin; "
         "may name a schema",
     )
@@ -58,9 +59,7 @@ class _Places(SettingsGroup):
 class SinkSettings(_Places):
     """Where the forecasts go."""
 
-    url: str | None = Field(
-        default=None, repr=False, description="a database, as SQLAlchemy writes it"
-    )
+    url: str | None = Field(None, repr=False, description="a database, as SQLAlchemy writes it")
 
     @property
     def places(self) -> dict[str, str]:
@@ -68,7 +67,7 @@ class SinkSettings(_Places):
         return self.model_dump(include={"path", "table"}, exclude_none=True)
 
     @property
-    def columns(self) -> tuple[str, ...]:
+    def columns(self) -> Names:
         """The columns beside ids, time and numbers."""
         return () if self.table is None else ADDED
 
@@ -84,12 +83,12 @@ class TotalsSettings(_Places):
     """Sums of the forecasts, and where they go; tables are in the database of the sink."""
 
     by: Series = Field(
-        default=(),
+        (),
         description="id or static columns that name groups: region,product; or all; "
         "or a list of such",
     )
     every: PeriodNames = Field(
-        default=(),
+        (),
         description="day, week, month, quarter, year, horizon or such as next 9; or a list",
     )
 
@@ -141,12 +140,12 @@ def check_table(sink: SinkSettings, rows: pd.DataFrame, keys: Sequence[str]) -> 
     return f"table {sink.table} {'takes the forecasts' if exists else 'will be created'}"
 
 
-def write(tables: Sequence[tuple[SinkSettings, Results]]) -> dict[str, Any]:
+def write(tables: Sequence[tuple[SinkSettings, Results]]) -> Facts:
     """Write forecasts and their sums: rows of a database in one transaction, then file after file.
 
     Returns what the record says of the forecasts: the number of rows, and the sha256 of the file.
     """
-    facts: dict[str, Any] = {}
+    facts: Facts = {}
     first_sink = tables[0][0]
     rows = [
         (str(sink.table), _rows(results), [*results.schema.keys, "origin"])
@@ -184,13 +183,13 @@ def _rows(results: Results) -> pd.DataFrame:
     return frame[[*frame.columns.drop(last), *last]]
 
 
-def ids_in(schema: Schema, table: Table) -> list[tuple[str, ...]]:
+def ids_in(schema: Schema, table: Table) -> Ids:
     """The ids of the series of a table."""
     if schema.layout == "long":
-        return list(id_codes(table, schema.ids)[0])
+        return id_codes(table, schema.ids)[0]
     if schema.layout == "wide":
-        return [(name,) for name in wide_columns(table, schema)]
-    return [(name,) for name in table.texts(schema.ids[0]).tolist()]
+        return tuple((name,) for name in wide_columns(table, schema))
+    return tuple((name,) for name in table.texts(schema.ids[0]).tolist())
 
 
 def sample_rows(schema: Schema, table: Table, output: OutputSettings) -> pd.DataFrame:
@@ -200,7 +199,7 @@ def sample_rows(schema: Schema, table: Table, output: OutputSettings) -> pd.Data
     calendar = calendar_of(schema)
     steps = calendar.positions(np.zeros(1, np.int64)) + np.arange(count)
     times = _times(calendar.times(steps), schema)
-    columns: dict[str, Any] = {}
+    columns: Facts = {}
     for name, value in zip(schema.ids, ids_in(schema, table)[0], strict=True):
         columns[name] = [value] * count
     if len(schema.time) > 1:
@@ -218,7 +217,7 @@ def sample_sums(
     rows: pd.DataFrame, ids: Names, schema: Schema, output: OutputSettings
 ) -> pd.DataFrame:
     """Sample rows of sums, with the ids of sums."""
-    numbers: dict[str, Any] = dict.fromkeys(sum_columns(output), 0.5)
+    numbers: Facts = dict.fromkeys(sum_columns(output), 0.5)
     numbers |= {"filled": 0, "steps": 1, "calibrated": True}
     rows = rows.assign(**{name: "" for name in ids if name not in rows}, **numbers)
     rows.loc[0, [*ids]] = ""  # an id is blank if sums run over all its values

@@ -1,13 +1,13 @@
 """The source of the table of a run: a file, or the rows of a query."""
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from forecast import databases
 from forecast.errors import UsageError
-from forecast.settings import UNFINISHED, FilePath, TextSettings, Unfinished
+from forecast.settings import UNFINISHED, Facts, FilePath, TextSettings, Unfinished
 from forecast.tables.reading import load_table, table_from_frame
 from forecast.tables.table import Table
 
@@ -18,23 +18,21 @@ class SourceSettings(TextSettings):
     """Where tonight's table comes from."""
 
     path: FilePath | None = Field(
-        default=None,
+        None,
         description="a CSV, JSON or Parquet file, a workbook, a folder of Parquet files, "
         "or synth:KIND",
     )
-    sql: str | None = Field(
-        default=None, description="the query whose rows are the table; needs url"
-    )
+    sql: str | None = Field(None, description="the query whose rows are the table; needs url")
     url: str | None = Field(
-        default=None,
+        None,
         repr=False,
         description="a database, as SQLAlchemy writes it: postgresql+psycopg://host/name",
     )
     future: FilePath | None = Field(
-        default=None, description="a file with the columns that are known in advance"
+        None, description="a file with the columns that are known in advance"
     )
     vintages: Literal["keep", "off"] = Field(
-        default="keep", description="keep what each run knows in advance for later fits"
+        "keep", description="keep what each run knows in advance for later fits"
     )
     unfinished: Unfinished = UNFINISHED
 
@@ -49,7 +47,7 @@ class SourceSettings(TextSettings):
         if in_file == in_database or (in_database and None in (self.url, self.sql)):
             raise UsageError(USE)
 
-    def read(self, text: TextSettings) -> tuple[Table, dict[str, Any]]:
+    def read(self, text: TextSettings) -> tuple[Table, Facts]:
         """Read the table, and the settings of tables that come with it."""
         if self.url is not None and self.sql is not None:
             rows = databases.read_query(self.url, self.sql)

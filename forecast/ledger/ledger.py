@@ -328,11 +328,8 @@ class Ledger:
 
     def inputs(self, at: str) -> bytes | None:
         """Return the packed inputs of a run, the data it forecast from; None if not stored."""
-        with self._connect(reads=(INPUTS,)) as execute:
-            rows = execute(
-                f"SELECT cells FROM {INPUTS} WHERE job = :job AND as_of = :at",
-                {"job": self.key, "at": at},
-            )
+        sql = f"SELECT cells FROM {INPUTS} WHERE job = :job AND as_of = :at"
+        rows = self._read(sql, INPUTS, at=at)
         return bytes(rows[0][0]) if rows else None
 
     def known(self, after: str, before: str = ALWAYS) -> pd.DataFrame:

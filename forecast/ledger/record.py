@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from pydantic import BaseModel
 
 from forecast.errors import INCOMPLETE, Message, as_flag
 from forecast.logs import listening
+from forecast.settings import Facts
 
 FILE = "run.json"
 CLOCK_TOLERANCE = timedelta(
@@ -33,7 +33,7 @@ class Record(BaseModel):
     error: str | None = None
     pipeline_sha256: str | None = None
     # name, number of rows, and sha256 of the file or of the rows that the query returned
-    input: dict[str, Any] = {}
+    input: Facts = {}
     data_end: str | None = None  # end of the newest observed period, on the clock of the table
     data_age: float | None = None  # seconds from `data_end` to `as_of`
     horizon_over: bool = False  # whether `as_of` is more than a horizon after the newest value
@@ -44,14 +44,14 @@ class Record(BaseModel):
     # interval factors
     settled: bool = False
     # if this run fitted: the reason for the fit, and whether the version was promoted
-    fit: dict[str, Any] = {}
+    fit: Facts = {}
     # numbers of series and of rows in the forecast, and of skipped series
     counts: dict[str, int] = {}
     skipped: dict[str, str] = {}
     # factors by which the 80 % and the 95 % interval were widened or narrowed
     intervals: tuple[float, float] = (1.0, 1.0)
-    scores: list[dict[str, Any]] = []  # scores of earlier forecasts
-    totals: list[dict[str, Any]] = []  # scores of earlier forecasts of sums, by level of the sums
+    scores: list[Facts] = []  # scores of earlier forecasts
+    totals: list[Facts] = []  # scores of earlier forecasts of sums, by level of the sums
     # statistics of each check of values and forecasts, by the name of the check
     checks: dict[str, dict[str, float]] = {}
     findings: list[str] = []  # names of the checks that found something
@@ -61,10 +61,10 @@ class Record(BaseModel):
     revised: list[str] = []  # times of earlier runs whose newest values have changed since then
     # the values since the last run, compared with its intervals; `overrides` has the value that
     # overrides of earlier runs added, by who made them
-    actuals: dict[str, Any] = {}
+    actuals: Facts = {}
     # if a check blocked the run: the folder that keeps it, and whether it was accepted
-    blocked: dict[str, Any] = {}
-    output: dict[str, Any] = {}  # the file and the table written, and the sha256 of the file
+    blocked: Facts = {}
+    output: Facts = {}  # the file and the table written, and the sha256 of the file
     limits: dict[str, str | None] = {}  # limits for the age of the data
     warnings: list[str] = []
     packages: dict[str, str] = {}

@@ -152,6 +152,11 @@ class Panel:
         return self.starts + self.lengths - 1
 
     @property
+    def origin(self) -> int:
+        """The grid position of the last past slot of all series."""
+        return int(self.origins.max())
+
+    @property
     def skipped(self) -> Flags:
         """[series], whether the series gets no forecast."""
         return np.isin(self.status, SKIPPED)
@@ -175,6 +180,16 @@ class Panel:
     def grid_positions(self) -> Integers:
         """[slots], the grid position of each slot."""
         return np.repeat(self.starts, self.sizes) + self.positions
+
+    def extremes(self, values: Numbers, counted: Flags) -> tuple[Numbers, Numbers]:
+        """[series], the lowest and the highest of the counted values [slots].
+
+        Without any these are plus and minus infinity.
+        """
+        low = np.where(counted, values, np.inf)
+        high = np.where(counted, values, -np.inf)
+        first = self.first_slots
+        return np.minimum.reduceat(low, first), np.maximum.reduceat(high, first)
 
     def before(self, limit: Integers) -> Flags:
         """[slots], whether the slot lies before position `limit` [series] of its series."""
@@ -331,6 +346,11 @@ def series_index(fitted: Ids, ids: Ids) -> Integers:
     rank = {names: number for number, names in enumerate(fitted, start=1)}
     ranks = [rank.get(names, 0) for names in ids]
     return np.array(ranks, np.int64)
+
+
+def ids_at(panel: Panel, series: Integers) -> Ids:
+    """Return the ids of the series of a panel at the indices `series`."""
+    return tuple(panel.ids[number] for number in series)
 
 
 def steps_within(sizes: Integers) -> Integers:

@@ -222,9 +222,9 @@ def format_positions(schema: Schema, calendar: Calendar, positions: Integers) ->
     return format_times(times, schema.time_format)
 
 
-def position_texts(schema: Schema, calendar: Calendar, positions: Integers) -> list[str]:
+def position_texts(schema: Schema, positions: Integers) -> list[str]:
     """Format grid positions [n] as text, for messages."""
-    return format_positions(schema, calendar, positions).texts()
+    return format_positions(schema, calendar_of(schema), positions).texts()
 
 
 def time_columns_at(schema: Schema, calendar: Calendar, positions: Integers) -> dict[str, Column]:

@@ -352,7 +352,7 @@ def _time_text(schema: Schema, panel: Panel) -> str:
     if not schema.dated:
         return f"step, {panel.lengths.min()} to {panel.lengths.max()} for a series"
     ends = np.array([panel.starts.min(), panel.origins.max()])
-    texts = position_texts(schema, calendar_of(schema), ends)
+    texts = position_texts(schema, ends)
     first_to_last = " to ".join(text.removesuffix(" 00:00:00") for text in texts)
     zone = f", {schema.time_format.zone}" if schema.time_format.zone else ""
     return f"{', '.join(schema.time)}: {first_to_last}, every {schema.calendar.name}{zone}"

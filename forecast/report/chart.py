@@ -13,11 +13,11 @@ from forecast.inference.forecasting import ForecastOptions, Forecasts, forecast_
 from forecast.logs import log
 from forecast.metrics.metrics import mase, naive_errors_until
 from forecast.panel.naming import find_series, series_name
-from forecast.panel.panel import Ids, Integers, Numbers, Panel, series_index
+from forecast.panel.panel import Ids, Integers, Numbers, Panel, ids_at, series_index
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.reading.saved import SavedForecasts
 from forecast.settings import OutputSettings, PictureSettings, intervals_of
-from forecast.windows.origins import values_at
+from forecast.windows.origins import values_at, values_of
 
 EventSpan = tuple[float, float, str]
 """The first and the last time of an event, and its name."""
@@ -39,7 +39,7 @@ class PlotData:
 
     @property
     def ids(self) -> Ids:
-        return tuple(self.panel.ids[i] for i in self.series)
+        return ids_at(self.panel, self.series)
 
     @property
     def horizon(self) -> int:
@@ -115,17 +115,6 @@ def series_to_draw(panel: Panel, settings: PictureSettings) -> ForecastOptions:
     return ForecastOptions(candidates[np.isin(candidates, named)])
 
 
-def actuals_at(panel: Panel, ids: Ids, first: Integers, steps: int) -> Numbers:
-    """The observed values of series from the grid positions `first` on, [series, steps].
-
-    They are NaN if missing, or if the panel lacks the series.
-    """
-    index = series_index(panel.ids, ids) - 1
-    values = values_at(panel, index, first, steps)
-    values[index < 0] = np.nan
-    return values
-
-
 @dataclass(frozen=True)
 class SeriesChart:
     """The chart of one series.
@@ -188,7 +177,7 @@ def chart_of(
     """
     panel = data.panel
     schema = data.schema
-    actual = actuals_at(actuals or panel, data.ids, data.first, data.horizon)
+    actual = values_of(actuals or panel, data.ids, data.first, data.horizon)
     if actuals is not None and not np.isfinite(actual).any():
         log.warning("%s has no value at the times of the forecasts", name)
     point = data.numbers[..., 0]
@@ -197,9 +186,8 @@ def chart_of(
 
     worst = False
     if settings.series:
-        drawn = [find_series(panel.ids, series) for series in settings.series]
-        ids = tuple(panel.ids[i] for i in drawn)
-        rows = series_index(data.ids, ids) - 1
+        drawn = np.array([find_series(panel.ids, series) for series in settings.series])
+        rows = series_index(data.ids, ids_at(panel, drawn)) - 1
     else:
         rows = np.arange(len(data.series))
         compared = bool(np.isfinite(errors).any())
@@ -208,20 +196,13 @@ def chart_of(
             sizes = np.nan_to_num(errors, nan=-1.0)
             rows = np.argsort(-sizes, kind="stable")
         rows = rows[: settings.count]
-        drawn = data.series[rows].tolist()
-    if not drawn:
+        drawn = data.series[rows]
+    if not len(drawn):
         raise BadData("no series has a forecast, so there is nothing to draw")
 
     charts = []
-    for series, row in zip(drawn, rows.tolist(), strict=True):
-        if row >= 0:
-            values = actual[row]
-            note = _note(data, row, values, errors[row])
-        else:
-            status = panel.status[series] if panel.status else ""
-            note = f"no forecast: {status}" if status else "no forecast"
-            values = np.full(data.horizon, np.nan)
-        charts.append(_series_chart(data, settings.history, series, row, note, values))
+    for series, row in zip(drawn.tolist(), rows.tolist(), strict=True):
+        charts.append(_series_chart(data, settings.history, series, row, actual, errors))
     return Chart(
         series=tuple(charts),
         levels=tuple(data.intervals),
@@ -249,16 +230,21 @@ def _note(data: PlotData, row: int, actual: Numbers, error: float) -> str:
 
 
 def _series_chart(
-    data: PlotData, history: int | None, series: int, row: int, note: str, actual: Numbers
+    data: PlotData, history: int | None, series: int, row: int, actual: Numbers, errors: Numbers
 ) -> SeriesChart:
     """The chart of a series of the panel; `row` is the row of its forecast, or -1."""
     panel = data.panel
     if row < 0:
         first = panel.origins[series] + 1
         numbers = np.full(data.numbers.shape[1:], np.nan)
+        values = np.full(data.horizon, np.nan)
+        status = panel.status[series] if panel.status else ""
+        note = f"no forecast: {status}" if status else "no forecast"
     else:
         first = data.first[row]
         numbers = data.numbers[row]
+        values = actual[row]
+        note = _note(data, row, values, errors[row])
     available = first - panel.starts[series]
     steps = int(np.clip(available, 1, history or data.usual_history))
     start = np.array([first - steps])
@@ -266,7 +252,7 @@ def _series_chart(
     calendar = calendar_of(data.schema)
     times = calendar.wall(first + np.arange(-steps, data.horizon))
     shown = first + np.array([-steps, 0, data.horizon - 1])
-    labels = position_texts(data.schema, calendar, shown)
+    labels = position_texts(data.schema, shown)
     ends = np.array(list(data.intervals.values()), np.int64).reshape(-1, 2)
     events = [
         (start, end, event)
@@ -282,7 +268,7 @@ def _series_chart(
         forecast=numbers[:, 0],
         low=numbers[:, ends[:, 0]],
         high=numbers[:, ends[:, 1]],
-        actual=actual,
+        actual=values,
         events=tuple(events),
         labels=tuple(visible(label.removesuffix(" 00:00:00")) for label in labels),
     )

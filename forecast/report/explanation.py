@@ -15,7 +15,7 @@ from forecast.inference.forecasting import columns_at, forecast_series
 from forecast.inference.predictor import Predictor, fixed_of
 from forecast.logs import log
 from forecast.panel.naming import find_series
-from forecast.panel.panel import Ids, Integers, Numbers, Panel, series_index
+from forecast.panel.panel import Ids, Integers, Numbers, Panel, ids_at, series_index
 from forecast.panel.schema import Schema
 from forecast.reading.comparing import require_known
 from forecast.settings import ExplainSettings
@@ -373,10 +373,10 @@ def explain_panel(
     if not len(series):
         raise BadData("no series has a forecast, so there is nothing to explain", place=name)
     if names is not None:
-        ids = [panel.ids[i] for i in series]
+        ids = ids_at(panel, series)
         rows = [find_series(ids, series_name) for series_name in dict.fromkeys(names)]
         series = series[rows or [0]]
-    parts = frame_of({})
+    parts = Frame()
     try:
         require_known(panel, schema, horizon, name)
     except BadData as error:
@@ -385,7 +385,7 @@ def explain_panel(
         numbers = parts_of(predictor, panel, series)
         steps = np.arange(1, horizon + 1)
         parts = frame_of(columns_at(panel, schema, series, steps, numbers))
-    inputs = []
+    inputs: list[Importance] = []
     try:
         inputs = importances(predictor, panel, settings.repeats, fitted.settings().seed, on_part)
     except BadData as error:
@@ -395,8 +395,5 @@ def explain_panel(
     if inputs and panel.newest <= fitted.history.newest:
         text = "importance is measured on values of the fit; "
         log.info(f"{text}a table with newer ones measures it on those")
-    columns = {
-        name: np.array([getattr(row, name) for row in inputs]) for name in Importance._fields
-    }
-    explained = tuple(panel.ids[i] for i in series)
-    return Explanation(frame_of(columns), parts, explained)
+    importance = Frame(inputs, columns=[*Importance._fields])
+    return Explanation(importance, parts, ids_at(panel, series))

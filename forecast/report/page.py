@@ -17,9 +17,10 @@ import numpy as np
 
 from forecast.errors import Setting, UsageError, visible
 from forecast.panel.naming import series_name
-from forecast.panel.panel import Integers
-from forecast.panel.schema import calendar_of, position_texts
-from forecast.report.chart import PlotData, actuals_at
+from forecast.panel.panel import Id, Integers
+from forecast.panel.schema import position_texts
+from forecast.report.chart import PlotData
+from forecast.windows.origins import values_of
 
 MOST_NUMBERS = 2_700_000  # most numbers of all series together; 6 to 9 characters each
 SHORTEST = 8  # fewest steps of history
@@ -77,7 +78,7 @@ class Gallery:
     """
 
     data: PlotData
-    errors: Mapping[tuple[str, ...], float]  # MASE of the forecaster in the past, by ids
+    errors: Mapping[Id, float]  # MASE of the forecaster in the past, by ids
     notes: Sequence[str]  # [forecasts], which models forecast each series
     # whether the reader can search and page through the series; a page has one such gallery, and
     # the others show only their first series
@@ -111,7 +112,7 @@ def gallery_html(gallery: Gallery) -> Iterator[str]:
 
     # times of the last value and of each forecast as text, for each end of the past
     positions = last[:, None] + np.arange(horizon + 1)
-    texts = position_texts(data.schema, calendar_of(data.schema), positions.ravel())
+    texts = position_texts(data.schema, positions.ravel())
     short = [visible(text.removesuffix(" 00:00:00")) for text in texts]
     head = {
         "levels": list(data.intervals),
@@ -138,7 +139,7 @@ def _series(gallery: Gallery, count: int, time_index: Integers, steps: int) -> I
     data = gallery.data
     ids = data.ids[:count]
     start = data.first[:count] - steps
-    past = actuals_at(data.panel, ids, start, steps)
+    past = values_of(data.panel, ids, start, steps)
     starts = data.panel.starts[data.series[:count]]
     begun = np.clip(starts - start, 0, steps - 1)
     for i in range(count):
@@ -213,13 +214,8 @@ def check_report(output: str) -> None:
         raise UsageError(problem, setting=setting, cure="name such a file")
 
 
-def page_bytes(title: str, verdict: str, sections: Sequence[Section], made: str) -> Iterator[bytes]:
-    """The bytes of a report file, in pieces; `made` says which program made it, and when."""
-    for piece in _pieces(title, verdict, sections, made):
-        yield piece.encode()
-
-
-def _pieces(title: str, verdict: str, sections: Sequence[Section], made: str) -> Iterator[str]:
+def page_of(title: str, verdict: str, sections: Sequence[Section], made: str) -> Iterator[str]:
+    """The HTML of a report, in pieces; `made` says which program made it, and when."""
     folder = files("forecast.report")
     style = folder.joinpath("page.css").read_text(encoding="utf-8")
     script = folder.joinpath("page.js").read_text(encoding="utf-8")

@@ -14,9 +14,9 @@ from forecast.inference.fitted import Fitted, counted_models, models_of
 from forecast.inference.forecasting import forecast_series
 from forecast.inference.predictor import Predictor
 from forecast.metrics.metrics import REFERENCE
-from forecast.panel.naming import series_name, series_names
-from forecast.panel.panel import Ids, Panel
-from forecast.panel.schema import Schema, calendar_of, position_texts
+from forecast.panel.naming import first_names, series_name, series_names
+from forecast.panel.panel import Id, Ids, Panel
+from forecast.panel.schema import Schema, position_texts
 from forecast.reading.reading import describe
 from forecast.report.explanation import importances
 from forecast.report.page import (
@@ -108,7 +108,7 @@ def _is_table(table: object) -> bool:
     return all(isinstance(row, Mapping) and {"model", "skill"} <= row.keys() for row in table)
 
 
-def _ids(row: Row) -> tuple[str, ...]:
+def _ids(row: Row) -> Id:
     """The ids of a row of measures by series."""
     return tuple(str(row[name]) for name in _columns(row))
 
@@ -175,9 +175,8 @@ def _worse(backtest: BacktestTables) -> str:
     worse = [series_name(_ids(row)) for row, skill in skills if skill < 0]
     if not worse or len(worse) == len(rows):
         return ""
-    names = ", ".join(worse[:NAMED])
-    more = f" and {len(worse) - NAMED:,} more" if len(worse) > NAMED else ""
-    return f", but more for {len(worse):,} of {len(rows):,} series ({names}{more})"
+    names = first_names(worse, NAMED)
+    return f", but more for {len(worse):,} of {len(rows):,} series ({names})"
 
 
 def _held(rows: Sequence[Row], what: str = "") -> str:
@@ -310,9 +309,9 @@ def gaps_section(fitted: Fitted) -> Section:
     return Section("Gaps in the data", (text, *tables))
 
 
-def _ids_by(names: Sequence[str], ids: Ids) -> list[tuple[str, list[tuple[str, ...]]]]:
+def _ids_by(names: Sequence[str], ids: Ids) -> list[tuple[str, list[Id]]]:
     """The ids of the series that have each name, the most frequent name first."""
-    groups: dict[str, list[tuple[str, ...]]] = {}
+    groups: dict[str, list[Id]] = {}
     for name, series in zip(names, ids, strict=True):
         groups.setdefault(name, []).append(series)
     return sorted(groups.items(), key=lambda item: -len(item[1]))
@@ -327,7 +326,7 @@ def _longest_gap(panel: Panel, schema: Schema, series: int) -> tuple[Cell, ...]:
     longest = np.argmax(ends - begins)
     gap = np.array([begins[longest], ends[longest] - 1])
     edges = panel.starts[series] + gap
-    texts = position_texts(schema, calendar_of(schema), edges)
+    texts = position_texts(schema, edges)
     times = [text.removesuffix(" 00:00:00") for text in texts]
     name = series_name(panel.ids[series]) or "the series"
     steps = int(ends[longest] - begins[longest])

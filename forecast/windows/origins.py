@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from forecast.events.kinds import touched
-from forecast.panel.panel import Flags, Integers, Numbers, Panel, stacked
+from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, series_index, stacked
 from forecast.panel.schema import Schema
 from forecast.windows.windows import WindowIndex
 
@@ -42,6 +42,17 @@ def values_at(panel: Panel, series: Integers, first: Integers, steps: int) -> Nu
     slot = panel.offsets[series][:, None] + np.where(inside, step, 0)
     observed = inside & panel.observed[slot]
     return np.where(observed, panel.values[slot], np.nan)
+
+
+def values_of(panel: Panel, ids: Ids, first: Integers, steps: int) -> Numbers:
+    """Return the values of series by their ids, like `values_at`.
+
+    They are also NaN if the panel lacks the series.
+    """
+    index = series_index(panel.ids, ids) - 1
+    values = values_at(panel, index, first, steps)
+    values[index < 0] = np.nan
+    return values
 
 
 def bounds_at(panel: Panel, schema: Schema, series: Integers, first: Integers) -> Flags:

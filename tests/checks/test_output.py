@@ -1,6 +1,6 @@
 """Faults that are planted into forecasts: each is blocked, or warned of, and forecasts without one are not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +16,6 @@ from forecast.checks.limits import (
     JobCheckSettings,
     Limits,
     OutputCheckSettings,
-    Statistics,
     blocks,
     outcome,
 )
@@ -55,7 +54,7 @@ def shops(days: int = DAYS) -> pd.DataFrame:
     return pd.concat(frames).astype({"promo": int})
 
 
-def past_runs(statistics: Statistics, count: int) -> list[Record]:
+def past_runs(statistics: Mapping[str, Mapping[str, float]], count: int) -> list[Record]:
     run = {"job": "job", "as_of": "", "started": "", "checks": statistics, "settled": True}
     return [Record(id=str(number), **run) for number in range(count)]
 

@@ -100,7 +100,8 @@ def _stand_in_goes_live(seed: int, ratio: float, horizons: int) -> bool:
         settings=lambda: SimpleNamespace(metric="mase"),
     )
     old_end = panel.origins - HORIZON * horizons
-    old = SimpleNamespace(config=config, history=SimpleNamespace(ids=panel.ids, origins=old_end))
+    seen = SimpleNamespace(ids=panel.ids, origins=old_end, origin=old_end.max())
+    old = SimpleNamespace(config=config, history=seen)
     replay = {
         (one, day): points for one, day, points in zip(series, first, known + theirs, strict=True)
     }

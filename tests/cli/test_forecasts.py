@@ -14,7 +14,7 @@ Run = Callable[..., Any]
     [
         (
             ("--paths", 3),
-            "--paths 3",
+            "--paths",
             "they are written beside the forecasts; name a file with --output",
         ),
         (
@@ -24,12 +24,12 @@ Run = Callable[..., Any]
         ),
         (
             ("--totals", "t.csv"),
-            "--totals t.csv",
+            "--totals",
             "no sums are asked for; add --sum-by or --sum-every",
         ),
         (
             ("--sum-by", "all", "--totals", "o.csv", "--output", "o.csv"),
-            "--totals o.csv",
+            "--totals",
             "the series are written there",
         ),
         (

@@ -5,13 +5,13 @@ import re
 
 import pytest
 
-from forecast.report.page import Bar, Commands, LineChart, Section, Table, number, page_bytes
+from forecast.report.page import Bar, Commands, LineChart, Section, Table, number, page_of
 
 WILD = "</script><b>&\x1b"
 
 
 def html(*parts: object) -> str:
-    return b"".join(page_bytes("title", "verdict", (Section("section", parts),), "made")).decode()
+    return "".join(page_of("title", "verdict", (Section("section", parts),), "made"))
 
 
 def test_text_of_users_is_text_everywhere() -> None:

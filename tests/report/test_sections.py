@@ -40,7 +40,7 @@ def test_the_verdict_names_series_that_are_forecast_worse_and_intervals_that_hol
     tables = {"overall": [whole], "by_series": rows, "by_step": [whole], "origins": ["x", "y"]}
     text = verdict_of(BacktestTables(tables, "tests.json"))
     assert text == (
-        "26 % less error than seasonal naive on 2 origins, but more for 4 of 6 series (b, c, d and 1 more); "
+        "26 % less error than seasonal naive on 2 origins, but more for 4 of 6 series (b, c, d, ...); "
         "80 % intervals held 71 %, 95 % intervals held 90 %, too few"
     )
 

@@ -283,7 +283,7 @@ def test_backtest_says_how_many_sums_the_intervals_held(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--by", "level"), "--by level: no sums are asked for; add --sum-by"),
+        (("--by", "level"), "--by: no sums are asked for; add --sum-by"),
         (("--sum-by", "land"), "'land' is no id column and no static one"),
         (
             ("--sum-every", "year"),

@@ -94,7 +94,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
         (
             ("long.csv", *LONG, "--sum-by", "all", "--output", "a.csv", "--totals", "./a.csv"),
-            "a.csv: the series are writ",
+            "--totals: the series are written there",
         ),
         (
             ("long.csv", *LONG, "--sum-by", "all", "--totals", "long.csv"),

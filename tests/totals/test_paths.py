@@ -81,7 +81,7 @@ def test_paths_keep_bounds_and_need_no_series_of_the_fit(forecast: Run, tmp_path
 @pytest.mark.parametrize(
     ("words", "error"),
     [
-        ((), "--paths 3: they are written beside the forecasts; name a file with --output"),
+        ((), "--paths: they are written beside the forecasts; name a file with --output"),
         (("--output", "a.csv", "--shard", "1/2"), "--shard: sums are of all series"),
         (("any.csv", "--output", "parts", "--shards", 2), "--paths: it does not go with --shards"),
     ],
