@@ -121,7 +121,7 @@ class ShardedForecast(LargeForecast):
     def shards_of(self, rows: Table, count: int) -> Integers:
         """[rows], the number of the shard of each row."""
         names, codes = id_codes(rows, self.schema.ids)
-        return np.asarray(shard_numbers(names, count)[codes])
+        return shard_numbers(names, count)[codes]
 
 
 def plan_shards(predictor: Predictor, request: ForecastRequest, folder: str) -> ShardedForecast:

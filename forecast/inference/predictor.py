@@ -362,7 +362,7 @@ def _members(
 
 def median_of_members(members: list[Numbers]) -> Numbers:
     """The median over the members of each quantile; quantiles stay in ascending order."""
-    return np.asarray(np.median(members, 0))
+    return np.median(members, 0)
 
 
 def _agreed(

@@ -68,7 +68,7 @@ def rounded(values: Numbers, digits: int = 7, decimals: int = 4) -> Numbers:
     unit = 10.0 ** np.clip(digits - 1 - exponent, decimals, 300)
     small = size < WHOLE / 10.0**decimals  # larger ones have no more decimals
     result = np.round(np.where(small, values, 0.0) * unit) / unit
-    return np.asarray(np.where(small, result, values) + 0.0)
+    return np.where(small, result, values) + 0.0
 
 
 def widening(sizes: Numbers, levels: tuple[float, ...]) -> Numbers:

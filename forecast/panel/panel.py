@@ -176,7 +176,7 @@ class Panel:
     def before(self, limit: Integers) -> Flags:
         """[slots], whether the slot lies before position `limit` [series] of its series."""
         limits = np.repeat(limit, self.sizes)
-        return np.asarray(self.positions < limits)
+        return self.positions < limits
 
     def trailing_gap(self) -> Integers:
         """[series], the number of past slots after the last observed value.
@@ -208,7 +208,7 @@ class Panel:
         whole = self.values == np.floor(self.values)
         whole &= (self.values >= 0) & (self.values <= LARGEST_COUNT)
         counts = np.logical_and.reduceat(whole | ~self.observed, self.first_slots)
-        return np.asarray(counts if self.counted is None else counts & self.counted)
+        return counts if self.counted is None else counts & self.counted
 
     def select(self, series: Integers) -> "Panel":
         """Return the panel of some of the series, given as ascending indices."""

@@ -267,7 +267,7 @@ def _likeness(
     def at_lags(spectrum: NDArray[np.complex128]) -> Numbers:
         """Return the sums of products of values at each lag."""
         sums = np.fft.irfft(spectrum, size)
-        return np.asarray(sums[1 : longest + 1])
+        return sums[1 : longest + 1]
 
     pairs = np.round(at_lags(one * one.conj()))
     pairs = np.maximum(pairs, 1.0)
@@ -301,4 +301,4 @@ def _without_trend(values: Numbers, length: int) -> Numbers:
 
     counts = in_season(np.isfinite(rest) * 1.0)
     totals = in_season(np.nan_to_num(rest))
-    return np.asarray(rest - totals / np.maximum(counts, 1))
+    return rest - totals / np.maximum(counts, 1)

@@ -214,7 +214,7 @@ def undo_power(values: Numbers, power: float) -> Numbers:
     if power == 0.0:
         return np.exp(np.minimum(values, LARGEST_LOG))
     roots = np.abs(values * power) ** (1 / power)
-    return np.asarray(np.sign(values) * roots)
+    return np.sign(values) * roots
 
 
 def _blocks(panel: Panel, size: int) -> tuple[Numbers, Numbers, Integers]:
