@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from forecast.engine.collect import collect
 from forecast.engine.exporting import with_exports
 from forecast.engine.holdout import HeldOut
@@ -17,12 +19,7 @@ from forecast.ensemble.ensemble import choose_ensemble
 from forecast.ensemble.names import AUTO, check_names, is_baseline
 from forecast.inference.contents import read_plan
 from forecast.inference.fitted import CPU_DEVICES, Fitted
-from forecast.inference.predictor import (
-    EXTRA_PACKAGES,
-    median_of_members,
-    pick_engine,
-    require_engine,
-)
+from forecast.inference.predictor import EXTRA_PACKAGES, pick_engine, require_engine
 from forecast.intervals.calibration import warn_uncalibrated
 from forecast.panel.hierarchy import Levels, hierarchy_levels, with_sums
 from forecast.panel.panel import SUM, Panel
@@ -67,7 +64,7 @@ def fit(request: FitRequest) -> FitResult:
         reading = read_to_fit(request)
     task = FitTask(reading.panel, reading.schema, reading.name, request, deadline)
     levels = hierarchy_levels(settings.hierarchy, task.schema) if settings.hierarchy else ()
-    panel = with_sums(task.panel, task.schema.ids, levels) if levels else task.panel
+    panel = with_sums(task.panel, task.schema.ids, levels)
     fitted = _fit_hierarchy(task, panel, levels) if levels else _fit_panel(task)
     if request.sums:
         fitted = _with_joint_errors(task, fitted, panel)
@@ -173,7 +170,7 @@ def _fit_panel(task: FitTask) -> Fitted:
 
     networks = []  # networks that differ only in their seed count as one
     for numbers in plan.groups():
-        quantiles = median_of_members([trained[number].held_out for number in numbers])
+        quantiles = np.median([trained[number].held_out for number in numbers], 0)
         networks.append((plan.members[numbers[0]].model, quantiles))
     ensemble = choose_ensemble(held_out.inputs, held_out.validation, networks, baselines)
     warn_uncalibrated(len(held_out.validation))

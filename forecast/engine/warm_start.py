@@ -33,7 +33,7 @@ def start_of(fitted: Fitted, fitter: Fitter, schema: Schema, ids: Ids) -> WarmSt
     """The networks of a fitted forecaster as the start of another fit, or why they cannot be."""
     base = fitted.base
     inputs = fitter.inputs
-    members = [member for group in fitted.config.members() for member in group]
+    members = fitted.config.network_members
     candidates = [member.candidate for member in members]
     reason = _misfit(fitted, fitter, schema, candidates)
     if reason is not None or base is None:

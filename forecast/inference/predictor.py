@@ -144,19 +144,13 @@ class Predictor:
         """The same predictor, whose baselines reuse their earlier forecasts of equal values."""
         return self.serving(replace(self.fitted, ensemble=replace(self.fitted.ensemble, memory={})))
 
-    def __getstate__(self) -> dict[str, Any]:
-        """The state that is sent to another process.
+    def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
+        """What is sent to another process.
 
         The other process loads the networks itself, as onnxruntime sessions cannot be pickled.
         """
-        engine = None if self.backend is None else type(self.backend).__module__.rpartition(".")[2]
-        return {"fitted": self.fitted, "device": self.device, "engine": engine}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.fitted = state["fitted"]
-        self.device = state["device"]
-        self.on_windows = None
-        self.backend = state["engine"] and load_backend(self.fitted, self.device, state["engine"])
+        backend = None if self.backend is None else type(self.backend).__module__.rpartition(".")[2]
+        return type(self), (self.fitted, self.device, "auto", backend)
 
     def quantiles(
         self,
@@ -183,7 +177,10 @@ class Predictor:
         before = panel.lengths.copy()
         np.minimum.at(before, series, ends)
         inputs = inputs_of(self.fitted, panel, before)
-        windows = self._windows(inputs)
+        windows = None  # the arrays from which networks cut their windows
+        if self.backend is not None:
+            with self.backend.running():
+                windows = inputs.arrays.to(self.backend.to_array)
         quantiles = [np.zeros((0, config.horizon, len(config.levels)))]
         for start in range(0, len(series), WINDOWS_AT_ONCE):
             end = min(start + WINDOWS_AT_ONCE, len(series))
@@ -198,19 +195,13 @@ class Predictor:
                 self.on_windows(end, len(series))
         return np.concatenate(quantiles)
 
-    def _windows(self, inputs: Inputs) -> Windows | None:
-        """The arrays from which networks cut their windows; None without networks."""
-        if self.backend is None:
-            return None
-        with self.backend.running():
-            return inputs.arrays.to(self.backend.to_array)
-
     def _medians(self, windows: Windows | None, index: WindowIndex) -> list[Numbers]:
         """For each group of networks, the median over its members: [windows, horizon, levels]."""
         if self.backend is None or windows is None:
             return []
         groups = _members(self.backend, self.fitted.config, windows, index)
-        return [median_of_members(group) for group in groups]
+        # quantiles stay in ascending order
+        return [np.median(group, 0) for group in groups]
 
     def _reconciled(self, sums: Panel, series: Integers, position: Integers) -> Numbers:
         """Quantiles of windows of single series, [windows, horizon, levels], after reconciliation.
@@ -358,11 +349,6 @@ def _members(
                     quantiles = batches[read].unscaled(scaled)[: len(series[rows])]
                     parts[group][member].append(backend.to_numpy(quantiles))
     return [[np.concatenate(member) for member in members] for members in parts]
-
-
-def median_of_members(members: list[Numbers]) -> Numbers:
-    """The median over the members of each quantile; quantiles stay in ascending order."""
-    return np.median(members, 0)
 
 
 def _agreed(
