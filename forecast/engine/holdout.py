@@ -91,9 +91,7 @@ def hold_out(task: FitTask, earlier: Fitted | None) -> HeldOut:
     )
     context = context_length(lookback, lags, int(panel.lengths.max()))
     windows = validation_windows(split)
-    validation = ValidationSet.of(
-        inputs, windows, lookback, transform.power, settings.metric, context
-    )
+    validation = ValidationSet.of(inputs, windows, lookback, settings.metric, context)
     return HeldOut(
         inputs,
         split,

@@ -24,7 +24,7 @@ from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.pretrained.forecasting import Network, network_for
 from forecast.registry import default_baselines, is_baseline
 from forecast.threads import OnPart, in_threads
-from forecast.training.split import ORIGINS, VALIDATION_WINDOWS
+from forecast.training.split import spread_windows
 from forecast.windows.inputs import Inputs
 from forecast.windows.origins import past_slots, pasts
 from forecast.windows.windows import WindowIndex
@@ -201,7 +201,6 @@ class BaselineForecasts:
             inputs,
             _past_windows(inputs.panel, inputs.season),
             held_out.lookback,
-            held_out.power,
             held_out.metric,
             context,
         )
@@ -343,20 +342,9 @@ def _drawn(panel: Panel, windows: WindowIndex, numbers: Integers, most: int) -> 
 
 def _past_windows(panel: Panel, season: int) -> WindowIndex:
     """Windows spread over the whole past of the series, ordered by series, then by time."""
-    usable = np.flatnonzero(panel.lengths >= 2)
-    if len(usable) > VALIDATION_WINDOWS:
-        evenly = np.linspace(0, len(usable) - 1, VALIDATION_WINDOWS)
-        usable = usable[evenly.astype(np.int64)]
-    origins = VALIDATION_WINDOWS // max(len(usable), 1)
-    origins = max(1, min(origins, ORIGINS))
-    newest = panel.lengths[usable, None] - 1
-    oldest = np.minimum(max(2 * season, 8), newest // 2)
-    oldest = np.maximum(1, oldest)
-    shares = (np.arange(origins) + 0.5) / origins
-    position = oldest + np.round(shares * (newest - oldest)).astype(np.int64)
-    windows = np.stack([np.repeat(usable, origins), position.ravel()], 1)
-    series, position = np.ascontiguousarray(np.unique(windows, axis=0).T)
-    return series, position
+    newest = panel.lengths - 1
+    oldest = np.clip(newest // 2, 1, max(2 * season, 8))
+    return spread_windows(np.flatnonzero(newest > 0), oldest, newest, inner=True)
 
 
 def affordable_baselines(names: tuple[str, ...], inputs: Inputs, compared: int) -> tuple[str, ...]:

@@ -427,8 +427,7 @@ def _horizon_blocks(inputs: Inputs, windows: WindowIndex) -> Integers:
     if not len(series):
         return position
     if inputs.schema.layout == "rows":
-        starts = np.flatnonzero(np.diff(series, prepend=-1))
-        counts = np.diff(starts, append=len(series))
+        _, starts, counts = np.unique(series, return_index=True, return_counts=True)
         time = position
         oldest = np.repeat(time[starts], counts)
         newest = np.repeat(time[starts + counts - 1], counts)

@@ -37,14 +37,13 @@ class ValidationSet:
         inputs: Inputs,
         windows: WindowIndex,
         lookback: int,
-        power: float,
         metric: Metric,
         context: int,
     ) -> Self:
         panel = inputs.panel
         series, position = windows
         naive = naive_errors(
-            undo_power(panel.values, power),
+            undo_power(panel.values, inputs.power),
             panel.observed,
             panel.offsets,
             inputs.season,
@@ -59,7 +58,7 @@ class ValidationSet:
             sizes=step_sizes(inputs, windows, context),
             naive_error=naive[series],
             lookback=lookback,
-            power=power,
+            power=inputs.power,
             metric=metric,
         )
 

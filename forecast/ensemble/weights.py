@@ -126,8 +126,7 @@ def newer_half(series: Integers) -> Flags:
     Windows must be ordered by series, then by time. Of an odd number, the middle one is in the
     newer half.
     """
-    starts = np.flatnonzero(np.diff(series, prepend=-1))
-    counts = np.diff(starts, append=len(series))
+    _, counts = np.unique(series, return_counts=True)
     return steps_within(counts) >= np.repeat(counts // 2, counts)
 
 
