@@ -315,7 +315,7 @@ def rows_of_sums(
     for level in levels:
         periods = _periods(level, positions, schema)  # [times]
         _, first, period_of = np.unique(periods, return_index=True, return_inverse=True)
-        texts = position_texts(schema, calendar, positions[first])
+        texts = position_texts(schema, positions[first])
         key_of = _group_keys(changes.ids, level, schema, panels)
         keys = [key_of[series] for series in changes.series]
         groups = list(zip(keys, period_of[time_of].tolist(), strict=True))
@@ -430,7 +430,7 @@ def changed_inputs(before: RunInput, after: RunInput) -> Iterator[str]:
 def times_text(positions: Integers, schema: Schema) -> str:
     """The first and the last time of grid positions, as text."""
     ends = np.array([positions.min(), positions.max()])
-    return " to ".join(dict.fromkeys(position_texts(schema, calendar_of(schema), ends)))
+    return " to ".join(dict.fromkeys(position_texts(schema, ends)))
 
 
 def _panels(old: Panel, new: Panel, reconciles: bool) -> Iterator[tuple[str, Panel]]:

@@ -329,7 +329,7 @@ def _farthest(rows: pd.DataFrame, panel: Panel, schema: Schema) -> list[dict[str
     if not len(rows):
         return []
     calendar = calendar_of(schema)
-    times = position_texts(schema, calendar, calendar.positions(rows["instant"].to_numpy()))
+    times = position_texts(schema, calendar.positions(rows["instant"].to_numpy()))
     numbers: Any = rows[["actual", "forecast", "lo_80", "hi_80", "widths"]].round(6)
     records = numbers.to_dict("records")
     farthest = []

@@ -17,7 +17,7 @@ from forecast.events.kinds import touched_by_events
 from forecast.ledger.record import Record
 from forecast.panel.naming import NAMED, first_names, series_names
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
-from forecast.panel.schema import Schema, calendar_of, position_texts
+from forecast.panel.schema import Schema, position_texts
 
 MIN_VALUES = 20  # fewest values of a series that is checked for copies or for new values
 FEW_COPIES = 100  # in smaller panels, copies are counted as a share of so many series
@@ -214,7 +214,7 @@ def _revised_runs(night: Night, position: Integers, old: Numbers, change: Number
     first = int(position.min())
     shares = _shares(position - first, change, old)
     changed = np.flatnonzero(shares > REVISED) + first
-    times = set(position_texts(night.schema, calendar_of(night.schema), changed))
+    times = set(position_texts(night.schema, changed))
     return [run.as_of for run in night.runs if run.data_end in times]
 
 

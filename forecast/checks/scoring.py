@@ -17,7 +17,7 @@ from forecast.metrics.metrics import (
     skill,
 )
 from forecast.panel.panel import Integers, Numbers, Panel, series_index
-from forecast.panel.schema import Schema, calendar_of, position_texts
+from forecast.panel.schema import Schema, position_texts
 from forecast.reading.dated import normalised
 from forecast.reading.reading import read_as
 from forecast.reading.saved import PLAIN, POINT, SavedForecasts, missing_series, read_saved
@@ -182,7 +182,7 @@ def _no_overlap(
     """The message that no forecast has an actual value, with the times of both tables."""
     last_step = saved.first.max() + saved.numbers.shape[1] - 1
     ends = np.array([saved.first.min(), last_step, panel.starts.min(), panel.origins.max()])
-    first, last, oldest, newest = position_texts(schema, calendar_of(schema), ends)
+    first, last, oldest, newest = position_texts(schema, ends)
     problem = f"{values} ({oldest} to {newest}) has no value for a time of {forecasts}"
     return f"{problem} ({first} to {last}); are the values there yet?"
 

@@ -30,7 +30,6 @@ from forecast.metrics.metrics import (
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import (
     Schema,
-    calendar_of,
     format_positions,
     position_texts,
     time_columns_at,
@@ -258,7 +257,7 @@ class Model:
             return None
         warn_of_sums(totals)
         end = past.origins.max(keepdims=True)
-        return frame.assign(origin=position_texts(schema, calendar_of(schema), end)[0])
+        return frame.assign(origin=position_texts(schema, end)[0])
 
     def _with_actual(self, sums: Frame, panel: Panel, lookback: int) -> Frame:
         schema = self.table.schema
@@ -361,7 +360,7 @@ def _compare(
         overall["mase_final"] = final_overall["mase"]
     overall[["fit_seconds", "predict_seconds"]] = np.array(seconds)
     longest = int(np.argmax(panel.lengths))
-    times = position_texts(table.schema, calendar_of(table.schema), origins[:, longest])
+    times = position_texts(table.schema, origins[:, longest])
     all_sums = stacked(sums) if sums else None
     return Backtest(
         overall,
@@ -440,7 +439,6 @@ def _forecast_frame(evaluation: Evaluation, origins: Integers) -> Frame:
     panel = evaluation.panel
     schema = evaluation.schema
     horizon = evaluation.actual.shape[2]
-    calendar = calendar_of(schema)
     has_begun = (origins >= panel.starts).T  # [series, origins]
     rank, origin = np.nonzero(has_begun[panel.order])
     series = panel.order[rank]
@@ -451,8 +449,8 @@ def _forecast_frame(evaluation: Evaluation, origins: Integers) -> Frame:
     for column, name in enumerate(schema.ids):
         texts = np.array([ids[column] for ids in panel.ids], object)
         columns[name] = Column(texts[rows])
-    columns["origin"] = format_positions(schema, calendar, np.repeat(start, horizon))
-    columns |= time_columns_at(schema, calendar, positions)
+    columns["origin"] = format_positions(schema, np.repeat(start, horizon))
+    columns |= time_columns_at(schema, positions)
     columns["actual"] = Column(evaluation.actual[series, origin].ravel())
 
     frame = frame_of(columns)

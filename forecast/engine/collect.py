@@ -17,7 +17,7 @@ from forecast.inference.fitted import RESTORED_SETTINGS, RUN_SETTINGS, Base, Con
 from forecast.metrics.metrics import naive_errors
 from forecast.metrics.quantiles import LEVELS
 from forecast.panel.panel import series_index
-from forecast.panel.schema import calendar_of, position_texts
+from forecast.panel.schema import position_texts
 from forecast.reading.comparing import mean_level
 from forecast.registry import plugins
 from forecast.training.plan import Plan
@@ -91,7 +91,7 @@ def _config(
         lags=held_out.inputs.lags,
         levels=LEVELS,
         power=held_out.transform.power,
-        train_end=position_texts(schema, calendar_of(schema), end)[0],
+        train_end=position_texts(schema, end)[0],
         components=ensemble.components,
         networks=ensemble.networks,
         scores=ensemble.scores,

@@ -63,7 +63,7 @@ def hold_out(task: FitTask, earlier: Fitted | None) -> HeldOut:
     lags, lookback = _lags_and_lookback(task, earlier)
     trained_series = np.flatnonzero(~panel.skipped)
     selected = panel.select(trained_series)
-    _require_values(task, int(selected.lengths.max()))
+    _require_values(task, selected.longest)
     split, trains = _split(task, selected, lags, lookback, earlier)
 
     past_ends = np.zeros(len(panel), np.int64)  # [series], end of the values that are not held out
@@ -89,7 +89,7 @@ def hold_out(task: FitTask, earlier: Fitted | None) -> HeldOut:
         ids=panel.ids,
         horizon=panel.ahead,
     )
-    context = context_length(lookback, lags, int(panel.lengths.max()))
+    context = context_length(lookback, lags, panel.longest)
     windows = validation_windows(split)
     validation = ValidationSet.of(inputs, windows, lookback, settings.metric, context)
     return HeldOut(
@@ -152,7 +152,7 @@ def too_short(task: FitTask, longest: int, learnable: int, model: str) -> BadDat
 
 def _lags_and_lookback(task: FitTask, earlier: Fitted | None) -> tuple[tuple[int, ...], int]:
     panel = task.panel
-    longest = int(panel.lengths.max())
+    longest = panel.longest
     lags, lookback = lags_and_lookback(panel, task.schema.season, task.settings.lookback)
     if task.request.lags is not None:
         lags = task.request.lags

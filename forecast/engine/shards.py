@@ -19,7 +19,7 @@ from forecast.inference.forecasting import checked_horizon
 from forecast.inference.predictor import Predictor
 from forecast.panel.naming import Shard, shard_numbers
 from forecast.panel.panel import Id, Integers
-from forecast.panel.schema import calendar_of, position_texts
+from forecast.panel.schema import position_texts
 from forecast.parallel import Task, on_cluster, side_by_side
 from forecast.reading.comparing import Comparison
 from forecast.reading.large import large_table, needed_columns, newest_time
@@ -184,10 +184,9 @@ def forecast_shards(work: ShardedForecast, shards: int, jobs: int = 1) -> tuple[
 
 
 def _manifest(work: ShardedForecast, shards: int, files: list[File]) -> Manifest:
-    calendar = calendar_of(work.schema)
     return Manifest(
         shards=shards,
-        origin=position_texts(work.schema, calendar, np.array([work.newest]))[0],
+        origin=position_texts(work.schema, np.array([work.newest]))[0],
         rows=sum(file.rows for file in files),
         series=sum(file.series for file in files),
         files=tuple(files),

@@ -141,7 +141,7 @@ def _origins(fitted: Fitted, panel: Panel) -> Integers:
     fewest = min(LIMITS.fewest, max(LIMITS.fewest_of_large, LIMITS.large // series))
     most = max(fewest, min(LIMITS.windows // series, MAX_ORIGINS))
     most = min(most, max(1, MAX_BYTES // max(1, len(panel) * horizon)))
-    span = int(PAST_SHARE * panel.lengths.max()) - horizon
+    span = int(PAST_SHARE * panel.longest) - horizon
     if span < 0:
         return np.zeros(0, np.int64)
     stride = int(np.clip(span // most, max(1, horizon // 4), horizon))

@@ -68,7 +68,7 @@ def train(
     settings = task.settings
     schema = task.schema
     inputs = held_out.inputs
-    longest = int(inputs.panel.lengths.max())
+    longest = inputs.panel.longest
     if longest < inputs.horizon + 2:
         raise too_short(task, longest, longest - 2, AUTO)
     fitter = _fitter(task, held_out)

@@ -69,7 +69,7 @@ def _misfit(
         return f"its horizon is {config.horizon}, not {fitter.inputs.horizon}"
     if settings.lookback not in (None, config.lookback):
         return f"its lookback is {config.lookback}, not {settings.lookback}"
-    longest = int(fitter.inputs.panel.lengths.max())
+    longest = fitter.inputs.panel.longest
     if max(candidate.lookback for candidate in candidates) > most_lookback(longest):
         return "its lookback is longer than the series are now"
     if settings.members not in (None, networks):

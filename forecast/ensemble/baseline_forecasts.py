@@ -131,7 +131,7 @@ def baseline_forecasts(
             points.append(ahead)
         return np.concatenate(points)
 
-    longest = int(inputs.panel.lengths.max(initial=1))
+    longest = inputs.panel.longest
     context = max(context, min(method.context, longest))
     rest = horizon, inputs.lags, inputs.levels, network or network_for(inputs.lags)
     quantiles = [np.zeros((0, horizon, len(inputs.levels)))]
@@ -369,7 +369,7 @@ def _is_affordable(name: str, inputs: Inputs, compared: int) -> bool:
     season = inputs.season
     first = np.zeros(1, np.int64)
     columns = known_columns(inputs, first, 0).shape[1]
-    if (season == 1 and not columns) or panel.lengths.max() < MIN_SEASONS * season:
+    if (season == 1 and not columns) or panel.longest < MIN_SEASONS * season:
         return False
     series = len(panel)
     forecasts = series + min(2 * compared, REFITS * series)
@@ -432,6 +432,6 @@ def baseline_points(name: str, season: int, panel: Panel) -> Numbers:
     """
     newest = np.arange(len(panel)), panel.lengths
     points = []
-    for values, observed in pasts(panel, newest, int(panel.lengths.max())):
+    for values, observed in pasts(panel, newest, panel.longest):
         points.append(forecast_baseline(name, values, observed, panel.ahead, season))
     return np.concatenate(points)

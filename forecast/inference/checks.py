@@ -14,7 +14,7 @@ from forecast.events.columns import ColumnEffects
 from forecast.events.effects import Effects
 from forecast.inference.fitted import Config
 from forecast.panel.panel import SUM, Ids, Integers, Numbers, Panel
-from forecast.panel.schema import Schema, calendar_of, position_texts
+from forecast.panel.schema import Schema, position_texts
 from forecast.panel.season import most_lookback
 from forecast.registry import has, plugins
 from forecast.settings import TrainSettings
@@ -208,7 +208,7 @@ def check_history(panel: Panel, config: Config) -> None:
             values = panel.vintages.value[panel.vintages.column == number]
             _check_codes(table, name, values)
 
-    longest = int(panel.lengths.max())
+    longest = panel.longest
     lookbacks = [config.lookback, *(member.lookback for member in config.network_members)]
     # the cost of a forecast grows with how far it looks back, whatever the history holds
     if config.context_length > longest or max(lookbacks) > most_lookback(longest):
@@ -240,4 +240,4 @@ def _check_times(panel: Panel, config: Config) -> None:
         ends += [spec.anchor + first * spec.every, spec.anchor + last * spec.every]
     if last < first or max(map(abs, ends)) > FARTHEST[spec.kind]:
         raise ValueError("the history lies at no time")
-    position_texts(config.table, calendar_of(config.table), np.array([first, last]))
+    position_texts(config.table, np.array([first, last]))

@@ -31,7 +31,7 @@ from forecast.logs import log
 from forecast.metrics.metrics import mase
 from forecast.panel.naming import in_shard, only_in_shard, repeated_ids
 from forecast.panel.panel import SKIPPED, SUM, Integers, Numbers, Panel, series_index
-from forecast.panel.schema import Schema, calendar_of, time_columns_at
+from forecast.panel.schema import Schema, time_columns_at
 from forecast.reading.building import with_future
 from forecast.reading.comparing import (
     Comparison,
@@ -361,7 +361,7 @@ def columns_at(
     positions = panel.origins[series][:, None] + steps
     columns: Columns = {}
     columns |= repeated_ids([panel.ids[i] for i in series], schema.ids, len(steps))
-    columns |= time_columns_at(schema, calendar_of(schema), positions.ravel())
+    columns |= time_columns_at(schema, positions.ravel())
     for name, values in numbers.items():
         columns[name] = values.ravel()
     return columns

@@ -68,7 +68,7 @@ def diff_of(
     schema = after.schema
     calendar = calendar_of(schema)
     times, time_number = np.unique(changes.times, return_inverse=True)
-    texts = position_texts(schema, calendar, calendar.positions(times))
+    texts = position_texts(schema, calendar.positions(times))
     names = [dict(zip(schema.ids, ids, strict=True)) for ids in changes.ids]
     by_series = changes.rows(names, changes.series)
     panels = [before.panel, after.panel] if alike(before, after) else [after.panel]

@@ -78,7 +78,7 @@ from forecast.ledger.record import (
 from forecast.logs import held_back, log
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Integers, Numbers, Panel
-from forecast.panel.schema import Schema, calendar_of, position_texts
+from forecast.panel.schema import Schema, position_texts
 from forecast.reading.reading import Reading, Source, check_to_fit, describe_reading
 from forecast.registry import explained
 from forecast.tables.writing import check_output
@@ -493,7 +493,7 @@ def _check_age(run: _Run, panel: Panel, schema: Schema, name: str) -> None:
     record = run.record
     limits = run.pipeline.checks
     record.data_age = table_checks.age(panel.newest, schema, run.instant)
-    record.data_end = position_texts(schema, calendar_of(schema), np.array([panel.newest]))[0]
+    record.data_end = position_texts(schema, np.array([panel.newest]))[0]
     record.limits = {"warn_after": limits.warn_after, "error_after": limits.error_after}
     table_checks.check_age(record.data_age, limits, name)
 

@@ -149,6 +149,11 @@ class Panel:
         return self.sizes - self.ahead
 
     @property
+    def longest(self) -> int:
+        """The number of past slots of the longest series; 1 without series."""
+        return int(self.lengths.max(initial=1))
+
+    @property
     def origins(self) -> Integers:
         """[series], the grid position of the last past slot of each series."""
         return self.starts + self.lengths - 1

@@ -88,7 +88,7 @@ def lags_and_lookback(
 ) -> tuple[Seasons, int]:
     """Choose the lags that a network sees and, unless it is given, the lookback."""
     lags = choose_lags(panel, season)
-    longest = int(panel.lengths.max())
+    longest = panel.longest
     return lags, lookback or choose_lookback(panel.ahead, lags, longest)
 
 

@@ -179,7 +179,7 @@ def _check_sizes(observations: Observations, placed: TimedValues, schema: Schema
     if wrong.any():
         row = wrong.argmax()
         position = placed.timestamps[[row]]
-        (time,) = position_texts(schema, calendar_of(schema), position)
+        (time,) = position_texts(schema, position)
         name = series_name(observations.ids[placed.series[row]]) or "the series"
         size = "large" if too_large[row] else "small"
         numbers = f"numbers from {MIN_VALUE:.0e} to {MAX_VALUE:.0e} can be forecast"
@@ -478,7 +478,7 @@ def warn_gaps(panel: Panel, schema: Schema, name: str) -> None:
     series = int(np.argmax(gaps > 0))
     step = np.argmin(panel.observed[panel.slots(series)])
     position = panel.starts[[series]] + step
-    (time,) = position_texts(schema, calendar_of(schema), position)
+    (time,) = position_texts(schema, position)
     first = f"{series_name(panel.ids[series])} at {time}".removeprefix(" at ")
     values = f"{gaps.sum()} of {spans.sum()} values"
     series_text = f"{(gaps > 0).sum()} of {len(gaps)} series"

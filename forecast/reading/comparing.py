@@ -9,7 +9,7 @@ from forecast.events.kinds import touched
 from forecast.logs import log
 from forecast.panel.naming import first_names, series_name, series_names
 from forecast.panel.panel import Flags, Id, Ids, Integers, Numbers, Panel, series_index
-from forecast.panel.schema import Schema, calendar_of, position_texts
+from forecast.panel.schema import Schema, position_texts
 
 MAX_RATIO = 10.0  # if a level rises or falls by a larger factor, the unit may have changed
 NAMED_SERIES = 3  # the number of series that a warning lists by name
@@ -119,7 +119,7 @@ def warn_seen(panel: Panel, fitted: Panel, schema: Schema, horizon: int, name: s
     if (ahead > 0).any():
         origin = panel.origins[np.argmax(ahead)]
         ends = np.array([origin, fitted.origins.max()])
-        after, end = position_texts(schema, calendar_of(schema), ends)
+        after, end = position_texts(schema, ends)
         seen = min(ahead.max(), horizon)
         text = (
             "%s: the model was trained on values up to %s, so that it has seen %d of the %d steps"
@@ -246,7 +246,7 @@ def require_known(
     series, _, column = np.argwhere(blank)[0].tolist()
     steps = np.flatnonzero(blank[series, :, column])
     positions = panel.origins[series] + 1 + steps
-    times = first_names(position_texts(schema, calendar_of(schema), positions), 3)
+    times = first_names(position_texts(schema, positions), 3)
     series_text = series_name(panel.ids[series])
     of_series = f" of series '{series_text}'" if series_text else ""
     problem = f"column '{schema.known[column]}' is known in advance, but has no value for"

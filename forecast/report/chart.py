@@ -266,7 +266,7 @@ def _series_chart(
     calendar = calendar_of(data.schema)
     times = calendar.wall(first + np.arange(-steps, data.horizon))
     shown = first + np.array([-steps, 0, data.horizon - 1])
-    labels = position_texts(data.schema, calendar, shown)
+    labels = position_texts(data.schema, shown)
     ends = np.array(list(data.intervals.values()), np.int64).reshape(-1, 2)
     events = [
         (start, end, event)

@@ -18,7 +18,7 @@ import numpy as np
 from forecast.errors import Setting, UsageError, visible
 from forecast.panel.naming import series_name
 from forecast.panel.panel import Integers
-from forecast.panel.schema import calendar_of, position_texts
+from forecast.panel.schema import position_texts
 from forecast.report.chart import PlotData, actuals_at
 
 MOST_NUMBERS = 2_700_000  # most numbers of all series together; 6 to 9 characters each
@@ -111,7 +111,7 @@ def gallery_html(gallery: Gallery) -> Iterator[str]:
 
     # times of the last value and of each forecast as text, for each end of the past
     positions = last[:, None] + np.arange(horizon + 1)
-    texts = position_texts(data.schema, calendar_of(data.schema), positions.ravel())
+    texts = position_texts(data.schema, positions.ravel())
     short = [visible(text.removesuffix(" 00:00:00")) for text in texts]
     head = {
         "levels": list(data.intervals),

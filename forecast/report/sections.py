@@ -16,7 +16,7 @@ from forecast.inference.predictor import Predictor
 from forecast.metrics.metrics import REFERENCE
 from forecast.panel.naming import series_name, series_names
 from forecast.panel.panel import Ids, Panel
-from forecast.panel.schema import Schema, calendar_of, position_texts
+from forecast.panel.schema import Schema, position_texts
 from forecast.reading.reading import describe
 from forecast.report.explanation import importances
 from forecast.report.page import (
@@ -294,7 +294,7 @@ def gaps_section(fitted: Fitted) -> Section:
         total = panel.lengths.sum()
         series = f"{np.count_nonzero(missing):,} of {len(panel):,} series"
         text = f"{count:,} of {total:,} values are missing, in {series}. "
-    text += f"The version holds the newest {panel.lengths.max():,} steps of the series; "
+    text += f"The version holds the newest {panel.longest:,} steps of the series; "
     text += "older gaps, and those that events ignore, do not count."
     statuses = Rows()
     for status, ids in _ids_by(panel.status, panel.ids):
@@ -328,7 +328,7 @@ def _longest_gap(panel: Panel, schema: Schema, series: int) -> tuple[Cell, ...]:
     longest = np.argmax(ends - begins)
     gap = np.array([begins[longest], ends[longest] - 1])
     edges = panel.starts[series] + gap
-    texts = position_texts(schema, calendar_of(schema), edges)
+    texts = position_texts(schema, edges)
     times = [text.removesuffix(" 00:00:00") for text in texts]
     name = series_name(panel.ids[series]) or "the series"
     steps = int(ends[longest] - begins[longest])

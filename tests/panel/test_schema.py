@@ -8,7 +8,6 @@ import pandas as pd
 from forecast.panel.schema import (
     Event,
     Schema,
-    calendar_of,
     event_names,
     position_texts,
     time_columns_at,
@@ -63,12 +62,12 @@ def test_the_settings_of_a_schema_read_a_table_by_it() -> None:
 
 def test_times_are_written_as_the_table_has_them() -> None:
     schema, months = daily(), pd.period_range("2021-01", periods=36, freq="M")
-    assert position_texts(schema, calendar_of(schema), np.array([0, 1])) == [
+    assert position_texts(schema, np.array([0, 1])) == [
         "1970-01-01",
         "1970-01-02",
     ]
     schema = schema_of(year=months.year, month=months.month)
-    columns = time_columns_at(schema, calendar_of(schema), np.array([12 * 54, 12 * 54 + 1]))
+    columns = time_columns_at(schema, np.array([12 * 54, 12 * 54 + 1]))
     assert {name: column.texts() for name, column in columns.items()} == {
         "year": ["2024"] * 2,
         "month": ["1", "2"],
