@@ -257,7 +257,7 @@ class Writer:
             with durable.raised_as(durable.cannot_create, target):
                 folder.mkdir()
             for name, data in files.items():
-                durable.write_new(folder / name, data, shown=target / name)
+                durable.write_new(folder / name, data, target / name)
             durable.fsync_directory(folder)
             with durable.raised_as(durable.failure, target):
                 durable.when_free(os.rename, folder, target)

@@ -223,33 +223,29 @@ class Model:
 
         See `Backtest.sums`.
         """
-        if self.sums is None or self.predictor is None:
+        predictor = self.predictor
+        if self.sums is None or predictor is None:
             return None
         frames = list[Frame]()
         done = 0
-        lookback = self.predictor.fitted.config.lookback
+        lookback = predictor.fitted.config.lookback
         for origin in origins:
             past = with_status(panel.until(origin), self.table.schema, lookback)
             of_origin = quantiles[done : done + len(past)]
             done += len(past)
-            sums = self._sums(past, of_origin)
+            sums = self._sums(Totals(predictor, self.sums, self.output, None), past, of_origin)
             if sums is not None:
                 frames.append(self._with_actual(sums, panel, lookback))
         return stacked(frames) if frames else None
 
-    def _sums(self, past: Panel, quantiles: Numbers) -> Frame | None:
-        """Sums of the forecasts after the end of a panel.
+    def _sums(self, totals: Totals, past: Panel, quantiles: Numbers) -> Frame | None:
+        """Sums of the forecasts after the end of a panel, by `totals` without any.
 
         None if no period ends within the horizon, or no series is left.
         """
-        predictor = self.predictor
-        schema = self.table.schema
-        if self.sums is None or predictor is None:
-            return None
         series = np.flatnonzero(~past.skipped)
         shown = quantiles[series]
-        means = means_of(shown, predictor.fitted, past, series)
-        totals = Totals(predictor, self.sums, self.output, None)
+        means = means_of(shown, totals.fitted, past, series)
         try:
             totals.add(Forecasts(past, series, shown, shown, means, shown, shown))
             frame = frame_of(totals.columns())
@@ -257,7 +253,7 @@ class Model:
             return None
         warn_of_sums(totals)
         end = past.origins.max(keepdims=True)
-        return frame.assign(origin=position_texts(schema, end)[0])
+        return frame.assign(origin=position_texts(self.table.schema, end)[0])
 
     def _with_actual(self, sums: Frame, panel: Panel, lookback: int) -> Frame:
         schema = self.table.schema

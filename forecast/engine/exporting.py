@@ -7,7 +7,7 @@ import numpy as np
 
 from forecast.artifacts.format import LARGEST_EXPORT
 from forecast.artifacts.graph import OPSET
-from forecast.errors import ForecastError
+from forecast.errors import ForecastError, one_line
 from forecast.inference.fitted import Fitted
 from forecast.inference.onnx import Graph
 from forecast.inference.predictor import EXTRA_PACKAGES, inputs_of, installed
@@ -82,6 +82,5 @@ def _export(
     except Exception as error:
         is_of_runtime = isinstance(error, ForecastError)
         problem = "onnxruntime does not run it" if is_of_runtime else "torch cannot write it"
-        reason = " ".join(str(error).split())[:150] or type(error).__name__
-        return f"{problem} ({reason})"
+        return f"{problem} ({one_line(error)})"
     return data

@@ -79,7 +79,7 @@ def train(
         settings,
         held_out.lookback,
         int(np.median(held_out.split.train_end)) // 2,
-        inputs.lags[0] if inputs.lags else 1,
+        inputs.season,
         fitter.count,
         bool(schema.known or schema.past or schema.static),
         bool(schema.known),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from forecast.artifacts.format import parse_strictly
 from forecast.artifacts.graph import check_graph
-from forecast.errors import ArtifactRefused, Setting, Unavailable, Words
+from forecast.errors import ArtifactRefused, Setting, Unavailable, Words, one_line
 from forecast.inference.fitted import Fitted
 from forecast.models.shared.pretrained_windows import PretrainedWindows, both_ways
 from forecast.panel.panel import Numbers
@@ -45,8 +45,7 @@ class Graph:
         except Exception as error:  # onnxruntime has no error class of its own
             # raises MemoryError if the machine lacks memory, and the export is not at fault
             np.empty(MEMORY, np.uint8)
-            reason = " ".join(str(error).split())[:200]
-            raise self._refused(f"cannot be run: {reason}") from None
+            raise self._refused(f"cannot be run: {one_line(error)}") from None
         shapes = [(output.shape, output.dtype) for output in outputs]
         if shapes != [((rows, *size), np.float32)]:
             raise self._refused("does not put out what a network does")

@@ -431,9 +431,7 @@ def naive_errors_until(panel: Panel, origin: Integers, season: int) -> tuple[Num
 
     `origin` [series] is a position on the time grid.
     """
-    slots = np.diff(panel.offsets)
-    newest = np.repeat(origin - panel.starts, slots)
-    observed = panel.observed & (steps_within(slots) <= newest)
+    observed = panel.observed & panel.before(origin - panel.starts + 1)
     absolute = naive_errors(panel.values, observed, panel.offsets, season)
     squared = naive_errors(panel.values, observed, panel.offsets, season, power=2)
     return absolute, squared

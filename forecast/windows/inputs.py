@@ -47,7 +47,7 @@ def fit_statistics(panel: Panel, schema: Schema, before: Integers) -> Statistics
     used = panel.before(before)
     known = panel.known
     if panel.vintages is not None:  # use the values that were known at that time
-        origins = np.repeat(panel.starts + before - 1, np.diff(panel.offsets))
+        origins = np.repeat(panel.starts + before - 1, panel.sizes)
         known = panel.vintages.at(known, origins)
 
     def of(values: Numbers, names: Names) -> Pairs:
@@ -58,10 +58,11 @@ def fit_statistics(panel: Panel, schema: Schema, before: Integers) -> Statistics
             pairs.append((float(mean), float(deviation) or 1.0))
         return tuple(pairs)
 
-    known_pairs = of(known[used], schema.known)
-    past_pairs = of(panel.past[used], schema.past)
-    static_pairs = of(panel.static, schema.static)
-    return Statistics(known=known_pairs, past=past_pairs, static=static_pairs)
+    return Statistics(
+        known=of(known[used], schema.known),
+        past=of(panel.past[used], schema.past),
+        static=of(panel.static, schema.static),
+    )
 
 
 def make_columns(
@@ -224,7 +225,7 @@ def _blocks(panel: Panel, size: int) -> tuple[Numbers, Numbers, Integers]:
     without variation are left out.
     """
     values = panel.values[panel.observed]
-    counts = np.add.reduceat(panel.observed, panel.offsets[:-1], dtype=np.int64)
+    counts = np.add.reduceat(panel.observed, panel.first_slots, dtype=np.int64)
     in_whole_block = panels.steps_within(counts) < np.repeat(counts // size * size, counts)
     blocks = values[in_whole_block].reshape(-1, size)
     series = np.repeat(np.arange(len(panel)), counts // size)
