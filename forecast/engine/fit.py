@@ -160,7 +160,14 @@ def _fit_panel(task: FitTask) -> Fitted:
     held_out, start = held_out_and_start(task, planned)
     # baselines before training, so that the deadline holds for them too
     compared = compared_windows(settings.budget) if planned is None else planned.compared
-    baselines = _compare_baselines(task, held_out, compared)
+    baselines = BaselineForecasts.of(
+        held_out.inputs,
+        held_out.validation,
+        affordable_baselines(compared_with(settings), held_out.inputs, compared),
+        held_out.context,
+        compared,
+        task.request.callbacks.on_baseline,
+    )
     plan = planned or Plan(members=())
     trained = list["Trained"]()
     if _is_to_train(task, held_out, baselines, planned, start):
@@ -184,16 +191,6 @@ def _require_device(device: str) -> None:
     from forecast.training.devices import pick_device
 
     pick_device(device)
-
-
-def _compare_baselines(task: FitTask, held_out: HeldOut, compared: int) -> BaselineForecasts:
-    """The forecasts of baselines; slow ones forecast at most `compared` windows of each kind."""
-    inputs = held_out.inputs
-    names = affordable_baselines(compared_with(task.settings), inputs, compared)
-    on_baseline = task.request.callbacks.on_baseline
-    return BaselineForecasts.of(
-        inputs, held_out.validation, names, held_out.context, compared, on_baseline
-    )
 
 
 def _is_to_train(

@@ -163,5 +163,5 @@ class ValidationForecasts:
 
 def window_scale(inputs: Inputs, windows: WindowIndex, lookback: int) -> Numbers:
     """[windows], the standard deviation of each window's past; 0 where the past is constant."""
-    _, scale, weight = inputs.windows(lookback).scales(*windows)
+    _, scale, weight = inputs.arrays.cut(lookback, "standard").scales(*windows)
     return np.where(weight > 0, scale[:, 0], 0.0)

@@ -456,11 +456,12 @@ def means_of(quantiles: Numbers, fitted: Fitted, panel: Panel, series: Integers)
     They depend on the past of the series, in which closed slots do not count.
     """
     calibration = fitted.ensemble.calibration
-    recent = Recent.unknown(len(series))
-    if calibration.mean_weight < 1:
-        opened = without_censored(panel, fitted.schema)
-        fixed = fixed_of(fitted, panel)
-        if fixed is not None:
-            opened = replace(opened, observed=opened.observed & np.isnan(fixed))
-        recent = Recent.of(opened, (series, panel.lengths[series]))
-    return calibration.means(quantiles, fitted.config.levels, recent)
+    levels = fitted.config.levels
+    if calibration.mean_weight == 1:
+        return calibration.quantile_means(quantiles, levels)
+    opened = without_censored(panel, fitted.schema)
+    fixed = fixed_of(fitted, panel)
+    if fixed is not None:
+        opened = replace(opened, observed=opened.observed & np.isnan(fixed))
+    recent = Recent.of(opened, (series, panel.lengths[series]))
+    return calibration.means(quantiles, levels, recent)

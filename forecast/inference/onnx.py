@@ -112,15 +112,13 @@ def _session(data: bytes) -> Any:
     # denormal numbers slow a CPU a hundredfold
     options.add_session_config_entry("session.set_denormal_as_zero", "1")
     options.add_session_config_entry("session.use_env_allocators", "1")
-
-    def create() -> Any:
-        return onnxruntime.InferenceSession(
-            data, options, providers=["CPUExecutionProvider"], enable_fallback=0
-        )
-
+    create = onnxruntime.InferenceSession
     # the first session leaves its thread without denormal numbers for good
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(create).result()
+        session = thread.submit(
+            create, data, options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
+    return session.result()
 
 
 @cache

@@ -47,11 +47,6 @@ class Recent:
         mean, at_rest, median = np.concatenate([np.zeros((3, 0)), *recent], 1)
         return cls(mean, at_rest, median)
 
-    @classmethod
-    def unknown(cls, count: int) -> Self:
-        """For `count` windows that do not count as at rest."""
-        return cls(np.zeros(count), np.zeros(count), np.zeros(count))
-
     def rested(self, quantiles: Numbers) -> Numbers:
         """Quantiles [windows, horizon, levels] whose median is that of the past at rest.
 

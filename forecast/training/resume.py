@@ -79,11 +79,8 @@ class NetworkCheckpoint:
         self.store = store
         self.state = state
         self.number = number
+        self.name = f"member-{number}"
         self._next = time.monotonic() + INTERVAL
-
-    @property
-    def name(self) -> str:
-        return f"member-{self.number}"
 
     def restore(self) -> None:
         checkpoint = self.store.read(self.name) if self.store is not None else None

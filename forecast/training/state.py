@@ -36,10 +36,6 @@ class AdamW:
         self.exp_avg = [torch.zeros_like(parameter) for parameter in self.parameters]
         self.exp_avg_sq = [torch.zeros_like(parameter) for parameter in self.parameters]
 
-    def zero_grad(self) -> None:
-        for parameter in self.parameters:
-            parameter.grad = None
-
     @torch.no_grad()
     def step(self, rate: float) -> None:
         """Update all parameters that have gradients, at the learning rate `rate`."""
@@ -118,7 +114,7 @@ class TrainingState:
     def take(self, batch: Batch) -> float:
         """Take one training step; returns the loss of the batch."""
         self.network.train()
-        self.optimizer.zero_grad()
+        self.network.zero_grad()
         loss = self.network.loss(batch)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.optimizer.parameters, self.settings.clip)

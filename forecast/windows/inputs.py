@@ -15,7 +15,7 @@ from forecast.panel import panel as panels
 from forecast.panel.panel import Flags, Floats, Ids, Integers, Numbers, Panel
 from forecast.panel.schema import Names, Schema, calendar_of
 from forecast.panel.statistics import column_statistics
-from forecast.settings import ScalingName, Stored, TransformName
+from forecast.settings import Stored, TransformName
 from forecast.windows.windows import Columns, WindowIndex, Windows
 
 Pairs = tuple[tuple[float, float], ...]
@@ -315,9 +315,6 @@ class Inputs:
     @property
     def horizon(self) -> int:
         return self.arrays.horizon
-
-    def windows(self, lookback: int, scaling: ScalingName = "standard") -> Windows:
-        return self.arrays.cut(lookback, scaling)
 
     def restored(self, values: Numbers, windows: WindowIndex) -> Numbers:
         """Restore forecasts of windows, [windows, horizon, ...], to the unit of the target.

@@ -26,7 +26,7 @@ def past_of(count: int) -> Pasts:
     """The past of windows of one series that are neither rough, at rest nor bounded."""
     same = np.zeros(count, np.int64)
     limit = np.full((count, 1), np.inf)
-    return Pasts(same, np.arange(count), 1, same + np.nan, Recent.unknown(count), limit)
+    return Pasts(same, np.arange(count), 1, same + np.nan, Recent(*np.zeros((3, count))), limit)
 
 
 def calibrate(

@@ -58,7 +58,7 @@ def test_a_series_that_the_fit_did_not_see_has_index_zero() -> None:
 
 def test_windows_have_the_lookback_and_scaling_that_are_asked_for() -> None:
     inputs = inputs_of(DAYS)
-    batch = inputs.windows(3).batch(np.zeros(1, np.int64), np.array([4]))
+    batch = inputs.arrays.cut(3, "standard").batch(np.zeros(1, np.int64), np.array([4]))
     assert batch.past.shape == (1, 3)
     assert (batch.location + batch.scale * batch.past)[0] == pytest.approx([4, 9, 16], rel=1e-5)
     assert inputs.arrays.lookback == 1
