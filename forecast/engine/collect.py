@@ -33,7 +33,6 @@ def collect(
     """Everything that a forecast needs; closed slots and effects are estimated from all values."""
     panel = task.panel
     schema = task.schema
-    settings = task.settings
     closed = unless_contradicted(held_out.closed, panel, schema, panel.lengths)
     past_ends = np.where(panel.skipped, 0, panel.lengths)
     effects = find_effects(panel, schema, closed, past_ends)
@@ -66,7 +65,7 @@ def collect(
         history=replace(panel, spread=spread).tail(steps_back),
         network_weights=[trained[number].weights for number in forecasting],
         base=Base([trained[number].base for number in forecasting], trained_until),
-        run=settings.model_dump(include=RESTORED_SETTINGS, exclude_defaults=True),
+        run=task.settings.model_dump(include=RESTORED_SETTINGS, exclude_defaults=True),
         effects=effects,
         column_effects=columns,
         closed=closed,

@@ -59,7 +59,6 @@ def hold_out(task: FitTask, earlier: Fitted | None) -> HeldOut:
     """
     panel = task.panel
     schema = task.schema
-    settings = task.settings
     lags, lookback = _lags_and_lookback(task, earlier)
     trained_series = np.flatnonzero(~panel.skipped)
     selected = panel.select(trained_series)
@@ -91,7 +90,7 @@ def hold_out(task: FitTask, earlier: Fitted | None) -> HeldOut:
     )
     context = context_length(lookback, lags, panel.longest)
     windows = validation_windows(split)
-    validation = ValidationSet.of(inputs, windows, lookback, settings.metric, context)
+    validation = ValidationSet.of(inputs, windows, lookback, task.settings.metric, context)
     return HeldOut(
         inputs,
         split,
@@ -137,8 +136,7 @@ def find_columns(
     if not (schema.known or year):
         return None
     index = series_index(panel.ids, panel.ids)
-    fixed = transform.fixed
-    adjusted, _ = adjusted_panel(panel, schema, transform.effects, index, fixed)
+    adjusted, _ = adjusted_panel(panel, schema, transform.effects, index, transform.fixed)
     return fit_columns(adjusted, schema, lags, before, year, transform.column_effects, halves)
 
 
@@ -218,8 +216,9 @@ def _power(task: FitTask, selected: Panel, split: Split, earlier: Fitted | None)
     if earlier is not None:
         return earlier.config.power
     unshifted = without_shifts(selected, task.schema)
-    season = task.schema.shortest_season
-    return fit_power(task.settings.transform, unshifted, season, split.train_end)
+    return fit_power(
+        task.settings.transform, unshifted, task.schema.shortest_season, split.train_end
+    )
 
 
 def _may_train_nothing(settings: TrainSettings) -> bool:

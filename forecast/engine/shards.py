@@ -178,9 +178,9 @@ def forecast_shards(work: ShardedForecast, shards: int, jobs: int = 1) -> tuple[
         text = json.dumps(manifest.model_dump(mode="json"), indent=1) + "\n"
         folder.write(MANIFEST, text.encode())
         _remove_older(folder, {file.file for file in files})
-    fitted = work.predictor.fitted
-    name = work.table.name
-    return manifest, Forecast(fitted, name, (), collected.totals, skipped=collected.skipped)
+    return manifest, Forecast(
+        work.predictor.fitted, work.table.name, (), collected.totals, skipped=collected.skipped
+    )
 
 
 def _manifest(work: ShardedForecast, shards: int, files: list[File]) -> Manifest:

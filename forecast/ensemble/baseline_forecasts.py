@@ -131,8 +131,7 @@ def baseline_forecasts(
             points.append(ahead)
         return np.concatenate(points)
 
-    longest = inputs.panel.longest
-    context = max(context, min(method.context, longest))
+    context = max(context, min(method.context, inputs.panel.longest))
     rest = horizon, inputs.lags, inputs.levels, network or network_for(inputs.lags)
     quantiles = [np.zeros((0, horizon, len(inputs.levels)))]
     for past, observed in _pasts(inputs, windows, context, method.evens):

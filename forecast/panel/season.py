@@ -88,8 +88,7 @@ def lags_and_lookback(
 ) -> tuple[Seasons, int]:
     """Choose the lags that a network sees and, unless it is given, the lookback."""
     lags = choose_lags(panel, season)
-    longest = panel.longest
-    return lags, lookback or choose_lookback(panel.ahead, lags, longest)
+    return lags, lookback or choose_lookback(panel.ahead, lags, panel.longest)
 
 
 def most_lookback(longest: int) -> int:
