@@ -145,7 +145,7 @@ class Forecaster(ForecasterParams, BaseEstimator):
             earlier=getattr(start or self, "fitted_", None),
             exports=settings.engine == "onnx",
         )
-        self._serve(Predictor(fit(asked).fitted, settings.device, settings.engine))
+        self._serve(Predictor(fit(asked), settings.device, settings.engine))
         self.reading_ = describe_reading(reading)
         return self
 

@@ -3,9 +3,8 @@
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from itertools import groupby
-from operator import itemgetter
+from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 
@@ -204,7 +203,7 @@ class Model:
             problem = "at the oldest origin no series is left to forecast"
             cure = Words("pass fewer ", Setting("windows"))
             raise BadData(problem, place=self.table.name, cure=cure)
-        result = fit(
+        fitted = fit(
             FitRequest(
                 replace(self.table, panel=past),
                 settings,
@@ -215,7 +214,7 @@ class Model:
                 saves=False,
             )
         )
-        self.predictor = Predictor(result.fitted, settings.device)
+        self.predictor = Predictor(fitted, settings.device)
         return self.predictor
 
     def add_up(self, panel: Panel, origins: Integers, quantiles: Numbers) -> Frame | None:
@@ -270,9 +269,9 @@ class FoldResult:
     quantiles: Numbers  # [windows, horizon, levels]
     levels: tuple[float, ...]
     seconds: tuple[float, float]  # duration of the fit, and of the forecasts
-    final_quantiles: Numbers | None = None  # forecast from final values of columns
-    sums: Frame | None = None
-    messages: list[logging.LogRecord] = field(default_factory=list)
+    final_quantiles: Numbers  # forecast from final values of columns
+    sums: Frame | None
+    messages: list[logging.LogRecord]
 
 
 def _run_fold(panel: Panel, model: Model, origins: Integers) -> FoldResult:
@@ -283,7 +282,7 @@ def _run_fold(panel: Panel, model: Model, origins: Integers) -> FoldResult:
         fitted = time.perf_counter()
         quantiles = _forecast(predictor, panel, origins)
         seconds = (fitted - start, time.perf_counter() - fitted)
-        final = None
+        final = quantiles
         if panel.vintages is not None:
             final = _forecast(predictor, replace(panel, vintages=None), origins)
         sums = model.add_up(panel, origins, quantiles)
@@ -326,25 +325,23 @@ def _compare(
     seconds = list[Numbers]()
     sums = list[Frame]()
     raised_series = np.zeros((len(panel), 2), bool)
-    names = [name for name in models for _ in folds]
-    for name, named_results in groupby(zip(names, results, strict=True), itemgetter(0)):
+    for name in models:
         of_model = list[FoldResult]()
         logged = set[str]()  # messages that were logged, as many folds repeat them
-        for _, result in named_results:
+        for result in islice(results, len(folds)):
             of_model.append(result)
             _log_new(name, result.messages, logged)
             if request.callbacks.on_fold is not None:
                 done = len(numbers) * len(folds) + len(of_model)
-                request.callbacks.on_fold(Fold(done, len(names), name))
+                request.callbacks.on_fold(Fold(done, len(models) * len(folds), name))
             if result.sums is not None:
                 sums.append(result.sums.assign(model=name))
         levels = of_model[0].levels
         quantiles = np.concatenate([result.quantiles for result in of_model])
         numbers[name], is_raised = _numbers(windows, quantiles, levels, size, output)
         np.logical_or.at(raised_series, windows.series, is_raised)
-        final = [part for result in of_model if (part := result.final_quantiles) is not None]
-        if final:
-            final_quantiles = np.concatenate(final)
+        if panel.vintages is not None:
+            final_quantiles = np.concatenate([result.final_quantiles for result in of_model])
             final_numbers[name], _ = _numbers(windows, final_quantiles, levels, size, output)
         seconds.append(np.sum([result.seconds for result in of_model], 0))
     log_raised(raised_series)

@@ -10,7 +10,7 @@ import numpy as np
 from forecast.engine.collect import collect
 from forecast.engine.exporting import with_exports
 from forecast.engine.holdout import HeldOut
-from forecast.engine.requests import FitRequest, FitResult, FitTask, ReadPanel
+from forecast.engine.requests import FitRequest, FitTask, ReadPanel
 from forecast.engine.sums import reconciling, rehearsed, with_joint_errors
 from forecast.engine.train import held_out_and_start, train
 from forecast.ensemble.baseline_forecasts import BaselineForecasts, affordable_baselines
@@ -50,7 +50,7 @@ class BudgetShares:
 SHARES = BudgetShares()
 
 
-def fit(request: FitRequest) -> FitResult:
+def fit(request: FitRequest) -> Fitted:
     """Fit a forecaster to a table.
 
     Raises `UsageError` or `BadData` if a setting is wrong or contradicts the table, or if the table
@@ -73,7 +73,7 @@ def fit(request: FitRequest) -> FitResult:
         # an engine that cannot run them is refused before they are saved
         if fitted.config.networks:
             pick_engine(fitted, settings.engine, settings.device)
-    return FitResult(reading, fitted)
+    return fitted
 
 
 def read_to_fit(request: FitRequest) -> Reading:
@@ -160,10 +160,11 @@ def _fit_panel(task: FitTask) -> Fitted:
     held_out, start = held_out_and_start(task, planned)
     # baselines before training, so that the deadline holds for them too
     compared = compared_windows(settings.budget) if planned is None else planned.compared
+    names = affordable_baselines(compared_with(settings), held_out.inputs, compared)
     baselines = BaselineForecasts.of(
         held_out.inputs,
         held_out.validation,
-        affordable_baselines(compared_with(settings), held_out.inputs, compared),
+        names,
         held_out.context,
         compared,
         task.request.callbacks.on_baseline,

@@ -332,9 +332,8 @@ def _drawn(panel: Panel, windows: WindowIndex, numbers: Integers, most: int) -> 
     position = windows[1][numbers]
     ends = panel.offsets[series] + position
     starts = ends - np.minimum(position, DRAWN_BY)
-    draws = []
-    for start, end in zip(starts, ends, strict=True):
-        draws.append(zlib.crc32(panel.values[start:end].tobytes()))
+    newest = [panel.values[start:end] for start, end in zip(starts, ends, strict=True)]
+    draws = [zlib.crc32(values.tobytes()) for values in newest]
     chosen = np.argsort(draws, kind="stable")[:most]
     return np.sort(numbers[chosen])
 
@@ -430,7 +429,8 @@ def baseline_points(name: str, season: int, panel: Panel) -> Numbers:
     `season` is in steps; 1 means no season.
     """
     newest = np.arange(len(panel)), panel.lengths
-    points = []
-    for values, observed in pasts(panel, newest, panel.longest):
-        points.append(forecast_baseline(name, values, observed, panel.ahead, season))
+    points = [
+        forecast_baseline(name, values, observed, panel.ahead, season)
+        for values, observed in pasts(panel, newest, panel.longest)
+    ]
     return np.concatenate(points)

@@ -92,9 +92,6 @@ class Networks:
         quantiles: NDArray[Any] = both_ways(windows, run, config.levels)
         return quantiles
 
-    def attention(self, group: int, batch: Batch) -> None:
-        """Return None, as exported networks return forecasts only."""
-
     def to_numpy(self, array: NDArray[Any]) -> Numbers:
         return array.astype(np.float64)
 

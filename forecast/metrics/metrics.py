@@ -290,9 +290,7 @@ def measures(outcome: Outcome, axis: Axes = None) -> dict[str, Numbers]:
     actual = outcome.actual
     naive_error = outcome.naive_error
     intervals = intervals_of(outcome.columns)
-    results = {}
-    for name, measure in MEASURES.items():
-        results[name] = measure.function(outcome, axis)
+    results = {name: measure.function(outcome, axis) for name, measure in MEASURES.items()}
     quantiles = np.moveaxis(outcome.numbers[..., 1:], -1, 0)
     for level, (low, high) in intervals.items():
         ends = quantiles[low], quantiles[high]
@@ -442,11 +440,9 @@ def measure_frames(evaluation: Evaluation) -> tuple[Frame, Frame, Frame]:
     order = evaluation.panel.order
     models = len(evaluation.numbers)
     overall = _measure(evaluation, None, FIRST)
-    ids = np.array(evaluation.panel.ids, object)[order]  # [series, ids]
-    names = evaluation.schema.ids
-    by_series = {}
-    for column, name in enumerate(names):
-        by_series[name] = np.repeat(ids[:, column], models)
+    ids = np.array(evaluation.panel.ids, object)[order].T  # [ids, series]
+    names = zip(evaluation.schema.ids, ids, strict=True)
+    by_series = {name: np.repeat(column, models) for name, column in names}
     by_series |= _measure(evaluation, (1, 2), order)
     steps = np.arange(evaluation.actual.shape[2])
     by_step = {"step": np.repeat(steps + 1, models)}

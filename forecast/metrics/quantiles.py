@@ -33,10 +33,8 @@ def at_levels(quantiles: Numbers, have: tuple[float, ...], want: Iterable[float]
     """
     knots = normal_deviates(have)
     deviates = normal_deviates(want)
-    weights = np.empty((len(have), len(deviates)))
-    for number, knot in enumerate(np.eye(len(have))):
-        weights[number] = np.interp(deviates, knots, knot)
-    return quantiles @ weights
+    weights = [np.interp(deviates, knots, knot) for knot in np.eye(len(have))]
+    return quantiles @ np.array(weights)
 
 
 def mean_of(quantiles: Numbers, levels: tuple[float, ...]) -> Numbers:

@@ -159,6 +159,11 @@ class Panel:
         return self.starts + self.lengths - 1
 
     @property
+    def end(self) -> int:
+        """The grid position of the newest origin of all series."""
+        return int(self.origins.max())
+
+    @property
     def skipped(self) -> Flags:
         """[series], whether the series gets no forecast."""
         return np.isin(self.status, SKIPPED)

@@ -190,9 +190,9 @@ class Schema(Stored):
 
 def event_names(events: tuple[Event, ...]) -> tuple[str, ...]:
     """Return the names of events; events that are not of the kind `effect` show their kind."""
-    names = set()
-    for event in events:
-        names.add(event.name if event.kind == "effect" else f"{event.name} ({event.kind})")
+    names = {
+        event.name if event.kind == "effect" else f"{event.name} ({event.kind})" for event in events
+    }
     return tuple(sorted(names))
 
 

@@ -58,11 +58,9 @@ def fit_statistics(panel: Panel, schema: Schema, before: Integers) -> Statistics
             pairs.append((float(mean), float(deviation) or 1.0))
         return tuple(pairs)
 
-    return Statistics(
-        known=of(known[used], schema.known),
-        past=of(panel.past[used], schema.past),
-        static=of(panel.static, schema.static),
-    )
+    known_pairs = of(known[used], schema.known)
+    past_pairs = of(panel.past[used], schema.past)
+    return Statistics(known=known_pairs, past=past_pairs, static=of(panel.static, schema.static))
 
 
 def make_columns(
@@ -359,9 +357,7 @@ def make_inputs(
     arrays = Windows(ready, columns, horizon, lags, index)
     bound = None if adjustment is None else adjustment.bounds(panel)
     if bound is not None:
-        shown = stand_ins(adjusted, bound, season)
-        bound = _applied_where_known(shown, power)
-        arrays = arrays.with_stand_ins(bound)
+        bound = _applied_where_known(stand_ins(adjusted, bound, season), power)
     inputs = Inputs(
         ready,
         schema,
@@ -376,7 +372,8 @@ def make_inputs(
         bound=bound,
     )
     blanks = blank_stand_ins(inputs.past_panel(closed=True), schema)
-    if blanks is None:
+    if blanks is not None:
+        bound = blanks if bound is None else np.fmax(blanks, bound)
+    if bound is None:
         return inputs
-    shown = blanks if bound is None else np.fmax(blanks, bound)
-    return replace(inputs, bound=shown, arrays=arrays.with_stand_ins(shown))
+    return replace(inputs, bound=bound, arrays=arrays.with_stand_ins(bound))

@@ -139,7 +139,7 @@ def _real_fits_go_live(seed: int) -> dict[float, bool]:
         settings = TrainSettings(
             model="linear", horizon=7, steps=15, members=1, guard=False, seed=2 * seed + place
         )
-        fits.append(fit(FitRequest(reading, settings, sums=False)).fitted)
+        fits.append(fit(FitRequest(reading, settings, sums=False)))
     live, new = fits
     held = new.ensemble.validation
     assert held is not None

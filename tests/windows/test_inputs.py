@@ -95,8 +95,10 @@ def test_closed_slots_are_put_back_into_what_follows() -> None:
 
 def test_what_comes_after_a_window_is_not_in_its_past() -> None:
     windows = np.zeros(1, np.int64), np.array([4])
-    before = inputs_of(DAYS, power=0.5).windows(3).batch(*windows)
-    after = inputs_of([*DAYS[:4], 900.0, 900.0], power=0.5).windows(3).batch(*windows)
+    before = inputs_of(DAYS, power=0.5).arrays.cut(3, "standard").batch(*windows)
+    after = (
+        inputs_of([*DAYS[:4], 900.0, 900.0], power=0.5).arrays.cut(3, "standard").batch(*windows)
+    )
     for name in ("past", "mask", "location", "scale", "weight", "past_covariates"):
         np.testing.assert_array_equal(getattr(before, name), getattr(after, name))
     assert not np.array_equal(before.target, after.target)
