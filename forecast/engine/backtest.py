@@ -106,7 +106,9 @@ def backtest(request: BacktestRequest) -> Backtest:
     reading = request.reading
     predictor = request.predictor
     refuse_clash(reading.schema.keys, result_columns(request.output.columns), "result")
-    panel, missing = _without_missing(reading.panel)
+    has_few = np.array(reading.panel.status) == "missing"
+    missing = tuple(reading.panel.ids[i] for i in np.flatnonzero(has_few))
+    panel = reading.panel.select(np.flatnonzero(~has_few))
     rolling = request.rolling
     is_frozen = predictor is not None
     origins = choose_origins(panel, rolling.windows, rolling.step, reading.name, is_frozen)
@@ -125,13 +127,6 @@ def backtest(request: BacktestRequest) -> Backtest:
     result = _compare(table, models, origins, rolling.refit and not is_frozen, jobs, request)
     _log_known(result, panel, schema, [*models][:2][-1])
     return replace(result, missing=missing, seen=seen)
-
-
-def _without_missing(panel: Panel) -> tuple[Panel, tuple[tuple[str, ...], ...]]:
-    """The panel without series that have too few values, and their ids."""
-    missing = np.array(panel.status) == "missing"
-    ids = tuple(panel.ids[i] for i in np.flatnonzero(missing))
-    return panel.select(np.flatnonzero(~missing)), ids
 
 
 def _models(request: BacktestRequest, table: ReadPanel) -> tuple[dict[str, "Model"], int]:

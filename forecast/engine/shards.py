@@ -174,22 +174,18 @@ def forecast_shards(work: ShardedForecast, shards: int, jobs: int = 1) -> tuple[
             if shard.file is not None:
                 files.append(shard.file)
         collected.finish(has_forecasts=bool(files))
-        manifest = _manifest(work, shards, files)
+        manifest = Manifest(
+            shards=shards,
+            origin=position_texts(work.schema, np.array([work.newest]))[0],
+            rows=sum(file.rows for file in files),
+            series=sum(file.series for file in files),
+            files=tuple(files),
+        )
         text = json.dumps(manifest.model_dump(mode="json"), indent=1) + "\n"
         folder.write(MANIFEST, text.encode())
         _remove_older(folder, {file.file for file in files})
     return manifest, Forecast(
         work.predictor.fitted, work.table.name, (), collected.totals, skipped=collected.skipped
-    )
-
-
-def _manifest(work: ShardedForecast, shards: int, files: list[File]) -> Manifest:
-    return Manifest(
-        shards=shards,
-        origin=position_texts(work.schema, np.array([work.newest]))[0],
-        rows=sum(file.rows for file in files),
-        series=sum(file.series for file in files),
-        files=tuple(files),
     )
 
 

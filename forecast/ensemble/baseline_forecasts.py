@@ -196,9 +196,11 @@ class BaselineForecasts:
         past.
         """
         baselines = baselines_of(names, inputs.lags)
+        newest = inputs.panel.lengths - 1
+        oldest = np.clip(newest // 2, 1, max(2 * inputs.season, 8))
         past = ValidationSet.of(
             inputs,
-            _past_windows(inputs.panel, inputs.season),
+            spread_windows(np.flatnonzero(newest > 0), oldest, newest, inner=True),
             held_out.lookback,
             held_out.metric,
             context,
@@ -336,13 +338,6 @@ def _drawn(panel: Panel, windows: WindowIndex, numbers: Integers, most: int) -> 
     draws = [zlib.crc32(values.tobytes()) for values in newest]
     chosen = np.argsort(draws, kind="stable")[:most]
     return np.sort(numbers[chosen])
-
-
-def _past_windows(panel: Panel, season: int) -> WindowIndex:
-    """Windows spread over the whole past of the series, ordered by series, then by time."""
-    newest = panel.lengths - 1
-    oldest = np.clip(newest // 2, 1, max(2 * season, 8))
-    return spread_windows(np.flatnonzero(newest > 0), oldest, newest, inner=True)
 
 
 def affordable_baselines(names: tuple[str, ...], inputs: Inputs, compared: int) -> tuple[str, ...]:

@@ -162,7 +162,8 @@ def forecast_table(
     options = None if on_panel is None else on_panel(panel)
     refuse = ArtifactRefused if source is None else BadData
     forecasts = forecast_panel(predictor, panel, horizon, output, options, refuse)
-    skipped = _skipped(panel)
+    words = zip(panel.ids, panel.status, strict=True)
+    skipped = {ids: status for ids, status in words if status in SKIPPED and status != SUM}
     if not isinstance(source, Part):
         skipped |= dict.fromkeys(sorted(set(fitted.ids) - set(panel.ids)), "gone")
     skipped = only_in_shard(skipped, output.shard)
@@ -182,13 +183,6 @@ def _warn(
     warn_blank_ahead(panel, schema, config.horizon if config.networks else horizon, name)
     if source is not None:
         warn_seen(panel, fitted.history, schema, horizon, source.name)
-
-
-def _skipped(panel: Panel) -> dict[tuple[str, ...], str]:
-    """The series that get no forecast, without summed series, with the reason."""
-    reasons = set(SKIPPED) - {SUM}
-    words = zip(panel.ids, panel.status, strict=True)
-    return {ids: status for ids, status in words if status in reasons}
 
 
 def forecast_panel(
