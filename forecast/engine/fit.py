@@ -9,7 +9,6 @@ import numpy as np
 
 from forecast.engine.collect import collect
 from forecast.engine.exporting import with_exports
-from forecast.engine.holdout import HeldOut
 from forecast.engine.requests import FitRequest, FitTask, ReadPanel
 from forecast.engine.sums import reconciling, rehearsed, with_joint_errors
 from forecast.engine.train import held_out_and_start, train
@@ -29,7 +28,6 @@ from forecast.reading.reading import Reading, check_to_fit, describe_reading, re
 from forecast.settings import TableSettings
 from forecast.tables.table import Table
 from forecast.totals.periods import with_next_periods
-from forecast.training.context import WarmStart
 from forecast.training.plan import Plan, compared_windows
 
 if TYPE_CHECKING:
@@ -155,7 +153,10 @@ def _fit_hierarchy(task: FitTask, panel: Panel, levels: Levels) -> Fitted:
 def _fit_panel(task: FitTask) -> Fitted:
     """Run the stages of a fit; a rehearsal trains nothing, so its networks have learned nothing."""
     settings = task.settings
-    _require_device(settings.device)
+    if settings.device not in CPU_DEVICES:  # a missing one is refused, even if nothing is trained
+        from forecast.training.devices import pick_device
+
+        pick_device(settings.device)
     planned = read_plan(settings.plan) if settings.plan else None
     held_out, start = held_out_and_start(task, planned)
     # baselines before training, so that the deadline holds for them too
@@ -171,7 +172,15 @@ def _fit_panel(task: FitTask) -> Fitted:
     )
     plan = planned or Plan(members=())
     trained = list["Trained"]()
-    if _is_to_train(task, held_out, baselines, planned, start):
+    # networks are trained if the plan says so, or if they can learn and may help
+    if planned is not None:
+        trains = len(planned.members) > 0
+    elif start is not None:
+        trains = True
+    else:
+        is_needless = settings.model == AUTO and baselines.skip_networks(held_out.validation)
+        trains = held_out.trains and not is_needless
+    if trains and not is_baseline(settings.model):
         plan, trained = train(task, held_out, planned, start)
     origins = None if planned is None else planned.origins
     plan = plan.model_copy(update={"compared": compared, "origins": origins})
@@ -183,33 +192,6 @@ def _fit_panel(task: FitTask) -> Fitted:
     ensemble = choose_ensemble(held_out.inputs, held_out.validation, networks, baselines)
     warn_uncalibrated(len(held_out.validation))
     return collect(task, held_out, ensemble, plan, trained)
-
-
-def _require_device(device: str) -> None:
-    """Refuse a device that is missing, even if no network is trained."""
-    if device in CPU_DEVICES:
-        return
-    from forecast.training.devices import pick_device
-
-    pick_device(device)
-
-
-def _is_to_train(
-    task: FitTask,
-    held_out: HeldOut,
-    baselines: BaselineForecasts,
-    plan: Plan | None,
-    start: WarmStart | None,
-) -> bool:
-    """Whether networks are trained: if the plan says so, or if they can learn and may help."""
-    model = task.settings.model
-    if is_baseline(model):
-        return False
-    if plan is not None:
-        return len(plan.members) > 0
-    if start is not None:
-        return True
-    return held_out.trains and not (model == AUTO and baselines.skip_networks(held_out.validation))
 
 
 def _with_joint_errors(task: FitTask, fitted: Fitted, panel: Panel) -> Fitted:

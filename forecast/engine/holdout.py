@@ -68,8 +68,14 @@ def hold_out(task: FitTask, earlier: Fitted | None) -> HeldOut:
     past_ends = np.zeros(len(panel), np.int64)  # [series], end of the values that are not held out
     past_ends[trained_series] = split.train_end
     closed = find_closed(panel, schema, past_ends)
+    if earlier is None:
+        unshifted = without_shifts(selected, schema)
+        season = schema.shortest_season
+        power = fit_power(task.settings.transform, unshifted, season, split.train_end)
+    else:
+        power = earlier.config.power
     transform = Transform(
-        _power(task, selected, split, earlier),
+        power,
         find_effects(panel, schema, closed, past_ends),
         fixed_values(closed, panel, schema),
         None if earlier is None else earlier.column_effects,
@@ -210,15 +216,6 @@ def _split(
     if learnable and held_out.held_out.any():
         return held_out, trains
     return split(trains=False), False
-
-
-def _power(task: FitTask, selected: Panel, split: Split, earlier: Fitted | None) -> float:
-    if earlier is not None:
-        return earlier.config.power
-    unshifted = without_shifts(selected, task.schema)
-    return fit_power(
-        task.settings.transform, unshifted, task.schema.shortest_season, split.train_end
-    )
 
 
 def _may_train_nothing(settings: TrainSettings) -> bool:

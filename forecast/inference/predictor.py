@@ -135,12 +135,6 @@ class Predictor:
         vars(other).update(vars(self), fitted=fitted)
         return other
 
-    def reporting_to(self, on_windows: OnPart | None) -> Self:
-        """The same predictor, which reports after each chunk how many of all windows are done."""
-        other = self.serving(self.fitted)
-        other.on_windows = on_windows
-        return other
-
     def remembering(self) -> Self:
         """The same predictor, whose baselines reuse their earlier forecasts of equal values."""
         return self.serving(replace(self.fitted, ensemble=replace(self.fitted.ensemble, memory={})))
@@ -188,21 +182,17 @@ class Predictor:
             chunk = start + np.flatnonzero(used[start:end])
             index = series[chunk], ends[chunk]
             with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses infinite values
-                medians = self._medians(windows, index)
+                medians = list[Numbers]()  # of each group of networks, [windows, horizon, levels]
+                if self.backend is not None and windows is not None:
+                    groups = _members(self.backend, config, windows, index)
+                    # quantiles stay in ascending order
+                    medians = [np.median(group, 0) for group in groups]
                 of_fit = inputs.series_index[index[0]]
                 mixed = self.fitted.ensemble.quantiles(inputs, index, of_fit, medians)
                 quantiles.append(inputs.restored(mixed, index))
             if self.on_windows is not None:
                 self.on_windows(end, len(series))
         return np.concatenate(quantiles)
-
-    def _medians(self, windows: Windows | None, index: WindowIndex) -> list[Numbers]:
-        """For each group of networks, the median over its members: [windows, horizon, levels]."""
-        if self.backend is None or windows is None:
-            return []
-        groups = _members(self.backend, self.fitted.config, windows, index)
-        # quantiles stay in ascending order
-        return [np.median(group, 0) for group in groups]
 
     def _reconciled(self, sums: Panel, series: Integers, position: Integers) -> Numbers:
         """Quantiles of windows of single series, [windows, horizon, levels], after reconciliation.
