@@ -46,10 +46,7 @@ def collect(
     spread = transformed(adjusted, held_out.transform.power).spread
 
     forecasting = [number for group in ensemble.networks for number in plan.groups()[group]]
-    unshifted = without_shifts(panel, schema)
-    naive_error = naive_errors(
-        unshifted.values, unshifted.observed, unshifted.offsets, schema.shortest_season
-    )
+    naive_error = naive_errors(without_shifts(panel, schema), schema.shortest_season)
     steps_seen = _steps_seen(held_out, ensemble, plan, forecasting, panel.ahead)
     if columns is not None:
         steps_seen += columns.reach

@@ -42,13 +42,8 @@ class ValidationSet:
     ) -> Self:
         panel = inputs.panel
         series, position = windows
-        naive = naive_errors(
-            undo_power(panel.values, inputs.power),
-            panel.observed,
-            panel.offsets,
-            inputs.season,
-            MEASURES[metric].error_power,
-        )
+        target = replace(panel, values=undo_power(panel.values, inputs.power))
+        naive = naive_errors(target, inputs.season, MEASURES[metric].error_power)
         actual = values_at(panel, series, panel.starts[series] + position, inputs.horizon)
         return cls(
             windows=windows,
