@@ -66,7 +66,6 @@ def train(
     from forecast.training.halving import train_networks
 
     settings = task.settings
-    schema = task.schema
     inputs = held_out.inputs
     longest = inputs.panel.longest
     if longest < inputs.horizon + 2:
@@ -77,12 +76,11 @@ def train(
         check_plan(plan, settings)
     candidates = candidates_for(
         settings,
+        task.schema,
         held_out.lookback,
         int(np.median(held_out.split.train_end)) // 2,
         inputs.season,
         fitter.count,
-        bool(schema.known or schema.past or schema.static),
-        bool(schema.known),
     )
     context = TrainingContext(
         task.deadline,

@@ -1,7 +1,7 @@
 """Validation windows of a fit: their actuals, and the losses of forecasts."""
 
-from dataclasses import dataclass, fields, replace
-from typing import Self
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 
@@ -141,11 +141,12 @@ class ValidationForecasts:
         )
 
     def select(self, windows: Flags, observed: Flags) -> Self:
-        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
-        for name, values in arrays.items():
-            if isinstance(values, np.ndarray):
-                arrays[name] = values[windows]
-        return replace(self, **{**arrays, "observed": observed[windows]})
+        arrays: dict[str, Any] = {
+            name: values[windows]
+            for name, values in (vars(self) | {"observed": observed}).items()
+            if isinstance(values, np.ndarray)
+        }
+        return replace(self, **arrays)
 
     def losses(self, points: Numbers) -> Numbers:
         """The loss, [windows], of other point forecasts [windows, horizon] of these windows.

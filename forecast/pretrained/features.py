@@ -144,9 +144,7 @@ def _of_alike(
     guesses += [fast - level, slow - level]
     ahead = np.arange(1, horizon + 1)[:, None]
     guesses += [*(slope * ahead for slope in slopes), squashed(-location / scale) - level]
-    others = np.empty((horizon, OTHERS, windows))
-    for number, guess in enumerate(guesses):
-        others[:, number] = guess
+    others = np.stack(np.broadcast_arrays(*guesses), 1)  # [horizon, OTHERS, windows]
     return Features(
         steps=_clipped(steps).transpose(2, 0, 1),
         summary=_clipped(np.stack(summary)).T,
