@@ -20,7 +20,7 @@ from forecast.training.context import TrainingContext, WarmStart
 from forecast.training.plan import Plan
 
 if TYPE_CHECKING:
-    from forecast.training.context import CheckpointStore
+    from forecast.artifacts.checkpoints import Checkpoints
     from forecast.training.fitting import Fitter
     from forecast.training.loop import Trained
 
@@ -107,7 +107,7 @@ def _fitter(task: FitTask, held_out: HeldOut) -> "Fitter":
 
 def _checkpoint(
     task: FitTask, fitter: "Fitter", plan: Plan | None, start: WarmStart | None
-) -> "CheckpointStore | None":
+) -> "Checkpoints | None":
     """The checkpoints that training resumes from and writes; None if none are asked for."""
     from forecast.training.resume import data_key, plan_key
 
