@@ -47,7 +47,11 @@ def collect(
 
     forecasting = [number for group in ensemble.networks for number in plan.groups()[group]]
     naive_error = naive_errors(without_shifts(panel, schema), schema.shortest_season)
-    steps_seen = _steps_seen(held_out, ensemble, plan, forecasting, panel.ahead)
+    # the largest number of past steps that any part of a forecast reads
+    longest_lag = max(lags, default=0)
+    lookbacks = [plan.members[number].lookback + longest_lag for number in forecasting]
+    season = lags[0] if lags else panel.ahead  # roughness takes values a season before
+    steps_seen = max([*lookbacks, ensemble.steps_back, held_out.lookback + season])
     if columns is not None:
         steps_seen += columns.reach
     steps_back = steps_of_shifts(panel, schema, steps_seen)
@@ -56,7 +60,7 @@ def collect(
     return Fitted(
         config=_config(task, held_out, ensemble, plan, trained),
         statistics=held_out.statistics,
-        level=mean_level(panel, held_out.lookback + max(lags, default=0)),
+        level=mean_level(panel, held_out.lookback + longest_lag),
         naive_error=naive_error,
         ensemble=ensemble,
         history=replace(panel, spread=spread).tail(steps_back),
@@ -95,14 +99,3 @@ def _config(
         trained_steps=tuple(member.steps for member in trained),
         packages={name: entry.package for name, entry in plugins().items() if name in models},
     )
-
-
-def _steps_seen(
-    held_out: HeldOut, ensemble: Ensemble, plan: Plan, forecasting: list[int], horizon: int
-) -> int:
-    """The largest number of past steps that any part of a forecast reads."""
-    lags = held_out.inputs.lags
-    lookbacks = [plan.members[number].lookback + max(lags, default=0) for number in forecasting]
-    # roughness takes values a season before
-    season = lags[0] if lags else horizon
-    return max([*lookbacks, ensemble.steps_back, held_out.lookback + season])

@@ -95,7 +95,13 @@ def train(
 
     with one_thread():
         plan, trained = train_networks(fitter, candidates, loss, context, plan, start)
-    _warn_cut(plan)
+    cuts = [
+        member.cut
+        for member in plan.members
+        if member.cut and not model_class(member.model).rows_at_once
+    ]
+    if cuts and min(cuts) < FEW_STEPS:
+        log.warning(CUT_EARLY, min(cuts), Setting("budget"))
     return plan, trained
 
 
@@ -116,14 +122,3 @@ def _checkpoint(
         return None
     key = plan_key(task.settings, plan, fitter.device, None if start is None else start.hash)
     return checkpoints.open(data_key(task.panel, task.schema), key)
-
-
-def _warn_cut(plan: Plan) -> None:
-    """Warn of networks whose training the budget ended early."""
-    cuts = [
-        member.cut
-        for member in plan.members
-        if member.cut and not model_class(member.model).rows_at_once
-    ]
-    if cuts and min(cuts) < FEW_STEPS:
-        log.warning(CUT_EARLY, min(cuts), Setting("budget"))
