@@ -223,13 +223,17 @@ class Model:
         frames = list[Frame]()
         done = 0
         lookback = predictor.fitted.config.lookback
+        schema = self.table.schema
         for origin in origins:
-            past = with_status(panel.until(origin), self.table.schema, lookback)
+            past = with_status(panel.until(origin), schema, lookback)
             of_origin = quantiles[done : done + len(past)]
             done += len(past)
             sums = self._sums(Totals(predictor, self.sums, self.output, None), past, of_origin)
             if sums is not None:
-                frames.append(self._with_actual(sums, panel, lookback))
+                rows = table_from_frame(sums, "sums")
+                spans = spans_of(rows, schema, self.table.name)
+                values, _ = actual_sums(rows, spans, panel, schema, lookback)
+                frames.append(sums.assign(actual=values[:, 0], naive=values[:, 1]))
         return stacked(frames) if frames else None
 
     def _sums(self, totals: Totals, past: Panel, quantiles: Numbers) -> Frame | None:
@@ -248,13 +252,6 @@ class Model:
         warn_of_sums(totals)
         end = past.origins.max(keepdims=True)
         return frame.assign(origin=position_texts(self.table.schema, end)[0])
-
-    def _with_actual(self, sums: Frame, panel: Panel, lookback: int) -> Frame:
-        schema = self.table.schema
-        table = table_from_frame(sums, "sums")
-        spans = spans_of(table, schema, self.table.name)
-        values, _ = actual_sums(table, spans, panel, schema, lookback)
-        return sums.assign(actual=values[:, 0], naive=values[:, 1])
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,14 @@ def forecast_table(
     with_known = source if future is None else future
     name = "the saved table" if with_known is None else with_known.name
     require_known(panel, schema, horizon, name, with_future=future is not None)
-    _warn(fitted, panel, source, horizon, name)
+    if fitted.effects is not None:
+        unseen = unseen_events(panel, schema, fitted.effects)
+        if unseen:
+            log.warning(UNSEEN, ", ".join(unseen[:NAMED]))
+    read_ahead = fitted.config.horizon if fitted.config.networks else horizon
+    warn_blank_ahead(panel, schema, read_ahead, name)
+    if source is not None:
+        warn_seen(panel, fitted.history, schema, horizon, source.name)
 
     options = None if on_panel is None else on_panel(panel)
     refuse = ArtifactRefused if source is None else BadData
@@ -168,21 +175,6 @@ def forecast_table(
         skipped |= dict.fromkeys(sorted(set(fitted.ids) - set(panel.ids)), "gone")
     skipped = only_in_shard(skipped, output.shard)
     return replace(tabulated(forecasts, fitted, output), skipped=skipped)
-
-
-def _warn(
-    fitted: Fitted, panel: Panel, source: Source | Part | None, horizon: int, name: str
-) -> None:
-    """Warn of events new to the fit, of blank values ahead, and of a table it has seen."""
-    config = fitted.config
-    schema = fitted.schema
-    if fitted.effects is not None:
-        unseen = unseen_events(panel, schema, fitted.effects)
-        if unseen:
-            log.warning(UNSEEN, ", ".join(unseen[:NAMED]))
-    warn_blank_ahead(panel, schema, config.horizon if config.networks else horizon, name)
-    if source is not None:
-        warn_seen(panel, fitted.history, schema, horizon, source.name)
 
 
 def forecast_panel(
