@@ -141,7 +141,15 @@ def _models(request: BacktestRequest, table: ReadPanel) -> tuple[dict[str, "Mode
         callbacks = Callbacks(on_step=request.callbacks.on_step)
     settings = settings.model_copy(update={"jobs": settings.jobs if jobs == 1 else 1})
 
-    models = {REFERENCE: _reference(table, settings)}
+    # seasonal naive of the raw values: with the shortest season, and without events
+    plain = {"model": REFERENCE, "hierarchy": (), "transform": "none", "plan": None}
+    schema = table.schema.model_copy(update={"dated_events": ()})
+    reference = Model(
+        replace(table, schema=schema),
+        settings.model_copy(update=plain),
+        lags=schema.season[:1],
+    )
+    models = {REFERENCE: reference}
     own = settings.model
     if predictor is not None:
         own = predictor.fitted.settings().model
@@ -161,17 +169,6 @@ def _models(request: BacktestRequest, table: ReadPanel) -> tuple[dict[str, "Mode
             model = settings.model_copy(update={"model": name})
             models[name] = Model(table, model, callbacks, sums, request.output)
     return models, jobs
-
-
-def _reference(table: ReadPanel, settings: TrainSettings) -> "Model":
-    """Seasonal naive of the raw values: with the shortest season, and without events."""
-    plain = {"model": REFERENCE, "hierarchy": (), "transform": "none", "plan": None}
-    schema = table.schema.model_copy(update={"dated_events": ()})
-    return Model(
-        replace(table, schema=schema),
-        settings.model_copy(update=plain),
-        lags=schema.season[:1],
-    )
 
 
 @dataclass

@@ -183,19 +183,15 @@ def forecast_shards(work: ShardedForecast, shards: int, jobs: int = 1) -> tuple[
         )
         text = json.dumps(manifest.model_dump(mode="json"), indent=1) + "\n"
         folder.write(MANIFEST, text.encode())
-        _remove_older(folder, {file.file for file in files})
+        names = {file.file for file in files}
+        for info in folder.files():
+            path = PurePath(info.path)
+            is_older = re.fullmatch(NAME, path.name) and path.name not in names
+            if is_older and path.parent == PurePath(folder.path):
+                folder.remove(path.name)
     return manifest, Forecast(
         work.predictor.fitted, work.table.name, (), collected.totals, skipped=collected.skipped
     )
-
-
-def _remove_older(folder: Location, names: set[str]) -> None:
-    """Remove the files of earlier runs from a folder; `names` are those of the current files."""
-    for info in folder.files():
-        path = PurePath(info.path)
-        is_older = re.fullmatch(NAME, path.name) and path.name not in names
-        if is_older and path.parent == PurePath(folder.path):
-            folder.remove(path.name)
 
 
 def _results(work: ShardedForecast, shards: int, jobs: int) -> Iterator[ShardResult]:

@@ -290,7 +290,10 @@ def choose_ensemble(
     points = held_out[..., baselines.middle]
     named = {**candidates.named(weights[0]), CHOSEN: points}
     losses = _losses(inputs, validation, np.stack(list(named.values()))).completed()
-    scores = _scores(losses, list(named))
+    usable = losses.values[:, losses.usable]  # where all forecasts have a loss
+    means = usable.mean(1) if usable.size else np.full(len(named), np.nan)
+    pairs = zip(named, means.tolist(), strict=True)
+    scores = {name: mean for name, mean in pairs if np.isfinite(mean)}
     rival = None
     scored = [label for label in labels[count:] if label in scores]
     if scored:
@@ -314,7 +317,7 @@ def choose_ensemble(
         scores=scores,
         network=network_for(inputs.lags) if PRETRAINED in components else None,
         validation=ValidationForecasts.of(validation, inputs, points, rival),
-        window_losses=dict(zip(named, losses.values[:, losses.usable], strict=True)),
+        window_losses=dict(zip(named, usable, strict=True)),
     )
 
 
@@ -438,15 +441,3 @@ def _horizon_blocks(inputs: Inputs, windows: WindowIndex) -> Integers:
     blocks = 1 + (newest - oldest) // inputs.horizon
     share = (time - oldest) / (newest - oldest + 1)
     return np.asarray(blocks - 1 - (share * blocks).astype(np.int64))
-
-
-def _scores(losses: Losses, names: list[str]) -> dict[str, float]:
-    """The mean loss of each forecast, by name.
-
-    The mean is over the windows where all forecasts have a loss.
-    """
-    usable = losses.values[:, losses.usable]
-    if not usable.size:
-        return {}
-    means = zip(names, usable.mean(1).tolist(), strict=True)
-    return {name: mean for name, mean in means if np.isfinite(mean)}

@@ -119,18 +119,15 @@ class TrainingState:
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.optimizer.parameters, self.settings.clip)
 
-        rate = self._rate()
+        share = self.network.rate_share * (WARM_RATE if self.starts_trained else 1.0)
+        peak = self.settings.learning_rate * share * self.factor
+        rate = peak * rate_at(self.step, self.member.steps)
         self._count_step()
         if not bool(torch.isfinite(norm + loss)):
             self._retry()
             return math.nan
         self.optimizer.step(rate)
         return float(loss.detach())
-
-    def _rate(self) -> float:
-        share = self.network.rate_share * (WARM_RATE if self.starts_trained else 1.0)
-        peak = self.settings.learning_rate * share * self.factor
-        return peak * rate_at(self.step, self.member.steps)
 
     def _count_step(self) -> None:
         self.step += 1
