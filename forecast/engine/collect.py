@@ -57,8 +57,29 @@ def collect(
     steps_back = steps_of_shifts(panel, schema, steps_seen)
     trained_until = panel.starts.copy()
     trained_until[held_out.trained_series] += held_out.split.train_end
+    models = {member.model for member in plan.members}
+    models |= set(map(base_name, ensemble.components))
+    end = panel.origins.max(keepdims=True)
+    config = Config(
+        table=schema,
+        settings=task.settings.model_dump(exclude=RUN_SETTINGS, exclude_defaults=True),
+        plan=plan,
+        horizon=panel.ahead,
+        lookback=held_out.lookback,
+        context_length=ensemble.context_length,
+        lags=lags,
+        levels=LEVELS,
+        power=held_out.transform.power,
+        train_end=position_texts(schema, end)[0],
+        components=ensemble.components,
+        networks=ensemble.networks,
+        scores=ensemble.scores,
+        validation=tuple(member.validation for member in trained),
+        trained_steps=tuple(member.steps for member in trained),
+        packages={name: entry.package for name, entry in plugins().items() if name in models},
+    )
     return Fitted(
-        config=_config(task, held_out, ensemble, plan, trained),
+        config=config,
         statistics=held_out.statistics,
         level=mean_level(panel, held_out.lookback + longest_lag),
         naive_error=naive_error,
@@ -70,32 +91,4 @@ def collect(
         effects=effects,
         column_effects=columns,
         closed=closed,
-    )
-
-
-def _config(
-    task: FitTask, held_out: HeldOut, ensemble: Ensemble, plan: Plan, trained: "list[Trained]"
-) -> Config:
-    panel = task.panel
-    schema = task.schema
-    models = {member.model for member in plan.members}
-    models |= set(map(base_name, ensemble.components))
-    end = panel.origins.max(keepdims=True)
-    return Config(
-        table=schema,
-        settings=task.settings.model_dump(exclude=RUN_SETTINGS, exclude_defaults=True),
-        plan=plan,
-        horizon=panel.ahead,
-        lookback=held_out.lookback,
-        context_length=ensemble.context_length,
-        lags=held_out.inputs.lags,
-        levels=LEVELS,
-        power=held_out.transform.power,
-        train_end=position_texts(schema, end)[0],
-        components=ensemble.components,
-        networks=ensemble.networks,
-        scores=ensemble.scores,
-        validation=tuple(member.validation for member in trained),
-        trained_steps=tuple(member.steps for member in trained),
-        packages={name: entry.package for name, entry in plugins().items() if name in models},
     )

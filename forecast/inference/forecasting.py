@@ -110,8 +110,7 @@ def load_predictor(
 
 def load_fitted(store: str, version: str | None = None) -> Fitted:
     """The forecaster of the live version of a store, or of another version, as plain arrays."""
-    fitted, _ = _load(store, version)
-    return fitted
+    return _load(store, version)[0]
 
 
 def _load(store: str, version: str | None) -> tuple[Fitted, str]:
