@@ -59,7 +59,19 @@ def hold_out(task: FitTask, earlier: Fitted | None) -> HeldOut:
     """
     panel = task.panel
     schema = task.schema
-    lags, lookback = _lags_and_lookback(task, earlier)
+    lags, lookback = lags_and_lookback(panel, schema.season, task.settings.lookback)
+    if task.request.lags is not None:
+        lags = task.request.lags
+    if earlier is not None:
+        lookback = earlier.config.lookback
+    most = most_lookback(panel.longest)
+    if lookback > most:
+        problem = f"it is far longer than the longest series of {task.name}"
+        raise UsageError(
+            f"{problem}, which has {panel.longest} steps",
+            setting=Setting("lookback", lookback),
+            cure=Words("pass ", Setting("lookback", most), " or less"),
+        )
     trained_series = np.flatnonzero(~panel.skipped)
     selected = panel.select(trained_series)
     _require_values(task, selected.longest)
@@ -152,23 +164,6 @@ def too_short(task: FitTask, longest: int, learnable: int, model: str) -> BadDat
     needless = ", which needs no past to learn from" if model == PRETRAINED else ""
     cure = Words("pass ", *shorter, Setting("model", model), needless)
     return BadData(TOO_SHORT % (longest, task.panel.ahead), place=task.name, cure=cure)
-
-
-def _lags_and_lookback(task: FitTask, earlier: Fitted | None) -> tuple[tuple[int, ...], int]:
-    panel = task.panel
-    longest = panel.longest
-    lags, lookback = lags_and_lookback(panel, task.schema.season, task.settings.lookback)
-    if task.request.lags is not None:
-        lags = task.request.lags
-    if earlier is not None:
-        lookback = earlier.config.lookback
-    if lookback > most_lookback(longest):
-        raise UsageError(
-            f"it is far longer than the longest series of {task.name}, which has {longest} steps",
-            setting=Setting("lookback", lookback),
-            cure=Words("pass ", Setting("lookback", most_lookback(longest)), " or less"),
-        )
-    return lags, lookback
 
 
 def _require_values(task: FitTask, longest: int) -> None:

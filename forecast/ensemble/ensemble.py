@@ -200,8 +200,11 @@ class _Candidates:
 
         # quantiles of a candidate that forecasts them itself lie at least a share of the best
         # baseline's error quantiles away from the median
-        best = _best_measured(baselines, past)
-        if best is not None:
+        past_losses = past.values[:, past.usable]
+        if past_losses.size:
+            means = past_losses.mean(1)
+            measured = baselines.errors.any((1, 2)) & np.isfinite(means)
+            best = int(np.where(measured, means, np.inf).argmin())
             share = 1 - data_weight(independent_windows(validation.windows, inputs.horizon))
             least = share * baselines.errors[best]
             errors[own_quantiles] = least
@@ -394,20 +397,6 @@ def _limit(
         limit = cap_factor * np.maximum(most, undo_power(points, inputs.power))
     finite = np.isfinite(limit)
     return np.where(finite, apply_power(limit, finite, inputs.power), np.inf)
-
-
-def _best_measured(baselines: BaselineForecasts, past: Losses) -> int | None:
-    """The index of the baseline with the least mean loss in the past whose errors were measured.
-
-    It is None if there are no losses. Baselines that forecast quantiles themselves have no measured
-    errors.
-    """
-    losses = past.values[:, past.usable]
-    if not losses.size:
-        return None
-    means = losses.mean(1)
-    measured = baselines.errors.any((1, 2)) & np.isfinite(means)
-    return int(np.where(measured, means, np.inf).argmin())
 
 
 def _losses(inputs: Inputs, validation: ValidationSet, points: Numbers) -> Losses:
