@@ -174,7 +174,7 @@ def _fit_panel(task: FitTask) -> Fitted:
     trained = list["Trained"]()
     # networks are trained if the plan says so, or if they can learn and may help
     if planned is not None:
-        trains = len(planned.members) > 0
+        trains = bool(planned.members)
     elif start is not None:
         trains = True
     else:

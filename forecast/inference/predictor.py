@@ -12,7 +12,7 @@ from forecast.events.closed import closed_now, fixed_values
 from forecast.inference.fitted import CPU_DEVICES, Config, Fitted
 from forecast.metrics.quantiles import standard_deviation
 from forecast.models import model_class
-from forecast.panel.hierarchy import Levels, members_of, with_sums
+from forecast.panel.hierarchy import members_of, with_sums
 from forecast.panel.panel import SUM, Flags, Integers, Numbers, Panel, series_index
 from forecast.registry import has
 from forecast.settings import EngineName
@@ -165,8 +165,9 @@ class Predictor:
         ends = np.ascontiguousarray(panel.lengths[series] if position is None else position)
         series = np.ascontiguousarray(series)
         used = np.ones(len(series), bool) if left_out is None else ~left_out
-        sums = panel_with_sums(panel, config.table.ids, config.sums) if config.reconciles else None
-        if sums is not None:
+        if config.reconciles and _ends_together(panel):
+            # summed series come after the single ones
+            sums = with_sums(panel, config.table.ids, config.sums)
             return self._reconciled(sums, series[used], ends[used])
 
         before = panel.lengths.copy()
@@ -367,14 +368,9 @@ def _agreed(
     return base * factor[..., None] + added[..., None]
 
 
-def panel_with_sums(panel: Panel, ids: tuple[str, ...], levels: Levels) -> Panel | None:
-    """The panel with its summed series after the single ones.
-
-    None if the series do not all end at the same time, as they then have no common sum.
-    """
+def _ends_together(panel: Panel) -> bool:
+    """Whether the series all end at the same time, each once; else they have no common sum."""
     ends = panel.origins
     if panel.status:
         ends = ends[np.array(panel.status) != SUM]
-    if (ends != ends[0]).any() or len(set(panel.ids)) < len(panel):
-        return None
-    return with_sums(panel, ids, levels)
+    return len(np.unique(ends)) == 1 and len(set(panel.ids)) == len(panel)

@@ -369,7 +369,7 @@ def half_widths(quantiles: Numbers, scale: Numbers, tied: bool) -> Numbers:
     return np.maximum(width / 2, least * scale[:, None, None])
 
 
-def moved_by(quantiles: Numbers, margins: Numbers, scale: Numbers, tied: bool = False) -> Numbers:
+def moved_by(quantiles: Numbers, margins: Numbers, scale: Numbers, tied: bool) -> Numbers:
     """Quantiles [windows, horizon, levels] moved by margins [horizon, levels], in ascending order.
 
     A margin counts half widths, so an interval of width 0 in a window of scale 0 does not move.

@@ -83,9 +83,7 @@ def choose_lookback(horizon: int, lags: Seasons, longest: int) -> int:
     return max(1, min(lookback, longest - 1))
 
 
-def lags_and_lookback(
-    panel: Panel, season: Seasons, lookback: int | None = None
-) -> tuple[Seasons, int]:
+def lags_and_lookback(panel: Panel, season: Seasons, lookback: int | None) -> tuple[Seasons, int]:
     """Choose the lags that a network sees and, unless it is given, the lookback."""
     lags = choose_lags(panel, season)
     return lags, lookback or choose_lookback(panel.ahead, lags, panel.longest)
