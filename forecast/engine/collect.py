@@ -51,7 +51,7 @@ def collect(
     longest_lag = max(lags, default=0)
     lookbacks = [plan.members[number].lookback + longest_lag for number in forecasting]
     season = lags[0] if lags else panel.ahead  # roughness takes values a season before
-    steps_seen = max([*lookbacks, ensemble.steps_back, held_out.lookback + season])
+    steps_seen = max(*lookbacks, ensemble.steps_back, held_out.lookback + season)
     if columns is not None:
         steps_seen += columns.reach
     steps_back = steps_of_shifts(panel, schema, steps_seen)

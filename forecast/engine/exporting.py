@@ -41,14 +41,10 @@ def with_exports(fitted: Fitted) -> Fitted:
     ):
         cut = windows.cut(members[0].lookback, members[0].scaling)
         results += [_export(network, shape, cut.batch(*newest), loaded) for network in networks]
-    exports = dict[int, bytes]()
-    unexported = dict[int, str]()  # reasons, by the number of the network
-    for number, result in enumerate(results):
-        if isinstance(result, bytes):
-            exports[number] = result
-        else:
-            unexported[number] = result
-    return replace(fitted, exports=exports, unexported=unexported)
+    numbered = list(enumerate(results))
+    exports = {number: result for number, result in numbered if isinstance(result, bytes)}
+    reasons = {number: result for number, result in numbered if isinstance(result, str)}
+    return replace(fitted, exports=exports, unexported=reasons)
 
 
 def seconds_of_exports(networks: int) -> float:
