@@ -95,12 +95,13 @@ def _stand_in_goes_live(seed: int, ratio: float, horizons: int) -> bool:
     )
     new = SimpleNamespace(
         config=config,
-        history=SimpleNamespace(ids=panel.ids, origins=panel.origins),
+        history=SimpleNamespace(ids=panel.ids, origins=panel.origins, end=panel.end),
         ensemble=SimpleNamespace(validation=held),
         settings=lambda: SimpleNamespace(metric="mase"),
     )
     old_end = panel.origins - HORIZON * horizons
-    old = SimpleNamespace(config=config, history=SimpleNamespace(ids=panel.ids, origins=old_end))
+    seen = SimpleNamespace(ids=panel.ids, origins=old_end, end=int(old_end.max()))
+    old = SimpleNamespace(config=config, history=seen)
     replay = {
         (one, day): points for one, day, points in zip(series, first, known + theirs, strict=True)
     }
@@ -207,7 +208,7 @@ def test_networks_must_not_lose_to_a_baseline_by_the_same_rule(
             scores={"theta": 1.0, "chosen": more},
             table=SimpleNamespace(layout="long"),
         ),
-        history=SimpleNamespace(ids=(("a",),), origins=np.array([120])),
+        history=SimpleNamespace(ids=(("a",),), origins=np.array([120]), end=120),
         ensemble=SimpleNamespace(validation=held),
         settings=lambda: SimpleNamespace(metric="mase"),
     )
