@@ -156,7 +156,7 @@ def packed(fitted: Fitted, panel: Panel, output: OutputSettings, fallback: Ids =
 def _as_far_back(panel: Panel, history: Panel) -> Panel:
     """The newest part of a panel, which reaches as far back as its version looks."""
     index = series_index(history.ids, panel.ids) - 1
-    longest = panel.end - history.starts.min()
+    longest = panel.origin - history.starts.min()
     first = np.where(index >= 0, history.starts[index], panel.origins - longest)
     return panel.tail(np.maximum(panel.origins + 1 - first, 1))
 
@@ -441,7 +441,7 @@ def _panels(old: Panel, new: Panel, reconciles: bool) -> Iterator[tuple[str, Pan
     """
     index = series_index(old.ids, new.ids) - 1
     was_there = index >= 0
-    ends = np.where(was_there, old.origins[index], old.end)
+    ends = np.where(was_there, old.origins[index], old.origin)
     # the panel of another version may reach less far back, and `old` then supplies the rest
     starts = np.where(was_there, np.minimum(old.starts[index], new.starts), new.starts)
     whole = _overlaid(new, starts, old, new)

@@ -239,7 +239,7 @@ def with_gone_series(forecasts: Forecasts, fitted: Fitted, gone: Ids) -> Forecas
     panel = forecasts.panel
     ended = fitted.history.select(np.sort(series_index(fitted.history.ids, gone) - 1))
     # missing values up to the newest time of the table
-    gap = np.maximum(panel.end - ended.origins, 0)
+    gap = np.maximum(panel.origin - ended.origins, 0)
     sizes = ended.lengths + gap + panel.ahead
     offsets = np.append(0, np.cumsum(sizes))
     arrays: dict[str, Any] = laid(ended.ids, ended.starts, sizes, ended)

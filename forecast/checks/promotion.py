@@ -136,7 +136,7 @@ def compared_losses(
     series = series_index(panel.ids, new.history.ids)[held_out.series] - 1
     # a series that the old fit lacks is compared at the dates at which the others are
     in_old = series_index(history.ids, new.history.ids)[held_out.series]
-    newest_seen = np.r_[history.end, history.origins][in_old]
+    newest_seen = np.r_[history.origin, history.origins][in_old]
     position = held_out.first - panel.starts[series]
     dates = held_out.first[:, None] + np.arange(horizon)
     fresh = held_out.observed & (dates > newest_seen[:, None])

@@ -181,7 +181,7 @@ def _no_overlap(
 ) -> str:
     """The message that no forecast has an actual value, with the times of both tables."""
     last_step = saved.first.max() + saved.numbers.shape[1] - 1
-    ends = np.array([saved.first.min(), last_step, panel.starts.min(), panel.end])
+    ends = np.array([saved.first.min(), last_step, panel.starts.min(), panel.origin])
     first, last, oldest, newest = position_texts(schema, ends)
     problem = f"{values} ({oldest} to {newest}) has no value for a time of {forecasts}"
     return f"{problem} ({first} to {last}); are the values there yet?"

@@ -37,7 +37,7 @@ def lagging(
     newest = panel.origins - panel.trailing_gap()
     limit = limits.error_after or limits.warn_after
     if limit is None or schema.time_format.kind == STEPS:
-        behind = panel.end - newest >= panel.ahead
+        behind = panel.origin - newest >= panel.ahead
     else:
         newest_of_all = times(panel.origins.max(keepdims=True))
         behind = newest_of_all - times(newest) >= seconds_of(limit)

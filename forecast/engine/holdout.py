@@ -189,7 +189,7 @@ def _split(
     base = None if earlier is None else earlier.base
     unseen = None
     if base is not None:
-        unseen = int(task.panel.end + 1 - base.trained_until.max())
+        unseen = int(task.panel.origin + 1 - base.trained_until.max())
 
     def split(trains: bool) -> Split:
         return split_windows(

@@ -116,7 +116,7 @@ def rehearsed(fitted: Fitted, panel: Panel, device: str) -> tuple[Fitted, float]
 
 def _with_past(fitted: Fitted, predictor: Predictor, panel: Panel) -> Fitted:
     """The forecaster with the sums to date of the periods whose ends it can forecast."""
-    origin = panel.end
+    origin = panel.origin
     counts = set[int]()  # number of steps up to the origin of each such period
     for every in MAX_DAYS:
         try:

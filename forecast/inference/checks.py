@@ -234,7 +234,7 @@ def _check_times(panel: Panel, config: Config) -> None:
             raise ValueError("the days of the week are no days")
 
     first = int(panel.starts.min())
-    last = panel.end + panel.ahead
+    last = panel.origin + panel.ahead
     ends = [first, last]
     if spec.kind != "weekdays":
         ends += [spec.anchor + first * spec.every, spec.anchor + last * spec.every]

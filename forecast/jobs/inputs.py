@@ -271,7 +271,7 @@ def check_job(pipeline: Pipeline, as_of: str | None = None, take_over: bool = Fa
             lines.append(f"age      the newest value is {age_text(seconds)}")
         check_age(seconds, pipeline.checks, table.name)
         read_overrides(pipeline.table.overrides, schema, panel, ())
-        check_periods(pipeline, schema, panel.end, horizon)
+        check_periods(pipeline, schema, panel.origin, horizon)
         lines += [f"sink     {line}" for line in check_sink(pipeline, schema, table)]
         if pipeline.monitoring.path is not None:
             lines.append(f"gauges   {sinks.check_file(pipeline.monitoring.path)}")
@@ -293,7 +293,7 @@ def known_differences(
     if len(ledger_of(pipeline).known(after=as_text(instant))):
         return {}  # after a later run, what was known before can no longer be told
     calendar = calendar_of(schema)
-    origin = panel.end
+    origin = panel.origin
     before = np.full(panel.known.shape, np.nan)
     earlier = _earlier_known(pipeline, panel, schema, instant, origin + 1)
     # of several values the last one stays, which is the newest

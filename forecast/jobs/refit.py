@@ -112,7 +112,7 @@ def _worse(fitted: Fitted, days: list[DayScore]) -> str:
     if not error_at_fit or fitted.settings().metric != "mase":
         return ""
     schema = fitted.schema
-    steps = fitted.history.end + np.array([0, fitted.config.horizon])
+    steps = fitted.history.origin + np.array([0, fitted.config.horizon])
     ends = calendar_of(schema).times(steps)
     if schema.dated and schema.time_format.kind != STEPS:
         ends = wall_clock(ends, schema.time_format.zone) // DAY

@@ -301,7 +301,7 @@ def _fit(run: _Run, job_inputs: inputs.Inputs) -> _Fit:
     panel = reading.panel
     if pipeline.checks.error_after is not None:
         _check_age(run, panel, reading.schema, job_inputs.table.name)
-    inputs.check_periods(pipeline, reading.schema, panel.end, panel.ahead)
+    inputs.check_periods(pipeline, reading.schema, panel.origin, panel.ahead)
     log.info("fit      %s", job_inputs.why)
     check_to_fit(reading)
     for line in describe_reading(reading):
@@ -415,7 +415,7 @@ class _Comparison:
         self.lagging = table_checks.lagging(panel, serving.schema, pipeline.checks, self.table)
         if pipeline.totals:
             if not self.fits:
-                inputs.check_periods(pipeline, serving.schema, panel.end, horizon)
+                inputs.check_periods(pipeline, serving.schema, panel.origin, horizon)
             sums = run.ledger.forecasts(record.as_of, accuracy.NEWEST, TOTALS)
             record.totals = compare_sums(sums, panel, serving, pipeline)
         self._compare(panel)

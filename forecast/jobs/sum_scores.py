@@ -38,7 +38,7 @@ def totals_of(pipeline: Pipeline, live: ServingVersion, forecasts: Forecasts) ->
 
 def sums_to_keep(sums: Sequence[Totals], forecasts: Forecasts) -> pd.DataFrame:
     """Sums for the ledger: a row for each sum, with the first and last time of its period."""
-    newest = forecasts.panel.end
+    newest = forecasts.panel.origin
     rows = []
     numbers = []
     for totals in sums:
@@ -77,7 +77,7 @@ def compare_sums(
     compared = []
     for span, sums in pd.concat(stored).groupby(["first", "instant"]):
         first, last = calendar.positions(np.array(span)).tolist()
-        if last > panel.end:
+        if last > panel.origin:
             continue
         of_series = _actual_sums(actuals, ended, first, last)
         of_group = pd.concat(

@@ -159,8 +159,8 @@ class Panel:
         return self.starts + self.lengths - 1
 
     @property
-    def end(self) -> int:
-        """The grid position of the newest origin of all series."""
+    def origin(self) -> int:
+        """The grid position of the last past slot of all series."""
         return int(self.origins.max())
 
     @property

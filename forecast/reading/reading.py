@@ -361,7 +361,7 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
 def _time_text(schema: Schema, panel: Panel) -> str:
     if not schema.dated:
         return f"step, {panel.lengths.min()} to {panel.longest} for a series"
-    ends = np.array([panel.starts.min(), panel.end])
+    ends = np.array([panel.starts.min(), panel.origin])
     texts = position_texts(schema, ends)
     first_to_last = " to ".join(text.removesuffix(" 00:00:00") for text in texts)
     zone = f", {schema.time_format.zone}" if schema.time_format.zone else ""

@@ -74,7 +74,7 @@ def past_sums(
     """
     schema = fitted.schema
     panel = with_fixed(panel, fixed_of(fitted, panel))
-    newest = panel.end
+    newest = panel.origin
     steps = newest + 1 - int(panel.starts.min())
     positions = np.arange(newest - steps, newest + 2)  # with one position more on either side
     numbers = _period_numbers(schema, positions, every)
@@ -221,7 +221,7 @@ def _usual_sums(schema: Schema, panel: Panel, horizon: int) -> SumSettings:
 
     A whole period must lie within the horizon, and another one within the panel.
     """
-    origin = panel.end
+    origin = panel.origin
     for every in ("year", "quarter", "month", "week"):
         with suppress(UsageError):  # the table has no such periods
             periods = periods_of(schema, origin, horizon, every)

@@ -131,7 +131,7 @@ def with_next_periods(reading: Reading, every: tuple[Every, ...], later: bool = 
         steps = [steps_ahead(period, 1) or 2 * longest(schema, period) - 1 for period in every]
         horizon = min(limit, max(steps, default=0))
     else:
-        horizon = horizon_of_next(schema, panel.end, every)
+        horizon = horizon_of_next(schema, panel.origin, every)
     if not panel.ahead < horizon <= limit:
         return reading
     return read_as(reading, schema, horizon=horizon, lookback=reading.lookback)

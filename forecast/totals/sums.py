@@ -85,7 +85,7 @@ class Totals:
 
     def add(self, forecasts: Forecasts) -> None:
         panel = forecasts.panel
-        origin = panel.end
+        origin = panel.origin
         kinds = dict.fromkeys(level.every for level in self.sum_levels)
         pasts = {}
         whole = whole_periods(self.schema, origin, self.horizon, kinds)

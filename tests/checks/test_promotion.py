@@ -95,12 +95,12 @@ def _stand_in_goes_live(seed: int, ratio: float, horizons: int) -> bool:
     )
     new = SimpleNamespace(
         config=config,
-        history=SimpleNamespace(ids=panel.ids, origins=panel.origins, end=panel.end),
+        history=SimpleNamespace(ids=panel.ids, origins=panel.origins, origin=panel.origin),
         ensemble=SimpleNamespace(validation=held),
         settings=lambda: SimpleNamespace(metric="mase"),
     )
     old_end = panel.origins - HORIZON * horizons
-    seen = SimpleNamespace(ids=panel.ids, origins=old_end, end=int(old_end.max()))
+    seen = SimpleNamespace(ids=panel.ids, origins=old_end, origin=old_end.max())
     old = SimpleNamespace(config=config, history=seen)
     replay = {
         (one, day): points for one, day, points in zip(series, first, known + theirs, strict=True)
