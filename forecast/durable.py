@@ -56,7 +56,7 @@ def replace_file(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) ->
     _sweep(target.parent)
     temporary = temporary_beside(target)
     try:
-        write_new(temporary, data, _mode_of(target), shown=Path(path))
+        write_new(temporary, data, Path(path), _mode_of(target))
         with raised_as(_cannot_replace, Path(path)):
             when_free(os.replace, temporary, target)
     except BaseException:
@@ -66,14 +66,13 @@ def replace_file(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) ->
 
 
 def write_new(
-    path: Path, data: bytes | Iterable[bytes], mode: int | None = None, shown: Path | None = None
+    path: Path, data: bytes | Iterable[bytes], shown: Path, mode: int | None = None
 ) -> None:
     """Create a file and wait until its data are on disk; the caller removes an incomplete one.
 
     `mode` does not depend on the umask, the default of 0644 does. Messages name `shown` in the
     place of `path`.
     """
-    shown = shown or path
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY
     with raised_as(cannot_create, shown):
         descriptor = os.open(path, flags, 0o644 if mode is None else mode & 0o600)

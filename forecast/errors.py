@@ -204,6 +204,11 @@ def raise_if_interrupted() -> None:
         raise Interrupted.received
 
 
+def one_line(error: BaseException) -> str:
+    """What an error of another package says, on one line of at most 200 characters."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
 def visible(text: str, keep: str = "") -> str:
     """A text with its unprintable characters escaped but for those in `keep`."""
     return "".join(c if c.isprintable() or c in keep else repr(c)[1:-1] for c in text)

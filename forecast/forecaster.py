@@ -145,7 +145,7 @@ class Forecaster(ForecasterParams, BaseEstimator):
             earlier=getattr(start or self, "fitted_", None),
             exports=settings.engine == "onnx",
         )
-        self._serve(Predictor(fit(asked).fitted, settings.device, settings.engine))
+        self._serve(Predictor(fit(asked), settings.device, settings.engine))
         self.reading_ = describe_reading(reading)
         return self
 
@@ -406,7 +406,7 @@ class Forecaster(ForecasterParams, BaseEstimator):
         """The weight that an attention model gives to each step of the past, a row for each."""
         predictor = self._serving()
         panel = forecasting.panel_to_forecast(predictor.fitted, _table(X))
-        series = panel.order[~panel.skipped[panel.order]]
+        series = forecasting.forecast_series(panel)
         weights = predictor.attention(panel, series)
         steps = np.arange(1 - weights.shape[1], 1)
         columns = forecasting.columns_at(panel, self.schema_, series, steps, {"weight": weights})

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -74,11 +75,11 @@ def _model(forecaster: Forecaster, X: Data) -> Iterator[dict[str, Any]]:
         }
 
 
+@dataclass
 class _Served:
     """What MLflow calls with rows and with the parameters of the signature."""
 
-    def __init__(self, forecaster: Forecaster) -> None:
-        self.forecaster = forecaster
+    forecaster: Forecaster
 
     def predict(self, model_input: Data, params: dict[str, Any] | None = None) -> Any:
         return self.forecaster.predict(model_input, **(params or {}))

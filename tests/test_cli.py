@@ -148,7 +148,7 @@ def test_a_fit_that_a_deadline_cut_is_repeated(passengers: Path, tmp_path: Path)
         time.monotonic() + 0.6
     )  # 0.6 s, half a second of it kept for saving, are too few for 50,000 steps
     settings = TrainSettings(budget=0.6, steps=50_000)
-    cut = fit(FitRequest(table_from_frame(frame), settings, started=started)).fitted
+    cut = fit(FitRequest(table_from_frame(frame), settings, started=started))
     assert cut.config.plan.members[0].cut is not None
     (tmp_path / "plan.json").write_text(cut.config.plan.model_dump_json())
     again = Forecaster(plan=str(tmp_path / "plan.json")).fit(frame)

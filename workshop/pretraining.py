@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from forecast.durable import replace_file
 from forecast.models.shared.building import to_tensors
 from forecast.models.shared.pretrained import Pretrained
-from forecast.pretrained.features import Features, Flags, Floats, Numbers, features_of
+from forecast.panel.panel import Flags, Floats, Numbers
+from forecast.pretrained.features import Features, features_of, squashed
 from forecast.pretrained.forecasting import (
     MIRRORED,
     NEWEST,
@@ -114,8 +115,14 @@ def sample_of(
     if teacher is not None:
         quantiles = quantiles_of(teacher, past, observed, horizon, seasons)
         of_windows = np.where(varies[:, None], quantiles.reshape(len(past), -1), location)
-        taught = features.scaled(of_windows).reshape(quantiles.shape)
-    return Sample(features, features.scaled(future), weight.astype(np.float32), taught)
+        taught = _scaled(features, of_windows).reshape(quantiles.shape)
+    return Sample(features, _scaled(features, future), weight.astype(np.float32), taught)
+
+
+def _scaled(features: Features, values: Numbers) -> Floats:
+    """Values [windows, ...] in scaled units."""
+    distance = values - features.location[:, None]
+    return squashed(distance / features.scale[:, None]).astype(np.float32)
 
 
 def _observed(rng: np.random.Generator, rows: int, context: int, shortened: float) -> Flags:

@@ -61,7 +61,16 @@ class Checkpoints:
                 log.warning("no checkpoint is written: %s", refused(path, "is a symbolic link"))
                 return None
 
-        self._log_start(folder, folders)
+        if folder in folders and self._resume:
+            log.info("resume   from %s", folder)
+        elif folder in folders:
+            resume = Setting("resume", True)
+            log.info("training starts at the beginning; %s would go on from %s", resume, folder)
+        elif self._resume and folders:
+            problem = "the checkpoint in %s belongs to other data, another plan or other settings"
+            log.warning(f"{problem}; training starts anew", self._root)
+        elif self._resume:
+            log.info("nothing to resume in %s; training starts at the beginning", self._root)
         others = [path for path in folders if path != folder]
         others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
         for path in (*others[KEEP - 1 :], *self._root.glob(f"*/{TEMPORARY}")):
@@ -102,19 +111,6 @@ class Checkpoints:
                 problem = "no checkpoint can be written, and a stop would lose what was trained"
                 log.warning("%s: %s", problem, error)
             self._write_failed = True
-
-    def _log_start(self, folder: Path, folders: list[Path]) -> None:
-        if folder in folders:
-            if self._resume:
-                log.info("resume   from %s", folder)
-            else:
-                resume = Setting("resume", True)
-                log.info("training starts at the beginning; %s would go on from %s", resume, folder)
-        elif self._resume and folders:
-            problem = "the checkpoint in %s belongs to other data, another plan or other settings"
-            log.warning(f"{problem}; training starts anew", self._root)
-        elif self._resume:
-            log.info("nothing to resume in %s; training starts at the beginning", self._root)
 
 
 def _parse(data: bytes) -> Checkpoint:

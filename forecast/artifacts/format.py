@@ -19,7 +19,14 @@ from pydantic_core import from_json
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from forecast.errors import ArtifactRefused, ForecastError, Setting, Unavailable, Words
+from forecast.errors import (
+    ArtifactRefused,
+    ForecastError,
+    Setting,
+    Unavailable,
+    Words,
+    one_line,
+)
 from forecast.version import __version__
 
 FORMAT = 3  # the format that is written; format 2 is read, too
@@ -137,9 +144,8 @@ def parse_strictly(shown: str, data: bytes, parse: Callable[[bytes], Part]) -> P
     except (ForecastError, MemoryError):  # refused already, or no fault of the file
         raise
     except Exception as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ArtifactRefused(
-            f"{shown}: cannot be trusted: {reason}",
+            f"{shown}: cannot be trusted: {one_line(error)}",
             cure="restore the file, use another version of the store, or fit again",
         ) from error
 
@@ -275,14 +281,15 @@ def dump_manifest(
 ) -> bytes:
     """The manifest of a version; `reasons` say why networks have no export."""
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-    sizes = {name: len(data) for name, data in files.items()}
     manifest = Manifest(
         format=FORMAT,
         needs=NEEDS,
         version=version,
         created=created,
         hash=combined_hash(digests),
-        files={name: FileEntry(size=sizes[name], sha256=digests[name]) for name in files},
+        files={
+            name: FileEntry(size=len(data), sha256=digests[name]) for name, data in files.items()
+        },
         packages={"python": platform.python_version(), **installed()},
         run=dict(run),
         unexported={str(network): reason for network, reason in reasons.items()},

@@ -92,14 +92,19 @@ def checked(
 def from_lists(
     record: type[Record], lists: Mapping[str, Any], sizes: Mapping[str, int], **other_fields: Any
 ) -> Record:
-    """Build a dataclass like `checked`, from the nested lists of a JSON text."""
-    arrays = dict(lists)
-    for name, (kind, spec) in specs_of(record).items():
+    """Build a dataclass like `checked`, from the nested lists of a JSON text.
+
+    Fields without a spec are taken as they are, unless `other_fields` has them.
+    """
+    specs = specs_of(record)
+    plain = {name: value for name, value in lists.items() if name not in specs}
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, (kind, spec) in specs.items():
         array = np.array(lists[name])
         if not array.size:
             array = np.zeros_like(array, kind).reshape(spec.lengths(sizes))
         arrays[name] = array.astype(kind, casting="same_kind")  # a float never becomes an integer
-    return checked(record, arrays, sizes, **other_fields)
+    return checked(record, arrays, sizes, **(plain | other_fields))
 
 
 def as_lists(record: Any) -> dict[str, Any]:

@@ -119,9 +119,10 @@ class Store:
         folder = self.path / version
         if expected not in (None, digest):
             raise durable.refused(folder / MANIFEST, f"differs from its checksum in {POINTER}")
-        files = {}
-        for name, entry in manifest.files.items():
-            files[name] = durable.read_file(folder / name, entry.size, entry.sha256)
+        files = {
+            name: durable.read_file(folder / name, entry.size, entry.sha256)
+            for name, entry in manifest.files.items()
+        }
         contents = decode(files, f"{folder}{os.sep}")
         unexported = {int(number): reason for number, reason in manifest.unexported.items()}
         return replace(contents, run=manifest.run, unexported=unexported), info, digest
@@ -257,7 +258,7 @@ class Writer:
             with durable.raised_as(durable.cannot_create, target):
                 folder.mkdir()
             for name, data in files.items():
-                durable.write_new(folder / name, data, shown=target / name)
+                durable.write_new(folder / name, data, target / name)
             durable.fsync_directory(folder)
             with durable.raised_as(durable.failure, target):
                 durable.when_free(os.rename, folder, target)

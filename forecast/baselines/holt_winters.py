@@ -57,12 +57,11 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
         if not len(rows):
             continue
         filters = _filters(season if form else 1, span)
-        smooth = _mixed if form == 2 else _smoothed
         for low in range(0, len(rows), WINDOWS_AT_ONCE):
             part = rows[low : low + WINDOWS_AT_ONCE]
             full = np.resize(part, WINDOWS_AT_ONCE)
-            windows = values[full], start[full], index[full], factors[full]
-            ahead, _ = smooth(filters, *windows, horizon)
+            arguments = filters, values[full], start[full], index[full], factors[full], horizon
+            ahead = _mixed(*arguments) if form == 2 else _smoothed(*arguments)[0]
             points[part] = ahead[: len(part)]
     return points
 
@@ -178,10 +177,10 @@ def _spectra(measurement: Values, gain: Values, energy: Values, responses: Value
 
 def _mixed(
     filters: Grid, values: Values, start: Counts, index: Values, factors: Mask, horizon: int
-) -> tuple[Values, Values]:
+) -> Values:
     """Forecast with a multiplicative season and with the same season as an additive one.
 
-    The two forecasts are mixed by their weights. Arguments and results are those of `_smoothed`.
+    The two forecasts are mixed by their weights. Arguments are those of `_smoothed`.
     """
     mean = values.sum(1) / (values.shape[1] - start)
     summands = (index - 1) * mean[:, None]
@@ -189,8 +188,7 @@ def _mixed(
     by_summand, summand_weight = _smoothed(filters, values, start, summands, ~factors, horizon)
     ratio = np.exp(np.minimum(summand_weight - factor_weight, 700))
     share = 1 / (1 + ratio[:, None])
-    points = share * by_factor + (1 - share) * by_summand
-    return points, np.logaddexp(factor_weight, summand_weight)
+    return share * by_factor + (1 - share) * by_summand
 
 
 def _smoothed(

@@ -33,7 +33,7 @@ def put_dry_run(request: FitRequest, begun: float, folder: str, as_json: bool) -
     reading = read_to_fit(request)
     panel = reading.panel
     rehearsal = Rehearsal()
-    fitted = fit(replace(request, source=reading, started=begun, rehearsal=rehearsal)).fitted
+    fitted = fit(replace(request, source=reading, started=begun, rehearsal=rehearsal))
     names = compared_with(request.settings)
     baselines = [baseline.label for baseline in baselines_of(names, fitted.config.lags)]
     windows, refit, held_out = rehearsal.windows

@@ -51,7 +51,7 @@ def run(request: Request) -> int:
                 checkpoints=checkpoints,
                 exports=True,
             )
-            fitted = fit(asked).fitted
+            fitted = fit(asked)
         version = writer.save(to_contents(fitted), store.keep)
         checkpoints.discard()
     log_lines(describe_fit(fitted))

@@ -66,7 +66,7 @@ def at_once(reading: Reading, request: Request, question: ForecastRequest) -> Fo
     """Forecast by the pretrained network and the quick baselines."""
     settings = _settings(request)
     with steps_bar("compare", "baselines", after=2.0) as on_baseline:
-        result = fit(
+        fitted = fit(
             FitRequest(
                 reading,
                 settings,
@@ -75,10 +75,10 @@ def at_once(reading: Reading, request: Request, question: ForecastRequest) -> Fo
                 saves=False,
             )
         )
-    predictor = Predictor(result.fitted, settings.device)
+    predictor = Predictor(fitted, settings.device)
     with steps_bar("forecasts", "series") as on_series:
         answer = forecast(predictor, replace(question, on_series=on_series))
-    log_lines(describe_fit(result.fitted))
+    log_lines(describe_fit(fitted))
     return answer
 
 

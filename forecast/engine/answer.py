@@ -58,7 +58,8 @@ def _forecast(predictor: Predictor, request: ForecastRequest) -> Forecasts:
     output = request.output
     if isinstance(source, TableFile):
         raise TypeError("a file has to be loaded")
-    predictor = predictor.reporting_to(request.on_series)
+    predictor = predictor.serving(predictor.fitted)
+    predictor.on_windows = request.on_series
     if isinstance(source, Panel):
         horizon = checked_horizon(request.horizon, predictor.fitted.config.horizon)
         forecasts = forecast_panel(predictor, source, horizon, output)

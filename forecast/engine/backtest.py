@@ -3,9 +3,8 @@
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from itertools import groupby
-from operator import itemgetter
+from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 
@@ -30,7 +29,6 @@ from forecast.metrics.metrics import (
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import (
     Schema,
-    calendar_of,
     format_positions,
     position_texts,
     time_columns_at,
@@ -108,7 +106,9 @@ def backtest(request: BacktestRequest) -> Backtest:
     reading = request.reading
     predictor = request.predictor
     refuse_clash(reading.schema.keys, result_columns(request.output.columns), "result")
-    panel, missing = _without_missing(reading.panel)
+    has_few = np.array(reading.panel.status) == "missing"
+    missing = tuple(reading.panel.ids[i] for i in np.flatnonzero(has_few))
+    panel = reading.panel.select(np.flatnonzero(~has_few))
     rolling = request.rolling
     is_frozen = predictor is not None
     origins = choose_origins(panel, rolling.windows, rolling.step, reading.name, is_frozen)
@@ -129,13 +129,6 @@ def backtest(request: BacktestRequest) -> Backtest:
     return replace(result, missing=missing, seen=seen)
 
 
-def _without_missing(panel: Panel) -> tuple[Panel, tuple[tuple[str, ...], ...]]:
-    """The panel without series that have too few values, and their ids."""
-    missing = np.array(panel.status) == "missing"
-    ids = tuple(panel.ids[i] for i in np.flatnonzero(missing))
-    return panel.select(np.flatnonzero(~missing)), ids
-
-
 def _models(request: BacktestRequest, table: ReadPanel) -> tuple[dict[str, "Model"], int]:
     """The models by name, the reference first, and how many fits of a model run in parallel."""
     settings = request.settings
@@ -148,7 +141,15 @@ def _models(request: BacktestRequest, table: ReadPanel) -> tuple[dict[str, "Mode
         callbacks = Callbacks(on_step=request.callbacks.on_step)
     settings = settings.model_copy(update={"jobs": settings.jobs if jobs == 1 else 1})
 
-    models = {REFERENCE: _reference(table, settings)}
+    # seasonal naive of the raw values: with the shortest season, and without events
+    plain = {"model": REFERENCE, "hierarchy": (), "transform": "none", "plan": None}
+    schema = table.schema.model_copy(update={"dated_events": ()})
+    reference = Model(
+        replace(table, schema=schema),
+        settings.model_copy(update=plain),
+        lags=schema.season[:1],
+    )
+    models = {REFERENCE: reference}
     own = settings.model
     if predictor is not None:
         own = predictor.fitted.settings().model
@@ -168,17 +169,6 @@ def _models(request: BacktestRequest, table: ReadPanel) -> tuple[dict[str, "Mode
             model = settings.model_copy(update={"model": name})
             models[name] = Model(table, model, callbacks, sums, request.output)
     return models, jobs
-
-
-def _reference(table: ReadPanel, settings: TrainSettings) -> "Model":
-    """Seasonal naive of the raw values: with the shortest season, and without events."""
-    plain = {"model": REFERENCE, "hierarchy": (), "transform": "none", "plan": None}
-    schema = table.schema.model_copy(update={"dated_events": ()})
-    return Model(
-        replace(table, schema=schema),
-        settings.model_copy(update=plain),
-        lags=schema.season[:1],
-    )
 
 
 @dataclass
@@ -205,7 +195,7 @@ class Model:
             problem = "at the oldest origin no series is left to forecast"
             cure = Words("pass fewer ", Setting("windows"))
             raise BadData(problem, place=self.table.name, cure=cure)
-        result = fit(
+        fitted = fit(
             FitRequest(
                 replace(self.table, panel=past),
                 settings,
@@ -216,7 +206,7 @@ class Model:
                 saves=False,
             )
         )
-        self.predictor = Predictor(result.fitted, settings.device)
+        self.predictor = Predictor(fitted, settings.device)
         return self.predictor
 
     def add_up(self, panel: Panel, origins: Integers, quantiles: Numbers) -> Frame | None:
@@ -224,33 +214,33 @@ class Model:
 
         See `Backtest.sums`.
         """
-        if self.sums is None or self.predictor is None:
+        predictor = self.predictor
+        if self.sums is None or predictor is None:
             return None
         frames = list[Frame]()
         done = 0
-        lookback = self.predictor.fitted.config.lookback
+        lookback = predictor.fitted.config.lookback
+        schema = self.table.schema
         for origin in origins:
-            past = with_status(panel.until(origin), self.table.schema, lookback)
+            past = with_status(panel.until(origin), schema, lookback)
             of_origin = quantiles[done : done + len(past)]
             done += len(past)
-            sums = self._sums(past, of_origin)
+            sums = self._sums(Totals(predictor, self.sums, self.output, None), past, of_origin)
             if sums is not None:
-                frames.append(self._with_actual(sums, panel, lookback))
+                rows = table_from_frame(sums, "sums")
+                spans = spans_of(rows, schema, self.table.name)
+                values, _ = actual_sums(rows, spans, panel, schema, lookback)
+                frames.append(sums.assign(actual=values[:, 0], naive=values[:, 1]))
         return stacked(frames) if frames else None
 
-    def _sums(self, past: Panel, quantiles: Numbers) -> Frame | None:
-        """Sums of the forecasts after the end of a panel.
+    def _sums(self, totals: Totals, past: Panel, quantiles: Numbers) -> Frame | None:
+        """Sums of the forecasts after the end of a panel, by `totals` without any.
 
         None if no period ends within the horizon, or no series is left.
         """
-        predictor = self.predictor
-        schema = self.table.schema
-        if self.sums is None or predictor is None:
-            return None
         series = np.flatnonzero(~past.skipped)
         shown = quantiles[series]
-        means = means_of(shown, predictor.fitted, past, series)
-        totals = Totals(predictor, self.sums, self.output, None)
+        means = means_of(shown, totals.fitted, past, series)
         try:
             totals.add(Forecasts(past, series, shown, shown, means, shown, shown))
             frame = frame_of(totals.columns())
@@ -258,14 +248,7 @@ class Model:
             return None
         warn_of_sums(totals)
         end = past.origins.max(keepdims=True)
-        return frame.assign(origin=position_texts(schema, end)[0])
-
-    def _with_actual(self, sums: Frame, panel: Panel, lookback: int) -> Frame:
-        schema = self.table.schema
-        table = table_from_frame(sums, "sums")
-        spans = spans_of(table, schema, self.table.name)
-        values, _ = actual_sums(table, spans, panel, schema, lookback)
-        return sums.assign(actual=values[:, 0], naive=values[:, 1])
+        return frame.assign(origin=position_texts(self.table.schema, end)[0])
 
 
 @dataclass(frozen=True)
@@ -275,9 +258,9 @@ class FoldResult:
     quantiles: Numbers  # [windows, horizon, levels]
     levels: tuple[float, ...]
     seconds: tuple[float, float]  # duration of the fit, and of the forecasts
-    final_quantiles: Numbers | None = None  # forecast from final values of columns
-    sums: Frame | None = None
-    messages: list[logging.LogRecord] = field(default_factory=list)
+    final_quantiles: Numbers  # forecast from final values of columns
+    sums: Frame | None
+    messages: list[logging.LogRecord]
 
 
 def _run_fold(panel: Panel, model: Model, origins: Integers) -> FoldResult:
@@ -288,7 +271,7 @@ def _run_fold(panel: Panel, model: Model, origins: Integers) -> FoldResult:
         fitted = time.perf_counter()
         quantiles = _forecast(predictor, panel, origins)
         seconds = (fitted - start, time.perf_counter() - fitted)
-        final = None
+        final = quantiles
         if panel.vintages is not None:
             final = _forecast(predictor, replace(panel, vintages=None), origins)
         sums = model.add_up(panel, origins, quantiles)
@@ -331,25 +314,23 @@ def _compare(
     seconds = list[Numbers]()
     sums = list[Frame]()
     raised_series = np.zeros((len(panel), 2), bool)
-    names = [name for name in models for _ in folds]
-    for name, named_results in groupby(zip(names, results, strict=True), itemgetter(0)):
+    for name in models:
         of_model = list[FoldResult]()
         logged = set[str]()  # messages that were logged, as many folds repeat them
-        for _, result in named_results:
+        for result in islice(results, len(folds)):
             of_model.append(result)
             _log_new(name, result.messages, logged)
             if request.callbacks.on_fold is not None:
                 done = len(numbers) * len(folds) + len(of_model)
-                request.callbacks.on_fold(Fold(done, len(names), name))
+                request.callbacks.on_fold(Fold(done, len(models) * len(folds), name))
             if result.sums is not None:
                 sums.append(result.sums.assign(model=name))
         levels = of_model[0].levels
         quantiles = np.concatenate([result.quantiles for result in of_model])
         numbers[name], is_raised = _numbers(windows, quantiles, levels, size, output)
         np.logical_or.at(raised_series, windows.series, is_raised)
-        final = [part for result in of_model if (part := result.final_quantiles) is not None]
-        if final:
-            final_quantiles = np.concatenate(final)
+        if panel.vintages is not None:
+            final_quantiles = np.concatenate([result.final_quantiles for result in of_model])
             final_numbers[name], _ = _numbers(windows, final_quantiles, levels, size, output)
         seconds.append(np.sum([result.seconds for result in of_model], 0))
     log_raised(raised_series)
@@ -440,7 +421,6 @@ def _forecast_frame(evaluation: Evaluation, origins: Integers) -> Frame:
     panel = evaluation.panel
     schema = evaluation.schema
     horizon = evaluation.actual.shape[2]
-    calendar = calendar_of(schema)
     has_begun = (origins >= panel.starts).T  # [series, origins]
     rank, origin = np.nonzero(has_begun[panel.order])
     series = panel.order[rank]
@@ -451,8 +431,8 @@ def _forecast_frame(evaluation: Evaluation, origins: Integers) -> Frame:
     for column, name in enumerate(schema.ids):
         texts = np.array([ids[column] for ids in panel.ids], object)
         columns[name] = Column(texts[rows])
-    columns["origin"] = format_positions(schema, calendar, np.repeat(start, horizon))
-    columns |= time_columns_at(schema, calendar, positions)
+    columns["origin"] = format_positions(schema, np.repeat(start, horizon))
+    columns |= time_columns_at(schema, positions)
     columns["actual"] = Column(evaluation.actual[series, origin].ravel())
 
     frame = frame_of(columns)

@@ -33,7 +33,6 @@ def collect(
     """Everything that a forecast needs; closed slots and effects are estimated from all values."""
     panel = task.panel
     schema = task.schema
-    settings = task.settings
     closed = unless_contradicted(held_out.closed, panel, schema, panel.lengths)
     past_ends = np.where(panel.skipped, 0, panel.lengths)
     effects = find_effects(panel, schema, closed, past_ends)
@@ -47,48 +46,28 @@ def collect(
     spread = transformed(adjusted, held_out.transform.power).spread
 
     forecasting = [number for group in ensemble.networks for number in plan.groups()[group]]
-    unshifted = without_shifts(panel, schema)
-    naive_error = naive_errors(
-        unshifted.values, unshifted.observed, unshifted.offsets, schema.shortest_season
-    )
-    steps_seen = _steps_seen(held_out, ensemble, plan, forecasting, panel.ahead)
+    naive_error = naive_errors(without_shifts(panel, schema), schema.shortest_season)
+    # the largest number of past steps that any part of a forecast reads
+    longest_lag = max(lags, default=0)
+    lookbacks = [plan.members[number].lookback + longest_lag for number in forecasting]
+    season = lags[0] if lags else panel.ahead  # roughness takes values a season before
+    steps_seen = max(*lookbacks, ensemble.steps_back, held_out.lookback + season)
     if columns is not None:
         steps_seen += columns.reach
     steps_back = steps_of_shifts(panel, schema, steps_seen)
     trained_until = panel.starts.copy()
     trained_until[held_out.trained_series] += held_out.split.train_end
-    return Fitted(
-        config=_config(task, held_out, ensemble, plan, trained),
-        statistics=held_out.statistics,
-        level=mean_level(panel, held_out.lookback + max(lags, default=0)),
-        naive_error=naive_error,
-        ensemble=ensemble,
-        history=replace(panel, spread=spread).tail(steps_back),
-        network_weights=[trained[number].weights for number in forecasting],
-        base=Base([trained[number].base for number in forecasting], trained_until),
-        run=settings.model_dump(include=RESTORED_SETTINGS, exclude_defaults=True),
-        effects=effects,
-        column_effects=columns,
-        closed=closed,
-    )
-
-
-def _config(
-    task: FitTask, held_out: HeldOut, ensemble: Ensemble, plan: Plan, trained: "list[Trained]"
-) -> Config:
-    panel = task.panel
-    schema = task.schema
     models = {member.model for member in plan.members}
     models |= set(map(base_name, ensemble.components))
     end = panel.origins.max(keepdims=True)
-    return Config(
+    config = Config(
         table=schema,
         settings=task.settings.model_dump(exclude=RUN_SETTINGS, exclude_defaults=True),
         plan=plan,
         horizon=panel.ahead,
         lookback=held_out.lookback,
         context_length=ensemble.context_length,
-        lags=held_out.inputs.lags,
+        lags=lags,
         levels=LEVELS,
         power=held_out.transform.power,
         train_end=position_texts(schema, end)[0],
@@ -99,14 +78,17 @@ def _config(
         trained_steps=tuple(member.steps for member in trained),
         packages={name: entry.package for name, entry in plugins().items() if name in models},
     )
-
-
-def _steps_seen(
-    held_out: HeldOut, ensemble: Ensemble, plan: Plan, forecasting: list[int], horizon: int
-) -> int:
-    """The largest number of past steps that any part of a forecast reads."""
-    lags = held_out.inputs.lags
-    lookbacks = [plan.members[number].lookback + max(lags, default=0) for number in forecasting]
-    # roughness takes values a season before
-    season = lags[0] if lags else horizon
-    return max([*lookbacks, ensemble.steps_back, held_out.lookback + season])
+    return Fitted(
+        config=config,
+        statistics=held_out.statistics,
+        level=mean_level(panel, held_out.lookback + longest_lag),
+        naive_error=naive_error,
+        ensemble=ensemble,
+        history=replace(panel, spread=spread).tail(steps_back),
+        network_weights=[trained[number].weights for number in forecasting],
+        base=Base([trained[number].base for number in forecasting], trained_until),
+        run=task.settings.model_dump(include=RESTORED_SETTINGS, exclude_defaults=True),
+        effects=effects,
+        column_effects=columns,
+        closed=closed,
+    )

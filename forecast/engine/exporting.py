@@ -7,7 +7,7 @@ import numpy as np
 
 from forecast.artifacts.format import LARGEST_EXPORT
 from forecast.artifacts.graph import OPSET
-from forecast.errors import ForecastError
+from forecast.errors import ForecastError, one_line
 from forecast.inference.fitted import Fitted
 from forecast.inference.onnx import Graph
 from forecast.inference.predictor import EXTRA_PACKAGES, inputs_of, installed
@@ -41,14 +41,10 @@ def with_exports(fitted: Fitted) -> Fitted:
     ):
         cut = windows.cut(members[0].lookback, members[0].scaling)
         results += [_export(network, shape, cut.batch(*newest), loaded) for network in networks]
-    exports = dict[int, bytes]()
-    unexported = dict[int, str]()  # reasons, by the number of the network
-    for number, result in enumerate(results):
-        if isinstance(result, bytes):
-            exports[number] = result
-        else:
-            unexported[number] = result
-    return replace(fitted, exports=exports, unexported=unexported)
+    numbered = list(enumerate(results))
+    exports = {number: result for number, result in numbered if isinstance(result, bytes)}
+    reasons = {number: result for number, result in numbered if isinstance(result, str)}
+    return replace(fitted, exports=exports, unexported=reasons)
 
 
 def seconds_of_exports(networks: int) -> float:
@@ -82,6 +78,5 @@ def _export(
     except Exception as error:
         is_of_runtime = isinstance(error, ForecastError)
         problem = "onnxruntime does not run it" if is_of_runtime else "torch cannot write it"
-        reason = " ".join(str(error).split())[:150] or type(error).__name__
-        return f"{problem} ({reason})"
+        return f"{problem} ({one_line(error)})"
     return data

@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from forecast.engine.collect import collect
 from forecast.engine.exporting import with_exports
-from forecast.engine.holdout import HeldOut
-from forecast.engine.requests import FitRequest, FitResult, FitTask, ReadPanel
+from forecast.engine.requests import FitRequest, FitTask, ReadPanel
 from forecast.engine.sums import reconciling, rehearsed, with_joint_errors
 from forecast.engine.train import held_out_and_start, train
 from forecast.ensemble.baseline_forecasts import BaselineForecasts, affordable_baselines
@@ -17,12 +18,7 @@ from forecast.ensemble.ensemble import choose_ensemble
 from forecast.ensemble.names import AUTO, check_names, is_baseline
 from forecast.inference.contents import read_plan
 from forecast.inference.fitted import CPU_DEVICES, Fitted
-from forecast.inference.predictor import (
-    EXTRA_PACKAGES,
-    median_of_members,
-    pick_engine,
-    require_engine,
-)
+from forecast.inference.predictor import EXTRA_PACKAGES, pick_engine, require_engine
 from forecast.intervals.calibration import warn_uncalibrated
 from forecast.panel.hierarchy import Levels, hierarchy_levels, with_sums
 from forecast.panel.panel import SUM, Panel
@@ -32,7 +28,6 @@ from forecast.reading.reading import Reading, check_to_fit, describe_reading, re
 from forecast.settings import TableSettings
 from forecast.tables.table import Table
 from forecast.totals.periods import with_next_periods
-from forecast.training.context import WarmStart
 from forecast.training.plan import Plan, compared_windows
 
 if TYPE_CHECKING:
@@ -53,7 +48,7 @@ class BudgetShares:
 SHARES = BudgetShares()
 
 
-def fit(request: FitRequest) -> FitResult:
+def fit(request: FitRequest) -> Fitted:
     """Fit a forecaster to a table.
 
     Raises `UsageError` or `BadData` if a setting is wrong or contradicts the table, or if the table
@@ -67,7 +62,7 @@ def fit(request: FitRequest) -> FitResult:
         reading = read_to_fit(request)
     task = FitTask(reading.panel, reading.schema, reading.name, request, deadline)
     levels = hierarchy_levels(settings.hierarchy, task.schema) if settings.hierarchy else ()
-    panel = with_sums(task.panel, task.schema.ids, levels) if levels else task.panel
+    panel = with_sums(task.panel, task.schema.ids, levels)
     fitted = _fit_hierarchy(task, panel, levels) if levels else _fit_panel(task)
     if request.sums:
         fitted = _with_joint_errors(task, fitted, panel)
@@ -76,7 +71,7 @@ def fit(request: FitRequest) -> FitResult:
         # an engine that cannot run them is refused before they are saved
         if fitted.config.networks:
             pick_engine(fitted, settings.engine, settings.device)
-    return FitResult(reading, fitted)
+    return fitted
 
 
 def read_to_fit(request: FitRequest) -> Reading:
@@ -158,63 +153,45 @@ def _fit_hierarchy(task: FitTask, panel: Panel, levels: Levels) -> Fitted:
 def _fit_panel(task: FitTask) -> Fitted:
     """Run the stages of a fit; a rehearsal trains nothing, so its networks have learned nothing."""
     settings = task.settings
-    _require_device(settings.device)
+    if settings.device not in CPU_DEVICES:  # a missing one is refused, even if nothing is trained
+        from forecast.training.devices import pick_device
+
+        pick_device(settings.device)
     planned = read_plan(settings.plan) if settings.plan else None
     held_out, start = held_out_and_start(task, planned)
     # baselines before training, so that the deadline holds for them too
     compared = compared_windows(settings.budget) if planned is None else planned.compared
-    baselines = _compare_baselines(task, held_out, compared)
+    names = affordable_baselines(compared_with(settings), held_out.inputs, compared)
+    baselines = BaselineForecasts.of(
+        held_out.inputs,
+        held_out.validation,
+        names,
+        held_out.context,
+        compared,
+        task.request.callbacks.on_baseline,
+    )
     plan = planned or Plan(members=())
     trained = list["Trained"]()
-    if _is_to_train(task, held_out, baselines, planned, start):
+    # networks are trained if the plan says so, or if they can learn and may help
+    if planned is not None:
+        trains = bool(planned.members)
+    elif start is not None:
+        trains = True
+    else:
+        is_needless = settings.model == AUTO and baselines.skip_networks(held_out.validation)
+        trains = held_out.trains and not is_needless
+    if trains and not is_baseline(settings.model):
         plan, trained = train(task, held_out, planned, start)
     origins = None if planned is None else planned.origins
     plan = plan.model_copy(update={"compared": compared, "origins": origins})
 
     networks = []  # networks that differ only in their seed count as one
     for numbers in plan.groups():
-        quantiles = median_of_members([trained[number].held_out for number in numbers])
+        quantiles = np.median([trained[number].held_out for number in numbers], 0)
         networks.append((plan.members[numbers[0]].model, quantiles))
     ensemble = choose_ensemble(held_out.inputs, held_out.validation, networks, baselines)
     warn_uncalibrated(len(held_out.validation))
     return collect(task, held_out, ensemble, plan, trained)
-
-
-def _require_device(device: str) -> None:
-    """Refuse a device that is missing, even if no network is trained."""
-    if device in CPU_DEVICES:
-        return
-    from forecast.training.devices import pick_device
-
-    pick_device(device)
-
-
-def _compare_baselines(task: FitTask, held_out: HeldOut, compared: int) -> BaselineForecasts:
-    """The forecasts of baselines; slow ones forecast at most `compared` windows of each kind."""
-    inputs = held_out.inputs
-    names = affordable_baselines(compared_with(task.settings), inputs, compared)
-    on_baseline = task.request.callbacks.on_baseline
-    return BaselineForecasts.of(
-        inputs, held_out.validation, names, held_out.context, compared, on_baseline
-    )
-
-
-def _is_to_train(
-    task: FitTask,
-    held_out: HeldOut,
-    baselines: BaselineForecasts,
-    plan: Plan | None,
-    start: WarmStart | None,
-) -> bool:
-    """Whether networks are trained: if the plan says so, or if they can learn and may help."""
-    model = task.settings.model
-    if is_baseline(model):
-        return False
-    if plan is not None:
-        return len(plan.members) > 0
-    if start is not None:
-        return True
-    return held_out.trains and not (model == AUTO and baselines.skip_networks(held_out.validation))
 
 
 def _with_joint_errors(task: FitTask, fitted: Fitted, panel: Panel) -> Fitted:

@@ -59,18 +59,35 @@ def hold_out(task: FitTask, earlier: Fitted | None) -> HeldOut:
     """
     panel = task.panel
     schema = task.schema
-    settings = task.settings
-    lags, lookback = _lags_and_lookback(task, earlier)
+    lags, lookback = lags_and_lookback(panel, schema.season, task.settings.lookback)
+    if task.request.lags is not None:
+        lags = task.request.lags
+    if earlier is not None:
+        lookback = earlier.config.lookback
+    most = most_lookback(panel.longest)
+    if lookback > most:
+        problem = f"it is far longer than the longest series of {task.name}"
+        raise UsageError(
+            f"{problem}, which has {panel.longest} steps",
+            setting=Setting("lookback", lookback),
+            cure=Words("pass ", Setting("lookback", most), " or less"),
+        )
     trained_series = np.flatnonzero(~panel.skipped)
     selected = panel.select(trained_series)
-    _require_values(task, int(selected.lengths.max()))
+    _require_values(task, selected.longest)
     split, trains = _split(task, selected, lags, lookback, earlier)
 
     past_ends = np.zeros(len(panel), np.int64)  # [series], end of the values that are not held out
     past_ends[trained_series] = split.train_end
     closed = find_closed(panel, schema, past_ends)
+    if earlier is None:
+        unshifted = without_shifts(selected, schema)
+        season = schema.shortest_season
+        power = fit_power(task.settings.transform, unshifted, season, split.train_end)
+    else:
+        power = earlier.config.power
     transform = Transform(
-        _power(task, selected, split, earlier),
+        power,
         find_effects(panel, schema, closed, past_ends),
         fixed_values(closed, panel, schema),
         None if earlier is None else earlier.column_effects,
@@ -89,11 +106,9 @@ def hold_out(task: FitTask, earlier: Fitted | None) -> HeldOut:
         ids=panel.ids,
         horizon=panel.ahead,
     )
-    context = context_length(lookback, lags, int(panel.lengths.max()))
+    context = context_length(lookback, lags, panel.longest)
     windows = validation_windows(split)
-    validation = ValidationSet.of(
-        inputs, windows, lookback, transform.power, settings.metric, context
-    )
+    validation = ValidationSet.of(inputs, windows, lookback, task.settings.metric, context)
     return HeldOut(
         inputs,
         split,
@@ -139,8 +154,7 @@ def find_columns(
     if not (schema.known or year):
         return None
     index = series_index(panel.ids, panel.ids)
-    fixed = transform.fixed
-    adjusted, _ = adjusted_panel(panel, schema, transform.effects, index, fixed)
+    adjusted, _ = adjusted_panel(panel, schema, transform.effects, index, transform.fixed)
     return fit_columns(adjusted, schema, lags, before, year, transform.column_effects, halves)
 
 
@@ -150,23 +164,6 @@ def too_short(task: FitTask, longest: int, learnable: int, model: str) -> BadDat
     needless = ", which needs no past to learn from" if model == PRETRAINED else ""
     cure = Words("pass ", *shorter, Setting("model", model), needless)
     return BadData(TOO_SHORT % (longest, task.panel.ahead), place=task.name, cure=cure)
-
-
-def _lags_and_lookback(task: FitTask, earlier: Fitted | None) -> tuple[tuple[int, ...], int]:
-    panel = task.panel
-    longest = int(panel.lengths.max())
-    lags, lookback = lags_and_lookback(panel, task.schema.season, task.settings.lookback)
-    if task.request.lags is not None:
-        lags = task.request.lags
-    if earlier is not None:
-        lookback = earlier.config.lookback
-    if lookback > most_lookback(longest):
-        raise UsageError(
-            f"it is far longer than the longest series of {task.name}, which has {longest} steps",
-            setting=Setting("lookback", lookback),
-            cure=Words("pass ", Setting("lookback", most_lookback(longest)), " or less"),
-        )
-    return lags, lookback
 
 
 def _require_values(task: FitTask, longest: int) -> None:
@@ -192,7 +189,7 @@ def _split(
     base = None if earlier is None else earlier.base
     unseen = None
     if base is not None:
-        unseen = int(task.panel.origins.max() + 1 - base.trained_until.max())
+        unseen = int(task.panel.origin + 1 - base.trained_until.max())
 
     def split(trains: bool) -> Split:
         return split_windows(
@@ -214,14 +211,6 @@ def _split(
     if learnable and held_out.held_out.any():
         return held_out, trains
     return split(trains=False), False
-
-
-def _power(task: FitTask, selected: Panel, split: Split, earlier: Fitted | None) -> float:
-    if earlier is not None:
-        return earlier.config.power
-    unshifted = without_shifts(selected, task.schema)
-    season = task.schema.shortest_season
-    return fit_power(task.settings.transform, unshifted, season, split.train_end)
 
 
 def _may_train_nothing(settings: TrainSettings) -> bool:

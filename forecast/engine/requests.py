@@ -119,12 +119,6 @@ class FitTask:
 
 
 @dataclass(frozen=True)
-class FitResult:
-    reading: Reading | ReadPanel  # what was fitted
-    fitted: Fitted
-
-
-@dataclass(frozen=True)
 class ForecastRequest:
     """A question to a fitted forecaster: which series to forecast, and which tables to return."""
 

@@ -25,7 +25,7 @@ def choose_origins(
     horizon is `fixed` if it is that of a fitted forecaster.
     """
     horizon = panel.ahead
-    longest = int(panel.lengths.max())
+    longest = panel.longest
     step = step or horizon
     first = horizon + 2  # fewest steps of the first fit
     if longest < first + horizon:

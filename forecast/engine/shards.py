@@ -121,7 +121,7 @@ class ShardedForecast(LargeForecast):
     def shards_of(self, rows: Table, count: int) -> Integers:
         """[rows], the number of the shard of each row."""
         names, codes = id_codes(rows, self.schema.ids)
-        return np.asarray(shard_numbers(names, count)[codes])
+        return shard_numbers(names, count)[codes]
 
 
 def plan_shards(predictor: Predictor, request: ForecastRequest, folder: str) -> ShardedForecast:
@@ -174,32 +174,24 @@ def forecast_shards(work: ShardedForecast, shards: int, jobs: int = 1) -> tuple[
             if shard.file is not None:
                 files.append(shard.file)
         collected.finish(has_forecasts=bool(files))
-        manifest = _manifest(work, shards, files)
+        manifest = Manifest(
+            shards=shards,
+            origin=position_texts(work.schema, np.array([work.newest]))[0],
+            rows=sum(file.rows for file in files),
+            series=sum(file.series for file in files),
+            files=tuple(files),
+        )
         text = json.dumps(manifest.model_dump(mode="json"), indent=1) + "\n"
         folder.write(MANIFEST, text.encode())
-        _remove_older(folder, {file.file for file in files})
-    fitted = work.predictor.fitted
-    name = work.table.name
-    return manifest, Forecast(fitted, name, (), collected.totals, skipped=collected.skipped)
-
-
-def _manifest(work: ShardedForecast, shards: int, files: list[File]) -> Manifest:
-    return Manifest(
-        shards=shards,
-        origin=position_texts(work.schema, np.array([work.newest]))[0],
-        rows=sum(file.rows for file in files),
-        series=sum(file.series for file in files),
-        files=tuple(files),
+        names = {file.file for file in files}
+        for info in folder.files():
+            path = PurePath(info.path)
+            is_older = re.fullmatch(NAME, path.name) and path.name not in names
+            if is_older and path.parent == PurePath(folder.path):
+                folder.remove(path.name)
+    return manifest, Forecast(
+        work.predictor.fitted, work.table.name, (), collected.totals, skipped=collected.skipped
     )
-
-
-def _remove_older(folder: Location, names: set[str]) -> None:
-    """Remove the files of earlier runs from a folder; `names` are those of the current files."""
-    for info in folder.files():
-        path = PurePath(info.path)
-        is_older = re.fullmatch(NAME, path.name) and path.name not in names
-        if is_older and path.parent == PurePath(folder.path):
-            folder.remove(path.name)
 
 
 def _results(work: ShardedForecast, shards: int, jobs: int) -> Iterator[ShardResult]:

@@ -10,12 +10,13 @@ from forecast.events.kinds import without_censored
 from forecast.inference.fitted import Fitted
 from forecast.inference.predictor import Predictor
 from forecast.intervals.joint_errors import PAST_SHARE, JointErrors
-from forecast.metrics.quantiles import standard_deviation
+from forecast.metrics.quantiles import divided, standard_deviation
 from forecast.panel.hierarchy import Levels, members_of
 from forecast.panel.panel import Integers, Numbers, Panel
 from forecast.totals.past import to_date
 from forecast.totals.periods import MAX_DAYS, periods_of
 from forecast.training.plan import MAX_ORIGINS
+from forecast.windows.origins import values_at
 from forecast.windows.windows import NETWORK_BATCH
 
 
@@ -72,9 +73,9 @@ def _absolute_errors(fitted: Fitted, panel: Panel, device: str) -> Numbers:
         means[series] = calibration.quantile_means(quantiles, config.levels)
         means[sums] = members @ means
         rows = np.concatenate([series, sums[is_long[sums]]])
-        slots = _slots_ahead(panel, rows, position[rows], config.horizon)
-        error = np.abs(panel.values[slots] - means[rows])
-        errors[rows] += np.where(panel.observed[slots], error, 0.0).sum(1)
+        first = panel.starts[rows] + position[rows]
+        error = np.abs(values_at(panel, rows, first, config.horizon) - means[rows])
+        errors[rows] += np.nansum(error, 1)
     return errors
 
 
@@ -115,7 +116,7 @@ def rehearsed(fitted: Fitted, panel: Panel, device: str) -> tuple[Fitted, float]
 
 def _with_past(fitted: Fitted, predictor: Predictor, panel: Panel) -> Fitted:
     """The forecaster with the sums to date of the periods whose ends it can forecast."""
-    origin = int(panel.origins.max())
+    origin = panel.origin
     counts = set[int]()  # number of steps up to the origin of each such period
     for every in MAX_DAYS:
         try:
@@ -140,7 +141,7 @@ def _origins(fitted: Fitted, panel: Panel) -> Integers:
     fewest = min(LIMITS.fewest, max(LIMITS.fewest_of_large, LIMITS.large // series))
     most = max(fewest, min(LIMITS.windows // series, MAX_ORIGINS))
     most = min(most, max(1, MAX_BYTES // max(1, len(panel) * horizon)))
-    span = int(PAST_SHARE * panel.lengths.max()) - horizon
+    span = int(PAST_SHARE * panel.longest) - horizon
     if span < 0:
         return np.zeros(0, np.int64)
     stride = int(np.clip(span // most, max(1, horizon // 4), horizon))
@@ -158,11 +159,6 @@ def _least_past(fitted: Fitted) -> int:
     return max(fitted.config.lookback // 2, min(8, fitted.config.lookback))
 
 
-def _slots_ahead(panel: Panel, series: Integers, position: Integers, horizon: int) -> Integers:
-    """[series, horizon], the slots after positions of series."""
-    return (panel.offsets[series] + position)[:, None] + np.arange(horizon)
-
-
 def _scaled_errors(predictor: Predictor, panel: Panel, origins: Integers) -> Numbers:
     """Errors, in standard deviations of the forecasts, [origins, series, horizon].
 
@@ -177,9 +173,7 @@ def _scaled_errors(predictor: Predictor, panel: Panel, origins: Integers) -> Num
     quantiles = predictor.quantiles(panel, series, position)
     means = fitted.ensemble.calibration.quantile_means(quantiles, config.levels)
     deviation = standard_deviation(quantiles, config.levels)
-    slots = _slots_ahead(panel, series, position, config.horizon)
-    observed = without_censored(panel, config.table).observed[slots]
-    is_spread = deviation > 0
-    scaled = (panel.values[slots] - means) / np.where(is_spread, deviation, 1.0)
-    errors[row, series] = np.where(observed & is_spread, scaled, np.nan)
+    uncensored = without_censored(panel, config.table)
+    actual = values_at(uncensored, series, panel.starts[series] + position, config.horizon)
+    errors[row, series] = divided(actual - means, deviation)
     return errors

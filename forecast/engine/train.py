@@ -20,7 +20,7 @@ from forecast.training.context import TrainingContext, WarmStart
 from forecast.training.plan import Plan
 
 if TYPE_CHECKING:
-    from forecast.training.context import CheckpointStore
+    from forecast.artifacts.checkpoints import Checkpoints
     from forecast.training.fitting import Fitter
     from forecast.training.loop import Trained
 
@@ -66,9 +66,8 @@ def train(
     from forecast.training.halving import train_networks
 
     settings = task.settings
-    schema = task.schema
     inputs = held_out.inputs
-    longest = int(inputs.panel.lengths.max())
+    longest = inputs.panel.longest
     if longest < inputs.horizon + 2:
         raise too_short(task, longest, longest - 2, AUTO)
     fitter = _fitter(task, held_out)
@@ -77,12 +76,11 @@ def train(
         check_plan(plan, settings)
     candidates = candidates_for(
         settings,
+        task.schema,
         held_out.lookback,
         int(np.median(held_out.split.train_end)) // 2,
-        inputs.lags[0] if inputs.lags else 1,
+        inputs.season,
         fitter.count,
-        bool(schema.known or schema.past or schema.static),
-        bool(schema.known),
     )
     context = TrainingContext(
         task.deadline,
@@ -97,7 +95,13 @@ def train(
 
     with one_thread():
         plan, trained = train_networks(fitter, candidates, loss, context, plan, start)
-    _warn_cut(plan)
+    cuts = [
+        member.cut
+        for member in plan.members
+        if member.cut and not model_class(member.model).rows_at_once
+    ]
+    if cuts and min(cuts) < FEW_STEPS:
+        log.warning(CUT_EARLY, min(cuts), Setting("budget"))
     return plan, trained
 
 
@@ -109,7 +113,7 @@ def _fitter(task: FitTask, held_out: HeldOut) -> "Fitter":
 
 def _checkpoint(
     task: FitTask, fitter: "Fitter", plan: Plan | None, start: WarmStart | None
-) -> "CheckpointStore | None":
+) -> "Checkpoints | None":
     """The checkpoints that training resumes from and writes; None if none are asked for."""
     from forecast.training.resume import data_key, plan_key
 
@@ -118,14 +122,3 @@ def _checkpoint(
         return None
     key = plan_key(task.settings, plan, fitter.device, None if start is None else start.hash)
     return checkpoints.open(data_key(task.panel, task.schema), key)
-
-
-def _warn_cut(plan: Plan) -> None:
-    """Warn of networks whose training the budget ended early."""
-    cuts = [
-        member.cut
-        for member in plan.members
-        if member.cut and not model_class(member.model).rows_at_once
-    ]
-    if cuts and min(cuts) < FEW_STEPS:
-        log.warning(CUT_EARLY, min(cuts), Setting("budget"))

@@ -33,7 +33,7 @@ def start_of(fitted: Fitted, fitter: Fitter, schema: Schema, ids: Ids) -> WarmSt
     """The networks of a fitted forecaster as the start of another fit, or why they cannot be."""
     base = fitted.base
     inputs = fitter.inputs
-    members = [member for group in fitted.config.members() for member in group]
+    members = fitted.config.network_members
     candidates = [member.candidate for member in members]
     reason = _misfit(fitted, fitter, schema, candidates)
     if reason is not None or base is None:
@@ -69,7 +69,7 @@ def _misfit(
         return f"its horizon is {config.horizon}, not {fitter.inputs.horizon}"
     if settings.lookback not in (None, config.lookback):
         return f"its lookback is {config.lookback}, not {settings.lookback}"
-    longest = int(fitter.inputs.panel.lengths.max())
+    longest = fitter.inputs.panel.longest
     if max(candidate.lookback for candidate in candidates) > most_lookback(longest):
         return "its lookback is longer than the series are now"
     if settings.members not in (None, networks):

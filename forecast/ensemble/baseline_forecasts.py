@@ -24,7 +24,7 @@ from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.pretrained.forecasting import Network, network_for
 from forecast.registry import default_baselines, is_baseline
 from forecast.threads import OnPart, in_threads
-from forecast.training.split import ORIGINS, VALIDATION_WINDOWS
+from forecast.training.split import spread_windows
 from forecast.windows.inputs import Inputs
 from forecast.windows.origins import past_slots, pasts
 from forecast.windows.windows import WindowIndex
@@ -131,8 +131,7 @@ def baseline_forecasts(
             points.append(ahead)
         return np.concatenate(points)
 
-    longest = int(inputs.panel.lengths.max(initial=1))
-    context = max(context, min(method.context, longest))
+    context = max(context, min(method.context, inputs.panel.longest))
     rest = horizon, inputs.lags, inputs.levels, network or network_for(inputs.lags)
     quantiles = [np.zeros((0, horizon, len(inputs.levels)))]
     for past, observed in _pasts(inputs, windows, context, method.evens):
@@ -197,11 +196,12 @@ class BaselineForecasts:
         past.
         """
         baselines = baselines_of(names, inputs.lags)
+        newest = inputs.panel.lengths - 1
+        oldest = np.clip(newest // 2, 1, max(2 * inputs.season, 8))
         past = ValidationSet.of(
             inputs,
-            _past_windows(inputs.panel, inputs.season),
+            spread_windows(np.flatnonzero(newest > 0), oldest, newest, inner=True),
             held_out.lookback,
-            held_out.power,
             held_out.metric,
             context,
         )
@@ -334,29 +334,10 @@ def _drawn(panel: Panel, windows: WindowIndex, numbers: Integers, most: int) -> 
     position = windows[1][numbers]
     ends = panel.offsets[series] + position
     starts = ends - np.minimum(position, DRAWN_BY)
-    draws = []
-    for start, end in zip(starts, ends, strict=True):
-        draws.append(zlib.crc32(panel.values[start:end].tobytes()))
+    newest = [panel.values[start:end] for start, end in zip(starts, ends, strict=True)]
+    draws = [zlib.crc32(values.tobytes()) for values in newest]
     chosen = np.argsort(draws, kind="stable")[:most]
     return np.sort(numbers[chosen])
-
-
-def _past_windows(panel: Panel, season: int) -> WindowIndex:
-    """Windows spread over the whole past of the series, ordered by series, then by time."""
-    usable = np.flatnonzero(panel.lengths >= 2)
-    if len(usable) > VALIDATION_WINDOWS:
-        evenly = np.linspace(0, len(usable) - 1, VALIDATION_WINDOWS)
-        usable = usable[evenly.astype(np.int64)]
-    origins = VALIDATION_WINDOWS // max(len(usable), 1)
-    origins = max(1, min(origins, ORIGINS))
-    newest = panel.lengths[usable, None] - 1
-    oldest = np.minimum(max(2 * season, 8), newest // 2)
-    oldest = np.maximum(1, oldest)
-    shares = (np.arange(origins) + 0.5) / origins
-    position = oldest + np.round(shares * (newest - oldest)).astype(np.int64)
-    windows = np.stack([np.repeat(usable, origins), position.ravel()], 1)
-    series, position = np.ascontiguousarray(np.unique(windows, axis=0).T)
-    return series, position
 
 
 def affordable_baselines(names: tuple[str, ...], inputs: Inputs, compared: int) -> tuple[str, ...]:
@@ -381,7 +362,7 @@ def _is_affordable(name: str, inputs: Inputs, compared: int) -> bool:
     season = inputs.season
     first = np.zeros(1, np.int64)
     columns = known_columns(inputs, first, 0).shape[1]
-    if (season == 1 and not columns) or panel.lengths.max() < MIN_SEASONS * season:
+    if (season == 1 and not columns) or panel.longest < MIN_SEASONS * season:
         return False
     series = len(panel)
     forecasts = series + min(2 * compared, REFITS * series)
@@ -443,7 +424,8 @@ def baseline_points(name: str, season: int, panel: Panel) -> Numbers:
     `season` is in steps; 1 means no season.
     """
     newest = np.arange(len(panel)), panel.lengths
-    points = []
-    for values, observed in pasts(panel, newest, int(panel.lengths.max())):
-        points.append(forecast_baseline(name, values, observed, panel.ahead, season))
+    points = [
+        forecast_baseline(name, values, observed, panel.ahead, season)
+        for values, observed in pasts(panel, newest, panel.longest)
+    ]
     return np.concatenate(points)

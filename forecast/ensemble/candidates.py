@@ -63,28 +63,28 @@ def can_learn(settings: TrainSettings, schema: Schema, series: int, windows: int
 
 def candidates_for(
     settings: TrainSettings,
+    schema: Schema,
     lookback: int,
     longest: int,
     season: int,
     windows: int,
-    columns: bool = False,
-    known: bool = False,
 ) -> list[Candidate]:
     """The networks worth training, the most promising first, or only the model that is named.
 
     With few `windows` to train on, only the fine-tuned pretrained network can learn from them,
-    unless there are covariates (`columns`). Trees are worth their time where some covariates are
-    `known` in advance.
+    unless there are covariates. Trees are worth their time where some of these are known in
+    advance.
     """
     params = settings.params or {}
     few = windows < FEW_WINDOWS
+    columns = schema.known or schema.past or schema.static
     entries = []
     if settings.model != AUTO:
         entries = [(settings.model, "standard", 0 if settings.model == FINETUNED else 1)]
     elif few and not (columns or params or settings.steps):
         entries = [(FINETUNED, "standard", 0)]
     else:
-        worth = {FINETUNED: few, TREES: known}
+        worth = {FINETUNED: few, TREES: bool(schema.known)}
         entries = [entry for entry in CANDIDATES if worth.get(entry[0], True)]
 
     lookbacks = _lookbacks(settings, lookback, longest, season)

@@ -200,8 +200,11 @@ class _Candidates:
 
         # quantiles of a candidate that forecasts them itself lie at least a share of the best
         # baseline's error quantiles away from the median
-        best = _best_measured(baselines, past)
-        if best is not None:
+        past_losses = past.values[:, past.usable]
+        if past_losses.size:
+            means = past_losses.mean(1)
+            measured = baselines.errors.any((1, 2)) & np.isfinite(means)
+            best = int(np.where(measured, means, np.inf).argmin())
             share = 1 - data_weight(independent_windows(validation.windows, inputs.horizon))
             least = share * baselines.errors[best]
             errors[own_quantiles] = least
@@ -290,7 +293,10 @@ def choose_ensemble(
     points = held_out[..., baselines.middle]
     named = {**candidates.named(weights[0]), CHOSEN: points}
     losses = _losses(inputs, validation, np.stack(list(named.values()))).completed()
-    scores = _scores(losses, list(named))
+    usable = losses.values[:, losses.usable]  # where all forecasts have a loss
+    means = usable.mean(1) if usable.size else np.full(len(named), np.nan)
+    pairs = zip(named, means.tolist(), strict=True)
+    scores = {name: mean for name, mean in pairs if np.isfinite(mean)}
     rival = None
     scored = [label for label in labels[count:] if label in scores]
     if scored:
@@ -314,7 +320,7 @@ def choose_ensemble(
         scores=scores,
         network=network_for(inputs.lags) if PRETRAINED in components else None,
         validation=ValidationForecasts.of(validation, inputs, points, rival),
-        window_losses=dict(zip(named, losses.values[:, losses.usable], strict=True)),
+        window_losses=dict(zip(named, usable, strict=True)),
     )
 
 
@@ -393,20 +399,6 @@ def _limit(
     return np.where(finite, apply_power(limit, finite, inputs.power), np.inf)
 
 
-def _best_measured(baselines: BaselineForecasts, past: Losses) -> int | None:
-    """The index of the baseline with the least mean loss in the past whose errors were measured.
-
-    It is None if there are no losses. Baselines that forecast quantiles themselves have no measured
-    errors.
-    """
-    losses = past.values[:, past.usable]
-    if not losses.size:
-        return None
-    means = losses.mean(1)
-    measured = baselines.errors.any((1, 2)) & np.isfinite(means)
-    return int(np.where(measured, means, np.inf).argmin())
-
-
 def _losses(inputs: Inputs, validation: ValidationSet, points: Numbers) -> Losses:
     """Losses of point forecasts [candidates, windows, horizon]."""
     values = np.zeros(points.shape[:2])
@@ -427,8 +419,7 @@ def _horizon_blocks(inputs: Inputs, windows: WindowIndex) -> Integers:
     if not len(series):
         return position
     if inputs.schema.layout == "rows":
-        starts = np.flatnonzero(np.diff(series, prepend=-1))
-        counts = np.diff(starts, append=len(series))
+        _, starts, counts = np.unique(series, return_index=True, return_counts=True)
         time = position
         oldest = np.repeat(time[starts], counts)
         newest = np.repeat(time[starts + counts - 1], counts)
@@ -439,15 +430,3 @@ def _horizon_blocks(inputs: Inputs, windows: WindowIndex) -> Integers:
     blocks = 1 + (newest - oldest) // inputs.horizon
     share = (time - oldest) / (newest - oldest + 1)
     return np.asarray(blocks - 1 - (share * blocks).astype(np.int64))
-
-
-def _scores(losses: Losses, names: list[str]) -> dict[str, float]:
-    """The mean loss of each forecast, by name.
-
-    The mean is over the windows where all forecasts have a loss.
-    """
-    usable = losses.values[:, losses.usable]
-    if not usable.size:
-        return {}
-    means = zip(names, usable.mean(1).tolist(), strict=True)
-    return {name: mean for name, mean in means if np.isfinite(mean)}

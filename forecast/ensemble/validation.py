@@ -1,7 +1,7 @@
 """Validation windows of a fit: their actuals, and the losses of forecasts."""
 
-from dataclasses import dataclass, fields, replace
-from typing import Self
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 
@@ -37,19 +37,13 @@ class ValidationSet:
         inputs: Inputs,
         windows: WindowIndex,
         lookback: int,
-        power: float,
         metric: Metric,
         context: int,
     ) -> Self:
         panel = inputs.panel
         series, position = windows
-        naive = naive_errors(
-            undo_power(panel.values, power),
-            panel.observed,
-            panel.offsets,
-            inputs.season,
-            MEASURES[metric].error_power,
-        )
+        target = replace(panel, values=undo_power(panel.values, inputs.power))
+        naive = naive_errors(target, inputs.season, MEASURES[metric].error_power)
         actual = values_at(panel, series, panel.starts[series] + position, inputs.horizon)
         return cls(
             windows=windows,
@@ -59,7 +53,7 @@ class ValidationSet:
             sizes=step_sizes(inputs, windows, context),
             naive_error=naive[series],
             lookback=lookback,
-            power=power,
+            power=inputs.power,
             metric=metric,
         )
 
@@ -147,11 +141,12 @@ class ValidationForecasts:
         )
 
     def select(self, windows: Flags, observed: Flags) -> Self:
-        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
-        for name, values in arrays.items():
-            if isinstance(values, np.ndarray):
-                arrays[name] = values[windows]
-        return replace(self, **{**arrays, "observed": observed[windows]})
+        arrays: dict[str, Any] = {
+            name: values[windows]
+            for name, values in (vars(self) | {"observed": observed}).items()
+            if isinstance(values, np.ndarray)
+        }
+        return replace(self, **arrays)
 
     def losses(self, points: Numbers) -> Numbers:
         """The loss, [windows], of other point forecasts [windows, horizon] of these windows.
@@ -164,5 +159,5 @@ class ValidationForecasts:
 
 def window_scale(inputs: Inputs, windows: WindowIndex, lookback: int) -> Numbers:
     """[windows], the standard deviation of each window's past; 0 where the past is constant."""
-    _, scale, weight = inputs.windows(lookback).scales(*windows)
+    _, scale, weight = inputs.arrays.cut(lookback, "standard").scales(*windows)
     return np.where(weight > 0, scale[:, 0], 0.0)

@@ -67,8 +67,6 @@ def mixture(weights: Numbers, forecasts: Numbers) -> Numbers:
     `weights` are [windows, candidates], `forecasts` [candidates, windows, horizon, levels]. The
     mean is NaN where a candidate with a weight above 0 has no forecast.
     """
-    if len(forecasts) == 1:
-        return np.asarray(forecasts[0])
     shares = weights.T[..., None, None]
     used = np.broadcast_to(shares > 0, forecasts.shape)
     mean = np.zeros(forecasts.shape[1:])
@@ -126,18 +124,17 @@ def newer_half(series: Integers) -> Flags:
     Windows must be ordered by series, then by time. Of an odd number, the middle one is in the
     newer half.
     """
-    starts = np.flatnonzero(np.diff(series, prepend=-1))
-    counts = np.diff(starts, append=len(series))
+    _, counts = np.unique(series, return_counts=True)
     return steps_within(counts) >= np.repeat(counts // 2, counts)
 
 
 def choose_weights(
-    validation: Losses, past: Losses, networks: int, count: int, factors: Numbers | None = None
+    validation: Losses, past: Losses, networks: int, count: int, factors: Numbers
 ) -> Numbers:
     """The weight of each candidate in the forecast of each of `count` series.
 
     The first candidates are the networks, of which there are `networks`; baselines follow.
-    `factors` are those of `prior_factors`; without them, all are 1.
+    `factors` are those of `prior_factors`.
     `validation` has losses of all candidates on validation windows, and `past` has losses of the
     baselines on windows of the whole past. The result is [count + 1, candidates]; row 0 is for a
     series that was not in the fit, row i + 1 for series i.
@@ -162,7 +159,7 @@ def choose_weights(
 
 
 def cross_fitted_weights(
-    validation: Losses, past: Losses, networks: int, count: int, factors: Numbers | None = None
+    validation: Losses, past: Losses, networks: int, count: int, factors: Numbers
 ) -> Iterator[tuple[Flags, Numbers]]:
     """Parts of the validation windows, each with weights that were chosen on the other parts.
 
@@ -187,13 +184,9 @@ def cross_fitted_weights(
         yield inside, choose_weights(validation.select(others), far, networks, count, factors)
 
 
-def _log_weights(
-    validation: Losses, past: Losses, networks: int, factors: Numbers | None
-) -> Numbers:
+def _log_weights(validation: Losses, past: Losses, networks: int, factors: Numbers) -> Numbers:
     """[candidates], the logarithm of prior times likelihood."""
     candidates = len(validation.values)
-    if factors is None:
-        factors = np.ones(candidates)
     prior = np.zeros(candidates)
     if networks < candidates:
         likelihood = _log_likelihood(past, PRIORS.decay)

@@ -208,7 +208,7 @@ def check_history(panel: Panel, config: Config) -> None:
             values = panel.vintages.value[panel.vintages.column == number]
             _check_codes(table, name, values)
 
-    longest = int(panel.lengths.max())
+    longest = panel.longest
     lookbacks = [config.lookback, *(member.lookback for member in config.network_members)]
     # the cost of a forecast grows with how far it looks back, whatever the history holds
     if config.context_length > longest or max(lookbacks) > most_lookback(longest):
@@ -234,7 +234,7 @@ def _check_times(panel: Panel, config: Config) -> None:
             raise ValueError("the days of the week are no days")
 
     first = int(panel.starts.min())
-    last = int(panel.origins.max()) + panel.ahead
+    last = panel.origin + panel.ahead
     ends = [first, last]
     if spec.kind != "weekdays":
         ends += [spec.anchor + first * spec.every, spec.anchor + last * spec.every]

@@ -173,14 +173,12 @@ def _by_series(values: Sequence[float | None], sizes: dict[str, int]) -> Numbers
 
 
 def read_effects(lists: dict[str, Any], sizes: dict[str, int]) -> Effects:
-    arrays = dict(lists)
-    labels = tuple(arrays.pop("labels"))
-    exponent = arrays.pop("exponent")
+    labels = tuple(lists["labels"])
     sizes = {**sizes, "labels": len(labels)}
-    shapes = arrays.pop("shapes", None)
+    shapes = lists.get("shapes")
     if shapes is not None:
         shapes = from_lists(DayShapes, shapes, sizes)
-    effects = from_lists(Effects, arrays, sizes, labels=labels, exponent=exponent, shapes=shapes)
+    effects = from_lists(Effects, lists, sizes, labels=labels, shapes=shapes)
     checks.check_effects(effects)
     return effects
 
@@ -188,24 +186,20 @@ def read_effects(lists: dict[str, Any], sizes: dict[str, int]) -> Effects:
 def read_column_effects(
     lists: dict[str, Any], sizes: dict[str, int], schema: Schema
 ) -> ColumnEffects:
-    arrays = dict(lists)
-    plain = {name: arrays.pop(name) for name in ("multiplies", "season", "waves", "year")}
-    lengths = {name: len(arrays[name]) for name in ("lags", "means")}
-    knots = len(arrays["knots"][0])
+    lengths = {name: len(lists[name]) for name in ("lags", "means", "halves")}
+    knots = len(lists["knots"][0])
     known = np.zeros((0, len(schema.known)))
-    columns = indicators(known, schema).shape[1] + 2 * YEAR_WAVES * (plain["year"] != 0)
-    terms = len(arrays["weights"][0])
+    columns = indicators(known, schema).shape[1] + 2 * YEAR_WAVES * (lists["year"] != 0)
+    terms = len(lists["weights"][0])
     sizes = {**sizes, **lengths, "columns": columns, "knots": knots, "terms": terms}
-    sizes["halves"] = len(arrays["halves"])
-    effects = from_lists(ColumnEffects, arrays, sizes, **plain)
+    effects = from_lists(ColumnEffects, lists, sizes)
     checks.check_column_effects(effects)
     return effects
 
 
 def read_closed(lists: dict[str, Any], sizes: dict[str, int]) -> Closed:
-    arrays = dict(lists)
-    opened = tuple((position, label) for position, label in arrays.pop("opened"))
-    closed = from_lists(Closed, arrays, sizes, opened=opened)
+    opened = tuple((position, label) for position, label in lists["opened"])
+    closed = from_lists(Closed, lists, sizes, opened=opened)
     checks.check_closed(closed)
     return closed
 

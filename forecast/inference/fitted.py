@@ -188,9 +188,17 @@ def describe_fit(fitted: Fitted) -> list[str]:
         result = agree if fitted.config.reconciles else "stay, as theirs do not lower errors"
         lines.append(f"sums     {sums:,} sums were trained on; forecasts of series {result}")
     if len(fitted.closed):
-        lines.append(f"closed   {_closed_line(fitted)}")
+        groups = closed_groups(fitted.closed, fitted.schema)
+        shown = [f"{count:,} series {where}, always {value:g}" for count, where, value in groups]
+        more = f", and {len(groups) - NAMED} more" if len(groups) > NAMED else ""
+        lines.append(f"closed   {'; '.join(shown[:NAMED])}{more}")
     if fitted.effects is not None:
-        lines.append(f"effects  {_effects_line(fitted, fitted.effects)}")
+        line = describe_effects(fitted.effects)
+        unseen = unseen_events(fitted.history, fitted.schema, fitted.effects)
+        if unseen:
+            names = ", ".join(unseen[:NAMED])
+            line += f"; without effect, as the past has not shown them: {names}"
+        lines.append(f"effects  {line}")
     if fitted.column_effects is not None:
         label = "columns " if fitted.schema.known else "calendar"
         columns = describe_columns(fitted.column_effects, fitted.schema)
@@ -207,22 +215,6 @@ def _models_line(fitted: Fitted) -> str:
     series = len(fitted.ensemble.weights) - 1
     rest = f"{others} other mixture{'s' * (others > 1)} for the rest"
     return f"{mixture} for {count:,} of {series:,} series, {rest}"
-
-
-def _closed_line(fitted: Fitted) -> str:
-    groups = closed_groups(fitted.closed, fitted.schema)
-    shown = [f"{count:,} series {where}, always {value:g}" for count, where, value in groups]
-    more = f", and {len(groups) - NAMED} more" if len(groups) > NAMED else ""
-    return f"{'; '.join(shown[:NAMED])}{more}"
-
-
-def _effects_line(fitted: Fitted, effects: Effects) -> str:
-    line = describe_effects(effects)
-    unseen = unseen_events(fitted.history, fitted.schema, effects)
-    if unseen:
-        names = ", ".join(unseen[:NAMED])
-        line += f"; without effect, as the past has not shown them: {names}"
-    return line
 
 
 def ranking_of(fitted: Fitted) -> list[str]:

@@ -31,7 +31,7 @@ from forecast.logs import log
 from forecast.metrics.metrics import mase
 from forecast.panel.naming import in_shard, only_in_shard, repeated_ids
 from forecast.panel.panel import SKIPPED, SUM, Integers, Numbers, Panel, series_index
-from forecast.panel.schema import Schema, calendar_of, time_columns_at
+from forecast.panel.schema import Schema, time_columns_at
 from forecast.reading.building import with_future
 from forecast.reading.comparing import (
     Comparison,
@@ -110,8 +110,7 @@ def load_predictor(
 
 def load_fitted(store: str, version: str | None = None) -> Fitted:
     """The forecaster of the live version of a store, or of another version, as plain arrays."""
-    fitted, _ = _load(store, version)
-    return fitted
+    return _load(store, version)[0]
 
 
 def _load(store: str, version: str | None) -> tuple[Fitted, str]:
@@ -157,38 +156,24 @@ def forecast_table(
     with_known = source if future is None else future
     name = "the saved table" if with_known is None else with_known.name
     require_known(panel, schema, horizon, name)
-    _warn(fitted, panel, source, horizon, name)
-
-    options = None if on_panel is None else on_panel(panel)
-    refuse = ArtifactRefused if source is None else BadData
-    forecasts = forecast_panel(predictor, panel, horizon, output, options, refuse)
-    skipped = _skipped(panel)
-    if not isinstance(source, Part):
-        skipped |= dict.fromkeys(sorted(set(fitted.ids) - set(panel.ids)), "gone")
-    skipped = only_in_shard(skipped, output.shard)
-    return replace(tabulated(forecasts, fitted, output), skipped=skipped)
-
-
-def _warn(
-    fitted: Fitted, panel: Panel, source: Source | Part | None, horizon: int, name: str
-) -> None:
-    """Warn of events new to the fit, of blank values ahead, and of a table it has seen."""
-    config = fitted.config
-    schema = fitted.schema
     if fitted.effects is not None:
         unseen = unseen_events(panel, schema, fitted.effects)
         if unseen:
             log.warning(UNSEEN, ", ".join(unseen[:NAMED]))
-    warn_blank_ahead(panel, schema, config.horizon if config.networks else horizon, name)
+    read_ahead = fitted.config.horizon if fitted.config.networks else horizon
+    warn_blank_ahead(panel, schema, read_ahead, name)
     if source is not None:
         warn_seen(panel, fitted.history, schema, horizon, source.name)
 
-
-def _skipped(panel: Panel) -> dict[tuple[str, ...], str]:
-    """The series that get no forecast, without summed series, with the reason."""
-    reasons = set(SKIPPED) - {SUM}
+    options = None if on_panel is None else on_panel(panel)
+    refuse = ArtifactRefused if source is None else BadData
+    forecasts = forecast_panel(predictor, panel, horizon, output, options, refuse)
     words = zip(panel.ids, panel.status, strict=True)
-    return {ids: status for ids, status in words if status in reasons}
+    skipped = {ids: status for ids, status in words if status in SKIPPED and status != SUM}
+    if not isinstance(source, Part):
+        skipped |= dict.fromkeys(sorted(set(fitted.ids) - set(panel.ids)), "gone")
+    skipped = only_in_shard(skipped, output.shard)
+    return replace(tabulated(forecasts, fitted, output), skipped=skipped)
 
 
 def forecast_panel(
@@ -361,7 +346,7 @@ def columns_at(
     positions = panel.origins[series][:, None] + steps
     columns: Columns = {}
     columns |= repeated_ids([panel.ids[i] for i in series], schema.ids, len(steps))
-    columns |= time_columns_at(schema, calendar_of(schema), positions.ravel())
+    columns |= time_columns_at(schema, positions.ravel())
     for name, values in numbers.items():
         columns[name] = values.ravel()
     return columns
@@ -456,11 +441,12 @@ def means_of(quantiles: Numbers, fitted: Fitted, panel: Panel, series: Integers)
     They depend on the past of the series, in which closed slots do not count.
     """
     calibration = fitted.ensemble.calibration
-    recent = Recent.unknown(len(series))
-    if calibration.mean_weight < 1:
-        opened = without_censored(panel, fitted.schema)
-        fixed = fixed_of(fitted, panel)
-        if fixed is not None:
-            opened = replace(opened, observed=opened.observed & np.isnan(fixed))
-        recent = Recent.of(opened, (series, panel.lengths[series]))
-    return calibration.means(quantiles, fitted.config.levels, recent)
+    levels = fitted.config.levels
+    if calibration.mean_weight == 1:
+        return calibration.quantile_means(quantiles, levels)
+    opened = without_censored(panel, fitted.schema)
+    fixed = fixed_of(fitted, panel)
+    if fixed is not None:
+        opened = replace(opened, observed=opened.observed & np.isnan(fixed))
+    recent = Recent.of(opened, (series, panel.lengths[series]))
+    return calibration.means(quantiles, levels, recent)

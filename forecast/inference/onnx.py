@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from forecast.artifacts.format import parse_strictly
 from forecast.artifacts.graph import check_graph
-from forecast.errors import ArtifactRefused, Setting, Unavailable, Words
+from forecast.errors import ArtifactRefused, Setting, Unavailable, Words, one_line
 from forecast.inference.fitted import Fitted
 from forecast.models.shared.pretrained_windows import PretrainedWindows, both_ways
 from forecast.panel.panel import Numbers
@@ -45,8 +45,7 @@ class Graph:
         except Exception as error:  # onnxruntime has no error class of its own
             # raises MemoryError if the machine lacks memory, and the export is not at fault
             np.empty(MEMORY, np.uint8)
-            reason = " ".join(str(error).split())[:200]
-            raise self._refused(f"cannot be run: {reason}") from None
+            raise self._refused(f"cannot be run: {one_line(error)}") from None
         shapes = [(output.shape, output.dtype) for output in outputs]
         if shapes != [((rows, *size), np.float32)]:
             raise self._refused("does not put out what a network does")
@@ -93,9 +92,6 @@ class Networks:
         quantiles: NDArray[Any] = both_ways(windows, run, config.levels)
         return quantiles
 
-    def attention(self, group: int, batch: Batch) -> None:
-        """Return None, as exported networks return forecasts only."""
-
     def to_numpy(self, array: NDArray[Any]) -> Numbers:
         return array.astype(np.float64)
 
@@ -113,15 +109,13 @@ def _session(data: bytes) -> Any:
     # denormal numbers slow a CPU a hundredfold
     options.add_session_config_entry("session.set_denormal_as_zero", "1")
     options.add_session_config_entry("session.use_env_allocators", "1")
-
-    def create() -> Any:
-        return onnxruntime.InferenceSession(
-            data, options, providers=["CPUExecutionProvider"], enable_fallback=0
-        )
-
+    create = onnxruntime.InferenceSession
     # the first session leaves its thread without denormal numbers for good
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(create).result()
+        session = thread.submit(
+            create, data, options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
+    return session.result()
 
 
 @cache

@@ -142,7 +142,7 @@ def _steps_of(
 ) -> tuple[Integers, Integers]:
     """The first step ahead of each row, and the one after its last; -1 if it ends too early."""
     calendar = calendar_of(schema)
-    ahead = panel.origins.max() + 1 + np.arange(panel.ahead)
+    ahead = panel.origin + 1 + np.arange(panel.ahead)
     if times == DAYS:
         steps = calendar.wall(ahead) // DAY
         pivot = schema.time_format.pivot

@@ -12,7 +12,7 @@ from forecast.events.closed import closed_now, fixed_values
 from forecast.inference.fitted import CPU_DEVICES, Config, Fitted
 from forecast.metrics.quantiles import standard_deviation
 from forecast.models import model_class
-from forecast.panel.hierarchy import Levels, members_of, with_sums
+from forecast.panel.hierarchy import members_of, with_sums
 from forecast.panel.panel import SUM, Flags, Integers, Numbers, Panel, series_index
 from forecast.registry import has
 from forecast.settings import EngineName
@@ -105,7 +105,8 @@ class Backend(Protocol):
     def running(self) -> AbstractContextManager[None]: ...
     # the quantiles of one network, in the scaled unit of its windows: [batch, horizon, levels]
     def quantiles(self, group: int, member: int, batch: Batch) -> Array: ...
-    # the attention weight of each step of the lookback, [batch, lookback]; None without attention
+    # the attention weight of each step of the lookback, [batch, lookback]; None without attention.
+    # Only the backend `TORCH` has it
     def attention(self, group: int, batch: Batch) -> Array | None: ...
     def to_numpy(self, array: Array) -> Numbers: ...
 
@@ -134,29 +135,17 @@ class Predictor:
         vars(other).update(vars(self), fitted=fitted)
         return other
 
-    def reporting_to(self, on_windows: OnPart | None) -> Self:
-        """The same predictor, which reports after each chunk how many of all windows are done."""
-        other = self.serving(self.fitted)
-        other.on_windows = on_windows
-        return other
-
     def remembering(self) -> Self:
         """The same predictor, whose baselines reuse their earlier forecasts of equal values."""
         return self.serving(replace(self.fitted, ensemble=replace(self.fitted.ensemble, memory={})))
 
-    def __getstate__(self) -> dict[str, Any]:
-        """The state that is sent to another process.
+    def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
+        """What is sent to another process.
 
         The other process loads the networks itself, as onnxruntime sessions cannot be pickled.
         """
-        engine = None if self.backend is None else type(self.backend).__module__.rpartition(".")[2]
-        return {"fitted": self.fitted, "device": self.device, "engine": engine}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.fitted = state["fitted"]
-        self.device = state["device"]
-        self.on_windows = None
-        self.backend = state["engine"] and load_backend(self.fitted, self.device, state["engine"])
+        backend = None if self.backend is None else type(self.backend).__module__.rpartition(".")[2]
+        return type(self), (self.fitted, self.device, "auto", backend)
 
     def quantiles(
         self,
@@ -176,41 +165,35 @@ class Predictor:
         ends = np.ascontiguousarray(panel.lengths[series] if position is None else position)
         series = np.ascontiguousarray(series)
         used = np.ones(len(series), bool) if left_out is None else ~left_out
-        sums = panel_with_sums(panel, config.table.ids, config.sums) if config.reconciles else None
-        if sums is not None:
+        if config.reconciles and _ends_together(panel):
+            # summed series come after the single ones
+            sums = with_sums(panel, config.table.ids, config.sums)
             return self._reconciled(sums, series[used], ends[used])
 
         before = panel.lengths.copy()
         np.minimum.at(before, series, ends)
         inputs = inputs_of(self.fitted, panel, before)
-        windows = self._windows(inputs)
+        windows = None  # the arrays from which networks cut their windows
+        if self.backend is not None:
+            with self.backend.running():
+                windows = inputs.arrays.to(self.backend.to_array)
         quantiles = [np.zeros((0, config.horizon, len(config.levels)))]
         for start in range(0, len(series), WINDOWS_AT_ONCE):
             end = min(start + WINDOWS_AT_ONCE, len(series))
             chunk = start + np.flatnonzero(used[start:end])
             index = series[chunk], ends[chunk]
             with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses infinite values
-                medians = self._medians(windows, index)
+                medians = list[Numbers]()  # of each group of networks, [windows, horizon, levels]
+                if self.backend is not None and windows is not None:
+                    groups = _members(self.backend, config, windows, index)
+                    # quantiles stay in ascending order
+                    medians = [np.median(group, 0) for group in groups]
                 of_fit = inputs.series_index[index[0]]
                 mixed = self.fitted.ensemble.quantiles(inputs, index, of_fit, medians)
                 quantiles.append(inputs.restored(mixed, index))
             if self.on_windows is not None:
                 self.on_windows(end, len(series))
         return np.concatenate(quantiles)
-
-    def _windows(self, inputs: Inputs) -> Windows | None:
-        """The arrays from which networks cut their windows; None without networks."""
-        if self.backend is None:
-            return None
-        with self.backend.running():
-            return inputs.arrays.to(self.backend.to_array)
-
-    def _medians(self, windows: Windows | None, index: WindowIndex) -> list[Numbers]:
-        """For each group of networks, the median over its members: [windows, horizon, levels]."""
-        if self.backend is None or windows is None:
-            return []
-        groups = _members(self.backend, self.fitted.config, windows, index)
-        return [median_of_members(group) for group in groups]
 
     def _reconciled(self, sums: Panel, series: Integers, position: Integers) -> Numbers:
         """Quantiles of windows of single series, [windows, horizon, levels], after reconciliation.
@@ -360,11 +343,6 @@ def _members(
     return [[np.concatenate(member) for member in members] for members in parts]
 
 
-def median_of_members(members: list[Numbers]) -> Numbers:
-    """The median over the members of each quantile; quantiles stay in ascending order."""
-    return np.asarray(np.median(members, 0))
-
-
 def _agreed(
     base: Numbers, means: Numbers, deviation: Numbers, sums: Flags, members: Flags, floor: Numbers
 ) -> Numbers:
@@ -390,14 +368,9 @@ def _agreed(
     return base * factor[..., None] + added[..., None]
 
 
-def panel_with_sums(panel: Panel, ids: tuple[str, ...], levels: Levels) -> Panel | None:
-    """The panel with its summed series after the single ones.
-
-    None if the series do not all end at the same time, as they then have no common sum.
-    """
+def _ends_together(panel: Panel) -> bool:
+    """Whether the series all end at the same time, each once; else they have no common sum."""
     ends = panel.origins
     if panel.status:
         ends = ends[np.array(panel.status) != SUM]
-    if (ends != ends[0]).any() or len(set(panel.ids)) < len(panel):
-        return None
-    return with_sums(panel, ids, levels)
+    return len(np.unique(ends)) == 1 and len(set(panel.ids)) == len(panel)

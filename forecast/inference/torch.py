@@ -61,12 +61,8 @@ class Networks:
             return network.quantiles(batch, network.shape.levels, generator)
 
     def attention(self, group: int, batch: Batch) -> Tensor | None:
-        weigh = getattr(self.groups[group][0], "attention", None)
-        if weigh is None:
-            return None
         with torch.no_grad():
-            weights: Tensor = weigh(batch)
-        return weights
+            return self.groups[group][0].attention(batch)
 
     def to_numpy(self, array: Tensor) -> NDArray[np.float64]:
         return array.cpu().double().numpy()

@@ -202,7 +202,9 @@ def calibrate(
     if rests:
         moved = rested
 
-    median = _median(moved)[..., 0]
+    middle = _median(moved)
+    relative = divided(moved - middle, np.abs(middle), 0.0)
+    median = middle[..., 0]
     mean = mean_of(moved, levels)
     mean_share = _mean_share(cells(mean - median), cells(actual - median), weight)
     means = median + mean_share * (mean - median)
@@ -212,7 +214,7 @@ def calibrate(
         mean_weight = _mean_weight(cells(-shift), cells(actual - means - shift), weight)
     return Calibration(
         margins=margins.astype(np.float32),
-        relative=_relative(moved[scale > 0]),
+        relative=np.median(relative[scale > 0], 0).astype(np.float32),
         coverage=(errors[observed] <= 0).mean(0).astype(np.float32),
         windows=int(observed.any(1).sum()),
         mean_share=mean_share,
@@ -223,16 +225,6 @@ def calibrate(
         mean_roughness=mean_roughness,
         growth=growth,
     )
-
-
-def _relative(quantiles: Numbers) -> Margins:
-    """Usual distance of each quantile from the median, as a share of the median, [horizon, levels].
-
-    It is the median over the windows, of which those whose median forecast is 0 count as 0.
-    """
-    middle = _median(quantiles)
-    shares = divided(quantiles - middle, np.abs(middle), 0.0)
-    return np.median(shares, 0).astype(np.float32)
 
 
 def data_weight(size: float) -> float:
@@ -377,7 +369,7 @@ def half_widths(quantiles: Numbers, scale: Numbers, tied: bool) -> Numbers:
     return np.maximum(width / 2, least * scale[:, None, None])
 
 
-def moved_by(quantiles: Numbers, margins: Numbers, scale: Numbers, tied: bool = False) -> Numbers:
+def moved_by(quantiles: Numbers, margins: Numbers, scale: Numbers, tied: bool) -> Numbers:
     """Quantiles [windows, horizon, levels] moved by margins [horizon, levels], in ascending order.
 
     A margin counts half widths, so an interval of width 0 in a window of scale 0 does not move.

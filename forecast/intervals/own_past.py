@@ -41,16 +41,11 @@ class Recent:
     @classmethod
     def of(cls, panel: Panel, windows: WindowIndex) -> Self:
         """From the pasts of windows of a panel, in the unit of its values."""
-        steps = min(STEPS, _longest(panel))
+        steps = min(STEPS, panel.longest)
         chunks = pasts(panel, windows, steps)
         recent = [_recent(past, observed) for past, observed in chunks]
         mean, at_rest, median = np.concatenate([np.zeros((3, 0)), *recent], 1)
         return cls(mean, at_rest, median)
-
-    @classmethod
-    def unknown(cls, count: int) -> Self:
-        """For `count` windows that do not count as at rest."""
-        return cls(np.zeros(count), np.zeros(count), np.zeros(count))
 
     def rested(self, quantiles: Numbers) -> Numbers:
         """Quantiles [windows, horizon, levels] whose median is that of the past at rest.
@@ -111,7 +106,7 @@ def largest(panel: Panel, windows: WindowIndex, steps: int) -> Numbers:
 
     It is minus infinity where none was observed.
     """
-    context = min(steps, _longest(panel))
+    context = min(steps, panel.longest)
     chunks = pasts(panel, windows, context)
     highest = [np.where(observed, past, -np.inf).max(1) for past, observed in chunks]
     return np.concatenate([np.zeros(0), *highest])
@@ -218,7 +213,3 @@ def _changes(
         paired = observed[:, lag:] & observed[:, :-lag]
         changes = np.abs(past[:, lag:] - past[:, :-lag])
         yield changes * paired, paired
-
-
-def _longest(panel: Panel) -> int:
-    return int(panel.lengths.max(initial=1))

@@ -316,7 +316,7 @@ def _fit(run: _Run, job_inputs: inputs.Inputs) -> _Fit:
         checkpoints=checkpoints,
         exports=True,
     )
-    fitted = fit(request).fitted
+    fitted = fit(request)
 
     @cache
     def as_live() -> Reading:

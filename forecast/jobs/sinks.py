@@ -203,7 +203,7 @@ def sample_rows(schema: Schema, table: Table, output: OutputSettings) -> pd.Data
     for name, value in zip(schema.ids, ids_in(schema, table)[0], strict=True):
         columns[name] = [value] * count
     if len(schema.time) > 1:
-        columns |= dict(frame_of(time_columns_at(schema, calendar, steps)))
+        columns |= dict(frame_of(time_columns_at(schema, steps)))
     else:
         columns[schema.time[0]] = times
     numbers = [name for name in output_columns(output) if name not in ADDED]

@@ -10,7 +10,7 @@ count.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from forecast.errors import Setting
 from forecast.metrics.quantiles import divided
 from forecast.panel.grouping import columns_named, keys_of, rows_of_keys
-from forecast.panel.panel import Flags, Integers, Numbers, Panel, steps_within
+from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import Schema
 from forecast.settings import Metric, intervals_of
 from forecast.tables.writing import Frame, frame_of, refuse_clash, stacked
@@ -37,51 +37,45 @@ REFERENCE = "seasonal-naive"
 FIRST = np.zeros(1, np.int64)  # the only row of a table over all
 
 
-def naive_errors(
-    values: Numbers, observed: Flags, offsets: Integers, season: int, power: int = 1
-) -> Numbers:
+def naive_errors(panel: Panel, season: int, power: int = 1) -> Numbers:
     """The divisor of scaled errors, [series]: the in-sample error of the seasonal naive forecast.
 
     Where that error is zero, or a series is shorter than a season, the in-sample error of repeating
     the last value takes its place, and for a constant series its mean absolute value. It is NaN
     where all values are 0 or missing. The parameters are those of `seasonal_naive_errors`.
     """
-    lengths = np.diff(offsets)
-    series = np.repeat(np.arange(len(lengths)), lengths)
-    count = np.bincount(series, observed, len(lengths))
+    values = panel.values
+    series = panel.series_of_slots
+    count = np.bincount(series, panel.observed, len(panel))
     count = np.maximum(count, 1.0)
 
     def mean(numbers: Numbers) -> Numbers:
         """Mean over the observed values of each series, [series]."""
-        used = np.where(observed, numbers, 0.0)
-        return np.bincount(series, used, len(lengths)) / count
+        used = np.where(panel.observed, numbers, 0.0)
+        return np.bincount(series, used, len(panel)) / count
 
     distances = np.abs(values - mean(values)[series])
     rounding = ROUNDING**power * mean(distances**power)
-    error = seasonal_naive_errors(values, observed, offsets, season, power)
-    step_error = seasonal_naive_errors(values, observed, offsets, 1, power)
+    error = seasonal_naive_errors(panel, season, power)
+    step_error = seasonal_naive_errors(panel, 1, power)
     error = np.where(error > rounding, error, step_error)
     size = mean(np.abs(values) ** power)
     error = np.where(error > rounding, error, size)
     return np.where(error > 0, error, np.nan)
 
 
-def seasonal_naive_errors(
-    values: Numbers, observed: Flags, offsets: Integers, season: int, power: int = 1
-) -> Numbers:
+def seasonal_naive_errors(panel: Panel, season: int, power: int = 1) -> Numbers:
     """In-sample mean absolute error of repeating the value `season` steps back, [series].
 
-    `values` and `observed` are [slots], with the series stored end to end and `offsets` [series +
-    1] between them. A `power` of 2 gives the mean squared error, which RMSSE needs. A series
-    without two values that are a season apart gets NaN.
+    A `power` of 2 gives the mean squared error, which RMSSE needs. A series without two values that
+    are a season apart gets NaN.
     """
-    lengths = np.diff(offsets)
-    slots = np.flatnonzero((steps_within(lengths) >= season) & observed)
-    slots = slots[observed[slots - season]]
-    changes = np.abs(values[slots] - values[slots - season]) ** power
-    series = np.searchsorted(offsets, slots, side="right") - 1
-    count = np.bincount(series, minlength=len(lengths))
-    total = np.bincount(series, changes, len(lengths))
+    slots = np.flatnonzero((panel.positions >= season) & panel.observed)
+    slots = slots[panel.observed[slots - season]]
+    changes = np.abs(panel.values[slots] - panel.values[slots - season]) ** power
+    series = panel.series_of_slots[slots]
+    count = np.bincount(series, minlength=len(panel))
+    total = np.bincount(series, changes, len(panel))
     return divided(total, count)
 
 
@@ -290,9 +284,7 @@ def measures(outcome: Outcome, axis: Axes = None) -> dict[str, Numbers]:
     actual = outcome.actual
     naive_error = outcome.naive_error
     intervals = intervals_of(outcome.columns)
-    results = {}
-    for name, measure in MEASURES.items():
-        results[name] = measure.function(outcome, axis)
+    results = {name: measure.function(outcome, axis) for name, measure in MEASURES.items()}
     quantiles = np.moveaxis(outcome.numbers[..., 1:], -1, 0)
     for level, (low, high) in intervals.items():
         ends = quantiles[low], quantiles[high]
@@ -431,12 +423,9 @@ def naive_errors_until(panel: Panel, origin: Integers, season: int) -> tuple[Num
 
     `origin` [series] is a position on the time grid.
     """
-    slots = np.diff(panel.offsets)
-    newest = np.repeat(origin - panel.starts, slots)
-    observed = panel.observed & (steps_within(slots) <= newest)
-    absolute = naive_errors(panel.values, observed, panel.offsets, season)
-    squared = naive_errors(panel.values, observed, panel.offsets, season, power=2)
-    return absolute, squared
+    observed = panel.observed & panel.before(origin - panel.starts + 1)
+    past = replace(panel, observed=observed)
+    return naive_errors(past, season), naive_errors(past, season, power=2)
 
 
 def measure_frames(evaluation: Evaluation) -> tuple[Frame, Frame, Frame]:
@@ -444,11 +433,9 @@ def measure_frames(evaluation: Evaluation) -> tuple[Frame, Frame, Frame]:
     order = evaluation.panel.order
     models = len(evaluation.numbers)
     overall = _measure(evaluation, None, FIRST)
-    ids = np.array(evaluation.panel.ids, object)[order]  # [series, ids]
-    names = evaluation.schema.ids
-    by_series = {}
-    for column, name in enumerate(names):
-        by_series[name] = np.repeat(ids[:, column], models)
+    ids = np.array(evaluation.panel.ids, object)[order].T  # [ids, series]
+    names = zip(evaluation.schema.ids, ids, strict=True)
+    by_series = {name: np.repeat(column, models) for name, column in names}
     by_series |= _measure(evaluation, (1, 2), order)
     steps = np.arange(evaluation.actual.shape[2])
     by_step = {"step": np.repeat(steps + 1, models)}

@@ -33,10 +33,8 @@ def at_levels(quantiles: Numbers, have: tuple[float, ...], want: Iterable[float]
     """
     knots = normal_deviates(have)
     deviates = normal_deviates(want)
-    weights = np.empty((len(have), len(deviates)))
-    for number, knot in enumerate(np.eye(len(have))):
-        weights[number] = np.interp(deviates, knots, knot)
-    return quantiles @ weights
+    weights = [np.interp(deviates, knots, knot) for knot in np.eye(len(have))]
+    return quantiles @ np.array(weights)
 
 
 def mean_of(quantiles: Numbers, levels: tuple[float, ...]) -> Numbers:
@@ -68,7 +66,7 @@ def rounded(values: Numbers, digits: int = 7, decimals: int = 4) -> Numbers:
     unit = 10.0 ** np.clip(digits - 1 - exponent, decimals, 300)
     small = size < WHOLE / 10.0**decimals  # larger ones have no more decimals
     result = np.round(np.where(small, values, 0.0) * unit) / unit
-    return np.asarray(np.where(small, result, values) + 0.0)
+    return np.where(small, result, values) + 0.0
 
 
 def widening(sizes: Numbers, levels: tuple[float, ...]) -> Numbers:

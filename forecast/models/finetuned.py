@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from forecast.models.shared.building import to_tensors
 from forecast.models.shared.model import RecurrentModel, Shape
-from forecast.models.shared.parts import padded_steps
+from forecast.models.shared.parts import padded_steps, past_segments
 from forecast.models.shared.pretrained import Pretrained
 from forecast.models.shared.pretrained_windows import PretrainedWindows, both_ways
 from forecast.pretrained.features import TOKEN
@@ -73,9 +73,9 @@ class Network(RecurrentModel):
 
     def _of_columns(self, batch: Batch) -> Tensor:
         """What the other columns add to each token, [batch, tokens, width]."""
-        past = padded_steps(batch.past_covariates, before=-self.shape.lookback % TOKEN)
+        past = past_segments(batch.past_covariates, TOKEN)
         future = padded_steps(batch.future_covariates, after=-self.shape.horizon % TOKEN)
-        by_token = [_by_token(past) @ self.of_past, _by_token(future) @ self.of_future]
+        by_token = [past @ self.of_past, past_segments(future, TOKEN) @ self.of_future]
         static = (batch.static @ self.of_static)[:, None]
         added: Tensor = torch.cat(by_token, 1) + static
         return GAIN * added
@@ -83,9 +83,3 @@ class Network(RecurrentModel):
 
 def _every_other(batch: Batch) -> NDArray[np.bool_]:
     return np.asarray(np.arange(len(batch)) % 2 == 1)
-
-
-def _by_token(columns: Tensor) -> Tensor:
-    """Turn [batch, steps, columns] into [batch, tokens, columns of all steps of a token]."""
-    windows, steps, width = columns.shape
-    return columns.reshape(windows, int(steps) // TOKEN, TOKEN * int(width))

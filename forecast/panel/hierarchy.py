@@ -64,10 +64,8 @@ def with_sums(panel: Panel, ids: Names, levels: Levels) -> Panel:
     if len(members) > MOST_SUMS:
         problem = f"{len(members):,} sums are more than {MOST_SUMS:,}"
         raise UsageError(problem, setting=Setting("hierarchy"), cure="name coarser levels")
-    panels = [panel]
-    for key, series_of_sum in members.items():
-        panels.append(summed(panel, key, np.array(series_of_sum)))
-    return stacked(panels)
+    sums = [summed(panel, key, np.array(series)) for key, series in members.items()]
+    return stacked([panel, *sums])
 
 
 def members_of(panel: Panel) -> tuple[Integers, Flags]:

@@ -71,16 +71,6 @@ class Shard:
     number: int
     count: int
 
-    @classmethod
-    def named(cls, name: str) -> "Shard":
-        """Read a shard from its name in the settings, such as 3/16."""
-        number, count = name.split("/")
-        return cls(int(number), int(count))
-
-    def holds(self, ids: Ids) -> Flags:
-        """[series], which of them belong to this shard."""
-        return np.asarray(shard_numbers(ids, self.count) == self.number)
-
     def __str__(self) -> str:
         return f"{self.number}/{self.count}"
 
@@ -100,10 +90,11 @@ def shard_numbers(ids: Ids, count: int) -> Integers:
 
 
 def in_shard(ids: Ids, name: str | None) -> Flags:
-    """Say which series belong to the shard of this name, [series]; without a name, all do."""
+    """Say which series belong to the shard of this name, such as 3/16, [series]; None: all do."""
     if name is None:
         return np.ones(len(ids), bool)
-    return Shard.named(name).holds(ids)
+    number, count = map(int, name.split("/"))
+    return np.asarray(shard_numbers(ids, count) == number)
 
 
 def only_in_shard(words: dict[Id, str], name: str | None) -> dict[Id, str]:

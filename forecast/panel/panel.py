@@ -147,6 +147,11 @@ class Panel:
         return self.sizes - self.ahead
 
     @property
+    def longest(self) -> int:
+        """The number of past slots of the longest series; 1 without series."""
+        return int(self.lengths.max(initial=1))
+
+    @property
     def origins(self) -> Integers:
         """[series], the grid position of the last past slot of each series."""
         return self.starts + self.lengths - 1
@@ -194,7 +199,7 @@ class Panel:
     def before(self, limit: Integers) -> Flags:
         """[slots], whether the slot lies before position `limit` [series] of its series."""
         limits = np.repeat(limit, self.sizes)
-        return np.asarray(self.positions < limits)
+        return self.positions < limits
 
     def trailing_gap(self) -> Integers:
         """[series], the number of past slots after the last observed value.
@@ -226,7 +231,7 @@ class Panel:
         whole = self.values == np.floor(self.values)
         whole &= (self.values >= 0) & (self.values <= LARGEST_COUNT)
         counts = np.logical_and.reduceat(whole | ~self.observed, self.first_slots)
-        return np.asarray(counts if self.counted is None else counts & self.counted)
+        return counts if self.counted is None else counts & self.counted
 
     def select(self, series: Integers) -> "Panel":
         """Return the panel of some of the series, given as ascending indices."""

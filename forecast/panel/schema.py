@@ -195,9 +195,9 @@ class Schema(Stored):
 
 def event_names(events: tuple[Event, ...]) -> tuple[str, ...]:
     """Return the names of events; events that are not of the kind `effect` show their kind."""
-    names = set()
-    for event in events:
-        names.add(event.name if event.kind == "effect" else f"{event.name} ({event.kind})")
+    names = {
+        event.name if event.kind == "effect" else f"{event.name} ({event.kind})" for event in events
+    }
     return tuple(sorted(names))
 
 
@@ -213,20 +213,20 @@ def time_columns(schema: Schema, timestamps: Integers) -> dict[str, Column]:
     return dict(zip(schema.time, columns, strict=True))
 
 
-def format_positions(schema: Schema, calendar: Calendar, positions: Integers) -> Column:
+def format_positions(schema: Schema, positions: Integers) -> Column:
     """Format grid positions [n] as the table writes its times.
 
     If the table has several time columns, they become one text.
     """
-    times = calendar.times(positions)
+    times = calendar_of(schema).times(positions)
     return format_times(times, schema.time_format)
 
 
 def position_texts(schema: Schema, positions: Integers) -> list[str]:
     """Format grid positions [n] as text, for messages."""
-    return format_positions(schema, calendar_of(schema), positions).texts()
+    return format_positions(schema, positions).texts()
 
 
-def time_columns_at(schema: Schema, calendar: Calendar, positions: Integers) -> dict[str, Column]:
+def time_columns_at(schema: Schema, positions: Integers) -> dict[str, Column]:
     """Return the time columns of grid positions [n], written as the table writes them."""
-    return time_columns(schema, calendar.times(positions))
+    return time_columns(schema, calendar_of(schema).times(positions))

@@ -83,13 +83,10 @@ def choose_lookback(horizon: int, lags: Seasons, longest: int) -> int:
     return max(1, min(lookback, longest - 1))
 
 
-def lags_and_lookback(
-    panel: Panel, season: Seasons, lookback: int | None = None
-) -> tuple[Seasons, int]:
+def lags_and_lookback(panel: Panel, season: Seasons, lookback: int | None) -> tuple[Seasons, int]:
     """Choose the lags that a network sees and, unless it is given, the lookback."""
     lags = choose_lags(panel, season)
-    longest = int(panel.lengths.max())
-    return lags, lookback or choose_lookback(panel.ahead, lags, longest)
+    return lags, lookback or choose_lookback(panel.ahead, lags, panel.longest)
 
 
 def most_lookback(longest: int) -> int:
@@ -267,7 +264,7 @@ def _likeness(
     def at_lags(spectrum: NDArray[np.complex128]) -> Numbers:
         """Return the sums of products of values at each lag."""
         sums = np.fft.irfft(spectrum, size)
-        return np.asarray(sums[1 : longest + 1])
+        return sums[1 : longest + 1]
 
     pairs = np.round(at_lags(one * one.conj()))
     pairs = np.maximum(pairs, 1.0)
@@ -301,4 +298,4 @@ def _without_trend(values: Numbers, length: int) -> Numbers:
 
     counts = in_season(np.isfinite(rest) * 1.0)
     totals = in_season(np.nan_to_num(rest))
-    return np.asarray(rest - totals / np.maximum(counts, 1))
+    return rest - totals / np.maximum(counts, 1)

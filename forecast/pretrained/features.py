@@ -10,10 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Numbers = NDArray[np.float64]
-Floats = NDArray[np.float32]
-Counts = NDArray[np.int64]
-Flags = NDArray[np.bool_]
+from forecast.panel.panel import Flags, Floats, Integers, Numbers
 
 TOKEN = 8  # steps per token
 COARSE = 16  # a coarse step is the mean over this many steps
@@ -46,11 +43,6 @@ class Features:
     context: int  # the newest steps of the past, which have features of their own
     coarse: int  # number of coarse steps before them
 
-    def scaled(self, values: Numbers) -> Floats:
-        """Convert values [windows, ...] to scaled units."""
-        distance = values - self.location[:, None]
-        return squashed(distance / self.scale[:, None]).astype(np.float32)
-
 
 def squashed(values: Numbers) -> Numbers:
     """Compress large values, given in units of a window's scale, as a logarithm does."""
@@ -63,7 +55,7 @@ def unsquashed(scaled: Numbers) -> Numbers:
 
 
 def features_of(
-    values: Numbers, observed: Flags, seasons: Counts, horizon: int, newest: int | None = None
+    values: Numbers, observed: Flags, seasons: Integers, horizon: int, newest: int | None = None
 ) -> Features:
     """Compute the features of windows [windows, context], whose newest value is the last.
 
@@ -152,9 +144,7 @@ def _of_alike(
     guesses += [fast - level, slow - level]
     ahead = np.arange(1, horizon + 1)[:, None]
     guesses += [*(slope * ahead for slope in slopes), squashed(-location / scale) - level]
-    others = np.empty((horizon, OTHERS, windows))
-    for number, guess in enumerate(guesses):
-        others[:, number] = guess
+    others = np.stack(np.broadcast_arrays(*guesses), 1)  # [horizon, OTHERS, windows]
     return Features(
         steps=_clipped(steps).transpose(2, 0, 1),
         summary=_clipped(np.stack(summary)).T,
@@ -358,7 +348,7 @@ def _dot(one: Numbers, other: Numbers) -> Numbers:
 
 
 def _of_pasts(
-    values: Numbers, zero: Numbers, count: Numbers, length: Counts, seasons: list[int]
+    values: Numbers, zero: Numbers, count: Numbers, length: Integers, seasons: list[int]
 ) -> list[Numbers]:
     """Return 11 features of windows, [windows] each: their seasons, lengths and kinds of values."""
     first, second, calendar = seasons

@@ -15,7 +15,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from forecast.errors import ArtifactRefused
-from forecast.pretrained.features import TOKEN, Counts, Flags, Numbers, features_of, unsquashed
+from forecast.panel.panel import Flags, Integers, Numbers
+from forecast.pretrained.features import TOKEN, features_of, unsquashed
 from forecast.pretrained.network import ARCHITECTURE, LEVELS, Weights, as_floats, layers_of, run
 
 CONTEXTS = (64, 128, 256, 512, 1024)  # the past of a window is padded to one of these lengths
@@ -113,7 +114,7 @@ def forecast_quantiles(
     return result
 
 
-def window_seasons(seasons: tuple[int, ...], length: Counts) -> Counts:
+def window_seasons(seasons: tuple[int, ...], length: Integers) -> Integers:
     """Return the seasons of windows that `features_of` takes, [windows, 3].
 
     They are the first season if the past spans it, the second season if the past spans it, and the
@@ -129,7 +130,7 @@ def window_seasons(seasons: tuple[int, ...], length: Counts) -> Counts:
 
 
 def quantiles_of(
-    network: Network, values: Numbers, observed: Flags, horizon: int, seasons: Counts
+    network: Network, values: Numbers, observed: Flags, horizon: int, seasons: Integers
 ) -> Numbers:
     """Forecast quantiles at `LEVELS`, [windows, horizon, quantile levels].
 
@@ -164,7 +165,7 @@ def are_counts(values: Numbers, observed: Flags) -> Flags:
 
 
 def _one_way(
-    network: Network, values: Numbers, observed: Flags, horizon: int, seasons: Counts
+    network: Network, values: Numbers, observed: Flags, horizon: int, seasons: Integers
 ) -> Numbers:
     newest = CONTEXT if network.architecture == MIRRORED else NEWEST
     features = features_of(values, observed, seasons, horizon, newest)

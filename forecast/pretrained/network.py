@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.panel.panel import Floats, Numbers
 from forecast.pretrained.features import (
     OTHERS,
     STEP_FEATURES,
     SUMMARY_FEATURES,
     TOKEN,
     Features,
-    Floats,
-    Numbers,
 )
 
 # number of the architecture: features, layers and how they are run; weights of another one would

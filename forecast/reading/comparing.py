@@ -118,7 +118,7 @@ def warn_seen(panel: Panel, fitted: Panel, schema: Schema, horizon: int, name: s
     ahead = _ends(panel, fitted) - panel.origins
     if (ahead > 0).any():
         origin = panel.origins[np.argmax(ahead)]
-        ends = np.array([origin, fitted.origins.max()])
+        ends = np.array([origin, fitted.origin])
         after, end = position_texts(schema, ends)
         seen = min(ahead.max(), horizon)
         text = (
@@ -149,11 +149,11 @@ def actuals_after(
     """
     actual = np.full((len(fitted), horizon), np.nan)
     if zero:  # a series has begun in the fit, even if its first row in the table comes late
-        steps = later.origins.max() - fitted.origins
+        steps = later.origin - fitted.origins
         actual[np.arange(horizon) < steps[:, None]] = 0.0
     series = later.series_of_slots
     rank = (series_index(fitted.ids, later.ids) - 1)[series]
-    end = np.where(rank >= 0, fitted.origins[rank], fitted.origins.max())
+    end = np.where(rank >= 0, fitted.origins[rank], fitted.origin)
     step = later.grid_positions - end - 1
     is_fitted = later.observed & (rank >= 0)
     used = is_fitted & (step >= 0) & (step < horizon)

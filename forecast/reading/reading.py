@@ -204,9 +204,8 @@ def check_to_fit(reading: Reading) -> None:
     panel = reading.panel
     schema = reading.schema
     warn_status(panel, schema, reading.name)
-    calendar = calendar_of(schema)
     last = panel.origins.max(keepdims=True) + panel.ahead
-    time_columns_at(schema, calendar, last)
+    time_columns_at(schema, last)
     warn_blank(panel, schema, reading.name)
     warn_of_newest(panel, schema, reading.name)
 
@@ -350,8 +349,8 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
 
 def _time_text(schema: Schema, panel: Panel) -> str:
     if not schema.dated:
-        return f"step, {panel.lengths.min()} to {panel.lengths.max()} for a series"
-    ends = np.array([panel.starts.min(), panel.origins.max()])
+        return f"step, {panel.lengths.min()} to {panel.longest} for a series"
+    ends = np.array([panel.starts.min(), panel.origin])
     texts = position_texts(schema, ends)
     first_to_last = " to ".join(text.removesuffix(" 00:00:00") for text in texts)
     zone = f", {schema.time_format.zone}" if schema.time_format.zone else ""

@@ -88,7 +88,7 @@ def with_lent_pasts(panel: Panel, schema: Schema, table: str) -> Panel:
     if not schema.successions:
         return panel
     first = int(panel.starts.min())
-    now = int(panel.origins.max()) + 1
+    now = panel.origin + 1
     steps = np.arange(first, now + panel.ahead)
     last_days = day_spans(calendar_of(schema), steps)[1]
     panel = replace(panel, shut=np.zeros(len(panel.values), bool))

@@ -299,6 +299,6 @@ def describe_vintages(panel: Panel, schema: Schema) -> list[str]:
     issued = vintages.available[ahead]
     columns = np.unique(vintages.column)
     names = ", ".join(schema.known[column] for column in columns)
-    age = panel.origins.max() - issued.max() if len(issued) else "none"
+    age = panel.origin - issued.max() if len(issued) else "none"
     text = f"{len(vintages):,} vintages; age of the newest at the origin in steps: {age}"
     return [f"known    {names}: {text}"]

@@ -89,7 +89,7 @@ class _HeldOut:
         rows = np.unique(evenly.astype(int))
         self.panel = panel.select(long[rows])
         # at least half of the longest series lies before the oldest origin
-        half = self.panel.lengths.max() // (2 * horizon)
+        half = self.panel.longest // (2 * horizon)
         fitting = PRIORS.windows // len(self.panel)
         limit = np.clip(fitting, 1, PRIORS.origins)
         count = int(np.clip(half, 1, limit))
@@ -145,7 +145,7 @@ class _HeldOut:
             for name in self._events_ahead():
                 yield name, "event", partial(self._without_event, effects, name)
         season = schema.shortest_season
-        longest = self.pasts.panel.lengths.max()
+        longest = self.pasts.panel.longest
         edges = [edge for edge in (0, season, 2 * season, 4 * season) if edge < longest]
         for first, last in pairwise([*edges, longest]):
             name = f"values {first + 1} to {last} steps ago"

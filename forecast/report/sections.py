@@ -292,7 +292,7 @@ def gaps_section(fitted: Fitted) -> Section:
         total = panel.lengths.sum()
         series = f"{np.count_nonzero(missing):,} of {len(panel):,} series"
         text = f"{count:,} of {total:,} values are missing, in {series}. "
-    text += f"The version holds the newest {panel.lengths.max():,} steps of the series; "
+    text += f"The version holds the newest {panel.longest:,} steps of the series; "
     text += "older gaps, and those that events ignore, do not count."
     statuses = Rows()
     for status, ids in _ids_by(panel.status, panel.ids):

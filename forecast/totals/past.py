@@ -35,7 +35,7 @@ class Past:
 def past_of(predictor: Predictor, panel: Panel, periods: Periods, output: OutputSettings) -> Past:
     """The values of the first period up to the origin of a panel."""
     fitted = predictor.fitted
-    count = int(panel.origins.max()) + 1 - periods.first
+    count = panel.origin + 1 - periods.first
     total, missing = to_date(predictor, panel, count)
     floor = lower_bounds(output, panel.floor())
     ceiling = np.inf if output.max is None else output.max

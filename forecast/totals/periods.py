@@ -126,12 +126,12 @@ def with_next_periods(reading: Reading, every: tuple[Every, ...], later: bool = 
     """
     schema = reading.schema
     panel = reading.panel
-    limit = min(panel.lengths.max() // LEAST_PAST, MOST_AHEAD)
+    limit = min(panel.longest // LEAST_PAST, MOST_AHEAD)
     if later:  # from the first step of the longest period to the end of another one
         steps = [steps_ahead(period, 1) or 2 * longest(schema, period) - 1 for period in every]
         horizon = min(limit, max(steps, default=0))
     else:
-        horizon = horizon_of_next(schema, int(panel.origins.max()), every)
+        horizon = horizon_of_next(schema, panel.origin, every)
     if not panel.ahead < horizon <= limit:
         return reading
     return read_as(reading, schema, horizon=horizon, lookback=reading.lookback)

@@ -21,7 +21,7 @@ from forecast.intervals.joint_errors import (
     variance_share,
 )
 from forecast.logs import log
-from forecast.metrics.quantiles import rounded, standard_deviation
+from forecast.metrics.quantiles import divided, rounded, standard_deviation
 from forecast.panel.grouping import keys_of, rows_of_keys
 from forecast.panel.panel import Flags, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import time_columns
@@ -85,7 +85,7 @@ class Totals:
 
     def add(self, forecasts: Forecasts) -> None:
         panel = forecasts.panel
-        origin = int(panel.origins.max())
+        origin = panel.origin
         kinds = dict.fromkeys(level.every for level in self.sum_levels)
         pasts = {}
         whole = whole_periods(self.schema, origin, self.horizon, kinds)
@@ -331,7 +331,7 @@ class Totals:
         together = self._variances(sums["deviation"], edges).ravel()
         common = joint.series_correlation
         expected = common * together + (1 - common) * alone
-        expected = expected / np.where(deviation > 0, deviation, 1.0) ** 2
+        expected = divided(expected, deviation**2, expected)
         size = joint.independent_windows
         share = variance_share(errors, known, squares, variance, deviation, expected, size)
         share = np.where(single, 1.0, share)

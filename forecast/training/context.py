@@ -3,24 +3,14 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from numpy.typing import NDArray
 
-from forecast.artifacts.checkpoints import Checkpoint
+from forecast.artifacts.checkpoints import Checkpoints
 from forecast.training.plan import Candidate, Member
 
 Weights = dict[str, NDArray[Any]]  # of a network, by name
-
-
-class CheckpointStore(Protocol):
-    """Stores checkpoints by name.
-
-    A store reports its own failures, and training goes on without checkpoints.
-    """
-
-    def read(self, name: str) -> Checkpoint | None: ...
-    def write(self, name: str, checkpoint: Checkpoint) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -64,7 +54,7 @@ class Rehearsal:
 class TrainingContext:
     deadline: float | None = None  # `time.monotonic()` at which training must be over
     on_step: OnStep | None = None  # called after each step of a network in this process
-    checkpoints: CheckpointStore | None = None  # other processes write there too
+    checkpoints: Checkpoints | None = None  # other processes write there too
     jobs: int = 1  # networks trained side by side
     first: int = 0  # number of the first network in the whole plan: seeds depend on it
     # weights that each network starts from; by default they are drawn at random

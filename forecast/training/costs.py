@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
@@ -46,13 +46,14 @@ def default_batch_size(windows: int, estimate: Callable[[int], float], seconds: 
     return size
 
 
+@dataclass
 class StepCosts:
     """Seconds that a training step of a candidate takes, by the number of windows in its batch."""
 
-    def __init__(self, network: RecurrentModel, batch: Batch) -> None:
-        self.network = network
-        self.batch = batch  # an example, to count operations with
-        self.measured: dict[int, float] = {}  # seconds of the fastest training step, by batch size
+    network: RecurrentModel
+    batch: Batch  # an example, to count operations with
+    # seconds of the fastest training step, by batch size
+    measured: dict[int, float] = field(default_factory=dict)
 
     def estimated(self, batch_size: int) -> float:
         """Seconds of a training step on two cores, forward and backward, from its operations."""

@@ -307,8 +307,6 @@ def _with_half_batches(members: list[Member]) -> list[Member]:
         cure = Words("pass a smaller ", Setting("lookback"))
         raise Unavailable("out of memory at one window a step", cure=cure)
     log.warning("out of memory; training starts again with %d windows a step", largest // 2)
-    halved = []
-    for member in members:
-        size = max(1, member.batch_size // 2)
-        halved.append(member.model_copy(update={"batch_size": size}))
-    return halved
+    sizes = [max(1, member.batch_size // 2) for member in members]
+    pairs = zip(members, sizes, strict=True)
+    return [member.model_copy(update={"batch_size": size}) for member, size in pairs]

@@ -56,8 +56,8 @@ def train_networks(
     candidates: list[Candidate],
     loss: Loss,
     context: TrainingContext,
-    plan: Plan | None = None,
-    start: WarmStart | None = None,
+    plan: Plan | None,
+    start: WarmStart | None,
 ) -> tuple[Plan, list[Trained]]:
     """Choose which networks to train, and train them; the plan that is returned repeats the fit.
 

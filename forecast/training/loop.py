@@ -74,7 +74,9 @@ def train(
                 if context.on_step is not None:
                     context.on_step(Progress(number, state.step, member.steps, loss, state.best))
             if signals:
-                _log_stop(state, number, resumes=context.checkpoints is not None)
+                cure = Words("; ", Setting("resume", True), " goes on from there")
+                rest = "" if context.checkpoints is None else cure
+                log.info("training stops at step %d of network %d%s", state.step, number + 1, rest)
             else:
                 _finish(state, validation)
             checkpoint.write(now=True)
@@ -83,11 +85,6 @@ def train(
     weights = to_arrays(network.state_dict())
     base = to_arrays(state.best_weights) if len(state.held_out) else weights
     return Trained(weights, base, state.best, state.held_out.numpy(), state.cut, state.done)
-
-
-def _log_stop(state: TrainingState, number: int, resumes: bool) -> None:
-    cure = Words("; ", Setting("resume", True), " goes on from there") if resumes else ""
-    log.info("training stops at step %d of network %d%s", state.step, number + 1, cure)
 
 
 def _is_over(state: TrainingState, context: TrainingContext) -> bool:

@@ -11,13 +11,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from forecast.artifacts.checkpoints import Checkpoint
+from forecast.artifacts.checkpoints import Checkpoint, Checkpoints
 from forecast.logs import log
 from forecast.models.shared.building import layout_of, to_arrays, to_tensors
 from forecast.panel.panel import ARRAYS, Panel
 from forecast.panel.schema import Schema
 from forecast.settings import Stored, TrainSettings
-from forecast.training.context import CheckpointStore
 from forecast.training.plan import Member, Plan
 from forecast.training.state import TrainingState
 
@@ -63,11 +62,11 @@ class Decisions(Stored):
     left: float | None = None  # seconds of the time budget
 
     @classmethod
-    def read(cls, store: CheckpointStore | None) -> "Decisions":
+    def read(cls, store: Checkpoints | None) -> "Decisions":
         checkpoint = store.read(PLAN) if store is not None else None
         return cls() if checkpoint is None else cls.model_validate(checkpoint.facts)
 
-    def write(self, store: CheckpointStore | None) -> None:
+    def write(self, store: Checkpoints | None) -> None:
         if store is not None:
             store.write(PLAN, Checkpoint(self.model_dump(mode="json"), {}))
 
@@ -75,15 +74,12 @@ class Decisions(Stored):
 class NetworkCheckpoint:
     """The checkpoint of one network, written from time to time and restored on resuming."""
 
-    def __init__(self, store: CheckpointStore | None, state: TrainingState, number: int) -> None:
+    def __init__(self, store: Checkpoints | None, state: TrainingState, number: int) -> None:
         self.store = store
         self.state = state
         self.number = number
+        self.name = f"member-{number}"
         self._next = time.monotonic() + INTERVAL
-
-    @property
-    def name(self) -> str:
-        return f"member-{self.number}"
 
     def restore(self) -> None:
         checkpoint = self.store.read(self.name) if self.store is not None else None

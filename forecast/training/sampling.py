@@ -1,13 +1,13 @@
 """Gather the batches that a network trains on, drawn at random, and those that validate it."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from forecast.training.devices import on_device
 from forecast.training.split import Split
+from forecast.windows.scaling import device_of
 from forecast.windows.windows import Batch, WindowIndex, Windows
 
 VALIDATION_BATCH = 256  # windows
@@ -40,19 +40,13 @@ def _table(split: Split, held_out_too: bool) -> list[torch.Tensor]:
     count = split.count(held_out_too)
     lowest = np.maximum(np.minimum(split.first, split.last(held_out_too)), 1)
     end = split.end if held_out_too else split.train_end
-    return [_tensor(column) for column in (np.flatnonzero(count), lowest, count, end)]
+    return [torch.from_numpy(column) for column in (np.flatnonzero(count), lowest, count, end)]
 
 
 def validation_batches(windows: Windows, index: WindowIndex) -> list[Batch]:
-    device = windows.values.device
-    series = _tensor(index[0]).to(device)
-    position = _tensor(index[1]).to(device)
+    series, position = map(on_device(device_of(windows.values)), index)
     size = VALIDATION_BATCH
     return [
         windows.batch(series[at : at + size], position[at : at + size])
         for at in range(0, len(series), size)
     ]
-
-
-def _tensor(array: NDArray[Any]) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array))

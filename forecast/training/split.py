@@ -94,17 +94,23 @@ def split_windows(
 
 def validation_windows(split: Split) -> WindowIndex:
     """Windows at origins spread evenly over what each series holds out, the newest among them."""
-    series = np.flatnonzero(split.held_out)
-    if not len(series):
-        return series, series
+    held_out = np.flatnonzero(split.held_out)
+    return spread_windows(held_out, split.end - split.horizon, split.oldest, inner=False)
+
+
+def spread_windows(series: Integers, first: Integers, last: Integers, inner: bool) -> WindowIndex:
+    """Windows at origins spread evenly over some series, ordered by series, then by time.
+
+    The origins of a series lie between the positions `first` and `last` [all series]; these are
+    origins themselves unless all are `inner` ones.
+    """
     if len(series) > VALIDATION_WINDOWS:
         chosen = np.linspace(0, len(series) - 1, VALIDATION_WINDOWS).astype(np.int64)
         series = series[chosen]
-    origins = int(np.clip(VALIDATION_WINDOWS // len(series), 1, ORIGINS))
-    newest = split.end[series] - split.horizon
-    reach = newest - split.oldest[series]
-    back = np.round(np.linspace(0, 1, origins) * reach[:, None]).astype(np.int64)
-    position = newest[:, None] - back
-    pairs = np.stack([np.repeat(series, origins), position.ravel()], 1)
-    pairs = np.unique(pairs, axis=0)
-    return np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
+    origins = int(np.clip(VALIDATION_WINDOWS // max(len(series), 1), 1, ORIGINS))
+    shares = (np.arange(origins) + 0.5) / origins if inner else np.linspace(0, 1, origins)
+    start = first[series, None]
+    steps = np.round(shares * (last[series, None] - start)).astype(np.int64)
+    pairs = np.stack([np.repeat(series, origins), (start + steps).ravel()], 1)
+    series, position = np.ascontiguousarray(np.unique(pairs, axis=0).T)
+    return series, position

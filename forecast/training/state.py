@@ -36,10 +36,6 @@ class AdamW:
         self.exp_avg = [torch.zeros_like(parameter) for parameter in self.parameters]
         self.exp_avg_sq = [torch.zeros_like(parameter) for parameter in self.parameters]
 
-    def zero_grad(self) -> None:
-        for parameter in self.parameters:
-            parameter.grad = None
-
     @torch.no_grad()
     def step(self, rate: float) -> None:
         """Update all parameters that have gradients, at the learning rate `rate`."""
@@ -118,23 +114,20 @@ class TrainingState:
     def take(self, batch: Batch) -> float:
         """Take one training step; returns the loss of the batch."""
         self.network.train()
-        self.optimizer.zero_grad()
+        self.network.zero_grad()
         loss = self.network.loss(batch)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.optimizer.parameters, self.settings.clip)
 
-        rate = self._rate()
+        share = self.network.rate_share * (WARM_RATE if self.starts_trained else 1.0)
+        peak = self.settings.learning_rate * share * self.factor
+        rate = peak * rate_at(self.step, self.member.steps)
         self._count_step()
         if not bool(torch.isfinite(norm + loss)):
             self._retry()
             return math.nan
         self.optimizer.step(rate)
         return float(loss.detach())
-
-    def _rate(self) -> float:
-        share = self.network.rate_share * (WARM_RATE if self.starts_trained else 1.0)
-        peak = self.settings.learning_rate * share * self.factor
-        return peak * rate_at(self.step, self.member.steps)
 
     def _count_step(self) -> None:
         self.step += 1

@@ -15,7 +15,7 @@ from forecast.panel import panel as panels
 from forecast.panel.panel import Flags, Floats, Ids, Integers, Numbers, Panel
 from forecast.panel.schema import Names, Schema, calendar_of
 from forecast.panel.statistics import column_statistics
-from forecast.settings import ScalingName, Stored, TransformName
+from forecast.settings import Stored, TransformName
 from forecast.windows.windows import Columns, WindowIndex, Windows
 
 Pairs = tuple[tuple[float, float], ...]
@@ -47,7 +47,7 @@ def fit_statistics(panel: Panel, schema: Schema, before: Integers) -> Statistics
     used = panel.before(before)
     known = panel.known
     if panel.vintages is not None:  # use the values that were known at that time
-        origins = np.repeat(panel.starts + before - 1, np.diff(panel.offsets))
+        origins = np.repeat(panel.starts + before - 1, panel.sizes)
         known = panel.vintages.at(known, origins)
 
     def of(values: Numbers, names: Names) -> Pairs:
@@ -60,8 +60,7 @@ def fit_statistics(panel: Panel, schema: Schema, before: Integers) -> Statistics
 
     known_pairs = of(known[used], schema.known)
     past_pairs = of(panel.past[used], schema.past)
-    static_pairs = of(panel.static, schema.static)
-    return Statistics(known=known_pairs, past=past_pairs, static=static_pairs)
+    return Statistics(known=known_pairs, past=past_pairs, static=of(panel.static, schema.static))
 
 
 def make_columns(
@@ -214,7 +213,7 @@ def undo_power(values: Numbers, power: float) -> Numbers:
     if power == 0.0:
         return np.exp(np.minimum(values, LARGEST_LOG))
     roots = np.abs(values * power) ** (1 / power)
-    return np.asarray(np.sign(values) * roots)
+    return np.sign(values) * roots
 
 
 def _blocks(panel: Panel, size: int) -> tuple[Numbers, Numbers, Integers]:
@@ -224,7 +223,7 @@ def _blocks(panel: Panel, size: int) -> tuple[Numbers, Numbers, Integers]:
     without variation are left out.
     """
     values = panel.values[panel.observed]
-    counts = np.add.reduceat(panel.observed, panel.offsets[:-1], dtype=np.int64)
+    counts = np.add.reduceat(panel.observed, panel.first_slots, dtype=np.int64)
     in_whole_block = panels.steps_within(counts) < np.repeat(counts // size * size, counts)
     blocks = values[in_whole_block].reshape(-1, size)
     series = np.repeat(np.arange(len(panel)), counts // size)
@@ -313,9 +312,6 @@ class Inputs:
     def horizon(self) -> int:
         return self.arrays.horizon
 
-    def windows(self, lookback: int, scaling: ScalingName = "standard") -> Windows:
-        return self.arrays.cut(lookback, scaling)
-
     def restored(self, values: Numbers, windows: WindowIndex) -> Numbers:
         """Restore forecasts of windows, [windows, horizon, ...], to the unit of the target.
 
@@ -359,9 +355,7 @@ def make_inputs(
     arrays = Windows(ready, columns, horizon, lags, index)
     bound = None if adjustment is None else adjustment.bounds(panel)
     if bound is not None:
-        shown = stand_ins(adjusted, bound, season)
-        bound = _applied_where_known(shown, power)
-        arrays = arrays.with_stand_ins(bound)
+        bound = _applied_where_known(stand_ins(adjusted, bound, season), power)
     inputs = Inputs(
         ready,
         schema,
@@ -376,7 +370,8 @@ def make_inputs(
         bound=bound,
     )
     blanks = blank_stand_ins(inputs.past_panel(closed=True), schema)
-    if blanks is None:
+    if blanks is not None:
+        bound = blanks if bound is None else np.fmax(blanks, bound)
+    if bound is None:
         return inputs
-    shown = blanks if bound is None else np.fmax(blanks, bound)
-    return replace(inputs, bound=shown, arrays=arrays.with_stand_ins(shown))
+    return replace(inputs, bound=bound, arrays=arrays.with_stand_ins(bound))

@@ -148,7 +148,7 @@ class Windows:
         self.observed = panel.observed
         self.visible = panel.observed  # [slots], whether the past of a window shows the value
         self.spread = panel.expanding_std()
-        self.offsets = panel.offsets[:-1]
+        self.offsets = panel.first_slots
         self.lengths = panel.lengths
         self.columns = columns
         self.series_index = series_index

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from forecast import Forecaster
 from forecast.baselines.shared import auto_models
 from forecast.baselines.shared.auto_models import CONTEXT, AutoModel
-from forecast.baselines.shared.windows import forecast_baseline
 from forecast.engine.fit import fit
 from forecast.engine.requests import FitRequest
 from forecast.ensemble import baseline_forecasts
@@ -24,6 +23,7 @@ from forecast.errors import Unavailable
 from forecast.reading.dated import normalised
 from forecast.settings import TrainSettings
 from forecast.tables.reading import table_from_frame
+from tests.baselines._windows import forecast_windows
 
 Array = NDArray[np.float64]
 PACKAGE = "statsforecast"
@@ -81,7 +81,7 @@ def compared(table: pd.DataFrame, **settings: Any) -> set[str]:
 
 def forecast(name: str, past: Array, horizon: int, season: int) -> Array:
     """Forecast windows in which NaN stands for a missing value."""
-    return forecast_baseline(name, past, np.isfinite(past), horizon, season)
+    return forecast_windows(name, past, np.isfinite(past), horizon, season)
 
 
 @pytest.mark.parametrize("name", FROM_PACKAGE)

@@ -7,11 +7,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from forecast.baselines.shared.method import baseline_method
-from forecast.baselines.shared.windows import forecast_baseline
 from forecast.errors import UsageError
 from forecast.registry import baseline_names
 from tests.baselines._textbook import seasonal_index, smooth
-from tests.baselines._windows import gappy_windows
+from tests.baselines._windows import forecast_windows, gappy_windows
 
 Values = NDArray[np.float64]
 NAN = float("nan")
@@ -27,7 +26,7 @@ every_theta = pytest.mark.parametrize("name", ["theta", "auto-theta"])
 def forecast(name: str, past: object, horizon: int, season: int) -> Values:
     """Forecast windows in which NaN stands for a missing value."""
     windows = np.atleast_2d(np.array(past, np.float64))
-    return forecast_baseline(name, windows, np.isfinite(windows), horizon, season)
+    return forecast_windows(name, windows, np.isfinite(windows), horizon, season)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +82,7 @@ def test_each_window_is_forecast_by_its_own_observed_past(
     assert np.isfinite(together).all()
     observed = np.isfinite(past)
     longer = np.pad(np.where(observed, past, 1e9), ((0, 0), (3, 0)), constant_values=-1e9)
-    apart = forecast_baseline(
+    apart = forecast_windows(
         name, longer[::-1], np.pad(observed, ((0, 0), (3, 0)))[::-1], horizon, season
     )[::-1]
     size = np.nanmax(np.abs(np.nan_to_num(past)))

@@ -95,7 +95,7 @@ def _stand_in_goes_live(seed: int, ratio: float, horizons: int) -> bool:
     )
     new = SimpleNamespace(
         config=config,
-        history=SimpleNamespace(ids=panel.ids, origins=panel.origins),
+        history=SimpleNamespace(ids=panel.ids, origins=panel.origins, origin=panel.origin),
         ensemble=SimpleNamespace(validation=held),
         settings=lambda: SimpleNamespace(metric="mase"),
     )
@@ -140,7 +140,7 @@ def _real_fits_go_live(seed: int) -> dict[float, bool]:
         settings = TrainSettings(
             model="linear", horizon=7, steps=15, members=1, guard=False, seed=2 * seed + place
         )
-        fits.append(fit(FitRequest(reading, settings, sums=False)).fitted)
+        fits.append(fit(FitRequest(reading, settings, sums=False)))
     live, new = fits
     held = new.ensemble.validation
     assert held is not None
@@ -208,7 +208,7 @@ def test_networks_must_not_lose_to_a_baseline_by_the_same_rule(
             scores={"theta": 1.0, "chosen": more},
             table=SimpleNamespace(layout="long"),
         ),
-        history=SimpleNamespace(ids=(("a",),), origins=np.array([120])),
+        history=SimpleNamespace(ids=(("a",),), origins=np.array([120]), end=120),
         ensemble=SimpleNamespace(validation=held),
         settings=lambda: SimpleNamespace(metric="mase"),
     )

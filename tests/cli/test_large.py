@@ -14,7 +14,7 @@ import pytest
 from forecast.engine import in_parts
 from forecast.engine.answer import forecast_part
 from forecast.inference import predictor
-from forecast.panel.naming import Shard
+from forecast.panel.naming import in_shard
 from tests.conftest import Ran
 
 Run = Callable[..., Any]
@@ -153,12 +153,14 @@ def test_a_shard_of_a_large_table_has_the_rows_of_the_whole(fits: Fits) -> None:
         ran = fits.same(
             fits.folder / "panel.parquet", "--shard", shard, "--require-all", suffix="", parts=5
         )
-        found, held = ran.frame, Shard.named(shard).holds
-        expected = whole[held(tuple((name,) for name in whole["shop"]))].reset_index(drop=True)
+        held = in_shard(tuple((name,) for name in whole["shop"]), shard)
+        found, expected = ran.frame, whole[held].reset_index(drop=True)
         pd.testing.assert_frame_equal(found, expected, rtol=2e-6, check_dtype=len(found) > 0)
         assert f"shard {shard}: " in ran.err
         assert (len(found) == 0) == (shard == "1/999")
-        assert ("got no forecast: " in ran.err and ", gone" in ran.err) == held((("gone",),))[0]
+        assert ("got no forecast: " in ran.err and ", gone" in ran.err) == in_shard(
+            (("gone",),), shard
+        )[0]
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ def fitted() -> Fitted:
         "baselines": ("last",),
     }
     settings = TrainSettings(**knobs, guard=False, device="cpu")
-    return fit(FitRequest(reading, settings, sums=False)).fitted
+    return fit(FitRequest(reading, settings, sums=False))
 
 
 @pytest.fixture

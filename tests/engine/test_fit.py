@@ -43,7 +43,7 @@ def asked(reading: Reading, **settings: object) -> FitRequest:
 
 
 def fit_of(reading: Reading, **settings: object) -> Fitted:
-    return fit(asked(reading, **settings)).fitted
+    return fit(asked(reading, **settings))
 
 
 def test_without_a_budget_there_is_no_deadline(reading: Reading) -> None:
@@ -109,7 +109,7 @@ def test_a_rehearsal_says_what_would_be_trained_and_trains_nothing(reading: Read
     steps: list[object] = []
     request = asked(reading, guard=False, **SMALL)
     callbacks = Callbacks(on_step=steps.append)
-    fitted = fit(replace(request, rehearsal=rehearsal, callbacks=callbacks)).fitted
+    fitted = fit(replace(request, rehearsal=rehearsal, callbacks=callbacks))
     assert not steps
     assert [network.member for network in rehearsal.networks] == list(fitted.config.plan.members)
     assert rehearsal.networks[0].member.steps == 4

@@ -1,5 +1,8 @@
 """What auto tries: few candidates, the best bet first, and only what is named where something is."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from forecast import Forecaster
@@ -9,6 +12,11 @@ from forecast.settings import TrainSettings
 from forecast.tables.synthetic import synthesize
 
 
+def columns(known: bool = False, static: bool = False) -> Any:
+    """The covariates of a schema, one of each kind that it has."""
+    return SimpleNamespace(known=("price",) * known, past=(), static=("size",) * static)
+
+
 def kinds(
     settings: TrainSettings,
     lookback: int = 24,
@@ -16,7 +24,7 @@ def kinds(
     season: int = 12,
     windows: int = 9999,
 ) -> list:
-    found = candidates_for(settings, lookback, longest, season, windows, columns=True, known=True)
+    found = candidates_for(settings, columns(known=True), lookback, longest, season, windows)
     return [(one.model, one.scaling, one.lookback) for one in found]
 
 
@@ -54,17 +62,21 @@ def test_the_pretrained_network_reads_all_of_the_past_up_to_a_limit() -> None:
 
 
 def test_few_windows_train_the_pretrained_network_alone() -> None:
-    found = candidates_for(TrainSettings(), 24, 40, 12, windows=999)
+    found = candidates_for(TrainSettings(), columns(), 24, 40, 12, windows=999)
     assert [one.model for one in found] == ["finetuned"]
-    assert candidates_for(TrainSettings(model="gru"), 24, 40, 12, windows=999)[0].model == "gru"
-    with_columns = candidates_for(
-        TrainSettings(), 24, 40, 12, windows=999, columns=True, known=True
+    assert (
+        candidates_for(TrainSettings(model="gru"), columns(), 24, 40, 12, windows=999)[0].model
+        == "gru"
     )
+    with_columns = candidates_for(TrainSettings(), columns(known=True), 24, 40, 12, windows=999)
     assert [one.model for one in with_columns][:3] == ["segrnn", "trees", "finetuned"]
-    many = [one.model for one in candidates_for(TrainSettings(), 24, 40, 12, windows=1000)]
+    many = [
+        one.model for one in candidates_for(TrainSettings(), columns(), 24, 40, 12, windows=1000)
+    ]
     assert not {"finetuned", "trees"} & set(many)
     static = [
-        one.model for one in candidates_for(TrainSettings(), 24, 40, 12, windows=1000, columns=True)
+        one.model
+        for one in candidates_for(TrainSettings(), columns(static=True), 24, 40, 12, windows=1000)
     ]
     assert "trees" not in static  # which are worth their time where columns are known in advance
 

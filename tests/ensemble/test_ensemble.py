@@ -46,7 +46,7 @@ def validation(inputs: Inputs) -> ValidationSet:
     """The newest windows of each series, one horizon apart."""
     ends = inputs.panel.lengths[:, None] - HORIZON * np.arange(ORIGINS, 0, -1)
     windows = np.repeat(np.arange(len(ends)), ORIGINS), ends.ravel().astype(np.int64)
-    return ValidationSet.of(inputs, windows, LOOKBACK, 1.0, "mase", CONTEXT)
+    return ValidationSet.of(inputs, windows, LOOKBACK, "mase", CONTEXT)
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ def at(*windows: tuple[int, int]) -> WindowIndex:
 def validation_of(
     inputs: Inputs, windows: WindowIndex, power: float = 1.0, metric: str = "mase"
 ) -> ValidationSet:
-    return ValidationSet.of(inputs, windows, LOOKBACK, power, metric, LOOKBACK)
+    return ValidationSet.of(replace(inputs, power=power), windows, LOOKBACK, metric, LOOKBACK)
 
 
 def test_errors_are_counted_in_the_unit_of_each_series_and_gaps_not_at_all(inputs: Inputs) -> None:

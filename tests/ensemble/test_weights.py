@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,16 @@ Run = Callable[..., "object"]
 QUICK = {"steps": 60, "params": {"hidden_size": 8}, "horizon": 6}
 
 
+def weights_of(validation: Losses, past: Losses, networks: int, count: int) -> np.ndarray:
+    factors = np.ones(len(validation.values))
+    return choose_weights(validation, past, networks, count, factors)
+
+
+def cross_fitted(validation: Losses, past: Losses, networks: int, count: int) -> Any:
+    factors = np.ones(len(validation.values))
+    return cross_fitted_weights(validation, past, networks, count, factors)
+
+
 def losses(levels: list[float], series: int = 1, blocks: int = 1, noise: float = 0.0) -> Losses:
     """Candidates that lose `levels` on average, on one window for each series and block of time."""
     grid = np.stack(np.meshgrid(np.arange(series), np.arange(blocks), indexing="ij"), -1).reshape(
@@ -32,7 +43,7 @@ def losses(levels: list[float], series: int = 1, blocks: int = 1, noise: float =
 
 
 def panel_weights(validation: Losses, past: Losses, networks: int) -> np.ndarray:
-    return choose_weights(validation, past, networks, 20)[0]
+    return weights_of(validation, past, networks, 20)[0]
 
 
 NOTHING = Losses(np.zeros((0, 0)), np.zeros(0, int), np.zeros(0, int))
@@ -42,7 +53,7 @@ NOTHING = Losses(np.zeros((0, 0)), np.zeros(0, int), np.zeros(0, int))
 def test_a_candidate_that_is_clearly_better_forecasts_alone(best: int) -> None:
     levels = [1.0, 1.0, 1.0]
     levels[best] = 0.5
-    weights = choose_weights(losses(levels, 20, 5, 0.1), losses(levels[1:], 20, 5, 0.1), 1, 20)
+    weights = weights_of(losses(levels, 20, 5, 0.1), losses(levels[1:], 20, 5, 0.1), 1, 20)
     assert weights.shape == (21, 3)
     assert (weights == np.eye(3)[best]).all()
 
@@ -142,7 +153,7 @@ def test_a_series_with_evidence_of_its_own_gets_its_own_weights() -> None:
     validation, past = losses([0.4, 1.0], 10, 20), losses([1.0], 10, 20)
     mine = validation.series == 3
     values = np.where(mine, np.array([[2.0], [1.0]]), validation.values)
-    weights = choose_weights(Losses(values, validation.series, validation.block), past, 1, 10)
+    weights = weights_of(Losses(values, validation.series, validation.block), past, 1, 10)
     assert weights[4, 1] > 0.5
     assert weights[0].tolist() == weights[1].tolist() == [1, 0]
 
@@ -150,7 +161,7 @@ def test_a_series_with_evidence_of_its_own_gets_its_own_weights() -> None:
 def test_a_series_with_a_single_window_follows_the_panel() -> None:
     validation, past = losses([0.5, 1.0], 10), losses([1.0], 10)
     values = np.where(validation.series == 3, np.array([[2.0], [1.0]]), validation.values)
-    weights = choose_weights(Losses(values, validation.series, validation.block), past, 1, 10)
+    weights = weights_of(Losses(values, validation.series, validation.block), past, 1, 10)
     assert (weights == weights[0]).all()
     assert weights[0, 0] > 0.5
 
@@ -180,11 +191,11 @@ def test_a_candidate_without_a_loss_gets_no_weight_and_windows_without_one_do_no
     validation, past = losses([0.2, 0.5, 1.0], 4, 6), losses([0.5, 1.0], 4, 6)
     lost = validation.values.copy()
     lost[0] = missing
-    weights = choose_weights(Losses(lost, validation.series, validation.block), past, 1, 4)
+    weights = weights_of(Losses(lost, validation.series, validation.block), past, 1, 4)
     assert (weights == [0, 1, 0]).all()
     some = validation.values.copy()
     some[2, ::3] = missing
-    weights = choose_weights(Losses(some, validation.series, validation.block), past, 1, 4)
+    weights = weights_of(Losses(some, validation.series, validation.block), past, 1, 4)
     assert (weights == [1, 0, 0]).all()
 
 
@@ -195,36 +206,34 @@ def test_one_candidate_has_all_the_weight() -> None:
         (losses([3.0], 0), 0),
     ):
         past = NOTHING if networks else losses([2.0], 2, 2)
-        assert (choose_weights(validation, past, networks, 2) == 1).all()
+        assert (weights_of(validation, past, networks, 2) == 1).all()
 
 
 def test_weights_add_up_to_one_exactly_and_repeat() -> None:
     for candidates in range(1, 25):
         levels = list(1 + 0.01 * np.random.default_rng(candidates).normal(size=candidates))
         validation, past = losses(levels, 3, 4, 0.1), losses(levels[candidates // 2 :], 3, 4, 0.1)
-        weights = choose_weights(validation, past, candidates // 2, 3)
+        weights = weights_of(validation, past, candidates // 2, 3)
         assert (weights.astype(np.float32).sum(1) == 1).all()
         assert (weights >= 0).all()
-        assert (weights == choose_weights(validation, past, candidates // 2, 3)).all()
+        assert (weights == weights_of(validation, past, candidates // 2, 3)).all()
 
 
 @pytest.mark.parametrize(("series", "blocks"), [(1, 6), (1, 13), (8, 3), (8, 1)])
 def test_windows_that_calibrate_did_not_choose(series: int, blocks: int) -> None:
     validation, past = losses([1.0, 1.0], series, blocks, 0.2), losses([1.0], series, blocks)
-    parts = list(cross_fitted_weights(validation, past, 1, series))
+    parts = list(cross_fitted(validation, past, 1, series))
     assert np.sum([inside for inside, _ in parts], 0).tolist() == [1] * len(validation.block)
     for inside, weights in parts:
         changed = np.where(inside, 100.0, validation.values)
         changed[1] = np.where(inside, 0.001, validation.values[1])
         others = Losses(changed, validation.series, validation.block)
-        again = next(
-            w for i, w in cross_fitted_weights(others, past, 1, series) if (i == inside).all()
-        )
+        again = next(w for i, w in cross_fitted(others, past, 1, series) if (i == inside).all())
         assert (again == weights).all()
 
 
 def test_a_single_window_chooses_and_calibrates() -> None:
-    ((inside, weights),) = cross_fitted_weights(losses([1.0, 9.0]), losses([1.0], 1, 3), 1, 1)
+    ((inside, weights),) = cross_fitted(losses([1.0, 9.0]), losses([1.0], 1, 3), 1, 1)
     assert inside.tolist() == [True]
     assert weights[0, 0] > weights[0, 1]
 

@@ -56,7 +56,7 @@ def fitted() -> Fitted:
     """Two baselines of three series, by a fit that trains no network."""
     reading = read_days(DAYS, DAYS[::-1], DAYS[5:])
     settings = TrainSettings(model="last", baselines=("last", "mean"), device="cpu")
-    return fit(FitRequest(reading, settings, sums=False)).fitted
+    return fit(FitRequest(reading, settings, sums=False))
 
 
 def mixed(fitted: Fitted, *weights: tuple[float, float]) -> Fitted:

@@ -33,6 +33,7 @@ from forecast.metrics.metrics import (
     window_losses,
     wql,
 )
+from forecast.panel.panel import Panel
 from forecast.settings import Metric, OutputSettings
 from tests.metrics.panels import panel_of
 
@@ -56,9 +57,27 @@ def test_every_measure_of_points_is_what_is_worked_out_by_hand() -> None:
     assert smape(ACTUAL, FORECAST) == pytest.approx(200 * np.mean(shares))
 
 
+def slots_of(values: np.ndarray, observed: np.ndarray, offsets: np.ndarray) -> Panel:
+    """A panel of the past only, with nothing beside its values."""
+    count = len(offsets) - 1
+    nothing = np.zeros((len(values), 0))
+    return Panel(
+        ids=tuple((str(number),) for number in range(count)),
+        order=np.arange(count),
+        offsets=offsets,
+        starts=np.zeros(count, np.int64),
+        ahead=0,
+        values=values,
+        observed=observed,
+        known=nothing,
+        past=nothing,
+        static=np.zeros((count, 0)),
+    )
+
+
 def test_mase_by_hand() -> None:
     past = np.array([1, 2, 4, 3, 5, 7], np.float32)
-    scale = seasonal_naive_errors(past, np.ones(6, bool), np.array([0, 4, 6]), 2)
+    scale = seasonal_naive_errors(slots_of(past, np.ones(6, bool), np.array([0, 4, 6])), 2)
     np.testing.assert_allclose(scale[0], (3 + 1) / 2)
     assert np.isnan(scale[1])
     assert mase(
@@ -151,11 +170,15 @@ def test_the_unit_of_errors_skips_gaps_and_knows_squares() -> None:
         np.array([1, 1, 1, 0, 1, 1], bool),
     )
     offsets = np.array([0, 4, 6])
-    np.testing.assert_allclose(seasonal_naive_errors(values, observed, offsets, 1), [4, 0])
     np.testing.assert_allclose(
-        seasonal_naive_errors(values, observed, offsets, 1, power=2), [17, 0]
+        seasonal_naive_errors(slots_of(values, observed, offsets), 1), [4, 0]
     )
-    np.testing.assert_array_equal(seasonal_naive_errors(values, observed, offsets, 2), [8, NAN])
+    np.testing.assert_allclose(
+        seasonal_naive_errors(slots_of(values, observed, offsets), 1, power=2), [17, 0]
+    )
+    np.testing.assert_array_equal(
+        seasonal_naive_errors(slots_of(values, observed, offsets), 2), [8, NAN]
+    )
 
 
 def test_a_series_without_a_seasonal_error_has_another_unit() -> None:
@@ -171,18 +194,20 @@ def test_a_series_without_a_seasonal_error_has_another_unit() -> None:
     )
     observed = np.ones(32, bool)
     observed[31] = False
-    found = naive_errors(values, observed, offsets, 2)
+    found = naive_errors(slots_of(values, observed, offsets), 2)
     # repeats exactly: the last value; constant: its size; all zero: none; a season that does not fit
     np.testing.assert_allclose(found, [2, 5, NAN, (3 + 6) / 2, 2])
     np.testing.assert_allclose(
-        naive_errors(values, observed, offsets, 2, power=2), [4, 25, NAN, (9 + 36) / 2, 4]
+        naive_errors(slots_of(values, observed, offsets), 2, power=2), [4, 25, NAN, (9 + 36) / 2, 4]
     )
-    np.testing.assert_allclose(naive_errors(values, observed, offsets, 5)[3], (1 + 2 + 4) / 3)
+    np.testing.assert_allclose(
+        naive_errors(slots_of(values, observed, offsets), 5)[3], (1 + 2 + 4) / 3
+    )
 
 
 def test_an_error_that_is_rounding_is_no_unit() -> None:
     wave = np.sin(2 * np.pi * np.arange(48) / 12) + 1e5
-    unit = naive_errors(wave, np.ones(48, bool), np.array([0, 48]), 12)
+    unit = naive_errors(slots_of(wave, np.ones(48, bool), np.array([0, 48])), 12)
     assert unit == pytest.approx(np.abs(np.diff(wave)).mean())
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from forecast import Forecaster
 from forecast.errors import UsageError
-from forecast.panel.naming import Shard, series_name, series_names, shard_numbers
+from forecast.panel.naming import in_shard, series_name, series_names, shard_numbers
 
 
 def test_parts_of_an_id_are_joined_and_a_long_one_is_cut() -> None:
@@ -55,7 +55,7 @@ def test_each_series_is_in_one_shard_wherever_it_stands(
     ids: list[tuple[str, ...]], count: int
 ) -> None:
     numbers = shard_numbers(tuple(ids), count)
-    held = sum(Shard(number, count).holds(tuple(ids)) for number in range(1, count + 1))
+    held = sum(in_shard(tuple(ids), f"{number}/{count}") for number in range(1, count + 1))
     assert (np.asarray(held) == 1).all()
     assert shard_numbers(tuple(reversed(ids)), count).tolist() == numbers[::-1].tolist()
 

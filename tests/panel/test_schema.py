@@ -8,7 +8,6 @@ import pandas as pd
 from forecast.panel.schema import (
     Event,
     Schema,
-    calendar_of,
     event_names,
     position_texts,
     time_columns_at,
@@ -68,7 +67,7 @@ def test_times_are_written_as_the_table_has_them() -> None:
         "1970-01-02",
     ]
     schema = schema_of(year=months.year, month=months.month)
-    columns = time_columns_at(schema, calendar_of(schema), np.array([12 * 54, 12 * 54 + 1]))
+    columns = time_columns_at(schema, np.array([12 * 54, 12 * 54 + 1]))
     assert {name: column.texts() for name, column in columns.items()} == {
         "year": ["2024"] * 2,
         "month": ["1", "2"],

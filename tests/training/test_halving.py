@@ -90,7 +90,7 @@ def trained(fitter: Fitter, context: TrainingContext | None = None, **more: Any)
         CANDIDATES,
         lambda forecast: -float(forecast.mean()),
         context or TrainingContext(),
-        **more,
+        **({"plan": None, "start": None} | more),
     )
     assert len(results) == len(plan.members) == sum(map(len, fitter.rounds))
     return plan

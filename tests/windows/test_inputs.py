@@ -58,7 +58,7 @@ def test_a_series_that_the_fit_did_not_see_has_index_zero() -> None:
 
 def test_windows_have_the_lookback_and_scaling_that_are_asked_for() -> None:
     inputs = inputs_of(DAYS)
-    batch = inputs.windows(3).batch(np.zeros(1, np.int64), np.array([4]))
+    batch = inputs.arrays.cut(3, "standard").batch(np.zeros(1, np.int64), np.array([4]))
     assert batch.past.shape == (1, 3)
     assert (batch.location + batch.scale * batch.past)[0] == pytest.approx([4, 9, 16], rel=1e-5)
     assert inputs.arrays.lookback == 1
@@ -95,8 +95,10 @@ def test_closed_slots_are_put_back_into_what_follows() -> None:
 
 def test_what_comes_after_a_window_is_not_in_its_past() -> None:
     windows = np.zeros(1, np.int64), np.array([4])
-    before = inputs_of(DAYS, power=0.5).windows(3).batch(*windows)
-    after = inputs_of([*DAYS[:4], 900.0, 900.0], power=0.5).windows(3).batch(*windows)
+    before = inputs_of(DAYS, power=0.5).arrays.cut(3, "standard").batch(*windows)
+    after = (
+        inputs_of([*DAYS[:4], 900.0, 900.0], power=0.5).arrays.cut(3, "standard").batch(*windows)
+    )
     for name in ("past", "mask", "location", "scale", "weight", "past_covariates"):
         np.testing.assert_array_equal(getattr(before, name), getattr(after, name))
     assert not np.array_equal(before.target, after.target)

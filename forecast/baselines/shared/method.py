@@ -41,7 +41,7 @@ its forecast depends on nothing else, and on no more than `Method.context` steps
 
 @dataclass(frozen=True)
 class Method:
-    forecast: Forecast | None = None  # None: `forecast_series` forecasts each window by itself
+    forecast: Forecast | None = None  # None: it forecasts by `forecast_series`
     # among the baselines that run by default; None: it runs only when asked for
     default_rank: int | None = None
     repeats_season: bool = False  # so that it comes once for each season of the data

@@ -17,7 +17,7 @@ AT_ONCE = 16  # windows, always so many: the last bits of a matrix product depen
 
 
 def theta_forecast(
-    values: Values, start: Counts, horizon: int, season: int, best_theta: bool = False
+    values: Values, start: Counts, horizon: int, season: int, best_theta: bool
 ) -> Values:
     """Classical Theta: the mean of the trend line and of the smoothed line of doubled curvature.
 

@@ -36,11 +36,12 @@ def forecast_baseline(name: str, past: Values, observed: Mask, horizon: int, sea
     missing package.
     """
     method = baseline_method(name)
+    own = method.forecast
+    if own is None:
+        raise TypeError("the method forecasts whole series")
 
     def points(values: Values, seen: Mask, seasons: Seasons) -> Values:
-        if method.forecast is not None:
-            return method.forecast(values, seen, horizon, *(seasons or (1,)))
-        return _one_by_one(method, values, seen, horizon, seasons)
+        return own(values, seen, horizon, *(seasons or (1,)))
 
     seasons = (season,) if season > 1 else ()
     return _in_parts(method, points, past, observed, seasons, (horizon,))
@@ -68,27 +69,6 @@ def forecast_own_quantiles(
         return np.sort(ahead, -1)
 
     return _in_parts(method, quantiles, past, observed, seasons, (horizon, len(levels)))
-
-
-def _one_by_one(
-    method: Method, values: Values, observed: Mask, horizon: int, seasons: Seasons
-) -> Values:
-    """Forecast each window as a series of its own, without columns known in advance."""
-    if method.forecast_series is None:
-        raise TypeError("the method forecasts nothing")
-    points = np.zeros((len(values), horizon))
-    for row, first in enumerate(observed.argmax(1).tolist()):
-        steps = values.shape[1] - first
-        points[row] = method.forecast_series(
-            values[row, first:],
-            observed[row, first:],
-            np.zeros((steps + horizon, 0)),
-            -steps,
-            np.array([steps]),
-            horizon,
-            seasons,
-        )[0]
-    return points
 
 
 def _in_parts(

@@ -64,10 +64,7 @@ def to_tensors(arrays: Arrays) -> dict[str, Tensor]:
 
 def to_arrays(tensors: dict[str, Tensor]) -> Arrays:
     """Copies of tensors as arrays, by name."""
-    arrays = {}
-    for name, tensor in tensors.items():
-        arrays[name] = tensor.numpy(force=True).copy()
-    return arrays
+    return {name: tensor.numpy(force=True).copy() for name, tensor in tensors.items()}
 
 
 def layout_of(tensors: Mapping[str, Tensor]) -> Layout:

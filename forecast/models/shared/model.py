@@ -123,6 +123,10 @@ class RecurrentModel(nn.Module):
         quantiles = self._put_together(self(batch), batch)
         return quantiles if effects is None else quantiles + effects[..., None]
 
+    def attention(self, batch: Batch) -> Tensor | None:
+        """The weight of each step of the past, [batch, lookback]; None without attention."""
+        return None
+
     def core(self, batch: Batch, arrays: dict[str, Tensor]) -> Tensor:
         """What is exported: it can be traced from a batch and the arrays of `example`."""
         return self.outputs(batch)

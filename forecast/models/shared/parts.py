@@ -95,7 +95,8 @@ def past_segments(steps: Tensor, segment: int) -> Tensor:
     """
     missing = -int(steps.shape[1]) % segment
     filled = padded_steps(steps, before=missing)
-    return filled.reshape(steps.shape[0], -1, segment * steps.shape[-1])
+    count = int(filled.shape[1]) // segment
+    return filled.reshape(steps.shape[0], count, segment * int(steps.shape[-1]))
 
 
 def default_segment(shape: Shape) -> int:

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from forecast.pretrained.features import BEND, TOKEN, Features, Flags, Floats, Numbers, features_of
+from forecast.panel.panel import Flags, Floats, Numbers
+from forecast.pretrained.features import BEND, TOKEN, Features, features_of
 from forecast.pretrained.forecasting import MAX_SQUASHED, are_counts, window_seasons
 from forecast.pretrained.network import LEVELS, inputs_of
 from forecast.windows.scaling import Array, array_namespace, device_of
