@@ -273,31 +273,31 @@ class TextSettings(SettingsGroup, heading="File"):
     """How the bytes of a file become columns."""
 
     encoding: str | None = Field(
-        None, description="text encoding; default UTF-8, or UTF-16 with a byte order mark"
+        default=None, description="text encoding; default UTF-8, or UTF-16 with a byte order mark"
     )
     delimiter: str | None = Field(
-        None, description="column separator; default: comma, semicolon, tab or bar"
+        default=None, description="column separator; default: comma, semicolon, tab or bar"
     )
     decimal: DecimalMark | None = Field(
-        None, description="decimal mark; default: inferred from the numbers"
+        default=None, description="decimal mark; default: inferred from the numbers"
     )
     thousands: Literal[",", ".", " ", "'", "_"] | None = Field(
-        None, description="thousands separator; default none"
+        default=None, description="thousands separator; default none"
     )
     sheet: Annotated[str | None, BeforeValidator(_as_text)] = Field(
-        None,
+        default=None,
         description="sheet of a workbook, by name or number; default: the first sheet with content",
     )
     header_row: int | None = Field(
-        None, ge=1, description="row with the names of columns, from 1; default: found"
+        default=None, ge=1, description="row with the names of columns, from 1; default: found"
     )
     skip_rows: int | None = Field(
-        None, ge=0, description="number of rows at the top to leave out; default none"
+        default=None, ge=0, description="number of rows at the top to leave out; default none"
     )
 
 
 UNFINISHED: Unfinished = Field(
-    "leave out",
+    default="leave out",
     description="what to do with values of a last period that is not over, or ends early: such "
     "as today's",
 )
@@ -313,90 +313,90 @@ class TableSettings(SettingsGroup, heading="Columns"):
     """How the columns of a table become series on a calendar."""
 
     layout: Layout | None = Field(
-        None, description="series in columns (wide), rows (rows) or by id (long)"
+        default=None, description="series in columns (wide), rows (rows) or by id (long)"
     )
     time: Names = Field(
-        (),
+        default=(),
         description="time column, or columns such as year,month; default: the column of times",
     )
     id: First[Names] = Field(
-        (), description="id column(s) of a long table, comma-separated; default: inferred"
+        default=(), description="id column(s) of a long table, comma-separated; default: inferred"
     )
     target: First[Names] = Field(
-        (),
+        default=(),
         description="target column, in a wide table those to forecast; default: inferred",
     )
     freq: First[OnCalendar[str | None]] = Field(
-        None,
+        default=None,
         description="frequency, e.g. h, 15min, D, B, W, MS, QS, YS, or 1 for numbered steps; "
         "default: inferred",
     )
     aggregate: OnCalendar[Aggregate | None] = Field(
-        None, description="how rows of a finer table make one of --freq"
+        default=None, description="how rows of a finer table make one of --freq"
     )
     season: OnCalendar[Seasons] = Field(
-        (), description="season length(s) in steps, as 24,168; default by frequency"
+        default=(), description="season length(s) in steps, as 24,168; default by frequency"
     )
     known: First[Names] = Field(
-        (), description="covariates whose future values are known, comma-separated"
+        default=(), description="covariates whose future values are known, comma-separated"
     )
     past: Names = Field(
-        (),
+        default=(),
         description="covariates known only up to the last observed time, comma-separated",
     )
     static: Names = Field(
-        (), description="covariates with one value for each series, comma-separated"
+        default=(), description="covariates with one value for each series, comma-separated"
     )
     categorical: Names = Field(
-        (), description="covariates whose numbers are categories, comma-separated"
+        default=(), description="covariates whose numbers are categories, comma-separated"
     )
     monotone: Names = Field(
-        (),
+        default=(),
         description="signs of what known columns do, as price:-,promo:+, which forecasts keep",
     )
     holidays: First[OnCalendar[str | None]] = Field(
-        None,
+        default=None,
         description="country code of holidays, or column:NAME for one a series",
     )
     events: First[OnCalendar[FilePath | None]] = Field(
-        None,
+        default=None,
         description="file of promotions, closed days, stock-outs: date (or start, end), name, "
         "kind, id columns",
     )
     successors: First[OnCalendar[FilePath | None]] = Field(
-        None,
+        default=None,
         description="file of series that start with another's past",
     )
     overrides: First[Annotated[FilePath | None, Heading("Forecasts")]] = Field(
-        None,
+        default=None,
         description="forecasts set by hand, for now and predict: file with id columns, time (or "
         "from, to), value, who, why",
     )
     date_format: OnCalendar[str | None] = Field(
-        None,
+        default=None,
         description="strptime format of the time column, e.g. %d/%m/%Y, or spreadsheet for day "
         "numbers",
     )
     timezone: OnCalendar[str | None] = Field(
-        None, description="zone of times without one, e.g. Europe/Berlin"
+        default=None, description="zone of times without one, e.g. Europe/Berlin"
     )
     dst: OnCalendar[ClockChange] = Field(
-        "error", description="which time an hour means that clocks repeat or skip"
+        default="error", description="which time an hour means that clocks repeat or skip"
     )
     on_duplicate: OfRows[OnDuplicate] = Field(
-        "error", description="what to do with rows of the same series and time"
+        default="error", description="what to do with rows of the same series and time"
     )
     max_missing: OfRows[float] = Field(
-        0.5, ge=0, le=1, description="series with a larger share missing are skipped"
+        default=0.5, ge=0, le=1, description="series with a larger share missing are skipped"
     )
     missing: OfRows[MissingRows] = Field(
-        "unknown",
+        default="unknown",
         description="what absent rows mean: unknown, or zero from a series' first row to the "
         "last time",
     )
     unfinished: OfRows[Unfinished] = UNFINISHED
     strict: OfRows[bool] = Field(
-        False,
+        default=False,
         description="refuse titles and totals around a table, and levels moved tenfold",
     )
 
@@ -405,58 +405,60 @@ class TrainSettings(SettingsGroup, heading="Model"):
     """What is trained, how, and for how long."""
 
     model: First[str] = Field(
-        "auto",
+        default="auto",
         description="auto (compares several, combines the best), a model or a baseline",
     )
     params: dict[str, Any] | None = Field(
-        None, description="hyperparameters of the model; see `forecast models NAME`"
+        default=None, description="hyperparameters of the model; see `forecast models NAME`"
     )
     horizon: First[int | None] = Field(
-        None, ge=1, le=MAX_AHEAD, description="steps to forecast; default by frequency"
+        default=None, ge=1, le=MAX_AHEAD, description="steps to forecast; default by frequency"
     )
     lookback: int | None = Field(
-        None,
+        default=None,
         ge=1,
         le=100_000,
         description="steps a forecast looks back; default by horizon",
     )
     scaling: ScalingName | None = Field(
-        None,
+        default=None,
         description="how each window is scaled by its own past; default standard, or chosen on "
         "held-out values",
     )
     transform: TransformName = Field(
-        "none", description="transform of the target before scaling; power is Box-Cox"
+        default="none", description="transform of the target before scaling; power is Box-Cox"
     )
-    loss: Optimizing[LossName] = Field("quantile", description="loss of the point forecast")
+    loss: Optimizing[LossName] = Field(default="quantile", description="loss of the point forecast")
     learning_rate: Optimizing[float] = Field(
-        0.004, gt=0, le=1, description="peak learning rate, after warm-up"
+        default=0.004, gt=0, le=1, description="peak learning rate, after warm-up"
     )
-    weight_decay: Optimizing[float] = Field(0.01, ge=0, le=1, description="weight decay of AdamW")
-    clip: Optimizing[float] = Field(1.0, gt=0, description="maximum norm of the gradient")
+    weight_decay: Optimizing[float] = Field(
+        default=0.01, ge=0, le=1, description="weight decay of AdamW"
+    )
+    clip: Optimizing[float] = Field(default=1.0, gt=0, description="maximum norm of the gradient")
     batch_size: Optimizing[int | None] = Field(
-        None, ge=1, le=65_536, description="windows a step; default by the data"
+        default=None, ge=1, le=65_536, description="windows a step; default by the data"
     )
     patience: Optimizing[int] = Field(
-        8, ge=1, le=1_000_000, description="validations without gain that end training"
+        default=8, ge=1, le=1_000_000, description="validations without gain that end training"
     )
     budget: First[Training[float | None]] = Field(
-        None, gt=0, description="seconds for all, from reading to saving"
+        default=None, gt=0, description="seconds for all, from reading to saving"
     )
     steps: Training[int | None] = Field(
-        None, ge=1, le=1_000_000_000, description="training steps; default by the data"
+        default=None, ge=1, le=1_000_000_000, description="training steps; default by the data"
     )
     plan: Training[FilePath | None] = Field(
-        None, description="repeat the plan of a version's config.json, or folder"
+        default=None, description="repeat the plan of a version's config.json, or folder"
     )
     members: Training[int | None] = Field(
-        None,
+        default=None,
         ge=1,
         le=64,
         description="networks of a kind, whose median is the forecast; default by the data",
     )
     jobs: Training[int | None] = Field(
-        None,
+        default=None,
         ge=1,
         description="networks, fits of a backtest or shards side by side; default by cores if "
         "faster",
@@ -466,23 +468,25 @@ class TrainSettings(SettingsGroup, heading="Model"):
         description="baselines to combine with; default: quick ones of `forecast models`",
     )
     hierarchy: Series = Field(
-        (),
+        default=(),
         description="train on the sums by these id columns, comma-separated, or of all series, "
         "too, and make forecasts "
         "agree with theirs if that lowers errors: columns or all; may be given several times",
     )
     guard: bool = Field(
-        True,
+        default=True,
         description="give baselines a share where their errors on held-out values justify it",
     )
-    metric: Metric = Field("mase", description="error measure by which models are compared")
+    metric: Metric = Field(default="mase", description="error measure by which models are compared")
     warm_start: Training[bool] = Field(
-        False, description="start from the networks of the live version or previous fit"
+        default=False, description="start from the networks of the live version or previous fit"
     )
-    seed: Training[int] = Field(0, ge=0, lt=2**31, description="seed of every random choice")
-    device: Training[DeviceName] = Field("auto", description="where networks run")
+    seed: Training[int] = Field(
+        default=0, ge=0, lt=2**31, description="seed of every random choice"
+    )
+    device: Training[DeviceName] = Field(default="auto", description="where networks run")
     engine: Training[EngineName] = Field(
-        "auto", description="what runs networks; auto: onnx if installed and exported"
+        default="auto", description="what runs networks; auto: onnx if installed and exported"
     )
 
 
@@ -490,10 +494,10 @@ class ClusterSettings(SettingsGroup, heading="Machines"):
     """Where parallel work runs, and how a large table is divided."""
 
     cluster: str | None = Field(
-        None, description="ray://HOST:PORT, ray://auto (this machine) or dask://HOST:PORT"
+        default=None, description="ray://HOST:PORT, ray://auto (this machine) or dask://HOST:PORT"
     )
     shards: int | None = Field(
-        None,
+        default=None,
         ge=1,
         le=MAX_SHARDS,
         description="forecast the table in parts, a file each; default 16 with --cluster",
@@ -504,13 +508,13 @@ class BacktestSettings(SettingsGroup, heading="Origins"):
     """From which origins in the past a backtest forecasts."""
 
     windows: First[int | None] = Field(
-        None, ge=1, le=1000, description="origins; default 8, fewer for a short table"
+        default=None, ge=1, le=1000, description="origins; default 8, fewer for a short table"
     )
     step: First[int | None] = Field(
-        None, ge=1, description="steps between two origins; default the horizon"
+        default=None, ge=1, description="steps between two origins; default the horizon"
     )
     refit: First[bool] = Field(
-        False,
+        default=False,
         description="fit at each origin; default one fit, at the oldest, for all of them",
     )
 
@@ -519,13 +523,13 @@ class CheckSettings(SettingsGroup, heading="Checks"):
     """Checks of a table before anything is forecast from it."""
 
     warn_after: Duration | None = Field(
-        None, description="warn if the newest value is this old, such as 36h or 2d"
+        default=None, description="warn if the newest value is this old, such as 36h or 2d"
     )
     error_after: First[Duration | None] = Field(
-        None, description="exit with 4 if the newest value is this old, as 3d"
+        default=None, description="exit with 4 if the newest value is this old, as 3d"
     )
     require_all: First[bool] = Field(
-        False, description="exit with 3 if a series of the fit is missing or has ended"
+        default=False, description="exit with 3 if a series of the fit is missing or has ended"
     )
 
 
@@ -535,28 +539,28 @@ class OutputSettings(SettingsGroup, heading="Forecasts"):
     newer = ("quantiles",)
 
     levels: First[Levels] = Field(
-        INTERVALS, description="levels in percent, 1 to 99, comma-separated"
+        default=INTERVALS, description="levels in percent, 1 to 99, comma-separated"
     )
     quantiles: First[Quantiles] = Field(
-        (),
+        default=(),
         description="in place of intervals the columns p10,p50,p90 and so on, in percent, 0.5 to "
         "99.5, ascending",
     )
-    point: Point = Field("median", description="which number the column forecast contains")
+    point: Point = Field(default="median", description="which number the column forecast contains")
     min: float | None = Field(
-        None,
+        default=None,
         description="lower bound of all forecasts, -inf for none; default 0 for a series "
         "without values below 0",
         allow_inf_nan=True,
     )
-    max: float | None = Field(None, description="upper bound of all forecasts")
-    integer: First[bool] = Field(False, description="round all forecasts to whole numbers")
-    explain: bool = Field(False, description="add the columns model and status")
+    max: float | None = Field(default=None, description="upper bound of all forecasts")
+    integer: First[bool] = Field(default=False, description="round all forecasts to whole numbers")
+    explain: bool = Field(default=False, description="add the columns model and status")
     shard: ShardName | None = Field(
-        None, description="forecast only this part of the series: i/N, such as 3/16"
+        default=None, description="forecast only this part of the series: i/N, such as 3/16"
     )
     excel_safe: bool = Field(
-        False, description="put ' before names that a spreadsheet would take for a formula"
+        default=False, description="put ' before names that a spreadsheet would take for a formula"
     )
 
     @property
@@ -602,12 +606,12 @@ class SumSettings(SettingsGroup, heading="Sums"):
     """Sums of forecasts over groups of series and over time."""
 
     sum_by: First[Series] = Field(
-        (),
+        default=(),
         description="sum over series alike in these id or static columns, or over all; may be "
         "given several times",
     )
     sum_every: First[PeriodNames] = Field(
-        (),
+        default=(),
         description="sum over time: day, week, month, quarter, year, horizon, or such as 'next 9' "
         "for the first 9 steps; may be given several times",
     )
@@ -617,16 +621,16 @@ class PictureSettings(SettingsGroup, heading="Picture"):
     """Which series a picture shows, and how much of their past."""
 
     series: First[Series] = Field(
-        (), description="a series to draw, such as EWR/UA; may be given several times"
+        default=(), description="a series to draw, such as EWR/UA; may be given several times"
     )
     count: First[int] = Field(
-        6,
+        default=6,
         ge=1,
         le=100,
         description="series to draw if none is named: the worst, or the first",
     )
     history: First[int | None] = Field(
-        None,
+        default=None,
         ge=1,
         le=100_000,
         description="steps of the past to draw; default 3 horizons, and 2 seasons at least",
@@ -637,7 +641,7 @@ class ExplainSettings(SettingsGroup, heading="Explanation"):
     """How forecasts are explained."""
 
     repeats: First[int] = Field(
-        10,
+        default=10,
         ge=2,
         le=1000,
         description="how often each column is shuffled, for its importance",
@@ -647,10 +651,12 @@ class ExplainSettings(SettingsGroup, heading="Explanation"):
 class StoreSettings(SettingsGroup, heading="Store"):
     """Where versions are saved, and how many."""
 
-    store: First[FilePath] = Field("forecast-model", description="folder of the saved versions")
-    keep: int = Field(5, ge=1, description="number of versions that stay in the store")
+    store: First[FilePath] = Field(
+        default="forecast-model", description="folder of the saved versions"
+    )
+    keep: int = Field(default=5, ge=1, description="number of versions that stay in the store")
     wait: float = Field(
-        0.0, ge=0, description="seconds to wait while another process holds the store"
+        default=0.0, ge=0, description="seconds to wait while another process holds the store"
     )
 
 
