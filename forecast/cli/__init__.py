@@ -1,6 +1,7 @@
 """The command line: `commands` declares commands, whose bodies are imported when they run."""
 
 import gc
+import importlib
 import io
 import os
 import platform
@@ -66,10 +67,9 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         purposes = ChainMap(*PURPOSES.values())
         if cmd_name in purposes:
-            from forecast.cli._command import Command
-            from forecast.cli.commands import COMMANDS
-
-            return Command(cmd_name, purposes[cmd_name], COMMANDS[cmd_name])
+            commands = importlib.import_module("forecast.cli.commands")
+            command: click.Command = commands.command_of(cmd_name, purposes[cmd_name])
+            return command
         if not cmd_name.startswith("-") and not ctx.resilient_parsing:
             ctx.fail(f"no command '{cmd_name}'{did_you_mean(cmd_name, self.list_commands(ctx))}")
         return None

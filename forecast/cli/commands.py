@@ -6,7 +6,7 @@ Nothing is imported that help does not need.
 import click
 
 from forecast import settings
-from forecast.cli._command import NAMED, OUTPUT, RUN, Declaration, Option, file_argument
+from forecast.cli._command import NAMED, OUTPUT, RUN, Command, Declaration, Option, file_argument
 from forecast.settings import (
     OutputSettings,
     StoreSettings,
@@ -497,3 +497,7 @@ COMMANDS["rollback"] = Declaration(
         "forecast rollback --artifact shops",
     ),
 )
+
+
+def command_of(name: str, purpose: str) -> Command:
+    return Command(name, purpose, COMMANDS[name])

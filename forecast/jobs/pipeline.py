@@ -56,21 +56,23 @@ class JobSettings(settings.StoreSettings):
     """Name and store of a job, and when it fits."""
 
     name: str | None = Field(
-        None, max_length=1_000, description="name of the job; default the file's name"
+        default=None, max_length=1_000, description="name of the job; default the file's name"
     )
     refit: Annotated[str, BeforeValidator(_refit_text)] = Field(
-        "weekly",
+        default="weekly",
         description="when to fit: never, daily, weekly, 'every N days' or 'when worse'; "
         "the first run always fits",
     )
-    as_of: str | None = Field(None, description="the time as of which the job runs; default now")
+    as_of: str | None = Field(
+        default=None, description="the time as of which the job runs; default now"
+    )
     ledger: Literal["store", "sink"] = Field(
-        "store",
+        default="store",
         description="where runs and scores are recorded: STORE.runs/ledger.db, "
         "or the database of the sink",
     )
     ping: Annotated[str, AfterValidator(check_address)] | None = Field(
-        None,
+        default=None,
         repr=False,
         description="health-check URL, called at start (URL/start), on success "
         "and failure (URL/fail)",
@@ -81,22 +83,24 @@ class Pipeline(JobSettings):
     """The settings of a job."""
 
     totals: tuple[TotalsSettings, ...] = Field(
-        (), description="sums of the forecasts, and where they go"
+        default=(), description="sums of the forecasts, and where they go"
     )
     source: SourceSettings = Field(description="where the table comes from")
     table: settings.TableSettings = Field(
-        settings.TableSettings(), description="how it becomes series"
+        default=settings.TableSettings(), description="how it becomes series"
     )
-    train: settings.TrainSettings = Field(settings.TrainSettings(), description="what is trained")
+    train: settings.TrainSettings = Field(
+        default=settings.TrainSettings(), description="what is trained"
+    )
     output: settings.OutputSettings = Field(
-        settings.OutputSettings(), description="what a table of forecasts contains"
+        default=settings.OutputSettings(), description="what a table of forecasts contains"
     )
     sink: SinkSettings = Field(description="where the forecasts go")
     checks: JobCheckSettings = Field(
-        JobCheckSettings(), description="checks of the table and of forecasts"
+        default=JobCheckSettings(), description="checks of the table and of forecasts"
     )
     monitoring: MonitoringSettings = Field(
-        MonitoringSettings(), description="where the gauges of the job go"
+        default=MonitoringSettings(), description="where the gauges of the job go"
     )
 
     # periods that are summed, also if other sinks replace those of the sums
@@ -178,10 +182,13 @@ def _toml(path: str) -> Facts:
             problem = f"has more than {MAX_LENGTH:,} characters; is it a pipeline file?"
             raise UsageError(problem, place=path)
         return tomllib.loads(text)
+    except FileNotFoundError:
+        raise NoInput(f"{path} does not exist; give the path of a pipeline file (.toml)") from None
     except OSError as error:
-        cure = "give the path of a pipeline file (.toml)"
-        raise NoInput(f"{path} cannot be opened: {error.strerror or error}", cure=cure) from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise NoInput(f"{path} cannot be opened: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise UsageError("is not UTF-8 text, as TOML must be", place=path) from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"is not valid TOML: {error}", place=path) from None
 
 

@@ -105,8 +105,7 @@ def with_lent_pasts(panel: Panel, schema: Schema, table: str) -> Panel:
         rows = list(group)
         begin = first + int(np.searchsorted(last_days, rows[0].day.toordinal() - EPOCH))
         own = find(text)
-        is_past = begin == first and own is not None and find(rows[0].of) is None
-        if is_past:
+        if begin == first and own is not None and find(rows[0].of) is None:
             continue  # nothing is lent any more
         if begin < now and own is None:
             log.warning(NO_VALUE, table, text, rows[0].day)
@@ -126,12 +125,10 @@ def with_lent_pasts(panel: Panel, schema: Schema, table: str) -> Panel:
         if begin in steps:  # else it starts after the horizon
             new[text] = _started(rows[0].ids, parts, own, begin)
 
-    over = set()
+    over = {text for text, (_, begin) in ends.items() if begin <= now}
     for text, (old, begin) in ends.items():
         is_over = ~old.before(begin - old.starts)
         new[text] = replace(old, shut=is_over | np.asarray(old.shut))
-        if begin <= now:
-            over.add(text)
         if count := (old.observed & is_over).sum():
             left_out = "%s: %d values of '%s' are left out, as another series replaces it"
             log.warning(left_out, table, count, text)
