@@ -82,7 +82,7 @@ TOTALS = "forecast_totals"  # forecasts of sums
 INPUTS = "forecast_inputs"  # the data that runs forecast from, see `changes/replay.py`
 # values known in advance that a run had and no earlier run had, see `jobs/inputs.py`
 KNOWN = "forecast_known"
-# forecasts that the table of overrides changed, see `checks/overrides.py`
+# forecasts that the table of overrides changed, see `inference/overrides.py`
 OVERRIDES = "forecast_overrides"
 KEEP = {
     TOTALS: MAX_RUNS,

@@ -121,7 +121,7 @@ class Panel:
     # [series], the lowest value that is not in the panel: one that the fit saw, or one before the
     # tail
     lowest: Numbers | None = None
-    # [series], whether all values that are not in the panel are counts, see `counts`
+    # [series], whether all values that are not in the panel are counts, see `is_count`
     counted: Flags | None = None
     # of the columns known in advance; None if each cell has the same value at all origins
     vintages: Vintages | None = None

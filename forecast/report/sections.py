@@ -182,6 +182,7 @@ def _worse(backtest: BacktestTables) -> str:
 def _held(rows: Sequence[Row], what: str = "") -> str:
     """How many values the intervals contained; a row of sums is weighted by its number of sums."""
     texts = []
+    narrow = False
     for level in INTERVALS:
         shares = _measured(rows, f"coverage_{level:g}")
         values = [share for _, share in shares]
@@ -191,7 +192,7 @@ def _held(rows: Sequence[Row], what: str = "") -> str:
             texts.append(f"{level:g} % intervals{what} held {100 * held:.0f} %")
             if level == INTERVALS[0]:
                 narrow = held < NARROW
-    return ", ".join(texts) + (", too few" if texts and narrow else "")
+    return ", ".join(texts) + (", too few" if narrow else "")
 
 
 def error_section(backtest: BacktestTables) -> Section:
