@@ -191,7 +191,7 @@ def _held(rows: Sequence[Row], what: str = "") -> str:
             held = np.average(values, weights=counts)
             texts.append(f"{level:g} % intervals{what} held {100 * held:.0f} %")
             if level == INTERVALS[0]:
-                narrow = held < NARROW
+                narrow = bool(held < NARROW)
     return ", ".join(texts) + (", too few" if narrow else "")
 
 
