@@ -115,9 +115,13 @@ def _new_series(panel: Panel, published: Set[Id]) -> Finding:
 
 
 def _duplicates(panel: Panel, published: Set[Id]) -> Finding:
-    """Series with the same values as others at the same times, unless the last run had both."""
+    """Series with the same values as others at the same times, unless the last run had both.
+
+    Those that others lend their past do not count.
+    """
     alike: dict[bytes, list[int]] = {}
-    for series in range(len(panel)):
+    own = np.array(panel.status) != "like"
+    for series in np.flatnonzero(own).tolist():
         if (digest := _digest(panel, series)) is not None:
             alike.setdefault(digest, []).append(series)
     copies = []

@@ -106,7 +106,8 @@ def score(
     forecasts = _as_table(forecast, "forecasts")
     # a backtest also writes the forecasts of the model that it measures others by
     if {"model", "origin"} <= set(forecasts.names):
-        forecasts = forecasts.rows(forecasts.texts("model") != REFERENCE)
+        others = forecasts.texts("model") != REFERENCE
+        forecasts = forecasts.rows(others | ~others.any())
     values = _as_table(actual, "actual values")
     reading, saved = read_saved(forecasts, values, settings or TableSettings())
     # a series that has forecasts of its own lends nothing

@@ -49,9 +49,9 @@ def values_of(panel: Panel, ids: Ids, first: Integers, steps: int) -> Numbers:
 
     They are also NaN if the panel lacks the series.
     """
-    index = series_index(panel.ids, ids) - 1
-    values = values_at(panel, index, first, steps)
-    values[index < 0] = np.nan
+    number = series_index(panel.ids, ids)
+    values = values_at(panel, np.maximum(number, 1) - 1, first, steps)
+    values[number == 0] = np.nan
     return values
 
 
