@@ -182,7 +182,7 @@ class _Past:
     series: int
     unit: float  # standard deviation of the values
     values: Numbers  # [steps], gaps filled
-    usable: Flags  # [steps], whether the value and the one before it were observed
+    observed: Flags  # [steps]
     columns: Numbers  # [steps, columns], those known in advance and waves of the year
     position: Integers  # [steps], on the calendar grid
     phases: Numbers  # [steps, phases], indicators of the level and of seasons; perhaps a trend
@@ -209,25 +209,25 @@ class _Past:
         What phases explain is taken out. Also returns the grid positions of the errors, and the
         logarithm of the likelihood of the values without terms.
         """
-        usable = self.usable
+        usable = self.observed
         values = self.values / self.unit
         log_unit = np.full(len(values), np.log(self.unit))
         if effects.multiplies:
             above_zero = self.values > 0
-            usable = usable & above_zero & np.insert(above_zero[:-1], 0, True)
+            usable = usable & above_zero
             values = np.log(np.where(above_zero, self.values, self.unit))
             log_unit = values
         columns = np.column_stack([self.phases, terms, values])
-        if effects.season == 1:
-            errors = _beside_level(columns, kept)
+        if effects.season == 1:  # a level stays as it is over gaps, such as closed days
+            errors = _beside_level(columns[usable], kept)
         else:  # what shares of the values a day and a week before leave
             day = effects.season
             week = DAYS_OF_WEEK * day
-            usable = usable & (np.arange(len(usable)) >= week)
+            usable = usable & np.insert(usable[:-1], 0, True) & (np.arange(len(usable)) >= week)
             errors = columns.copy()
             errors[day:] -= PRIORS.last_day * columns[:-day]
             errors[week:] -= PRIORS.last_week * columns[:-week]
-        errors = errors[usable]
+            errors = errors[usable]
         count = self.phases.shape[1]
         free = len(errors) - count
         if free <= count:
@@ -271,7 +271,7 @@ def _pasts(
             series=series,
             unit=float(units[series]),
             values=np.interp(slots, slots[observed], panel.values[slots[observed]]),
-            usable=observed & np.insert(observed[:-1], 0, True),
+            observed=observed,
             columns=np.concatenate([known, waves_of_year(position, year)], 1),
             position=position,
             phases=phases,
@@ -352,7 +352,7 @@ def _prepared(
     )
     at_once = replace(effects, lags=effects.lags[:1], means=effects.means[:0])
     simplest = replace(at_once, waves=0, knots=knots[:, :0])
-    rows = sum(past.usable.sum() for past in pasts)
+    rows = sum(past.observed.sum() for past in pasts)
     for one in (effects, at_once, simplest) if of_table else (simplest,):
         weights = np.zeros((known.shape[1], one.width))
         if 0 < weights.size <= min(PRIORS.features, rows // PRIORS.rows_each):

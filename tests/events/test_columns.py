@@ -215,6 +215,29 @@ def test_a_column_with_a_sign_never_acts_the_other_way(model: str) -> None:
     assert (less[last.to_numpy()] <= usual[last.to_numpy()]).all()
 
 
+def test_a_price_that_changes_after_a_closed_day_acts_at_once() -> None:
+    random = np.random.default_rng(0)
+    time = pd.date_range("2024-01-01", periods=7 * 40)  # from a Monday on
+    frames = []
+    for shop in "abcd":
+        price = np.repeat(np.exp(0.12 * random.normal(size=20)), 14)
+        units = np.where(time.day_of_week == 6, 0.0, 60 * price**-1.5)
+        frames.append(
+            pd.DataFrame({"shop": shop, "time": time, "units": units, "price": price}).assign(
+                units=random.poisson(units).astype(float)
+            )
+        )
+    table = pd.concat(frames)
+    ahead = table["time"] > time[-15]
+    fitted = Forecaster(model="theta", horizon=14, known="price", id="shop", target="units")
+    fitted.fit(table[~ahead])
+    dearer = fitted.what_if({"price*": 1.1}, future=table[ahead].drop(columns="units"))
+    sums = dearer.groupby("time")[["what_if", "forecast"]].sum()
+    elasticity = np.log(sums["what_if"] / sums["forecast"]) / np.log(1.1)
+    assert elasticity.iloc[0] == pytest.approx(elasticity.iloc[1:6].mean(), abs=0.1)
+    assert elasticity.iloc[0] < -1
+
+
 def test_a_price_above_all_that_were_seen_still_acts() -> None:
     random = np.random.default_rng(3)
     price = np.repeat(random.choice([10.0, 11.0], 30), 10)
