@@ -116,6 +116,26 @@ def test_the_command_takes_the_column_of_a_plan(forecast: Run, tmp_path: Path) -
     assert (refused.code, "there is no table of theirs" in refused.err) == (2, True)
 
 
+@pytest.mark.parametrize("shop", ["n", "s"])
+def test_a_plan_without_some_of_our_series_is_compared_on_the_others(shop: str) -> None:
+    frame = actual()
+    theirs = plan(frame)
+    scores = score(forecasts(frame, 3.0), frame, STATIC, theirs[theirs["shop"] == shop], "budget")
+    rows = scores.rows_by("shop").set_index("shop")
+    assert rows["dates"].to_dict() == {one: 10 * (one == shop) for one in ("n", "s")}
+    renamed = theirs.assign(shop=theirs["shop"] + " new")
+    with pytest.raises(BadData, match="has none of our series and times"):
+        score(forecasts(frame, 3.0), frame, STATIC, renamed, "budget")
+
+
+def test_a_backtest_of_seasonal_naive_alone_is_scored() -> None:
+    frame = actual()
+    settings = {"id": ("shop", "item"), "target": "units", "horizon": 5}
+    naive = Forecaster(model="seasonal-naive", **settings).backtest(frame, windows=1).forecasts
+    scores = score(naive, frame, TableSettings(id=("shop", "item"), target="units"))
+    assert scores.rows_by("all")["skill"][0] == pytest.approx(0.0, abs=0.2)
+
+
 def test_tables_with_nothing_in_common_are_refused() -> None:
     frame = actual()
     earlier = forecasts(frame, 1.0).assign(day=frame["day"][:10].tolist() * 4)

@@ -663,3 +663,12 @@ def test_a_ledger_without_sums_goes_on(job: Job, at: At) -> None:
     for night in range(151, 154):
         assert run_job(read_pipeline(str(job.file)), as_of=at(night)).exit_code == 0
     assert job.ledger("SELECT count FROM forecast_totals") == [(3,), (3,), (3,)]
+
+
+def test_new_shops_like_another_are_no_copies_of_it(job: Job, forecast: Run, at: At) -> None:
+    rows = [f"new{i},north,2024-07-19" for i in range(12)]
+    (job.folder / "new.csv").write_text("\n".join(["shop,like,from", *rows]) + "\n")
+    job.write(table='successors = "new.csv"')
+    ran = forecast("run", job.file, "--as-of", at(199))
+    assert ran.code == 0, ran.err
+    assert pd.read_csv(job.output)["shop"].nunique() == 14
