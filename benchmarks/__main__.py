@@ -29,6 +29,13 @@ from forecast.errors import ForecastError
 from forecast.models import model_names
 
 FILE = click.Path(dir_okay=False, path_type=Path)
+RESULTS = click.option(
+    "--json",
+    "path",
+    required=True,
+    type=FILE,
+    help="JSON lines so far; they are kept, and new ones added",
+)
 said = Console(stderr=True, soft_wrap=True)
 WIDE = 240  # characters
 
@@ -207,13 +214,7 @@ def intervals(
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="development sets",
 )
-@click.option(
-    "--json",
-    "path",
-    required=True,
-    type=FILE,
-    help="JSON lines so far; they are kept, and new ones added",
-)
+@RESULTS
 @click.option(
     "--method",
     default=DEFAULT,
@@ -266,13 +267,7 @@ def singles(
 
 
 @cli.command()
-@click.option(
-    "--json",
-    "path",
-    required=True,
-    type=FILE,
-    help="JSON lines so far; they are kept, and new ones added",
-)
+@RESULTS
 @click.option(
     "--method", default=NOW, show_default=True, help="now, default (a bare fit) or a model"
 )
@@ -295,13 +290,7 @@ def lumpy(path: Path, method: str, checkout: Path | None, series: int) -> None:
 
 
 @cli.command()
-@click.option(
-    "--json",
-    "path",
-    required=True,
-    type=FILE,
-    help="JSON lines so far; they are kept, and new ones added",
-)
+@RESULTS
 @click.option("--families", callback=items, default="", metavar="A,B", help="default: all")
 @click.option("--method", type=click.Choice([NOW, DEFAULT]), default=NOW, show_default=True)
 @click.option("--budget", type=float, help="seconds of each bare fit; default: none is passed")

@@ -305,12 +305,7 @@ def line(seed: int, method: str, budget: float | None) -> Row:
     value = mean + draw.uniform(2, 6) * draw.normal(size=len(steps))
     _, rows = alone(value, mean, "MS", 6).forecast(method, budget)
     ideal = np.polyval(np.polyfit(steps[:12], value[:12], 1), steps[12:])
-    error = (rows["forecast"] - rows["value"]).abs().mean()
-    return {
-        "error": over_truth(rows),
-        "absolute error": float(error / np.abs(mean).mean()),
-        "of the line": float(np.abs(ideal - value[12:]).mean() / np.abs(mean).mean()),
-    }
+    return beside_line(rows, ideal, float(mean.mean()))
 
 
 def exponential(seed: int, method: str, budget: float | None) -> Row:
@@ -321,11 +316,15 @@ def exponential(seed: int, method: str, budget: float | None) -> Row:
     value = mean * np.exp(0.03 * draw.normal(size=len(steps)))
     _, rows = alone(value, mean, "YS", 4).forecast(method, budget)
     ideal = np.exp(np.polyval(np.polyfit(steps[:20], np.log(value[:20]), 1), steps[20:]))
-    error = (rows["forecast"] - rows["value"]).abs().mean()
+    return beside_line(rows, ideal, float(mean.mean()))
+
+
+def beside_line(rows: pd.DataFrame, ideal: Values, unit: float) -> Row:
+    """Absolute errors of forecasts and of an ideal line, in the unit, and the former over that of the truth."""
     return {
         "error": over_truth(rows),
-        "absolute error": float(error / np.abs(mean).mean()),
-        "of the line": float(np.abs(ideal - value[20:]).mean() / np.abs(mean).mean()),
+        "absolute error": _error(rows) / unit,
+        "of the line": float((rows["value"] - ideal).abs().mean() / unit),
     }
 
 
@@ -410,8 +409,8 @@ def single_walks(seed: int, method: str, budget: float | None) -> Row:
 def holiday(seed: int, method: str, budget: float | None) -> Row:
     """Three series of hours over a year, whose holidays are Sundays in shape; one holiday lies ahead.
 
-    `hours` is the error of its hours as a share of their mean; `ignored` is by how much other days move, at most, where
-    a past day is said to mislead.
+    `hours` is the error of its hours as a share of their mean. `ignored` is the largest move of another day once a past
+    day has an event of the kind `ignore`.
     """
     draw = np.random.default_rng([seed, 14])
     past, horizon = 24 * 364, 72
