@@ -188,10 +188,13 @@ def _end_at_signals() -> None:
 
 def _repeat_signal(before: Callable[[Any], Any], dropped: Any) -> None:
     """Repeat a signal that arrived in a finaliser or a callback, where Python drops exceptions."""
-    if not isinstance(dropped.exc_value, Interrupted):
+    if isinstance(dropped.exc_value, Interrupted):
+        _send_later(dropped.exc_value.exit_code - 128)
+    else:
         before(dropped)
-        return
-    number = dropped.exc_value.exit_code - 128
+
+
+def _send_later(number: int) -> None:
     # `os.kill` wakes the main thread too; that of Windows ends the process at once
     send = partial(os.kill, os.getpid()) if hasattr(os, "fork") else signal.raise_signal
     timer = threading.Timer(0.01, send, (number,))
@@ -200,4 +203,11 @@ def _repeat_signal(before: Callable[[Any], Any], dropped: Any) -> None:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> Any:
-    raise Interrupted(number)
+    """End the command, after an import: those in C may drop an exception, or abort the process."""
+    interrupted = Interrupted(number)
+    while frame is not None and frame.f_code is not main.__code__:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            _send_later(number)
+            return
+        frame = frame.f_back
+    raise interrupted
