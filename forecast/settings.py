@@ -64,6 +64,7 @@ def _as_many(given: object) -> object:
     """Take one name or number as a list of one, and None as an empty list."""
     if given is None:
         return ()
+    given = given.tolist() if hasattr(given, "tolist") else given  # of numpy and pandas
     return (given,) if isinstance(given, str | int | float) else given
 
 

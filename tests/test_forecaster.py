@@ -345,7 +345,7 @@ def test_every_forecast_takes_the_same_words() -> None:
     model = Forecaster(model="regression", horizon=5, target="sold", known="promo").fit(frame)
     words = {"origin": date(2024, 2, 24), "horizon": 3}
     numbers = {"max": 12, "integer": True, "point": "mean"}
-    table = model.predict(frame, **words, **numbers, levels=None, quantiles=(50, 90))
+    table = model.predict(frame, **words, **numbers, levels=None, quantiles=np.array([50, 90]))
     assert list(table) == ["series", "day", "forecast", "p50", "p90"]
     assert table["day"].tolist() == list(pd.date_range("2024-02-25", periods=3))
     assert table["forecast"].max() == 12

@@ -1,6 +1,6 @@
 """Forecast as if columns known in advance had other values in the horizon."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -16,6 +16,7 @@ from forecast.inference.forecasting import Columns, Forecasts
 from forecast.inference.predictor import Predictor
 from forecast.logs import log
 from forecast.metrics.quantiles import normal_deviates, rounded
+from forecast.panel.naming import NAMED, first_names
 from forecast.panel.panel import Flags, Numbers, Panel, series_index
 from forecast.panel.schema import Names, Schema, calendar_of
 from forecast.reading.building import with_future
@@ -25,6 +26,7 @@ CHANGES = {"*": np.multiply, "+": np.add, "-": np.subtract}
 TINY = 1e-30  # a weight, where all forecasts are 0
 FEW = 10  # most values that a message names
 PARTS_OF_SUMS = ("steps", "observed")  # columns of a table of sums that describe what is summed
+STRANGE = "%s: columns that are not known in advance change nothing: %s"
 UNSEEN = "%s is %s, beyond what the past shows here (first in %s); what it would do is a guess"
 
 
@@ -139,6 +141,9 @@ def _changed_panel(
         blank = replace(panel, known=values[:, columns])
         values[:, columns] = with_future(blank, changed, of_names).known
         values[~ahead] = np.nan
+        used = (*schema.keys, *schema.known, *schema.static, *schema.past, schema.target)
+        if strange := [name for name in changed.names if name not in used]:
+            log.warning(STRANGE, changed.name, first_names(strange, NAMED))
     else:
         for key, value in changed.items():
             text = str(value)
@@ -153,6 +158,8 @@ def _changed_panel(
                 setting = Setting("what_if", name)
                 raise UsageError(f"'{name}' is not known in advance{hint}", setting=setting)
             column = schema.known.index(name)
+            if not np.isnan(values[:, column]).all():
+                raise several_values([f"{word}={changed[word]}" for word in changed])
             categories = schema.categories.get(name)
             if text.endswith("%") and text[0] in "+-" and not (change or categories):
                 change = np.multiply
@@ -171,6 +178,11 @@ def _changed_panel(
     other = replace(panel, known=np.where(is_changed, values, panel.known), vintages=None)
     _warn_unseen(panel, other, is_changed, schema)
     return other
+
+
+def several_values(words: Sequence[str]) -> UsageError:
+    cure = f"give each column one value, and not {' and '.join(words)}"
+    return UsageError("a column has several values", setting=Setting("what_if"), cure=cure)
 
 
 def _number(name: str, value: object, categories: Names | None) -> float:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from forecast.calendar.spec import parse_as_of
-from forecast.changes.what_if import what_if
+from forecast.changes.what_if import several_values, what_if
 from forecast.checks.table import age, check_age
 from forecast.cli._command import Request, named
 from forecast.cli._console import log, steps_bar, suggest, using_cluster
@@ -149,15 +149,14 @@ def _changed_values(request: Request, text: TextSettings) -> dict[str, str] | Ta
     """The values that --what-if gives as COLUMN=VALUE, or the table that it names."""
     words = request.what_if
     table = next((word for word in words if "=" not in word or Path(word).exists()), None)
-    if table is not None and len(words) > 1:
+    if table is not None and (len(words) > 1 or not table):
         problem = "write COLUMN=VALUE, or name one table"
         raise UsageError(problem, setting=Setting("what_if", words[0]))
     if table is not None and (loaded := load_later(table, text)) is not None:
         return loaded
     values = dict(word.split("=", 1) for word in words)
-    if len({key.rstrip("*+-") for key in values}) < len(words):
-        cure = f"give each column one value, and not {' and '.join(words)}"
-        raise UsageError("a column has several values", setting=Setting("what_if"), cure=cure)
+    if len(values) < len(words):
+        raise several_values(words)
     return values
 
 

@@ -33,6 +33,7 @@ VALUES = re.compile(rf"(|\*|>=|<=)(-?{NUMBER})|([+-]{NUMBER})%")
 NO_EFFECT = (
     "%s: without effect: %s; there is no forecast for this series and time, or the day is closed"
 )
+CUT = "%s: beyond the bounds of forecasts, and cut there: %s"
 
 
 class Overrides(NamedTuple):
@@ -49,17 +50,21 @@ class Overrides(NamedTuple):
 
 
 def overridden(
-    forecasts: Forecasts, fitted: Fitted, output: OutputSettings, source: Any
+    forecasts: Forecasts,
+    fitted: Fitted,
+    output: OutputSettings,
+    source: Any,
+    may_be_over: bool = False,
 ) -> tuple[Forecasts, Overrides | None]:
     """Forecasts overridden by a table, a frame or a file, and this table; None without rows.
 
     Closed slots keep their value. An interval scales with its point; a bound moves the point alone,
-    and ends that it passes.
+    and ends that it passes. `may_be_over` is a parameter of `read_overrides`.
     """
     panel = forecasts.panel
     series = forecasts.series
     numbers = forecasts.numbers
-    overrides = read_overrides(source, fitted.schema, panel, fitted.ids)
+    overrides = read_overrides(source, fitted.schema, panel, fitted.ids, may_be_over)
     if overrides is None:
         return forecasts, None
     table = overrides.table
@@ -80,18 +85,30 @@ def overridden(
     ends = [np.minimum(numbers, new), np.maximum(numbers, new)]
     passed = np.select([levels < 0.5, levels > 0.5], ends, new)
     is_bound = np.isfinite(low) != np.isfinite(high)
-    moved = bounded(np.where(is_bound, passed, scaled), output, panel.floor()[series])
-    moved = np.where(row[..., None] < 0, numbers, moved)
+    wanted = np.where(is_bound, passed, scaled)
+    is_meant = row >= 0
+    within = bounded(wanted, output, panel.floor()[series])
+    moved = np.where(is_meant[..., None], within, numbers)
+    is_cut = is_meant & ~np.isclose(within[..., 0], wanted[..., 0], 1e-3, 0.5 * output.integer)
+    if is_cut.any():
+        lines = [table.line(i) for i in np.unique(row[is_cut])]
+        log.warning(CUT, table.name, first_names(lines, NAMED))
+    if is_meant.any():
+        people = ", ".join(np.unique(overrides.people[row[is_meant], 0]))
+        log.info("override %d of %d forecasts, by %s", is_meant.sum(), row.size, people)
     changed = replace(forecasts, numbers=moved, changes=(moved - numbers)[..., 0])
     return tabulated(changed, fitted, output), overrides
 
 
-def read_overrides(source: Any, schema: Schema, panel: Panel, ids: Ids) -> Overrides | None:
+def read_overrides(
+    source: Any, schema: Schema, panel: Panel, ids: Ids, may_be_over: bool = False
+) -> Overrides | None:
     """Read overrides of the forecasts of a panel from a table, a frame or a file.
 
     Blank or absent ids mean all series that have the others; `ids` are those of the fit. Without a
-    table, or rows, there are no overrides. Raises BadData if a row cannot be used, and UsageError
-    if the series have no dates.
+    table, or rows, there are no overrides. A row whose time is over has no effect if it
+    `may_be_over`. Raises BadData if a row cannot be used, and UsageError if the series have no
+    dates.
     """
     table = None if source is None else side_table(source, "overrides")
     if table is None:
@@ -119,8 +136,10 @@ def read_overrides(source: Any, schema: Schema, panel: Panel, ids: Ids) -> Overr
             problem = f"there is no series {'/'.join(filter(None, names))}"
         elif not who:
             problem = "who is blank"
-        elif last[row] < 1:
-            problem = "it ends before it begins, or before the first forecast"
+        elif last[row] < 0:
+            problem = "it ends before it begins"
+        elif last[row] == 0 and not may_be_over:
+            problem = "it ends before the first forecast"
         elif earlier >= 0:
             problem = f"{table.line(earlier)} overrides the same forecast"
         elif match is None:

@@ -262,7 +262,7 @@ def check_job(pipeline: Pipeline, as_of: str | None = None, take_over: bool = Fa
         if seconds is not None:
             lines.append(f"age      the newest value is {age_text(seconds)}")
         check_age(seconds, pipeline.checks, table.name)
-        read_overrides(pipeline.table.overrides, schema, panel, ())
+        read_overrides(pipeline.table.overrides, schema, panel, (), may_be_over=True)
         check_periods(pipeline, schema, panel.origin, horizon)
         lines += [f"sink     {line}" for line in check_sink(pipeline, schema, table)]
         if pipeline.monitoring.path is not None:

@@ -514,9 +514,11 @@ def _publication(
     # checks and ledger have seen what the model says; what people say is published beside it
     fitted = serving.fitted
     output = inputs.explained_output(pipeline)
-    published, overrides = overridden(forecasts, fitted, output, pipeline.table.overrides)
+    people = pipeline.table.overrides
+    # rows expire by themselves, and nobody is up at night to take them out
+    published, overrides = overridden(forecasts, fitted, output, people, may_be_over=True)
     shown = passed
-    if pipeline.table.overrides is not None:
+    if people is not None:
         more[OVERRIDES] = pd.DataFrame()  # instead of those of an earlier run with this `as_of`
     if overrides is not None:
         with held_back():

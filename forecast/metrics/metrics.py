@@ -9,7 +9,7 @@ or the divisor is zero. Scaled errors are divided by a naive error of each serie
 count.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -385,13 +385,14 @@ class Measures:
     season: int
     evaluation: Evaluation
 
-    def rows_by(self, columns: str) -> Frame:
+    def rows_by(self, columns: str | Sequence[str]) -> Frame:
         """The measures by the values of id or static columns, the worst skill first.
 
-        `columns` are separated by commas; `UsageError` if there is no such column.
+        `columns` are a list, or separated by commas; `UsageError` if there is no such column.
         """
         schema = self.evaluation.schema
-        names = row_columns(columns, schema)
+        text = columns if isinstance(columns, str) else ",".join(columns)
+        names = row_columns(text, schema)
         keys = keys_of(self.evaluation.panel, schema, names)
         frames = list[Frame]()
         for key, series in rows_of_keys(keys).items():

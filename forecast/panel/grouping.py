@@ -24,7 +24,7 @@ def columns_named(name: str, schema: Schema, setting: Setting) -> Key:
             names = [*grouping, ALL]
             hint = did_you_mean(column, names) or f"; there are {', '.join(names)}"
             ids = Setting("id", ",".join((column, *schema.ids)))
-            cure = Words("name all id columns where it is one, such as ", ids)
+            cure = Words("fit with all id columns where it is one, such as ", ids)
             problem = f"'{column}' is no id column and no static one{hint}"
             raise UsageError(problem, setting=setting, cure=cure)
     return tuple(column for column in grouping if column in columns)

@@ -280,9 +280,10 @@ def infer_schema(
         schema, times = _timed_schema(table, settings, dated.time, dated.times)
         dated = replace(dated, times=times)
     for text in settings.monotone:
-        if text.rpartition(":")[0] in schema.categories:
-            problem = "the column holds texts, which have no order"
-            raise UsageError(problem, setting=Setting("monotone", text))
+        if texts := schema.categories.get(text.rpartition(":")[0]):
+            problem = f"the column holds texts, such as '{texts[0]}', which have no order"
+            setting = Setting("monotone", text)
+            raise UsageError(problem, setting=setting, cure="write numbers, such as 0 and 1")
     refuse_clash(schema.keys, reserved)
     update: dict[str, Any] = {name: getattr(settings, name) for name in names}
     update["season"] = tuple(sorted(set(settings.season)))

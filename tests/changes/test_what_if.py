@@ -131,12 +131,18 @@ def test_the_command_writes_the_same_and_sums(model: Forecaster, tmp_path: Path)
     assert in_python["difference"].tolist() == pytest.approx(sums["difference"].tolist(), abs=1e-3)
 
 
-def test_changes_are_said_as_people_say_them(model: Forecaster) -> None:
+def test_changes_are_said_as_people_say_them(
+    model: Forecaster, caplog: pytest.LogCaptureFixture
+) -> None:
     expected = model.what_if({"price*": 1.1})
     pd.testing.assert_frame_equal(model.what_if({"price": "+10%"}), expected)
     future = sales().tail(7)
     table = future.assign(price=future["price"] * 1.1)[["shop", "day", "price"]]
     pd.testing.assert_frame_equal(model.what_if(table), expected)  # the columns that change
+    assert "change nothing" not in caplog.text
+    noted = table.assign(note="dearer", units=3.0)
+    pd.testing.assert_frame_equal(model.what_if(noted), expected)
+    assert "columns that are not known in advance change nothing: note" in caplog.text
     less = model.what_if({"price-": 0.5})["what_if"]
     assert less.tolist() == model.what_if({"price+": -0.5})["what_if"].tolist()
     table["price"] = future["price"] - 0.5
@@ -221,6 +227,7 @@ def test_what_if_of_a_price_moves_the_forecast_by_its_elasticity() -> None:
         (["past.csv"], 65, "past.csv: nothing changes in the horizon"),
         (["past.csv", "promo=1"], 2, "write COLUMN=VALUE, or name one table"),
         (["promo"], 66, "promo"),
+        ([""], 2, "write COLUMN=VALUE, or name one table"),
         (
             ["price=3", "price=4"],
             2,

@@ -54,7 +54,9 @@ def test_each_value_has_the_measures_of_its_series_alone_and_the_worst_comes_fir
     pd.testing.assert_frame_equal(toys[points], alone.overall[points])
     last = rows[rows["model"] == "last"]["skill"]
     assert last.is_monotonic_increasing
-    assert list(result.rows_by("item,shop").columns[:3]) == ["shop", "item", "model"]
+    rows = result.rows_by(("item", "shop"))
+    assert list(rows.columns[:3]) == ["shop", "item", "model"]
+    assert rows.equals(result.rows_by("item,shop"))
     assert len(result.rows_by("series")) == 12
     with pytest.raises(UsageError, match="did you mean 'family'"):
         result.rows_by("famly")

@@ -118,6 +118,10 @@ def test_closed_days_bounds_and_whole_numbers_hold(
     after = table(ran.frame)["forecast"].unstack("day")
     assert (after.loc["south", day(7)] == 0).all()
     assert (after.loc["north", day(7)] == 110).all()
+    assert "people.csv: beyond the bounds of forecasts, and cut there: line 2, line 3" in ran.err
+    assert "override 10 of 32 forecasts, by anna, ben" in ran.err
+    inside = predicted(f"from,to,value,who\n{day(3)},{day(3)},7.4,ben\n", "--integer")
+    assert "cut there" not in inside.err
     assert (after[day(6)] == 110).all()
     assert (after[day(3)] == 0).all()
     assert "without effect" not in ran.err
@@ -155,7 +159,7 @@ REFUSED = [
     (f"{HEAD}north,a,{day(2)},+10,anna,", "line 2: '+10' is no override, such as 120"),
     (f"{HEAD}north,a,{day(2)},,anna,", "line 2: '' is no override"),
     (f"{HEAD}west,a,{day(2)},5,anna,", "line 2: there is no series west/a;"),
-    (f"{HEAD}north,a,{day(0)},5,anna,", "line 2: it ends before it begins, or before the first"),
+    (f"{HEAD}north,a,{day(0)},5,anna,", "line 2: it ends before the first forecast"),
     (f"{HEAD}north,a,{day(2)},5,,", "line 2: who is blank"),
     (f"{HEAD}north,a,{day(2)},5,anna,\n,,{day(2)},7,b,", "line 3: line 2 overrides the same forecast"),
     (f"from,to,value,who\n{day(2)},{day(1)},5,anna", "line 2: it ends before it begins"),

@@ -284,7 +284,7 @@ def test_a_price_that_stays_higher_raises_no_later_forecast(freq: str) -> None:
         (["price:0"], "price:-"),
         (["price:-", "price:+"], "each once"),
         (["noise:-"], "known"),
-        (["text:+"], "texts"),
+        (["text:+"], "texts, such as 'off'"),
     ],
 )
 def test_signs_that_make_no_sense_are_refused(monotone: list[str], says: str) -> None:

@@ -64,6 +64,20 @@ def test_published_is_what_people_say_and_the_ledger_keeps_both(
     assert planned.ledger(f"SELECT count FROM {OVERRIDES}") == []
 
 
+def test_overrides_whose_days_are_over_stop_no_night(planned: Job, forecast: Run, at: At) -> None:
+    override(planned, f"north,{day(150)},80,anna,fair\nsouth,{day(149)},70,ben,\n")
+    ran = forecast("run", planned.file, "--as-of", at(149))
+    assert ran.code == 0
+    assert "people.csv: without effect: line 3" in ran.err
+    assert "override 1 of" in ran.err
+    assert "by anna" in ran.err
+    rows = pd.read_csv(planned.output, index_col=["shop", "day"])["forecast"]
+    assert rows["north", day(150)] == 80
+    assert forecast("run", planned.file, "--check", "--as-of", at(151)).code == 0
+    assert forecast("run", planned.file, "--as-of", at(151)).code == 0
+    assert planned.ledger(f"SELECT count FROM {OVERRIDES}") == [(1,)]
+
+
 def test_a_job_without_overrides_leaves_what_it_always_left(
     job: Job, forecast: Run, at: At
 ) -> None:
