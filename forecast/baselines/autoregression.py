@@ -36,9 +36,11 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
     lengths = values.shape[1] - start
     # one order for windows of nearly one length: their equations are solved together
     orders = np.minimum(lengths // 2, max_lags(season))
-    for order in np.unique(orders[lengths >= MIN_VALUES]).tolist():
-        rows = np.flatnonzero((orders == order) & (lengths >= MIN_VALUES))
-        for part in np.split(rows, range(WINDOWS_AT_ONCE, len(rows), WINDOWS_AT_ONCE)):
+    has_enough = lengths >= MIN_VALUES
+    for order in np.unique(orders[has_enough]).tolist():
+        rows = np.flatnonzero((orders == order) & has_enough)
+        cuts = range(WINDOWS_AT_ONCE, len(rows), WINDOWS_AT_ONCE)
+        for part in np.split(rows, cuts):
             points[part] = _continued(values[part], start[part], order, horizon)
     return points
 
@@ -82,18 +84,21 @@ def _fitted(scaled: Values, present: Mask, order: int) -> tuple[Values, Values]:
     count = used.sum(1, keepdims=True)
     past = sliding_window_view(scaled, order, axis=1)[:, :-1]
     target = scaled[:, order:]
-    middle = (used[..., None] * past).sum(1) / count  # [windows, order]
+    used_rows = used[..., None]  # [windows, rows, 1]
+    middle = (used_rows * past).sum(1) / count  # [windows, order]
     centre = (used * target).sum(1, keepdims=True) / count
-    past = used[..., None] * (past - middle[:, None])  # [windows, rows, order]
+    past = used_rows * (past - middle[:, None])  # [windows, rows, order]
     target = used * (target - centre)
 
     products = past.transpose(0, 2, 1) @ past
     size, vectors = np.linalg.eigh(products)  # [windows, order]
-    product = ((target[:, None] @ past) @ vectors)[:, 0]
-    rounding = size <= EIGENVALUE_ROUNDING * count  # directions in which nothing moved
+    with_target = target[:, None] @ past
+    product = (with_target @ vectors)[:, 0]
+    least = EIGENVALUE_ROUNDING * count
+    rounding = size <= least  # directions in which nothing moved
     size[rounding] = 0.0
     product[rounding] = 0.0
-    largest = np.maximum(size[:, -1:], EIGENVALUE_ROUNDING * count)
+    largest = np.maximum(size[:, -1:], least)
     total = (target**2).sum(1)
     best = np.full(len(scaled), np.inf)
     chosen = np.zeros_like(size)
@@ -107,8 +112,10 @@ def _fitted(scaled: Values, present: Mask, order: int) -> tuple[Values, Values]:
         better = (freedom > MIN_FREEDOM) & (score < best)
         chosen[better] = shrunk[better]
         best[better] = score[better]
-    weights = (vectors @ (chosen * product)[..., None])[..., 0]
-    return weights, centre[:, 0] - (weights * middle).sum(1)
+    turned = chosen * product  # in the directions of the eigenvectors
+    weights = (vectors @ turned[..., None])[..., 0]
+    intercept = centre[:, 0] - (weights * middle).sum(1)
+    return weights, intercept
 
 
 METHOD = Method(forecast, default_rank=10, straightens=True)

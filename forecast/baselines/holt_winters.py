@@ -61,7 +61,10 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
             part = rows[low : low + WINDOWS_AT_ONCE]
             full = np.resize(part, WINDOWS_AT_ONCE)
             arguments = filters, values[full], start[full], index[full], factors[full], horizon
-            ahead = _mixed(*arguments) if form == 2 else _smoothed(*arguments)[0]
+            if form == 2:
+                ahead = _mixed(*arguments)
+            else:
+                ahead, _ = _smoothed(*arguments)
             points[part] = ahead[: len(part)]
     return points
 
@@ -182,7 +185,8 @@ def _mixed(
 
     The two forecasts are mixed by their weights. Arguments are those of `_smoothed`.
     """
-    mean = values.sum(1) / (values.shape[1] - start)
+    count = values.shape[1] - start
+    mean = values.sum(1) / count
     summands = (index - 1) * mean[:, None]
     by_factor, factor_weight = _smoothed(filters, values, start, index, factors, horizon)
     by_summand, summand_weight = _smoothed(filters, values, start, summands, ~factors, horizon)
@@ -217,7 +221,8 @@ def _smoothed(
         deviations = np.where(present, without_season - beginning[:, :span], 0.0)
         parameters = 5 if damping else 2  # the season comes from the decomposition
         # Akaike's criterion, corrected for few values (AICc)
-        penalty = 2 * parameters * count / np.maximum(count - parameters - 1, 1)
+        freedom = np.maximum(count - parameters - 1, 1)
+        penalty = 2 * parameters * count / freedom
         for squares, states in _filtered(grid, deviations):
             variance = np.maximum(squares / count, MIN_ERROR**2)  # [points, windows]
             criteria = count * np.log(variance) + penalty
@@ -242,7 +247,8 @@ def _smoothed(
     # errors of values without season, converted to errors of the values
     log_jacobian = np.log(np.where(present, profile, 1.0)).sum(1)
     points = restore_season(sums / total[:, None], index, factors)
-    return points, np.log(total) - least / 2 - log_jacobian
+    log_weight = np.log(total) - least / 2 - log_jacobian
+    return points, log_weight
 
 
 def _filtered(grid: list[_Filters], deviations: Values) -> Iterator[tuple[Values, Values]]:
@@ -259,8 +265,10 @@ def _filtered(grid: list[_Filters], deviations: Values) -> Iterator[tuple[Values
         last = filters.responses[:, -span:] @ deviations.T
         last = last.reshape(points, states, windows)
         endless = filters.spectra @ periodogram.T
-        future = ((filters.energies @ last) * last).sum(1)
-        yield np.maximum(endless - future, ERROR_ROUNDING * endless), last
+        energy = filters.energies @ last
+        future = (energy * last).sum(1)
+        squares = np.maximum(endless - future, ERROR_ROUNDING * endless)
+        yield squares, last
 
 
 def _beginning(values: Values, start: Counts) -> tuple[Values, Values]:
@@ -275,10 +283,12 @@ def _beginning(values: Values, start: Counts) -> tuple[Values, Values]:
     first = inside * np.take_along_axis(values, column, 1)
     count = inside.sum(1)
     middle = (count - 1) / 2
-    time = (np.arange(FIRST_VALUES) - middle[:, None]) * inside
+    from_middle = np.arange(FIRST_VALUES) - middle[:, None]
+    time = from_middle * inside
     squares = np.maximum((time**2).sum(1), 1.0)
     slope = (first * time).sum(1) / squares
-    return first.sum(1) / count - slope * (middle + 1), slope
+    level = first.sum(1) / count - slope * (middle + 1)
+    return level, slope
 
 
 METHOD = Method(forecast, default_rank=9)

@@ -22,7 +22,8 @@ def quantiles(
 ) -> Values:
     network = network or network_for(seasons)
     ahead = forecast_quantiles(network, values, observed, horizon, seasons)
-    ahead = ahead[..., [LEVELS.index(level) for level in levels]]
+    columns = [LEVELS.index(level) for level in levels]
+    ahead = ahead[..., columns]
     # a constant, which the network continues but for rounding
     lowest = values.min(1, where=observed, initial=np.inf)
     highest = values.max(1, where=observed, initial=-np.inf)

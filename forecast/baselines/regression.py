@@ -203,7 +203,8 @@ class _Learner:
         own, _ = ridge(columns_and_days, target - moved @ weights)
         by_step = weights + own[:, : columns.shape[1]]  # [season, columns, 1]
         step = (np.arange(len(known)) - begin) % season
-        effect = (columns * by_step[step, :, 0]).sum(1)
+        own_weights = by_step[step, :, 0]  # [steps, columns]
+        effect = (columns * own_weights).sum(1)
         return np.asarray(effect - effect[begin:age].mean())
 
     def _next_seasons(self, past: Values, horizon: int) -> Values:
@@ -240,7 +241,8 @@ class _Learner:
 
         weights, intercept = ridge(columns(rows), whole[rows + later])
         newest = columns(np.array([count]))
-        return np.asarray((newest @ weights + intercept)[0])
+        ahead = newest @ weights + intercept
+        return np.asarray(ahead[0])
 
     def _dummies(self, season: Counts) -> Values:
         """Return dummies for the place of seasons in the longer one, [seasons, long_season - 1]."""
@@ -254,7 +256,8 @@ class _Learner:
         length = self.season * self.long_season
         phase = np.arange(len(values)) % length
         total = np.bincount(phase, values - values.mean(), length)
-        return total / (np.bincount(phase, minlength=length) + PRIORS.profile)
+        count = np.bincount(phase, minlength=length)
+        return total / (count + PRIORS.profile)
 
     def _from_windows(self, values: Values, ends: Counts, horizon: int, lags: int) -> Values:
         """Forecast the next steps of windows, [windows, horizon], by one linear map.
@@ -265,7 +268,8 @@ class _Learner:
         """
         season = self.season
         last = self.age - horizon
-        every = max(1, -(-(last - lags) // PRIORS.windows))
+        positions = last - lags
+        every = max(1, -(-positions // PRIORS.windows))
         rows = np.arange(last, lags - 1, -every)
         read = np.r_[-lags : 2 * season - lags, -season:0]
         ahead = np.arange(horizon)
@@ -283,12 +287,14 @@ class _Learner:
 
         def scaled(at: Counts, steps: Counts) -> Values:
             mean, unit = scale(at)
-            distance = (values[at[:, None] + steps] - mean) / unit
+            window = values[at[:, None] + steps]
+            distance = (window - mean) / unit
             return np.asarray(np.clip(distance, -PRIORS.farthest, PRIORS.farthest))
 
         weights, intercept = ridge(scaled(rows, read), scaled(rows, ahead))
         mean, unit = scale(ends)
-        return (scaled(ends, read) @ weights + intercept) * unit + mean
+        scaled_ahead = scaled(ends, read) @ weights + intercept
+        return scaled_ahead * unit + mean
 
 
 def _scale(past: Values) -> tuple[float, float]:

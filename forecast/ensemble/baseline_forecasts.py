@@ -77,7 +77,9 @@ def baselines_of(names: tuple[str, ...], seasons: tuple[int, ...]) -> list[Basel
 
 def base_name(label: str) -> str:
     """The name of the baseline with this label: seasonal-naive for seasonal-naive-24."""
-    return label if is_baseline(label) else label.rpartition("-")[0]
+    if is_baseline(label):
+        return label
+    return label.rpartition("-")[0]
 
 
 def baseline_labelled(label: str, seasons: tuple[int, ...]) -> Baseline:
@@ -132,10 +134,12 @@ def baseline_forecasts(
         return np.concatenate(points)
 
     context = max(context, min(method.context, inputs.panel.longest))
-    rest = horizon, inputs.lags, inputs.levels, network or network_for(inputs.lags)
+    network = network or network_for(inputs.lags)
+    rest = horizon, inputs.lags, inputs.levels, network
     quantiles = [np.zeros((0, horizon, len(inputs.levels)))]
     for past, observed in _pasts(inputs, windows, context, method.evens):
-        quantiles.append(forecast_own_quantiles(method, past, observed, *rest))
+        ahead = forecast_own_quantiles(method, past, observed, *rest)
+        quantiles.append(ahead)
     return np.concatenate(quantiles)
 
 
@@ -195,17 +199,13 @@ class BaselineForecasts:
         Slow baselines forecast at most `most` of the validation windows, and as many windows in the
         past.
         """
+        panel = inputs.panel
         baselines = baselines_of(names, inputs.lags)
-        newest = inputs.panel.lengths - 1
+        newest = panel.lengths - 1
         oldest = np.clip(newest // 2, 1, max(2 * inputs.season, 8))
-        past = ValidationSet.of(
-            inputs,
-            spread_windows(np.flatnonzero(newest > 0), oldest, newest, inner=True),
-            held_out.lookback,
-            held_out.metric,
-            context,
-        )
-        past = replace(past, scale=_steady_scale(inputs.panel, past))
+        windows = spread_windows(np.flatnonzero(newest > 0), oldest, newest, inner=True)
+        past = ValidationSet.of(inputs, windows, held_out.lookback, held_out.metric, context)
+        past = replace(past, scale=_steady_scale(panel, past))
         count = len(baselines)
         cells = inputs.horizon, len(inputs.levels)
         result = cls(
@@ -219,7 +219,6 @@ class BaselineForecasts:
             middle=inputs.levels.index(0.5),
         )
         affordable = max(MIN_COMPARED, VALUES // context)
-        panel = inputs.panel
         compared = _drawn(panel, held_out.windows, np.arange(len(held_out)), affordable)
         known = _drawn(panel, past.windows, np.arange(len(past)), affordable)
         for number, baseline in enumerate(baselines):
@@ -254,7 +253,8 @@ class BaselineForecasts:
             return
         self.past_points[number, back] = before
         errors = divided(past.actual - before, past.scale[:, None])
-        share = step_share(np.where(past.observed, errors, np.nan), past.sizes)
+        errors = np.where(past.observed, errors, np.nan)
+        share = step_share(errors, past.sizes)
         unit = past.unit(share)
         quantiles = error_quantiles(
             before, past.actual, past.observed, unit, inputs.levels, past.windows
@@ -276,7 +276,8 @@ class BaselineForecasts:
         Without validation windows, and with too few errors in the past for error quantiles, only a
         baseline that forecasts quantiles itself has intervals. It then gets all the weight.
         """
-        errors = self.past.observed & (self.past.scale > 0)[:, None]
+        is_scaled = self.past.scale > 0
+        errors = self.past.observed & is_scaled[:, None]
         enough = len(validation) > 0 or errors.any(1).sum() >= MIN_ERRORS
         if enough or not self.gives_quantiles.any():
             return None
@@ -319,7 +320,9 @@ def _recent(series: Integers, method: Method) -> Flags | None:
     if method.forecast_series is not None:  # old errors hardly count in its error quantiles
         ends = np.searchsorted(series, series, side="right")
         return ends - np.arange(len(series)) <= NEWEST
-    return None if method.quantiles is None else newer_half(series)  # for its losses
+    if method.quantiles is None:
+        return None
+    return newer_half(series)  # for its losses
 
 
 def _drawn(panel: Panel, windows: WindowIndex, numbers: Integers, most: int) -> Integers:
@@ -347,7 +350,8 @@ def affordable_baselines(names: tuple[str, ...], inputs: Inputs, compared: int) 
     baselines were chosen by the user, and are all kept.
     """
     panel = inputs.panel
-    if not set(default_baselines()) <= set(names) or not len(panel):
+    has_defaults = set(default_baselines()) <= set(names)
+    if not has_defaults or not len(panel):
         return names
     if len(panel) <= FEW_SERIES and find_spec("statsforecast"):
         names = tuple(dict.fromkeys([*names, *FROM_PACKAGE]))
@@ -386,8 +390,9 @@ def forecasts_by_series(
     def fill(rows: Integers) -> None:
         """Forecast the windows in these rows, which belong to one series."""
         ends = position[rows]
-        first = panel.offsets[series[rows[0]]]
-        start = int(panel.starts[series[rows[0]]])
+        index = series[rows[0]]
+        first = panel.offsets[index]
+        start = int(panel.starts[index])
         last = ends.max()
         past = slice(first, first + last)
         slots = np.arange(first, first + last + inputs.horizon)

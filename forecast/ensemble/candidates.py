@@ -80,7 +80,8 @@ def candidates_for(
     columns = schema.known or schema.past or schema.static
     entries = []
     if settings.model != AUTO:
-        entries = [(settings.model, "standard", 0 if settings.model == FINETUNED else 1)]
+        multiple = 0 if settings.model == FINETUNED else 1
+        entries = [(settings.model, "standard", multiple)]
     elif few and not (columns or params or settings.steps):
         entries = [(FINETUNED, "standard", 0)]
     else:
@@ -97,11 +98,11 @@ def candidates_for(
             lookback=lookbacks[multiple],
         )
         candidates.setdefault(candidate.key, candidate)
+    tried = list(candidates.values())
     if not (params or settings.steps):
-        return list(candidates.values())
+        return tried
     first = FIRST if settings.model == AUTO else settings.model
-    scaling = next(iter(candidates.values())).scaling
-    tried = candidates.values()
+    scaling = tried[0].scaling
     return [one for one in tried if (one.model, one.scaling) == (first, scaling)]
 
 

@@ -92,7 +92,9 @@ class Ensemble:
         """
         steps = steps_back(self.components[len(self.networks) :], self.context_length)
         whole = self.calibration.mean_weight == 1 and not self.calibration.rests
-        return steps if whole else max(steps, STEPS)
+        if whole:
+            return steps
+        return max(steps, STEPS)
 
     def names(self, series_index: Integers) -> list[str]:
         """The components that forecast each series, joined by +, such as segrnn+seasonal-naive.
@@ -118,7 +120,8 @@ class Ensemble:
         sizes = np.ones((1, 1))
         if self.step_shares.any():
             sizes = step_sizes(inputs, windows, self.context_length)
-        forecasts = np.zeros((len(self.components), len(scale), inputs.horizon, len(inputs.levels)))
+        size = len(self.components), len(scale), inputs.horizon, len(inputs.levels)
+        forecasts = np.zeros(size)
         for number, label in enumerate(self.components):
             if not weights[:, number].any():
                 continue
@@ -205,11 +208,13 @@ class _Candidates:
             means = past_losses.mean(1)
             measured = baselines.errors.any((1, 2)) & np.isfinite(means)
             best = int(np.where(measured, means, np.inf).argmin())
-            share = 1 - data_weight(independent_windows(validation.windows, inputs.horizon))
+            independent = independent_windows(validation.windows, inputs.horizon)
+            share = 1 - data_weight(independent)
             least = share * baselines.errors[best]
             errors[own_quantiles] = least
-            step_shares[own_quantiles] = baselines.step_shares[best]
-            distances = validation.unit(baselines.step_shares[best])[..., None] * least
+            step_share = baselines.step_shares[best]
+            step_shares[own_quantiles] = step_share
+            distances = validation.unit(step_share)[..., None] * least
             quantiles[own_quantiles] = at_least(quantiles[own_quantiles], distances)
         medians = quantiles[..., baselines.middle]
         labels = [model for model, _ in networks]
@@ -285,14 +290,15 @@ def choose_ensemble(
             prior_factors(labels, count),
         )
     else:
-        alone = np.eye(len(labels))[count + sole]
-        weights = np.tile(alone, (inputs.series + 1, 1))
+        sole_weights = np.eye(len(labels))[count + sole]
+        weights = np.tile(sole_weights, (inputs.series + 1, 1))
 
     series_index = inputs.series_index[validation.windows[0]]
     held_out = candidates.held_out(inputs.series, series_index)
     points = held_out[..., baselines.middle]
     named = {**candidates.named(weights[0]), CHOSEN: points}
-    losses = _losses(inputs, validation, np.stack(list(named.values()))).completed()
+    point_forecasts = np.stack(list(named.values()))
+    losses = _losses(inputs, validation, point_forecasts).completed()
     usable = losses.values[:, losses.usable]  # where all forecasts have a loss
     means = usable.mean(1) if usable.size else np.full(len(named), np.nan)
     pairs = zip(named, means.tolist(), strict=True)
@@ -340,15 +346,17 @@ def _calibrated(
     if recent.at_rest.any():
         steps = max(steps, STEPS)
     if alone:
-        recent = replace(recent, median=np.full(len(recent.median), np.nan))
+        recent = replace(recent, median=np.full_like(recent.median, np.nan))
 
     values = undo_power(validation.actual, inputs.power)
     most = _largest(inputs, windows, steps)
     ratios = divided(values, most[:, None], 0.0)
-    ratios = ratios[validation.observed & (scale > 0)[:, None]]  # 0 where nothing is bounded
+    is_scaled = scale > 0
+    ratios = ratios[validation.observed & is_scaled[:, None]]  # 0 where nothing is bounded
     cap_factor = calibrating.PRIORS.cap_factor
     if len(ratios):
-        cap_factor = max(cap_factor, calibrating.score_at(ratios, inputs.levels[-1]))
+        highest = calibrating.score_at(ratios, inputs.levels[-1])
+        cap_factor = max(cap_factor, highest)
         cap_factor = float(np.float32(cap_factor))  # as it is stored
     series = inputs.series_index[windows[0]]
     quantiles = quantiles[rows]
@@ -378,7 +386,8 @@ def _largest(inputs: Inputs, windows: WindowIndex, steps: int) -> Numbers:
 
     It is infinite, which means no bound, for series that have values below 0.
     """
-    values = undo_power(largest(inputs.panel, windows, steps), inputs.power)
+    most = largest(inputs.panel, windows, steps)
+    values = undo_power(most, inputs.power)
     lowest = inputs.panel.lowest_seen()[windows[0]]
     bounded = (lowest >= 0) | (inputs.power == 0)
     return np.where(bounded & np.isfinite(values), values, np.inf)
@@ -427,6 +436,8 @@ def _horizon_blocks(inputs: Inputs, windows: WindowIndex) -> Integers:
         time = inputs.panel.starts[series] + position
         oldest = time.min()
         newest = time.max()
-    blocks = 1 + (newest - oldest) // inputs.horizon
-    share = (time - oldest) / (newest - oldest + 1)
-    return np.asarray(blocks - 1 - (share * blocks).astype(np.int64))
+    span = newest - oldest
+    blocks = 1 + span // inputs.horizon
+    share = (time - oldest) / (span + 1)
+    from_oldest = (share * blocks).astype(np.int64)
+    return np.asarray(blocks - 1 - from_oldest)

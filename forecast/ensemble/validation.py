@@ -44,7 +44,8 @@ class ValidationSet:
         series, position = windows
         target = replace(panel, values=undo_power(panel.values, inputs.power))
         naive = naive_errors(target, inputs.season, MEASURES[metric].error_power)
-        actual = values_at(panel, series, panel.starts[series] + position, inputs.horizon)
+        first = panel.starts[series] + position
+        actual = values_at(panel, series, first, inputs.horizon)
         return cls(
             windows=windows,
             actual=np.nan_to_num(actual),
@@ -65,7 +66,8 @@ class ValidationSet:
         series, position = self.windows
         names = "actual", "observed", "scale", "sizes", "naive_error"
         arrays = {name: getattr(self, name)[rows] for name in names}
-        return replace(self, windows=(series[rows], position[rows]), **arrays)
+        windows = series[rows], position[rows]
+        return replace(self, windows=windows, **arrays)
 
     def unit(self, step_share: float) -> Numbers:
         """The unit of errors, [windows, horizon], see `error_unit`."""
@@ -88,7 +90,8 @@ class ValidationSet:
         """Whether point forecasts [windows, horizon] miss by less than EXACT times the naive
         error.
         """
-        naive_error = self.naive_error ** (1 / MEASURES[self.metric].error_power)
+        power = MEASURES[self.metric].error_power
+        naive_error = self.naive_error ** (1 / power)
         errors = self._losses("mase", points, naive_error)
         return bool(np.isfinite(errors).any() and np.nanmax(errors) < EXACT)
 
@@ -128,22 +131,24 @@ class ValidationForecasts:
         if not len(rows):
             return None
         forecast = validation.select(rows)
-        series, position = forecast.windows
+        windows = forecast.windows
+        series, position = windows
         return cls(
             series=inputs.series_index[series] - 1,
             first=inputs.panel.starts[series] + position,
-            points=inputs.restored(points[rows], forecast.windows),
-            actual=inputs.restored(forecast.actual, forecast.windows),
+            points=inputs.restored(points[rows], windows),
+            actual=inputs.restored(forecast.actual, windows),
             observed=forecast.observed,
             naive_error=forecast.naive_error,
             metric=validation.metric,
-            rival=None if rival is None else inputs.restored(rival[rows], forecast.windows),
+            rival=None if rival is None else inputs.restored(rival[rows], windows),
         )
 
     def select(self, windows: Flags, observed: Flags) -> Self:
+        fields = vars(self) | {"observed": observed}
         arrays: dict[str, Any] = {
             name: values[windows]
-            for name, values in (vars(self) | {"observed": observed}).items()
+            for name, values in fields.items()
             if isinstance(values, np.ndarray)
         }
         return replace(self, **arrays)
@@ -159,5 +164,6 @@ class ValidationForecasts:
 
 def window_scale(inputs: Inputs, windows: WindowIndex, lookback: int) -> Numbers:
     """[windows], the standard deviation of each window's past; 0 where the past is constant."""
-    _, scale, weight = inputs.arrays.cut(lookback, "standard").scales(*windows)
+    cut = inputs.arrays.cut(lookback, "standard")
+    _, scale, weight = cut.scales(*windows)
     return np.where(weight > 0, scale[:, 0], 0.0)

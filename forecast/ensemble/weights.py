@@ -153,8 +153,10 @@ def choose_weights(
         windows = len(np.unique(own.block)) - 1
         if windows > 0:
             share = windows / (windows + 1 / CORRELATION)
-            single = _log_weights(own, past.select(past.series == series), networks, factors)
-            weights[series + 1] = _in_parts(share * single + (1 - share) * panel)
+            own_past = past.select(past.series == series)
+            single = _log_weights(own, own_past, networks, factors)
+            shrunk = share * single + (1 - share) * panel
+            weights[series + 1] = _in_parts(shrunk)
     return weights
 
 
@@ -174,7 +176,8 @@ def cross_fitted_weights(
         past_group = past.series
         near = 0
     groups = np.unique(group)
-    for fold in np.array_split(groups, min(FOLDS, len(groups)) or 1):
+    folds = min(FOLDS, len(groups)) or 1
+    for fold in np.array_split(groups, folds):
         inside = np.isin(group, fold)
         others = inside if inside.all() else ~inside  # a single part has to serve for both
         # windows in the past overlap with those of the neighbouring blocks
@@ -208,11 +211,14 @@ def _log_likelihood(losses: Losses, decay: float = np.inf, most: float = np.inf)
     if not len(losses.block):
         return np.zeros(len(losses.values))
     recent = np.exp(-losses.block / decay)
-    mean = (_floored(losses.values) * recent).sum(1) / recent.sum()
+    weighted = _floored(losses.values) * recent
+    mean = weighted.sum(1) / recent.sum()
     level = np.log(np.where(np.isfinite(mean), mean, np.inf))
     blocks, sizes = independent_by_block(losses.series, losses.block)
-    count = float((np.exp(-blocks / decay) * sizes).sum())
-    return -count / (1 + count / most) * level
+    counts = np.exp(-blocks / decay) * sizes
+    count = float(counts.sum())
+    evidence = count / (1 + count / most)
+    return -evidence * level
 
 
 def _is_copy(losses: Losses) -> Flags:

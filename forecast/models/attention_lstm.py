@@ -27,7 +27,8 @@ class Network(RecurrentModel):
     def forward(self, batch: Batch) -> Tensor:
         states, _ = self.encoder(parts.inputs(batch))  # [batch, lookback, state]
         weights = self._weights(states, batch)
-        pooled = (weights[..., None] * states).sum(1)
+        weighted = weights[..., None] * states
+        pooled = weighted.sum(1)
         final = parts.final_state(states, self.params)
         state = torch.cat([pooled, final], -1)
         return self.decoder(state, batch.future_covariates)  # type: ignore[no-any-return]
@@ -42,5 +43,6 @@ class Network(RecurrentModel):
         scores = self.score(states)[..., 0]
         observed = batch.mask.bool()
         empty = ~observed.any(1, keepdim=True)  # a softmax over no step would be NaN
-        scores = scores.masked_fill(~(observed | empty), -torch.inf)
+        counts = observed | empty
+        scores = scores.masked_fill(~counts, -torch.inf)
         return torch.softmax(scores, 1)

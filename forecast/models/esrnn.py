@@ -54,7 +54,8 @@ class Network(RecurrentModel):
 
     def forward(self, batch: Batch) -> Tensor:
         smoothed = self.smooth(batch)
-        remainder = batch.mask * (batch.past - smoothed.offsets - smoothed.level)
+        unexplained = batch.past - smoothed.offsets - smoothed.level
+        remainder = batch.mask * unexplained
         covariates = torch.cat([batch.past_covariates, smoothed.offsets[..., None]], -1)
         static = torch.cat([batch.static, smoothed.level], -1)
         left = replace(batch, past=remainder, past_covariates=covariates, static=static)
@@ -64,7 +65,8 @@ class Network(RecurrentModel):
         levels = len(self.shape.levels)
         gates = self.gates.T + raw[..., levels:]  # [batch, horizon, earlier]
         share = 1.0 - gates.sum(-1)
-        continued = (smoothed.level + smoothed.ahead) * share
+        expected = smoothed.level + smoothed.ahead
+        continued = expected * share
         continued = continued / self._seasonal_error(batch)
         point = raw[..., :1] + continued[..., None]
         return torch.cat([point, raw[..., 1:]], -1)
@@ -132,10 +134,15 @@ def smooth(
     for value, seen in zip(values.unbind(1), mask.unbind(1), strict=True):  # [batch, cycle]
         expected.append(offset)
         gain = level_rate * seen
-        levels = recurrence(1.0 - gain, gain * (value - offset), level)
-        offset = offset + season_rate * seen * (value - levels - offset)
+        keep = 1.0 - gain
+        without_season = value - offset
+        levels = recurrence(keep, gain * without_season, level)
+        season_gain = season_rate * seen
+        error = value - levels - offset
+        offset = offset + season_gain * error
         level = levels[:, -1:]
-    ahead = offset.repeat(1, -(-horizon // cycle))[:, :horizon]
+    whole_cycles = -(-horizon // cycle)
+    ahead = offset.repeat(1, whole_cycles)[:, :horizon]
     return Smoothed(level, torch.cat(expected, 1)[:, missing:], ahead)
 
 

@@ -59,7 +59,8 @@ class Network(RecurrentModel):
         quantiles: Tensor = self.network(
             arrays["tokens"], arrays["base"], arrays["gated"], unit, columns
         )
-        direct = batch.future_covariates @ (GAIN * self.direct)
+        weights = GAIN * self.direct
+        direct = batch.future_covariates @ weights
         shift = unit[:, None] * direct * sign[:, None]
         shifted: Tensor = quantiles[:, : self.shape.horizon] + shift[..., None]
         return shifted

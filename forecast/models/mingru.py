@@ -127,4 +127,6 @@ def scan(keep: Tensor, new: Tensor) -> Tensor:
         earlier = torch.cat([earlier, others], 1)
     pairs = torch.stack([earlier[:, : later.shape[1]], later], 2)
     pairs = pairs.flatten(1, 2)
-    return pairs if steps % 2 == 0 else torch.cat([pairs, earlier[:, -1:]], 1)
+    if steps % 2 == 0:
+        return pairs
+    return torch.cat([pairs, earlier[:, -1:]], 1)

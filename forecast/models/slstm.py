@@ -45,7 +45,8 @@ class Cell(nn.Module):
         self.from_input = nn.Linear(size, 4 * size)
         width = size // heads
         weights = torch.empty(heads, width, 4 * width)
-        self.from_output = nn.Parameter(weights.uniform_(-(width**-0.5), width**-0.5))
+        bound = width**-0.5
+        self.from_output = nn.Parameter(weights.uniform_(-bound, bound))
 
     def start(self, rows: int) -> State:
         zero = self.from_output.new_zeros(rows, self.from_input.in_features)
@@ -103,7 +104,8 @@ class Block(nn.Module):
         return self._finish(steps, after.output.view_as(steps))
 
     def _finish(self, steps: Tensor, outputs: Tensor) -> Tensor:
-        steps = steps + self.after(outputs.flatten(0, 1)).view_as(outputs)
+        normalised = self.after(outputs.flatten(0, 1))
+        steps = steps + normalised.view_as(outputs)
         gate, value = self.up(self.between(steps)).chunk(2, -1)
         return steps + self.down(functional.gelu(gate) * value)  # type: ignore[no-any-return]
 

@@ -81,7 +81,8 @@ class Network(RecurrentModel):
         batch = self._embed(batch)
         used = _counts(batch)
         rows = self._features(batch)[used].double()
-        residuals = (batch.target - self._base(batch))[used].double()
+        errors = batch.target - self._base(batch)
+        residuals = errors[used].double()
         if len(residuals) < 2:
             return
         model = HistGradientBoostingRegressor(
@@ -113,15 +114,16 @@ class Network(RecurrentModel):
     def _store(self, tree: int, nodes: Any) -> None:
         at = np.zeros(1, np.int64)  # the node of scikit-learn for each one of a level
         for level in range(self.params.depth):
-            splits = nodes["is_leaf"][at] == 0
+            reached = nodes[at]
+            splits = reached["is_leaf"] == 0
             level_nodes = slice(2**level - 1, 2 ** (level + 1) - 1)
-            features = np.where(splits, nodes["feature_idx"][at], 0)
-            limits = np.where(splits, nodes["num_threshold"][at], NO_SPLIT)
+            features = np.where(splits, reached["feature_idx"], 0)
+            limits = np.where(splits, reached["num_threshold"], NO_SPLIT)
             self.features[tree, level_nodes] = torch.from_numpy(features)
             self.thresholds[tree, level_nodes] = torch.from_numpy(_rounded_down(limits))
 
-            left = np.where(splits, nodes["left"][at], at)
-            right = np.where(splits, nodes["right"][at], at)
+            left = np.where(splits, reached["left"], at)
+            right = np.where(splits, reached["right"], at)
             at = np.stack([left, right], 1).reshape(-1)
             at = at.astype(np.int64)
         values = nodes["value"][at].astype(np.float32)
@@ -134,24 +136,28 @@ class Network(RecurrentModel):
         """
         errors_of_batches = []
         for batch in map(self._embed, batches):
-            errors = (batch.target - self._point(batch)) / self._seasonal_error(batch)
+            errors = batch.target - self._point(batch)
+            errors = errors / self._seasonal_error(batch)
             errors_of_batches.append(torch.where(_counts(batch), errors, torch.nan))
         errors = torch.cat(errors_of_batches)
-        count = (~errors.isnan()).sum(0)
+        is_known = ~errors.isnan()
+        count = is_known.sum(0)
         size = errors.abs().nanmean(0)
         size = torch.where(count >= FEW_ERRORS, size, errors.abs().nanmean())
         size = size.nan_to_num(0.0).clamp(min=SMALLEST)
 
         relative = (errors / size).flatten()
         relative = relative[~relative.isnan()][:MOST_ERRORS]
-        if len(relative):
-            gaps = torch.quantile(relative, self.levels).diff()
-            gaps = (gaps * size[:, None]).clamp(min=SMALLEST)
-            below = gaps[:, : self.middle].flip(1)
-            outwards = torch.cat([below, gaps[:, self.middle :]], 1)
-            # what `softplus` undoes
-            before_softplus = outwards + torch.log(-torch.expm1(-outwards))
-            self.distances.copy_(before_softplus)
+        if not len(relative):
+            return
+        gaps = torch.quantile(relative, self.levels).diff()
+        gaps = gaps * size[:, None]
+        gaps = gaps.clamp(min=SMALLEST)
+        below = gaps[:, : self.middle].flip(1)
+        outwards = torch.cat([below, gaps[:, self.middle :]], 1)
+        # what `softplus` undoes
+        before_softplus = outwards + torch.log(-torch.expm1(-outwards))
+        self.distances.copy_(before_softplus)
 
     def _point(self, batch: Batch) -> Tensor:
         return self._base(batch) + self._sum_of_trees(self._features(batch))  # [batch, horizon]
@@ -224,15 +230,18 @@ class Network(RecurrentModel):
         around = [both[:, (at + distance).clamp(0, last)] for distance in NEIGHBOURS]
         sums = padded_steps(both.cumsum(1), before=1)
         end = at + 1
-        mean = (sums[:, end] - sums[:, end - season]) / season
+        total = sums[:, end] - sums[:, end - season]
+        mean = total / season
 
         count = min(BASE, lookback // season)
         newest = past[:, lookback - count * season :]
         cycles = newest.reshape(past.shape[0], count, season, -1)
-        changes = [ahead - cycles.mean(1)[:, steps % season]]
+        mean_cycle = cycles.mean(1)
+        changes = [ahead - mean_cycle[:, steps % season]]
         for longer in self.shape.seasons:
             if longer <= lookback:
-                changes.append(ahead - past[:, lookback - longer + steps % longer])
+                same_phase = lookback - longer + steps % longer
+                changes.append(ahead - past[:, same_phase])
         return [*around, mean, *changes]
 
 

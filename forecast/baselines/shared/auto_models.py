@@ -98,4 +98,5 @@ class AutoModel:
 @lru_cache(maxsize=512)  # windows of a series share fits
 def _fitted(model: AutoModel, models: Any, value_bytes: bytes, season: int) -> Any:
     kind = getattr(models, model.name)
-    return kind(season_length=season, **dict(model.options)).fit(np.frombuffer(value_bytes))
+    unfitted = kind(season_length=season, **dict(model.options))
+    return unfitted.fit(np.frombuffer(value_bytes))

@@ -30,7 +30,8 @@ def ridge(columns: Values, targets: Values) -> tuple[Values, Values]:
     turned = past.swapaxes(-1, -2)
     rows, width = past.shape[-2:]
     wide = rows < width
-    size, vectors = np.linalg.eigh(past @ turned if wide else turned @ past)
+    products = past @ turned if wide else turned @ past
+    size, vectors = np.linalg.eigh(products)
     size = np.where(size > ROUNDING * size[..., -1:], size, 0.0)
     moves = size[..., None] > 0  # [..., eigenvalues, 1]
     product = ahead if wide else turned @ ahead
@@ -44,7 +45,8 @@ def ridge(columns: Values, targets: Values) -> tuple[Values, Values]:
     shrunk = 1 / (sizes + PENALTIES * largest)  # [..., penalties, eigenvalues]
     share = shrunk * sizes
     total = (ahead**2).sum(-2, keepdims=True)
-    errors = total - ((2 - share) * share) @ squares  # [..., penalties, targets]
+    explained_share = (2 - share) * share
+    errors = total - explained_share @ squares  # [..., penalties, targets]
     errors = np.maximum(errors, ROUNDING * total)
     free = rows - 1 - share.sum(-1, keepdims=True)
     leaves = free > MIN_FREEDOM
@@ -54,7 +56,8 @@ def ridge(columns: Values, targets: Values) -> tuple[Values, Values]:
     best = np.broadcast_to(best, product.shape)
     used = np.where((sizes > 0) & leaves, shrunk, 0.0)
     used = used.swapaxes(-1, -2)
-    chosen = vectors @ (np.take_along_axis(used, best, -1) * product)
+    turned_weights = np.take_along_axis(used, best, -1) * product
+    chosen = vectors @ turned_weights
     weights = turned @ chosen if wide else chosen
     weights = weights / unit.swapaxes(-1, -2)
     return weights, centre - middle @ weights

@@ -44,8 +44,9 @@ def _index(value_bytes: bytes, start_bytes: bytes, season: int) -> tuple[Values,
         rows = np.flatnonzero(seasonal & (lowest > 0))
         divided = _decompose(values[rows], start[rows], season, multiplicative=True)
         usable = divided.min(1, initial=np.inf) >= MIN_INDEX
-        index[rows[usable]] = divided[usable]
-        factors[rows[usable]] = True
+        divided_rows = rows[usable]
+        index[divided_rows] = divided[usable]
+        factors[divided_rows] = True
         rows = np.flatnonzero(seasonal & ~factors)
         index[rows] = _decompose(values[rows], start[rows], season, multiplicative=False)
     index.flags.writeable = False
@@ -100,7 +101,8 @@ def smoothed(profile: Values, counts: Values, values: Values, observed: Mask) ->
     change = np.diff(change)
     squares = (change**2).sum(1, where=paired)
     noise = squares / np.maximum(4 * paired.sum(1), 1)
-    noise = noise * (1 / np.maximum(counts, 1)).mean(1)  # of a step of the profile
+    shares = 1 / np.maximum(counts, 1)
+    noise = noise * shares.mean(1)  # of a step of the profile
 
     spectrum = np.fft.rfft(profile)
     frequency = 2 * np.pi * np.fft.rfftfreq(season)
@@ -112,7 +114,8 @@ def smoothed(profile: Values, counts: Values, values: Values, observed: Mask) ->
     for width in WIDTHS:
         kept = np.exp(-((frequency * width) ** 2) / 2)
         freedom = (twice * kept).sum() / season
-        risk = power @ (1 - kept) ** 2 + 2 * noise * freedom
+        squared_bias = power @ (1 - kept) ** 2
+        risk = squared_bias + 2 * noise * freedom
         better = risk < least
         least[better] = risk[better]
         result[better] = np.fft.irfft(spectrum[better] * kept, season)

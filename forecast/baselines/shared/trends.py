@@ -45,7 +45,8 @@ def clear_lines(values: Values, observed: Mask, horizon: int, season: int) -> tu
     start = observed.argmax(1)
     count = span - start
     lines = np.zeros((windows, span + horizon))
-    usable = (count >= max(MIN_VALUES, horizon)) & (count <= MAX_VALUES)
+    is_long = count >= max(MIN_VALUES, horizon)
+    usable = is_long & (count <= MAX_VALUES)
     if not usable.any():
         return lines, usable
     filled = fill_gaps(values, observed, season)
@@ -63,14 +64,17 @@ def clear_lines(values: Values, observed: Mask, horizon: int, season: int) -> tu
     squares = (errors**2).sum(1) + least
     total = (centred**2).sum(1) + least
     count = np.tile(count, 2)
-    is_clear = np.tile(usable, 2) & (count * np.log(total / squares) > EVIDENCE)
+    evidence = count * np.log(total / squares)
+    is_clear = np.tile(usable, 2) & (evidence > EVIDENCE)
     is_clear &= products < LIMIT / np.sqrt(count) * squares
-    cost = np.where(is_clear, count * np.log(squares), np.inf).reshape(2, windows)
+    cost = np.where(is_clear, count * np.log(squares), np.inf)
+    cost = cost.reshape(2, windows)
     cost[1] += 2 * logs.sum(1) + EVIDENCE  # the sum turns their likelihood into that of values
     in_logs = cost[1] < cost[0]
 
     rows = np.flatnonzero(np.isfinite(cost).any(0))
     chosen = rows + windows * in_logs[rows]
-    steps = np.arange(span + horizon) - (start[rows, None] + span - 1) / 2
+    middle = (start[rows, None] + span - 1) / 2
+    steps = np.arange(span + horizon) - middle
     lines[rows] = mean[chosen] + slope[chosen] * steps
     return lines, in_logs

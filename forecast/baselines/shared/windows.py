@@ -108,12 +108,12 @@ def _in_parts(
         result[rows] = np.nan_to_num(ahead)
 
     by_size = VALUES_AT_ONCE // max(span, 1, *seasons)
-    at_once = max(1, min(WINDOWS_AT_ONCE, -(-windows // cores()), by_size))
-    parts = [
-        (rows[low : low + at_once], width, spanned)
-        for width, spanned, rows in _alike(length, span, seasons)
-        for low in range(0, len(rows), at_once)
-    ]
+    by_core = -(-windows // cores())
+    at_once = max(1, min(WINDOWS_AT_ONCE, by_core, by_size))
+    parts = []
+    for width, spanned, rows in _alike(length, span, seasons):
+        for low in range(0, len(rows), at_once):
+            parts.append((rows[low : low + at_once], width, spanned))
     in_threads(fill, parts, method.threads)
     return result
 
@@ -122,10 +122,13 @@ def _beside_lines(
     forecast: Ahead, values: Values, observed: Mask, seasons: Seasons, horizon: int
 ) -> Values:
     """Forecast windows without the lines that they clearly follow, and put these back."""
-    lines, in_logs = clear_lines(values, observed, horizon, *(seasons or (1,))[:1])
-    logs = np.log(np.where(observed & in_logs[:, None], values, 1.0))
-    rest = np.where(in_logs[:, None], logs, values) - lines[:, :-horizon]
-    ahead = forecast(np.where(observed, rest, 0.0), observed, seasons)
+    season = (seasons or (1,))[0]
+    lines, in_logs = clear_lines(values, observed, horizon, season)
+    is_log = in_logs[:, None]
+    logs = np.log(np.where(observed & is_log, values, 1.0))
+    rest = np.where(is_log, logs, values) - lines[:, :-horizon]
+    rest = np.where(observed, rest, 0.0)
+    ahead = forecast(rest, observed, seasons)
     ahead = ahead.T + lines[:, -horizon:].T
     grown = np.exp(np.where(in_logs, ahead, 0.0))
     return np.where(in_logs, grown, ahead).T
@@ -140,8 +143,11 @@ def _alike(length: Counts, span: int, seasons: Seasons) -> Iterator[tuple[int, S
     columns = np.minimum(-(-length // unit) * unit, span)
     ascending = sorted(seasons)
     spanned = np.searchsorted(ascending, length, side="right")  # how many of them
-    kind = columns * (len(seasons) + 1) + spanned
-    for number in np.unique(kind[length > 0]).tolist():
-        width, count = divmod(number, len(seasons) + 1)
+    counts = len(seasons) + 1  # none to all of them
+    kind = columns * counts + spanned
+    is_seen = length > 0
+    for number in np.unique(kind[is_seen]).tolist():
+        width, count = divmod(number, counts)
         held = tuple(season for season in seasons if season in ascending[:count])
-        yield width, held, np.flatnonzero((kind == number) & (length > 0))
+        rows = np.flatnonzero((kind == number) & is_seen)
+        yield width, held, rows

@@ -86,7 +86,9 @@ def carry_weights(named: Named, shape: Shape, weights: Arrays, earlier: Integers
     for name, array in weights.items():
         by_series = expected.get(name) != of_wider.get(name)
         carried[name] = array[rows] if by_series else array
-    return carried if layout_of(to_tensors(carried)) == expected else None
+    if layout_of(to_tensors(carried)) != expected:
+        return None
+    return carried
 
 
 def network_shape(

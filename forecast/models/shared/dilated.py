@@ -35,7 +35,9 @@ def default_dilations(shape: Shape) -> tuple[int, ...]:
             while season % middle:
                 middle -= 1
             dilations = tuple(dict.fromkeys([1, middle, season]))
-            return dilations if shape.lookback <= DENSE else dilations[-2:]
+            if shape.lookback <= DENSE:
+                return dilations
+            return dilations[-2:]
 
     dilations = (1,)
     while 16 * dilations[-1] <= shape.lookback:
@@ -94,7 +96,8 @@ class DilatedStack(nn.Module):
         for number in range(1, len(self.blocks)):
             skip = self.strides[number] // stride
             stride = self.strides[number]
-            states = states[:, (states.shape[1] - 1) % skip :: skip]
+            first = (states.shape[1] - 1) % skip
+            states = states[:, first::skip]
             dilation = self.dilations[number] // stride
             states = dilated(self.blocks[number], self.drop(states), dilation) + states
         return states[:, -1]

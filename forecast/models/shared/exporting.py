@@ -35,7 +35,8 @@ class _Core(nn.Module):
         for name, like in vars(self.batch).items():
             # zeros where there are no columns, or nothing that a forecast reads
             shape = (rows, *like.shape[1:])
-            columns[name] = inputs.pop(name, torch.zeros(shape, dtype=like.dtype))
+            blank = torch.zeros(shape, dtype=like.dtype)
+            columns[name] = inputs.pop(name, blank)
         return self.network.core(Batch(**columns), inputs)
 
 
@@ -50,7 +51,8 @@ def export(network: RecurrentModel, batch: Batch, opset: int) -> bytes:
     axes = {name: {0: "windows"} for name in (*core.inputs, "quantiles")}
     file = io.BytesIO()
     write: Any = torch.onnx.export
-    tracing = {"dynamo": False} if "dynamo" in inspect.signature(write).parameters else {}
+    parameters = inspect.signature(write).parameters
+    tracing = {"dynamo": False} if "dynamo" in parameters else {}
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # about sizes that tracing takes as constants: they are
         write(

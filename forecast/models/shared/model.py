@@ -44,7 +44,9 @@ class Shape:
     @property
     def recent_seasons(self) -> int:
         """How many of the newest whole seasons, of the shortest kind, a forecast may combine."""
-        return min(MOST_SEASONS, self.lookback // self.seasons[0]) if self.seasons else 0
+        if not self.seasons:
+            return 0
+        return min(MOST_SEASONS, self.lookback // self.seasons[0])
 
     @property
     def longer_seasons(self) -> tuple[int, ...]:
@@ -121,7 +123,9 @@ class RecurrentModel(nn.Module):
         """Quantiles in scaled units, [batch, horizon, levels], ascending along the last axis."""
         batch, effects = self._prepare(batch)
         quantiles = self._put_together(self(batch), batch)
-        return quantiles if effects is None else quantiles + effects[..., None]
+        if effects is None:
+            return quantiles
+        return quantiles + effects[..., None]
 
     def attention(self, batch: Batch) -> Tensor | None:
         """The weight of each step of the past, [batch, lookback]; None without attention."""
@@ -165,7 +169,8 @@ class RecurrentModel(nn.Module):
         distances = unit * _softplus(gaps)
         below = distances[:, : self.middle].cumsum(1).flip(1)
         above = distances[:, self.middle :].cumsum(1)
-        return torch.cat([base - below, point, base + above], 1).transpose(1, 2)
+        quantiles = torch.cat([base - below, point, base + above], 1)
+        return quantiles.transpose(1, 2)
 
     def _as_outputs(self, point: Tensor, distances: Tensor, batch: Batch) -> Tensor:
         """Raw outputs, from a point forecast and distances that are the same for all windows."""
@@ -176,11 +181,14 @@ class RecurrentModel(nn.Module):
 
     def _mean_loss(self, quantiles: Tensor, batch: Batch) -> Tensor:
         error = batch.target[..., None] - quantiles
-        pinball = (self.levels - (error < 0).to(error.dtype)) * error
+        slopes = self.levels - (error < 0).to(error.dtype)
+        pinball = slopes * error
         others = max(quantiles.shape[-1] - 1, 1)
-        outer = (pinball.sum(-1) - pinball[..., self.middle]) / others
+        without_median = pinball.sum(-1) - pinball[..., self.middle]
+        outer = without_median / others
         point = POINT_LOSSES[self.shape.loss](error[..., self.middle])
-        return weighted_mean(point + outer, batch.target_mask * batch.weight[:, None])
+        weight = batch.target_mask * batch.weight[:, None]
+        return weighted_mean(point + outer, weight)
 
     def _earlier(self, batch: Batch) -> Tensor:
         """Values at the same phase of recent seasons, oldest first, then of longer seasons.

@@ -67,7 +67,8 @@ def recurrent(kind: Kind, size: int, params: StackParams) -> nn.RNNBase:
 
 
 def state_size(params: EncoderParams) -> int:
-    return params.hidden_size * (2 if params.bidirectional else 1)
+    directions = 2 if params.bidirectional else 1
+    return params.hidden_size * directions
 
 
 def final_state(states: Tensor, params: EncoderParams) -> Tensor:

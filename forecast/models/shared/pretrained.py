@@ -56,7 +56,8 @@ class Pretrained(nn.Module):
 
         gates = outputs[..., :OTHERS]
         raw = outputs[..., OTHERS:]
-        guess = base + (gates * gated).sum(-1)
+        weighted = gates * gated
+        guess = base + weighted.sum(-1)
         middle = guess + unit[:, None] * raw[..., MIDDLE]
         middle = middle[..., None]
         distances = unit[:, None, None] * functional.softplus(raw - 1)

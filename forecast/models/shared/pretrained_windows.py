@@ -48,11 +48,13 @@ class PretrainedWindows:
         is_whole = np.abs(values - rounded) <= ROUNDING * scale
         values = np.where(is_whole, rounded, values)
 
-        blank = (0, 0), (-values.shape[1] % TOKEN, 0)
+        missing = -values.shape[1] % TOKEN
+        blank = (0, 0), (missing, 0)
         past = np.pad(values, blank)
         observed = np.pad(_numpy(batch.mask) > 0, blank)
         observed[:, -1] |= ~observed.any(1)
-        return cls(batch, past, observed, are_counts(past, observed), seasons, horizon)
+        counts = are_counts(past, observed)
+        return cls(batch, past, observed, counts, seasons, horizon)
 
     def inputs(self, mirrored: Flags) -> tuple[Features, dict[str, Array]]:
         """The arrays that the network takes, and the features they come from.
@@ -84,7 +86,8 @@ class PretrainedWindows:
         squashed = xp.clip(squashed, -MAX_SQUASHED, MAX_SQUASHED)
         scale = self.like(features.scale)[:, None, None]
         location = self.like(features.location)[:, None, None]
-        values = location + scale * (BEND * xp.sinh(squashed / BEND))
+        deviations = BEND * xp.sinh(squashed / BEND)
+        values = location + scale * deviations
         upright = arrays["sign"][:, None, None] > 0
         return xp.where(upright, values, -xp.flip(values, axis=-1))
 
@@ -107,7 +110,8 @@ def both_ways(windows: PretrainedWindows, run: Run, levels: tuple[float, ...]) -
     """
     mirrored = np.ones(len(windows.past), np.bool_)
     upright = windows.quantiles(run, ~mirrored)
-    mean = (upright + windows.quantiles(run, mirrored)) / 2
+    reflected = windows.quantiles(run, mirrored)
+    mean = (upright + reflected) / 2
     xp = array_namespace(mean)
     counts = windows.like(windows.counts)[:, None, None]
     values = xp.where(counts, xp.round(upright), mean)
