@@ -27,8 +27,8 @@ def forecast_part(predictor: Predictor, request: ForecastRequest) -> Forecast:
     forecasts, _ = overridden(forecasts, predictor.fitted, request.output, request.overrides)
     if totals is not None:
         totals.add(forecasts)
-    if totals is not None and request.allocate:
-        forecasts = replace(forecasts, columns=allocated(forecasts, totals))
+        if request.allocate:
+            forecasts = replace(forecasts, columns=allocated(forecasts, totals))
     paths: Iterable[Columns] = ()
     if request.paths is not None:
         paths = path_columns(forecasts, predictor.fitted, request.output, request.paths)
@@ -68,7 +68,9 @@ def _forecast(predictor: Predictor, request: ForecastRequest) -> Forecasts:
     def on_panel(panel: Panel) -> ForecastOptions | None:
         if request.on_newest is not None:
             request.on_newest(panel.newest)
-        return None if request.on_panel is None else request.on_panel(panel)
+        if request.on_panel is None:
+            return None
+        return request.on_panel(panel)
 
     return forecast_table(
         predictor,

@@ -121,10 +121,12 @@ def backtest(request: BacktestRequest) -> Backtest:
         seen = warn_seen_origins(panel, fitted.history, origins, fitted.config.train_end)
     elif not request.season_given:
         past = without_shifts(panel.until(origins[0]), schema)
-        schema = schema.model_copy(update={"season": panel_seasons(past, schema.calendar)})
+        seasons = panel_seasons(past, schema.calendar)
+        schema = schema.model_copy(update={"season": seasons})
     table = ReadPanel(panel, schema, reading.name)
     models, jobs = _models(request, table)
-    result = _compare(table, models, origins, rolling.refit and not is_frozen, jobs, request)
+    refits = rolling.refit and not is_frozen
+    result = _compare(table, models, origins, refits, jobs, request)
     _log_known(result, panel, schema, [*models][:2][-1])
     return replace(result, missing=missing, seen=seen)
 
@@ -195,18 +197,16 @@ class Model:
             problem = "at the oldest origin no series is left to forecast"
             cure = Words("pass fewer ", Setting("windows"))
             raise BadData(problem, place=self.table.name, cure=cure)
-        fitted = fit(
-            FitRequest(
-                replace(self.table, panel=past),
-                settings,
-                lags=self.lags,
-                earlier=None if self.predictor is None else self.predictor.fitted,
-                callbacks=self.callbacks,
-                sums=self.sums is not None,
-                saves=False,
-            )
+        request = FitRequest(
+            replace(self.table, panel=past),
+            settings,
+            lags=self.lags,
+            earlier=None if self.predictor is None else self.predictor.fitted,
+            callbacks=self.callbacks,
+            sums=self.sums is not None,
+            saves=False,
         )
-        self.predictor = Predictor(fitted, settings.device)
+        self.predictor = Predictor(fit(request), settings.device)
         return self.predictor
 
     def add_up(self, panel: Panel, origins: Integers, quantiles: Numbers) -> Frame | None:
@@ -225,7 +225,8 @@ class Model:
             past = with_status(panel.until(origin), schema, lookback)
             of_origin = quantiles[done : done + len(past)]
             done += len(past)
-            sums = self._sums(Totals(predictor, self.sums, self.output, None), past, of_origin)
+            totals = Totals(predictor, self.sums, self.output, None)
+            sums = self._sums(totals, past, of_origin)
             if sums is not None:
                 rows = table_from_frame(sums, "sums")
                 spans = spans_of(rows, schema, self.table.name)
@@ -322,7 +323,8 @@ def _compare(
             _log_new(name, result.messages, logged)
             if request.callbacks.on_fold is not None:
                 done = len(numbers) * len(folds) + len(of_model)
-                request.callbacks.on_fold(Fold(done, len(models) * len(folds), name))
+                progress = Fold(done, len(models) * len(folds), name)
+                request.callbacks.on_fold(progress)
             if result.sums is not None:
                 sums.append(result.sums.assign(model=name))
         levels = of_model[0].levels
@@ -386,11 +388,12 @@ def _evaluation(
     panel = table.panel
     schema = table.schema
     size = len(panel), len(origins), panel.ahead
+    cells = windows.series, windows.origin
     actual = np.full(size, np.nan)
-    actual[windows.series, windows.origin] = windows.actual
+    actual[cells] = windows.actual
     is_bound = np.zeros(size, bool)
     first = origins[windows.origin, windows.series] + 1
-    is_bound[windows.series, windows.origin] = bounds_at(panel, schema, windows.series, first)
+    is_bound[cells] = bounds_at(panel, schema, windows.series, first)
     uncensored = without_censored(panel, schema)
     errors = naive_errors_until(uncensored, origins[0], schema.shortest_season)
     strides = np.diff(origins[:, 0])
@@ -426,13 +429,13 @@ def _forecast_frame(evaluation: Evaluation, origins: Integers) -> Frame:
     series = panel.order[rank]
     start = origins[origin, series]
     rows = np.repeat(series, horizon)
-    positions = (start[:, None] + 1 + np.arange(horizon)).ravel()
+    positions = start[:, None] + 1 + np.arange(horizon)
     columns: dict[str, Column] = {}
     for column, name in enumerate(schema.ids):
         texts = np.array([ids[column] for ids in panel.ids], object)
         columns[name] = Column(texts[rows])
     columns["origin"] = format_positions(schema, np.repeat(start, horizon))
-    columns |= time_columns_at(schema, positions)
+    columns |= time_columns_at(schema, positions.ravel())
     columns["actual"] = Column(evaluation.actual[series, origin].ravel())
 
     frame = frame_of(columns)
@@ -440,5 +443,6 @@ def _forecast_frame(evaluation: Evaluation, origins: Integers) -> Frame:
     frames = []
     for model, numbers in evaluation.numbers.items():
         of_model = numbers[series, origin].reshape(len(rows), -1).T
-        frames.append(frame.assign(model=model, **dict(zip(names, of_model, strict=True))))
+        by_name = dict(zip(names, of_model, strict=True))
+        frames.append(frame.assign(model=model, **by_name))
     return stacked(frames)

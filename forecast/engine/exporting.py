@@ -36,11 +36,11 @@ def with_exports(fitted: Fitted) -> Fitted:
     newest = backend.to_array(series), backend.to_array(history.lengths[series])
     results = list[bytes | str]()
     loaded = list[Graph]()
-    for members, networks, shape in zip(
-        fitted.config.members(), backend.groups, backend.shapes, strict=True
-    ):
+    groups = zip(fitted.config.members(), backend.groups, backend.shapes, strict=True)
+    for members, networks, shape in groups:
         cut = windows.cut(members[0].lookback, members[0].scaling)
-        results += [_export(network, shape, cut.batch(*newest), loaded) for network in networks]
+        batch = cut.batch(*newest)
+        results += [_export(network, shape, batch, loaded) for network in networks]
     numbered = list(enumerate(results))
     exports = {number: result for number, result in numbered if isinstance(result, bytes)}
     reasons = {number: result for number, result in numbered if isinstance(result, str)}
@@ -72,7 +72,8 @@ def _export(
         loaded.append(graph)
         for batch in batches:
             inputs, expected = computed(network, batch)
-            difference = np.abs(graph.run(inputs, expected.shape[1:]) - expected).max()
+            output = graph.run(inputs, expected.shape[1:])
+            difference = np.abs(output - expected).max()
             if not difference <= TOLERANCE:
                 return f"it differs from torch by {difference:.2g} of a window's scale"
     except Exception as error:

@@ -114,9 +114,9 @@ def _load(request: FitRequest) -> tuple[Table, TableSettings]:
     if isinstance(source, Table):
         return source, how
     # a sample may lack series whose past others get
-    sample = (
-        None if how.successors else sampled(source.path, source.text, how, request.settings.seed)
-    )
+    sample = None
+    if not how.successors:
+        sample = sampled(source.path, source.text, how, request.settings.seed)
     if sample is not None:
         return normalised(sample), how
     table, defaults = source.load()
@@ -129,7 +129,8 @@ def deadline_of(request: FitRequest) -> float | None:
     if budget is None:
         return None
     started = time.monotonic() if request.started is None else request.started
-    deadline = started + (1 - SHARES.sums * request.sums) * budget
+    share = 1 - SHARES.sums * request.sums
+    deadline = started + share * budget
     if not request.saves:
         return deadline
     exports = 0.0
@@ -145,8 +146,10 @@ def _fit_hierarchy(task: FitTask, panel: Panel, levels: Levels) -> Fitted:
     Forecasts are reconciled with those of the sums if that lowers past errors.
     """
     trained = tuple("ok" if word == SUM else word for word in panel.status)
-    fitted = _fit_panel(replace(task, panel=replace(panel, status=trained)))
-    fitted = replace(fitted, history=replace(fitted.history, status=panel.status))
+    all_trained = replace(panel, status=trained)
+    fitted = _fit_panel(replace(task, panel=all_trained))
+    history = replace(fitted.history, status=panel.status)
+    fitted = replace(fitted, history=history)
     return reconciling(fitted, panel, levels, task.settings.device)
 
 
@@ -187,7 +190,8 @@ def _fit_panel(task: FitTask) -> Fitted:
 
     networks = []  # networks that differ only in their seed count as one
     for numbers in plan.groups():
-        quantiles = np.median([trained[number].held_out for number in numbers], 0)
+        of_seeds = [trained[number].held_out for number in numbers]
+        quantiles = np.median(of_seeds, 0)
         networks.append((plan.members[numbers[0]].model, quantiles))
     ensemble = choose_ensemble(held_out.inputs, held_out.validation, networks, baselines)
     warn_uncalibrated(len(held_out.validation))

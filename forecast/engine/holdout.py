@@ -131,7 +131,8 @@ def find_effects(panel: Panel, schema: Schema, closed: Closed, before: Integers)
     if not has_events(schema):
         return None
     fixed = fixed_values(closed, panel, schema)
-    return fit_effects(without_shifts(panel, schema), schema, before, fixed)
+    unshifted = without_shifts(panel, schema)
+    return fit_effects(unshifted, schema, before, fixed)
 
 
 def find_columns(
@@ -175,7 +176,8 @@ def _require_values(task: FitTask, longest: int) -> None:
     if _may_train_nothing(settings) and PRETRAINED in settings.baselines and longest > 1:
         log.warning(ON_BASELINES, longest, horizon)
         return
-    raise too_short(task, longest, longest if longest >= MIN_VALUES else 0, PRETRAINED)
+    learnable = longest if longest >= MIN_VALUES else 0
+    raise too_short(task, longest, learnable, PRETRAINED)
 
 
 def _split(

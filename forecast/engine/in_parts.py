@@ -53,7 +53,8 @@ class LargeForecast:
         """The forecast of some whole series, and messages to log after all parts are forecast."""
         part = Part(normalised(rows), self.reach, comparison)
         with held_back() as messages:
-            return forecast_part(self.predictor, replace(self.request, source=part)), messages
+            request = replace(self.request, source=part)
+            return forecast_part(self.predictor, request), messages
 
 
 @dataclass
@@ -131,7 +132,8 @@ def _collect(
     table = work.table
     backend = work.predictor.backend
     cuts = [*starts[:-1:WINDOWS_AT_ONCE].tolist(), int(starts[-1])]
-    rows = table.parts(needed_columns(work.schema, table), cuts)
+    needed = needed_columns(work.schema, table)
+    rows = table.parts(needed, cuts)
     done = 0
     has_begun = False
     has_forecasts = False

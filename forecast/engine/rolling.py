@@ -41,7 +41,8 @@ def choose_origins(
             f"{problem} {horizon} {needed}", place=name, cure=less if largest else "add rows"
         )
     asked = windows or DEFAULT_ORIGINS
-    room = longest - horizon - (first if windows else max(first, (longest + 1) // 2))
+    least_past = first if windows else max(first, (longest + 1) // 2)
+    room = longest - horizon - least_past
     count = max(1, min(asked, room // step + 1))
     if count < asked:
         text = "%s: %d origins instead of %d, as the longest series has %d steps%s"
@@ -101,8 +102,9 @@ class RollingOrigin:
             needed = f"{self.windows} origins with a horizon of {self.horizon}"
             raise UsageError(f"{needed} need more than {len(unique)} different times")
         for first in range(oldest, oldest + step * self.windows, step):
-            test = (rank >= first) & (rank < first + self.horizon)
-            yield np.flatnonzero(rank < first), np.flatnonzero(test)
+            train = rank < first
+            test = ~train & (rank < first + self.horizon)
+            yield np.flatnonzero(train), np.flatnonzero(test)
 
     def get_n_splits(self, X: object = None, y: object = None, groups: object = None) -> int:
         return self.windows

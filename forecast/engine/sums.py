@@ -44,13 +44,15 @@ def reconciling(fitted: Fitted, panel: Panel, levels: Levels, device: str) -> Fi
     before = _absolute_errors(plain, panel, device)
     after = _absolute_errors(reconciled, panel, device)
     compared = before > 0
-    gains = compared.any() and (after[compared] / before[compared]).mean() < 1 - LEAST_GAIN
+    ratios = after[compared] / before[compared]
+    gains = compared.any() and ratios.mean() < 1 - LEAST_GAIN
     return reconciled if gains else plain
 
 
 def _with_sums(fitted: Fitted, levels: Levels, reconciles: bool) -> Fitted:
     update = {"sums": levels, "reconciles": reconciles}
-    return replace(fitted, config=fitted.config.model_copy(update=update))
+    config = fitted.config.model_copy(update=update)
+    return replace(fitted, config=config)
 
 
 def _absolute_errors(fitted: Fitted, panel: Panel, device: str) -> Numbers:
@@ -64,7 +66,8 @@ def _absolute_errors(fitted: Fitted, panel: Panel, device: str) -> Numbers:
     errors = np.zeros(len(panel))
     sums, members = members_of(panel)
     single = np.flatnonzero(~panel.skipped)
-    for steps_back in _origins(fitted, panel)[: LIMITS.compared].tolist():
+    newest_origins = _origins(fitted, panel)[: LIMITS.compared]
+    for steps_back in newest_origins.tolist():
         position = panel.lengths - steps_back
         is_long = position >= _least_past(fitted)
         series = single[is_long[single]]
@@ -74,7 +77,8 @@ def _absolute_errors(fitted: Fitted, panel: Panel, device: str) -> Numbers:
         means[sums] = members @ means
         rows = np.concatenate([series, sums[is_long[sums]]])
         first = panel.starts[rows] + position[rows]
-        error = np.abs(values_at(panel, rows, first, config.horizon) - means[rows])
+        actual = values_at(panel, rows, first, config.horizon)
+        error = np.abs(actual - means[rows])
         errors[rows] += np.nansum(error, 1)
     return errors
 
@@ -93,7 +97,8 @@ def with_joint_errors(
         grace = 0.0 if errors else GRACE
         if deadline is not None and time.monotonic() > deadline + grace:
             plan = fitted.config.plan.model_copy(update={"origins": len(errors)})
-            fitted = replace(fitted, config=fitted.config.model_copy(update={"plan": plan}))
+            config = fitted.config.model_copy(update={"plan": plan})
+            fitted = replace(fitted, config=config)
             break
         errors += list(_scaled_errors(predictor, panel, chunk))
     stride = int(origins[1] - origins[0]) if len(origins) > 1 else 1
@@ -156,7 +161,8 @@ def _chunks(origins: Integers, panel: Panel) -> list[Integers]:
 
 def _least_past(fitted: Fitted) -> int:
     """Fewest steps of a series before an origin that counts."""
-    return max(fitted.config.lookback // 2, min(8, fitted.config.lookback))
+    lookback = fitted.config.lookback
+    return max(lookback // 2, min(8, lookback))
 
 
 def _scaled_errors(predictor: Predictor, panel: Panel, origins: Integers) -> Numbers:
@@ -168,12 +174,14 @@ def _scaled_errors(predictor: Predictor, panel: Panel, origins: Integers) -> Num
     config = fitted.config
     errors = np.full((len(origins), len(panel), config.horizon), np.nan)
     positions = panel.lengths - origins[:, None]  # [origins, series]
-    row, series = np.nonzero(~panel.skipped & (positions >= _least_past(fitted)))
+    is_long = positions >= _least_past(fitted)
+    row, series = np.nonzero(~panel.skipped & is_long)
     position = positions[row, series]
     quantiles = predictor.quantiles(panel, series, position)
     means = fitted.ensemble.calibration.quantile_means(quantiles, config.levels)
     deviation = standard_deviation(quantiles, config.levels)
     uncensored = without_censored(panel, config.table)
-    actual = values_at(uncensored, series, panel.starts[series] + position, config.horizon)
+    first = panel.starts[series] + position
+    actual = values_at(uncensored, series, first, config.horizon)
     errors[row, series] = divided(actual - means, deviation)
     return errors

@@ -120,5 +120,6 @@ def _checkpoint(
     checkpoints = task.request.checkpoints
     if checkpoints is None:
         return None
-    key = plan_key(task.settings, plan, fitter.device, None if start is None else start.hash)
+    started_from = None if start is None else start.hash
+    key = plan_key(task.settings, plan, fitter.device, started_from)
     return checkpoints.open(data_key(task.panel, task.schema), key)

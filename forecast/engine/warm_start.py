@@ -51,7 +51,8 @@ def start_of(fitted: Fitted, fitter: Fitter, schema: Schema, ids: Ids) -> WarmSt
             return f"its {candidate.model} has another shape"
         weights.append(carried)
     digest = artifact_hash(encode(to_contents(fitted)))
-    return WarmStart(candidates, weights, 1 + max(member.warm for member in members), digest)
+    warm = 1 + max(member.warm for member in members)
+    return WarmStart(candidates, weights, warm, digest)
 
 
 def _misfit(

@@ -49,7 +49,8 @@ def _check_columns(table: Schema) -> None:
         if len(names) != len(set(names)):
             raise ValueError("two columns have one name")
     is_long = table.layout == "long"
-    if is_long == (table.target is None) or not (is_long or len(table.ids) == 1):
+    has_target = table.target is not None
+    if is_long != has_target or not (is_long or len(table.ids) == 1):
         raise ValueError(f"a table of layout {table.layout} has other ids, or another target")
     if not {*table.categories, *table.categorical} <= {*covariates}:
         raise ValueError("categories must be those of covariates")
@@ -84,9 +85,9 @@ def _check_time_columns(table: Schema) -> None:
     for pattern, kind in zip(times.parts, times.kinds, strict=True):
         tokens = patterns.tokens(pattern)
         is_number = len(tokens) == 1 and tokens[0][1] in NUMBERS
-        if (kind == "number" and not is_number) or (
-            kind == "datetime" and pattern not in DATETIMES
-        ):
+        lacks_number = kind == "number" and not is_number
+        lacks_datetime = kind == "datetime" and pattern not in DATETIMES
+        if lacks_number or lacks_datetime:
             raise ValueError("the parts of times are written in no pattern")
 
 
@@ -177,7 +178,8 @@ def check_ids(ids: Ids, status: Any, regions: Any, config: Config) -> None:
     texts = [*status, *regions, *(part for series in ids for part in series)]
     if not ids or any(len(series) != id_columns for series in ids):
         raise ValueError("each series must have an id for each id column")
-    if len(set(ids)) != len(ids) or {len(status), len(regions or ids)} != {len(ids)}:
+    counts = {len(set(ids)), len(status), len(regions or ids)}
+    if counts != {len(ids)}:
         raise ValueError(
             "each series must have an id of its own, a status, and a region if any has one"
         )
@@ -219,7 +221,8 @@ def check_history(panel: Panel, config: Config) -> None:
 def _check_codes(table: Schema, column: str, values: Numbers) -> None:
     if column in table.categories:
         codes = np.arange(len(table.categories[column]) + 1)
-        if not np.isin(values[~np.isnan(values)], codes).all():
+        present = values[~np.isnan(values)]
+        if not np.isin(present, codes).all():
             raise ValueError(f"column '{column[:80]}' of the history holds codes of no category")
 
 

@@ -71,7 +71,7 @@ def to_contents(fitted: Fitted) -> Contents:
         weights=_joined(fitted.network_weights),
         scaler=_scaler(fitted),
         history=_history(fitted.history),
-        calibration={**_calibration(fitted.ensemble), **_sums(fitted)},
+        calibration=_calibration(fitted.ensemble) | _sums(fitted),
         base=None if base is None else {"until": base.trained_until, **_joined(base.weights)},
         pretrained=None if network is None else network.data,
         exports=fitted.exports,
@@ -87,7 +87,8 @@ def from_contents(contents: Contents) -> Fitted:
     except (ArtifactRefused, MemoryError, Unavailable):  # not the fault of the version
         raise
     except Exception as error:
-        first_line = (str(error) or type(error).__name__).split("\n")[0]
+        message = str(error) or type(error).__name__
+        first_line = message.split("\n")[0]
         reason = " ".join(first_line.split())[:200]
     raise ArtifactRefused(f"the artifact does not hold a valid forecaster: {reason}; fit it again")
 
@@ -141,9 +142,10 @@ def _read(contents: Contents) -> Fitted:
 def _sizes(config: Config, history: Arrays) -> dict[str, int]:
     """The sizes by the names that the shapes of arrays use."""
     table = config.table
+    series = len(history["order"])
     return {
-        "series": len(history["order"]),
-        "series+1": len(history["order"]) + 1,
+        "series": series,
+        "series+1": series + 1,
         "slots": len(history["values"]),
         **{kind: len(getattr(table, kind)) for kind in ("known", "past", "static")},
         "horizon": config.horizon,
@@ -189,7 +191,8 @@ def read_column_effects(
     lengths = {name: len(lists[name]) for name in ("lags", "means", "halves")}
     knots = len(lists["knots"][0])
     known = np.zeros((0, len(schema.known)))
-    columns = indicators(known, schema).shape[1] + 2 * YEAR_WAVES * (lists["year"] != 0)
+    has_year = lists["year"] != 0
+    columns = indicators(known, schema).shape[1] + 2 * YEAR_WAVES * has_year
     terms = len(lists["weights"][0])
     sizes = {**sizes, **lengths, "columns": columns, "knots": knots, "terms": terms}
     effects = from_lists(ColumnEffects, lists, sizes)
@@ -208,10 +211,11 @@ def _history(panel: Panel) -> Arrays:
     words = (panel.ids, panel.status, panel.regions)
     ids = json.dumps(words if panel.regions else words[:2], ensure_ascii=False)
     vintages = {} if panel.vintages is None else vars(panel.vintages)
+    shut = {"shut": panel.shut} if np.any(panel.shut) else {}
     return {
         **{name: getattr(panel, name) for name in ARRAYS},
         **_prefixed(VINTAGE, vintages),
-        **({"shut": panel.shut} if np.any(panel.shut) else {}),
+        **shut,
         "spread": panel.expanding_std(),
         "lowest": panel.lowest_seen(),
         "counted": panel.is_count(),
@@ -271,7 +275,8 @@ def _read_ensemble(
     slope, mean_roughness = arrays.roughness.tolist()
     if not 0 <= slope <= 1:
         raise ValueError("the slope of roughness must lie from 0 to 1")
-    if not np.allclose(arrays.shares.sum(1, dtype=np.float64), 1, atol=1e-5):
+    totals = arrays.shares.sum(1, dtype=np.float64)
+    if not np.allclose(totals, 1, atol=1e-5):
         raise ValueError("the weights of each series must add up to 1")
 
     numbers = {field: getattr(arrays, name).item() for name, field in NUMBERS.items()}
@@ -316,7 +321,8 @@ def _sums(fitted: Fitted) -> Arrays:
     arrays = _prefixed(JOINT, vars(joint))
     if fitted.filled is not None:
         by_steps = {str(steps): sums for steps, sums in fitted.to_date.items()}
-        arrays |= _prefixed(TO_DATE, by_steps) | _prefixed(FILLED, vars(fitted.filled))
+        arrays |= _prefixed(TO_DATE, by_steps)
+        arrays |= _prefixed(FILLED, vars(fitted.filled))
     return arrays
 
 
@@ -340,7 +346,8 @@ def _read_sums(
     for sums in to_date.values():
         Spec("series").check(TO_DATE, sums, np.float64, sizes)
     sizes = {**sizes, "ages": 1 + max(to_date)}
-    return errors, to_date, checked(Filled, filled_arrays, sizes)
+    filled = checked(Filled, filled_arrays, sizes)
+    return errors, to_date, filled
 
 
 def _read_base(contents: Contents, config: Config, sizes: dict[str, int]) -> Base | None:
@@ -390,7 +397,8 @@ def read_plan(path: str) -> Plan:
     setting = Setting("plan", path)
     try:
         if file.is_dir():
-            return from_contents(Store(file).load()[0]).config.plan
+            contents, _ = Store(file).load()
+            return from_contents(contents).config.plan
         values = load_json(file.read_bytes())
         return Plan.model_validate(values.get("plan", values))
     except OSError as error:

@@ -92,7 +92,8 @@ class Config(Stored, populate_by_name=True):
     def members(self) -> list[list[Member]]:
         """The members of each group of networks that has a weight in the ensemble."""
         groups = self.plan.groups()
-        return [[self.plan.members[number] for number in groups[group]] for group in self.networks]
+        members = self.plan.members
+        return [[members[number] for number in groups[group]] for group in self.networks]
 
     @property
     def network_members(self) -> list[Member]:
@@ -264,15 +265,19 @@ def _compared(scores: dict[str, float], window_losses: dict[str, Numbers] | None
     rounding = ROUNDING_SHARE * max(1e-3, *scores.values())
     if naive <= rounding:
         exact = f"exact on held-out values, as {name} is"
-        return exact if chosen <= rounding else f"{mean_error}, where {name} is exact"
+        if chosen <= rounding:
+            return exact
+        return f"{mean_error}, where {name} is exact"
 
     ratios = np.array([chosen / naive])
     where = "held-out values"
     if window_losses:
-        is_used = window_losses[label] > rounding
-        ratios = window_losses[CHOSEN][is_used] / window_losses[label][is_used]
+        naive_losses = window_losses[label]
+        is_used = naive_losses > rounding
+        ratios = window_losses[CHOSEN][is_used] / naive_losses[is_used]
         where = "one held-out window" if len(ratios) == 1 else f"{len(ratios):,} held-out windows"
-    high, low = np.rint(100 * (1 - np.quantile(ratios, RANGE))).tolist()
+    gains = 1 - np.quantile(ratios, RANGE)
+    high, low = np.rint(100 * gains).tolist()
     return f"error {_range(low, high)} {name} on {where}"
 
 

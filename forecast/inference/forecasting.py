@@ -171,7 +171,8 @@ def forecast_table(
     words = zip(panel.ids, panel.status, strict=True)
     skipped = {ids: status for ids, status in words if status in SKIPPED and status != SUM}
     if not isinstance(source, Part):
-        skipped |= dict.fromkeys(sorted(set(fitted.ids) - set(panel.ids)), "gone")
+        gone = sorted(set(fitted.ids) - set(panel.ids))
+        skipped |= dict.fromkeys(gone, "gone")
     skipped = only_in_shard(skipped, output.shard)
     return replace(tabulated(forecasts, fitted, output), skipped=skipped)
 
@@ -191,7 +192,8 @@ def forecast_panel(
     is_mine = in_shard(panel.ids, output.shard)
     if output.shard is not None:
         log.info("shard %s: %d of %d series", output.shard, is_mine.sum(), len(panel))
-    left_out = (panel.skipped | ~is_mine)[order]
+    unserved = panel.skipped | ~is_mine
+    left_out = unserved[order]
     series = order[~left_out]
     quantiles = predictor.quantiles(panel, order, left_out=left_out)[:, :horizon]
     if not np.isfinite(quantiles).all():
@@ -199,10 +201,12 @@ def forecast_panel(
         raise refuse(f"the forecasts are not finite: {too_large}")
     shown = quantiles
     if options.factors is not None:
-        shown = widened(quantiles, options.factors(series, quantiles))
+        factors = options.factors(series, quantiles)
+        shown = widened(quantiles, factors)
     # interval corrections do not change the means
     means = means_of(quantiles, fitted, panel, series)
-    return numbered(Forecasts(panel, series, quantiles, shown, means, shown, shown), fitted, output)
+    forecasts = Forecasts(panel, series, quantiles, shown, means, shown, shown)
+    return numbered(forecasts, fitted, output)
 
 
 def numbered(forecasts: Forecasts, fitted: Fitted, output: OutputSettings) -> Forecasts:
@@ -236,13 +240,16 @@ def tabulated(forecasts: Forecasts, fitted: Fitted, output: OutputSettings) -> F
     if output.integer and np.abs(numbers).max(initial=0) < 2**63:
         numbers = numbers.astype(np.int64)
     names = ["forecast", *output.columns]
-    by_name = dict(zip(names, np.moveaxis(numbers, 2, 0), strict=True))
-    columns = columns_at(panel, fitted.schema, series, np.arange(1, horizon + 1), by_name)
+    by_column = np.moveaxis(numbers, 2, 0)
+    by_name = dict(zip(names, by_column, strict=True))
+    steps = np.arange(1, horizon + 1)
+    columns = columns_at(panel, fitted.schema, series, steps, by_name)
     if output.explain:
         index = series_index(fitted.history.ids, panel.ids)[series]
         models = np.array(fitted.ensemble.names(index), object)
         columns["model"] = np.repeat(models, horizon)
-        columns["status"] = np.repeat(np.array(panel.status, object)[series], horizon)
+        status = np.array(panel.status, object)
+        columns["status"] = np.repeat(status[series], horizon)
     return replace(forecasts, columns=columns)
 
 
@@ -345,7 +352,8 @@ def columns_at(
     refuse_clash(schema.keys, list(numbers))
     positions = panel.origins[series][:, None] + steps
     columns: Columns = {}
-    columns |= repeated_ids([panel.ids[i] for i in series], schema.ids, len(steps))
+    ids = [panel.ids[i] for i in series]
+    columns |= repeated_ids(ids, schema.ids, len(steps))
     columns |= time_columns_at(schema, positions.ravel())
     for name, values in numbers.items():
         columns[name] = values.ravel()
@@ -378,7 +386,8 @@ def with_tables(
             )
         log.warning(UNSEEN, ", ".join(sorted(effects)[:NAMED]))
     dated_events = renewed(schema.dated_events, newer)
-    return with_schema(predictor, schema.model_copy(update={"dated_events": dated_events}))
+    schema = schema.model_copy(update={"dated_events": dated_events})
+    return with_schema(predictor, schema)
 
 
 def with_schema(predictor: Predictor, schema: Schema) -> Predictor:
@@ -428,10 +437,12 @@ def error_after(
     history = with_future(fitted.history, rows.table, schema, rows.times_by(schema))
     warn_blank_ahead(history, schema, config.horizon, later.name)
     series = np.flatnonzero(~history.skipped)
-    median = predictor.quantiles(history, series)[..., config.levels.index(0.5)]
+    quantiles = predictor.quantiles(history, series)
+    median = quantiles[..., config.levels.index(0.5)]
     point = np.maximum(median, history.floor()[series, None])
-    is_scored = ~np.isnan(uncensored[series]) | (point < actual[series])
-    values = np.where(is_scored, actual[series], np.nan)
+    values = actual[series]
+    is_scored = ~np.isnan(uncensored[series]) | (point < values)
+    values = np.where(is_scored, values, np.nan)
     return float(mase(values, point, fitted.naive_error[series]))
 
 
@@ -447,6 +458,7 @@ def means_of(quantiles: Numbers, fitted: Fitted, panel: Panel, series: Integers)
     opened = without_censored(panel, fitted.schema)
     fixed = fixed_of(fitted, panel)
     if fixed is not None:
-        opened = replace(opened, observed=opened.observed & np.isnan(fixed))
+        is_open = opened.observed & np.isnan(fixed)
+        opened = replace(opened, observed=is_open)
     recent = Recent.of(opened, (series, panel.lengths[series]))
     return calibration.means(quantiles, levels, recent)

@@ -69,10 +69,13 @@ def overridden(
         return forecasts, None
     table = overrides.table
     steps = np.arange(numbers.shape[1])
-    slots = (panel.offsets[series] + panel.lengths[series])[:, None] + steps
-    is_closed = with_fixed(panel, fixed_of(fitted, panel)).observed[slots]
+    ends = panel.offsets[series] + panel.lengths[series]
+    slots = ends[:, None] + steps
+    fixed = fixed_of(fitted, panel)
+    is_closed = with_fixed(panel, fixed).observed[slots]
     row = np.where(is_closed, -1, overrides.row[series][:, steps])
-    unused = [table.line(i) for i in np.setdiff1d(np.arange(len(table)), row)]
+    unused_rows = np.setdiff1d(np.arange(len(table)), row)
+    unused = [table.line(i) for i in unused_rows]
     if unused:
         log.warning(NO_EFFECT, table.name, first_names(unused, NAMED))
 
@@ -82,21 +85,24 @@ def overridden(
     ratio = np.divide(new, point, out=np.ones_like(new), where=point != 0)
     scaled = new + (numbers - point) * np.abs(ratio)
     levels = np.array([0.5, *output.columns.values()])
-    ends = [np.minimum(numbers, new), np.maximum(numbers, new)]
-    passed = np.select([levels < 0.5, levels > 0.5], ends, new)
+    interval_ends = [np.minimum(numbers, new), np.maximum(numbers, new)]
+    passed = np.select([levels < 0.5, levels > 0.5], interval_ends, new)
     is_bound = np.isfinite(low) != np.isfinite(high)
     wanted = np.where(is_bound, passed, scaled)
     is_meant = row >= 0
     within = bounded(wanted, output, panel.floor()[series])
     moved = np.where(is_meant[..., None], within, numbers)
-    is_cut = is_meant & ~np.isclose(within[..., 0], wanted[..., 0], 1e-3, 0.5 * output.integer)
+    is_within = np.isclose(within[..., 0], wanted[..., 0], 1e-3, 0.5 * output.integer)
+    is_cut = is_meant & ~is_within
     if is_cut.any():
         lines = [table.line(i) for i in np.unique(row[is_cut])]
         log.warning(CUT, table.name, first_names(lines, NAMED))
     if is_meant.any():
-        people = ", ".join(np.unique(overrides.people[row[is_meant], 0]))
+        who = overrides.people[row[is_meant], 0]
+        people = ", ".join(np.unique(who))
         log.info("override %d of %d forecasts, by %s", is_meant.sum(), row.size, people)
-    changed = replace(forecasts, numbers=moved, changes=(moved - numbers)[..., 0])
+    changes = moved - numbers
+    changed = replace(forecasts, numbers=moved, changes=changes[..., 0])
     return tabulated(changed, fitted, output), overrides
 
 
@@ -127,7 +133,8 @@ def read_overrides(
     cells = np.array(columns).T
     change = []
     for row, (*names, value, who, _) in enumerate(cells.tolist()):
-        is_meant = ((series_ids == names) | (np.array(names) == "")).all(1)
+        matches = (series_ids == names) | (np.array(names) == "")
+        is_meant = matches.all(1)
         meant = np.ix_(is_meant, range(first[row], last[row]))
         earlier = row_of[meant].max(initial=-1)
         match = VALUES.fullmatch(value)
@@ -170,5 +177,6 @@ def _steps_of(
     else:
         steps = calendar.times(ahead)
         begin = end = parse_times(table, times, schema.time_settings).timestamps
+    first = np.searchsorted(steps, begin)
     last = np.searchsorted(steps, end, "right")
-    return np.searchsorted(steps, begin), np.where(end < begin, -1, last)
+    return first, np.where(end < begin, -1, last)

@@ -137,7 +137,8 @@ class Predictor:
 
     def remembering(self) -> Self:
         """The same predictor, whose baselines reuse their earlier forecasts of equal values."""
-        return self.serving(replace(self.fitted, ensemble=replace(self.fitted.ensemble, memory={})))
+        ensemble = replace(self.fitted.ensemble, memory={})
+        return self.serving(replace(self.fitted, ensemble=ensemble))
 
     def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
         """What is sent to another process.
@@ -213,7 +214,8 @@ class Predictor:
         quantiles = np.zeros((len(series), config.horizon, len(config.levels)))
         for origin in np.unique(origins):
             rows = np.flatnonzero(origins == origin)
-            both = np.concatenate([np.union1d(served, series[rows]), totals])
+            singles = np.union1d(served, series[rows])
+            both = np.concatenate([singles, totals])
             ends = np.minimum(origin - sums.starts, sums.lengths)[both]
             has_begun = ends > 0
             both = both[has_begun]
@@ -272,7 +274,8 @@ class Predictor:
             index = backend.to_array(np.ascontiguousarray(series))
             for group, members in enumerate(self.fitted.config.members()):
                 cut = windows.cut(members[0].lookback, members[0].scaling)
-                weights = backend.attention(group, cut.batch(index, cut.lengths[index]))
+                batch = cut.batch(index, cut.lengths[index])
+                weights = backend.attention(group, batch)
                 if weights is not None:
                     return backend.to_numpy(weights)
         attentive = Setting("model", "attention-lstm")
@@ -334,11 +337,12 @@ def _members(
             for group, members in enumerate(config.members()):
                 read = members[0].lookback, members[0].scaling
                 if read not in batches:
-                    batch = windows.cut(*read).batch(series[rows], position[rows])
-                    batches[read] = batch.padded(NETWORK_BATCH)
+                    gathered = windows.cut(*read).batch(series[rows], position[rows])
+                    batches[read] = gathered.padded(NETWORK_BATCH)
+                batch = batches[read]
                 for member in range(len(members)):
-                    scaled = backend.quantiles(group, member, batches[read])
-                    quantiles = batches[read].unscaled(scaled)[: len(series[rows])]
+                    scaled = backend.quantiles(group, member, batch)
+                    quantiles = batch.unscaled(scaled)[: len(series[rows])]
                     parts[group][member].append(backend.to_numpy(quantiles))
     return [[np.concatenate(member) for member in members] for members in parts]
 

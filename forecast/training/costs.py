@@ -64,8 +64,9 @@ class StepCosts:
 
         def count(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
             nonlocal operations, launches
-            if isinstance(inputs[0], Tensor) and inputs[0].is_floating_point():
-                times = prod(inputs[0].shape[:-1]) / len(self.batch)
+            read = inputs[0]
+            if isinstance(read, Tensor) and read.is_floating_point():
+                times = prod(read.shape[:-1]) / len(self.batch)
                 weights = sum(weight.numel() for weight in layer.parameters(recurse=False))
                 operations += 2.0 * weights * times
                 launches += times * layer.num_layers if isinstance(layer, nn.RNNBase) else 1

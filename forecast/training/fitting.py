@@ -59,15 +59,19 @@ def train_members(
 ) -> list[Trained]:
     """Train several networks of one plan, `context.jobs` side by side, each with its own seed."""
     context = context or TrainingContext()
-    work = _Work(members, make_data, settings, device, context.seconds or [1.0] * len(members))
+    costs = context.seconds or [1.0] * len(members)
+    work = _Work(members, make_data, settings, device, costs)
     groups = schedule(work.costs, context.jobs)
 
-    until = None if context.deadline is None else time.time() + context.deadline - time.monotonic()
+    until = None
+    if context.deadline is not None:
+        until = time.time() + context.deadline - time.monotonic()
     # machines of a cluster have neither the clock nor the folders of this one
     remote = on_cluster() and context.jobs > 1
     store = None if remote else context.checkpoints
     silent = replace(context, on_step=None, checkpoints=store)
-    there = partial(work.train_there, silent, until, None if remote else os.getpid())
+    parent = None if remote else os.getpid()
+    there = partial(work.train_there, silent, until, parent)
     # without a cluster, the first group trains in this process, so that its progress shows
     here = [] if remote else groups[:1]
     tasks: list[Task] = [(there, (group,), {}) for group in groups[len(here) :]]
@@ -190,7 +194,8 @@ class Fitter:
         for candidate, most in zip(candidates, seconds, strict=True):
             size = self._batch_size(candidate, most)
             step = self._step_seconds(candidate, size, measure and steps is None)
-            affordable = int((STEPS_SHARE * most if measure else most) / step)
+            training_seconds = STEPS_SHARE * most if measure else most
+            affordable = int(training_seconds / step)
             enough = self._enough_steps(candidate, size, warm)
             member = plan_member(
                 candidate,
@@ -259,29 +264,35 @@ class Fitter:
             count = sum(array.size for array in weights.values())
             network = PlannedNetwork(member, last_round + 1, count, seconds[-1])
             rehearsal.networks.append(network)
-            forecasts = np.zeros((held_out, self.inputs.horizon, len(self.inputs.levels)))
+            size = held_out, self.inputs.horizon, len(self.inputs.levels)
+            forecasts = np.zeros(size)
             untrained.append(Trained(weights, weights, None, forecasts, None, member.steps))
 
         processes = min(context.jobs, len(members)) - 1
         rehearsal.processes = max(rehearsal.processes, processes)
-        training = makespan(seconds, context.jobs) + (PROCESS_START if processes else 0.0)
+        start = PROCESS_START if processes else 0.0
+        training = makespan(seconds, context.jobs) + start
         left = context.seconds_left()
         rehearsal.seconds += training if left is None else min(training, max(left, 0.0))
         return untrained
 
     def _draw(self, candidate: Candidate) -> Draw:
-        return sampler(self.windows.cut(candidate.lookback, candidate.scaling), self.split)
+        windows = self.windows.cut(candidate.lookback, candidate.scaling)
+        return sampler(windows, self.split)
 
     def _costs(self, candidate: Candidate) -> StepCosts:
         if candidate.key not in self._step_costs:
             seed = self.settings.seed
             network = build(candidate, self.shape(candidate), seed).to(self.device)
-            batch = self._draw(candidate)(torch.Generator().manual_seed(seed), PROBE_BATCH, False)
+            draw = self._draw(candidate)
+            generator = torch.Generator().manual_seed(seed)
+            batch = draw(generator, PROBE_BATCH, False)
             self._step_costs[candidate.key] = StepCosts(network, batch)
         return self._step_costs[candidate.key]
 
     def _batch_size(self, candidate: Candidate, seconds: float) -> int:
-        if rows_at_once := model_class(candidate.model).rows_at_once:
+        rows_at_once = model_class(candidate.model).rows_at_once
+        if rows_at_once:
             rows = max(self.inputs.horizon, candidate.lookback // PAST_OF_A_ROW)
             return max(1, min(self.count, rows_at_once // rows))
         estimated = self._costs(candidate).estimated

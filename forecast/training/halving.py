@@ -87,7 +87,8 @@ def train_networks(
             trained = rounds.train(partial(_better_half, rounds, trained, loss, more))
 
     members = tuple(member for member, _ in rounds.done)
-    return Plan(members=members, started_from=started_from), [result for _, result in rounds.done]
+    results = [result for _, result in rounds.done]
+    return Plan(members=members, started_from=started_from), results
 
 
 def _most_networks(rounds: "_Rounds", candidates: list[Candidate]) -> int:
@@ -122,7 +123,9 @@ class _Rounds:
 
     def left(self) -> float:
         left = self.context.seconds_left()
-        return fit_seconds(self.fitter.count) - self.spent if left is None else max(left, 0.5)
+        if left is None:
+            return fit_seconds(self.fitter.count) - self.spent
+        return max(left, 0.5)
 
     def cost(self, candidate: Candidate) -> float:
         if candidate.key not in self.costs:
@@ -131,11 +134,14 @@ class _Rounds:
 
     def needed(self, candidates: list[Candidate], jobs: int) -> float:
         """Seconds until all candidates are trained, `jobs` of them side by side."""
-        return makespan([self.cost(candidate) for candidate in candidates], jobs)
+        costs = [self.cost(candidate) for candidate in candidates]
+        return makespan(costs, jobs)
 
     def jobs(self, networks: int) -> int:
         """How many of the networks the plan takes to train side by side."""
-        return self.running_jobs(networks, self.left()) if self.measured else min(PAIR, networks)
+        if not self.measured:
+            return min(PAIR, networks)
+        return self.running_jobs(networks, self.left())
 
     def running_jobs(self, networks: int, seconds: float) -> int:
         """How many of the networks this machine trains side by side."""
@@ -153,7 +159,8 @@ class _Rounds:
             return []
 
         costs = [self.costs.get(member.key, WORTH_A_PROCESS) for member in members]
-        jobs = self.running_jobs(len(members), self.left() if self.measured else sum(costs))
+        seconds = self.left() if self.measured else sum(costs)
+        jobs = self.running_jobs(len(members), seconds)
         context = replace(self.context, first=len(self.done), jobs=jobs, seconds=costs)
         try:
             members, results = self.fitter.train(members, context)
@@ -256,7 +263,8 @@ def _better_half(
     order = np.argsort(np.nan_to_num(losses, nan=np.inf), kind="stable")
     fewest = min(PAIR, len(trained))
     half = max(fewest, len(trained) // 2)
-    better = [trained[number][0].candidate for number in order[:half]][:most]
+    better = [trained[number][0].candidate for number in order[:half]]
+    better = better[:most]
     while len(better) >= fewest:
         needed = rounds.needed(better, rounds.jobs(len(better)))
         if PRIORS.margin * needed <= rounds.left():

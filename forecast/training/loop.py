@@ -62,7 +62,8 @@ def train(
     a second signal takes effect at once.
     """
     context = context or TrainingContext()
-    state = TrainingState(network, settings, member, number, sum(map(len, validation)))
+    held_out = sum(map(len, validation))
+    state = TrainingState(network, settings, member, number, held_out)
     checkpoint = NetworkCheckpoint(context.checkpoints, state, number)
     checkpoint.restore()
     while not state.finished:
@@ -115,7 +116,8 @@ def _step(state: TrainingState, draw: Draw, validation: list[Batch]) -> float:
     loss = state.take(batch)
     due = state.step % member.validate_every == 0 or state.step == refit_from - 1
     if validation and due and state.step < refit_from:
-        state.stale = 0 if state.validate(validation) else state.stale + 1
+        improved = state.validate(validation)
+        state.stale = 0 if improved else state.stale + 1
         if state.stale >= state.settings.patience:
             state.step = refit_from
     return loss
@@ -125,7 +127,8 @@ def _finish(state: TrainingState, validation: list[Batch]) -> None:
     if validation and state.step <= state.refit_from:
         state.validate(validation)
         state.restore_best(validation)
-    if not all(bool(weights.isfinite().all()) for weights in state.network.parameters()):
+    is_finite = all(bool(weights.isfinite().all()) for weights in state.network.parameters())
+    if not is_finite:
         raise diverged()
     state.finished = True
 

@@ -149,9 +149,11 @@ def schedule(costs: Sequence[float], jobs: int) -> list[list[int]]:
 
     The longest remaining network goes to the worker that is free first (Graham 1969).
     """
-    workers: list[list[int]] = [[] for _ in range(max(1, min(jobs, len(costs))))]
-    ends = [0.0] * len(workers)
-    for number in sorted(range(len(costs)), key=lambda number: -costs[number]):
+    count = max(1, min(jobs, len(costs)))
+    workers: list[list[int]] = [[] for _ in range(count)]
+    ends = [0.0] * count
+    longest_first = sorted(range(len(costs)), key=lambda number: -costs[number])
+    for number in longest_first:
         free = ends.index(min(ends))
         workers[free].append(number)
         ends[free] += costs[number]

@@ -64,11 +64,14 @@ class Decisions(Stored):
     @classmethod
     def read(cls, store: Checkpoints | None) -> "Decisions":
         checkpoint = store.read(PLAN) if store is not None else None
-        return cls() if checkpoint is None else cls.model_validate(checkpoint.facts)
+        if checkpoint is None:
+            return cls()
+        return cls.model_validate(checkpoint.facts)
 
     def write(self, store: Checkpoints | None) -> None:
         if store is not None:
-            store.write(PLAN, Checkpoint(self.model_dump(mode="json"), {}))
+            facts = self.model_dump(mode="json")
+            store.write(PLAN, Checkpoint(facts, {}))
 
 
 class NetworkCheckpoint:
@@ -103,7 +106,8 @@ class NetworkCheckpoint:
             return
         facts = {name: getattr(self.state, name) for name in COUNTERS}
         facts["member"] = self.state.member.model_dump(mode="json")
-        self.store.write(self.name, Checkpoint(facts, to_arrays(_tensors(self.state))))
+        arrays = to_arrays(_tensors(self.state))
+        self.store.write(self.name, Checkpoint(facts, arrays))
         end = time.monotonic()
         self._next = end + max(INTERVAL, (end - start) / WRITING_SHARE)
 

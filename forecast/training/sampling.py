@@ -26,7 +26,8 @@ def sampler(windows: Windows, split: Split) -> Draw:
 
     def draw(generator: torch.Generator, size: int, held_out_too: bool) -> Batch:
         usable, lowest, count, end = tables[held_out_too]
-        series = usable[torch.randint(len(usable), (size,), generator=generator)]
+        drawn = torch.randint(len(usable), (size,), generator=generator)
+        series = usable[drawn]
         share = torch.rand(size, generator=generator, dtype=torch.float64)
         step = (share * count[series]).long()
         position = lowest[series] + torch.minimum(step, count[series] - 1)
@@ -38,9 +39,11 @@ def sampler(windows: Windows, split: Split) -> Draw:
 def _table(split: Split, held_out_too: bool) -> list[torch.Tensor]:
     """Series that have windows; then, by series, lowest position, number of windows, and end."""
     count = split.count(held_out_too)
-    lowest = np.maximum(np.minimum(split.first, split.last(held_out_too)), 1)
+    last = split.last(held_out_too)
+    lowest = np.maximum(np.minimum(split.first, last), 1)
     end = split.end if held_out_too else split.train_end
-    return [torch.from_numpy(column) for column in (np.flatnonzero(count), lowest, count, end)]
+    columns = np.flatnonzero(count), lowest, count, end
+    return [torch.from_numpy(column) for column in columns]
 
 
 def validation_batches(windows: Windows, index: WindowIndex) -> list[Batch]:

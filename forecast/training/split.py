@@ -40,7 +40,8 @@ class Split:
     def count(self, held_out_too: bool) -> Integers:
         """[series], how many windows can be drawn."""
         last = self.last(held_out_too)
-        count = np.maximum(last - np.minimum(self.first, last) + 1, 0)
+        first = np.minimum(self.first, last)
+        count = np.maximum(last - first + 1, 0)
         return count * (last >= 1)
 
 
@@ -70,8 +71,9 @@ def split_windows(
 
     least = max(season, min(lookback, 8))
     fewest = horizon * trains + least
-    long_enough = lengths - held_out >= fewest
-    train_end = np.where(long_enough, lengths - held_out, lengths)
+    cuts = lengths - held_out
+    long_enough = cuts >= fewest
+    train_end = np.where(long_enough, cuts, lengths)
     if gaps is not None and long_enough.any():
         dates = int(np.median(held_out[long_enough]))
         ended = int(np.median(gaps[long_enough]))
@@ -110,7 +112,10 @@ def spread_windows(series: Integers, first: Integers, last: Integers, inner: boo
     origins = int(np.clip(VALIDATION_WINDOWS // max(len(series), 1), 1, ORIGINS))
     shares = (np.arange(origins) + 0.5) / origins if inner else np.linspace(0, 1, origins)
     start = first[series, None]
-    steps = np.round(shares * (last[series, None] - start)).astype(np.int64)
-    pairs = np.stack([np.repeat(series, origins), (start + steps).ravel()], 1)
-    series, position = np.ascontiguousarray(np.unique(pairs, axis=0).T)
+    room = last[series, None] - start
+    steps = np.round(shares * room).astype(np.int64)
+    positions = start + steps
+    pairs = np.stack([np.repeat(series, origins), positions.ravel()], 1)
+    unique_pairs = np.unique(pairs, axis=0)
+    series, position = np.ascontiguousarray(unique_pairs.T)
     return series, position

@@ -119,7 +119,8 @@ class TrainingState:
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.optimizer.parameters, self.settings.clip)
 
-        share = self.network.rate_share * (WARM_RATE if self.starts_trained else 1.0)
+        warm_share = WARM_RATE if self.starts_trained else 1.0
+        share = self.network.rate_share * warm_share
         peak = self.settings.learning_rate * share * self.factor
         rate = peak * rate_at(self.step, self.member.steps)
         self._count_step()
@@ -140,7 +141,8 @@ class TrainingState:
         sizes: list[float] = []
         with torch.no_grad():
             for batch in batches:
-                size = float((batch.target_mask * batch.weight[:, None]).sum())
+                weight = batch.target_mask * batch.weight[:, None]
+                size = float(weight.sum())
                 losses.append(float(self.network.loss(batch)) * size)
                 sizes.append(size)
         loss = sum(losses) / max(sum(sizes), 1e-6)
