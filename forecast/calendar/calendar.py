@@ -145,10 +145,13 @@ def _features(wall: Integers, spec: CalendarSpec, holidays: str | None) -> Colum
     if finest % WEEK:
         yield from _cycle("week", (days + 3) % 7 / 7)
     if finest >= DAY:
-        yield "day_of_month", (days - first_days(months)) / 30 - 0.5
-        yield from _cycle("year", (days - first_days(months // 12 * 12)) / DAYS_OF_YEAR)
+        day_of_month = days - first_days(months)
+        yield "day_of_month", day_of_month / 30 - 0.5
+        day_of_year = days - first_days(months // 12 * 12)
+        yield from _cycle("year", day_of_year / DAYS_OF_YEAR)
     if holidays is not None:
-        off = [day for day, _ in named_holidays(days.min() - 1, days.max() + 1, holidays)]
+        named = named_holidays(days.min() - 1, days.max() + 1, holidays)
+        off = [day for day, _ in named]
         for name, ahead in (("", 0), ("_tomorrow", 1), ("_yesterday", -1)):
             yield f"holiday{name}", np.isin(days + ahead, off).astype(np.float64)
 
@@ -209,8 +212,10 @@ def named_holidays(first: int, last: int, country: str) -> list[tuple[int, str]]
 
     Days are counted from 1970-01-01; `first` and `last` are included.
     """
-    start, end = np.array([first, last], "datetime64[D]").astype("datetime64[Y]").tolist()
-    named = _holidays(country, tuple(range(start.year, end.year + 1)))
+    ends = np.array([first, last], "datetime64[D]")
+    start, end = ends.astype("datetime64[Y]").tolist()
+    years = range(start.year, end.year + 1)
+    named = _holidays(country, tuple(years))
     return [(day, name) for day, name in named if first <= day <= last]
 
 

@@ -82,7 +82,9 @@ class TimeCells:
     @cached_property
     def numbers(self) -> Integers | None:
         """The texts as whole numbers, [texts]; None if one of them is not a whole number."""
-        return np.array(self.texts, np.int64) if all(map(is_whole_number, self.texts)) else None
+        if not all(map(is_whole_number, self.texts)):
+            return None
+        return np.array(self.texts, np.int64)
 
     def fault(self, problem: object, *cure: object, wrong: Flags | None = None) -> BadData:
         """Return an error about the first cell, or the first that is flagged in `wrong` [texts]."""
@@ -287,7 +289,8 @@ def read_numbers(texts: list[str], time_format: TimeFormat) -> Integers:
     years = time_format.years
     if years is None:
         return np.array(texts, np.int64) // PER_SECOND[time_format.unit or "s"]
-    periods = np.rint(np.array(texts, float) * years.per_year - 0.5 * years.middle)
+    decimals = np.array(texts, float)
+    periods = np.rint(decimals * years.per_year - 0.5 * years.middle)
     months = periods.astype(np.int64) * (12 // years.per_year) - 12 * 1970
     return first_days(months) * DAY
 

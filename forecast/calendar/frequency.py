@@ -152,7 +152,8 @@ def _inferred_grid(
     """Return a grid of dates or of times of day; None if no grid fits."""
     days, clock = np.divmod(wall_clock(unique, zone), DAY)
     same_clock = (clock == clock[0]).all()
-    if (np.diff(days) > 0).all() and (same_clock or zone is not None):
+    one_a_day = (np.diff(days) > 0).all()
+    if one_a_day and (same_clock or zone is not None):
         offset = int(np.bincount(clock).argmax())  # midnight may be missing where the clock changes
         all_days = wall_clock(timestamps, zone) // DAY
         grid = _grid_of_dates(all_days, series, days, offset)

@@ -180,8 +180,10 @@ def _from_wall(
     chosen = late if settings.dst == "later" else early
     twice = unclear & (wall_clock(chosen, zone) == wall)
 
-    known = cells.series is not None
-    series = np.zeros(len(codes), np.int64) if cells.series is None else cells.series
+    series = cells.series
+    known = series is not None
+    if series is None:
+        series = np.zeros(len(codes), np.int64)
     resolved, later = resolve_by_order(series, wall[codes], twice[codes])
     by_order = np.where(later, late[codes], early[codes])
     timestamps = np.where(resolved, by_order, chosen[codes])
@@ -292,4 +294,5 @@ def _texts(
     if len(wall) and wall[-1] > LAST_SECOND:
         problem = "the times of the forecasts lie after the year 9999"
         raise BadData(problem, cure="correct the last times of the table, or forecast fewer steps")
-    return np.array(patterns.write(wall, unique, pattern), object)[codes.reshape(-1)]
+    texts = np.array(patterns.write(wall, unique, pattern), object)
+    return texts[codes.reshape(-1)]

@@ -195,6 +195,9 @@ def parse(texts: Texts, pattern: str, pivot: int | None = None) -> ParsedTexts:
     exists &= (hours >= 0) & (hours < 24) & (minutes < 60) & (seconds < 60)
     wall = days * DAY + hours * HOUR + minutes * MINUTE + seconds
     full_years = years[exists & ("y" in groups.codes)]
+    pivot = None
+    if len(full_years):
+        pivot = int(full_years.min() + full_years.max()) // 2 - 49
     return ParsedTexts(
         wall=np.where(exists, wall, 0),
         matched=groups.matched,
@@ -202,7 +205,7 @@ def parse(texts: Texts, pattern: str, pivot: int | None = None) -> ParsedTexts:
         offsets=_offsets(groups),
         fractions=bool(groups.number("f").any()),
         pattern=_as_written(pattern, groups),
-        pivot=int(full_years.min() + full_years.max()) // 2 - 49 if len(full_years) else None,
+        pivot=pivot,
     )
 
 
@@ -225,7 +228,8 @@ class _Groups:
         if code not in self.codes:
             return np.full(len(self.matched), default, np.int64)
         words = self.words(code)
-        return np.asarray(pc.if_else(pc.equal(words, ""), "0", words).cast(pa.int64()))
+        digits = pc.if_else(pc.equal(words, ""), "0", words)
+        return np.asarray(digits.cast(pa.int64()))
 
 
 def _years(groups: _Groups, pivot: int | None) -> Integers:
@@ -291,8 +295,10 @@ def _hours(groups: _Groups) -> Integers:
     if "I" not in groups.codes:
         return groups.number("H")
     hours = groups.number("I")
-    afternoon = np.asarray(pc.equal(pc.utf8_lower(groups.words("p")), "pm"))
-    return np.where((hours >= 1) & (hours <= 12), hours % 12 + 12 * afternoon, -1)
+    halves = pc.utf8_lower(groups.words("p"))
+    afternoon = np.asarray(pc.equal(halves, "pm"))
+    exists = (hours >= 1) & (hours <= 12)
+    return np.where(exists, hours % 12 + 12 * afternoon, -1)
 
 
 def _offsets(groups: _Groups) -> Integers:
@@ -300,9 +306,12 @@ def _offsets(groups: _Groups) -> Integers:
     if "z" not in groups.codes:
         return np.zeros(len(groups.matched), np.int64)
     words = groups.words("z")
-    digits = pc.utf8_rpad(pc.replace_substring_regex(words, "[^0-9]", ""), 4, "0")
-    hours, minutes = np.divmod(np.asarray(digits.cast(pa.int64())), 100)
-    signs = np.where(np.asarray(pc.starts_with(words, "-")), -1, 1)
+    digits = pc.replace_substring_regex(words, "[^0-9]", "")
+    four_digits = pc.utf8_rpad(digits, 4, "0")
+    numbers = np.asarray(four_digits.cast(pa.int64()))
+    hours, minutes = np.divmod(numbers, 100)
+    is_west = np.asarray(pc.starts_with(words, "-"))
+    signs = np.where(is_west, -1, 1)
     offsets: Integers = signs * (hours * HOUR + minutes * MINUTE)
     return offsets
 
@@ -330,9 +339,11 @@ def _as_written(pattern: str, groups: _Groups) -> str:
         elif code in loose:
             flag = ""
         elif code in ("b", "B"):
-            flag = "^" if pc.all(pc.utf8_is_upper(words[code])).as_py() else ""
+            in_capitals = pc.all(pc.utf8_is_upper(words[code])).as_py()
+            flag = "^" if in_capitals else ""
         elif code == "f":
-            flag = str(pc.max(pc.utf8_length(words["f"])).as_py() or "")
+            digits = pc.max(pc.utf8_length(words[code])).as_py()
+            flag = str(digits or "")
             if not flag:  # no text has the fraction, nor its point
                 result = result.removesuffix(".")
                 continue

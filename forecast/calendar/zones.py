@@ -65,8 +65,9 @@ def offsets_at(timestamps: Integers, zone: str | None) -> Integers:
     if zone is None or zone == "UTC":
         return np.zeros_like(timestamps)
     codes, days = encoded(timestamps // DAY)
-    starts = np.array([_offset(zone, day * DAY) for day in days.tolist()], np.int64)
-    ends = np.array([_offset(zone, (day + 1) * DAY) for day in days.tolist()], np.int64)
+    midnights = days * DAY
+    starts = np.array([_offset(zone, time) for time in midnights.tolist()], np.int64)
+    ends = np.array([_offset(zone, time) for time in (midnights + DAY).tolist()], np.int64)
     offsets = starts[codes]
     changing = (starts != ends)[codes]  # clocks change at most once within a day
     offsets[changing] = [_offset(zone, timestamp) for timestamp in timestamps[changing].tolist()]
@@ -96,7 +97,8 @@ def timestamps_at(
     shown_after = wall_clock(after, zone) == wall
     unclear = (before != after) & (shown_before == shown_after)
     chosen = np.minimum(before, after) if dst == "earlier" else np.maximum(before, after)
-    return np.where(unclear, chosen, np.where(shown_before, before, after)), unclear
+    shown = np.where(shown_before, before, after)
+    return np.where(unclear, chosen, shown), unclear
 
 
 def zone_cure(repeated: Integers, zone: str | None) -> tuple[object, ...]:
@@ -118,11 +120,14 @@ def resolve_by_order(series: Integers, wall: Integers, twice: Flags) -> tuple[Fl
     resolved = np.zeros(len(wall), bool)
     later = np.zeros(len(wall), bool)
     days = wall // DAY
-    near = np.flatnonzero(np.isin(days, np.unique(days[twice])))
+    days_of_change = np.unique(days[twice])
+    near = np.flatnonzero(np.isin(days, days_of_change))
     if not len(near):
         return resolved, later
-    near = near[np.lexsort((days[near], series[near]))]  # else in the order of the table
-    same_day = (np.diff(series[near]) == 0) & (np.diff(days[near]) == 0)
+    by_series = np.lexsort((days[near], series[near]))  # else in the order of the table
+    near = near[by_series]
+    same_series = np.diff(series[near]) == 0
+    same_day = same_series & (np.diff(days[near]) == 0)
     group = np.append(0, np.cumsum(~same_day))
     step = np.append(0, np.where(same_day, np.diff(wall[near]), 0))
     rises = np.bincount(group, step > 0)

@@ -105,7 +105,10 @@ def fill(observations: Observations, schema: Schema, origin: str | None, reach: 
         placed = aggregated(observations, observed, blank, schema)
     placed = placed.combined("first")
     _check_sizes(observations, placed, schema)
-    newest = placed.timestamps.max() if end is None else calendar.positions(np.array([end]))[0]
+    if end is None:
+        newest = placed.timestamps.max()
+    else:
+        (newest,) = calendar.positions(np.array([end]))
     blank = blank.placed_on(calendar)
     return _grid(placed, blank, len(observations.ids), int(newest), schema)
 
@@ -244,10 +247,11 @@ def aggregated(
         first, last = fine.positions(ends)
         fine_positions = np.arange(first, min(last + 1, first + MAX_STEPS))
         periods = calendar.positions(fine.times(fine_positions))
-        steps = np.bincount(periods - periods[0], minlength=high - periods[0] + 1)
+        first_period = periods[0]
+        steps = np.bincount(periods - first_period, minlength=high - first_period + 1)
         ones = replace(placed, values=np.ones_like(placed.values))
         counts = ones.combined("sum").values
-        lacks = counts < steps[sums.timestamps - periods[0]]
+        lacks = counts < steps[sums.timestamps - first_period]
     if lacks.any():
         text = "%s: %d of %d sums lack values of their period of %s; what is missing counts as 0."
         log.warning(text, name, lacks.sum(), len(lacks), schema.calendar.name)
@@ -263,13 +267,16 @@ def _whole_periods(
     """
     calendar = calendar_of(schema)
     times = distinct(rows.timestamps)
+    ends = times[[0, -1]]
     if fine is not None:
-        first, last = fine.positions(times[[0, -1]])
+        first, last = fine.positions(ends)
         edges = fine.times(np.array([first - 1, last + 1]))
     else:
-        step = int(np.median(np.diff(times))) if len(times) > 1 else 0
-        edges = times[[0, -1]] + np.array([-step, step])
-    low, high = calendar.positions(times[[0, -1]]).tolist()
+        step = 0
+        if len(times) > 1:
+            step = int(np.median(np.diff(times)))
+        edges = ends + np.array([-step, step])
+    low, high = calendar.positions(ends).tolist()
     before, after = calendar.positions(edges).tolist()
     if schema.aggregate == "sum" and before == low:
         text = "%s: the first period of %s is not complete; it is left out."
@@ -314,7 +321,8 @@ def _with_zeros(
         raise Unavailable(problem, place=observations.table.name, cure=cure)
     offsets, steps = runs(grid.first, grid.lengths)
     absent = grid.zero_slots(offsets)
-    series = np.repeat(np.arange(len(grid.first)), grid.lengths)[absent]
+    series_of_slots = np.repeat(np.arange(len(grid.first)), grid.lengths)
+    series = series_of_slots[absent]
     times = fine.times(steps[absent])
     zeros = TimedValues(series, times, np.zeros(len(series)))
     return observed.followed_by(zeros)
@@ -342,6 +350,7 @@ def build_panel(schema: Schema, observations: Observations, grid: Grid, horizon:
     observed[slots] = True
     values = np.zeros(steps)
     values[slots] = grid.placed.values + 0.0  # turns -0.0 into 0.0
+    none = np.zeros((steps, 0))
     panel = Panel(
         ids=observations.ids,
         order=observations.order,
@@ -350,8 +359,8 @@ def build_panel(schema: Schema, observations: Observations, grid: Grid, horizon:
         ahead=horizon,
         values=values,
         observed=observed,
-        known=np.zeros((steps, 0)),
-        past=np.zeros((steps, 0)),
+        known=none,
+        past=none,
         static=static_values(observations, schema),
         regions=regions_of(observations, schema),
     )

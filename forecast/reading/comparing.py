@@ -211,7 +211,8 @@ def warn_status(
     status = np.array(panel.status)
     is_new = status != np.array(before or "")
     for word, text in STATUSES.items():
-        ids = [panel.ids[series] for series in np.flatnonzero(is_new & (status == word))]
+        changed = np.flatnonzero(is_new & (status == word))
+        ids = [panel.ids[series] for series in changed]
         if ids:
             names = series_names(ids, NAMED_SERIES) or "the whole table"
             details = (limit, setting) if word == "missing" else ()

@@ -250,7 +250,8 @@ def _with_finer(table: Table, time: str, columns: list[str], parts: dict[str, st
     # in the order of the table
     joined = tuple(column for column in columns if column in joined)
     repeats_joined = repeated_rows(table, joined).sum()
-    if repeats_joined < repeated_rows(table, (time,)).sum() and is_parts(table, joined):
+    repeats_alone = repeated_rows(table, (time,)).sum()
+    if repeats_joined < repeats_alone and is_parts(table, joined):
         return joined
     return (time,)
 
@@ -399,11 +400,12 @@ def _starts(texts: Iterable[str]) -> set[str]:
 
 def _with_whole_names(table: Table, settings: TableSettings) -> TableSettings:
     """Repair settings that name a column with a comma: such a name was split at the comma."""
+    names = set(table.names)
     whole_names = {}
     for role in ROLES:
         pieces = getattr(settings, role)
-        joined = {", ".join(pieces), ",".join(pieces)} & set(table.names)
-        if joined and not set(pieces) <= set(table.names):
+        joined = {", ".join(pieces), ",".join(pieces)} & names
+        if joined and not names.issuperset(pieces):
             whole_names[role] = tuple(joined)
     return settings.model_copy(update=whole_names)
 

@@ -102,16 +102,15 @@ class LargeTable:
                 use_threads=False,
             )
         # not the scanner of the data set: it reads ahead if the consumer is slow
-        return pyarrow.csv.open_csv(
-            self.location.system.open_input_file(self.data.files[0]),
-            pyarrow.csv.ReadOptions(
-                use_threads=False, block_size=BYTES_AT_ONCE, skip_rows=1, column_names=self.names
-            ),
-            pyarrow.csv.ParseOptions(delimiter=self.delimiter),
-            pyarrow.csv.ConvertOptions(
-                column_types=self.data.schema, strings_can_be_null=False, include_columns=columns
-            ),
+        file = self.location.system.open_input_file(self.data.files[0])
+        reading = pyarrow.csv.ReadOptions(
+            use_threads=False, block_size=BYTES_AT_ONCE, skip_rows=1, column_names=self.names
         )
+        parsing = pyarrow.csv.ParseOptions(delimiter=self.delimiter)
+        conversion = pyarrow.csv.ConvertOptions(
+            column_types=self.data.schema, strings_can_be_null=False, include_columns=columns
+        )
+        return pyarrow.csv.open_csv(file, reading, parsing, conversion)
 
     def table(self, rows: Any) -> Table:
         frame = arrow_frame(rows.drop_columns([ROW]))
@@ -169,9 +168,11 @@ class LargeTable:
                 shares = share(self.table(rows.select([*by, ROW])))
                 yield from rows.append_column(SHARE, pa.array(shares)).to_batches()
 
-        schema = self._empty(columns).schema.append(pa.field(SHARE, pa.int64()))
+        schema = self._empty(columns).schema
+        schema = schema.append(pa.field(SHARE, pa.int64()))
+        batches = pa.RecordBatchReader.from_batches(schema, shared())
         pyarrow.dataset.write_dataset(
-            pa.RecordBatchReader.from_batches(schema, shared()),
+            batches,
             folder,
             format="feather",
             partitioning=[SHARE],
@@ -240,7 +241,9 @@ def _missing(column: Any) -> Flags:
 def _stands_together(series: Any) -> bool:
     """Whether no id in a table of ids is blank or occurs twice."""
     for column in series.columns:
-        if column.null_count or (_is_text(column) and pc.any(pc.equal(column, "")).as_py()):
+        if column.null_count:
+            return False
+        if _is_text(column) and pc.any(pc.equal(column, "")).as_py():
             return False
     different = series.group_by(series.column_names).aggregate([])
     return len(series) == len(different)
@@ -271,7 +274,9 @@ def large_table(
         pins = location.pins(files)
         data = parquet_dataset(location, files, location.name, coded)
         rows = data.count_rows()
-    return LargeTable(location, data, rows, settings, pins) if rows >= least else None
+    if rows < least:
+        return None
+    return LargeTable(location, data, rows, settings, pins)
 
 
 def _plain_csv(location: Location, settings: TextSettings, least: int) -> LargeTable | None:

@@ -68,7 +68,8 @@ class TimedValues:
         if np.where(next_series == 0, later, next_series > 0).all():
             return self
         ordered = self.select(np.lexsort((self.timestamps, self.series)))
-        differs = (np.diff(ordered.series) != 0) | (np.diff(ordered.timestamps) != 0)
+        other_series = np.diff(ordered.series) != 0
+        differs = other_series | (np.diff(ordered.timestamps) != 0)
         starts = np.flatnonzero(np.append(True, differs))
         counts = np.diff(starts, append=len(self.values))
         if rule == "last":
@@ -77,7 +78,9 @@ class TimedValues:
         if rule == "first":
             return combined
         sums = np.add.reduceat(ordered.values, starts)
-        return replace(combined, values=sums / counts if rule == "mean" else sums)
+        if rule == "mean":
+            sums = sums / counts
+        return replace(combined, values=sums)
 
 
 @dataclass(frozen=True)
@@ -266,7 +269,8 @@ def slots_of(
 
 def covariates(panel: Panel, observations: Observations, schema: Schema, columns: Names) -> Numbers:
     """Return columns of the table of `observations` by slot, [slots, columns], NaN where blank."""
-    result = np.full((len(panel.values), len(columns)), np.nan)
+    shape = len(panel.values), len(columns)
+    result = np.full(shape, np.nan)
     if not columns:
         return result
     times = observations.row_timestamps
@@ -285,7 +289,8 @@ def covariates(panel: Panel, observations: Observations, schema: Schema, columns
 
 def static_values(observations: Observations, schema: Schema) -> Numbers:
     """Return the static covariates, which do not change within a series, [series, columns]."""
-    result = np.full((len(observations.ids), len(schema.static)), np.nan)
+    shape = len(observations.ids), len(schema.static)
+    result = np.full(shape, np.nan)
     for number, column in enumerate(schema.static):
         values = column_values(observations.table, column, schema)
         _set_by_series(result[:, number], values, ~np.isnan(values), observations, column)

@@ -193,7 +193,8 @@ def reach_of(times: Table, schema: Schema) -> int:
     """
     dated = known_by(dated_table(times, schema), schema)
     observations, _ = _on_grid(_observed(dated, schema), schema)
-    return int(observations.timestamps[np.isfinite(observations.values)].max())
+    has_value = np.isfinite(observations.values)
+    return int(observations.timestamps[has_value].max())
 
 
 def check_to_fit(reading: Reading) -> None:
@@ -327,7 +328,8 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
     for name, texts in schema.categories.items():
         shown[name] = f"{name} (categories {listed(texts, 5, '')})"
     for role in ("known", "past", "static"):
-        lines[role] = ", ".join(shown.get(name, name) for name in getattr(schema, role))
+        columns = getattr(schema, role)
+        lines[role] = ", ".join(shown.get(name, name) for name in columns)
     if schema.known:
         lines["known"] += "; predict needs their values of the horizon"
     if schema.holidays:

@@ -142,10 +142,12 @@ def _smallest_ids(
     for ids in chain.from_iterable(combinations(columns, size) for size in range(1, 4)):
         if not settings.target and set(numeric) <= set(ids):
             continue  # else no column would be left as the target
-        share = repeats(id_codes(some_rows, ids)[1], steps[chosen]).mean()
+        _, codes = id_codes(some_rows, ids)
+        share = repeats(codes, steps[chosen]).mean()
         if (nearly and share) or share > 2 * MAX_REPEATED:
             continue  # all rows need not be compared
-        share = _repeated_share(table, ids, steps, periods, bool({*ids} & {*numeric}))
+        has_numbers = not {*ids}.isdisjoint(numeric)
+        share = _repeated_share(table, ids, steps, periods, has_numbers)
         if share == 0:
             return ids
         if share < MAX_REPEATED:

@@ -77,7 +77,8 @@ def read_saved(
         log.warning(text, forecasts.name, steps, to_one_frequency)
     rows, columns = numbers_of(forecasts)
     horizon = step.max() + 1
-    numbers = np.full((len(first), horizon, rows.shape[1]), np.nan)
+    shape = len(first), horizon, rows.shape[1]
+    numbers = np.full(shape, np.nan)
     numbers[observed.series, step] = rows
     return reading, SavedForecasts(observed.ids, first, numbers, columns)
 

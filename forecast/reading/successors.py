@@ -103,7 +103,8 @@ def with_lent_pasts(panel: Panel, schema: Schema, table: str) -> Panel:
     ends = {}  # the series that are replaced, and where they end
     for text, group in groupby(schema.successions, attrgetter("name")):
         rows = list(group)
-        begin = first + int(np.searchsorted(last_days, rows[0].day.toordinal() - EPOCH))
+        day = rows[0].day.toordinal() - EPOCH
+        begin = first + int(np.searchsorted(last_days, day))
         own = find(text)
         if begin == first and own is not None and find(rows[0].of) is None:
             continue  # nothing is lent any more
@@ -154,7 +155,8 @@ def _started(ids: Names, parts: list[Panel], own: Panel | None, begin: int) -> P
     if own is None:
         return lent
     slots = np.arange(len(lent.values))  # its steps from its start on; both end together
-    slots[max(begin, own.starts[0]) - lent.starts[0] :] += len(own.values)
+    first_own = max(begin, own.starts[0]) - lent.starts[0]
+    slots[first_own:] += len(own.values)
     cells = stacked([lent, own]).taken(BY_SLOT, slots)
     return replace(lent, static=own.static, **cells)
 
@@ -170,13 +172,15 @@ def likely_successors(panel: Panel, schema: Schema) -> list[dict[str, str]]:
     rows = []
     ids = np.array(panel.ids)  # [series, columns]
     ends = panel.origins - panel.trailing_gap()
-    days = day_spans(calendar_of(schema), panel.starts)[0].astype("datetime64[D]").astype(str)
+    first_days, _ = day_spans(calendar_of(schema), panel.starts)
+    days = first_days.astype("datetime64[D]").astype(str)
     for series in np.flatnonzero(panel.starts > panel.starts.min()):
         is_near = np.abs(panel.starts[series] - ends) <= schema.shortest_season
         is_like = (ids != ids[series]).sum(1) == 1
         if schema.static:
             is_like |= (panel.static == panel.static[series]).all(1)
-        for other in np.flatnonzero(is_near & is_like & (ends < panel.origins))[:1]:
+        has_ended = ends < panel.origins
+        for other in np.flatnonzero(is_near & is_like & has_ended)[:1]:
             row = dict(zip(schema.ids, ids[series], strict=True))
             rows.append(row | {REPLACES: "/".join(ids[other]), FROM: days[series]})
     return rows

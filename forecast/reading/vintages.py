@@ -152,7 +152,8 @@ def with_vintages(panel: Panel, dated: DatedTable, schema: Schema, whole: bool =
     available = positions.copy()
     delay = 0  # how long after the end of the newest step a run forecasts
     if dated.instant is not None:
-        (end,) = calendar.ends(panel.origins.max(keepdims=True)).tolist()
+        newest = panel.origins.max(keepdims=True)
+        (end,) = calendar.ends(newest).tolist()
         delay = max(0, dated.instant - end)
     available[has_stamp] = _steps_known_at(stamps[has_stamp] - delay, calendar)
     always = []
@@ -163,7 +164,8 @@ def with_vintages(panel: Panel, dated: DatedTable, schema: Schema, whole: bool =
             used &= series >= 0
         rows = np.flatnonzero(used)
         # of several rows for the same period or time, the last one counts
-        rows = rows[np.lexsort((timestamps[rows], rank[rows]))]
+        by_rank = np.lexsort((timestamps[rows], rank[rows]))
+        rows = rows[by_rank]
         series_of_rows = None if series is None else series[rows]
         if schema.on_duplicate == "error" and schema.aggregate is None:
             keys = [timestamps[rows], rank[rows]]

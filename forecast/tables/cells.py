@@ -114,10 +114,14 @@ def column_groups(table: Table, columns: Columns) -> Iterator[tuple[int, list[st
     start = 0
     while start < len(columns):
         end = start + 1
-        while end < min(start + size, len(columns)) and text[start] and text[end]:
+        limit = min(start + size, len(columns))
+        while end < limit and text[start] and text[end]:
             end += 1
         names = list(columns[start:end])
-        yield start, names, cells_of([table.frame[name] for name in names]) if text[start] else None
+        cells = None
+        if text[start]:
+            cells = cells_of([table.frame[name] for name in names])
+        yield start, names, cells
         start = end
 
 
@@ -148,7 +152,8 @@ def lacks_value(cells: Texts, words: bool = True) -> Flags:
 
 
 def _are_words(cells: Texts) -> Flags:
-    return flags_of(pc.is_in(pc.ascii_lower(cells), value_set=pa.array(MISSING, cells.type)))
+    words = pa.array(MISSING, cells.type)
+    return flags_of(pc.is_in(pc.ascii_lower(cells), value_set=words))
 
 
 def matching(cells: Texts, pattern: str) -> Flags:
@@ -186,8 +191,9 @@ def parse_columns(table: Table, columns: Columns, other_cure: str | Words = "") 
         if cells.bad.any():
             _refuse(table, names, cells, other_cure)
         group = slice(start, start + len(names))
-        numbers[:, group] = cells.values.reshape(len(names), -1).T
-        words[group] = cells.word.reshape(len(names), -1).sum(axis=1)
+        shape = (len(names), -1)
+        numbers[:, group] = cells.values.reshape(shape).T
+        words[group] = cells.word.reshape(shape).sum(axis=1)
     if words.any():
         touched = np.flatnonzero(words)
         more = f" and {len(touched) - 1} more" if len(touched) > 1 else ""
@@ -210,13 +216,17 @@ def numeric_columns(table: Table, columns: Columns) -> list[str]:
     numeric = []
     for _, names, texts in column_groups(table, columns):
         if texts is None:
-            if table.kind(names[0]) in ("whole", "number") and table.frame[names[0]].notna().any():
+            (name,) = names
+            is_number = table.kind(name) in ("whole", "number")
+            if is_number and table.frame[name].notna().any():
                 numeric += names
             continue
         cells = read_cells(texts, table)
         shape = (len(names), -1)
-        present = (~(cells.blank | cells.word)).reshape(shape).sum(axis=1)
-        wrong = (cells.bad & ~cells.numberlike).reshape(shape).sum(axis=1)
+        is_missing = cells.blank | cells.word
+        present = (~is_missing).reshape(shape).sum(axis=1)
+        is_wrong = cells.bad & ~cells.numberlike
+        wrong = is_wrong.reshape(shape).sum(axis=1)
         few = np.maximum(1, (1 - NEARLY_ALL) * present)
         likely = (present > 0) & (wrong <= few) & (2 * wrong < present)
         foreign = cells.numberlike.reshape(shape).any(axis=1)
@@ -315,8 +325,10 @@ def infer_decimal(table: Table, delimiter: str) -> DecimalMark:
 
 def _first_place(table: Table, names: Columns, flags: Flags) -> str:
     """Say where the first of the flagged cells [columns, rows] stands; '' if none is flagged."""
+    if not flags.any():
+        return ""
     column, row = np.unravel_index(flags.argmax(), flags.shape)
-    return table.place(int(row), names[int(column)]) if flags.any() else ""
+    return table.place(int(row), names[int(column)])
 
 
 def _typed_numbers(table: Table, column: str) -> Numbers:
@@ -356,15 +368,16 @@ def _advice(text: str, cells: Cells, rows: slice, table: Table) -> str | Words:
     texts = cells.text[rows]
     numberlike = pa.array(cells.numberlike[rows])
     alike = pc.unique(texts.filter(numberlike)).to_pylist()[:1000]
-    numbers = texts.filter(pa.array(~np.isnan(cells.values[rows])))
+    is_number = ~np.isnan(cells.values[rows])
+    numbers = texts.filter(pa.array(is_number))
     # where good numbers have the table's decimal mark, another cannot be right
     marked = pc.any(pc.match_substring(numbers, table.decimal)).as_py()
     for words in ([text, *alike], [text]):
         for decimal, thousands in _notations(table.decimal):
+            if marked and decimal != table.decimal:
+                continue
             pattern = number_pattern(decimal, thousands)
-            if (marked and decimal != table.decimal) or not all(
-                re.search(pattern, word) for word in words
-            ):
+            if not all(re.search(pattern, word) for word in words):
                 continue
             settings = [Setting("decimal", decimal)] * (decimal != table.decimal)
             if thousands not in (None, table.thousands):

@@ -70,7 +70,8 @@ def with_header(
     blank = np.ones(len(frame), np.bool_)
     for column in frame.columns:
         if blank.any():  # soon none is
-            blank &= (frame[column].isna() | (frame[column] == "")).to_numpy(bool)
+            cells = frame[column]
+            blank &= (cells.isna() | (cells == "")).to_numpy(bool)
     if blank.all():
         raise BadData(f"{name} has a header, and no row with a value in it")
     if blank.any() and len(names) > 1:  # as spreadsheets append them; in one column they are gaps
@@ -85,7 +86,8 @@ def _refuse_second_header(
 ) -> None:
     first = frame[0].astype(str).str.strip(EDGE_CHARACTERS)
     for row in np.flatnonzero(first == names[0]):
-        if [str(cell).strip(EDGE_CHARACTERS) for cell in frame.iloc[row]] == names:
+        cells = [str(cell).strip(EDGE_CHARACTERS) for cell in frame.iloc[row]]
+        if cells == names:
             problem = f"{place} {lines[row]} repeats the header"
             raise BadData(f"{problem}: were tables joined? remove it")
 

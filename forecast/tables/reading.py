@@ -143,7 +143,9 @@ def _read(source: str, settings: TextSettings, hashed: bool) -> Table:
             problem = "changed while it was read, its end may be cut"
             raise BadData(f"{path.name} {problem}; read it when it is whole")
         log.warning("%s: changed while it was read; what had come up to then is used", path.name)
-    return replace(table, sha256=hashlib.sha256(data).hexdigest()) if hashed else table
+    if not hashed:
+        return table
+    return replace(table, sha256=hashlib.sha256(data).hexdigest())
 
 
 def table_from_frame(frame: Data, name: str = "DataFrame") -> Table:

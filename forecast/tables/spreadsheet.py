@@ -79,7 +79,8 @@ def workbook_table(data: bytes, name: str, settings: TextSettings) -> Table:
     where = f"{name}, sheet '{chosen}'" if len(sheets) > 1 else name
     corner: tuple[int, int] = sheet.start or (0, 0)
     top, left = corner
-    numbered = enumerate(([_text(cell, ".") for cell in row] for row in rows), top + 1)
+    texts = ([_text(cell, ".") for cell in row] for row in rows)
+    numbered = enumerate(texts, top + 1)
     above, skipped = rows_above(numbered, settings, where, "row")
     rows = rows[max(0, above - top) :]
     top = max(top, above)
@@ -108,7 +109,9 @@ def workbook_table(data: bytes, name: str, settings: TextSettings) -> Table:
         thousands=settings.thousands,
         skipped=skipped,
     )
-    return table if settings.decimal else replace(table, decimal=infer_decimal(table, ""))
+    if settings.decimal:
+        return table
+    return replace(table, decimal=infer_decimal(table, ""))
 
 
 def _check_parts(data: bytes, name: str) -> None:
@@ -172,8 +175,11 @@ def _column(cells: list[Any], mark: str) -> Series:
         return pd.Series(seconds if in_seconds.all() else times)
     if kinds and kinds <= {int, float}:
         numbers = np.array([np.nan if cell == "" else cell for cell in cells], np.float64)
-        whole = np.isnan(numbers) | ((numbers == np.trunc(numbers)) & (np.abs(numbers) <= EXACT))
-        return pd.Series(numbers).astype("Int64") if whole.all() else pd.Series(numbers)
+        whole = (numbers == np.trunc(numbers)) & (np.abs(numbers) <= EXACT)
+        column = pd.Series(numbers)
+        if (whole | np.isnan(numbers)).all():
+            return column.astype("Int64")
+        return column
     if datetime in kinds:  # all of them alike, with midnights
         cells = [datetime.combine(cell, time()) if type(cell) is date else cell for cell in cells]
     text: Series = pd.Series([_text(cell, mark) for cell in cells], dtype=text_type())
@@ -202,4 +208,7 @@ def _text(cell: Cell, mark: str) -> str:
 
 def _letters(column: int) -> str:
     """The name of a column, counted from 0: A, B, ..., Z, AA."""
-    return (_letters(column // 26 - 1) if column > 25 else "") + chr(ord("A") + column % 26)
+    last = chr(ord("A") + column % 26)
+    if column < 26:
+        return last
+    return _letters(column // 26 - 1) + last

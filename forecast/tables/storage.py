@@ -201,12 +201,14 @@ def parquet_dataset(root: Location, files: list[str], name: str, coded: Names = 
     keys = _folder_keys(root, files[0])
     first_names = set(schemas[0].names)
     for path, schema in zip(files, schemas, strict=True):
-        if sorted(schema.names) != sorted(schemas[0].names) or _folder_keys(root, path) != keys:
-            odd = listed(sorted(set(schema.names) ^ first_names) or _folder_keys(root, path))
+        keys_here = _folder_keys(root, path)
+        if sorted(schema.names) != sorted(schemas[0].names) or keys_here != keys:
+            odd = listed(sorted(set(schema.names) ^ first_names) or keys_here)
             pair = f"{path.rpartition('/')[2]} and {files[0].rpartition('/')[2]}"
             raise BadData(f"{name}: {pair} differ in columns {odd}; give one table")
     # text, so that an id 007 in a folder's name keeps its zeros
-    hive = pyarrow.dataset.HivePartitioning(pa.schema([(key, pa.string()) for key in keys]))
+    fields = [(key, pa.string()) for key in keys]
+    hive = pyarrow.dataset.HivePartitioning(pa.schema(fields))
     whole = pa.unify_schemas([*schemas, hive.schema], promote_options="permissive")
     folders = {"partitioning": hive, "partition_base_dir": root.path} if keys else {}
     return pyarrow.dataset.dataset(files, whole, form, root.system, **folders)

@@ -139,7 +139,8 @@ def synthesize(
     """
     recipe = _kind(kind)
     start = np.datetime64(recipe.start)
-    longest = int((np.datetime64(LAST_TIME).astype(start.dtype) - start).astype(np.int64)) + 1
+    last = np.datetime64(LAST_TIME).astype(start.dtype)
+    longest = int((last - start).astype(np.int64)) + 1
     length = recipe.length if length is None else length
     _require("series", series, 1)
     _require("length", length, 1, longest)
@@ -148,10 +149,9 @@ def synthesize(
     seeds = np.random.SeedSequence(seed).spawn(series)
     drawn = [recipe.draw(default_rng(own), length).reshape(length, -1) for own in seeds]
     values = np.concatenate(drawn)
-    frame = pd.DataFrame(
-        values if recipe.covariates else np.round(values, DECIMALS),
-        columns=[*recipe.covariates, "value"],
-    )
+    if not recipe.covariates:
+        values = np.round(values, DECIMALS)
+    frame = pd.DataFrame(values, columns=[*recipe.covariates, "value"])
     times = (start + np.arange(length)).astype("datetime64[s]")
     frame.insert(0, "time", np.tile(times, series))
     if series > 1:

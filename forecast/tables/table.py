@@ -84,7 +84,9 @@ class Table:
             isinstance(value, str) for value in values[:1]
         ):
             return "text"
-        return "date" if all(hasattr(value, "year") for value in values) else "other"
+        if all(hasattr(value, "year") for value in values):
+            return "date"
+        return "other"
 
     def first(self, column: str) -> str:
         """The first cell as text, without blanks around it."""
@@ -135,7 +137,9 @@ class Table:
 
     def _numbers(self) -> Integers:
         """[rows], the line of each row, or its number from 1."""
-        return np.arange(1, len(self) + 1) if self.lines is None else self.lines
+        if self.lines is None:
+            return np.arange(1, len(self) + 1)
+        return self.lines
 
     def rows(self, chosen: Flags) -> "Table":
         frame = self.frame.loc[chosen].reset_index(drop=True)
@@ -199,7 +203,9 @@ def _seconds(index: pd.DatetimeIndex) -> Integers:
 
 def _written(value: object) -> str:
     """A value as text; a whole number among texts has no decimal mark either."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
 
 
 def distinct(values: Integers) -> Integers:
@@ -230,8 +236,9 @@ def changes(column: Any) -> Flags:
     if pa.types.is_dictionary(column.type):
         whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
         column = whole.indices
+    first = np.ones(min(len(column), 1), bool)
     further = pc.fill_null(pc.not_equal(column[1:], column[:-1]), True)
-    return np.concatenate([np.ones(min(len(column), 1), bool), np.asarray(further, bool)])
+    return np.concatenate([first, np.asarray(further, bool)])
 
 
 def repeats(*keys: NDArray[Any]) -> Flags:

@@ -56,8 +56,8 @@ def text_table(data: bytes, name: str, settings: TextSettings) -> Table:
     if not data or data.isspace():
         raise BadData(f"{name} {EMPTY}")
     delimiter = given_delimiter(settings) or (line[1].decode() if line else best_delimiter(data))
-    sample = io.StringIO(data[: SAMPLE // 4].decode(errors="replace"), newline="")
-    rows = csv.reader(sample, delimiter=delimiter)
+    begin = data[: SAMPLE // 4].decode(errors="replace")
+    rows = csv.reader(io.StringIO(begin, newline=""), delimiter=delimiter)
     numbered = ((rows.line_num, row) for row in rows)
     above, skipped = rows_above(numbered, settings, name, "line")
     data = _blanked(data, above)
@@ -169,9 +169,11 @@ def best_delimiter(data: bytes) -> str:
     delimiter = ","
     for candidate in DELIMITERS:
         with suppress(csv.Error):  # a quote that is never closed: reported when the whole is read
-            widths = [len(row) for row in csv.reader(lines[:100], delimiter=candidate) if row]
+            records = csv.reader(lines[:100], delimiter=candidate)
+            widths = [len(row) for row in records if row]
             width, rows = max(Counter(widths).items(), key=itemgetter(1), default=(1, 1))
-            fit = (widths[:1] == [width], rows / max(len(widths), 1), width)
+            share = rows / max(len(widths), 1)
+            fit = (widths[:1] == [width], share, width)
             if width > 1 and fit > best:
                 best = fit
                 delimiter = candidate
@@ -194,17 +196,20 @@ def cut_columns(data: bytes, delimiter: str, name: str) -> tuple[list[str], pd.D
     """Header, numbered columns of text, and the lines on which the header and records start."""
     columns = _by_arrow(data, delimiter)
     if columns is not None:
-        lines = np.arange(1, line_at(data, len(data)) + (not data.endswith((b"\n", b"\r"))))
+        lacks_line_end = not data.endswith((b"\n", b"\r"))
+        lines = np.arange(1, line_at(data, len(data)) + lacks_line_end)
         if len(lines) != len(columns):  # blank ones are no records
             lines = np.flatnonzero([line != b"" for line in data.splitlines()]) + 1
         if len(lines) == len(columns):
-            frame = columns.slice(1).to_pandas(types_mapper={pa.string(): text_type()}.get)
+            types = {pa.string(): text_type()}
+            frame = columns.slice(1).to_pandas(types_mapper=types.get)
             frame.columns = range(len(frame.columns))
             return [str(column[0]) for column in columns.columns], frame, lines
     # a record has several lines, or is wrong
     rows, lines = _by_line(data, delimiter, name)
-    frame = pd.DataFrame(rows[1:], columns=range(len(rows[0])), dtype=text_type())
-    return rows[0], frame, lines
+    header = rows[0]
+    frame = pd.DataFrame(rows[1:], columns=range(len(header)), dtype=text_type())
+    return header, frame, lines
 
 
 def _by_arrow(data: bytes, delimiter: str) -> Any:
@@ -238,7 +243,9 @@ def _quotes_are_edges(data: bytes, delimiter: str) -> bool:
     neighbours = np.frombuffer(f'{delimiter}"\r\n'.encode(), np.uint8)
     letters = np.frombuffer(b"\n" + data + b"\n", np.uint8)
     quotes = np.flatnonzero(letters == ord('"'))
-    beside = np.concatenate([letters[quotes[::2] - 1], letters[quotes[1::2] + 1]])
+    before = letters[quotes[::2] - 1]
+    after = letters[quotes[1::2] + 1]
+    beside = np.concatenate([before, after])
     return len(quotes) % 2 == 0 and bool(np.isin(beside, neighbours).all())
 
 

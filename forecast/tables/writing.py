@@ -52,7 +52,9 @@ class Column:
         if self.period is not None:
             return pd.PeriodIndex(times, freq=self.period)
         times = times.as_unit(self.unit)
-        return times if self.zone is None else times.tz_localize("UTC").tz_convert(self.zone)
+        if self.zone is None:
+            return times
+        return times.tz_localize("UTC").tz_convert(self.zone)
 
     def texts(self) -> list[str]:
         return [str(value) for value in self.index()]
