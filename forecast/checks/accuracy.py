@@ -62,7 +62,9 @@ def compare(
         rows["run"] = run + len(as_of)
         samples.append(rows.loc[sampled(rows, run), SAMPLED])
         as_of.extend(rows["as_of"].cat.categories)
-    sample = pd.concat(samples) if samples else pd.DataFrame(columns=SAMPLED, dtype=np.float64)
+    sample = pd.DataFrame(columns=SAMPLED, dtype=np.float64)
+    if samples:
+        sample = pd.concat(samples)
     past = PastIntervals(
         series=sample["panel"].to_numpy(),
         raw=sample[RAW].to_numpy(np.float64),
@@ -157,8 +159,10 @@ def _rows(
     count, horizon = quantiles.shape[:2]
     names = pd.Index([series_text(ids) for ids in ids_at(panel, series)])
     code = np.arange(count).repeat(horizon)
-    columns = [np.argmin(np.abs(np.array(levels) - share)) for share in SHARES]
-    rows = pd.DataFrame(quantiles[..., columns].reshape(-1, len(RAW)), columns=RAW)
+    shares = np.array(levels)
+    columns = [np.argmin(np.abs(shares - share)) for share in SHARES]
+    ends = quantiles[..., columns].reshape(-1, len(RAW))
+    rows = pd.DataFrame(ends, columns=RAW)
     rows["series"] = pd.Categorical.from_codes(code, names)
     rows["panel"] = series.repeat(horizon)
     rows["step"] = np.tile(np.arange(1, horizon + 1), count)
@@ -170,7 +174,8 @@ def forecasts_to_keep(forecasts: Forecasts, fitted: Fitted) -> pd.DataFrame:
     panel = forecasts.panel
     count, horizon = forecasts.quantiles.shape[:2]
     kept = min(count, max(MAX_FORECASTS // horizon, 1))
-    chosen = np.unique(np.linspace(0, count - 1, kept).astype(np.int64))
+    evenly_spaced = np.linspace(0, count - 1, kept)
+    chosen = np.unique(evenly_spaced.astype(np.int64))
     series = forecasts.series[chosen]
     rows = _rows(panel, series, forecasts.quantiles[chosen], fitted.config.levels)
 
@@ -181,7 +186,9 @@ def forecasts_to_keep(forecasts: Forecasts, fitted: Fitted) -> pd.DataFrame:
     rows["unit"] = np.r_[np.nan, fitted.naive_error][in_fit]
     rows[PUBLISHED] = forecasts.published[chosen].reshape(-1, len(PUBLISHED))
     if panel.shut is not None:  # later, the past before a start is that of another series
-        rows = rows[~panel.shut[panel.offsets[series + 1] - panel.ahead + rows["step"] - 1]]
+        first_ahead = panel.offsets[series + 1] - panel.ahead
+        slot = first_ahead + rows["step"] - 1
+        rows = rows[~panel.shut[slot]]
     return rows[COLUMNS]
 
 
@@ -192,11 +199,14 @@ def overrides_to_keep(forecasts: Forecasts, overrides: Overrides, schema: Schema
     number, step = np.nonzero(changes)
     series = forecasts.series[number]
     published = forecasts.numbers[number, step, 0]
-    who, why = overrides.people[overrides.row[series, step]].T
+    row = overrides.row[series, step]
+    who, why = overrides.people[row].T
+    names = [series_text(ids) for ids in ids_at(panel, series)]
+    position = panel.origins[series] + 1 + step
     columns = {
-        "series": pd.Categorical([series_text(ids) for ids in ids_at(panel, series)]),
+        "series": pd.Categorical(names),
         "step": step + 1,
-        "instant": calendar_of(schema).times(panel.origins[series] + 1 + step),
+        "instant": calendar_of(schema).times(position),
         "forecast": published,
         "model": published - changes[number, step],
         "who": who,
@@ -212,7 +222,8 @@ def earlier_forecasts(earlier: pd.DataFrame, forecasts: Forecasts, schema: Schem
     origins = panel.origins[forecasts.series, None]
     positions = (origins + 1 + np.arange(horizon)).ravel()
     ahead = calendar_of(schema).times(positions)
-    wanted = pd.MultiIndex.from_arrays([np.arange(count).repeat(horizon), ahead])
+    number = np.arange(count).repeat(horizon)
+    wanted = pd.MultiIndex.from_arrays([number, ahead])
 
     ids = ids_at(panel, forecasts.series)
     row = series_number(earlier, [series_text(names) for names in ids])
@@ -264,8 +275,9 @@ def _farthest(rows: pd.DataFrame, panel: Panel, schema: Schema) -> list[Facts]:
     times = position_texts(schema, calendar.positions(rows["instant"].to_numpy()))
     numbers: Any = rows[["actual", "forecast", "lo_80", "hi_80", "widths"]].round(6)
     records = numbers.to_dict("records")
+    ids_of_rows = ids_at(panel, rows["panel"].to_numpy())
     farthest = []
-    for ids, time, row in zip(ids_at(panel, rows["panel"].to_numpy()), times, records, strict=True):
+    for ids, time, row in zip(ids_of_rows, times, records, strict=True):
         farthest.append({"series": series_name(ids), "time": time, **row})
     return farthest
 
@@ -305,12 +317,16 @@ def value_added(runs: Iterable[pd.DataFrame], panel: Panel, schema: Schema) -> l
     overrides = pd.concat(frames).astype({"series": "category"})
     rows = with_actuals(overrides, panel, schema)
     rows["error"] = (rows["model"] - rows["actual"]).abs()
-    rows["gain"] = rows["error"] - (rows["forecast"] - rows["actual"]).abs()
-    rows = rows.groupby(["who", "as_of"], observed=True)[["error", "gain"]].mean().dropna()
+    error_published = rows["forecast"] - rows["actual"]
+    rows["gain"] = rows["error"] - error_published.abs()
+    by_run = rows.groupby(["who", "as_of"], observed=True)
+    rows = by_run[["error", "gain"]].mean().dropna()
     added = []
     for who, means in rows.groupby(level="who"):
         error, gain = means.mean()
-        numbers = [len(means), error, gain, means["gain"].sem(), gain / (error or np.nan)]
+        standard_error = means["gain"].sem()
+        share = gain / (error or np.nan)
+        numbers = [len(means), error, gain, standard_error, share]
         texts = [None if np.isnan(number) else number for number in numbers]
         added.append(dict(zip(ADDED, (who, *texts), strict=True)))
     return added

@@ -201,13 +201,14 @@ def _revised(night: Night, before: Panel, past: Sequence[Record]) -> Finding:
         number = int(np.argmax(shares))
         if shares[number] <= (largest.share or 0.0):
             continue
+        share = float(shares[number])
         changed = (group == number) & (change > 0)
         count = f"{changed.sum():,} values of {grouping.names[number]} changed since the last run"
         times = times_text(position[changed], night.schema)
         largest = Finding(
-            share=float(shares[number]),
+            share=share,
             series=ids_at(panel, np.unique(series[changed])),
-            text=f"{count}, {times}, by {100 * shares[number]:.3g} % of the sum of its values",
+            text=f"{count}, {times}, by {100 * share:.3g} % of the sum of its values",
         )
     usual = usual_size(past, "revised") or 0.0
     return replace(largest, usual=usual, runs=_revised_runs(night, position, old, change))

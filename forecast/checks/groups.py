@@ -165,7 +165,8 @@ def _are_aside(new: Frame, group: Integers) -> Flags:
     scores = _scores(new)
     medians = _medians(scores, group)
     outside = scores * np.sign(medians)[group] > 1
-    shares = np.bincount(group, outside) / np.maximum(np.bincount(group), 1)
+    counts = np.bincount(group)
+    shares = np.bincount(group, outside) / np.maximum(counts, 1)
     far = np.abs(medians) > PRIORS.most_beyond
     return far & (shares > PRIORS.outside)
 

@@ -225,7 +225,9 @@ def with_gone_series(forecasts: Forecasts, fitted: Fitted, gone: Ids) -> Forecas
     if not gone:
         return forecasts
     panel = forecasts.panel
-    ended = fitted.history.select(np.sort(series_index(fitted.history.ids, gone) - 1))
+    history = fitted.history
+    rows = series_index(history.ids, gone) - 1
+    ended = history.select(np.sort(rows))
     # missing values up to the newest time of the table
     gap = np.maximum(panel.origin - ended.origins, 0)
     sizes = ended.lengths + gap + panel.ahead
@@ -235,13 +237,16 @@ def with_gone_series(forecasts: Forecasts, fitted: Fitted, gone: Ids) -> Forecas
     joined = stacked([replace(panel, spread=None), ended])
 
     def with_room(numbers: Numbers) -> Numbers:
-        return np.pad(numbers, [(0, len(gone)), *[(0, 0)] * (numbers.ndim - 1)])
+        other_axes = [(0, 0)] * (numbers.ndim - 1)
+        return np.pad(numbers, [(0, len(gone)), *other_axes])
 
+    gone_series = np.arange(len(panel), len(joined))
+    skipped = {ids: why for ids, why in forecasts.skipped.items() if ids not in gone}
     return replace(
         forecasts,
         panel=joined,
-        series=np.append(forecasts.series, np.arange(len(panel), len(joined))),
-        skipped={ids: why for ids, why in forecasts.skipped.items() if ids not in gone},
+        series=np.append(forecasts.series, gone_series),
+        skipped=skipped,
         quantiles=with_room(forecasts.quantiles),
         shown=with_room(forecasts.shown),
         means=with_room(forecasts.means),

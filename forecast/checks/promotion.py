@@ -103,7 +103,8 @@ def log_ratio(ours: Numbers, theirs: Numbers) -> tuple[float, float]:
     nothing = PRIORS.nothing * (ours.mean() + theirs.mean())
     nothing += np.finfo(float).tiny
     ratios = np.log((ours + nothing) / (theirs + nothing))
-    error = ratios.std() * np.sqrt(len(ratios)) / max(len(ratios) - 1, 1)
+    count = len(ratios)
+    error = ratios.std() * np.sqrt(count) / max(count - 1, 1)
     return float(ratios.mean()), float(error)
 
 
@@ -113,7 +114,8 @@ def horizons_of(dates: Integers, horizon: int) -> Integers:
     Horizons have at least `horizon` dates each; dates that are left over are spread over them.
     """
     count = np.ptp(dates) + 1
-    return np.asarray((dates - dates.min()) * max(count // horizon, 1) // count)
+    horizons = max(count // horizon, 1)
+    return np.asarray((dates - dates.min()) * horizons // count)
 
 
 def compared_losses(
@@ -170,7 +172,9 @@ def paired_losses(
         inside = block == number
         rows = inside.any(1)
         windows = held_out.select(rows, inside)
-        losses = np.stack([windows.losses(windows.points), windows.losses(others[rows])])
+        ours = windows.losses(windows.points)
+        theirs = windows.losses(others[rows])
+        losses = np.stack([ours, theirs])
         usable = np.isfinite(losses).all(0)
         if usable.any():
             values = inside[rows][usable].sum(1)

@@ -65,11 +65,13 @@ class Scores(Measures):
         count = len(errors[0]) or np.nan
         ours, theirs = (error.sum() / count for error in errors)
         difference = ours - theirs
-        positions = self.first[series][:, None] + np.arange(actual.shape[1])
+        first = self.first[series]
+        positions = first[:, None] + np.arange(actual.shape[1])
         _, date = np.unique(positions[counted], return_inverse=True)
         sums = np.bincount(date, errors[0] - errors[1] - difference)
         dates = len(sums)
-        standard_error = np.sqrt((sums**2).sum() * dates / (dates - 1 or np.nan)) / count
+        variance_of_sum = (sums**2).sum() * dates / (dates - 1 or np.nan)
+        standard_error = np.sqrt(variance_of_sum) / count
         row = [skill(ours, theirs), ours, theirs, difference, standard_error, dates]
         return frame_of(dict(zip(PAIRED, np.array([row]).T, strict=True)))
 
@@ -189,15 +191,18 @@ def _evaluate(panel: Panel, schema: Schema, saved: SavedForecasts) -> Evaluation
     rank = rank[rank >= 0]
     series = np.arange(len(panel))
     numbers = saved.numbers[rank][:, None]  # [series, 1, horizon, 1 + 2 * intervals]
-    origin = saved.first[rank] - 1
-    actual = values_at(panel, series, origin + 1, numbers.shape[2])[:, None]
-    actual = np.where(np.isfinite(numbers[..., 0]), actual, np.nan)
+    first = saved.first[rank]
+    origin = first - 1
+    actual = values_at(panel, series, first, numbers.shape[2])[:, None]
+    has_forecast = np.isfinite(numbers[..., 0])
+    actual = np.where(has_forecast, actual, np.nan)
     naive = np.full(numbers.shape, np.nan)
     begun = origin >= panel.starts
     if begun.any():
         past = panel.until(origin)
         naive[begun, 0] = baseline_points(REFERENCE, season, past)[..., None]
     errors = naive_errors_until(without_censored(panel, schema), origin, season)
+    bounds = bounds_at(panel, schema, series, first)
     return Evaluation(
         panel,
         schema,
@@ -205,5 +210,5 @@ def _evaluate(panel: Panel, schema: Schema, saved: SavedForecasts) -> Evaluation
         {REFERENCE: naive, POINT: numbers},
         saved.columns,
         *errors,
-        bounds_at(panel, schema, series, origin + 1)[:, None],
+        bounds[:, None],
     )

@@ -47,7 +47,8 @@ def put_dry_run(request: FitRequest, begun: float, folder: str, as_json: bool) -
     kinds = list(dict.fromkeys(network.member.key for network in rehearsal.networks))[:FORECASTING]
     weights = [network.weights for network in rehearsal.networks if network.member.key in kinds]
 
-    stored = sum(map(len, encode(to_contents(fitted)).values())) + WEIGHT_BYTES * sum(weights)
+    files = encode(to_contents(fitted))
+    stored = sum(map(len, files.values())) + WEIGHT_BYTES * sum(weights)
     exporting = seconds_of_exports(len(weights))
     seconds = START + rehearsal.clock() - begun + exporting
     memory = peak_memory() + rehearsal.processes * PROCESS_BYTES

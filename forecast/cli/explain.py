@@ -34,13 +34,11 @@ def run(request: Request) -> None:
             None if request.as_json and not names else names,
         )
     if request.as_json:
-        put_json(
-            {
-                "importance": explanation.importance.to_dict("records"),
-                "parts": explanation.parts.to_dict("records"),
-            },
-            indent=1,
-        )
+        facts = {
+            "importance": explanation.importance.to_dict("records"),
+            "parts": explanation.parts.to_dict("records"),
+        }
+        put_json(facts, indent=1)
         return
     series = int((~panel.skipped).sum())
     if len(explanation.importance):

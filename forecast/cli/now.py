@@ -66,15 +66,14 @@ def at_once(reading: Reading, request: Request, question: ForecastRequest) -> Fo
     """Forecast by the pretrained network and the quick baselines."""
     settings = _settings(request)
     with steps_bar("compare", "baselines", after=2.0) as on_baseline:
-        fitted = fit(
-            FitRequest(
-                reading,
-                settings,
-                callbacks=Callbacks(on_baseline=on_baseline),
-                sums=question.sums is not None or question.paths is not None,
-                saves=False,
-            )
+        asked = FitRequest(
+            reading,
+            settings,
+            callbacks=Callbacks(on_baseline=on_baseline),
+            sums=question.sums is not None or question.paths is not None,
+            saves=False,
         )
+        fitted = fit(asked)
     predictor = Predictor(fitted, settings.device)
     with steps_bar("forecasts", "series") as on_series:
         answer = forecast(predictor, replace(question, on_series=on_series))

@@ -72,7 +72,9 @@ def run(request: Request) -> None:
     else:
         draw, schema, text = _predicted(request, choose)
         after = ("predict", data, *named(request.store))
-    actuals = None if actual is None else read_as(load(actual, text), schema, horizon=0).panel
+    actuals = None
+    if actual is not None:
+        actuals = read_as(load(actual, text), schema, horizon=0).panel
     chart = draw(settings, actuals, actual or "")
     if chart.total > len(chart.series) and not settings.series:
         which = "those with the largest errors" if chart.worst else "the first of the table"

@@ -259,7 +259,8 @@ def _fit_words(fitted: Fitted) -> list[str]:
     """The words of a command line that repeats the fit."""
     table = fitted.schema
     values: dict[str, Any] = {}
-    for group in (TableSettings.check(table.table_settings()), table.reading, fitted.settings()):
+    of_table = TableSettings.check(table.table_settings())
+    for group in (of_table, table.reading, fitted.settings()):
         values |= group.model_dump(exclude_defaults=True)
     values |= {**fitted.run, "horizon": fitted.config.horizon}
     params = values.pop("params", {})

@@ -60,9 +60,8 @@ def _put(record: Record, as_json: bool) -> int:
         put_json(record.model_dump(mode="json"), indent=2)
     places = list[str]()
     for output in (record.output, *record.output.get("totals", ())):
-        places.append(
-            _places({key: output[key] for key in SinkSettings.model_fields if key in output})
-        )
+        sink = {key: output[key] for key in SinkSettings.model_fields if key in output}
+        places.append(_places(sink))
     counts = record.counts
     text = f"{counts['rows']:,} forecasts of {counts['series']:,} series to {places[0]}"
     if places[1:]:

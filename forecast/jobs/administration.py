@@ -151,7 +151,8 @@ def claim_sinks(pipeline: Pipeline, series: Ids, write: bool = False) -> None:
     if pipeline.sink.url is None:
         return
     try:
-        with databases.connect(pipeline.sink.url, reads=() if write else (ROWS,)) as execute:
+        reads = () if write else (ROWS,)
+        with databases.connect(pipeline.sink.url, reads) as execute:
             if write:
                 columns = "target TEXT, series TEXT, owner TEXT, PRIMARY KEY (target, series)"
                 execute(f"CREATE TABLE IF NOT EXISTS {ROWS} ({columns})")
@@ -280,12 +281,14 @@ def status_of(ledger: Ledger, store: str, runs: int = 10, as_of: datetime | None
         raise NoInput(f"job '{ledger.job}' {when}")
 
     # the newest run that is not dated in the future, as runs are whose clock was ahead
-    newest = next((run for run in newest_runs if run.as_of <= as_text(now)), newest_runs[0])
+    not_ahead = (run for run in newest_runs if run.as_of <= as_text(now))
+    newest = next(not_ahead, newest_runs[0])
     read = next((run for run in newest_runs if run.data_age is not None), None)
     age = None
     stale = newest.exit_code == STALE
     if read is not None and read.data_age is not None:
-        age = read.data_age + (now - datetime.fromisoformat(read.as_of)).total_seconds()
+        since_run = now - datetime.fromisoformat(read.as_of)
+        age = read.data_age + since_run.total_seconds()
         limit = read.limits.get("error_after")
         stale |= limit is not None and age >= seconds_of(limit)
 
@@ -299,6 +302,11 @@ def status_of(ledger: Ledger, store: str, runs: int = 10, as_of: datetime | None
         problems.append(f"the data are {'stale' if age is None else age_text(age)}")
     else:
         problems += _missed(newest_runs, now)
+    code = FINE
+    if problems:
+        code = PARTIAL
+    if stale:
+        code = STALE
     warnings = len(newest.warnings)
     fine = f"it ran, with {warnings} warning{'s' * (warnings > 1)}" if warnings else "all is well"
     if as_of is not None:
@@ -308,7 +316,7 @@ def status_of(ledger: Ledger, store: str, runs: int = 10, as_of: datetime | None
     days = ledger.days(14, before=until + ALWAYS)
     return {
         "job": ledger.job,
-        "code": STALE if stale else PARTIAL if problems else FINE,
+        "code": code,
         "said": "; ".join(problems) or fine,
         "live": live,
         "owner": str(owner_of(store) or ""),

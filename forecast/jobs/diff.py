@@ -201,7 +201,9 @@ def _changes(
     new = _grid(second, names, times)
     in_old = np.isfinite(old)
     in_new = np.isfinite(new)
-    kept = (series_index(before.panel.ids, ids) > 0) & (series_index(after.panel.ids, ids) > 0)
+    in_before = series_index(before.panel.ids, ids) > 0
+    in_after = series_index(after.panel.ids, ids) > 0
+    kept = in_before & in_after
     both = in_old & in_new & kept[:, None]
     if not both.any():
         cure = "name nearer runs, or fit with a horizon that reaches beyond the next run"
@@ -212,12 +214,16 @@ def _changes(
     was = np.nan_to_num(old[series, time])
     now = np.nan_to_num(new[series, time])
     both = both[series, time]
-    points = dict(replayed(before, after, (ids, series[both], times[time[both]])))
-    replaced = np.array([name in {*before.fallback, *after.fallback} for name in ids], bool)
+    cells = ids, series[both], times[time[both]]
+    points = dict(replayed(before, after, cells))
+    fallback = {*before.fallback, *after.fallback}
+    replaced = np.array([name in fallback for name in ids], bool)
     steps = by_step(was, now, both, points, replaced[series] & both)
-    shown = [np.nan_to_num(_grid(frame, names, times)[series, time]) for frame in published]
-    steps[STEPS.index(PEOPLE)] = shown[1] - now - (shown[0] - was)
-    return Changes(ids, series, times[time], shown[0], shown[1], both, steps)
+    grids = [_grid(frame, names, times) for frame in published]
+    shown = [np.nan_to_num(grid[series, time]) for grid in grids]
+    shown_was, shown_now = shown
+    steps[STEPS.index(PEOPLE)] = shown_now - now - (shown_was - was)
+    return Changes(ids, series, times[time], shown_was, shown_now, both, steps)
 
 
 def _grid(frame: pd.DataFrame, names: list[str], times: Numbers) -> Numbers:

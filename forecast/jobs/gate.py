@@ -111,12 +111,15 @@ def checked(
         refused = _refused(alarms, findings)
         passed = _fallen_back(pipeline, live, passed, last, refused)
     new = findings["new_series"].series if "new_series" in findings else ()
+    earlier = None
+    if last is not None:
+        earlier = _comparable(last, passed.forecasts, night)
     output = checks.Output(
         forecasts=passed.forecasts,
         fitted=live.fitted,
         settings=pipeline.output,
         totals=passed.totals,
-        earlier=None if last is None else _comparable(last, passed.forecasts, night),
+        earlier=earlier,
         past=limits.teaching(night.runs),
         new=set(new),
     )
@@ -176,13 +179,12 @@ def _fallen_back(
     if last is not None:
         _, published = earlier_forecasts(last, forecasts, live.schema)
     replaced = refused.union(passed.replaced)
+    is_replaced = [ids in replaced for ids in ids_at(forecasts.panel, forecasts.series)]
     forecasts, source = checks.with_replaced_series(
         forecasts,
         live.fitted,
         explained_output(pipeline),
-        series=np.array(
-            [ids in replaced for ids in ids_at(forecasts.panel, forecasts.series)], bool
-        ),
+        series=np.array(is_replaced, bool),
         earlier=published,
     )
     return CheckedForecasts(

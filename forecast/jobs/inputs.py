@@ -334,8 +334,10 @@ def _earlier_known(
 ) -> Vintages:
     """What runs before an instant knew in advance of the grid positions from `position` on."""
     calendar = calendar_of(schema)
-    reach = calendar.times(np.array([position - panel.ahead])) - DAY  # a margin for any zone
-    after = "" if schema.time_format.kind == STEPS else str(reach.astype("datetime64[s]")[0])
+    after = ""
+    if schema.time_format.kind != STEPS:
+        reach = calendar.times(np.array([position - panel.ahead])) - DAY  # a margin for any zone
+        after = str(reach.astype("datetime64[s]")[0])
     rows = ledger_of(pipeline).known(after, as_text(instant))
     rows = rows[rows["zone"] == (schema.time_format.zone or "")]
     column = series_number(rows, schema.known, "column")
@@ -346,9 +348,10 @@ def _earlier_known(
         value[chosen] = series_number(rows, texts, "word")[chosen] + 1
     shared = schema.layout == "wide"
     times = rows["time"].to_numpy()
-    used = (column >= 0) & ((series >= 0) | shared) & calendar.on_grid(times) & np.isfinite(value)
-    slot, index = slots_of(panel, None if shared else series[used], calendar.positions(times[used]))
+    of_panel = (column >= 0) & ((series >= 0) | shared)
+    used = of_panel & calendar.on_grid(times) & np.isfinite(value)
+    positions = calendar.positions(times[used])
+    slot, index = slots_of(panel, None if shared else series[used], positions)
     cells = np.flatnonzero(used)[index]
-    return Vintages(
-        slot, column[cells], calendar.positions(rows["origin"].to_numpy()[cells]), value[cells]
-    )
+    origins = rows["origin"].to_numpy()[cells]
+    return Vintages(slot, column[cells], calendar.positions(origins), value[cells])

@@ -274,10 +274,12 @@ class _Reader:
             raise UsageError(f"{where}: {problem}")
 
         def variable(match: re.Match[str]) -> str:
-            if match[1] not in os.environ:
-                raise UsageError(f"{where}: the environment variable {match[1]} is not set")
-            self.hidden.add(os.environ[match[1]], match[0], parts=True)
-            return os.environ[match[1]]
+            name = match[1]
+            if name not in os.environ:
+                raise UsageError(f"{where}: the environment variable {name} is not set")
+            replacement = os.environ[name]
+            self.hidden.add(replacement, match[0], parts=True)
+            return replacement
 
         text = VARIABLE.sub(variable, value)
         if text != value:

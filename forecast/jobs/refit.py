@@ -66,7 +66,8 @@ def serving_version(
         serving = ServingVersion(version, predictor, versions[version].hash)
         schema = serving.schema
         now = on_clock(instant, schema.time_format)
-        newest = calendar_of(schema).times(serving.fitted.history.origins.max(keepdims=True))[0]
+        newest_origin = serving.fitted.history.origins.max(keepdims=True)
+        (newest,) = calendar_of(schema).times(newest_origin)
         if now is None or not schema.dated or newest <= now:
             return serving
     return None
@@ -125,7 +126,9 @@ def _worse(fitted: Fitted, days: list[DayScore]) -> str:
     dates, errors, counts = map(np.array, zip(*scores, strict=True))
     horizon = horizons_of(dates, max(int(np.ptp(ends)), 1))
     total = np.bincount(horizon, counts)
-    recent = np.bincount(horizon, errors * counts)[total > 0] / total[total > 0]
+    summed = np.bincount(horizon, errors * counts)
+    scored = total > 0
+    recent = summed[scored] / total[scored]
     mean, deviation = log_ratio(recent, np.array([error_at_fit]))
     if mean - deviation <= np.log(PRIORS.ratio):
         return ""

@@ -437,12 +437,14 @@ class _Comparison:
             published = set(accuracy.ids_of(self.last))
             if last_run is not None and len(published) < last_run.counts.get("series", 0):
                 published |= set(serving.fitted.ids)  # of a large run the ledger keeps a sample
+            with_actual = accuracy.in_panel(self.last, panel, serving.schema)
+            effects = serving.fitted.effects
             self.night = replace(
                 self.night,
-                new=accuracy.in_panel(self.last, panel, serving.schema).dropna(subset="actual"),
+                new=with_actual.dropna(subset="actual"),
                 published=published,
                 before=_input_of(self.run, last_run, serving),
-                learned=() if serving.fitted.effects is None else serving.fitted.effects.labels,
+                learned=() if effects is None else effects.labels,
             )
             trusted = [run for run in runs if run.settled and not run.dated_ahead]
             usual = [run.actuals for run in trusted]
@@ -549,6 +551,7 @@ def _publication(
         for score in past.days
         if score.day not in before or before[score.day].count <= score.count
     }
+    changed = [score for day, score in scores.items() if score != before.get(day)]
     newest = sorted((before | scores).items())[-7:]
     record.scores = [vars(score) for _, score in newest]
 
@@ -562,7 +565,7 @@ def _publication(
         series=ids_at(forecasts.panel, forecasts.series),
         forecasts=accuracy.forecasts_to_keep(forecasts, fitted),
         more=more,
-        days=[score for day, score in scores.items() if score != before.get(day)],
+        days=changed,
         fit=None if new_fit is None else new_fit.entry,
     )
 

@@ -200,7 +200,8 @@ def sample_rows(schema: Schema, table: Table, output: OutputSettings) -> pd.Data
     steps = calendar.positions(np.zeros(1, np.int64)) + np.arange(count)
     times = _times(calendar.times(steps), schema)
     columns: Facts = {}
-    for name, value in zip(schema.ids, ids_in(schema, table)[0], strict=True):
+    first_ids = ids_in(schema, table)[0]
+    for name, value in zip(schema.ids, first_ids, strict=True):
         columns[name] = [value] * count
     if len(schema.time) > 1:
         columns |= dict(frame_of(time_columns_at(schema, steps)))
@@ -219,7 +220,8 @@ def sample_sums(
     """Sample rows of sums, with the ids of sums."""
     numbers: Facts = dict.fromkeys(sum_columns(output), 0.5)
     numbers |= {"filled": 0, "steps": 1, "calibrated": True}
-    rows = rows.assign(**{name: "" for name in ids if name not in rows}, **numbers)
+    blanks = {name: "" for name in ids if name not in rows}
+    rows = rows.assign(**blanks, **numbers)
     rows.loc[0, [*ids]] = ""  # an id is blank if sums run over all its values
     return rows[[*ids, *schema.time, *numbers, *ADDED[:2]]]
 
@@ -229,4 +231,6 @@ def _times(seconds: Integers, schema: Schema) -> "pd.Index[Any]":
     if schema.time_format.kind == "integer" or schema.layout == "rows":
         return pd.Index(seconds)
     timestamps = pd.DatetimeIndex(seconds.astype("datetime64[s]"))
-    return timestamps.tz_localize("UTC") if schema.time_format.zone is not None else timestamps
+    if schema.time_format.zone is None:
+        return timestamps
+    return timestamps.tz_localize("UTC")

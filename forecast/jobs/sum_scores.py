@@ -47,12 +47,14 @@ def sums_to_keep(sums: Sequence[Totals], forecasts: Forecasts) -> pd.DataFrame:
             last = newest + groups.periods.edges[1:]
             first = np.append(groups.periods.first, last[:-1] + 1)
             number = np.arange(1, len(last) + 1)
-            spans = np.column_stack([number, calendar.times(first), calendar.times(last)]).tolist()
+            columns = [number, calendar.times(first), calendar.times(last)]
+            spans = np.column_stack(columns).tolist()
             for key in groups.ordered():
                 name = series_text((groups.level.name, *key))
                 rows += [(name, *span) for span in spans]
         numbers.append(frame_of(totals.columns(totals.output.usual))[PUBLISHED])
-    frame = pd.DataFrame(rows, columns=SUM_COLUMNS[:4]).join(pd.concat(numbers, ignore_index=True))
+    frame = pd.DataFrame(rows, columns=SUM_COLUMNS[:4])
+    frame = frame.join(pd.concat(numbers, ignore_index=True))
     frame = frame.drop_duplicates(["series", "step"])[:MAX_FORECASTS]
     return frame.astype({"series": "category"})
 
@@ -80,9 +82,10 @@ def compare_sums(
         if last > panel.origin:
             continue
         of_series = _actual_sums(actuals, ended, first, last)
-        of_group = pd.concat(
-            [pd.Series(np.bincount(codes, of_series), names) for codes, names in groups.values()]
-        )
+        of_levels = [
+            pd.Series(np.bincount(codes, of_series), names) for codes, names in groups.values()
+        ]
+        of_group = pd.concat(of_levels)
         actual = of_group.reindex(sums["series"]).to_numpy(np.float64)
         compared.append(sums.assign(actual=significant(actual)))
     if not compared:
@@ -99,9 +102,11 @@ def compare_sums(
 def _actual_sums(panel: Panel, ended: Flags, first: int, last: int) -> Numbers:
     """[series], the sum of each series over grid positions; NaN if one of its values is missing."""
     steps = np.arange(first, last + 1)
-    values = values_at(panel, np.arange(len(panel)), np.full(len(panel), first), len(steps))
+    count = len(panel)
+    values = values_at(panel, np.arange(count), np.full(count, first), len(steps))
     adds_nothing = ended[:, None] | (steps < panel.starts[:, None])
-    return np.asarray(np.where(adds_nothing, np.nan_to_num(values), values).sum(1))
+    values = np.where(adds_nothing, np.nan_to_num(values), values)
+    return np.asarray(values.sum(1))
 
 
 def _groups(

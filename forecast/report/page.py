@@ -155,7 +155,9 @@ def _short(value: float) -> float | None:
     if not math.isfinite(value):
         return None
     number = float(f"{value:.4g}")
-    return int(number) if abs(number) < 1e8 and number.is_integer() else number
+    if abs(number) < 1e8 and number.is_integer():
+        return int(number)
+    return number
 
 
 @dataclass(frozen=True)

@@ -451,7 +451,8 @@ def job_section(
     else:
         parts.append("There is no actual value yet for a forecast of an earlier run.")
     rows = [[run[name] for name in RUN] for run in runs]
-    return Section("Runs", (*parts, Table("Runs, newest first", list(RUN.values()), rows)))
+    parts.append(Table("Runs, newest first", list(RUN.values()), rows))
+    return Section("Runs", tuple(parts))
 
 
 def changes_section(changes: Row) -> Section:

@@ -55,7 +55,9 @@ def schema_of_sums(schema: Schema, every: Every | None) -> Schema:
 
 
 def _period_numbers(schema: Schema, positions: Integers, every: Every | None) -> Integers:
-    return positions if every is None else period_keys(calendar_of(schema), positions, every)
+    if every is None:
+        return positions
+    return period_keys(calendar_of(schema), positions, every)
 
 
 def past_sums(
@@ -157,12 +159,14 @@ def plots_of_sums(
         sums_schema = schema_of_sums(schema, every)
         series = series_index(before.ids, ids) - 1
         unit = naive_errors_until(before, before.origins, sums_schema.shortest_season)[0]
+        first = np.full(len(ids), periods.first)
+        without_means = np.delete(numbers[..., :-4], 1, -1)
         plot = PlotData(
             panel=before,
             schema=sums_schema,
             series=series,
-            first=_period_numbers(schema, np.full(len(ids), periods.first), every),
-            numbers=np.delete(numbers[..., :-4], 1, -1),  # without means
+            first=_period_numbers(schema, first, every),
+            numbers=without_means,
             columns=totals.output.columns,
             naive_error=unit[series],
             total=len(ids),

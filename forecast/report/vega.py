@@ -107,7 +107,11 @@ def vega_lite(chart: Chart, hover: bool = True) -> Spec:
 
 def _columns(chart: Chart) -> int:
     count = len(chart.series)
-    return 1 if count == 1 else 2 if count <= 4 else 3
+    if count == 1:
+        return 1
+    if count <= 4:
+        return 2
+    return 3
 
 
 def _panel(chart: Chart, series: SeriesChart, hover: bool) -> Spec:

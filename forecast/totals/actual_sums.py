@@ -110,8 +110,8 @@ def measures_by_level(sums: Frame) -> Frame:
     if unknown := sum(row["unknown"] for row in rows):
         text = "%d of %d sums do not count, as not all of their actual values are known"
         log.warning(text, unknown, len(sums))
-    columns = {name: [row[name] for row in rows] for name in rows[0]}
-    return frame_of({name: np.array(column) for name, column in columns.items()})
+    columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    return frame_of(columns)
 
 
 def check_sums(schema: Schema, settings: SumSettings, origins: Integers, horizon: int) -> None:
@@ -194,7 +194,8 @@ def actual_sums(
             key = tuple(columns[name][row] for name in by)
             steps = slice(spans[row, 0] - first, spans[row, 2] - first)
             if key in members:
-                result[row] = values[series[members[key]], steps].sum((0, 1))
+                group = series[members[key]]
+                result[row] = values[group, steps].sum((0, 1))
             else:
                 missing[(level, *key)] = None
     return result, tuple(missing)

@@ -96,12 +96,14 @@ def steps_of_periods(
         return first, first + (1 if every is None else steps)
     check_period(schema, every)
     # clocks that are put back make days longer
-    latest_end = names.max() + (MAX_DAYS[every] + 2) * DAY
-    first, last = calendar.positions(np.array([names.min() - WEEK, latest_end]))
+    longest_period = (MAX_DAYS[every] + 2) * DAY
+    ends = np.array([names.min() - WEEK, names.max() + longest_period])
+    first, last = calendar.positions(ends)
     near = np.arange(first, last + 1)
     times = _named_times(calendar, period_keys(calendar, near, every), near, every)
-    ends = np.searchsorted(times, names, "right")
-    return first + np.searchsorted(times, names), first + ends
+    begin = np.searchsorted(times, names)
+    end = np.searchsorted(times, names, "right")
+    return first + begin, first + end
 
 
 def horizon_of_next(schema: Schema, origin: int, every: tuple[Every, ...]) -> int:

@@ -155,10 +155,12 @@ class Totals:
         means = bounded(forecasts.means[rows, :horizon, None], self.output, floor)
         none = np.zeros_like(means)
         low = none + lower_bounds(self.output, floor)[:, None, None]
-        high = none + (np.inf if self.output.max is None else self.output.max)
+        ceiling = np.inf if self.output.max is None else self.output.max
+        high = none + ceiling
         added = forecasts.changes  # by overrides
         change = none if added is None else added[rows, :horizon, None]
-        steps = np.concatenate([means + change, none, none, low, high, quantiles + change], -1)
+        means = means + change
+        steps = np.concatenate([means, none, none, low, high, quantiles + change], -1)
         steps = steps.astype(np.longdouble)
 
         deviation = standard_deviation(quantiles, self.fitted.config.levels)
@@ -295,10 +297,10 @@ class Totals:
         # each sum is clipped below to the summed bounds of its summands, not to those of the output
         unbounded = output.model_copy(update={"min": None, "max": None})
         counts = np.repeat(sums["is_count"], len(groups.periods))
-        numbers = unbounded_numbers(
-            quantiles[:, None], self.fitted.config.levels, unbounded, counts, mean[:, None]
-        )
-        numbers = bounded(numbers, unbounded, np.full(len(mean), -np.inf))[:, 0]
+        levels = self.fitted.config.levels
+        numbers = unbounded_numbers(quantiles[:, None], levels, unbounded, counts, mean[:, None])
+        no_floor = np.full(len(mean), -np.inf)
+        numbers = bounded(numbers, unbounded, no_floor)[:, 0]
         numbers = np.clip(numbers, low[:, None], high[:, None])
         mean = np.clip(significant(mean), low, high)
         point = mean if output.point == "mean" else numbers[:, 0]
@@ -440,10 +442,12 @@ def allocated(forecasts: Forecasts, totals: Totals) -> Columns:
 def _moved(values: Numbers, gap: float, sizes: Numbers, low: Numbers, high: float) -> Numbers:
     """Values whose sum is larger by `gap`, shared in proportion to `sizes`, within bounds."""
     for _ in range(ROUNDS):
-        shares = np.where(values < high if gap > 0 else values > low, sizes, 0.0)
+        can_move = values < high if gap > 0 else values > low
+        shares = np.where(can_move, sizes, 0.0)
         if not shares.any():
             break
-        nearer = np.clip(values + gap * shares / shares.sum(), low, high)
+        moves = gap * shares / shares.sum()
+        nearer = np.clip(values + moves, low, high)
         gap -= (nearer - values).sum()
         values = nearer
     return values
