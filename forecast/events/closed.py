@@ -125,11 +125,13 @@ def find_closed(panel: Panel, schema: Schema, before: Integers) -> Closed:
         has_cycles = before > (CYCLES - 1) * season
         slots = np.flatnonzero(unexplained & has_cycles[series])
         if len(slots):
-            group = series[slots] * season + _phases(panel, schema, season)[slots]
+            phase = _phases(panel, schema, season)[slots]
+            group = series[slots] * season + phase
             touched, labels = _touching(marks, slots)
             closed, inside = _constant_groups(panel.values[slots], group, season, touched, labels)
             unexplained[slots[inside]] = False
-            agreed = _agreed(closed, int(has_cycles.sum()), np.flatnonzero(~has_cycles))
+            short_series = np.flatnonzero(~has_cycles)
+            agreed = _agreed(closed, int(has_cycles.sum()), short_series)
             by_season += [closed, unless_contradicted(agreed, panel, schema, before)]
     return _joined(by_season)
 
@@ -139,8 +141,11 @@ def _agreed(closed: Closed, count: int, series: Integers) -> Closed:
     rows = np.stack([closed.season, closed.phase, closed.value], 1)
     _, first, counts = np.unique(rows, axis=0, return_index=True, return_counts=True)
     agreed = closed.take(first[counts >= AGREED * count])
-    given = [replace(agreed, series=np.full(len(agreed), number)) for number in series]
-    return _joined([NONE_CLOSED, *given])
+    groups = [NONE_CLOSED]
+    for number in series:
+        owner = np.full(len(agreed), number)
+        groups.append(replace(agreed, series=owner))
+    return _joined(groups)
 
 
 def closed_now(
@@ -162,7 +167,8 @@ def closed_now(
         found = find_closed(panel, schema, np.where(is_new, before, 0))
         of_new = found.take(np.flatnonzero(is_new[found.series]))
     without = np.setdiff1d(np.flatnonzero(is_new), of_new.series)
-    of_fit = _joined([closed.of(series_index - 1), _agreed(closed, fitted, without)])
+    agreed = _agreed(closed, fitted, without)
+    of_fit = _joined([closed.of(series_index - 1), agreed])
     return _joined([unless_contradicted(of_fit, panel, schema, before), of_new])
 
 
@@ -173,7 +179,8 @@ def unless_contradicted(closed: Closed, panel: Panel, schema: Schema, before: In
     panel = without_censored(panel, schema)
     position = _position_of_slots(closed, panel, schema)
     is_closed = (position >= 0) & panel.observed & panel.before(before)
-    slots = np.flatnonzero(is_closed & (panel.values != closed.value[position]))
+    differs = panel.values != closed.value[position]
+    slots = np.flatnonzero(is_closed & differs)
     if not len(slots):
         return closed
     opened = set(closed.opened)
@@ -198,7 +205,8 @@ def fixed_values(closed: Closed, panel: Panel, schema: Schema) -> Numbers | None
         position = _position_of_slots(closed, panel, schema)
         fixed = np.where(position >= 0, closed.value[position], np.nan)
         if closed.opened:
-            fixed[_opened_slots(closed, position, mark(panel, schema))] = np.nan
+            opened = _opened_slots(closed, position, mark(panel, schema))
+            fixed[opened] = np.nan
     fixed[shut] = 0.0
     return fixed
 
@@ -268,7 +276,9 @@ def _constant_groups(
     differs = values != value[group_of]
     cycles = np.bincount(group_of[~differs], minlength=count)
     exceptions = np.bincount(group_of[differs & free], minlength=count)
-    candidate = np.flatnonzero((cycles >= CYCLES) & (exceptions == 0))
+    is_constant = cycles >= CYCLES
+    is_constant &= exceptions == 0
+    candidate = np.flatnonzero(is_constant)
 
     equal = _equal_values(values, series[group_of], series[candidate], value[candidate])
     equal_elsewhere = equal - cycles[candidate]
@@ -282,13 +292,15 @@ def _constant_groups(
     has_one_value = _equal_but_for_rounding(values, group_of, series)
     has_one_value[candidate] = True
     open_values = np.bincount(series, size * ~has_one_value)
-    candidate = candidate[open_values[series[candidate]] > 0]
+    stays_open = open_values[series] > 0  # [groups], whether something of the series does
+    candidate = candidate[stays_open[candidate]]
 
     number = np.full(count, -1)
     number[candidate] = np.arange(len(candidate))
     position = number[group_of]  # [values]
-    opens = differs[touched] & (position[touched] >= 0)
-    opened = _pairs(position[touched[opens]], labels[opens])
+    touched_position = position[touched]
+    opens = differs[touched] & (touched_position >= 0)
+    opened = _pairs(touched_position[opens], labels[opens])
     closed = Closed(
         series=series[candidate],
         season=np.full(len(candidate), season),
@@ -337,7 +349,10 @@ def _joined(groups: list[Closed]) -> Closed:
     for closed in groups:
         opened += [(first + number, label) for number, label in closed.opened]
         first += len(closed)
-    arrays = {name: np.concatenate([getattr(closed, name) for closed in groups]) for name in ARRAYS}
+    arrays = {}
+    for name in ARRAYS:
+        of_groups = [getattr(closed, name) for closed in groups]
+        arrays[name] = np.concatenate(of_groups)
     whole = Closed(**arrays, opened=tuple(opened))
     return whole.take(np.argsort(whole.series, kind="stable"))
 
@@ -367,7 +382,8 @@ def _position_of_slots(closed: Closed, panel: Panel, schema: Schema) -> Integers
         keys = np.sort(keys)
         key = series * season + _phases(panel, schema, season)
         nearest = np.minimum(np.searchsorted(keys, key), len(keys) - 1)
-        inside = (keys[nearest] == key) & (position < 0)
+        inside = keys[nearest] == key
+        inside &= position < 0  # a shorter season goes first
         position[inside] = numbers[nearest[inside]]
     return position
 
@@ -403,9 +419,10 @@ def _named(spec: CalendarSpec, season: int, phases: tuple[int, ...]) -> str:
     texts = []
     gaps = np.flatnonzero(np.diff(phases) != 1)
     for steps in np.split(phases, gaps + 1):
-        ends = [f"step {phase or season} of {season}" for phase in steps[[0, -1]]]
+        first_and_last = steps[[0, -1]]
+        ends = [f"step {phase or season} of {season}" for phase in first_and_last]
         if on_clock:  # 1970-01-01 was at phase 0
-            seconds = steps[[0, -1]] * spec.every
+            seconds = first_and_last * spec.every
             ends = [datetime.fromtimestamp(at, UTC).strftime(pattern) for at in seconds]
         texts.append(" to ".join(dict.fromkeys(ends)))
     return f"at {', '.join(texts)}"
@@ -419,7 +436,8 @@ def suspects(panel: Panel, schema: Schema) -> list[Row]:
     if schema.calendar.kind == "steps":
         return []
     panel = without_censored(panel, schema)
-    fixed = fixed_values(find_closed(panel, schema, panel.lengths), panel, schema)
+    closed = find_closed(panel, schema, panel.lengths)
+    fixed = fixed_values(closed, panel, schema)
     if fixed is not None:
         panel = replace(panel, observed=panel.observed & np.isnan(fixed))
     if not panel.observed.any():
@@ -462,21 +480,27 @@ def _zero_days(panel: Panel, schema: Schema) -> tuple[list[Row], Panel]:
     position = panel.grid_positions
     first = position.min()
     step = position - first  # [slots]
-    used = panel.observed & ~touched_by_events(panel, with_effects_only(schema))
+    is_touched = touched_by_events(panel, with_effects_only(schema))
+    used = panel.observed & ~is_touched
     count = np.bincount(step, used)  # [steps], of series with a value
     seen = count > 0
-    share = np.bincount(step, used & (panel.values != 0)) / np.where(seen, count, np.nan)
+    not_zero = np.bincount(step, used & (panel.values != 0))
+    share = not_zero / np.where(seen, count, np.nan)
 
     season = compared_season(schema)
     padded = np.pad(share, 2 * season, constant_values=np.nan)
     around = np.arange(len(share))[:, None] + season * np.arange(5)
     usual = median(padded[around])
     chance = (1 - usual) ** count * len(share)
-    is_zero = (count >= LEAST_SERIES) & (share <= (1 - AGREED) * usual) & (chance < CHANCE)
+    is_zero = share <= (1 - AGREED) * usual
+    is_zero &= count >= LEAST_SERIES
+    is_zero &= chance < CHANCE
 
-    days = day_spans(calendar_of(schema), first + np.flatnonzero(seen))
+    positions = first + np.flatnonzero(seen)
+    days = day_spans(calendar_of(schema), positions)
     texts = np.stack(days).astype("datetime64[D]").astype(str)
-    edges = np.flatnonzero(np.diff(is_zero[seen], prepend=False, append=False))
+    changes = np.diff(is_zero[seen], prepend=False, append=False)
+    edges = np.flatnonzero(changes)
     spans = edges.reshape(-1, 2)
     rows: list[Row] = [
         (texts[0, begin], texts[1, end - 1], "zeros", "closed", ()) for begin, end in spans
@@ -486,8 +510,9 @@ def _zero_days(panel: Panel, schema: Schema) -> tuple[list[Row], Panel]:
 
 def _days(panel: Panel, schema: Schema, slots: Integers, end: int) -> list[str]:
     """Return the first day (`end` 0) or the last day (`end` 1) of each slot's period, as text."""
-    days = day_spans(calendar_of(schema), panel.grid_positions[slots])[end].astype("datetime64[D]")
-    return [str(day) for day in days]
+    positions = panel.grid_positions[slots]
+    days = day_spans(calendar_of(schema), positions)[end]
+    return [str(day) for day in days.astype("datetime64[D]")]
 
 
 def _runs(panel: Panel, cycle: int) -> tuple[Integers, Integers]:
@@ -495,7 +520,8 @@ def _runs(panel: Panel, cycle: int) -> tuple[Integers, Integers]:
     slots = np.flatnonzero(panel.observed)
     values = panel.values[slots]
     series_of = panel.series_of_slots[slots]
-    is_next = (np.diff(values) != 0) | (np.diff(series_of) != 0)
+    is_next = np.diff(values) != 0
+    is_next |= np.diff(series_of) != 0
     start = np.flatnonzero(np.append(True, is_next))
     size = np.diff(np.append(start, len(slots)))  # [runs], like all arrays below
     series = series_of[start]
@@ -504,16 +530,18 @@ def _runs(panel: Panel, cycle: int) -> tuple[Integers, Integers]:
 
     repeats = size - 1
     # repeated zeros are compared with repeated zeros only, other values with other values
-    group = 2 * series + (value == 0)
+    is_zero = value == 0
+    group = 2 * series + is_zero
     repeats_elsewhere = np.bincount(group, repeats)[group] - repeats
     values_elsewhere = np.bincount(series, size)[series] - size
     share = repeats_elsewhere / np.maximum(values_elsewhere, 1)
     falls = np.append(False, np.diff(value) < 0) & ~is_first
     # a series that never falls, such as a meter reading, may rest
     has_fallen = np.bincount(series, falls)[series] > 0
-    begins_later = is_first & (value == 0)
+    begins_later = is_first & is_zero
     is_long = size >= LIMITS.run_length * (1 + cycle * share)
-    suspect = is_long & has_fallen & ~begins_later & (share < LIMITS.most_equal)
+    suspect = is_long & has_fallen & ~begins_later
+    suspect &= share < LIMITS.most_equal
     first = start[suspect]
     return slots[first], slots[first + repeats[suspect]]
 
@@ -531,7 +559,8 @@ def _outliers(panel: Panel, season: int) -> Integers:
     end = panel.offsets[series + 1, None]
     inside = (near >= first) & (near < end)
     near = np.where(inside, near, 0)
-    around = np.where(inside & panel.observed[near], panel.values[near], np.nan)
+    seen = inside & panel.observed[near]
+    around = np.where(seen, panel.values[near], np.nan)
     usual = median(around)
     distance = np.nan_to_num(np.abs(panel.values[slots] - usual))
 
@@ -541,5 +570,6 @@ def _outliers(panel: Panel, season: int) -> Integers:
     farthest = np.flatnonzero(is_farthest & has_values)
     next_distance = distance[order[farthest - 1]]
     is_far = distance[order[farthest]] > LIMITS.outlier_distance * next_distance
-    outliers = farthest[is_far & (next_distance > 0)]
+    is_far &= next_distance > 0
+    outliers = farthest[is_far]
     return np.sort(slots[order[outliers]])

@@ -112,9 +112,8 @@ def fit_columns(
     whole = _Regression.of(pasts, best.effects, best.kept)
     effects = whole.solved()
     if earlier is None and effects.multiplies and _deviation(pasts, effects) > PRIORS.factor:
-        return fit_columns(
-            panel, schema, seasons, before, year, replace(effects, multiplies=False), halves
-        )
+        additive = replace(effects, multiplies=False)
+        return fit_columns(panel, schema, seasons, before, year, additive, halves)
     if not (schema.known or effects.weights.any()):
         return None
     places = columns_by_name(schema)
@@ -128,7 +127,8 @@ def fit_columns(
     units = _units(panel, before)
     reaction = np.ones((len(panel) + 1, len(effects.weights)))
     if len(pasts) > 1:
-        reaction[[1 + past.series for past in pasts]] = _reactions(pasts, effects, best.kept)
+        rows = [1 + past.series for past in pasts]
+        reaction[rows] = _reactions(pasts, effects, best.kept)
     for column, _ in signs:
         reaction[:, column] = np.maximum(reaction[:, column], 0.0)
     centre, typical = _moments(panel, schema, effects, before)
@@ -161,18 +161,23 @@ def _moments(
     Row 0 of the means [series + 1, columns] is that over all series.
     """
     used = panel.observed & panel.before(before)
-    count = np.bincount(panel.series_of_slots[used], minlength=len(panel))
+    series_of_slots = panel.series_of_slots
+    count = np.bincount(series_of_slots[used], minlength=len(panel))
+    total = count.sum()
+    divisors = np.maximum(count, 1)[:, None]  # [series, 1]
     sums = np.zeros((len(panel), len(effects.weights)))
     squares = 0.0
     for slots, by_column in effects.by_part(panel, schema):
-        values = by_column[used[slots]]
-        series = panel.series_of_slots[slots][used[slots]]
+        is_used = used[slots]
+        values = by_column[is_used]
+        series = series_of_slots[slots][is_used]
         np.add.at(sums, series, values)
-        means = sums / np.maximum(count, 1)[:, None]
-        squares = squares + ((values - means[series]) ** 2).sum(0)
-    deviation = np.sqrt(squares / count.sum())
-    mean = sums.sum(0) / count.sum()
-    return np.concatenate([mean[None], sums / np.maximum(count, 1)[:, None]]), deviation
+        means = sums / divisors
+        distance = values - means[series]
+        squares = squares + (distance**2).sum(0)
+    deviation = np.sqrt(squares / total)
+    mean = sums.sum(0) / total
+    return np.concatenate([mean[None], sums / divisors]), deviation
 
 
 @dataclass(frozen=True)
@@ -188,8 +193,8 @@ class _Past:
     phases: Numbers  # [steps, phases], indicators of the level and of seasons; perhaps a trend
 
     def newest(self, steps: int) -> "_Past":
-        arrays = {name: value for name, value in vars(self).items() if np.ndim(value)}
-        return replace(self, **{name: array[-steps:] for name, array in arrays.items()})
+        newest = {name: value[-steps:] for name, value in vars(self).items() if np.ndim(value)}
+        return replace(self, **newest)
 
     def terms(self, effects: ColumnEffects) -> Numbers:
         """[steps, columns * terms], see `ColumnEffects.terms`."""
@@ -223,7 +228,9 @@ class _Past:
         else:  # what shares of the values a day and a week before leave
             day = effects.season
             week = DAYS_OF_WEEK * day
-            usable = usable & np.insert(usable[:-1], 0, True) & (np.arange(len(usable)) >= week)
+            has_value_before = np.insert(usable[:-1], 0, True)
+            has_week_before = np.arange(len(usable)) >= week
+            usable = usable & has_value_before & has_week_before
             errors = columns.copy()
             errors[day:] -= PRIORS.last_day * columns[:-day]
             errors[week:] -= PRIORS.last_week * columns[:-week]
@@ -235,7 +242,8 @@ class _Past:
         basis, _ = np.linalg.qr(errors[:, :count])
         rest = errors[:, count:]
         rest = rest - basis @ (basis.T @ rest)
-        variance = max((rest[:, -1] ** 2).sum() / free, ROUNDING)
+        squares = (rest[:, -1] ** 2).sum()
+        variance = max(squares / free, ROUNDING)
         likelihood = -free / 2 * np.log(variance) - log_unit[usable].sum()
         return rest / np.sqrt(variance), self.position[usable], float(likelihood)
 
@@ -256,8 +264,9 @@ def _pasts(
     rows = int(np.minimum(before, PRIORS.steps).sum())
     every = -(-rows // PRIORS.rows)
     for series in range(0, len(panel), max(1, every)):
-        end = int(panel.offsets[series] + before[series])
-        slots = np.arange(max(int(panel.offsets[series]), end - PRIORS.steps), end)
+        first = int(panel.offsets[series])
+        end = first + int(before[series])
+        slots = np.arange(max(first, end - PRIORS.steps), end)
         observed = panel.observed[slots]
         if observed.sum() < 2:
             continue
@@ -267,12 +276,14 @@ def _pasts(
         if not schema.known:  # else columns that wander with a trend would lose their effect
             trend = np.linspace(-1, 1, len(slots))
             phases = np.column_stack([phases, trend])
+        seen_slots = slots[observed]
+        waves = waves_of_year(position, year)
         past = _Past(
             series=series,
             unit=float(units[series]),
-            values=np.interp(slots, slots[observed], panel.values[slots[observed]]),
+            values=np.interp(slots, seen_slots, panel.values[seen_slots]),
             observed=observed,
-            columns=np.concatenate([known, waves_of_year(position, year)], 1),
+            columns=np.concatenate([known, waves], 1),
             position=position,
             phases=phases,
         )
@@ -307,8 +318,9 @@ def _prepared(
     smallest = np.minimum.reduceat(np.where(seen, logarithms, np.inf), first)
     most = np.log(PRIORS.narrow)
     narrow = (largest - smallest <= most).all(0)
+    of_price = above_zero & narrow
     # prices of cheap and of dear items have one slope: bends would be those of single items
-    apart = above_zero & narrow & (largest.max(0) - smallest.min(0) > most)
+    apart = of_price & (largest.max(0) - smallest.min(0) > most)
     less_skewed = _skewness(logarithms) < _skewness(known)
     logarithm = above_zero & multiplies & (narrow | less_skewed)
     values = np.where(logarithm, logarithms, known)
@@ -321,12 +333,13 @@ def _prepared(
     ends += np.log(PRIORS.dearer) * np.array([-1, 1])
     ends = np.where(logarithm[:, None], ends, np.exp(ends))
     ends = (ends - middle[:, None]) / unit[:, None]
-    of_price = above_zero & narrow
-    np.minimum(limits[:, 0], ends[:, 0], out=limits[:, 0], where=of_price)
-    np.maximum(limits[:, 1], ends[:, 1], out=limits[:, 1], where=of_price)
+    low, high = limits.T  # views
+    np.minimum(low, ends[:, 0], out=low, where=of_price)
+    np.maximum(high, ends[:, 1], out=high, where=of_price)
 
     knots = np.repeat(limits[:, 1:], len(PRIORS.knots), 1)  # there, a slope never changes
-    of_table = scaled.shape[1] - 2 * YEAR_WAVES * (year > 0)
+    count = known.shape[1]
+    of_table = count - 2 * YEAR_WAVES * (year > 0)
     for number, column in enumerate(scaled.T[:of_table]):
         if len(np.unique(column)) >= PRIORS.different and not apart[number]:
             knots[number] = np.quantile(column, PRIORS.knots)
@@ -343,20 +356,22 @@ def _prepared(
         unit=unit,
         limits=limits,
         knots=knots,
-        weights=np.zeros((known.shape[1], 0)),
-        typical=np.zeros(known.shape[1]),
+        weights=np.zeros((count, 0)),
+        typical=np.zeros(count),
         scale=np.ones(1),
-        centre=np.zeros((1, known.shape[1])),
-        reaction=np.ones((1, known.shape[1])),
-        halves=np.zeros((0, known.shape[1], 0)),
+        centre=np.zeros((1, count)),
+        reaction=np.ones((1, count)),
+        halves=np.zeros((0, count, 0)),
     )
     at_once = replace(effects, lags=effects.lags[:1], means=effects.means[:0])
     simplest = replace(at_once, waves=0, knots=knots[:, :0])
     rows = sum(past.observed.sum() for past in pasts)
-    for one in (effects, at_once, simplest) if of_table else (simplest,):
-        weights = np.zeros((known.shape[1], one.width))
-        if 0 < weights.size <= min(PRIORS.features, rows // PRIORS.rows_each):
-            return replace(one, weights=weights)
+    most_weights = min(PRIORS.features, rows // PRIORS.rows_each)
+    candidates = (effects, at_once, simplest) if of_table else (simplest,)
+    for candidate in candidates:
+        weights = np.zeros((count, candidate.width))
+        if 0 < weights.size <= most_weights:
+            return replace(candidate, weights=weights)
     return None
 
 
@@ -396,9 +411,11 @@ class _Regression:
         sums = cls(effects, kept, products, counts)
         terms, product, square, count = sums.moments
         ridge = LEAST_RIDGE * np.trace(terms) / size + ROUNDING
-        explained = product @ np.linalg.solve(terms + ridge * np.eye(size), product)
+        penalised = terms + ridge * np.eye(size)
+        explained = product @ np.linalg.solve(penalised, product)
         left = max(square - float(explained), ROUNDING)
-        likelihood -= count / 2 * np.log(left / max(count, 1))
+        variance = left / max(count, 1)
+        likelihood -= count / 2 * np.log(variance)
         return replace(sums, likelihood=likelihood)
 
     @property
@@ -407,7 +424,10 @@ class _Regression:
         number.
         """
         total = self.products.sum(0)
-        return total[:-1, :-1], total[:-1, -1], float(total[-1, -1]), int(self.counts.sum())
+        terms = total[:-1, :-1]
+        product = total[:-1, -1]
+        square = float(total[-1, -1])
+        return terms, product, square, int(self.counts.sum())
 
     def halves(self) -> Iterator["_Regression"]:
         """Random halves of the blocks, each twice."""
@@ -425,8 +445,11 @@ class _Regression:
         for first in range(0, len(weights), width):
             column = np.arange(first, first + width)
             own = weights[column]
-            gain = own @ np.linalg.pinv(covariance[np.ix_(column, column)]) @ own
-            if gain <= PRIORS.evidence * (1 + offered[column].sum()):
+            within = np.ix_(column, column)
+            precision = np.linalg.pinv(covariance[within])
+            gain = own @ precision @ own
+            coefficients = 1 + offered[column].sum()
+            if gain <= PRIORS.evidence * coefficients:
                 weights[column] = 0.0
         return replace(self.effects, weights=weights.reshape(-1, width))
 
@@ -480,9 +503,12 @@ def _with_sign(effects: ColumnEffects, weights: Numbers, sign: int) -> Numbers:
 
     since = np.arange(1 + effects.reach)[:, None]
     days = effects.means * effects.season
-    later = np.hstack([since >= effects.lags[1:], np.minimum((1 + since) / days, 1.0)])
+    of_lags = since >= effects.lags[1:]
+    of_means = np.minimum((1 + since) / days, 1.0)
+    later = np.hstack([of_lags, of_means])
     against = -(sign * later @ weights[1:slopes]).min(initial=0.0)
-    signed[1:slopes] *= min(1.0, np.abs(slope).min() / max(against, ROUNDING))
+    share = np.abs(slope).min() / max(against, ROUNDING)
+    signed[1:slopes] *= min(1.0, share)
     return signed
 
 
@@ -502,19 +528,22 @@ def relevant_weights(
         used = np.flatnonzero(variance)
         root = np.sqrt(variance[used])
         within = np.ix_(used, used)
-        matrix = root[:, None] * terms[within] * root / noise + np.eye(len(used))
+        used_terms = terms[within]
+        used_product = product[used]
+        matrix = root[:, None] * used_terms * root / noise + np.eye(len(used))
         inverse = np.linalg.inv(matrix)
-        own = root * (inverse @ (root * product[used])) / noise
+        own = root * (inverse @ (root * used_product)) / noise
         determined = 1 - np.diag(inverse)
-        explained = 2 * own @ product[used] - own @ terms[within] @ own
+        explained = 2 * own @ used_product - own @ used_terms @ own
         free = max(count - determined.sum(), 1.0)
         noise = max((square - explained) / free, ROUNDING)
 
         weights[:] = 0.0
         weights[used] = own
-        variance = np.where(weights**2 < ROUNDING, 0.0, weights**2)
+        squares = weights**2
+        variance = np.where(squares < ROUNDING, 0.0, squares)
         variance[used] /= np.maximum(determined, ROUNDING)
-    covariance[within] = noise * np.linalg.pinv(terms[within])
+    covariance[within] = noise * np.linalg.pinv(used_terms)
     return weights, covariance
 
 
@@ -530,13 +559,16 @@ def _reactions(pasts: list[_Past], effects: ColumnEffects, kept: float) -> Numbe
         errors, _, _ = past.errors(effects, past.by_column(effects), kept)
         own = errors[:, :-1]
         products[number] = own.T @ own
-        moments[number] = own.T @ (errors[:, -1] - own.sum(1))
+        rest = errors[:, -1] - own.sum(1)
+        moments[number] = own.T @ rest
     precision = np.diagonal(products, axis1=1, axis2=2)
     shown = precision > ROUNDING
     distance = moments**2 / np.where(shown, precision, 1.0)  # squares, in standard errors
     excess = (distance - 1).sum(0, where=shown)
-    variance = np.maximum(excess / np.maximum(precision.sum(0), ROUNDING), ROUNDING)
-    change = np.linalg.solve(products + np.diag(1 / variance), moments[..., None])
+    total = np.maximum(precision.sum(0), ROUNDING)
+    variance = np.maximum(excess / total, ROUNDING)
+    prior = np.diag(1 / variance)
+    change = np.linalg.solve(products + prior, moments[..., None])
     return np.asarray(1 + change[..., 0])
 
 

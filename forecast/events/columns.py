@@ -57,7 +57,8 @@ class ColumnEffects:
     def width(self) -> int:
         """The number of terms of a column."""
         slopes = 1 + self.knots.shape[1]
-        return int(len(self.lags) + len(self.means) + slopes - 1 + 2 * self.waves * slopes)
+        of_waves = 2 * self.waves * slopes
+        return int(len(self.lags) + len(self.means) + slopes - 1 + of_waves)
 
     @property
     def reach(self) -> int:
@@ -69,9 +70,11 @@ class ColumnEffects:
         """Columns known in advance [steps, columns], in units; 0 where blank."""
         above_zero = known > 0
         logarithms = np.log(np.where(above_zero, known, 1.0))
-        values = np.where(above_zero & (self.logarithm > 0), logarithms, known)
+        acts_as_logarithm = above_zero & (self.logarithm > 0)
+        values = np.where(acts_as_logarithm, logarithms, known)
         values = np.nan_to_num((values - self.middle) / self.unit)
-        return np.clip(values, self.limits[:, 0], self.limits[:, 1])
+        low, high = self.limits.T
+        return np.clip(values, low, high)
 
     def terms(
         self, scaled: Numbers, first: Integers | int, position: Integers
@@ -96,7 +99,8 @@ class ColumnEffects:
         slopes = [np.maximum(columns - knot, 0.0) for knot in self.knots.T]
         yield from slopes
         for wave in range(1, self.waves + 1):
-            angle = 2 * np.pi * wave / self.season * (position % self.season)
+            step_of_day = position % self.season
+            angle = 2 * np.pi * wave / self.season * step_of_day
             for values in (columns, *slopes):
                 yield values * np.cos(angle)[:, None]
                 yield values * np.sin(angle)[:, None]
@@ -123,13 +127,16 @@ class ColumnEffects:
         It comes with its slots, a few series at a time.
         """
         ends = panel.offsets[1:]
-        parts = np.unique(np.searchsorted(ends, np.arange(0, ends[-1], PART), side="right"))
+        even_starts = np.arange(0, ends[-1], PART)  # slots
+        parts = np.unique(np.searchsorted(ends, even_starts, side="right"))
         for first, end in pairwise([*parts.tolist(), len(ends)]):
             slots = slice(int(panel.offsets[first]), int(panel.offsets[end]))
             series = panel.series_of_slots[slots]
             position = panel.grid_positions[slots]
-            scaled = self.scaled(self.columns(panel.known[slots], schema, position))
-            yield slots, self.by_column(scaled, panel.offsets[series] - slots.start, position)
+            columns = self.columns(panel.known[slots], schema, position)
+            scaled = self.scaled(columns)
+            first_step = panel.offsets[series] - slots.start
+            yield slots, self.by_column(scaled, first_step, position)
 
     def adjustment(self, panel: Panel, schema: Schema, series_index: Integers) -> Adjustment:
         """How the columns change the values of a panel.
@@ -140,7 +147,8 @@ class ColumnEffects:
         effect = np.zeros(len(row))
         for slots, by_column in self.by_part(panel, schema):
             own = row[slots]
-            effect[slots] = ((by_column - self.centre[own]) * self.reaction[own]).sum(1)
+            own_effects = (by_column - self.centre[own]) * self.reaction[own]
+            effect[slots] = own_effects.sum(1)
         effect = np.clip(effect, -LARGEST, LARGEST)
         nothing = np.zeros_like(effect)
         known = np.ones(len(effect), bool)
@@ -178,7 +186,8 @@ def indicators(known: Numbers, schema: Schema) -> Numbers:
     """
     columns = [np.zeros((len(known), 0))]
     for name, values in zip(schema.known, known.T[..., None], strict=True):
-        codes = np.arange(1, 1 + len(schema.categories.get(name, ())))
+        categories = schema.categories.get(name, ())
+        codes = np.arange(1, 1 + len(categories))
         if name not in schema.categories:
             columns.append(values)
         elif len(codes) <= MOST_CATEGORIES:
@@ -228,9 +237,10 @@ def describe_columns(effects: ColumnEffects, schema: Schema) -> str:
     names = sorted(sizes, key=lambda name: -sizes[name])
     texts = []
     for name in names[:NAMED]:
-        if sizes[name] > 0:
-            size = np.expm1(sizes[name]) * 100
-            text = f"{size:.2g} %" if effects.multiplies else f"{sizes[name]:.1g} deviations"
+        size = sizes[name]
+        if size > 0:
+            percent = np.expm1(size) * 100
+            text = f"{percent:.2g} %" if effects.multiplies else f"{size:.1g} deviations"
             texts.append(f"{name} {text}")
     without = [name for name in names if sizes[name] == 0 and name in schema.known]
     lines = [f"typical effect: {', '.join(texts)}"] if texts else []

@@ -75,7 +75,8 @@ class DayShapes:
         np.maximum.at(share, slot, self.share[label])
         own = self.shape[row, marks.weekday, marks.phase]
         other = self.shape[row, self.weekday[0], marks.phase]
-        return np.asarray(1 + share * (other / own - 1))
+        change = other / own - 1
+        return np.asarray(1 + share * change)
 
 
 @dataclass(frozen=True)
@@ -191,7 +192,8 @@ def adjustment(
     unit = effects.unit[row]
     is_additive = unit > 0
 
-    of_label = effects.effect[is_additive[slot].astype(np.int64), label]  # [marks, 8]
+    scale = is_additive[slot].astype(np.int64)  # [marks], see `Effects.effect`
+    of_label = effects.effect[scale, label]  # [marks, 8]
     of_weekday = of_label[np.arange(len(slot)), 1 + marks.weekday[slot]]
     of_slot = np.bincount(slot, of_label[:, 0] + of_weekday, len(row))
     amount = of_slot * effects.reaction[row]
@@ -262,7 +264,8 @@ def unseen_events(panel: Panel, schema: Schema, effects: Effects) -> list[str]:
     is_future = marks.slot % (1 + panel.ahead) > 0
     numbers = np.unique(marks.label[is_future])
     labels = {marks.labels[number] for number in numbers}
-    return sorted((labels & set(marks.names)) - set(effects.labels))
+    events = labels & set(marks.names)
+    return sorted(events - set(effects.labels))
 
 
 def fit_effects(
@@ -303,15 +306,16 @@ def fit_effects(
             weekday_set=own_set,
             matrix=matrix[sets],
         )
+        own_level = weekday_level[used]
         designs = {0: np.ones(len(own_set))}  # on the additive scale
         if scale == 0:
             expected = days.expected[used]
-            designs = {power: expected * weekday_level[used] ** power for power in PRIORS.exponents}
+            designs = {power: expected * own_level**power for power in PRIORS.exponents}
         power, effect[scale], reactions = regression.solved(designs)
         if scale == 0:
             exponent = power
         reaction[1 : 1 + len(reactions)] *= reactions  # 1 for series of the other scale
-        share = reactions[regression.series] * weekday_level[used] ** power
+        share = reactions[regression.series] * own_level**power
         typical[scale] = regression.typical(effect[scale], share)
 
     is_shown = np.isin(marks.slot, days.slot) | closed[marks.slot]
@@ -388,7 +392,8 @@ class _Past:
         count = len(is_signed)
         known = np.maximum(np.bincount(series, minlength=count), 1)
         mean = np.bincount(series, values, count) / known
-        squares = np.bincount(series, (values - mean[series]) ** 2, count)
+        distance = values - mean[series]
+        squares = np.bincount(series, distance**2, count)
         return np.where(is_signed, np.sqrt(squares / known), 0.0)
 
 
@@ -415,7 +420,8 @@ def _compare(past: _Past, slots: Integers) -> _Days:
     # label sets of which no day has an untouched day near it: compare with days of the same labels
     label_sets = np.where(past.observed, marks.label_set, NOT_COMPARED)
     label_set = marks.label_set[slots]
-    rest = ~np.isin(label_set, label_set[np.isfinite(expected)])
+    compared = label_set[np.isfinite(expected)]
+    rest = ~np.isin(label_set, compared)
     expected[rest] = _expected(past, slots[rest], label_sets, label_set[rest])
 
     level = _levels(past, slots)
@@ -451,16 +457,19 @@ def _expected(past: _Past, slots: Integers, label_sets: Integers, asked: Integer
     Only slots whose label set, in `label_sets` [slots of the panel], equals the one in `asked`
     [slots] are used; NaN if there are none.
     """
-    low = past.offsets[past.series[slots]]
-    high = past.offsets[past.series[slots] + 1]
+    series = past.series[slots]
+    low = past.offsets[series]
+    high = past.offsets[series + 1]
     side = PRIORS.weeks_each_side
     around = np.full((len(slots), 2 * side), np.nan)
     for first, step in ((0, -past.week), (side, past.week)):
         count = np.zeros(len(slots), np.int64)
         for weeks in range(1, PRIORS.weeks_searched + 1):
             near = slots + weeks * step
-            used = np.flatnonzero((near >= low) & (near < high) & (count < side))
-            used = used[label_sets[near[used]] == asked[used]]
+            inside = (near >= low) & (near < high)
+            used = np.flatnonzero(inside & (count < side))
+            is_alike = label_sets[near[used]] == asked[used]
+            used = used[is_alike]
             around[used, first + count[used]] = past.values[near[used]]
             count[used] += 1
 
@@ -484,7 +493,8 @@ def _weights(past: _Past, days: _Days) -> Numbers:
     dates = past.marks.date[days.slot]
     _, date, on_date = np.unique(dates, return_inverse=True, return_counts=True)
     others = on_date[date] - 1  # series that deviate on the same date
-    variance = _noise(past)[series] ** 2 * (1 + PRIORS.correlation * others)
+    inflation = 1 + PRIORS.correlation * others
+    variance = _noise(past)[series] ** 2 * inflation
     return 1 / variance
 
 
@@ -495,7 +505,8 @@ def _noise(past: _Past) -> Numbers:
     """
     # how much untouched days vary is measured two weeks before the days with events
     earlier = past.marked - 2 * past.week
-    earlier = earlier[earlier >= past.offsets[past.series[past.marked]]]
+    first = past.offsets[past.series[past.marked]]
+    earlier = earlier[earlier >= first]
     days = _compare(past, earlier[past.untouched[earlier]])
     size = np.abs(days.deviation)
     series = past.series[days.slot]
@@ -514,7 +525,8 @@ def _day_shapes(past: _Past, labels: Integers) -> DayShapes | None:
     profile = past.profile_by(marks.weekday * phases + marks.phase, WEEKDAYS * phases)
     shape = profile.reshape(-1, WEEKDAYS, phases)
     shape = shape / shape.mean(-1, keepdims=True)
-    is_used = (past.observed & (past.unit == 0)[past.series])[marks.slot]
+    usable = past.observed & (past.unit == 0)[past.series]  # [slots]
+    is_used = usable[marks.slot]
     slot = marks.slot[is_used]
     phase = marks.phase[slot]
     cell = marks.label[is_used] * phases + phase
@@ -529,14 +541,18 @@ def _day_shapes(past: _Past, labels: Integers) -> DayShapes | None:
     actual = summed(past.values[slot])
     level = _ratio(actual.sum(1), own.sum(1), np.ones(1))
     change = actual - level[:, None] * own
-    ways = level[:, None] * ([summed(shapes) for shapes in of_weekdays] - own)
+    by_weekday = [summed(shapes) for shapes in of_weekdays]
+    ways = level[:, None] * (by_weekday - own)
     squares = np.maximum((ways**2).sum(-1), TINY)  # [weekdays, labels]
-    shares = np.clip((ways * change).sum(-1) / squares, 0, 1)
-    errors = np.square(change - shares[..., None] * ways).sum(-1)
+    products = (ways * change).sum(-1)
+    shares = np.clip(products / squares, 0, 1)
+    rest = change - shares[..., None] * ways
+    errors = np.square(rest).sum(-1)
     weekday = errors.sum(1).argmin(keepdims=True)
     chance = PRIORS.shape_chance * errors / max(phases - 1, 1)
     shrunk = shares * squares / (squares + chance)
-    share = np.where(shares**2 * squares > chance, shrunk, 0.0)[weekday[0]]
+    is_certain = shares**2 * squares > chance
+    share = np.where(is_certain, shrunk, 0.0)[weekday[0]]
     return DayShapes(shape, weekday, share) if share.any() else None
 
 
@@ -551,8 +567,9 @@ def _weekday_sets(slots: Integers, marks: Marks) -> tuple[Integers, Numbers]:
     _, first, weekday_set = np.unique(keys, return_index=True, return_inverse=True)
     number = np.full(len(marks.date), -1)
     number[slots[first]] = np.arange(len(first))
-    inside = number[marks.slot] >= 0
-    sets = number[marks.slot[inside]]
+    set_of_mark = number[marks.slot]
+    inside = set_of_mark >= 0
+    sets = set_of_mark[inside]
     labels = marks.label[inside]
     matrix = np.zeros((len(first), len(marks.labels), 1 + WEEKDAYS))
     matrix[sets, labels, 0] = 1.0
@@ -595,7 +612,8 @@ class _Regression:
         reaction = np.ones(self.series.max() + 1)
         if len(np.unique(self.series)) > 1:
             for _ in range(PRIORS.reaction_rounds):
-                reaction = self._reactions(design * (any_day @ effect)[self.weekday_set])
+                of_set = any_day @ effect
+                reaction = self._reactions(design * of_set[self.weekday_set])
                 effect = self._ridge(design * reaction[self.series], self.deviation, any_day)
         design = design * reaction[self.series]
         errors = self._errors(design, any_day, effect)
@@ -631,8 +649,10 @@ class _Regression:
         effect = np.zeros(matrix.shape[1])
         squares = np.ones(len(used))
         for _ in range(PRIORS.ridge_rounds if len(used) else 0):
-            variance = np.maximum((squares + squares.mean()) / 2, PRIORS.least**4)
-            effect[used] = np.linalg.solve(gram + np.diag(1 / variance), moment)
+            shrunk = (squares + squares.mean()) / 2
+            variance = np.maximum(shrunk, PRIORS.least**4)
+            ridge = np.diag(1 / variance)
+            effect[used] = np.linalg.solve(gram + ridge, moment)
             squares = effect[used] ** 2
         effect[np.abs(effect) <= PRIORS.least] = 0.0
         return effect
@@ -646,8 +666,9 @@ class _Regression:
         moment = np.bincount(self.series, self.weight * predicted * self.deviation)
         shown = precision > 0
         single = _ratio(moment, precision, np.ones_like(moment))
-        distance = precision * (single - 1) ** 2
+        change = single - 1
+        distance = precision * change**2
         excess = distance[shown].sum() - shown.sum()
         variance = max(0.0, excess / max(precision.sum(), PRIORS.least))
         evidence = variance * precision
-        return np.asarray(1 + (single - 1) * evidence / (1 + evidence))
+        return np.asarray(1 + change * evidence / (1 + evidence))

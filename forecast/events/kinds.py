@@ -66,8 +66,9 @@ class Marks:
         numbers = np.full(len(self.date), NO_LABELS)
         rank = _rank_within(self.slot)
         for nth in range(rank.max(initial=-1) + 1):
-            slot = self.slot[rank == nth]
-            keys = numbers[slot] * len(self.labels) + self.label[rank == nth]
+            is_nth = rank == nth
+            slot = self.slot[is_nth]
+            keys = numbers[slot] * len(self.labels) + self.label[is_nth]
             _, set_number = np.unique(keys, return_inverse=True)
             highest = numbers.max(initial=0)
             numbers[slot] = set_number.reshape(-1) + highest + 1
@@ -118,14 +119,15 @@ def mark(panel: Panel, schema: Schema) -> Marks:
     regions = panel.regions or (schema.holidays or "",) * len(panel)
     for region in sorted({*regions} - {""}):
         series = np.flatnonzero(np.array(regions) == region)
-        named = named_holidays(low, high, region)
-        events_of_series.append((series, [(day, day, name) for day, name in named]))
+        spans = [(day, day, name) for day, name in named_holidays(low, high, region)]
+        events_of_series.append((series, spans))
     events_of_series += _by_series(panel.ids, schema, "effect")
     for series, events in events_of_series:
         spans = [span for span in events if span[0] <= high and span[1] >= low]
         begin = np.searchsorted(last_days, [begin for begin, _, _ in spans])
         end = np.searchsorted(first_days, [end for _, end, _ in spans], "right")
-        name = np.array([names.setdefault(name, len(names)) for _, _, name in spans], np.int64)
+        numbers = [names.setdefault(name, len(names)) for _, _, name in spans]
+        name = np.array(numbers, np.int64)
         index, label = _around(first_days, begin, end, name, is_weekly)
         position = first + index - panel.starts[series, None]  # [series, marks]
         in_series = (position >= 0) & (position < sizes[series, None])
@@ -137,7 +139,7 @@ def mark(panel: Panel, schema: Schema) -> Marks:
     label_of_text = np.array([number[text] for text in texts], np.int64)
     slot, text_number = _unpacked(np.concatenate(keys))
     slot, label = _unpacked(np.unique(slot * KEY_STRIDE + label_of_text[text_number]))
-    index = panel.positions + (panel.starts - first)[panel.series_of_slots]
+    index = panel.grid_positions - first
     weekdays = (first_days + 3) % 7  # 1970-01-01 was a Thursday
     if is_weekly:
         weekdays = np.zeros_like(weekdays)
@@ -170,7 +172,8 @@ def _by_series(ids: Ids, schema: Schema, kind: EventKind) -> Iterator[tuple[Inte
             events[event.ids].append((begin, end, event.name))
 
     series = defaultdict[Owners, list[int]](list)
-    for pattern in {tuple(part is not None for part in owners) for owners in events}:
+    patterns = {tuple(part is not None for part in owners) for owners in events}
+    for pattern in patterns:
         for number, parts in enumerate(ids):
             pairs = zip(parts, pattern, strict=False)
             owners = tuple(part if is_named else None for part, is_named in pairs)
@@ -201,8 +204,10 @@ def _around(
     day = np.repeat(day, sizes)
     # a day of an event of several days is neither its eve nor the day after
     keys = names * KEY_STRIDE + index
-    used = (day == 1) | ~np.isin(keys, keys[day == 1])
-    return index[used], (len(EVENT_DAYS) * names + day)[used]
+    is_event = day == 1
+    used = is_event | ~np.isin(keys, keys[is_event])
+    label = len(EVENT_DAYS) * names + day
+    return index[used], label[used]
 
 
 def has_kind(schema: Schema, *kinds: EventKind) -> bool:
@@ -247,14 +252,17 @@ def covered(
     The series begin at grid positions `starts` and are laid end to end. An event touches a period
     if they share a day; an event of the kind `closed` must contain all days of the period.
     """
+    count = int(offsets[-1])  # slots
     if not has_kind(schema, kind):
-        return np.zeros(int(offsets[-1]), bool)
+        return np.zeros(count, bool)
     sizes = np.diff(offsets)
-    edges = np.zeros(int(offsets[-1]) + 1, np.int64)
+    edges = np.zeros(count + 1, np.int64)
     for series, begins, ends in _spans(ids, starts, offsets, schema, kind):
-        some = ends > begins  # [events]
-        low = np.clip(begins[some, None] - starts[series], 0, sizes[series])
-        high = np.clip(ends[some, None] - starts[series], 0, sizes[series])
+        covers = ends > begins  # [events]
+        start = starts[series]
+        size = sizes[series]
+        low = np.clip(begins[covers, None] - start, 0, size)
+        high = np.clip(ends[covers, None] - start, 0, size)
         np.add.at(edges, offsets[series] + low, 1)
         np.add.at(edges, offsets[series] + high, -1)
     return np.cumsum(edges[:-1]) > 0
@@ -311,10 +319,11 @@ def moved_levels(panel: Panel, schema: Schema) -> tuple[Numbers, Numbers] | None
     for nth in range(rank.max(initial=-1) + 1):  # the oldest shift of each series first
         now = rank == nth
         sizes = position[now]
-        ratio, added = _move(moved, series[now], sizes, until[now], season)
+        series_now = series[now]
+        ratio, added = _move(moved, series_now, sizes, until[now], season)
         ratio = np.repeat(ratio, sizes)
         added = np.repeat(added, sizes)
-        _, slots = runs(panel.offsets[series[now]], sizes)
+        _, slots = runs(panel.offsets[series_now], sizes)
         moved.values[slots] = ratio * moved.values[slots] + added
         shift[slots] -= factor[slots] * added / ratio
         factor[slots] /= ratio
@@ -334,7 +343,8 @@ def steps_of_shifts(panel: Panel, schema: Schema, steps: int) -> int:
     series, position = _shifts(panel, schema)
     back = panel.lengths[series] - position
     compared = _steps_compared(compared_season(schema))
-    return int((back[back < steps] + compared).max(initial=steps))
+    needed = back[back < steps] + compared
+    return int(needed.max(initial=steps))
 
 
 def stand_ins(panel: Panel, bound: Numbers, season: int) -> Numbers:
@@ -354,9 +364,10 @@ def stand_ins(panel: Panel, bound: Numbers, season: int) -> Numbers:
         sums[used] += panel.values[near[used]]
         count[used] += 1
     stand_in = bound.copy()
-    has_some = slots[count > 0]
-    means = sums[count > 0] / count[count > 0]
-    stand_in[has_some] = np.maximum(bound[has_some], means)
+    is_known = count > 0
+    known_slots = slots[is_known]
+    means = sums[is_known] / count[is_known]
+    stand_in[known_slots] = np.maximum(bound[known_slots], means)
     return stand_in
 
 
@@ -369,7 +380,9 @@ def blank_stand_ins(panel: Panel, schema: Schema) -> Numbers | None:
     is_blank = ~panel.observed & panel.before(panel.lengths)
     if not (_fills_blanks(schema) and is_blank.any()):
         return None
-    return stand_ins(panel, np.where(is_blank, -np.inf, np.nan), WEEK // schema.calendar.every)
+    bound = np.where(is_blank, -np.inf, np.nan)
+    week = WEEK // schema.calendar.every  # steps
+    return stand_ins(panel, bound, week)
 
 
 def _fills_blanks(schema: Schema) -> bool:
@@ -403,12 +416,13 @@ def _spans(
     ends = starts + np.diff(offsets)
     positions = np.arange(low, ends.max())
     first, last = day_spans(calendar_of(schema), positions)
-    whole_periods = kind in ("closed", "level_shift")
+    begin_days = first if kind in ("closed", "level_shift") else last
+    end_days = last if kind == "closed" else first
     for series, events in _by_series(ids, schema, kind):
         begin = [begin for begin, _, _ in events]
         end = [end for _, end, _ in events]
-        begins = np.searchsorted(first if whole_periods else last, begin)
-        ends = np.searchsorted(last if kind == "closed" else first, end, side="right")
+        begins = np.searchsorted(begin_days, begin)
+        ends = np.searchsorted(end_days, end, side="right")
         yield series, low + begins, low + ends
 
 
@@ -419,7 +433,8 @@ def _shifts(panel: Panel, schema: Schema) -> tuple[Integers, Integers]:
     for series, begins, _ in spans:
         position = begins[:, None] - panel.starts[series]  # [events, series]
         inside = (position > 0) & (position < panel.lengths[series])
-        keys.append((series * KEY_STRIDE + position)[inside])
+        key = series * KEY_STRIDE + position
+        keys.append(key[inside])
     return _unpacked(np.unique(np.concatenate(keys)))
 
 
@@ -449,7 +464,8 @@ def _move(
         at = first[:, None] + steps
         inside = (at >= low) & (at < end[:, None])
         slot = panel.offsets[series, None] + np.where(inside, at, 0)
-        return np.where(inside & panel.observed[slot], panel.values[slot], np.nan)
+        seen = inside & panel.observed[slot]
+        return np.where(seen, panel.values[slot], np.nan)
 
     before = values_from(position - len(steps), 0, position)
     after = values_from(position, position[:, None], until)
@@ -468,9 +484,11 @@ def _move(
     known = np.where(panel.observed, panel.values, np.inf)
     both_ends = np.stack([first, first + position], 1)
     lowest = np.minimum.reduceat(known, both_ends.ravel())[::2]
-    may_be_ratio = ~(before < 0).any(1) & (ratio > 0)
+    may_be_ratio = ratio > 0
+    may_be_ratio &= ~(before < 0).any(1)
     ratio = np.where(may_be_ratio, ratio, 1.0)
-    is_ratio = is_likelier_ratio(np.abs(before - usual), usual, after, ratio, added)
+    noise = np.abs(before - usual)
+    is_ratio = is_likelier_ratio(noise, usual, after, ratio, added)
     is_ratio |= lowest + added <= 0  # no sum takes a series without negative values to 0
     is_ratio &= may_be_ratio
     ratio = np.where(is_ratio, ratio, 1.0)
@@ -492,7 +510,8 @@ def is_likelier_ratio(
     of_ratio = errors_before + np.nansum(errors_of_ratio, -1)
     of_summand = errors_before + np.nansum(errors_of_summand, -1)
     count = np.isfinite(after).sum(-1) - 1  # one is lost to the estimate of the shift
-    share = count / np.maximum(count + np.isfinite(noise).sum(-1), 1)
+    total = count + np.isfinite(noise).sum(-1)
+    share = count / np.maximum(total, 1)
     return np.asarray(of_ratio * ratio**share <= of_summand * (1 + ROUNDING))
 
 

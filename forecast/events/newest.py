@@ -54,7 +54,8 @@ def newest_outliers(panel: Panel, season: int, ends: Integers) -> list[int]:
     farthest = np.max(distance[:, :-1], 1, where=both[:, :-1], initial=0.0)
     newest = np.where(both[:, -1], distance[:, -1], np.inf)
     # this rules nearly all series out
-    candidates = series[seen[:, -1] & (newest > LIMITS.times * farthest)]
+    is_far = newest > LIMITS.times * farthest
+    candidates = series[seen[:, -1] & is_far]
     return [int(i) for i in candidates if _ends_with_outlier(_past(panel, i, ends), season)]
 
 
@@ -66,7 +67,8 @@ def _ends_with_outlier(past: Numbers, season: int) -> bool:
     distance = np.abs(np.diff(past[position]))
     if season > 1:
         before = position[1:] - season
-        seasonal = np.where(before >= 0, past[position[1:]] - past[before], np.nan)
+        changes = past[position[1:]] - past[before]
+        seasonal = np.where(before >= 0, changes, np.nan)
         distance = np.fmin(distance, np.abs(seasonal))
     farthest = distance[:-1].max()
     return bool(0 < LIMITS.times * farthest < distance[-1])
@@ -94,11 +96,13 @@ def _new_level(series: int, past: Numbers, season: int) -> NewLevel | None:
     is_above_zero = bool(np.nanmin(past) > 0)
     values = np.log(past) if is_above_zero else past
     change = values[season:] - values[:-season]
-    older = change[:-season][np.isfinite(change[:-season])]
+    older = change[:-season]
+    older = older[np.isfinite(older)]
     if len(older) < LIMITS.values:
         return None
-    beyond = change - older.mean()
-    farthest = np.abs(older - older.mean()).max()
+    usual_change = older.mean()
+    beyond = change - usual_change
+    farthest = np.abs(older - usual_change).max()
     newest = beyond[:-season:-1]  # less than a season, the newest first
     is_new = np.abs(newest) > LIMITS.level_times * farthest
     is_new &= np.sign(newest) == np.sign(newest[0])
@@ -150,9 +154,10 @@ def at_new_levels(
     values = panel.values.copy()
     for level in levels:
         first = panel.offsets[level.series]
-        before = slice(first, first + ends[level.series] - level.confirming)
-        seen = panel.observed[before]
-        values[before] = np.where(seen, values[before] * level.factor + level.shift, 0.0)
+        end = first + ends[level.series] - level.confirming
+        before = slice(first, end)
+        at_level = values[before] * level.factor + level.shift
+        values[before] = np.where(panel.observed[before], at_level, 0.0)
         # value = factor * (moved - shift of the level) / factor of the level + shift
         factor[before] /= level.factor
         shift[before] -= factor[before] * level.shift

@@ -115,7 +115,8 @@ def renewed(before: tuple[Event, ...], newer: tuple[Event, ...]) -> tuple[Event,
 def _spans(table: Table, used: list[str], pivot: int | None) -> list[tuple[date, date]]:
     """Return the first and the last day of each event, [rows]."""
     names = [name for name in (DATE, START, END) if name in used]
-    days = {name: days_of(table, name, pivot, may_be_blank=len(names) > 1) for name in names}
+    may_be_blank = len(names) > 1
+    days = {name: days_of(table, name, pivot, may_be_blank) for name in names}
     spans = []
     for row in range(len(table)):
         filled = [name for name in names if days[name][row] is not None]
@@ -229,7 +230,8 @@ def _concerns_series(table: Table, events: list[Event], ids: Ids) -> bool:
     owners = dict.fromkeys(event.ids for event in events)
     strange = [parts for parts in owners if not all(map(contains, known, parts))]
     if strange:
-        named = series_names([tuple(part or "any" for part in parts) for parts in strange])
+        strange_ids = [tuple(part or "any" for part in parts) for parts in strange]
+        named = series_names(strange_ids)
         problem = "events of series that are not in the table have no effect"
         log.warning("%s: %s: %s", table.name, problem, named)
     return len(strange) < len(owners)
