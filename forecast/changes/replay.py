@@ -98,9 +98,11 @@ def slots_in(panel: Panel, ids: Ids, starts: Integers, sizes: Integers) -> Integ
     """
     index = series_index(panel.ids, ids) - 1
     step = steps_within(sizes) + np.repeat(starts - panel.starts[index], sizes)
-    inside = np.repeat(index >= 0, sizes) & (step >= 0)
+    inside = np.repeat(index >= 0, sizes)
+    inside &= step >= 0
     inside &= step < np.repeat(panel.sizes[index], sizes)
-    return np.where(inside, np.repeat(panel.first_slots[index], sizes) + step, -1)
+    slots = np.repeat(panel.first_slots[index], sizes) + step
+    return np.where(inside, slots, -1)
 
 
 def laid(ids: Ids, starts: Integers, sizes: Integers, *panels: Panel) -> Arrays:
@@ -117,8 +119,10 @@ def laid(ids: Ids, starts: Integers, sizes: Integers, *panels: Panel) -> Arrays:
             source = getattr(panel, name)
             if name not in arrays:
                 shape = (len(index), *source.shape[1:])
-                arrays[name] = np.full(shape, BLANK.get(name, np.nan), source.dtype)
-            arrays[name][index >= 0] = source[index[index >= 0]]
+                blank = BLANK.get(name, np.nan)
+                arrays[name] = np.full(shape, blank, source.dtype)
+            is_there = index >= 0
+            arrays[name][is_there] = source[index[is_there]]
     return arrays
 
 
@@ -159,7 +163,8 @@ def _as_far_back(panel: Panel, history: Panel) -> Panel:
     index = series_index(history.ids, panel.ids) - 1
     longest = panel.origin - history.starts.min()
     first = np.where(index >= 0, history.starts[index], panel.origins - longest)
-    return panel.tail(np.maximum(panel.origins + 1 - first, 1))
+    steps = panel.origins + 1 - first
+    return panel.tail(np.maximum(steps, 1))
 
 
 def _differences(panel: Panel, history: Panel) -> Arrays:
@@ -198,7 +203,8 @@ def unpacked(data: bytes, predictor: Predictor, version: str) -> RunInput:
     starts, sizes, order = map(np.cumsum, (stored[name] for name in LAYOUT))
     arrays: dict[str, Any] = laid(ids, starts, sizes, fitted.history)
     for name in stored.keys() & arrays.keys():
-        arrays[name][np.cumsum(stored[f"{name}_at"])] = stored[name]
+        rows = np.cumsum(stored[f"{name}_at"])
+        arrays[name][rows] = stored[name]
     panel = Panel(
         ids=ids,
         order=order,
@@ -254,14 +260,11 @@ class Changes:
         changes, in which opposite changes do not cancel.
         """
 
-        numbers = {
-            "old": self.old,
-            "new": self.new,
-            "change": self.new - self.old,
-            "moved": np.abs(self.new - self.old),
-        }
+        change = self.new - self.old
+        numbers = {"old": self.old, "new": self.new, "change": change, "moved": np.abs(change)}
         sums = _summed(numbers, groups, len(names))
-        steps = _summed(dict(zip(STEPS, self.parts, strict=True)), groups, len(names))
+        parts = dict(zip(STEPS, self.parts, strict=True))
+        steps = _summed(parts, groups, len(names))
         rows = zip(names, sums, steps, strict=True)
         return [{**name, **row, "steps": by_step} for name, row, by_step in rows]
 
@@ -286,12 +289,13 @@ def by_step(
     parts = np.zeros((len(STEPS), len(old)))
     part_of = dict(zip(STEPS, parts, strict=True))  # views of the rows of `parts`
     part_of[SERIES][~both] = (new - old)[~both]
-    first = last = points.get(REPLAYED, old[both])
+    published = old[both]
+    first = last = points.get(REPLAYED, published)
     for name in STEPS:
         if name in points:
             part_of[name][both] = points[name] - last
             last = points[name]
-    part_of[REST][both] = (first - old[both]) + (new[both] - last)
+    part_of[REST][both] = (first - published) + (new[both] - last)
     part_of[FALLBACK][fallback] = part_of[REST][fallback]
     part_of[REST][fallback] = 0.0
     return parts
@@ -316,7 +320,8 @@ def rows_of_sums(
         texts = position_texts(schema, positions[first])
         key_of = _group_keys(changes.ids, level, schema, panels)
         keys = [key_of[series] for series in changes.series]
-        groups = list(zip(keys, period_of[time_of].tolist(), strict=True))
+        periods_of_forecasts = period_of[time_of].tolist()
+        groups = list(zip(keys, periods_of_forecasts, strict=True))
         numbers = {group: number for number, group in enumerate(sorted(set(groups)))}
         names = []
         for key, period in numbers:
@@ -386,7 +391,8 @@ def _states(before: RunInput, after: RunInput) -> Iterator[tuple[str, RunInput]]
             state = replace(state, panel=panel)
             yield name, state
         events = {"dated_events": after.schema.dated_events}
-        serving = with_schema(before.predictor, before.schema.model_copy(update=events))
+        schema = before.schema.model_copy(update=events)
+        serving = with_schema(before.predictor, schema)
         yield EVENTS, replace(state, predictor=serving)
     yield REFIT, replace(after, output=before.output)
     yield BOUNDS, after
@@ -437,7 +443,8 @@ def _panels(old: Panel, new: Panel, reconciles: bool) -> Iterator[tuple[str, Pan
     was_there = index >= 0
     ends = np.where(was_there, old.origins[index], old.origin)
     # the panel of another version may reach less far back, and `old` then supplies the rest
-    starts = np.where(was_there, np.minimum(old.starts[index], new.starts), new.starts)
+    earliest = np.minimum(old.starts[index], new.starts)
+    starts = np.where(was_there, earliest, new.starts)
     whole = _overlaid(new, starts, old, new)
     joined = _overlaid(new, starts, new, old)
     if reconciles:  # else series are independent
@@ -466,8 +473,10 @@ def _differ(before: RunInput, after: RunInput) -> bool:
         return True
     if before.schema.dated_events != after.schema.dated_events or old.ids != new.ids:
         return True
-    pairs = [(getattr(old, name), getattr(new, name)) for name in ("starts", "offsets", *ARRAYS)]
-    return not all(np.array_equal(*pair, equal_nan=True) for pair in pairs)
+    for name in ("starts", "offsets", *ARRAYS):
+        if not np.array_equal(getattr(old, name), getattr(new, name), equal_nan=True):
+            return True
+    return False
 
 
 def _points(state: RunInput, keys: ForecastKeys, before: Numbers) -> Numbers:
@@ -477,18 +486,20 @@ def _points(state: RunInput, keys: ForecastKeys, before: Numbers) -> Numbers:
     """
     ids, series, timestamps = keys
     panel = state.panel
+    request = ForecastRequest(panel, output=state.output)
     with held_back():  # the runs have logged the same messages
-        answer = forecast(state.predictor, ForecastRequest(panel, output=state.output)).whole
+        answer = forecast(state.predictor, request).whole
 
     # row of each series in the answer; the last element stands for a series that the panel lacks
     rank = np.full(len(panel) + 1, -1)
     rank[answer.series] = np.arange(len(answer.series))
-    index = (series_index(panel.ids, ids) - 1)[series]
+    index = series_index(panel.ids, ids)[series] - 1
     times, time_of = np.unique(timestamps, return_inverse=True)
     position = calendar_of(state.schema).positions(times)[time_of]
     row = rank[index]
     step = position - 1 - panel.origins[index]
-    is_forecast = (row >= 0) & (step >= 0) & (step < answer.published.shape[1])
+    is_forecast = (step >= 0) & (step < answer.published.shape[1])
+    is_forecast &= row >= 0
     points = before.copy()
     points[is_forecast] = answer.published[row[is_forecast], step[is_forecast], 0]
     return points

@@ -56,11 +56,12 @@ def what_if(
     schema = predictor.fitted.schema
     before = forecast(predictor, replace(request, in_parts=False))
     panel = before.whole.panel
-    steps = panel.positions - np.repeat(panel.lengths, np.diff(panel.offsets))
+    steps = panel.positions - np.repeat(panel.lengths, panel.sizes)
     ahead = (steps >= 0) & (steps < before.whole.numbers.shape[1])
     if since is not None:
         first = parse_timestamp(since, schema.time_format, "what_if_from")
-        ahead &= panel.grid_positions >= calendar_of(schema).positions(np.array([first]))
+        first_position = calendar_of(schema).positions(np.array([first]))
+        ahead &= panel.grid_positions >= first_position
     panel = _changed_panel(panel, ahead, changed, schema)
     question = replace(request, source=panel, future=None, origin=None)
     after = forecast(predictor, question)
@@ -72,14 +73,16 @@ def what_if(
     columns = _shown(before)
     points = np.asarray(columns["forecast"])
     other_points = np.asarray(_shown(after)["forecast"])
-    count = list(columns).index("forecast") + 1
-    result = {name: columns[name] for name in list(columns)[:count]}
+    names = list(columns)
+    count = names.index("forecast") + 1
+    result = {name: columns[name] for name in names[:count]}
     result["what_if"] = other_points
     difference = other_points - points
     result["difference"] = rounded(difference)
     error = _standard_error(predictor, request, before.whole, after.whole)
     for name, level in request.output.columns.items():
-        result[f"difference_{name}"] = rounded(difference + error * normal_deviates([level]))
+        quantile = difference + error * normal_deviates([level])
+        result[f"difference_{name}"] = rounded(quantile)
     for name in PARTS_OF_SUMS if before.totals else ():
         result[name] = columns[name]
     return WhatIf(result, before)
@@ -97,7 +100,7 @@ def _standard_error(
     effects = fitted.column_effects
     steps = np.arange(after.means.shape[1])
     panels = [before.panel, after.panel]
-    firsts = (panel.offsets[:-1] + panel.lengths for panel in panels)
+    firsts = (panel.first_slots + panel.lengths for panel in panels)
     slots = [first[after.series, None] + steps for first in firsts]
     index = series_index(fitted.history.ids, after.panel.ids)
 
@@ -119,7 +122,8 @@ def _standard_error(
         return rows(np.full_like(after.means, np.nan))
     whole = rows(changed(effects))
     others = [rows(changed(replace(effects, weights=weights))) for weights in effects.halves]
-    return np.asarray(np.sqrt(np.mean((np.stack(others) - whole) ** 2, 0)))
+    errors = np.stack(others) - whole
+    return np.asarray(np.sqrt(np.mean(errors**2, 0)))
 
 
 def _shown(answer: Forecast) -> Columns:
@@ -161,7 +165,8 @@ def _changed_panel(
             if not np.isnan(values[:, column]).all():
                 raise several_values([f"{word}={changed[word]}" for word in changed])
             categories = schema.categories.get(name)
-            if text.endswith("%") and text[0] in "+-" and not (change or categories):
+            is_percentage = text.endswith("%") and text[0] in "+-"
+            if is_percentage and not (change or categories):
                 change = np.multiply
                 number = 1 + _number(key, text[:-1], None) / 100
             else:
@@ -175,7 +180,8 @@ def _changed_panel(
             "nothing changes in the horizon", place=getattr(changed, "name", None), cure=cure
         )
     is_changed = ~np.isnan(values)
-    other = replace(panel, known=np.where(is_changed, values, panel.known), vintages=None)
+    known = np.where(is_changed, values, panel.known)
+    other = replace(panel, known=known, vintages=None)
     _warn_unseen(panel, other, is_changed, schema)
     return other
 
@@ -226,8 +232,9 @@ def _warn_unseen(panel: Panel, other: Panel, changed: Flags, schema: Schema) -> 
             texts = [names[int(value)] for value in np.unique(values[unseen])]
         else:
             low, high = panel.extremes(known, past)
-            lowest = np.where(high > low, 2 * low - high, -np.inf)
-            highest = np.where(high > low, 2 * high - low, np.inf)
+            varies = high > low
+            lowest = np.where(varies, 2 * low - high, -np.inf)
+            highest = np.where(varies, 2 * high - low, np.inf)
             lowest = np.maximum(lowest, seen.min())
             highest = np.minimum(highest, seen.max())
             unseen = (values < lowest[series]) | (values > highest[series])

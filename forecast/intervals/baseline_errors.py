@@ -61,13 +61,17 @@ def error_quantiles(
     series, position = windows
     horizon = points.shape[1]
     table = np.zeros((horizon, len(levels)))
-    steps = np.unique(np.linspace(0, horizon - 1, min(horizon, MAX_STEPS)).astype(np.int64))
-    used = (observed & (scale > 0))[:, steps]
+    even_steps = np.linspace(0, horizon - 1, min(horizon, MAX_STEPS))
+    steps = np.unique(even_steps.astype(np.int64))
+    usable = observed & (scale > 0)  # [windows, horizon]
+    used = usable[:, steps]
     if not used.any():
         return table
     decay = max(PRIORS.decay * horizon, PRIORS.min_decay)
-    weights = used * np.exp(-_age(windows) / decay)[:, None]
-    errors = used * divided(actual - points, scale, 0.0)[:, steps]  # [windows, steps]
+    recency = np.exp(-_age(windows) / decay)  # [windows]
+    weights = used * recency[:, None]
+    scaled_errors = divided(actual - points, scale, 0.0)
+    errors = used * scaled_errors[:, steps]
     sizes = np.zeros(len(steps))
     for number, step in enumerate(steps):
         rows = used[:, number]
@@ -76,7 +80,8 @@ def error_quantiles(
     width = _mean_errors(steps, errors, weights, sizes)
     if not width.any():
         return table
-    counts = (weights > 0) & (width > 0)
+    counts = weights > 0
+    counts &= width > 0
     relative = divided(errors, width, 0.0)
     shape = _shape(relative[counts], weights[counts], levels, sizes.max())
     quantiles = width[:, None] * shape * widening(sizes, levels)  # [steps, levels]
@@ -109,7 +114,8 @@ def independent_by_block(series: Integers, block: Integers) -> tuple[Integers, N
     count = series.max(initial=0) + 1
     pairs = np.unique(block * count + series)  # of a block and a series
     blocks, sizes = np.unique(pairs // count, return_counts=True)
-    return blocks, sizes / (1 + (sizes - 1) * CORRELATION)
+    design_effect = 1 + (sizes - 1) * CORRELATION
+    return blocks, sizes / design_effect
 
 
 def _age(windows: WindowIndex) -> Integers:
@@ -136,7 +142,8 @@ def _mean_errors(steps: Integers, errors: Numbers, weights: Numbers, sizes: Numb
     near = len(steps) // 10
     sums = _running((weights * size).sum(0), near)
     means = divided(sums, _running(total, near), 0.0)
-    known = (means > 0) & (sizes > 0)
+    known = means > 0
+    known &= sizes > 0
     if not known.any():
         return np.zeros(len(steps))
 
@@ -147,7 +154,9 @@ def _mean_errors(steps: Integers, errors: Numbers, weights: Numbers, sizes: Numb
     step = np.log(steps + 1.0)
     step = step - share @ step
     weighted = sizes.max() * share * step
-    slope = (weighted @ (level - mean_level) + PRIORS.growth) / (weighted @ step + 1)
+    covariance = weighted @ (level - mean_level)
+    variance = weighted @ step
+    slope = (covariance + PRIORS.growth) / (variance + 1)
     curve = mean_level + slope * step
     pooled = (sizes * level + PRIORS.curve * curve) / (sizes + PRIORS.curve)
     return np.asarray(np.exp(pooled))
@@ -157,9 +166,10 @@ def _running(values: Numbers, near: int) -> Numbers:
     """Sums of values [steps] over the steps up to `near` steps away, [steps]."""
     count = len(values)
     sums = np.append(0.0, values.cumsum())
-    first = np.arange(count) - near
-    last = first + 2 * near + 1
-    return np.asarray(sums[np.minimum(last, count)] - sums[np.maximum(first, 0)])
+    step = np.arange(count)
+    first = np.maximum(step - near, 0)
+    end = np.minimum(step + near + 1, count)
+    return np.asarray(sums[end] - sums[first])
 
 
 def _shape(values: Numbers, weights: Numbers, levels: tuple[float, ...], size: float) -> Numbers:
@@ -185,5 +195,6 @@ def _weighted_quantiles(values: Numbers, weights: Numbers, levels: Numbers) -> N
     """Quantiles of weighted values, [levels], linear between the midpoints of their weights."""
     order = np.argsort(values, kind="stable")
     weights = weights[order]
-    ranks = (np.cumsum(weights) - weights / 2) / weights.sum()
+    midpoints = np.cumsum(weights) - weights / 2
+    ranks = midpoints / weights.sum()
     return np.interp(levels, ranks, values[order])

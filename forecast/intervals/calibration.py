@@ -128,7 +128,8 @@ class Calibration:
         Unlike `means`, it ignores the recent values of series at rest.
         """
         median = _median(quantiles)[..., 0]
-        return median + self.mean_share * (mean_of(quantiles, levels) - median)
+        distance = mean_of(quantiles, levels) - median
+        return median + self.mean_share * distance
 
     def means(self, quantiles: Numbers, levels: tuple[float, ...], recent: Recent) -> Numbers:
         """The mean of each value, [windows, horizon], from its calibrated quantiles.
@@ -198,7 +199,8 @@ def calibrate(
     rested = pasts.recent.rested(moved)
     change = cells(np.abs(actual - _median(rested)[..., 0]))
     change -= cells(np.abs(actual - _median(moved)[..., 0]))
-    rests = bool(pasts.recent.at_rest.any()) and change.sum() <= 0
+    has_rest = bool(pasts.recent.at_rest.any())
+    rests = has_rest and change.sum() <= 0
     if rests:
         moved = rested
 
@@ -210,7 +212,7 @@ def calibrate(
     means = median + mean_share * (mean - median)
     shift = pasts.recent.shift(means)
     mean_weight = 1.0
-    if pasts.recent.at_rest.any():
+    if has_rest:
         mean_weight = _mean_weight(cells(-shift), cells(actual - means - shift), weight)
     return Calibration(
         margins=margins.astype(np.float32),
@@ -281,9 +283,9 @@ def _growth(missed: Numbers, pasts: Pasts) -> Margins:
     growth = np.zeros(pasts.count + 1, np.float32)
     span = pasts.span[used]
     _, first, window = np.unique(span, return_index=True, return_inverse=True)
-    ratios = np.bincount(window, np.exp(missed[used])) / np.bincount(
-        window
-    )  # windows of a series in the same block of time have one ratio
+    # windows of a series in the same block of time have one ratio
+    sums = np.bincount(window, np.exp(missed[used]))
+    ratios = sums / np.bincount(window)
     series = pasts.series[used][first]
     series, group, sizes = np.unique(series, return_inverse=True, return_counts=True)
     if len(series) < 2:
@@ -292,7 +294,8 @@ def _growth(missed: Numbers, pasts: Pasts) -> Margins:
     relative = ratios / means[group] - 1
     squares = (relative**2).sum()
     freedom = len(ratios) - len(series)
-    chance = (squares + PRIORS.windows) / (freedom + PRIORS.windows) / sizes
+    within = (squares + PRIORS.windows) / (freedom + PRIORS.windows)  # variance
+    chance = within / sizes
     level = np.log(means)
     variance = level.var(ddof=1)
     between = max(0.0, variance - chance.mean())
@@ -329,7 +332,8 @@ def _mean_weight(way: Numbers, missed: Numbers, weight: float) -> float:
     It is estimated by ridge regression. Both arguments are distances from the recent mean, [cells]:
     `way` of the quantiles' means, `missed` of the actual values.
     """
-    variance = (way**2).mean() + (1 / weight - 1)  # in units of the variance of a window
+    ridge = 1 / weight - 1  # in units of the variance of a window
+    variance = (way**2).mean() + ridge
     best = divided((way * missed).mean(), variance, 0.0)
     return float(np.float32(np.clip(best, 0.0, 1.0)))
 
@@ -352,10 +356,12 @@ def _margins(scores: Numbers, observed: Flags, share: float, weight: float) -> N
     by_step = np.full(scores.shape[1], pooled)
     for step in range(len(by_step)):
         first = max(0, step - PRIORS.neighbours)
-        near = log_width(slice(first, step + PRIORS.neighbours + 1))
+        end = step + PRIORS.neighbours + 1
+        near = log_width(slice(first, end))
         if np.isfinite(near):
             by_step[step] = near
-    return np.expm1(weight * (weight * by_step + (1 - weight) * pooled))
+    mixed = weight * by_step + (1 - weight) * pooled
+    return np.expm1(weight * mixed)
 
 
 def half_widths(quantiles: Numbers, scale: Numbers, tied: bool) -> Numbers:
@@ -457,11 +463,13 @@ def adapted_share(scores: Numbers, observed: Flags, share: float) -> float:
     axis.
     """
     target = share
-    for now in range(max(MIN_WINDOWS, len(scores) // 4), len(scores)):
+    miss_share = 1 - share
+    first = max(MIN_WINDOWS, len(scores) // 4)
+    for now in range(first, len(scores)):
         earlier = scores[:now][observed[:now]]
         new = scores[now][observed[now]]
         if len(earlier) and len(new):
             missed = (new > score_at(earlier, target)).mean()
-            target += ADAPTATION_RATE * (missed - (1 - share))
-            target = np.clip(target, share / 2, 1 - (1 - share) / 4)
+            target += ADAPTATION_RATE * (missed - miss_share)
+            target = np.clip(target, share / 2, 1 - miss_share / 4)
     return target

@@ -70,20 +70,17 @@ def interval_factors(
     `versions` [runs] made the past intervals, and `version` the current ones. A sample of the rows
     of a large run is enough, as the errors of one time are correlated.
     """
-    if not np.isfinite(past.actual).any():
+    is_known = np.isfinite(past.actual)
+    if not is_known.any():
         return 1.0, 1.0
     ratios = _width_ratios(past, [*versions, version], current)
-    of_version = np.array([other == version for other in versions], bool)[past.run]
+    is_version = np.array([other == version for other in versions], bool)  # [runs]
+    of_version = is_version[past.run]
     factors = []
     for number, level in enumerate(INTERVALS):
-        scores = _scores(past, number)
-        usable = np.isfinite(past.actual) & (past.widths[:, number] > 0)
-        factor = _factor(
-            (scores / ratios[:, number])[usable],
-            past.time[usable],
-            of_version[usable],
-            level / 100,
-        )
+        scores = _scores(past, number) / ratios[:, number]
+        usable = is_known & (past.widths[:, number] > 0)
+        factor = _factor(scores[usable], past.time[usable], of_version[usable], level / 100)
         factors.append(factor)
     return factors[0], factors[1]
 
@@ -121,11 +118,14 @@ def _factor(scores: Numbers, times: Integers, of_version: Flags, share: float) -
     share = adapted_share(by_time, np.isfinite(by_time), share)
 
     order = np.argsort(scores)
-    weight = np.where(of_version, 1.0, PRIORS.other_versions if of_version.any() else 1.0)
+    other_weight = PRIORS.other_versions if of_version.any() else 1.0
+    weight = np.where(of_version, 1.0, other_weight)
     below = np.cumsum(weight[order])
-    # a new value, of weight 1, counts as above all of them
-    at = min(int(np.searchsorted(below, share * (below[-1] + 1))), len(scores) - 1)
-    return float(np.clip(scores[order[at]], PRIORS.smallest_factor, PRIORS.largest_factor))
+    total = below[-1] + 1  # a new value, of weight 1, counts as above all of them
+    rank = int(np.searchsorted(below, share * total))
+    rank = min(rank, len(scores) - 1)
+    factor = scores[order[rank]]
+    return float(np.clip(factor, PRIORS.smallest_factor, PRIORS.largest_factor))
 
 
 def _width_ratios(
@@ -142,20 +142,24 @@ def _width_ratios(
         return ratios
     shared = np.isin(current.series, past.series)
     series = np.concatenate([past.series, current.series[shared]])
-    run = np.concatenate([past.run, np.full(shared.sum(), len(versions) - 1)])
+    current_run = np.full(shared.sum(), len(versions) - 1)
+    run = np.concatenate([past.run, current_run])
     widths = np.concatenate([past.widths, current.widths[shared]])
     names, index = np.unique(series, return_inverse=True)
     cell = run * len(names) + index
+    past_index = index[: len(past.raw)]
     shape = (len(versions), len(names))
+    cells = np.prod(shape)
     for number in range(2):
         width = widths[:, number]
-        total = np.bincount(cell, width, np.prod(shape)).reshape(shape)
-        count = np.bincount(cell, width > 0, np.prod(shape)).reshape(shape)
+        total = np.bincount(cell, width, cells).reshape(shape)
+        count = np.bincount(cell, width > 0, cells).reshape(shape)
         with np.errstate(divide="ignore", invalid="ignore"):
-            steps = np.diff(np.log(total / count), axis=0) * changes[:, None]  # [runs, series]
+            log_means = np.log(total / count)
+            steps = np.diff(log_means, axis=0) * changes[:, None]  # [runs, series]
         for step in steps:
             known = np.isfinite(step)
             step[~known] = np.median(step[known]) if known.any() else 0.0
         until_now = steps[::-1].cumsum(0)[::-1]
-        ratios[:, number] = np.exp(until_now[past.run, index[: len(past.raw)]])
+        ratios[:, number] = np.exp(until_now[past.run, past_index])
     return ratios

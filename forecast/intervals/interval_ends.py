@@ -36,7 +36,9 @@ def unbounded_numbers(
     low = want < 0.5
     high = want > 0.5
     if not output.quantiles:  # an interval contains its point
-        shown = np.where(low, np.minimum(shown, point), np.maximum(shown, point))
+        below = np.minimum(shown, point)
+        above = np.maximum(shown, point)
+        shown = np.where(low, below, above)
     if counts is not None and counts.any():
         whole = counts[:, None, None]
         shown = np.where(whole & low, np.floor(rounded(shown)), shown)

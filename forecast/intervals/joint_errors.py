@@ -59,8 +59,10 @@ class JointErrors:
         Both are [windows, series, horizon]. `series_index` numbers the series from 1.
         """
         stored = self.values[:, series_index - 1, :horizon]
-        known = (stored != UNKNOWN) & (series_index > 0)[:, None]
-        errors = (stored.astype(np.float64) - NO_ERROR) * STEP
+        known = stored != UNKNOWN
+        known &= (series_index > 0)[:, None]
+        steps = stored.astype(np.float64) - NO_ERROR
+        errors = steps * STEP
         return np.where(known, errors, 0.0), known
 
     @property
@@ -69,7 +71,8 @@ class JointErrors:
         windows, _, horizon = self.values.shape
         if not windows:
             return 0.0
-        return float(1 + (windows - 1) * min(1.0, self.stride / horizon))
+        new_share = min(1.0, self.stride / horizon)  # of a window, beside the one before
+        return float(1 + (windows - 1) * new_share)
 
     @property
     def data_weight(self) -> float:
@@ -103,8 +106,10 @@ class JointErrors:
         products = errors.T @ errors
         seen = np.clip(products / np.maximum(pairs, 1), -1, 1)
         step = np.arange(horizon)
-        usual = PRIORS.steps ** np.abs(step[:, None] - step)
-        correlation = self.data_weight * seen + (1 - self.data_weight) * usual
+        distance = np.abs(step[:, None] - step)
+        usual = PRIORS.steps**distance
+        weight = self.data_weight
+        correlation = weight * seen + (1 - weight) * usual
         np.fill_diagonal(correlation, 1.0)
         return np.asarray(correlation)
 
@@ -121,7 +126,8 @@ class JointErrors:
         products = (errors.sum(1) ** 2 - squares).sum()
         seen = divided(products, pairs, 0.0)
         seen = np.clip(seen, 0, 1)
-        return float(self.data_weight * seen + (1 - self.data_weight) * PRIORS.series)
+        weight = self.data_weight
+        return float(weight * seen + (1 - weight) * PRIORS.series)
 
 
 def weight_of_windows(windows: float) -> float:
@@ -141,8 +147,10 @@ def sum_quantiles(
     """
     center = mean[:, None]
     ratio = np.sqrt(np.clip(variance, 0.0, 1.0))[:, None]
-    normal = standard_deviation(quantiles, levels)[:, None] * normal_deviates(levels)
-    mixed = center + ratio * (ratio * (quantiles - center) + (1 - ratio) * normal)
+    deviation = standard_deviation(quantiles, levels)[:, None]
+    normal = deviation * normal_deviates(levels)
+    distance = ratio * (quantiles - center) + (1 - ratio) * normal
+    mixed = center + ratio * distance
     # a sum of one series (ratio 1) is not widened: its own interval is calibrated already
     certain = np.maximum((1 - ratio[:, 0]) ** 2, 1e-6)
     sizes = max(windows, 1.0) / certain
@@ -167,8 +175,10 @@ def variance_share(
     """
     summand = divided(squares, known.sum(0), 1.0)  # mean square of the errors of summands
     windows_known = divided(known, variance, known).sum(0)
-    alike = windows_known * summand * np.where(deviation > 0, deviation, 1.0) ** 2
+    unit = np.where(deviation > 0, deviation, 1.0)
+    alike = windows_known * summand * unit**2
     seen = divided((errors**2).sum(0), alike, expected)
-    common = seen.sum() / expected.sum() if expected.sum() > 0 else 1.0
+    total = expected.sum()
+    common = seen.sum() / total if total > 0 else 1.0
     weight = weight_of_windows(windows)
     return np.asarray(weight * seen + (1 - weight) * expected * common**weight)

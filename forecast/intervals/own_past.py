@@ -98,7 +98,8 @@ def _recent(past: Numbers, observed: Flags) -> Numbers:
     resting = observed & (distance <= AT_REST * deviation)
     share = resting.sum(1) / count[:, 0]
     at_rest = np.clip(4 * share - 2, 0.0, 1.0)
-    return np.stack([mean, at_rest, np.where(share > 0, median[:, 0], 0.0)])
+    known_median = np.where(share > 0, median[:, 0], 0.0)
+    return np.stack([mean, at_rest, known_median])
 
 
 def largest(panel: Panel, windows: WindowIndex, steps: int) -> Numbers:
@@ -131,9 +132,11 @@ def roughness(inputs: Inputs, windows: WindowIndex, scale: Numbers, lookback: in
     for changes, paired in _changes(inputs, windows, lookback, lag):
         sums.append(np.stack([changes.sum(1), paired.sum(1)]))
     total, count = np.concatenate(sums, 1)
-    ratio = divided(divided(total, count, 0.0), scale, 0.0)
+    mean_change = divided(total, count, 0.0)
+    ratio = divided(mean_change, scale, 0.0)
     rough = np.log(np.maximum(ratio, LEAST_ROUGH))
-    known = (count >= MIN_PAIRS) & (scale > 0)
+    known = count >= MIN_PAIRS
+    known &= scale > 0
     known &= ~inputs.counts[windows[0]]
     return np.where(known, rough, np.nan)
 

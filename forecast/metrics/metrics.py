@@ -72,7 +72,8 @@ def seasonal_naive_errors(panel: Panel, season: int, power: int = 1) -> Numbers:
     """
     slots = np.flatnonzero((panel.positions >= season) & panel.observed)
     slots = slots[panel.observed[slots - season]]
-    changes = np.abs(panel.values[slots] - panel.values[slots - season]) ** power
+    naive = panel.values[slots - season]
+    changes = np.abs(panel.values[slots] - naive) ** power
     series = panel.series_of_slots[slots]
     count = np.bincount(series, minlength=len(panel))
     total = np.bincount(series, changes, len(panel))
@@ -201,7 +202,8 @@ def msis(
     """
     below = np.maximum(lower - actual, 0)
     above = np.maximum(actual - upper, 0)
-    score = upper - lower + 2 / (1 - level) * (below + above)
+    outside = below + above
+    score = upper - lower + 2 / (1 - level) * outside
     return _scaled_mean(score, naive_error, actual, axis)
 
 
@@ -414,7 +416,8 @@ def row_columns(text: str, schema: Schema) -> tuple[str, ...]:
 
     ``column:step`` is a column called step, where step alone has another meaning.
     """
-    names = columns_named(text.rpartition("column:")[-1], schema, Setting("by", text))
+    columns = text.rpartition("column:")[-1]
+    names = columns_named(columns, schema, Setting("by", text))
     refuse_clash(names, ["model", "skill", *MEASURES], "result")
     return names
 
@@ -453,21 +456,23 @@ def _measure(
     gives one table row for each model.
     """
     actual = evaluation.actual[series]
+    bound = evaluation.bound[series]
+    naive_error = evaluation.naive_error[series]
     by_model = {}
     for model, of_all in evaluation.numbers.items():
         numbers = of_all[series]
-        counts = ~evaluation.bound[series] | (numbers[..., 0] < actual)
+        points = numbers[..., 0]
+        counts = ~bound | (points < actual)
         outcome = Outcome(
             np.where(counts, actual, np.nan),
             numbers,
             evaluation.columns,
-            evaluation.naive_error[series],
+            naive_error,
             evaluation.squared_naive_error[series],
         )
         results = measures(outcome, axis)
         if evaluation.stride is not None:
-            unit = evaluation.naive_error[series]
-            results["revision"] = revision(numbers[..., 0], evaluation.stride, unit, axis)
+            results["revision"] = revision(points, evaluation.stride, naive_error, axis)
         by_model[model] = results
 
     reference = by_model[REFERENCE]["mase"]

@@ -65,7 +65,8 @@ def rounded(values: Numbers, digits: int = 7, decimals: int = 4) -> Numbers:
         exponent = np.floor(np.log10(size))
     unit = 10.0 ** np.clip(digits - 1 - exponent, decimals, 300)
     small = size < WHOLE / 10.0**decimals  # larger ones have no more decimals
-    result = np.round(np.where(small, values, 0.0) * unit) / unit
+    in_units = np.where(small, values, 0.0) * unit
+    result = np.round(in_units) / unit
     return np.where(small, result, values) + 0.0
 
 
