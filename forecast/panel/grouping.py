@@ -15,8 +15,9 @@ Key = tuple[str, ...]
 
 def columns_named(name: str, schema: Schema, setting: Setting) -> Key:
     """The id and static columns that a `setting` names, comma-separated; all ids for `series`."""
-    if name.lower() in (ALL, SERIES) and name not in schema.ids:
-        return () if name.lower() == ALL else schema.ids
+    word = name.lower()
+    if word in (ALL, SERIES) and name not in schema.ids:
+        return () if word == ALL else schema.ids
     grouping = (*schema.ids, *schema.static)
     columns = [column.strip() for column in name.split(",")]
     for column in columns:

@@ -92,13 +92,15 @@ def summed(panel: Panel, ids: Names, members: Integers) -> Panel:
     _, slots = runs(panel.offsets[members], sizes)
     steps = panel.positions[slots]
     cell = steps + np.repeat(starts - start, sizes)  # [slots], the slot of the sum
-    ended = np.array(panel.status or ["ended"] * len(panel))[members] == "ended"
+    status = np.array(panel.status or ["ended"] * len(panel))
+    ended = status[members] == "ended"
     last = panel.lengths[members]
     last[ended] -= panel.trailing_gap()[members][ended]
     is_over = steps >= np.repeat(last, sizes)
     seen = panel.observed[slots]
-    values = np.bincount(cell[seen], panel.values[slots][seen], size)
-    counts = np.bincount(cell[seen], minlength=size)
+    seen_cell = cell[seen]
+    values = np.bincount(seen_cell, panel.values[slots][seen], size)
+    counts = np.bincount(seen_cell, minlength=size)
     unknown = np.bincount(cell[~seen & ~is_over], minlength=size)
     observed = (unknown == 0) & (counts > 0)
     lowest = panel.lowest
@@ -160,11 +162,13 @@ def _mean_vintages(known: Numbers, vintages: Vintages, cell_of_slot: Integers) -
     means = replace(every, slot=cell_of_slot[every.slot])
     group = means.slot * known.shape[1] + means.column
     changing = np.isin(group, group[: len(vintages)])  # of other cells all was always known
-    order = np.flatnonzero((means.slot >= 0) & changing)
+    changing &= means.slot >= 0
+    order = np.flatnonzero(changing)
     order = order[np.lexsort((every.available[order], group[order]))]
     group = group[order]
     starts = np.flatnonzero(np.diff(group, prepend=-1))
     edges = np.append(starts, len(group))
-    totals = running_sums((every.value - before)[order], edges)
+    change = every.value - before
+    totals = running_sums(change[order], edges)
     counts = running_sums(is_first[order].astype(np.float64), edges)
     return replace(means.where(order), value=totals / counts).newest()

@@ -241,7 +241,7 @@ class Panel:
         order = rank[self.order]
         return replace(
             self,
-            ids=tuple(self.ids[i] for i in series),
+            ids=ids_at(self, series),
             order=order[order >= 0],
             offsets=offsets,
             status=tuple(self.status[i] for i in series) if self.status else (),
@@ -278,8 +278,9 @@ class Panel:
         before the end.
         """
         lengths = np.minimum(origin - self.starts + 1, self.lengths)
-        begun = self.select(np.flatnonzero(lengths > 0))
-        lengths = lengths[lengths > 0]
+        has_begun = lengths > 0
+        begun = self.select(np.flatnonzero(has_begun))
+        lengths = lengths[has_begun]
         sizes = lengths + self.ahead
         offsets, slots = runs(begun.first_slots, sizes)
         newest = np.repeat(begun.first_slots + lengths - 1, sizes)
@@ -315,12 +316,14 @@ class Panel:
         moved = np.where(seen, self.values - base, 0.0)
         # in units of the largest value, sums keep their digits, however small the values are
         size = np.maximum.reduceat(np.abs(moved), self.first_slots)
-        unit = np.repeat(np.where(size > 0, size, 1.0), self.sizes)
+        size = np.where(size > 0, size, 1.0)
+        unit = np.repeat(size, self.sizes)
         moved /= unit
         count = running_sums(seen.astype(np.float64), self.offsets)
         count = np.maximum(count, 1.0)
         mean = running_sums(moved, self.offsets) / count
-        variance = running_sums(moved**2, self.offsets) / count - mean**2
+        mean_square = running_sums(moved**2, self.offsets) / count
+        variance = mean_square - mean**2
         deviation = np.sqrt(np.maximum(variance, 0.0))
         return np.asarray(deviation * unit, np.float32)
 
@@ -342,7 +345,8 @@ def running_sums(values: Numbers, offsets: Integers) -> Numbers:
         step = np.arange(sizes[series].max())
         inside = step < sizes[series, None]
         slots = np.where(inside, offsets[series, None] + step, 0)  # [series, longest]
-        sums[slots[inside]] = np.cumsum(values[slots], 1)[inside]
+        totals = np.cumsum(values[slots], 1)
+        sums[slots[inside]] = totals[inside]
     return sums
 
 

@@ -108,7 +108,8 @@ def _error(panel: Panel, lag: int, span: int) -> float:
     if len(now) < 2 * span or not moves.any():
         return float("inf")
     differences = np.abs(panel.values[now] - panel.values[now - lag])
-    return float((differences[moves] / deviation[moves]).mean())
+    relative = differences[moves] / deviation[moves]
+    return float(relative.mean())
 
 
 def confirm_seasons(
@@ -131,15 +132,18 @@ def confirm_seasons(
         lags = np.array([length, length // 2, 3 * length // 4, *nearby])
         products = np.zeros(len(lags))
         pairs = np.zeros(len(lags))
+        cycles = 3 if length >= PRIORS.long_season else 2
         for values in series:
-            cycles = 3 if length >= PRIORS.long_season else 2
-            rest = _remainder(values, length, confirmed) if len(values) >= cycles * length else None
-            if rest is not None:
-                seen = np.isfinite(rest)
-                rest = np.nan_to_num(rest)
-                for number, lag in enumerate(lags):
-                    products[number] += rest[lag:] @ rest[:-lag]
-                    pairs[number] += np.count_nonzero(seen[lag:] & seen[:-lag])
+            if len(values) < cycles * length:
+                continue
+            rest = _remainder(values, length, confirmed)
+            if rest is None:
+                continue
+            seen = np.isfinite(rest)
+            rest = np.nan_to_num(rest)
+            for number, lag in enumerate(lags):
+                products[number] += rest[lag:] @ rest[:-lag]
+                pairs[number] += np.count_nonzero(seen[lag:] & seen[:-lag])
         correlations = products / np.maximum(pairs, 1)
         squares = correlations[3:] ** 2
         variance = 1 + 2 * step * float(squares.sum())
@@ -227,10 +231,11 @@ def _repeat_period(values: Numbers, seasons: Seasons, least: float, periods: int
     They must hold `periods` periods, with a likeness of at least `least`.
     """
     seen = np.isfinite(values)
-    if seen.sum() < 4:
+    count = seen.sum()
+    if count < 4:
         return 1
     rest = np.where(seen, _without_line(values), 0.0)
-    variance = float((rest**2).sum() / seen.sum())
+    variance = float((rest**2).sum() / count)
     size = float(np.nanmax(np.abs(values)))
     if not variance > (FLAT * size) ** 2:
         return 1
@@ -240,14 +245,17 @@ def _repeat_period(values: Numbers, seasons: Seasons, least: float, periods: int
     inside = likeness[:longest]
     is_after = np.minimum.accumulate(inside) < 0  # a slow wander resembles itself nearby
     before = np.concatenate([[-np.inf], inside[:-1]])
-    is_peak = (inside >= before) & (inside >= likeness[1:] - ROUNDING)
+    is_peak = inside >= before
+    is_peak &= inside >= likeness[1:] - ROUNDING
     lags = np.arange(1, longest + 1)
     needed_pairs = np.maximum((periods - 1) * lags, 2)
     for season in seasons:
         if season <= longest:
             remainder = PRIORS.max_remainder * (1 - inside[season - 1])
             least = max(least, 1 - remainder + ROUNDING)
-    repeats = is_after & is_peak & (pairs[:longest] >= needed_pairs) & (inside >= least)
+    repeats = is_after & is_peak
+    repeats &= pairs[:longest] >= needed_pairs
+    repeats &= inside >= least
     return int(np.argmax(repeats)) + 1 if repeats.any() else 1
 
 
@@ -259,18 +267,21 @@ def _likeness(
     Both are [lags], for the lags from 1 to `longest`.
     """
     size = 1 << int(2 * len(rest)).bit_length()
-    one, first, second = np.fft.rfft(np.stack([seen * 1.0, rest, rest**2]), size)
+    powers = np.stack([seen * 1.0, rest, rest**2])
+    one, first, second = np.fft.rfft(powers, size)
+    one_conjugate = one.conj()
+    first_conjugate = first.conj()
 
     def at_lags(spectrum: NDArray[np.complex128]) -> Numbers:
         """Return the sums of products of values at each lag."""
         sums = np.fft.irfft(spectrum, size)
         return sums[1 : longest + 1]
 
-    pairs = np.round(at_lags(one * one.conj()))
+    pairs = np.round(at_lags(one * one_conjugate))
     pairs = np.maximum(pairs, 1.0)
-    total = at_lags(first * one.conj() - one * first.conj())
-    both = second * one.conj() + one * second.conj()
-    squares = at_lags(both - 2 * first * first.conj())
+    total = at_lags(first * one_conjugate - one * first_conjugate)
+    both = second * one_conjugate + one * second.conj()
+    squares = at_lags(both - 2 * first * first_conjugate)
     differences = squares / pairs - (total / pairs) ** 2
     return 1 - differences / (2 * variance), pairs
 
@@ -282,7 +293,8 @@ def _without_line(values: Numbers) -> Numbers:
     step = np.arange(len(values)) - np.flatnonzero(seen).mean()
     rest = values - values[seen].mean()
     covariance = (step * rest)[seen].sum()
-    slope = covariance / (step[seen] ** 2).sum()
+    variance = (step[seen] ** 2).sum()
+    slope = covariance / variance
     return np.asarray(rest - slope * step)
 
 

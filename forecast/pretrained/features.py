@@ -75,11 +75,12 @@ def features_of(
     for number, group in enumerate(groups.tolist()):
         rows = member == number
         parts.append(_of_alike(values[rows], observed[rows], group, horizon, newest))
-    order = np.argsort(np.argsort(member, kind="stable"))
+    order = np.argsort(member, kind="stable")
+    rank = np.argsort(order)
     arrays: dict[str, Any] = {}
     for name in ARRAYS:
         joined = np.concatenate([getattr(part, name) for part in parts])
-        arrays[name] = joined[order]
+        arrays[name] = joined[rank]
     return replace(parts[0], **arrays)
 
 
@@ -140,10 +141,12 @@ def _of_alike(
     base = level + index + second_index
     guesses = [index, second_index, first.slow_index[context:] - index]
     for _, before, is_known, *_ in (of_first, of_second):
-        guesses.append((before[newest:] - base) * is_known[newest:])
+        change = before[newest:] - base
+        guesses.append(change * is_known[newest:])
     guesses += [fast - level, slow - level]
     ahead = np.arange(1, horizon + 1)[:, None]
-    guesses += [*(slope * ahead for slope in slopes), squashed(-location / scale) - level]
+    guesses += [slope * ahead for slope in slopes]
+    guesses.append(squashed(-location / scale) - level)  # that values are 0
     others = np.stack(np.broadcast_arrays(*guesses), 1)  # [horizon, OTHERS, windows]
     return Features(
         steps=_clipped(steps).transpose(2, 0, 1),
@@ -189,7 +192,8 @@ def _scale(values: Numbers, known: Numbers, pairs: Numbers, season: int) -> tupl
     total = np.where(recent, values[newest].sum(0), values.sum(0))
     location = total / np.where(recent, seen, count)
     change = _mean_change(values, pairs)
-    deviation = _dot(np.abs(values - location), known) / count
+    distance = np.abs(values - location)
+    deviation = _dot(distance, known) / count
     least = 1e-6 * np.abs(location) + np.finfo(float).tiny
     return location, 0.5 * deviation + 0.5 * change + least
 
@@ -267,7 +271,8 @@ class _Season:
         noise = np.maximum(left, 0) / np.maximum(seasons - 1, LEAST_SEASONS)
         share = noise / np.maximum(explained, 1e-12)
         certainty = np.clip(1 - share, 0, 1)
-        return np.asarray((index * certainty)[self.phase])
+        shrunk = index * certainty
+        return np.asarray(shrunk[self.phase])
 
     def columns(self, values: Numbers, known: Numbers, newest: int) -> list[Numbers]:
         """Return five features of the `newest` past steps and the steps ahead.
@@ -310,7 +315,8 @@ def _window_sums(values: Numbers, length: int) -> Numbers:
     past, the sum is over the steps that there are.
     """
     half = length // 2
-    padded = np.pad(values, ((half + 1, half), (0, 0)))
+    padding = ((half + 1, half), (0, 0))
+    padded = np.pad(values, padding)
     sums = np.cumsum(padded, 0)
     total = sums[length:] - sums[:-length]
     if length % 2:
@@ -331,13 +337,15 @@ def _levels_and_slopes(values: Numbers, known: Numbers) -> tuple[Numbers, Number
     products = factors[: -len(weights)] @ values
     level, mean, product = np.split(products, 3)
     # after a long gap the weights vanish: use the mean of all values
-    means = values.sum(0) / known.sum(0)
+    known_steps = known.sum(0)
+    means = values.sum(0) / known_steps
     levels = np.where(count > 1e-12, level / np.maximum(count, 1e-12), means)
     time = time / total
     mean = mean / total
     variance = squares / total - time**2
     covariance = product / total - time * mean
-    sloping = (variance > 0.3) & (known.sum(0) > 2)
+    sloping = variance > 0.3
+    sloping &= known_steps > 2
     slopes = covariance / np.maximum(variance, 0.3)
     return levels, np.where(sloping, slopes, 0.0)
 

@@ -46,7 +46,8 @@ class Network:
 
 def network_for(seasons: tuple[int, ...]) -> Network:
     """Return the network that ships for series with these seasons, the first season first."""
-    return load_network(file=HOURS_FILE if seasons and seasons[0] in HOURLY_SEASONS else FILE)
+    is_hourly = seasons and seasons[0] in HOURLY_SEASONS
+    return load_network(file=HOURS_FILE if is_hourly else FILE)
 
 
 @cache
@@ -144,7 +145,8 @@ def quantiles_of(
         both_ways = (quantiles - turned[..., ::-1]) / 2
         return np.where(one_way, quantiles, both_ways)
     sign = sign_of(values, observed)
-    quantiles = _one_way(network, sign[:, None] * values, observed, horizon, seasons)
+    mostly_above = sign[:, None] * values
+    quantiles = _one_way(network, mostly_above, observed, horizon, seasons)
     below = sign < 0
     quantiles[below] = -quantiles[below, :, ::-1]
     return quantiles
@@ -158,7 +160,8 @@ def sign_of(values: Numbers, observed: Flags) -> Numbers:
 
 def are_counts(values: Numbers, observed: Flags) -> Flags:
     """Whether windows hold only whole numbers, which are not negative and small on average."""
-    whole = (values == np.round(values)) & (values >= 0)
+    whole = values == np.round(values)
+    whole &= values >= 0
     total = values.sum(1, where=observed)
     few = total <= FEW * observed.sum(1)
     return np.asarray(few & whole.all(1, where=observed))

@@ -45,8 +45,9 @@ def tokens_of(features: Features) -> Floats:
     place = np.where(number < 0, -1, ahead > 0)  # -1 for coarse steps, 0 for the past, 1 ahead
     tokens = np.empty((len(number), TOKEN_INPUTS, windows), np.float32)
     by_step = features.steps.transpose(1, 2, 0)
-    tokens[:, : TOKEN * width] = by_step.reshape(len(number), -1, windows)
-    tokens[:, TOKEN * width : -2] = features.summary.T
+    of_steps = TOKEN * width
+    tokens[:, :of_steps] = by_step.reshape(len(number), -1, windows)
+    tokens[:, of_steps:-2] = features.summary.T
     tokens[:, -2] = place[:, None]
     tokens[:, -1] = np.log1p(ahead)[:, None] / 2
     return tokens.transpose(2, 0, 1)

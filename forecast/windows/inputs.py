@@ -60,7 +60,8 @@ def fit_statistics(panel: Panel, schema: Schema, before: Integers) -> Statistics
 
     known_pairs = of(known[used], schema.known)
     past_pairs = of(panel.past[used], schema.past)
-    return Statistics(known=known_pairs, past=past_pairs, static=of(panel.static, schema.static))
+    static_pairs = of(panel.static, schema.static)
+    return Statistics(known=known_pairs, past=past_pairs, static=static_pairs)
 
 
 def make_columns(
@@ -133,9 +134,10 @@ def _split(
 ) -> tuple[Floats, Integers]:
     """Split columns into standardised numbers and codes."""
     coded = np.array([name in schema.categories for name in names], dtype=bool)
-    pairs = np.array(statistics, np.float64).reshape(-1, 2)[~coded]
+    pairs = np.array(statistics, np.float64).reshape(-1, 2)
+    mean, deviation = pairs[~coded].T
     with np.errstate(over="ignore"):
-        numbers = (values[:, ~coded] - pairs[:, 0]) / pairs[:, 1]
+        numbers = (values[:, ~coded] - mean) / deviation
     numbers = np.clip(np.nan_to_num(numbers), -FARTHEST, FARTHEST)
     codes = np.nan_to_num(values[:, coded])
     return numbers.astype(np.float32), codes.astype(np.int64)
@@ -224,12 +226,14 @@ def _blocks(panel: Panel, size: int) -> tuple[Numbers, Numbers, Integers]:
     """
     values = panel.values[panel.observed]
     counts = np.add.reduceat(panel.observed, panel.first_slots, dtype=np.int64)
-    in_whole_block = panels.steps_within(counts) < np.repeat(counts // size * size, counts)
+    whole_blocks = counts // size
+    in_whole_block = panels.steps_within(counts) < np.repeat(whole_blocks * size, counts)
     blocks = values[in_whole_block].reshape(-1, size)
-    series = np.repeat(np.arange(len(panel)), counts // size)
+    series = np.repeat(np.arange(len(panel)), whole_blocks)
     means = np.abs(blocks).mean(1)
     deviations = blocks.std(1)
-    varies = (means > 0) & (deviations > 0)
+    varies = means > 0
+    varies &= deviations > 0
     return means[varies], deviations[varies], series[varies]
 
 
@@ -355,7 +359,8 @@ def make_inputs(
     arrays = Windows(ready, columns, horizon, lags, index)
     bound = None if adjustment is None else adjustment.bounds(panel)
     if bound is not None:
-        bound = _applied_where_known(stand_ins(adjusted, bound, season), power)
+        bound = stand_ins(adjusted, bound, season)
+        bound = _applied_where_known(bound, power)
     inputs = Inputs(
         ready,
         schema,

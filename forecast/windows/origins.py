@@ -26,7 +26,8 @@ class PastsAtOrigins:
 def cut(panel: Panel, origins: Integers) -> PastsAtOrigins:
     """Cut a panel at origins, which are grid positions [origins, series]."""
     number, series = np.nonzero(origins >= panel.starts)
-    actual = values_at(panel, series, origins[number, series] + 1, panel.ahead)
+    first = origins[number, series] + 1
+    actual = values_at(panel, series, first, panel.ahead)
     pasts = stacked([panel.until(origin) for origin in origins])
     return PastsAtOrigins(pasts, series, number, actual)
 
@@ -38,8 +39,8 @@ def values_at(panel: Panel, series: Integers, first: Integers, steps: int) -> Nu
     """
     begin = first - panel.starts[series]
     step = begin[:, None] + np.arange(steps)
-    inside = (step >= 0) & (step < panel.lengths[series][:, None])
-    slot = panel.offsets[series][:, None] + np.where(inside, step, 0)
+    inside = (step >= 0) & (step < panel.lengths[series, None])
+    slot = panel.offsets[series, None] + np.where(inside, step, 0)
     observed = inside & panel.observed[slot]
     return np.where(observed, panel.values[slot], np.nan)
 

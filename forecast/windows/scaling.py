@@ -59,8 +59,9 @@ def scale_windows(
     past = _past(values, mask)
     location, scale = SCALINGS[scaling](past)
     expanding = xp.astype(spread[:, None], values.dtype)
-    flat = past.deviation <= FLAT * expanding
-    scale = xp.where(flat & (scale <= FLAT * expanding), expanding, scale)
+    least = FLAT * expanding
+    flat = past.deviation <= least
+    scale = xp.where(flat & (scale <= least), expanding, scale)
 
     unobserved = ~xp.any(mask, axis=1, keepdims=True)
     still = (expanding <= 0) | (scale <= 0) | unobserved
@@ -79,7 +80,8 @@ def _past(values: Array, mask: Array) -> Past:
     count = xp.astype(xp.clip(observed, min=1), values.dtype)
 
     def mean(numbers: Array) -> Array:
-        total = xp.sum(xp.where(mask, numbers, 0.0), axis=1, keepdims=True)
+        seen = xp.where(mask, numbers, 0.0)
+        total = xp.sum(seen, axis=1, keepdims=True)
         return total / count
 
     center = mean(values)

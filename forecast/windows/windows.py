@@ -63,7 +63,8 @@ class Batch:
         deviations = xp.astype(xp.where(varies, scaled, 0.0), xp.float64)
         location = self.location[..., None]
         values = location + self.scale[..., None] * deviations
-        return xp.where(xp.abs(values) <= ROUNDING * xp.abs(location), 0.0, values)
+        is_rounding = xp.abs(values) <= ROUNDING * xp.abs(location)
+        return xp.where(is_rounding, 0.0, values)
 
     def padded(self, size: int) -> Self:
         """Repeat the last window until there are `size` windows.
@@ -266,7 +267,8 @@ class Windows:
         """Return features of the calendar at positions of the series, [batch, steps, features]."""
         row = self.grid[series][:, None] + positions
         calendar = self.columns.calendar
-        return calendar[array_namespace(row).clip(row, 0, len(calendar) - 1)]
+        row = array_namespace(row).clip(row, 0, len(calendar) - 1)
+        return calendar[row]
 
     def _known(self, slots: Array, origin: Array) -> Array:
         """Return the rows of columns known in advance for slots [batch, steps].
@@ -281,7 +283,8 @@ class Windows:
         first_key = slots * span
         since = xp.clip(origin, 0, span - 1)
         newest_key = first_key + since[:, None]
-        after = xp.searchsorted(keys, xp.reshape(newest_key, (-1,)), side="right")
+        flat_keys = xp.reshape(newest_key, (-1,))
+        after = xp.searchsorted(keys, flat_keys, side="right")
         row = xp.reshape(after - 1, newest_key.shape)
         row = xp.clip(row, min=0)
         key = keys[row]
