@@ -327,15 +327,13 @@ def _prepared(
     middle, deviation = column_statistics(np.where(seen, values, np.nan))
     unit = np.where(deviation > 0, deviation, STILL)
     scaled = np.nan_to_num((values - middle) / unit)
-    limits = np.stack([scaled.min(0, initial=0.0), scaled.max(0, initial=0.0)], 1)
-    limits += [-PRIORS.beyond, PRIORS.beyond]
-    ends = np.stack([smallest.min(0), largest.max(0)], 1)
-    ends += np.log(PRIORS.dearer) * np.array([-1, 1])
-    ends = np.where(logarithm[:, None], ends, np.exp(ends))
-    ends = (ends - middle[:, None]) / unit[:, None]
-    low, high = limits.T  # views
-    np.minimum(low, ends[:, 0], out=low, where=of_price)
-    np.maximum(high, ends[:, 1], out=high, where=of_price)
+    step = np.log(PRIORS.dearer)
+    prices = np.stack([smallest.min(0) - step, largest.max(0) + step])  # [2, columns]
+    prices = np.where(logarithm, prices, np.exp(prices))
+    cheapest, dearest = np.where(of_price, (prices - middle) / unit, np.nan)
+    low = np.fmin(scaled.min(0, initial=0.0) - PRIORS.beyond, cheapest)
+    high = np.fmax(scaled.max(0, initial=0.0) + PRIORS.beyond, dearest)
+    limits = np.stack([low, high], 1)
 
     knots = np.repeat(limits[:, 1:], len(PRIORS.knots), 1)  # there, a slope never changes
     count = known.shape[1]
@@ -363,13 +361,18 @@ def _prepared(
         reaction=np.ones((1, count)),
         halves=np.zeros((0, count, 0)),
     )
-    at_once = replace(effects, lags=effects.lags[:1], means=effects.means[:0])
-    simplest = replace(at_once, waves=0, knots=knots[:, :0])
     rows = sum(past.observed.sum() for past in pasts)
+    return _affordable(effects, of_table > 0, rows)
+
+
+def _affordable(effects: ColumnEffects, has_columns: bool, rows: int) -> ColumnEffects | None:
+    """The effects with as many terms as that many rows allow; None if they allow no term."""
+    at_once = replace(effects, lags=effects.lags[:1], means=effects.means[:0])
+    simplest = replace(at_once, waves=0, knots=effects.knots[:, :0])
     most_weights = min(PRIORS.features, rows // PRIORS.rows_each)
-    candidates = (effects, at_once, simplest) if of_table else (simplest,)
+    candidates = (effects, at_once, simplest) if has_columns else (simplest,)
     for candidate in candidates:
-        weights = np.zeros((count, candidate.width))
+        weights = np.zeros((len(effects.knots), candidate.width))
         if 0 < weights.size <= most_weights:
             return replace(candidate, weights=weights)
     return None
