@@ -144,6 +144,20 @@ def demand(seed: int, series: int, days: int, changes: int | None) -> Made:
     return Made(pd.concat(frames), days, ("price", "promotion"))
 
 
+def monthly(seed: int) -> Made:
+    """One series of 60 months with a season, which prices that change every month hide."""
+    draw = np.random.default_rng([seed, 60])
+    past, horizon = 60, 12
+    steps = np.arange(past + horizon)
+    price = 10 * np.exp(0.15 * draw.normal(size=len(steps)))
+    promotion = (draw.random(len(steps)) < 0.15).astype(float)
+    season = 0.2 * draw.normal(size=12)[steps % 12]
+    mean = np.exp(4 + season - 1.5 * np.log(price / 10) + 0.3 * promotion)
+    value = mean * np.exp(0.1 * draw.normal(size=len(steps)))
+    table = _frame("a", "2018-01-01", "MS", value, mean, price=price, promotion=promotion)
+    return Made(table, past, ("price", "promotion"))
+
+
 def weekly(seed: int) -> Made:
     """Twelve products by 160 weeks with a year and a trend, elasticity -2; promotions of e^.25 come at lower prices."""
     draw = np.random.default_rng([seed, 12, 160])
@@ -609,6 +623,7 @@ FAMILIES: dict[str, Family] = {
     "rare": effects(rare),
     "one": effects(one),
     "one-rare": effects(one_rare),
+    "monthly": effects(monthly),
     "weekly": effects(weekly),
     "hours": effects(hours),
     "shifted": shifted,

@@ -13,7 +13,8 @@ from forecast.engine.requests import NO_CALLBACKS, OUTPUT, Callbacks, FitRequest
 from forecast.engine.rolling import choose_origins
 from forecast.ensemble.names import is_baseline
 from forecast.errors import BadData, Message, Setting, UsageError, Words
-from forecast.events.kinds import without_censored, without_shifts
+from forecast.events.column_fit import shown_seasons
+from forecast.events.kinds import without_censored
 from forecast.inference.forecasting import Forecasts, means_of
 from forecast.inference.predictor import Predictor
 from forecast.intervals.interval_ends import bounded, log_raised, raised, unbounded_numbers
@@ -33,7 +34,7 @@ from forecast.panel.schema import (
     position_texts,
     time_columns_at,
 )
-from forecast.panel.season import lags_and_lookback, panel_seasons
+from forecast.panel.season import lags_and_lookback
 from forecast.parallel import Task, on_cluster, side_by_side, workers
 from forecast.reading.comparing import warn_seen_origins, with_status
 from forecast.reading.reading import Reading
@@ -120,8 +121,7 @@ def backtest(request: BacktestRequest) -> Backtest:
         fitted = predictor.fitted
         seen = warn_seen_origins(panel, fitted.history, origins, fitted.config.train_end)
     elif not request.season_given:
-        past = without_shifts(panel.until(origins[0]), schema)
-        seasons = panel_seasons(past, schema.calendar)
+        seasons = shown_seasons(panel.until(origins[0]), schema)
         schema = schema.model_copy(update={"season": seasons})
     table = ReadPanel(panel, schema, reading.name)
     models, jobs = _models(request, table)

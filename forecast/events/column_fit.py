@@ -13,15 +13,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from forecast.calendar.calendar import season_candidates
 from forecast.events.columns import (
     YEAR_WAVES,
     ColumnEffects,
     columns_by_name,
     indicators,
     waves_of_year,
+    with_columns_removed,
 )
-from forecast.panel.panel import Flags, Integers, Numbers, Panel
+from forecast.events.kinds import without_shifts
+from forecast.panel.panel import Flags, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema
+from forecast.panel.season import MAX_SERIES, Seasons, panel_seasons
 from forecast.panel.statistics import column_statistics
 
 
@@ -142,6 +146,20 @@ def fit_columns(
     )
 
 
+def shown_seasons(panel: Panel, schema: Schema) -> Seasons:
+    """The seasons that a panel shows, if none at first then without the effects of its columns."""
+    panel = without_shifts(panel, schema)
+    seasons = panel_seasons(panel, schema.calendar)
+    if seasons or not schema.known:
+        return seasons
+    panel = panel.select(np.arange(min(MAX_SERIES, len(panel))))
+    usual = season_candidates(schema.calendar)
+    effects = fit_columns(panel, schema, usual, panel.lengths, 0.0, None, halves=False)
+    own = series_index(panel.ids, panel.ids)
+    removed, _ = with_columns_removed(panel, None, schema, effects, own)
+    return panel_seasons(removed, schema.calendar)
+
+
 def _may_show_year(panel: Panel, before: Integers, year: float) -> bool:
     """Whether the past is long enough for waves of the year, and has few zeros.
 
@@ -244,7 +262,7 @@ class _Past:
         rest = rest - basis @ (basis.T @ rest)
         squares = (rest[:, -1] ** 2).sum()
         variance = max(squares / free, ROUNDING)
-        likelihood = -free / 2 * np.log(variance) - log_unit[usable].sum()
+        likelihood = -free / 2 * np.log(variance) - free * log_unit[usable].mean()
         return rest / np.sqrt(variance), self.position[usable], float(likelihood)
 
 
@@ -382,7 +400,8 @@ def _skewness(columns: Numbers) -> Numbers:
     """The size of the skewness of columns [rows, columns], without NaN."""
     mean, deviation = column_statistics(columns)
     scaled = (columns - mean) / np.where(deviation > 0, deviation, np.inf)
-    return np.asarray(np.abs(np.nanmean(scaled**3, 0)))
+    skewness, _ = column_statistics(scaled**3)
+    return np.abs(skewness)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from forecast.errors import (
     collected,
     together,
 )
-from forecast.events.kinds import covered, has_kind, takes_events, without, without_shifts
+from forecast.events.column_fit import shown_seasons
+from forecast.events.kinds import covered, has_kind, takes_events, without
 from forecast.events.newest import warn_of_newest
 from forecast.events.table import read_events
 from forecast.logs import held_back
@@ -32,7 +33,7 @@ from forecast.panel.schema import (
     position_texts,
     time_columns_at,
 )
-from forecast.panel.season import lags_and_lookback, panel_seasons
+from forecast.panel.season import lags_and_lookback
 from forecast.reading.building import (
     Grid,
     build_panel,
@@ -131,7 +132,7 @@ def read(
     ahead = horizon or default_horizon(schema.calendar, schema.season)
     panel = _panel(dated, schema, observations, grid, ahead)
     if not schema.season:
-        season = panel_seasons(without_shifts(panel, schema), schema.calendar)
+        season = shown_seasons(panel, schema)
         schema = schema.model_copy(update={"season": season})
         ahead = horizon or default_horizon(schema.calendar, season)
         if ahead != panel.ahead:

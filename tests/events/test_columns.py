@@ -1,6 +1,7 @@
 """What columns known in advance do is whole in every forecast, and nothing where they do nothing."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks import made
 from forecast import Forecaster
 from forecast.errors import UsageError
 from forecast.events import columns
@@ -59,6 +61,26 @@ def forecaster(*known: str, model: str = "pretrained", **settings: Any) -> Forec
 def known_ahead(table: pd.DataFrame) -> pd.DataFrame:
     ahead = table[table["units"].isna()]
     return ahead[["item", "day", "price", "promo"]].copy()
+
+
+def test_a_season_that_prices_hide_is_found() -> None:
+    table = made.monthly(0)
+    blind, _ = replace(table, known=()).forecast(made.NOW, None)
+    assert blind.schema_.season == ()
+    model, rows = table.forecast(made.NOW, None)
+    assert model.schema_.season == (12,)
+    assert made.over_truth(rows) < 1.5
+
+
+def test_effects_of_two_prices_in_few_values_multiply_them() -> None:
+    """Both levels have noise of 10 %, so that amounts would promise too much at the lower one."""
+    for seed in (1, 13):
+        table = made.one_rare(seed)
+        model, _ = table.forecast(made.NOW, None)
+        ahead = table.coming[["series", "time", *table.known]]
+        cheaper = model.what_if({"price*": 0.9}, future=ahead)
+        ratio = cheaper["what_if"].sum() / cheaper["forecast"].sum()
+        assert np.log(ratio) / np.log(0.9) == pytest.approx(ELASTICITY, abs=0.25)
 
 
 @pytest.mark.parametrize("items", [1, 4])
