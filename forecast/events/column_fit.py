@@ -25,7 +25,7 @@ from forecast.events.columns import (
 from forecast.events.kinds import without_shifts
 from forecast.panel.panel import Flags, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema
-from forecast.panel.season import MAX_SERIES, Seasons, panel_seasons
+from forecast.panel.season import Seasons, panel_seasons
 from forecast.panel.statistics import column_statistics
 
 
@@ -71,6 +71,7 @@ class ColumnPriors:
     # twice the log likelihood that a column must add for each coefficient (Akaike 1973)
     evidence: float = 2.0
     rounds: int = 30  # in which prior variances are chosen
+    searched: int = 20  # series that are searched for seasons without effects, at most
     # effects are estimated again from halves of the past, of so many blocks of time each
     halves: int = 16
     blocks: int = 16
@@ -152,7 +153,7 @@ def shown_seasons(panel: Panel, schema: Schema) -> Seasons:
     seasons = panel_seasons(panel, schema.calendar)
     if seasons or not schema.known:
         return seasons
-    panel = panel.select(np.arange(min(MAX_SERIES, len(panel))))
+    panel = panel.select(np.arange(min(PRIORS.searched, len(panel))))
     usual = season_candidates(schema.calendar)
     effects = fit_columns(panel, schema, usual, panel.lengths, 0.0, None, halves=False)
     own = series_index(panel.ids, panel.ids)
