@@ -263,6 +263,8 @@ class _Past:
         rest = rest - basis @ (basis.T @ rest)
         squares = (rest[:, -1] ** 2).sum()
         variance = max(squares / free, ROUNDING)
+        # a density for each of the errors that phases leave: with one for each value, seasons would
+        # make adding likelier than multiplying
         likelihood = -free / 2 * np.log(variance) - free * log_unit[usable].mean()
         return rest / np.sqrt(variance), self.position[usable], float(likelihood)
 
