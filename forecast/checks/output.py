@@ -215,7 +215,9 @@ def _missing(output: Output, series_before: Ids) -> Finding:
     has_ended = np.array(output.forecasts.panel.status) == "ended"
     ended = ids_at(output.forecasts.panel, np.flatnonzero(has_ended))
     here = {*output.ids, *ended}
-    replaced = {row.of for row in output.fitted.schema.successions}
+    replaced = {row.of for row in output.fitted.schema.successions if row.ids in here}
+    names = Counter(map("/".join, series_before))
+    replaced = {name for name in replaced if names[name] == 1}  # else it is not known which
     gone = tuple(ids for ids in series_before if ids not in here and "/".join(ids) not in replaced)
     return Finding(len(gone) / len(series_before), series=gone)
 

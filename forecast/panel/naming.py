@@ -36,10 +36,10 @@ def first_names(names: Sequence[str], most: int) -> str:
 
 def first_alike(names: Iterable[Id]) -> tuple[Id, Id] | None:
     """Return the first two names that differ only in blanks, invisible characters and case."""
-    seen = dict[str, Id]()
+    seen = dict[Id, Id]()
     for name in names:
-        folded = normalize("NFKC", "/".join(name)).casefold()
-        visible = "".join(filter(str.isprintable, folded)).replace(" ", "")
+        folded = [normalize("NFKC", part).casefold() for part in name]
+        visible = tuple("".join(filter(str.isprintable, part.replace(" ", ""))) for part in folded)
         first = seen.setdefault(visible, name)
         if first != name:
             return first, name

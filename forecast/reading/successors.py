@@ -13,7 +13,7 @@ from forecast.events.kinds import EPOCH, day_spans
 from forecast.events.table import cell_texts, days_of, refuse_others, side_table
 from forecast.logs import log
 from forecast.panel.hierarchy import summed
-from forecast.panel.panel import BY_SLOT, Panel, stacked
+from forecast.panel.panel import BY_SLOT, Id, Panel, stacked
 from forecast.panel.schema import Names, Schema, Succession, calendar_of
 from forecast.tables.cells import parse_numbers
 from forecast.tables.headers import refuse_missing
@@ -55,7 +55,7 @@ def read_successors(source: Any, schema: Schema) -> tuple[Succession, ...]:
             day=day,
             share=shares[number],
         )
-        alike = [other for other in rows if other.name == row.name]
+        alike = [other for other in rows if other.ids == row.ids]
         problem = ""
         if row.replaces == bool(like):
             problem = f"a row has either {REPLACES} or {LIKE}"
@@ -75,7 +75,7 @@ def read_successors(source: Any, schema: Schema) -> tuple[Succession, ...]:
             place=table.name,
             cure="take one of these rows out",
         ) from None
-    return tuple(sorted(rows, key=lambda row: names.index(row.name)))
+    return tuple(sorted(rows, key=lambda row: (names.index(row.name), row.ids)))
 
 
 def with_lent_pasts(panel: Panel, schema: Schema, table: str) -> Panel:
@@ -92,27 +92,43 @@ def with_lent_pasts(panel: Panel, schema: Schema, table: str) -> Panel:
     steps = np.arange(first, now + panel.ahead)
     last_days = day_spans(calendar_of(schema), steps)[1]
     panel = replace(panel, shut=np.zeros(len(panel.values), bool))
-    names = list(map("/".join, panel.ids))
-    new: dict[str, Panel] = {}
+    number = {ids: series for series, ids in enumerate(panel.ids)}
+    named: dict[str, list[Id]] = {}
+    for ids in dict.fromkeys([*panel.ids, *(row.ids for row in schema.successions)]):
+        named.setdefault("/".join(ids), []).append(ids)
+    new: dict[Id, Panel] = {}
 
-    def find(text: str) -> Panel | None:
-        if text in new or text not in names:
-            return new.get(text)
-        return panel.select(np.array([names.index(text)]))
+    def find(ids: Id) -> Panel | None:
+        if ids in new or ids not in number:
+            return new.get(ids)
+        return panel.select(np.array([number[ids]]))
+
+    def lender(row: Succession) -> Id:
+        found = named.get(row.of, [(row.of,)])
+        if len(found) > 1:
+            raise BadData(
+                f"'{row.of}' is the name of {len(found)} series, as ids hold slashes",
+                place=table,
+                setting=Setting("successors"),
+                cure="write another character in the place of the slashes within ids",
+            )
+        return found[0]
 
     ends = {}  # the series that are replaced, and where they end
-    for text, group in groupby(schema.successions, attrgetter("name")):
+    for ids, group in groupby(schema.successions, attrgetter("ids")):
         rows = list(group)
+        text = rows[0].name
+        lenders = list(map(lender, rows))
         day = rows[0].day.toordinal() - EPOCH
         begin = first + int(np.searchsorted(last_days, day))
-        own = find(text)
-        if begin == first and own is not None and find(rows[0].of) is None:
+        own = find(ids)
+        if begin == first and own is not None and find(lenders[0]) is None:
             continue  # nothing is lent any more
         if begin < now and own is None:
             log.warning(NO_VALUE, table, text, rows[0].day)
         parts = []
-        for row in rows:
-            other = find(row.of)
+        for row, old_ids in zip(rows, lenders, strict=True):
+            other = find(old_ids)
             if other is None or other.starts[0] >= begin:
                 raise BadData(
                     f"no row of '{row.of}' lies before {row.day}, when '{text}' starts",
@@ -122,20 +138,20 @@ def with_lent_pasts(panel: Panel, schema: Schema, table: str) -> Panel:
                 )
             parts.append(replace(other, values=other.values * row.share))
             if row.replaces:
-                ends[row.of] = other, begin
+                ends[old_ids] = other, begin
         if begin in steps:  # else it starts after the horizon
-            new[text] = _started(rows[0].ids, parts, own, begin)
+            new[ids] = _started(ids, parts, own, begin)
 
-    over = {text for text, (_, begin) in ends.items() if begin <= now}
-    for text, (old, begin) in ends.items():
+    over = {ids for ids, (_, begin) in ends.items() if begin <= now}
+    for ids, (old, begin) in ends.items():
         is_over = ~old.before(begin - old.starts)
-        new[text] = replace(old, shut=is_over | np.asarray(old.shut))
+        new[ids] = replace(old, shut=is_over | np.asarray(old.shut))
         if count := (old.observed & is_over).sum():
             left_out = "%s: %d values of '%s' are left out, as another series replaces it"
-            log.warning(left_out, table, count, text)
+            log.warning(left_out, table, count, "/".join(ids))
     whole = stacked([panel, *new.values()])
     # the newest of several series with the same ids
-    number = {ids: series for series, ids in enumerate(whole.ids) if "/".join(ids) not in over}
+    number = {ids: series for series, ids in enumerate(whole.ids) if ids not in over}
     return whole.select(np.array([number[ids] for ids in sorted(number)]))
 
 

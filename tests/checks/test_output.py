@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,11 @@ from forecast.checks.limits import (
     blocks,
     outcome,
 )
-from forecast.checks.output import Output, findings
+from forecast.checks.output import Output, _missing, findings
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import forecast_table
 from forecast.ledger.record import Record
+from forecast.panel.schema import Succession
 from forecast.settings import OutputSettings, SumSettings
 from forecast.tables.reading import table_from_frame
 from forecast.totals.sums import Totals
@@ -323,3 +325,19 @@ def test_a_known_column_that_is_shifted_by_a_day_is_a_jump() -> None:
             predictor.fitted,
         )
         assert night.words().get("jump", "") == expected
+
+
+def test_only_a_successor_that_is_there_excuses_a_series_that_is_gone(calm: Night) -> None:
+    """And only if the name of the series is that of no other."""
+
+    def gone(new: str, before: list[tuple[str, ...]]) -> float | None:
+        day = date(2024, 1, 1)
+        row = Succession(ids=(new,), of="a/b", replaces=True, day=day, share=1)
+        schema = calm.fitted.schema.model_copy(update={"successions": (row,)})
+        config = calm.fitted.config.model_copy(update={"table": schema})
+        output = replace(calm.output, fitted=replace(calm.fitted, config=config))
+        return _missing(output, tuple(before)).share
+
+    assert gone("s00", [("a/b",)]) == 0
+    assert gone("s99", [("a/b",)]) == 1
+    assert gone("s00", [("a/b",), ("a", "b")]) == 1

@@ -388,3 +388,16 @@ def test_a_period_that_holds_the_first_day_is_the_new_ones(freq: str, day: str) 
     model = forecaster(rows, model="last").fit(pd.concat([old, new]))
     assert past(model, "new") == values[-len(past(model, "new")) :].tolist()
     assert not np.isnan(past(model, "new")).any()
+
+
+def test_ids_with_slashes_are_told_apart(frame: pd.DataFrame) -> None:
+    """Two series of one name neither lend to each other's successor, nor end with each other."""
+    two = pd.concat([sales("y/z", WEEK, shop="x"), sales("z", 10 * WEEK, shop="x/y"), frame])
+    with pytest.raises(BadData, match="'x/y/z' is the name of 2 series, as ids hold slashes"):
+        forecaster(successors(replaces="x/y/z")).fit(two)
+    rows = successors(replaces="Bonn/tea").loc[[0, 0, 0]]
+    rows = rows.assign(shop=["Bonn", "x", "x/y"], product=["tea 2", "y/z", "z"])
+    rows = rows.assign(replaces=["Bonn/tea", "", ""], like=["", "Bonn/milk", "Bonn/milk"])
+    table = forecaster(rows).fit(two).predict()
+    assert of(table, "y/z") == WEEK[:7].tolist()
+    assert of(table, "z") == (10 * WEEK[:7]).tolist()
