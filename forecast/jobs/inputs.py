@@ -37,6 +37,7 @@ from forecast.reading.reading import (
     read,
     read_as,
 )
+from forecast.reading.successors import refuse_unseen
 from forecast.reading.vintages import added, has_vintages, known_by
 from forecast.settings import AFTER_FIT, Facts, OutputSettings, TableSettings
 from forecast.tables.reading import load_future, settings_as_at_fit
@@ -207,6 +208,7 @@ def read_to_fit(
         lookback=train.lookback,
         future=future,
     )
+    refuse_unseen(reading.panel, reading.schema, table.name)
     if train.horizon is None and not schema.known:  # values known in advance may end earlier
         reading = with_next_periods(reading, pipeline._periods, later=True)
     panel = with_earlier_known(pipeline, reading.panel, reading.schema, instant)
@@ -253,6 +255,7 @@ def check_job(pipeline: Pipeline, as_of: str | None = None, take_over: bool = Fa
             horizon = inputs.live.fitted.config.horizon
             source = read_to_forecast(pipeline, instant, table, schema)
         panel = read_as(source, schema, horizon=horizon, future=inputs.future).panel
+        refuse_unseen(panel, schema, table.name)
         lines = [
             f"source   {table.name}: {len(table):,} rows",
             f"store    belongs to {owner or 'no job yet'}",

@@ -80,6 +80,7 @@ from forecast.panel.naming import series_names
 from forecast.panel.panel import Id, Ids, Integers, Numbers, Panel, ids_at
 from forecast.panel.schema import Schema, position_texts
 from forecast.reading.reading import Reading, Source, check_to_fit, describe_reading
+from forecast.reading.successors import refuse_unseen
 from forecast.registry import explained
 from forecast.tables.writing import check_output
 from forecast.training.context import Progress
@@ -403,6 +404,7 @@ class _Comparison:
         record = run.record
         pipeline = run.pipeline
         horizon = serving.fitted.config.horizon
+        refuse_unseen(panel, serving.schema, self.table)
         _check_age(run, panel, serving.schema, self.table)
         seconds_over = table_checks.age(panel.newest + horizon, serving.schema, run.instant)
         record.horizon_over = (seconds_over or 0) > 0

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from forecast.errors import BadData, Setting
+from forecast.errors import BadData, Setting, did_you_mean
 from forecast.events.kinds import EPOCH, day_spans
 from forecast.events.table import cell_texts, days_of, refuse_others, side_table
 from forecast.logs import log
@@ -20,7 +20,7 @@ from forecast.tables.headers import refuse_missing
 
 COLUMNS = ("replaces", "like", "from", "share")
 REPLACES, LIKE, FROM, SHARE = COLUMNS
-NO_VALUE = "%s: '%s', which starts on %s, has no value of its own; check its name"
+NO_ROW = "'%s', which starts on %s, has no row of its own"
 
 
 def read_successors(source: Any, schema: Schema) -> tuple[Succession, ...]:
@@ -81,9 +81,9 @@ def read_successors(source: Any, schema: Schema) -> tuple[Succession, ...]:
 def with_lent_pasts(panel: Panel, schema: Schema, table: str) -> Panel:
     """Return a panel in which series start with the past of others.
 
-    A series that others have replaced by the next step is left out. If this is still to come, both
-    have forecasts: 0 after the end of the one, and before the start of the other. Raises BadData if
-    the table lacks what is to be lent.
+    A series that others have replaced by the next step is left out, unless these have no row by
+    then. If this is still to come, both have forecasts: 0 after the end of the one, and before the
+    start of the other. Raises BadData if the table lacks what is to be lent.
     """
     if not schema.successions:
         return panel
@@ -125,7 +125,11 @@ def with_lent_pasts(panel: Panel, schema: Schema, table: str) -> Panel:
         if begin == first and own is not None and find(lenders[0]) is None:
             continue  # nothing is lent any more
         if begin < now and own is None:
-            log.warning(NO_VALUE, table, text, rows[0].day)
+            replaced = [row.of for row in rows if row.replaces]
+            kept = f"{', '.join(replaced)} goes on; " if replaced else ""
+            log.warning("%s: " + NO_ROW + "; %scheck its name", table, text, rows[0].day, kept)
+            if replaced:
+                continue
         parts = []
         for row, old_ids in zip(rows, lenders, strict=True):
             other = find(old_ids)
@@ -153,6 +157,21 @@ def with_lent_pasts(panel: Panel, schema: Schema, table: str) -> Panel:
     # the newest of several series with the same ids
     number = {ids: series for series, ids in enumerate(whole.ids) if ids not in over}
     return whole.select(np.array([number[ids] for ids in sorted(number)]))
+
+
+def refuse_unseen(panel: Panel, schema: Schema, table: str) -> None:
+    """Refuse series that should have replaced others of a panel by now, and have no row."""
+    names = list(map("/".join, panel.ids))
+    for row in schema.successions:
+        _, last_days = day_spans(calendar_of(schema), np.array([panel.origin]))
+        is_due = row.day.toordinal() - EPOCH <= last_days[0]
+        if row.replaces and is_due and row.of in names:  # else it would have ended
+            raise BadData(
+                NO_ROW % (row.name, row.day) + did_you_mean(row.name, names),
+                place=table,
+                setting=Setting("successors"),
+                cure="correct the name or the date, or add its row, which may be blank",
+            )
 
 
 def _started(ids: Names, parts: list[Panel], own: Panel | None, begin: int) -> Panel:

@@ -135,7 +135,7 @@ def test_after_the_horizon_nothing_happens_yet(frame: pd.DataFrame) -> None:
 
 def test_several_predecessors_are_summed() -> None:
     frame = pd.concat([sales("tea", WEEK[:42], DAYS[:42]), sales("milk", 10 * WEEK)])
-    frame = pd.concat([frame, sales("herbs", 3.0, DAYS[21:42])])
+    frame = pd.concat([frame, sales("herbs", 3.0, DAYS[21:42]), sales("tea 2", np.nan, DAYS[42:])])
     rows = successors().loc[[0, 0]].assign(replaces=["Bonn/tea", "Bonn/herbs"], share=[1, 2])
     model = forecaster(rows).fit(frame)
     assert past(model, "tea 2")[-21:-14] == (WEEK[:7] + 6).tolist()
@@ -275,12 +275,16 @@ def test_rows_that_contradict_each_other_are_refused(frame: pd.DataFrame) -> Non
 def test_a_name_without_any_value_is_named(
     frame: pd.DataFrame, caplog: pytest.LogCaptureFixture
 ) -> None:
-    forecaster(successors(replaces="Bonn/tea", product="tea 3")).fit(frame)
-    assert "'Bonn/tea 3', which starts on 2024-02-12, has no value of its own" in caplog.text
+    model = forecaster(successors(replaces="Bonn/tea", product="tea 3")).fit(frame)
+    text = "'Bonn/tea 3', which starts on 2024-02-12, has no row of its own; Bonn/tea goes on"
+    assert text in caplog.text
+    table = model.predict()
+    assert set(table["product"]) == {"milk", "tea", "tea 2"}  # nothing is lost by a typing error
+    np.testing.assert_array_equal(past(model, "tea"), past(forecaster().fit(frame), "tea"))
     caplog.clear()
     tomorrow = str((DAYS[-1] + pd.Timedelta(days=1)).date())
     forecaster(successors(replaces="Bonn/tea 2", product="tea 3", **{"from": tomorrow})).fit(frame)
-    assert "no value of its own" not in caplog.text
+    assert "no row of its own" not in caplog.text
 
 
 def test_known_values_of_a_product_that_ended_lead_to_its_successor(frame: pd.DataFrame) -> None:
@@ -367,6 +371,12 @@ def test_a_job_reads_its_file_every_night(forecast: Run, tmp_path: Path) -> None
     ahead = night("2024-02-21")
     assert of(ahead, "tea") == [*WEEK[2:4], 0, 0, 0, 0, 0]
     assert of(ahead, "tea 2") == [0, 0, *WEEK[[4, 5, 6, 0, 1]]]
+    frame[frame["day"] < "2024-02-25"].to_csv(tmp_path / "sales.csv", index=False)
+    for words in (["run", job, "--as-of", "2024-02-25"], ["run", job, "--check"]):
+        ran = forecast(*words)
+        assert ran.code == 65
+        assert "'Bonn/tea 2', which starts on 2024-02-23, has no row of its own" in ran.err
+        assert "did you mean 'Bonn/tea'?" in ran.err
     new = frame["product"].eq("tea") & (frame["day"] >= "2024-02-23")
     frame = frame.assign(product=frame["product"].mask(new, "tea 2"))
     later = night("2024-02-25")
