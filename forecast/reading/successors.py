@@ -7,28 +7,33 @@ from operator import attrgetter
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, did_you_mean
 from forecast.events.kinds import EPOCH, day_spans
 from forecast.events.table import cell_texts, days_of, refuse_others, side_table
 from forecast.logs import log
 from forecast.panel.hierarchy import summed
-from forecast.panel.panel import BY_SLOT, Id, Panel, stacked
+from forecast.panel.panel import BY_SLOT, Id, Numbers, Panel, stacked
 from forecast.panel.schema import Names, Schema, Succession, calendar_of
 from forecast.tables.cells import parse_numbers
 from forecast.tables.headers import refuse_missing
+from forecast.tables.table import Table
 
 COLUMNS = ("replaces", "like", "from", "share")
 REPLACES, LIKE, FROM, SHARE = COLUMNS
 NO_ROW = "'%s', which starts on %s, has no row of its own"
+LEAST_SHARE = 0.001  # and its inverse is the largest
+ROUNDING = 1e-6  # by which shares that are written with few digits may exceed 1
 
 
 def read_successors(source: Any, schema: Schema) -> tuple[Succession, ...]:
     """Read the rows of a table, a frame or a file, each after those that its past rests on.
 
     Id columns name the series that starts, `replaces` or `like` the other one, by its ids joined
-    with slashes. `from` is the first day of the series. `share`, 1 if blank, multiplies what is
-    lent. Without a table, or rows, there are no successors.
+    with slashes. `from` is the first day of the series. `share` multiplies what is lent; if blank,
+    it is 1, or what other rows leave of a replaced series. Without a table, or rows, there are no
+    successors.
     """
     if source is None or isinstance(source, tuple):  # those of an earlier fit
         return source or ()
@@ -40,9 +45,7 @@ def read_successors(source: Any, schema: Schema) -> tuple[Succession, ...]:
     texts = dict.fromkeys(COLUMNS, [""] * len(table))
     texts |= {name: cell_texts(table, name) for name in table.names}
     days = days_of(table, FROM, schema.time_format.pivot, may_be_blank=False)
-    shares = np.ones(len(table))
-    if SHARE in table.names:
-        shares = np.nan_to_num(parse_numbers(table, SHARE), nan=1.0)
+    shares, totals = _shares(table, np.array(texts[REPLACES]))
     rows: list[Succession] = []
     sorter: TopologicalSorter[str] = TopologicalSorter()
     for number, day in enumerate(days):
@@ -59,8 +62,11 @@ def read_successors(source: Any, schema: Schema) -> tuple[Succession, ...]:
         problem = ""
         if row.replaces == bool(like):
             problem = f"a row has either {REPLACES} or {LIKE}"
-        elif row.share <= 0:
-            problem = f"a share is above 0, and this one is {row.share:g}"
+        elif replaced and totals[number] > 1 + ROUNDING:
+            problem = f"the shares of '{replaced}' add up to {totals[number]:g}, which is above 1"
+        elif not LEAST_SHARE <= row.share <= 1 / LEAST_SHARE:
+            limits = f"from {LEAST_SHARE:g} to {1 / LEAST_SHARE:g}"
+            problem = f"a share is a number {limits}, and this one is {row.share:g}"
         elif any(other.of == row.of or other.day != day for other in alike):
             problem = "an earlier row has the same two series, or another date"
         if problem:
@@ -76,6 +82,21 @@ def read_successors(source: Any, schema: Schema) -> tuple[Succession, ...]:
             cure="take one of these rows out",
         ) from None
     return tuple(sorted(rows, key=lambda row: (names.index(row.name), row.ids)))
+
+
+def _shares(table: Table, replaced: NDArray[np.str_]) -> tuple[Numbers, Numbers]:
+    """The share of each row, and the sum of those given of the series that it replaces, [rows].
+
+    Rows without a share have the same part each of what is left of that series.
+    """
+    shares = np.full(len(table), np.nan)
+    if SHARE in table.names:
+        shares = parse_numbers(table, SHARE)
+    blank = np.isnan(shares)
+    _, old = np.unique(replaced, return_inverse=True)
+    totals = np.bincount(old, np.where(blank, 0.0, shares))[old]
+    left = (1 - totals) / np.maximum(np.bincount(old, blank)[old], 1)
+    return np.where(blank, np.where(replaced == "", 1.0, left), shares), totals
 
 
 def with_lent_pasts(panel: Panel, schema: Schema, table: str) -> Panel:
@@ -161,11 +182,13 @@ def with_lent_pasts(panel: Panel, schema: Schema, table: str) -> Panel:
 
 def refuse_unseen(panel: Panel, schema: Schema, table: str) -> None:
     """Refuse series that should have replaced others of a panel by now, and have no row."""
-    names = list(map("/".join, panel.ids))
+    over = {row.of for row in schema.successions}
     for row in schema.successions:
         _, last_days = day_spans(calendar_of(schema), np.array([panel.origin]))
         is_due = row.day.toordinal() - EPOCH <= last_days[0]
-        if row.replaces and is_due and row.of in names:  # else it would have ended
+        is_unseen = row.ids not in panel.ids and row.name not in over
+        if row.replaces and is_due and is_unseen:
+            names = list(map("/".join, panel.ids))
             raise BadData(
                 NO_ROW % (row.name, row.day) + did_you_mean(row.name, names),
                 place=table,

@@ -57,13 +57,13 @@ def past(model: Forecaster, product: str) -> list[float]:
 
 
 def test_a_successor_starts_with_the_past_of_the_other_which_ends(frame: pd.DataFrame) -> None:
-    model = forecaster(successors(replaces="Bonn/tea", share=2))
+    model = forecaster(successors(replaces="Bonn/tea", share=0.5))
     table = model.fit(frame).predict(explain=True)
     assert sorted(table["product"].unique()) == ["milk", "tea 2"]
     status = table.set_index("product")["status"].to_dict()
     assert status == {"milk": "ok", "tea 2": "successor"}
     assert of(table, "tea 2") == (WEEK[:7] + 1).tolist()  # its own values win
-    assert past(model, "tea 2")[-21:] == [*(2 * WEEK[:7]), *(WEEK[:14] + 1)]
+    assert past(model, "tea 2")[-21:] == [*(WEEK[:7] / 2), *(WEEK[:14] + 1)]
 
 
 def test_a_series_without_a_value_gets_its_first_forecast(frame: pd.DataFrame) -> None:
@@ -136,11 +136,25 @@ def test_after_the_horizon_nothing_happens_yet(frame: pd.DataFrame) -> None:
 def test_several_predecessors_are_summed() -> None:
     frame = pd.concat([sales("tea", WEEK[:42], DAYS[:42]), sales("milk", 10 * WEEK)])
     frame = pd.concat([frame, sales("herbs", 3.0, DAYS[21:42]), sales("tea 2", np.nan, DAYS[42:])])
-    rows = successors().loc[[0, 0]].assign(replaces=["Bonn/tea", "Bonn/herbs"], share=[1, 2])
+    rows = successors().loc[[0, 0]].assign(replaces=["Bonn/tea", "Bonn/herbs"], share=[1, 0.5])
     model = forecaster(rows).fit(frame)
-    assert past(model, "tea 2")[-21:-14] == (WEEK[:7] + 6).tolist()
+    assert past(model, "tea 2")[-21:-14] == (WEEK[:7] + 1.5).tolist()
     assert np.isnan(past(model, "tea 2")[-14:]).all()
     assert "tea 2" in set(model.predict()["product"])
+
+
+def test_successors_of_one_series_share_it_and_count_it_once(frame: pd.DataFrame) -> None:
+    """What rows without a share leave out is theirs, in equal parts."""
+    names = ["tea 2", "tea 3", "tea 4"]
+    new = [sales(name, np.nan, DAYS[42:]) for name in names[1:]]
+    rows = successors(replaces="Bonn/tea").loc[[0, 0, 0]].assign(product=names)
+    for given, shares in (("", [1 / 3] * 3), (0.5, [0.5, 0.25, 0.25])):
+        model = forecaster(rows.assign(share=[given, "", ""])).fit(pd.concat([frame, *new]))
+        for name, share in zip(names, shares, strict=True):
+            assert past(model, name)[-21:-14] == pytest.approx(share * WEEK[:7])
+    full = rows.assign(share=[0.5, 0.6, ""])
+    with pytest.raises(BadData, match=r"the shares of 'Bonn/tea' add up to 1\.1"):
+        forecaster(full).fit(frame)
 
 
 def test_chains_work_in_any_order_of_rows() -> None:
@@ -232,7 +246,10 @@ BAD: list[tuple[dict[str, Any], str]] = [
         {"replaces": "Bonn/tea", "from": "2024-02-12 10:00"},
         "column 'from': '2024-02-12 10:00.*whole days are needed",
     ),
-    ({"replaces": "Bonn/tea", "share": 0}, "a share is above 0, and this one is 0"),
+    ({"replaces": "Bonn/tea", "share": 0}, "a share is a number from 0.001 to 1000, and this .* 0"),
+    ({"like": "Bonn/tea", "share": 1e-300}, "a share is a number from 0.001 to 1000"),
+    ({"like": "Bonn/tea", "share": 1e17}, "a share is a number from 0.001 to 1000"),
+    ({"replaces": "Bonn/tea", "share": 1.5}, "'Bonn/tea' add up to 1.5, which is above 1"),
     ({"replaces": "Bonn/tea", "share": "half"}, "column 'share': 'half' is not a number"),
     (
         {"replaces": "Bonn/tea 2"},
