@@ -306,8 +306,8 @@ UNFINISHED: Unfinished = Field(
 
 def holiday_columns(holidays: str | None) -> tuple[str, ...]:
     """The column with the holiday code of each series, as a tuple; empty without such a column."""
-    mark, _, column = (holidays or "").partition(":")
-    return (column,) if mark == "column" else ()
+    _, colon, column = (holidays or "").partition(":")
+    return (column,) if colon else ()
 
 
 class TableSettings(SettingsGroup, heading="Columns"):
@@ -357,7 +357,7 @@ class TableSettings(SettingsGroup, heading="Columns"):
     )
     holidays: First[OnCalendar[str | None]] = Field(
         default=None,
-        description="country code of holidays, or column:NAME for one a series",
+        description="country code of holidays, or column:NAME (or DE:NAME for parts) for one a series",
     )
     events: First[OnCalendar[FilePath | None]] = Field(
         default=None,

@@ -1,7 +1,9 @@
 """Arithmetic on a grid of times: positions, timestamps, calendar features, usual seasons."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -219,16 +221,52 @@ def named_holidays(first: int, last: int, country: str) -> list[tuple[int, str]]
     return [(day, name) for day, name in named if first <= day <= last]
 
 
-@lru_cache(maxsize=32)
-def _holidays(country: str, years: tuple[int, ...]) -> list[tuple[int, str]]:
-    """Days since 1970-01-01 and names of the holidays of some years, sorted."""
-    setting = Setting("holidays", country)
+def country_of(codes: Collection[str], column: str) -> str:
+    """The country of which all codes are parts, such as DE of BY and BE; "" if they are countries.
+
+    Codes that can be both are refused, as are parts of several countries.
+    """
+    setting = Setting("holidays", f"column:{column}")
+    supported = _package(setting).list_supported_countries(include_aliases=False)
+    countries = [name for name, parts in supported.items() if {*codes} <= {*parts}]
+    are_countries = supported.keys() >= {*codes}
+    if len(countries) + are_countries < 2:
+        return "".join(countries)
+    parts = "countries or " * are_countries + f"parts of {' or of '.join(countries)}"
+    code = f"{countries[0]}-{min(codes)}"
+    raise UsageError(
+        f"its codes, {', '.join(sorted(codes))}, can be {parts}",
+        setting=setting,
+        cure=f"write {code} in its cells, {countries[0]}:{column}, or country:{column}",
+    )
+
+
+def region_name(code: str) -> str:
+    """The name of a country, or of a part of it: Germany (Bayern)."""
+    from holidays.registry import COUNTRIES
+
+    name, _, part = code.partition("-")
+    country = next(names[0] for names in COUNTRIES.values() if name in names)
+    country = re.sub("(?<=[a-z])(?=[A-Z])", " ", country)
+    aliases = _package(Setting("holidays")).country_holidays(name).get_subdivision_aliases()
+    return f"{country} ({[*aliases.get(part, ()), part][0]})" if part else country
+
+
+def _package(setting: Setting) -> Any:
     try:
         import holidays
     except ImportError:
         problem = "needs the package holidays"
         cure = INSTALL.format("holidays")
         raise Unavailable(problem, setting=setting, cure=cure) from None
+    return holidays
+
+
+@lru_cache(maxsize=32)
+def _holidays(country: str, years: tuple[int, ...]) -> list[tuple[int, str]]:
+    """Days since 1970-01-01 and names of the holidays of some years, sorted."""
+    setting = Setting("holidays", country)
+    holidays = _package(setting)
     name, _, part = country.partition("-")
     supported = holidays.list_supported_countries()
     if name not in supported:  # checked here, as the package accepts any name in its module

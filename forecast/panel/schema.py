@@ -73,7 +73,14 @@ class Schema(Stored):
     1 + its position in the list of categories, or 0 if it is not there.
     """
 
-    newer: ClassVar[Names] = ("dated_events", "successions", "whole_ids", "unfinished", "monotone")
+    newer: ClassVar[Names] = (
+        "dated_events",
+        "successions",
+        "whole_ids",
+        "unfinished",
+        "monotone",
+        "holiday_country",
+    )
     layout: Layout
     time: Names = Field(
         min_length=1, description="names of the time columns; 'step' in a rows table"
@@ -99,6 +106,7 @@ class Schema(Stored):
     categorical: Names = Field((), description="covariates that the user said are categories")
     monotone: Names = Field((), description="signs of effects, such as price:-")
     holidays: str | None = Field(None, description="a code, or column: and the name of a column")
+    holiday_country: str = Field("", description="the country of the codes of that column")
     dated_events: tuple[Event, ...] = Field(
         (), description="events that the user named, in the order of time"
     )

@@ -308,6 +308,11 @@ def regions_of(observations: Observations, schema: Schema) -> Names:
     (column,) = columns
     table = observations.table
     codes = np.array([text.strip() for text in table.texts(column)], object)
+    mark, _, _ = (schema.holidays or "").partition(":")
+    country = schema.holiday_country if mark == "column" else mark.removeprefix("country")
+    if country:
+        is_bare = np.array([bool(code) and "-" not in code for code in codes], bool)
+        codes[is_bare] = f"{country}-" + codes[is_bare]
     regions = np.full(len(observations.ids), "", object)
     _set_by_series(regions, codes, codes != "", observations, column)
     for region in sorted({*regions} - {""}):

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from forecast.calendar.calendar import default_horizon
+from forecast.calendar.calendar import country_of, default_horizon, region_name
 from forecast.calendar.frequency import infer_calendar
 from forecast.calendar.parsing import ParsedTimes, parse_times
 from forecast.calendar.spec import CalendarSpec, TimeFormat, TimeSettings
@@ -290,6 +290,11 @@ def infer_schema(
     update: dict[str, Any] = {name: getattr(settings, name) for name in names}
     update["season"] = tuple(sorted(set(settings.season)))
     update["reading"] = table.reading
+    if (settings.holidays or "").startswith("column:"):
+        (column,) = holiday_columns(settings.holidays)
+        codes = {text.strip() for text in table.distinct(column)[1]} - {""}
+        if codes and not any("-" in code for code in codes):
+            update["holiday_country"] = country_of(codes, column)
     decimal = table.decimal if table.text else None
     update["inferred"] = TextSettings(delimiter=table.delimiter, decimal=decimal)
     return schema.model_copy(update=update), dated
@@ -336,7 +341,10 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
     if schema.holidays:
         without_effect = f", without effect on steps of {schema.calendar.name}"
         idle = "" if takes_events(schema.calendar) else without_effect
-        lines["holidays"] = schema.holidays + idle
+        regions = sorted({*panel.regions} - {""})
+        names = [f"{region} {region_name(region)}" for region in regions]
+        shown_names = f": {listed(names, LISTED_COLUMNS, '')}" if names else ""
+        lines["holidays"] = schema.holidays + shown_names + idle
     if schema.dated_events:
         days = sum((event.last - event.day).days + 1 for event in schema.dated_events)
         events = listed(event_names(schema.dated_events), LISTED_COLUMNS, "")

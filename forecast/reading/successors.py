@@ -94,7 +94,7 @@ def _shares(table: Table, replaced: NDArray[np.str_]) -> tuple[Numbers, Numbers]
         shares = parse_numbers(table, SHARE)
     blank = np.isnan(shares)
     _, old = np.unique(replaced, return_inverse=True)
-    totals = np.bincount(old, np.where(blank, 0.0, shares))[old]
+    totals = np.bincount(old, np.where(blank, 0.0, shares))[old].astype(float)
     left = (1 - totals) / np.maximum(np.bincount(old, blank)[old], 1)
     return np.where(blank, np.where(replaced == "", 1.0, left), shares), totals
 

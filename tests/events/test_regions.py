@@ -131,6 +131,32 @@ def test_weeks_have_the_holidays_of_their_region_in_english(sales: Path, tmp_pat
     assert "effects  Epiphany" in fit.stderr
 
 
+def by_land(*codes: str, holidays: str = "column:region") -> Forecaster:
+    frame = shops({f"s{number}": code for number, code in enumerate(codes)})
+    model = Forecaster(model="last", horizon=7, id="shop", target="units", holidays=holidays)
+    return model.fit(frame[frame["day"] >= "2023-06-01"])
+
+
+def test_codes_of_parts_alone_are_those_of_their_country() -> None:
+    """BY and BE are Belarus and Belgium, too; NW is no country."""
+    model = by_land("BY", "BE", "NW")
+    assert model.fitted_.history.regions == ("DE-BY", "DE-BE", "DE-NW")
+    line = "DE-BE Germany (Berlin), DE-BY Germany (Bayern), DE-NW Germany (Nordrhein-Westfalen)"
+    assert f"holidays column:region: {line}" in model.describe()
+    assert by_land("DE", "AT").fitted_.history.regions == ("DE", "AT")
+    assert by_land("BY", "", holidays="DE:region").fitted_.history.regions == ("DE-BY", "")
+    new = model.predict(shops({"s0": "BY"}))  # as at the fit, without the others
+    assert len(new) == 7
+
+
+def test_codes_that_can_be_both_are_refused_with_the_cure() -> None:
+    cure = "write DE-BE in its cells, DE:region, or country:region"
+    with pytest.raises(UsageError, match=f"BE, BY, can be countries or parts of DE; {cure}"):
+        by_land("BY", "BE")
+    countries = by_land("BY", "BE", holidays="country:region")
+    assert countries.fitted_.history.regions == ("BY", "BE")
+
+
 def test_a_series_in_two_regions_is_refused() -> None:
     frame = shops()
     frame.iloc[9, 1] = "DE-HE"
