@@ -80,9 +80,11 @@ def infer_pattern(cells: TimeCells, settings: TimeSettings) -> ParsedTexts:
     """Parse the texts of a column by the one pattern that fits all of them."""
     if settings.date_format is not None:
         return _by_date_format(cells, settings.date_format, settings.pivot)
-    fitted = settings.fitted
-    if fitted is not None and fitted.kind == "text" and fitted.pattern:
-        parsed = patterns.parse(cells.array, fitted.pattern, settings.pivot)
+    pattern = settings.pattern
+    if settings.fitted is not None and settings.fitted.kind == "text":
+        pattern = settings.fitted.pattern
+    if pattern:
+        parsed = patterns.parse(cells.array, pattern, settings.pivot)
         if parsed.exists.all():
             return parsed
     guesses = patterns.guesses(cells.texts[0])

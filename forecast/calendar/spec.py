@@ -61,6 +61,7 @@ class TimeSettings:
     fractions: bool = False  # times finer than a second are fine, as rows are aggregated
     # how fit read them: tried first, and times of another kind are refused
     fitted: TimeFormat | None = None
+    pattern: str | None = None  # of dates in another table, tried first
     pivot: int | None = None  # as in `TimeFormat`; None where the times alone say it
 
     @classmethod

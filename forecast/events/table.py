@@ -1,5 +1,6 @@
 """Read a table of events: their days, names and kinds, and the ids of the series they concern."""
 
+import re
 from datetime import date
 from operator import contains
 from typing import Any, get_args
@@ -51,7 +52,7 @@ def read_events(source: Any, schema: Schema, ids: Ids) -> tuple[Event, ...]:
     blank = [""] * len(table)
     id_columns = {*table.names} - {*columns}
     owners = [cell_texts(table, name) if name in id_columns else blank for name in schema.ids]
-    spans = _spans(table, used, schema.time_format.pivot)
+    spans = _spans(table, used, schema)
     kinds = _kinds(table) if KIND in used else [EFFECT] * len(table)
     rows = zip(spans, cell_texts(table, NAME), kinds, *owners, strict=True)
     row_of: dict[Event, int] = {}
@@ -112,11 +113,11 @@ def renewed(before: tuple[Event, ...], newer: tuple[Event, ...]) -> tuple[Event,
     return (*earlier, *newer)
 
 
-def _spans(table: Table, used: list[str], pivot: int | None) -> list[tuple[date, date]]:
+def _spans(table: Table, used: list[str], schema: Schema) -> list[tuple[date, date]]:
     """Return the first and the last day of each event, [rows]."""
     names = [name for name in (DATE, START, END) if name in used]
     may_be_blank = len(names) > 1
-    days = {name: days_of(table, name, pivot, may_be_blank) for name in names}
+    days = {name: days_of(table, name, schema, may_be_blank) for name in names}
     spans = []
     for row in range(len(table)):
         filled = [name for name in names if days[name][row] is not None]
@@ -134,15 +135,25 @@ def _spans(table: Table, used: list[str], pivot: int | None) -> list[tuple[date,
     return spans
 
 
-def days_of(table: Table, column: str, pivot: int | None, may_be_blank: bool) -> list[date | None]:
-    """Parse the days of a column, [rows], None where a cell is blank."""
+def days_of(table: Table, column: str, schema: Schema, may_be_blank: bool) -> list[date | None]:
+    """Parse the days of a column, [rows], None where a cell is blank.
+
+    They may be written as the dates of the table of series are.
+    """
     days: list[date | None] = [None] * len(table)
     texts = np.array(cell_texts(table, column), object)
     filled = (texts != "") | (not may_be_blank)
     if not filled.any():
         return days
     dated = table.rows(filled)
-    times = parse_times(dated, (column,), TimeSettings(pivot=pivot))
+    written = schema.date_format or schema.time_format.pattern or ""
+    pattern = re.split(r"\W?%-?[HIKMSfpz]", written)[0]
+    settings = TimeSettings(pattern=pattern, pivot=schema.time_format.pivot)
+    try:
+        times = parse_times(dated, (column,), settings)
+    except BadData as error:
+        error.cure = "write days as 2024-12-24"
+        raise
     if times.format.kind == "integer":
         problem = f"'{dated.first(column)}' is no date"
         raise BadData(problem, place=dated.place(0, column), cure="write 2024-12-24")

@@ -171,8 +171,7 @@ def _steps_of(
     ahead = panel.origin + 1 + np.arange(panel.ahead)
     if times == DAYS:
         steps = calendar.wall(ahead) // DAY
-        pivot = schema.time_format.pivot
-        days = [days_of(table, name, pivot, may_be_blank=False) for name in DAYS]
+        days = [days_of(table, name, schema, may_be_blank=False) for name in DAYS]
         begin, end = np.array(days, "datetime64[D]").astype(np.int64)
     else:
         steps = calendar.times(ahead)

@@ -44,7 +44,7 @@ def read_successors(source: Any, schema: Schema) -> tuple[Succession, ...]:
     refuse_missing(table, (*schema.ids, FROM))
     texts = dict.fromkeys(COLUMNS, [""] * len(table))
     texts |= {name: cell_texts(table, name) for name in table.names}
-    days = days_of(table, FROM, schema.time_format.pivot, may_be_blank=False)
+    days = days_of(table, FROM, schema, may_be_blank=False)
     shares, totals = _shares(table, np.array(texts[REPLACES]))
     rows: list[Succession] = []
     sorter: TopologicalSorter[str] = TopologicalSorter()

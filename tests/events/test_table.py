@@ -222,3 +222,28 @@ def test_years_of_two_digits_are_of_the_century_of_the_history(
         model="seasonal-naive", horizon=HORIZON, date_format="%d.%m.%y", events=events
     ).fit(history)
     assert [event.day.year for event in model.schema_.dated_events] == [2030]
+
+
+@pytest.mark.parametrize("clock", ["", " %H:%M"])
+def test_days_are_read_as_the_dates_of_the_series_are(
+    forecast: Run, tmp_path: Path, clock: str
+) -> None:
+    """In each table beside that of the series; where the dates do not decide, an error has a cure."""
+    days = pd.date_range("2024-01-01", periods=60)
+    tables = {"de": days.strftime(f"%d.%m.%Y{clock}"), "iso": days.strftime("%Y-%m-%d")}
+    for name, texts in tables.items():
+        pd.DataFrame({"day": texts, "a": [3.0, 4.0, 5.0] * 20}).to_csv(tmp_path / name, index=False)
+    rows = {
+        "events": "date,name,kind\n01.02.2024,strike,closed\n02.03.2024,closing,closed\n",
+        "overrides": "from,to,value,who\n02.03.2024,02.03.2024,0,me\n",
+    }
+    for setting, text in rows.items():
+        (tmp_path / setting).write_text(text)
+        words = ["--horizon", "7", f"--{setting}", tmp_path / setting]
+        for written in ([], ["--date-format", f"%d.%m.%Y{clock}"]):
+            ran = forecast("now", tmp_path / "de", *words, *written)
+            assert ran.code == 0, ran.err
+            assert ran.frame.set_index("day")["forecast"].eq(0).tolist() == [0, 1, 0, 0, 0, 0, 0]
+        refused = forecast("now", tmp_path / "iso", *words)
+        assert refused.code == 65
+        assert "no row decides; write days as 2024-12-24" in refused.err
