@@ -58,6 +58,15 @@ class Vintages:
         differs = np.diff(keys[:, order], append=-2)
         return self.where(order[np.any(differs, axis=0)])
 
+    def changing(self) -> "Vintages":
+        """Return the vintages of cells whose value was not the same at all origins."""
+        cell = self.slot * (1 + self.column.max(initial=0)) + self.column
+        _, first, number = np.unique(cell, return_index=True, return_inverse=True)
+        oldest = first[number]
+        differs = self.available[oldest] > ALWAYS
+        differs |= self.value != self.value[oldest]
+        return self.where(np.isin(number, number[differs]))
+
     def until(self, origins: Integers) -> "Vintages":
         """Return the vintages that were known at the origins [slots]."""
         return self.where(self.available <= origins[self.slot])

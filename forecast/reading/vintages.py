@@ -273,7 +273,8 @@ def added(panel: Panel, new: Vintages, strict: bool = True) -> Panel:
         vintages.append(replace(now, available=always))
     every = joined([*vintages, new, now]).newest()
     known = every.at(np.where(replaced, np.nan, panel.known), origins)
-    return replace(panel, known=known, vintages=every.until(origins))
+    changing = every.until(origins).changing()
+    return replace(panel, known=known, vintages=changing if len(changing) else None)
 
 
 def _known_always(panel: Panel, values: Vintages) -> Panel:

@@ -571,6 +571,26 @@ def test_only_what_differs_from_the_night_before_is_kept(
     assert [*map(len, kept(job).values())] == [2 * HORIZON, 2, 2]
 
 
+def test_a_plan_that_never_changed_keeps_its_effects_at_a_refit(
+    job: Job, forecast: Run, at: At
+) -> None:
+    price = np.exp(np.random.default_rng(1).normal(0, 0.15, 500))
+    job.write(
+        top='refit = "daily"',
+        table='known = ["price"]\ntarget = "units"',
+        checks='error_after = "9d"',
+    )
+    for day in (FIRST, FIRST + 1, FIRST + 2):
+        table = job.table(days=day + 8)
+        number = np.arange(len(table)) // 2
+        units = (table["units"] / price[number] ** 1.5).where(number <= day)
+        table.assign(units=units, price=price[number]).to_csv(job.folder / "sales.csv", index=False)
+        ran = forecast("run", job.file, "--as-of", at(day))
+        assert ran.code == 0, ran.err
+        assert "columns  typical effect: price 2" in ran.err
+    assert panel_to_fit(job, at, FIRST + 2).vintages is None
+
+
 def test_off_keeps_and_uses_nothing(job: Job, nights: Callable[[int, float], Ran], at: At) -> None:
     assert nights(FIRST, 20.0).code == 0
     assert nights(FIRST + 1, 21.0).code == 0
