@@ -22,9 +22,10 @@ def unbounded_numbers(
 ) -> Numbers:
     """The point and the columns of quantiles before any bound, [series, horizon, 1 + columns].
 
-    `counts` [series] marks series of small whole numbers. Their quantiles are rounded away from
-    the median to whole numbers, as no value can lie between 0.1 and 0.6. `means` [series, horizon]
-    replace the means of the quantiles as points.
+    `counts` [series] marks series of small whole numbers. The ends of their intervals are rounded
+    away from the median to whole numbers, as no value can lie between 0.1 and 0.6; quantiles that
+    are asked for are from 1 on rounded to the nearest. `means` [series, horizon] replace the means
+    of the quantiles as points.
     """
     want = np.array(list(output.columns.values()))
     shown = at_levels(quantiles, have, want)
@@ -41,8 +42,10 @@ def unbounded_numbers(
         shown = np.where(low, below, above)
     if counts is not None and counts.any():
         whole = counts[:, None, None]
-        shown = np.where(whole & low, np.floor(rounded(shown)), shown)
-        shown = np.where(whole & high, np.ceil(rounded(shown)), shown)
+        nearest = shown >= 1 if output.quantiles else False
+        shift = np.where(nearest, 0.5, 0.0)
+        shown = np.where(whole & low, np.floor(rounded(shown + shift)), shown)
+        shown = np.where(whole & high, np.ceil(rounded(shown - shift)), shown)
     return np.concatenate([point, shown], -1)
 
 

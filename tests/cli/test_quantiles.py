@@ -52,7 +52,10 @@ def test_ends_of_intervals_are_quantiles_of_other_names(
     ]
     for name, twin in NAMES.items():
         expected = intervals[twin].rename(name)
-        pd.testing.assert_series_equal(quantiles[name], expected, check_dtype=False)
+        piece = 1 if table == "counts" else 0  # the ends of an interval are rounded outwards
+        pd.testing.assert_series_equal(
+            quantiles[name], expected, check_dtype=False, rtol=0, atol=piece
+        )
 
 
 def test_a_quantile_of_counts_does_not_follow_their_mean(forecast: Run, folder: Path) -> None:

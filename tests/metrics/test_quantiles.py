@@ -3,11 +3,13 @@
 from statistics import NormalDist
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from forecast import Forecaster
 from forecast.intervals.baseline_errors import error_quantiles, independent_windows
 from forecast.intervals.interval_ends import bounded, raised, unbounded_numbers
 from forecast.metrics.quantiles import (
@@ -59,6 +61,24 @@ def test_intervals_of_counts_end_at_whole_numbers_outwards_and_the_median_stays(
     np.testing.assert_array_equal(found[0, :, 2::2], np.ceil(plain[0, :, 2::2]))
     np.testing.assert_array_equal(found[0, :, 0], plain[0, :, 0])
     np.testing.assert_array_equal(found[1], plain[1])
+
+
+def test_levels_of_orders_are_the_smallest_whole_numbers_that_serve_what_is_asked() -> None:
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "shop": np.repeat(np.arange(20).astype(str), 150),
+            "day": np.tile(pd.date_range("2024-01-01", periods=150), 20),
+            "units": random.poisson(3, 3000),
+        }
+    )
+    model = Forecaster(model="pretrained", horizon=3)
+    levels = model.fit(frame).predict(quantiles=(80, 90, 95))[["p80", "p90", "p95"]]
+    assert (levels == levels.round()).all(axis=None)
+    np.testing.assert_allclose(levels.mean(), (4, 5, 6), atol=0.5)
+    rare = np.broadcast_to(np.linspace(0, 0.9, len(LEVELS)), (1, 1, len(LEVELS)))
+    found = unbounded_numbers(rare, LEVELS, OutputSettings(quantiles=(80.0,)), np.ones(1, bool))
+    assert found[..., 1] == 1
 
 
 def test_the_mean_of_a_straight_quantile_function_by_hand() -> None:
