@@ -145,13 +145,8 @@ def with_lent_pasts(panel: Panel, schema: Schema, table: str) -> Panel:
         own = find(ids)
         if begin == first and own is not None and find(lenders[0]) is None:
             continue  # nothing is lent any more
-        if begin < now and own is None:
-            replaced = [row.of for row in rows if row.replaces]
-            kept = f"{', '.join(replaced)} goes on; " if replaced else ""
-            log.warning("%s: " + NO_ROW + "; %scheck its name", table, text, rows[0].day, kept)
-            if replaced:
-                continue
         parts = []
+        replaced = {}
         for row, old_ids in zip(rows, lenders, strict=True):
             other = find(old_ids)
             if other is None or other.starts[0] >= begin:
@@ -163,7 +158,13 @@ def with_lent_pasts(panel: Panel, schema: Schema, table: str) -> Panel:
                 )
             parts.append(replace(other, values=other.values * row.share))
             if row.replaces:
-                ends[old_ids] = other, begin
+                replaced[old_ids] = other, begin
+        if begin < now and own is None:
+            kept = f"{', '.join(map('/'.join, replaced))} goes on; " if replaced else ""
+            log.warning("%s: " + NO_ROW + "; %scheck its name", table, text, rows[0].day, kept)
+            if replaced:
+                continue
+        ends |= replaced
         if begin in steps:  # else it starts after the horizon
             new[ids] = _started(ids, parts, own, begin)
 

@@ -143,9 +143,10 @@ def test_the_table_of_successors_is_one(tmp_path: Path) -> None:
     (block,) = beginning("shop,product,replaces,like,from,share")
     rows = tmp_path / "successors.csv"
     rows.write_text(block.text, encoding="utf-8")
-    names = ("Bonn/tea 400 g", "Bonn/herbal tea", "Bonn/cocoa")
+    names = ("Bonn/tea 400 g", "Bonn/herbal tea", "Bonn/cocoa", "Bonn/tea 500 g")
     days = pd.date_range("2024-04-01", "2024-06-10").strftime("%Y-%m-%d")
-    frame = pd.DataFrame({"day": [*days] * 3, "name": np.repeat(names, len(days)), "units": 5.0})
+    frame = pd.DataFrame({"day": [*days] * 4, "name": np.repeat(names, len(days)), "units": 5.0})
+    frame = frame[~frame["name"].str.contains("500") | (frame["day"] >= "2024-06-03")]
     frame[["shop", "product"]] = frame.pop("name").str.split("/", expand=True)
     how = {"model": "last", "horizon": 14, "id": ("shop", "product"), "target": "units"}
     table = Forecaster(**how, successors=str(rows)).fit(frame).predict()
