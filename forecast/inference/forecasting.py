@@ -365,8 +365,12 @@ def with_tables(
     events: Any,
     successors: Any,
     changed: Mapping[str, Any] | None = None,
+    refuses: bool = True,
 ) -> Predictor:
-    """A forecaster with `changed` settings, newer events, and successors in place of the fit's."""
+    """A forecaster with `changed` settings, newer events, and successors in place of the fit's.
+
+    If it `refuses`, events with an effect are an error where it was fitted without events.
+    """
     fitted = predictor.fitted
     schema = fitted.schema.model_copy(update=changed)
     if successors is not None:
@@ -378,7 +382,7 @@ def with_tables(
     newer = read_events(events, schema, fitted.history.ids)
     effects = {event.name for event in newer if event.kind == "effect"}
     if fitted.effects is None and effects:
-        if not schema.dated_events:
+        if refuses and not schema.dated_events:
             raise UsageError(
                 "this forecaster was fitted without events",
                 setting=Setting("events", events if isinstance(events, str) else None),

@@ -150,10 +150,8 @@ def look(pipeline: Pipeline, store: Store, ledger: Ledger, instant: datetime) ->
     if live is not None:
         settings = pipeline.table.model_copy(update=defaults)
         at_predict = settings.model_dump(include=set(AFTER_FIT), exclude_unset=True)
-        events = None
-        if live.fitted.effects is not None or live.schema.dated_events:
-            events = settings.events
-        predictor = with_tables(live.predictor, events, settings.successors, at_predict)
+        newer = settings.events, settings.successors
+        predictor = with_tables(live.predictor, *newer, at_predict, refuses=False)
         live = replace(live, predictor=predictor)
     future = pipeline.source.future
     return Inputs(

@@ -256,6 +256,30 @@ def test_a_night_without_events_goes_on(job: Job, forecast: Run, at: At, text: s
         assert "events.csv" in ran.err
 
 
+def test_events_act_at_once_where_the_fit_saw_none(job: Job, forecast: Run, at: At) -> None:
+    events = job.folder / "events.csv"
+    events.write_text("date,name,kind\n")
+    job.write(top='refit = "never"', table='events = "events.csv"')
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    rows = "2024-06-02,fair,effect\n2024-06-04,shut,closed\n2024-05-31,strike,ignore\n"
+    events.write_text(f"date,name,kind\n{rows}")
+    ran = forecast("run", job.file, "--as-of", at(151), "--check")
+    assert ran.code == 0, ran.err
+    ran = forecast("run", job.file, "--as-of", at(151))
+    assert ran.code == 0, ran.err
+    awaits = "without effect, as the past of the fit has not shown them: fair"
+    assert awaits in ran.err and any(awaits in text for text in job.record()["warnings"])
+    forecasts = pd.read_csv(job.output).groupby("day")["forecast"].max()
+    assert forecasts.pop("2024-06-04") == 0
+    assert forecasts.min() > 30
+    for broken in ("date,name,kind\n2024-06-04,shut,nonsense\n", None):
+        events.unlink() if broken is None else events.write_text(broken)
+        for words in ((), ("--check",)):
+            ran = forecast("run", job.file, "--as-of", at(152), *words)
+            assert ran.code in (65, 66), ran.err
+            assert "events.csv" in ran.err
+
+
 SQLITE = 'url = "sqlite:///f.db"\ntable = "forecasts"'
 
 
