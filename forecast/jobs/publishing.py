@@ -81,7 +81,14 @@ class Publication:
         self.record.output |= written[0] | facts
         if len(written) > 1:
             self.record.output["totals"] = written[1:]
-        ledger.add_run(self.record, self.forecasts, self.days, self.fit, self.more)
+        try:
+            ledger.add_run(self.record, self.forecasts, self.days, self.fit, self.more)
+        except ForecastError as error:
+            written_places = "; ".join(destinations(pipeline))
+            text = f"these are new, and the ledger does not know it: {written_places}"
+            cures = [str(error.cure), text, "the next run writes them anew"]
+            error.cure = "; ".join(filter(None, cures))
+            raise
 
     def keep(self, pipeline: Pipeline) -> Facts:
         """Keep it in a folder, which appears in one step; returns what the record says of it."""

@@ -13,10 +13,12 @@ import pandas as pd
 import pytest
 
 from forecast.artifacts.store import Store
-from forecast.errors import StaleData
+from forecast.errors import StaleData, StorageFailure
 from forecast.jobs import run as module
 from forecast.jobs.pipeline import read_pipeline
 from forecast.jobs.publishing import Publication, accept_blocked
+from forecast.ledger.ledger import Ledger
+from forecast.ledger.record import Record
 from forecast.tables.reading import load_table
 from tests.conftest import Ran
 from tests.jobs.a_job import Job
@@ -334,3 +336,30 @@ def test_the_rules_are_applied_to_what_was_read_not_only_to_what_the_run_found(
         ledger.execute(update, (digest,))
     ran = forecast("run", job.file, "--accept")
     assert (ran.code, "rows whose quantiles are not in order" in ran.err) == (5, True), ran.err
+
+
+def test_a_disk_that_is_full_before_the_ledger_names_what_is_new_already(
+    job: Job, forecast: Run, at: At, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job.write(sink='[[totals]]\nby = ["all"]\npath = "sums.csv"')
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    before = job.output.read_bytes()
+    entered = Ledger.add_run
+
+    def full(ledger: Ledger, run: Record, *parts: Any, **more: Any) -> None:
+        if run.exit_code == 0:
+            raise StorageFailure("ledger.db: No space left on device")
+        entered(ledger, run, *parts, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Ledger, "add_run", full)
+        ran = forecast("run", job.file, "--as-of", at(151))
+    assert ran.code == 74
+    said = "these are new, and the ledger does not know it: "
+    assert f"No space left on device; {said}" in ran.err
+    assert "out.csv" in ran.err.split(said)[1].split("; the next run")[0]
+    assert "sums.csv" in ran.err.split(said)[1].split("; the next run")[0]
+    new = job.output.read_bytes()
+    assert new != before
+    assert forecast("run", job.file, "--as-of", at(151)).code == 0
+    assert job.output.read_bytes() == new
