@@ -107,8 +107,9 @@ def _late(age: float | None, past: Sequence[Record]) -> Finding:
 
 
 def _new_series(panel: Panel, published: Set[Id]) -> Finding:
-    """Series that the last run did not have."""
-    new = tuple(ids for ids in panel.ids if ids not in published)
+    """Series to forecast that the last run did not have; those that ended are never published."""
+    forecast = ids_at(panel, np.flatnonzero(~panel.skipped))
+    new = tuple(ids for ids in forecast if ids not in published)
     share = len(new) / max(len(published), FEW_NEW)
     text = f"{len(new):,} series are new, beside {len(published):,} of the last run"
     return Finding(share=share, series=new, text=f"{text} ({series_names(new)})")

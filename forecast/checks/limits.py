@@ -24,7 +24,6 @@ HARD = {
 # checks whose errors cannot be mended by rows of the last run
 WHOLE_RUN = {*HARD, "total_jump", "late", "duplicate", "new_series"}
 NO_SHARES = {"group", "value", "late"}  # checks whose statistic is not a share
-CAUSES = dict.fromkeys(("bounds", "jump", "total_jump", "width"), ("group", "new_series"))
 
 
 class Limits(SettingsGroup):
@@ -251,7 +250,7 @@ def usual_size(past: Sequence[Record], name: str, what: str = "share") -> float 
 
 
 def has_held(name: str, runs: Sequence[Record]) -> bool:
-    """Whether all runs of the past week had this finding, or all had a cause of it.
+    """Whether all runs of the past week had this finding.
 
     At least the newest seven runs count; `runs` are newest first.
     """
@@ -261,5 +260,4 @@ def has_held(name: str, runs: Sequence[Record]) -> bool:
     week_ago = datetime.fromisoformat(checked[0].as_of) - timedelta(days=7)
     of_week = [run for run in checked if datetime.fromisoformat(run.as_of) > week_ago]
     newest = max(of_week, checked[:HELD_RUNS], key=len)
-    causes = (name, *CAUSES.get(name, ()))
-    return any(all(cause in run.findings for run in newest) for cause in causes)
+    return all(name in run.findings for run in newest)

@@ -306,6 +306,7 @@ def reading_to_forecast(
         future=future,
         origin=origin,
         reach=None if part is None else part.reach,
+        fitted=history,
     )
     index = series_index(history.ids, reading.panel.ids)  # 0 for a new series
     lowest = np.concatenate([[np.inf], history.lowest_seen()])[index]

@@ -304,7 +304,7 @@ def _fit(run: _Run, job_inputs: inputs.Inputs) -> _Fit:
         _check_age(run, panel, reading.schema, job_inputs.table.name)
     inputs.check_periods(pipeline, reading.schema, panel.origin, panel.ahead)
     log.info("fit      %s", job_inputs.why)
-    check_to_fit(reading)
+    check_to_fit(reading, None if live is None else live.fitted.history)
     for line in describe_reading(reading):
         log.info("%s", line)
     checkpoints = run.writer.checkpoints(run.resume)

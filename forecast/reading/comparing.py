@@ -198,6 +198,12 @@ def observed_spans(panel: Panel) -> tuple[Integers, Integers]:
     return np.maximum(spans, 1), counts
 
 
+def ended_before(panel: Panel, fitted: Panel | None) -> tuple[str, ...]:
+    """[series], `ended` if the series had ended in the panel of a fit, else ''."""
+    ended = set() if fitted is None else fitted.ids_with("ended")
+    return tuple("ended" if ids in ended else "" for ids in panel.ids)
+
+
 def warn_status(
     panel: Panel, schema: Schema, name: str, before: tuple[str, ...] = (), whole: bool = True
 ) -> None:

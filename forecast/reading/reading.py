@@ -43,7 +43,7 @@ from forecast.reading.building import (
     warn_sparse,
     with_future,
 )
-from forecast.reading.comparing import warn_blank, warn_status, with_status
+from forecast.reading.comparing import ended_before, warn_blank, warn_status, with_status
 from forecast.reading.dated import DatedTable, dated_table
 from forecast.reading.observations import (
     Observations,
@@ -155,13 +155,15 @@ def read_as(
     future: Table | None = None,
     origin: str | None = None,
     reach: int | None = None,
+    fitted: Panel | None = None,
 ) -> Reading:
     """Read a table by the schema of an earlier fit.
 
     If `source` is a reading, what it holds already is not read again. The lookback decides which
     series get the statuses `short` and `ended`. `future` is a table with more rows of columns known
     in advance; without id columns, it applies to all series. Values after the `origin` are not
-    used. For a part of a table, `reach` is that of the whole table, see `reach_of`.
+    used. For a part of a table, `reach` is that of the whole table, see `reach_of`. Series that had
+    ended in the panel of the fit (`fitted`) are not warned of again.
     """
     table = source.dated if isinstance(source, Reading) else source
     check_schema(schema, table if isinstance(table, Table) else table.table)
@@ -183,7 +185,8 @@ def read_as(
     panel = with_future(panel, future, schema, instant=dated.instant)
     panel = with_status(panel, schema, lookback)
     if lookback is not None:
-        warn_status(panel, schema, dated.name, warned, whole=reach is None)
+        before = warned or ended_before(panel, fitted)
+        warn_status(panel, schema, dated.name, before, whole=reach is None)
     return Reading(schema, panel, dated, observations, grid, lookback)
 
 
@@ -198,14 +201,14 @@ def reach_of(times: Table, schema: Schema) -> int:
     return int(observations.timestamps[has_value].max())
 
 
-def check_to_fit(reading: Reading) -> None:
-    """Warn of what a fit cannot use.
+def check_to_fit(reading: Reading, fitted: Panel | None = None) -> None:
+    """Warn of what a fit cannot use, but not of series that had ended in the panel of the last fit.
 
     Refuse a table without a series to fit, or whose horizon lies beyond the last possible time.
     """
     panel = reading.panel
     schema = reading.schema
-    warn_status(panel, schema, reading.name)
+    warn_status(panel, schema, reading.name, ended_before(panel, fitted))
     last = panel.origins.max(keepdims=True) + panel.ahead
     time_columns_at(schema, last)
     warn_blank(panel, schema, reading.name)

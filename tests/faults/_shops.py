@@ -13,6 +13,7 @@ from forecast.jobs.pipeline import read_pipeline
 from forecast.jobs.run import run_job
 
 STORES = [f"store {number}" for number in range(1, 9)]
+CLOSED = "store 0"  # long ago; its rows stay in the table
 PRODUCTS = ["bread", "milk", "rice", "soap", "tea", "wine"]
 FIRST_DAY = pd.Timestamp("2025-01-01")
 DAYS_BEFORE = 200  # of sales before the first night
@@ -50,6 +51,11 @@ def sales(days: int, seed: int = 0) -> pd.DataFrame:
     units = generator.poisson(means * np.exp(generator.normal(0.0, 0.15, means.shape)))
     index = pd.MultiIndex.from_product([dates, STORES, PRODUCTS], names=["day", "store", "product"])
     table = pd.DataFrame({"units": units.ravel()}, index=index).reset_index()
+    closed = table[
+        (table["store"] == STORES[-1]) & (table["day"] < FIRST_DAY + pd.Timedelta(days=60))
+    ]
+    closed = closed.assign(store=CLOSED, units=closed["units"] + 3)
+    table = pd.concat([table, closed])
     return table.assign(stock=table["units"] * 20 + 300)
 
 

