@@ -145,3 +145,16 @@ def test_the_cron_job_of_kubernetes_runs_a_command_and_retries_no_final_code(for
     assert {*rule["onExitCodes"]["values"]} <= codes
     mounted = {volume["name"] for volume in pod["volumes"]}
     assert {mount["name"] for mount in container["volumeMounts"]} == mounted
+
+
+def test_the_workflow_runs_the_gate_on_each_python_and_tests_that_there_are() -> None:
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "gate.yml").read_text())
+    linux, sample = workflow["jobs"]["linux"], workflow["jobs"]["sample"]
+    setup = (ROOT / "setup.cfg").read_text()
+    versions = re.findall(r"Python :: (3\.\d+)", setup)
+    assert linux["strategy"]["matrix"]["python"] == versions
+    assert linux["steps"][-1]["run"] == ".ci/run"
+    assert sample["strategy"]["matrix"]["system"] == ["macos-latest", "windows-latest"]
+    tests = re.findall(r"tests/\S+", sample["steps"][-1]["run"])
+    assert tests
+    assert all((ROOT / name).exists() for name in tests)
