@@ -135,7 +135,7 @@ def with_lent_pasts(panel: Panel, schema: Schema, table: str) -> Panel:
             )
         return found[0]
 
-    ends = {}  # the series that are replaced, and where they end
+    ends: dict[Id, tuple[Panel, int]] = {}  # the series that are replaced, and where they end
     for ids, group in groupby(schema.successions, attrgetter("ids")):
         rows = list(group)
         text = rows[0].name
