@@ -10,12 +10,13 @@ import numpy as np
 
 from forecast.changes.replay import RunInput, slots_in, times_text
 from forecast.checks.groups import group_finding, groupings, value_finding
+from forecast.checks.known import known_finding
 from forecast.checks.limits import Finding, teaching, usual_size
 from forecast.checks.table import age_text, duration_text
 from forecast.events.kinds import touched_by_events
 from forecast.ledger.record import Record
 from forecast.panel.naming import NAMED, first_names, series_names
-from forecast.panel.panel import Flags, Id, Integers, Numbers, Panel, ids_at
+from forecast.panel.panel import Flags, Id, Integers, Numbers, Panel, ids_at, series_index
 from forecast.panel.schema import Schema, position_texts
 from forecast.tables.writing import Frame
 
@@ -65,6 +66,9 @@ def findings(night: Night, data_age: float | None) -> dict[str, Finding]:
         if night.schema.layout != "rows":  # whose series end on their own
             measured["silent"] = _silent(night, night.before.panel)
         measured["revised"] = _revised(night, night.before.panel, past)
+        if night.schema.known == night.before.schema.known:
+            usual = usual_size(past, "known")
+            measured["known"] = known_finding(panel, night.before.panel, night.schema, usual)
     return measured
 
 
@@ -184,17 +188,21 @@ def _silent_groups(panel: Panel, schema: Schema) -> Iterator[str]:
 
 
 def _revised(night: Night, before: Panel, past: Sequence[Record]) -> Finding:
-    """The group with the largest revision since the last run, as a share of its absolute sum."""
+    """The group with the largest revision since the last run, as a share of its absolute sum.
+
+    Values that the table has lost count as revised to 0, also where a series starts later now.
+    """
     panel = night.panel
-    slots = slots_in(before, panel.ids, panel.starts, panel.sizes)
-    common = (slots >= 0) & before.observed[slots] & panel.before(panel.lengths)
+    rank = (series_index(panel.ids, before.ids) - 1)[before.series_of_slots]
+    common = before.observed & (rank >= 0) & (before.grid_positions <= panel.origins[rank])
     if not common.any():
         return Finding()
-    series = panel.series_of_slots[common]
-    position = panel.grid_positions[common]
-    values = before.values[slots[common]]
+    slots = slots_in(panel, before.ids, before.starts, before.sizes)[common]
+    series = rank[common]
+    position = before.grid_positions[common]
+    values = before.values[common]
     old = np.abs(values)
-    change = np.abs(panel.values[common] - values)  # a removed value counts as 0
+    change = np.abs(np.where(slots >= 0, panel.values[slots], 0.0) - values)
     largest = Finding(share=0.0)
     for grouping in groupings(panel.ids, night.schema):
         group = grouping.codes[series]

@@ -23,7 +23,7 @@ HARD = {
 }
 # checks whose errors cannot be mended by rows of the last run
 WHOLE_RUN = {*HARD, "total_jump", "late", "duplicate", "new_series"}
-NO_SHARES = {"group", "value", "late"}  # checks whose statistic is not a share
+NO_SHARES = {"group", "value", "late", "known"}  # checks whose statistic is not a share
 
 
 class Limits(SettingsGroup):
@@ -90,7 +90,10 @@ class ActualCheckSettings(SettingsGroup):
     )
     late: Limits = _limits(0.9, 30.0, "how many runs the data are older than they usually are")
     revised: Limits = _limits(
-        0.05, 1.0, "by what share a group's past values changed since the last run"
+        0.05, 0.5, "by what share a group's past values changed since the last run"
+    )
+    known: Limits = _limits(
+        0.5, 5.0, "the steps at which a known column of a group is blank or has another scale"
     )
     duplicate: Limits = _limits(
         0.0, 0.05, "the share of series that equal others over their whole past, of 100 at least"

@@ -18,6 +18,7 @@ PRODUCTS = ["bread", "milk", "rice", "soap", "tea", "wine"]
 FIRST_DAY = pd.Timestamp("2025-01-01")
 DAYS_BEFORE = 200  # of sales before the first night
 CLEAN_NIGHTS = 23
+AHEAD = 14
 JOB = """\
 store = "model"
 refit = "never"
@@ -28,6 +29,7 @@ path = "sales.csv"
 [table]
 id = ["store", "product"]
 target = "units"
+known = "price"
 events = "events.csv"
 
 [train]
@@ -50,7 +52,12 @@ def sales(days: int, seed: int = 0) -> pd.DataFrame:
     means = of_a_day[:, None, None] * store_sizes[:, None] * product_sizes
     units = generator.poisson(means * np.exp(generator.normal(0.0, 0.15, means.shape)))
     index = pd.MultiIndex.from_product([dates, STORES, PRODUCTS], names=["day", "store", "product"])
-    table = pd.DataFrame({"units": units.ravel()}, index=index).reset_index()
+    table = pd.DataFrame({"units": units.ravel().astype(float)}, index=index).reset_index()
+    later = table[table["day"] > dates[-1] - pd.Timedelta(days=AHEAD)]
+    later = later.assign(day=later["day"] + pd.Timedelta(days=AHEAD), units=np.nan)
+    table = pd.concat([table, later])
+    off = np.random.default_rng(seed).random(len(table)) < 0.1  # of the prices, a fifth lower
+    table["price"] = np.where(off, 0.8, 1.0) * (2.0 + table["product"].map(PRODUCTS.index))
     closed = table[
         (table["store"] == STORES[-1]) & (table["day"] < FIRST_DAY + pd.Timedelta(days=60))
     ]
@@ -70,12 +77,17 @@ class Fault:
 
 
 def _scaled(rows: pd.Series, factor: float, table: pd.DataFrame) -> pd.DataFrame:
-    units = table["units"].where(~rows, (table["units"] * factor).round().astype(int))
-    return table.assign(units=units)
+    return table.assign(units=table["units"].where(~rows, (table["units"] * factor).round()))
+
+
+def _priced(rows: pd.Series, factor: float | None, table: pd.DataFrame) -> pd.DataFrame:
+    changed = np.nan if factor is None else table["price"] * factor
+    return table.assign(price=table["price"].mask(rows, changed))
 
 
 def _newest(table: pd.DataFrame, days: int = 1) -> pd.Series:
-    return table["day"] > table["day"].max() - pd.Timedelta(days=days)
+    known = table["units"].notna()
+    return known & (table["day"] > table.loc[known, "day"].max() - pd.Timedelta(days=days))
 
 
 def _newest_of(table: pd.DataFrame, name: str, days: int = 1) -> pd.Series:
@@ -92,7 +104,10 @@ def _with_new_ids(table: pd.DataFrame, count: int = 300) -> pd.DataFrame:
     generator = np.random.default_rng(1)
     parts = [
         first.assign(
-            product=f"new {number}", units=generator.poisson(first["units"].mean(), len(first))
+            product=f"new {number}",
+            units=first["units"].where(
+                first["units"].isna(), generator.poisson(first["units"].mean(), len(first))
+            ),
         )
         for number in range(count)
     ]
@@ -127,7 +142,46 @@ FAULTS = {
     "a store without the newest day": Fault(
         WARNED, "silent", "store 3", lambda table: table[~_newest_of(table, "store 3")]
     ),
-    "two days late": Fault(WARNED, "late", "2 days", lambda table: table[~_newest(table, days=2)]),
+    "two days late": Fault(
+        WARNED,
+        "late",
+        "2 days",
+        lambda table: table.assign(units=table["units"].mask(_newest(table, days=2))),
+    ),
+    "the whole past of a store doubled": Fault(
+        BLOCKED, "revised", "store 3", lambda table: _scaled(table["store"] == "store 3", 2, table)
+    ),
+    "one series times 30": Fault(
+        WARNED,
+        "value",
+        "store 5/milk",
+        lambda table: _scaled(
+            _newest_of(table, "store 5") & (table["product"] == "milk"), 30, table
+        ),
+    ),
+    "a store without newest prices": Fault(
+        WARNED, "known", "store 3", lambda table: _priced(_newest_of(table, "store 3"), None, table)
+    ),
+    "no past prices": Fault(
+        BLOCKED, "known", "all series", lambda table: _priced(table["units"].notna(), None, table)
+    ),
+    "future prices times 100": Fault(
+        BLOCKED, "known", "all series", lambda table: _priced(table["units"].isna(), 100, table)
+    ),
+    "future prices of 0": Fault(
+        BLOCKED, "known", "all series", lambda table: _priced(table["units"].isna(), 0, table)
+    ),
+    "past prices times 100": Fault(
+        BLOCKED, "known", "all series", lambda table: _priced(table["units"].notna(), 100, table)
+    ),
+    "a store without its first half year": Fault(
+        BLOCKED,
+        "revised",
+        "store 3",
+        lambda table: table[
+            (table["store"] != "store 3") | (table["day"] > FIRST_DAY + pd.Timedelta(days=180))
+        ],
+    ),
     "the past of a store revised by 1.3": Fault(
         WARNED,
         "revised",
@@ -161,9 +215,10 @@ class ShopJob:
         (self.folder / "events.csv").write_text(events, encoding="utf-8")
 
     def table(self, night: int) -> pd.DataFrame:
-        """The sales that are known on a night, counted from 0."""
+        """The sales that are known on a night, counted from 0, and the prices of two weeks more."""
         last_day = FIRST_DAY + pd.Timedelta(days=DAYS_BEFORE + night - 1)
-        return self.sales[self.sales["day"] <= last_day]
+        table = self.sales[self.sales["day"] <= last_day + pd.Timedelta(days=AHEAD)]
+        return table.assign(units=table["units"].where(table["day"] <= last_day))
 
     def run(self, night: int, table: pd.DataFrame | None = None) -> tuple[int, list[str]]:
         """Run a night, by default with a table without a fault; returns the exit code and the messages."""

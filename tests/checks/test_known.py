@@ -1,0 +1,49 @@
+"""What is wrong with columns known in advance beside those of the last run."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forecast.checks.known import known_finding
+from forecast.panel.panel import Panel
+from forecast.panel.schema import Schema
+from forecast.reading.reading import read
+from forecast.settings import TableSettings
+from forecast.tables.reading import table_from_frame
+
+HOURS = 24 * 12
+DAY = slice(24 * 6, 24 * 7)
+
+
+def panel_of(known: Any) -> tuple[Panel, Schema]:
+    times = pd.date_range("2026-03-02", periods=HOURS, freq="h")
+    values = np.where(np.arange(HOURS) < HOURS - 24, 5.0 + np.arange(HOURS) % 7, np.nan)
+    frame = pd.DataFrame({"time": times, "load": values, "heat": known})
+    settings = TableSettings(target="load", known=("heat",))
+    reading = read(table_from_frame(frame), settings, horizon=24)
+    return reading.panel, reading.schema
+
+
+@pytest.mark.parametrize("hours", [1, 6, -6])
+def test_hours_of_a_day_that_moved_are_found(hours: int) -> None:
+    known = 10 + np.random.default_rng(0).normal(0, 1, HOURS)
+    before, schema = panel_of(known)
+    moved = known.copy()
+    moved[DAY] = np.roll(known, hours)[DAY]
+    tonight, _ = panel_of(moved)
+    finding = known_finding(tonight, before, schema, None)
+    assert finding.share == 24
+    assert "2026-03-08 00:00" in finding.text
+    assert "24 moved by hours" in finding.text
+    assert known_finding(before, before, schema, None).share == 0
+
+
+def test_new_forecasts_of_the_weather_are_no_fault() -> None:
+    generator = np.random.default_rng(1)
+    known = 10 + generator.normal(0, 1, HOURS)
+    before, schema = panel_of(known)
+    known[-24:] += generator.normal(0, 1, 24)
+    tonight, _ = panel_of(known)
+    assert known_finding(tonight, before, schema, None).share == 0
