@@ -415,11 +415,7 @@ def forecasts_by_series(
 
 def known_columns(inputs: Inputs, slots: Integers, origin: int) -> Numbers:
     """Columns known in advance, as they were known at an origin, see `indicators`."""
-    panel = inputs.panel
-    known = panel.known[slots]
-    if panel.vintages is not None:
-        origins = np.full(len(slots), origin)
-        known = panel.vintages[slots].at(known, origins)
+    known = inputs.panel.known_at(slots, np.full(len(slots), origin))
     return indicators(known, inputs.schema)
 
 

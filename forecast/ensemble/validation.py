@@ -46,6 +46,7 @@ class ValidationSet:
         naive = naive_errors(target, inputs.season, MEASURES[metric].error_power)
         first = panel.starts[series] + position
         actual = values_at(panel, series, first, inputs.horizon)
+        actual = inputs.as_known(actual, windows)
         return cls(
             windows=windows,
             actual=np.nan_to_num(actual),

@@ -100,11 +100,8 @@ def fit_columns(
     With `halves`, they are estimated from halves of the past as well (McCarthy 1969), which show
     how certain they are.
 
-    None without columns and effects of the year, or with too few values, and where columns have
-    vintages: an effect would then differ between origins.
+    None without columns and effects of the year, or with too few values.
     """
-    if panel.vintages is not None:
-        return None
     if not _may_show_year(panel, before, year):
         year = 0.0
     pasts = _pasts(panel, schema, seasons, before, year)
@@ -284,6 +281,7 @@ def _pasts(
     units = _units(panel, before)
     rows = int(np.minimum(before, PRIORS.steps).sum())
     every = -(-rows // PRIORS.rows)
+    settled = panel.settled
     for series in range(0, len(panel), max(1, every)):
         first = int(panel.offsets[series])
         end = first + int(before[series])
@@ -292,7 +290,7 @@ def _pasts(
         if observed.sum() < 2:
             continue
         position = panel.grid_positions[slots]
-        known = indicators(panel.known[slots], schema)
+        known = indicators(settled[slots], schema)
         phases = _phases(position, seasons)
         if not schema.known:  # else columns that wander with a trend would lose their effect
             trend = np.linspace(-1, 1, len(slots))

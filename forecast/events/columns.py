@@ -126,6 +126,7 @@ class ColumnEffects:
 
         It comes with its slots, a few series at a time.
         """
+        settled = panel.settled
         ends = panel.offsets[1:]
         even_starts = np.arange(0, ends[-1], PART)  # slots
         parts = np.unique(np.searchsorted(ends, even_starts, side="right"))
@@ -133,7 +134,7 @@ class ColumnEffects:
             slots = slice(int(panel.offsets[first]), int(panel.offsets[end]))
             series = panel.series_of_slots[slots]
             position = panel.grid_positions[slots]
-            columns = self.columns(panel.known[slots], schema, position)
+            columns = self.columns(settled[slots], schema, position)
             scaled = self.scaled(columns)
             first_step = panel.offsets[series] - slots.start
             yield slots, self.by_column(scaled, first_step, position)
@@ -146,15 +147,42 @@ class ColumnEffects:
         row = series_index[panel.series_of_slots]
         effect = np.zeros(len(row))
         for slots, by_column in self.by_part(panel, schema):
-            own = row[slots]
-            own_effects = (by_column - self.centre[own]) * self.reaction[own]
-            effect[slots] = own_effects.sum(1)
-        effect = np.clip(effect, -LARGEST, LARGEST)
+            effect[slots] = self._in_series(by_column, row[slots])
         nothing = np.zeros_like(effect)
         known = np.ones(len(effect), bool)
         if self.multiplies:
             return Adjustment(np.exp(effect), nothing, known)
         return Adjustment(nothing + 1.0, effect * self.scale[row], known)
+
+    def _in_series(self, by_column: Numbers, row: Integers) -> Numbers:
+        """The effect of all columns on series of rows [steps], [steps]."""
+        effects = (by_column - self.centre[row]) * self.reaction[row]
+        return np.asarray(np.clip(effects.sum(1), -LARGEST, LARGEST))
+
+    def revision(
+        self, panel: Panel, schema: Schema, row: Integers, slots: Integers, origin: Integers
+    ) -> tuple[Numbers, Numbers]:
+        """What is known at origins changes of adjusted values: a factor and a sum, [windows, steps].
+
+        `row` [windows] is each window's row in `scale`, `slots` [windows, reach + steps] its slots,
+        `origin` [windows] the grid position of its last past slot.
+        """
+        flat = slots.ravel()
+        position = panel.grid_positions[flat]
+        repeats = slots.shape[1]
+        rows = np.repeat(row, repeats)
+        padded = (np.diff(slots, axis=1) == 0).sum(1)  # before the series began
+        first = np.arange(len(slots)) * repeats + padded
+        first = np.minimum(np.repeat(first, repeats), np.arange(len(flat)))
+        effects = []
+        for then in (np.repeat(origin, repeats), position):
+            known = panel.known_at(flat, np.minimum(then, position))
+            scaled = self.scaled(self.columns(known, schema, position))
+            effects.append(self._in_series(self.by_column(scaled, first, position), rows))
+        change = (effects[0] - effects[1]).reshape(slots.shape)[:, self.reach :]
+        if self.multiplies:
+            return np.exp(change), np.zeros_like(change)
+        return np.ones_like(change), change * self.scale[row][:, None]
 
 
 def with_columns_removed(

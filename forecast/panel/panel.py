@@ -198,6 +198,18 @@ class Panel:
         """[slots], the grid position of each slot."""
         return np.repeat(self.starts, self.sizes) + self.positions
 
+    def known_at(self, slots: Integers, origins: Integers) -> Numbers:
+        """Columns known in advance of slots [slots], as they were known at origins [slots]."""
+        known = self.known[slots]
+        return known if self.vintages is None else self.vintages[slots].at(known, origins)
+
+    @property
+    def settled(self) -> Numbers:
+        """[slots, columns], columns known in advance, as they were known at the end of each step."""
+        if self.vintages is None:
+            return self.known
+        return self.vintages.at(self.known, self.grid_positions)
+
     def extremes(self, values: Numbers, counted: Flags) -> tuple[Numbers, Numbers]:
         """[series], the lowest and the highest of the counted values [slots].
 

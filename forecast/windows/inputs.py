@@ -278,6 +278,7 @@ class Inputs:
     counts: Flags  # [series], see `Panel.counts`
     # effects of events, and closed slots; None if there are none
     adjustment: Adjustment | None = None
+    column_effects: ColumnEffects | None = None  # those in the adjustment
     # [slots], transformed values that stand in for stock-outs in the past of a window; else NaN
     bound: Numbers | None = None
 
@@ -324,10 +325,41 @@ class Inputs:
         values = undo_power(values, self.power)
         if self.adjustment is None:
             return values
+        if (revision := self._revision(windows)) is not None:
+            more_axes = (1,) * (values.ndim - 2)
+            factor, shift = (change.reshape(*change.shape, *more_axes) for change in revision)
+            values = values * factor + shift
+        return self.adjustment.put_back(values, self._slots(windows, 0))
+
+    def as_known(self, values: Numbers, windows: WindowIndex) -> Numbers:
+        """Values of the panel [windows, horizon], as if columns had stayed as known at origins."""
+        revision = self._revision(windows)
+        if revision is None:
+            return values
+        factor, shift = revision
+        values = (undo_power(values, self.power) - shift) / factor
+        return _applied_where_known(values, self.power)
+
+    def _revision(self, windows: WindowIndex) -> tuple[Numbers, Numbers] | None:
+        """See `ColumnEffects.revision`; None if there is none."""
+        effects = self.column_effects
+        if effects is None or self.panel.vintages is None:
+            return None
         series, position = windows
-        first = self.panel.offsets[series] + position
-        slots = first[:, None] + np.arange(self.horizon)
-        return self.adjustment.put_back(values, slots)
+        row = self.series_index[series]
+        slots = self._slots(windows, effects.reach)
+        origin = self.panel.starts[series] + position - 1
+        return effects.revision(self.panel, self.schema, row, slots, origin)
+
+    def _slots(self, windows: WindowIndex, back: int) -> Integers:
+        """The slots of windows from `back` steps before their horizon on, [windows, steps].
+
+        Before a series begins, it is its first slot.
+        """
+        series, position = windows
+        steps = position[:, None] + np.arange(-back, self.horizon)
+        slots = self.panel.offsets[series][:, None] + np.maximum(steps, 0)
+        return np.asarray(slots)
 
 
 def make_inputs(
@@ -372,6 +404,7 @@ def make_inputs(
         power=power,
         counts=panel.is_count(),
         adjustment=adjustment,
+        column_effects=transform.column_effects,
         bound=bound,
     )
     blanks = blank_stand_ins(inputs.past_panel(closed=True), schema)

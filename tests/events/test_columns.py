@@ -103,6 +103,21 @@ def test_a_price_and_a_promotion_act_whole_and_on_their_days_only(items: int) ->
     assert np.log(both[1] / both[0]).mean() == pytest.approx(PROMOTION, abs=0.05)
 
 
+def test_prices_that_were_planned_otherwise_keep_their_effects_and_widen_intervals() -> None:
+    final = sales(214).drop(columns="noise")
+    issued = final["day"] - pd.Timedelta(days=3)
+    plan = final.assign(price=final["price"] * 1.2, units=np.nan, available_at=issued)
+    past = final[final["units"].notna()]
+    ahead = known_ahead(final)
+    plain, planned = (
+        forecaster("price", "promo").fit(table, future=ahead).predict(future=ahead)
+        for table in (past, pd.concat([past, plan]))
+    )
+    pd.testing.assert_series_equal(planned["forecast"], plain["forecast"])
+    below = (planned["lo_80"] / plain["lo_80"])[:3]  # windows of the fit knew wrong prices
+    assert (below < 0.75).all()
+
+
 def test_a_price_acts_whole_in_weeks_whose_season_is_a_year() -> None:
     table = sales(160, items=4, freq="W", season=52)
     model = forecaster("price", "promo").fit(table.drop(columns="noise"))
