@@ -311,6 +311,7 @@ def _compare(
     )
     results = side_by_side(tasks, jobs)
     numbers = dict[str, Numbers]()
+    usual = dict[str, Numbers]()
     final_numbers = dict[str, Numbers]()
     seconds = list[Numbers]()
     sums = list[Frame]()
@@ -331,6 +332,8 @@ def _compare(
         quantiles = np.concatenate([result.quantiles for result in of_model])
         numbers[name], is_raised = _numbers(windows, quantiles, levels, size, output)
         np.logical_or.at(raised_series, windows.series, is_raised)
+        if output.columns != output.usual.columns:
+            usual[name], _ = _numbers(windows, quantiles, levels, size, output.usual)
         if panel.vintages is not None:
             final_quantiles = np.concatenate([result.final_quantiles for result in of_model])
             final_numbers[name], _ = _numbers(windows, final_quantiles, levels, size, output)
@@ -338,6 +341,7 @@ def _compare(
     log_raised(raised_series)
 
     evaluation = _evaluation(table, windows, origins, numbers, output)
+    evaluation = replace(evaluation, usual=usual)
     overall, by_series, by_step = measure_frames(evaluation)
     if final_numbers:
         final_overall, _, _ = measure_frames(replace(evaluation, numbers=final_numbers))

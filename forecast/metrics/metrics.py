@@ -10,7 +10,7 @@ count.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from forecast.metrics.quantiles import divided
 from forecast.panel.grouping import columns_named, keys_of, rows_of_keys
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import Schema
-from forecast.settings import Metric, intervals_of
+from forecast.settings import Metric, OutputSettings, intervals_of
 from forecast.tables.writing import Frame, frame_of, refuse_clash, stacked
 
 Axes = int | tuple[int, ...] | None
@@ -32,6 +32,8 @@ BOTTOM = np.array(-np.inf)  # the lower end of an interval that is open below
 # how measures of a quantile begin, such as below_p95: the share of values that are no larger
 BELOW = "below_"
 LEFT = "left_"
+LOSS_LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)
+"""The levels of `wql`, whichever quantiles are shown: the median, and the ends of usual intervals."""
 REFERENCE = "seasonal-naive"
 """The model that skill is measured against."""
 FIRST = np.zeros(1, np.int64)  # the only row of a table over all
@@ -245,7 +247,12 @@ def _rmsse(outcome: Outcome, axis: Axes) -> Numbers:
 
 
 def _wql(outcome: Outcome, axis: Axes) -> Numbers:
-    return wql(outcome.actual, outcome.numbers, outcome.levels, axis)
+    """The loss at `LOSS_LEVELS`, NaN where the numbers lack one of them."""
+    places = {round(level, 6): place for place, level in enumerate(outcome.levels)}
+    chosen = [places.get(level, -1) for level in LOSS_LEVELS]
+    missing = np.full_like(outcome.numbers[..., :1], np.nan)
+    numbers = np.concatenate([outcome.numbers, missing], -1)
+    return wql(outcome.actual, numbers[..., chosen], LOSS_LEVELS, axis)
 
 
 def _of_points(function: Callable[[Numbers, Numbers, Axes], Numbers]) -> OfOutcome:
@@ -363,6 +370,8 @@ class Evaluation:
     # which counts only where the forecast lies below it
     bound: Flags
     stride: int | None = None  # steps between two origins; None if there is one origin
+    # as `numbers`, with the columns of `OutputSettings.usual`, if those of the output are others
+    usual: dict[str, Numbers] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -471,6 +480,10 @@ def _measure(
             evaluation.squared_naive_error[series],
         )
         results = measures(outcome, axis)
+        if evaluation.usual:
+            usual = evaluation.usual[model][series]
+            outcome = replace(outcome, numbers=usual, columns=OutputSettings().columns)
+            results["wql"] = _wql(outcome, axis)
         if evaluation.stride is not None:
             results["revision"] = revision(points, evaluation.stride, naive_error, axis)
         by_model[model] = results

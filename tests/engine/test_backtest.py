@@ -157,6 +157,16 @@ def test_quantiles_are_measured_beside_the_intervals() -> None:
     assert result.overall["below_p50"].between(0.3, 0.7).all()
 
 
+def test_the_weighted_quantile_loss_has_one_set_of_levels_whatever_is_shown() -> None:
+    model = Forecaster(model="seasonal-naive", horizon=14)
+    frame = sales(days=160)
+    usual = model.backtest(frame).overall["wql"]
+    for quantiles in [(90, 95), (50,)]:
+        tested = model.backtest(frame, sums={"quantiles": quantiles})
+        pd.testing.assert_series_equal(tested.overall["wql"], usual)
+        assert tested.rows_by("shop")["wql"].notna().all()
+
+
 def test_what_cannot_be_is_refused(panel_frame: pd.DataFrame) -> None:
     with pytest.raises(UsageError, match="windows"):
         Forecaster(**SMALL).backtest(panel_frame, windows=0)
