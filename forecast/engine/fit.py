@@ -15,7 +15,7 @@ from forecast.engine.train import held_out_and_start, train
 from forecast.ensemble.baseline_forecasts import BaselineForecasts, affordable_baselines
 from forecast.ensemble.candidates import compared_with
 from forecast.ensemble.ensemble import choose_ensemble
-from forecast.ensemble.names import AUTO, check_names, is_baseline
+from forecast.ensemble.names import AUTO, PRETRAINED, check_names, is_baseline
 from forecast.inference.contents import read_plan
 from forecast.inference.fitted import CPU_DEVICES, Fitted
 from forecast.inference.predictor import EXTRA_PACKAGES, pick_engine, require_engine
@@ -164,7 +164,8 @@ def _fit_panel(task: FitTask) -> Fitted:
     held_out, start = held_out_and_start(task, planned)
     # baselines before training, so that the deadline holds for them too
     compared = compared_windows(settings.budget) if planned is None else planned.compared
-    names = affordable_baselines(compared_with(settings), held_out.inputs, compared)
+    at_once = settings.model == PRETRAINED
+    names = affordable_baselines(compared_with(settings), held_out.inputs, compared, at_once)
     baselines = BaselineForecasts.of(
         held_out.inputs,
         held_out.validation,

@@ -343,17 +343,20 @@ def _drawn(panel: Panel, windows: WindowIndex, numbers: Integers, most: int) -> 
     return np.sort(numbers[chosen])
 
 
-def affordable_baselines(names: tuple[str, ...], inputs: Inputs, compared: int) -> tuple[str, ...]:
+def affordable_baselines(
+    names: tuple[str, ...], inputs: Inputs, compared: int, at_once: bool
+) -> tuple[str, ...]:
     """The baselines of `names` that are worth their time, if these include the default ones.
 
     Slow baselines forecast at most `compared` windows. Names that do not include all default
-    baselines were chosen by the user, and are all kept.
+    baselines were chosen by the user, and are all kept. Those of the package join them, unless the
+    forecast is to come `at_once`.
     """
     panel = inputs.panel
     has_defaults = set(default_baselines()) <= set(names)
     if not has_defaults or not len(panel):
         return names
-    if len(panel) <= FEW_SERIES and find_spec("statsforecast"):
+    if not at_once and len(panel) <= FEW_SERIES and find_spec("statsforecast"):
         names = tuple(dict.fromkeys([*names, *FROM_PACKAGE]))
     return tuple(name for name in names if _is_affordable(name, inputs, compared))
 

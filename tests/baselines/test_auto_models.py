@@ -75,7 +75,7 @@ def panel(series: int, months: int = 30) -> pd.DataFrame:
 
 def compared(table: pd.DataFrame, **settings: Any) -> set[str]:
     """The candidates of a fit that came with the package."""
-    model = Forecaster(model="pretrained", horizon=4, **settings).fit(table)
+    model = Forecaster(horizon=4, **settings).fit(table)
     return model.fitted_.config.scores.keys() & set(FROM_PACKAGE)
 
 
@@ -96,13 +96,19 @@ def test_without_the_package_the_error_names_the_command(
 def test_few_series_are_compared_with_them_where_they_are_installed(
     stand_in: type[Level], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert compared(panel(2)) == set(FROM_PACKAGE)
-    assert compared(panel(2), baselines=("theta", "last")) == set()
+    assert compared(panel(1)) == set(FROM_PACKAGE)
+    assert compared(panel(1), baselines=("theta", "last")) == set()
     with monkeypatch.context() as limited:
-        limited.setattr(baseline_forecasts, "FEW_SERIES", 1)
-        assert compared(panel(2)) == set()
+        limited.setattr(baseline_forecasts, "FEW_SERIES", 0)
+        assert compared(panel(1)) == set()
     monkeypatch.setitem(sys.modules, PACKAGE, None)
-    assert compared(panel(2)) == set()
+    assert compared(panel(1)) == set()
+
+
+def test_a_forecast_at_once_has_them_where_they_are_named(stand_in: type[Level]) -> None:
+    assert compared(panel(2), model="pretrained") == set()
+    named = compared(panel(2), model="pretrained", baselines=("ets", "theta"))
+    assert named == {"ets"}
 
 
 def test_a_version_that_uses_them_says_what_its_forecasts_need(

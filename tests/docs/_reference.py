@@ -76,7 +76,7 @@ def models() -> str:
         extra = baseline_method(name).extra
         notes = [f"Needs the extra `{extra}`."] if extra else []
         if name in FROM_PACKAGE:
-            notes.append(f"With it, a default baseline of up to {FEW_SERIES} series.")
+            notes.append(f"With it, a default baseline of fits of up to {FEW_SERIES} series.")
         elif name not in default_baselines():
             notes.append("Not among the default baselines.")
         lines.append(f"| `{name}` | {' '.join([_cell(about.splitlines()[0]), *notes])} |")
