@@ -202,7 +202,8 @@ def _number(name: str, value: object, categories: Names | None) -> float:
     if "," in str(value):
         hint = "numbers have a decimal point here, whatever the table has"
     elif str(value).endswith("%"):
-        hint = f"a share has a sign: +{value} or -{value}"
+        share = str(value).lstrip("+-")
+        hint = f"a share follows = with a sign: =+{share} or =-{share}"
     if categories is not None:
         hint = f"the fit has seen {', '.join(categories[:FEW])}"
     setting = Setting("what_if", f"{name}={value}")

@@ -21,6 +21,9 @@ def columns_named(name: str, schema: Schema, setting: Setting) -> Key:
     grouping = (*schema.ids, *schema.static)
     columns = [column.strip() for column in name.split(",")]
     for column in columns:
+        if column in (ALL, SERIES) and column not in grouping:
+            problem = f"'{column}' is no column, and stands alone"
+            raise UsageError(problem, setting=setting, cure=f"name '{column}' without others")
         if column not in grouping:
             names = [*grouping, ALL]
             hint = did_you_mean(column, names) or f"; there are {', '.join(names)}"

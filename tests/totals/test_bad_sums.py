@@ -44,6 +44,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "'regoin' is no id column and no static one; did you mean 'region'?",
         ),
         (
+            ("long.csv", *LONG, "--sum-by", "region,all"),
+            "--sum-by region,all: 'all' is no column, and stands alone; name 'all' without others",
+        ),
+        (
             ("long.csv", *LONG, "--sum-by", ""),
             "--sum-by \"\": '' is no id column and no static one; there are region, shop",
         ),
