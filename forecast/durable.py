@@ -48,11 +48,16 @@ def temporary_beside(target: Path) -> Path:
 def replace_file(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) -> None:
     """Replace the file `path` by `data`; the old file stays until all data are on disk.
 
-    A link is followed, and an existing file keeps its mode. CannotCreate and StorageFailure leave
+    A link is followed, and an existing file keeps its mode; data for the null device are made, and
+    dropped, as a user asks who wants the messages alone. CannotCreate and StorageFailure leave
     the old file unchanged; if only the folder cannot be synced, the new one is in place, and a
     power cut may bring back the old one.
     """
     target = Path(os.path.realpath(path))
+    if os.fspath(path) == os.devnull:
+        for _ in data:
+            pass
+        return
     _sweep(target.parent)
     temporary = temporary_beside(target)
     try:

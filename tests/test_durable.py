@@ -85,6 +85,13 @@ def test_missing_folder_is_named(tmp_path):
         replace_file(tmp_path / "nowhere" / "out.csv", b"1")
 
 
+def test_data_for_the_null_device_are_made_and_dropped():
+    made = iter([b"a", b"b"])
+    replace_file(os.devnull, made)
+    assert list(made) == []
+    assert Path(os.devnull).exists()
+
+
 @pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
 def test_what_is_no_ordinary_file_is_not_replaced(tmp_path, make):
     make(tmp_path / "out.csv")
