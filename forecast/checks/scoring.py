@@ -126,7 +126,7 @@ def score(
     left = int(np.isfinite(points).sum()) - count
     if left:
         total = int(np.isfinite(saved.numbers[..., 0]).sum())
-        text = "%s: %d of %d forecasts have no value in %s yet"
+        text = "%s: %d of %d forecasts have no value in %s"
         log.warning(text, forecasts.name, left, total, values.name)
     first = saved.first[series_index(saved.ids, evaluation.panel.ids) - 1]
     theirs = None
