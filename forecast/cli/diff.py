@@ -35,7 +35,7 @@ def _put(facts: Facts, limit: int) -> None:
     heads = ("step, in this order", "change of the sum", "size")
     put_numbers(heads, 1, steps, width=WIDTH)
     series = facts["by_series"][:limit]
-    title = f"the {len(series)} series that moved most, up and down together, of "
+    title = f"the {len(series)} series whose sum changed most, of "
     _put_changes(f"{title}{len(facts['by_series']):,}", series)
     _put_changes("sums", facts["sums"])
 

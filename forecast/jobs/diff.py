@@ -81,7 +81,7 @@ def diff_of(
         "size": changes.size,
         "steps": changes.steps(),
         "notes": _notes(runs, inputs),
-        "by_series": sorted(by_series, key=lambda row: -row["moved"]),
+        "by_series": sorted(by_series, key=lambda row: -abs(row["change"])),
         "by_time": changes.rows([{"time": text} for text in texts], time_number),
         "sums": [] if sums is None else rows_of_sums(changes, sums, schema, panels),
     }

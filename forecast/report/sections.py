@@ -481,7 +481,7 @@ def changes_section(changes: Row) -> Section:
     heads = ["step", "change of the sum", "share that moved"]
     by_step = Table(title, heads, steps)
     heads = ["series", "before", "now", "change"]
-    by_series = Table(f"Series that moved most, at most {ROWS}", heads, series)
+    by_series = Table(f"Series whose sum changed most, at most {ROWS}", heads, series)
     return Section("Changes", (text, *notes, chart, by_step, by_series))
 
 

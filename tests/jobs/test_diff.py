@@ -97,6 +97,8 @@ class Nights:
         assert sum(row["change"] for row in facts["steps"]) == pytest.approx(
             sum(row["change"] for row in facts["by_series"]), rel=1e-9, abs=1e-7
         )
+        shown = [abs(row["change"]) for row in facts["by_series"]]
+        assert shown == sorted(shown, reverse=True)
         return facts
 
 
