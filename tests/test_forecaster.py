@@ -2,6 +2,7 @@
 
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -455,3 +456,20 @@ def test_values_beside_the_table_are_refused(panel_frame: pd.DataFrame) -> None:
         model.fit(panel_frame, np.arange(len(panel_frame)))
     with pytest.raises(TypeError, match=r"Forecaster\w*.__init__\(\) got .* 'horizn'"):
         Forecaster(horizn=3)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("column", ["day", "shop"])
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        (["x"], r"'\['x'\]' is a list or an object"),
+        ({"a": 1}, "is a list or an object"),
+        ("\ud800", "has half a character, which is no text"),
+    ],
+)
+def test_a_cell_that_is_no_text_is_named(column: str, cell: Any, said: str) -> None:
+    days = pd.date_range("2024-01-01", periods=9).strftime("%Y-%m-%d")
+    frame = pd.DataFrame({"day": days, "shop": "a", "units": 1.0}).astype({column: object})
+    frame.at[3, column] = cell
+    with pytest.raises(BadData, match=f"row 4, column '{column}': .*{said}"):
+        Forecaster(model="last", horizon=2, id="shop", target="units").fit(frame)

@@ -14,18 +14,22 @@ from typing import Any
 import pandas as pd
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from forecast import Forecaster, ForecastError
 from forecast.artifacts.store import Store
 from forecast.checks.table import age
 
-MAX_RECORDS = 1_000_000  # rows of a question, so that one question cannot take all memory
+# of a question, so that none can take all memory
+MAX_RECORDS = 1_000_000  # rows
+MAX_BYTES = 64_000_000
 
 
 class Question(BaseModel):
     """What is to be forecast."""
 
+    model_config = ConfigDict(extra="forbid")
     records: list[dict[str, Any]] | None = Field(
         None,
         min_length=1,
@@ -53,7 +57,31 @@ class Health(BaseModel):
     data_age_seconds: float | None = Field(description="none where times are numbered steps")
 
 
+class Limited:
+    """Refuse a question of more than `MAX_BYTES`, before any of it is parsed."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        parts: list[Message] = []
+        size = 0
+        while scope["type"] == "http" and (not parts or parts[-1].get("more_body")):
+            parts.append(await receive())
+            size += len(parts[-1].get("body", b""))
+            if size > MAX_BYTES:
+                detail = f"a question has at most {MAX_BYTES:,} bytes"
+                await JSONResponse({"detail": detail}, status_code=413)(scope, receive, send)
+                return
+
+        async def replay() -> Message:
+            return parts.pop(0) if parts else await receive()
+
+        await self.app(scope, replay, send)
+
+
 app = FastAPI(title="forecast")
+app.add_middleware(Limited)
 
 
 @lru_cache(maxsize=2)  # the live version, and the one before for questions that have begun with it

@@ -44,6 +44,7 @@ ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 ARCHIVES = (GZIP, XZ, *ZIP)
 # peak of reading a text table, in multiples of its size: bytes, check, columns, frame
 MEMORY_FACTOR = 6
+SURROGATE = re.compile("[\ud800-\udfff]")
 READ_SIZE = 1 << 22  # bytes read at once
 DEFLATE = 1032  # times that zip and gzip pack at most
 SYNTHETIC = "synth:"
@@ -181,7 +182,18 @@ def table_from_frame(frame: Data, name: str = "DataFrame") -> Table:
     if not len(frame) or not (index_names or columns):
         raise NoRows(f"{name} holds no {'rows' if index_names or columns else 'columns'}")
     frame = frame.set_axis(pd.Index(columns), axis=1)
-    return Table(name, frame.reset_index(names=index_names or None, drop=not index_names))
+    table = Table(name, frame.reset_index(names=index_names or None, drop=not index_names))
+    for column in map(str, table.frame.select_dtypes(object)):
+        cells = table.frame[column]
+        try:
+            with suppress(pa.ArrowException, TypeError):  # what else is no text is found in use
+                pa.array(cells, from_pandas=True)
+        except UnicodeEncodeError:
+            row = np.argmax([bool(SURROGATE.search(str(cell))) for cell in cells])
+            place = table.place(row, column)
+            problem = "has half a character, which is no text"
+            raise BadData(problem, place=place, cure="correct it") from None
+    return table
 
 
 def _index_names(index: "pd.Index[Any]") -> list[str]:

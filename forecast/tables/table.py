@@ -1,6 +1,6 @@
 """Hold a table as it was read: columns by name, and the line of each row."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from forecast.errors import BadData
 from forecast.settings import DecimalMark, TextSettings
 
 Flags = NDArray[np.bool_]
@@ -103,7 +104,15 @@ class Table:
         if isinstance(plain_dtype(values), pd.StringDtype):
             begins = changes(pa.array(values, from_pandas=True))
         # a text has no missing cells
-        codes, texts = pd.factorize(values[begins], use_na_sentinel=self.text)
+        try:
+            codes, texts = pd.factorize(values[begins], use_na_sentinel=self.text)
+        except TypeError:  # a cell has no hash
+            row = [isinstance(cell, Hashable) for cell in values].index(False)
+            raise BadData(
+                f"'{values.iloc[row]}' is a list or an object",
+                place=self.place(row, column),
+                cure="write a text, a number or a time",
+            ) from None
         if not self.text:  # 1.0 and '1' are written alike
             same, texts = pd.factorize(_as_text(pd.Series(texts)))
             codes = same[codes]

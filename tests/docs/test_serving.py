@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import json
 import re
 import shlex
 import sys
@@ -85,6 +86,24 @@ def test_the_server_says_what_is_wrong(client: Any, fitted: Forecaster) -> None:
     assert "passengers" in lacking.json()["detail"]
     assert client.post("/forecast", json={"records": []}).status_code == 422
     assert client.post("/forecast", json={"horizon": 0}).status_code == 422
+    assert client.post("/forecast", json={"horizn": 3}).status_code == 422
+    for month in (["1961-01"], {"at": "1961-01"}, "\ud800"):
+        rows = [{"month": month, "passengers": 1}, {"month": "1960-12", "passengers": 432}]
+        text = json.dumps({"records": rows})
+        kind = {"content-type": "application/json"}
+        refused = client.post("/forecast", content=text, headers=kind)
+        assert refused.status_code == 422
+        assert "column 'month'" in refused.json()["detail"]
+
+
+def test_the_server_refuses_what_is_too_large(
+    client: Any, server: ModuleType, fitted: Forecaster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "MAX_BYTES", 100)
+    refused = client.post("/forecast", json={"records": [{"month": 101 * "1"}]})
+    assert refused.status_code == 413
+    assert refused.json()["detail"] == "a question has at most 100 bytes"
+    assert client.post("/forecast", json={"horizon": 3}).status_code == 200
 
 
 def test_health_is_that_of_the_live_version(
