@@ -11,7 +11,7 @@ from forecast.engine.answer import new_totals
 from forecast.engine.forecast import forecast
 from forecast.engine.requests import Forecast, ForecastRequest
 from forecast.errors import BadData, Setting, UsageError, did_you_mean
-from forecast.events.columns import ColumnEffects
+from forecast.events.columns import ColumnEffects, columns_by_name
 from forecast.inference.forecasting import Columns, Forecasts
 from forecast.inference.predictor import Predictor
 from forecast.logs import log
@@ -24,6 +24,7 @@ from forecast.tables.table import Table
 
 CHANGES = {"*": np.multiply, "+": np.add, "-": np.subtract}
 TINY = 1e-30  # a weight, where all forecasts are 0
+CLIPPED = "%s counts as %.4g where it is beyond that: effects reach no farther, intervals widen"
 FEW = 10  # most values that a message names
 PARTS_OF_SUMS = ("steps", "observed")  # columns of a table of sums that describe what is summed
 STRANGE = "%s: columns that are not known in advance change nothing: %s"
@@ -45,13 +46,13 @@ def what_if(
 ) -> WhatIf:
     """Forecast twice, the second time with other values of columns known in advance.
 
-    The quantiles of a difference rest on how much effects of columns differ between halves of the
-    past. `changed` has a new value for each changed column, or ``"+10%"``; after ``"price*"``,
-    ``"price+"`` and ``"price-"`` it has what known values are multiplied by, or what is added and
-    taken off. Or it is a table of the columns and rows that change. Nothing changes before the time
-    `since`. Raises `UsageError` for a column that is not known in advance or a value that it cannot
-    have, and `BadData` if nothing changes in the horizon. Says which share of the forecast changes,
-    and warns of values that do not occur in the past.
+    The quantiles of a difference rest on the posterior of the effects of columns. `changed` has a
+    new value for each changed column, or ``"+10%"``; after ``"price*"``, ``"price+"`` and
+    ``"price-"`` it has what known values are multiplied by, or what is added and taken off. Or it
+    is a table of the columns and rows that change. Nothing changes before the time `since`. Raises
+    `UsageError` for a column that is not known in advance or a value that it cannot have, and
+    `BadData` if nothing changes in the horizon. Says which share of the forecast changes, and warns
+    of values that do not occur in the past, and of those that effects do not reach.
     """
     schema = predictor.fitted.schema
     before = forecast(predictor, replace(request, in_parts=False))
@@ -62,7 +63,10 @@ def what_if(
         first = parse_timestamp(since, schema.time_format, "what_if_from")
         first_position = calendar_of(schema).positions(np.array([first]))
         ahead &= panel.grid_positions >= first_position
+    known = panel.known
     panel = _changed_panel(panel, ahead, changed, schema)
+    if effects := predictor.fitted.column_effects:
+        _warn_clipped(panel, panel.known != known, effects, schema)
     question = replace(request, source=panel, future=None, origin=None)
     after = forecast(predictor, question)
 
@@ -93,7 +97,8 @@ def _standard_error(
 ) -> Numbers:
     """Standard errors of the differences of two forecasts, [rows]; NaN if they are unknown.
 
-    They are those of the effects of columns, as halves of the past show them (McCarthy 1969).
+    They are those of draws from the posterior of the effects of columns. In these, values beyond
+    the limits of effects count in full: a clipped change is less certain.
     """
     fitted = predictor.fitted
     schema = fitted.schema
@@ -118,10 +123,11 @@ def _standard_error(
         totals.add(replace(after, means=means))
         return np.asarray(totals.columns()["mean"])
 
-    if effects is None or not len(effects.halves):
+    if effects is None or not len(effects.draws):
         return rows(np.full_like(after.means, np.nan))
     whole = rows(changed(effects))
-    others = [rows(changed(replace(effects, weights=weights))) for weights in effects.halves]
+    free = replace(effects, limits=effects.limits * np.inf)
+    others = [rows(changed(replace(free, weights=weights))) for weights in effects.draws]
     errors = np.stack(others) - whole
     return np.asarray(np.sqrt(np.mean(errors**2, 0)))
 
@@ -243,3 +249,18 @@ def _warn_unseen(panel: Panel, other: Panel, changed: Flags, schema: Schema) -> 
         if unseen.any():
             ids = panel.ids[series[unseen.argmax()]]
             log.warning(UNSEEN, name, " or ".join(texts[:FEW]), "/".join(ids))
+
+
+def _warn_clipped(panel: Panel, changed: Flags, effects: ColumnEffects, schema: Schema) -> None:
+    """Warn of numbers in `changed` cells [slots, known columns] that effects do not reach."""
+    for name, place in columns_by_name(schema).items():
+        column = schema.known.index(name)
+        values = panel.known[changed[:, column], column]
+        if name in schema.categories or not len(values):
+            continue
+        first = place.start
+        ends = effects.limits[first] * effects.unit[first] + effects.middle[first]
+        low, high = np.exp(ends) if effects.logarithm[first] else ends
+        for end, beyond in ((low, values < low), (high, values > high)):
+            if beyond.any():
+                log.warning(CLIPPED, name, end)

@@ -41,7 +41,7 @@ def collect(
     adjusted, _ = adjusted_panel(panel, schema, effects, own_index, fixed)
     transform = replace(held_out.transform, effects=effects, fixed=fixed)
     lags = held_out.inputs.lags
-    columns = find_columns(panel, schema, transform, lags, past_ends, halves=task.request.saves)
+    columns = find_columns(panel, schema, transform, lags, past_ends, with_draws=task.request.saves)
     adjusted, _ = with_columns_removed(adjusted, None, schema, columns, own_index)
     spread = transformed(adjusted, held_out.transform.power).spread
 

@@ -141,7 +141,7 @@ def find_columns(
     transform: Transform,
     lags: tuple[int, ...],
     before: Integers,
-    halves: bool = False,
+    with_draws: bool = False,
 ) -> ColumnEffects | None:
     """The effects of columns known in advance and of the year, from values before `before` [series].
 
@@ -156,7 +156,7 @@ def find_columns(
         return None
     index = series_index(panel.ids, panel.ids)
     adjusted, _ = adjusted_panel(panel, schema, transform.effects, index, transform.fixed)
-    return fit_columns(adjusted, schema, lags, before, year, transform.column_effects, halves)
+    return fit_columns(adjusted, schema, lags, before, year, transform.column_effects, with_draws)
 
 
 def too_short(task: FitTask, longest: int, learnable: int, model: str) -> BadData:

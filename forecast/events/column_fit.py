@@ -8,7 +8,6 @@ so that columns without an effect get none. Each series reacts to a column in it
 which is shrunk towards that of all series.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -72,9 +71,8 @@ class ColumnPriors:
     evidence: float = 2.0
     rounds: int = 30  # in which prior variances are chosen
     searched: int = 20  # series that are searched for seasons without effects, at most
-    # effects are estimated again from halves of the past, of so many blocks of time each
-    halves: int = 16
-    blocks: int = 16
+    draws: int = 16  # of the posterior of effects
+    blocks: int = 16  # of time, in which products are summed
 
 
 PRIORS = ColumnPriors()
@@ -92,13 +90,12 @@ def fit_columns(
     before: Integers,
     year: float,
     earlier: ColumnEffects | None,
-    halves: bool,
+    with_draws: bool,
 ) -> ColumnEffects | None:
     """Estimate effects from values at positions before `before` [series].
 
     `year` is the steps of a year, 0 for none. Effects multiply or are added like `earlier` ones.
-    With `halves`, they are estimated from halves of the past as well (McCarthy 1969), which show
-    how certain they are.
+    With `with_draws`, draws from their posterior show how certain they are.
 
     None without columns and effects of the year, or with too few values.
     """
@@ -115,16 +112,16 @@ def fit_columns(
     effects = whole.solved()
     if earlier is None and effects.multiplies and _deviation(pasts, effects) > PRIORS.factor:
         additive = replace(effects, multiplies=False)
-        return fit_columns(panel, schema, seasons, before, year, additive, halves)
+        return fit_columns(panel, schema, seasons, before, year, additive, with_draws)
     if not (schema.known or effects.weights.any()):
         return None
     places = columns_by_name(schema)
     signs = [(places[name].start, sign) for name, sign in schema.signs.items()]
-    of_halves = effects.halves
-    if halves:
-        of_halves = np.stack([half.solved().weights for half in whole.halves()])
+    draws = effects.draws
+    if with_draws:
+        draws = whole.draws(effects.weights)
     for column, sign in signs:
-        for weights in (effects.weights, *of_halves):
+        for weights in (effects.weights, *draws):
             weights[column] = _with_sign(effects, weights[column], sign)
     units = _units(panel, before)
     reaction = np.ones((len(panel) + 1, len(effects.weights)))
@@ -140,7 +137,7 @@ def fit_columns(
         scale=np.append(np.median(units), units),
         centre=centre,
         reaction=reaction,
-        halves=of_halves,
+        draws=draws,
     )
 
 
@@ -152,7 +149,7 @@ def shown_seasons(panel: Panel, schema: Schema) -> Seasons:
         return seasons
     panel = panel.select(np.arange(min(PRIORS.searched, len(panel))))
     usual = season_candidates(schema.calendar)
-    effects = fit_columns(panel, schema, usual, panel.lengths, 0.0, None, halves=False)
+    effects = fit_columns(panel, schema, usual, panel.lengths, 0.0, None, with_draws=False)
     own = series_index(panel.ids, panel.ids)
     removed, _ = with_columns_removed(panel, None, schema, effects, own)
     return panel_seasons(removed, schema.calendar)
@@ -378,7 +375,7 @@ def _prepared(
         scale=np.ones(1),
         centre=np.zeros((1, count)),
         reaction=np.ones((1, count)),
-        halves=np.zeros((0, count, 0)),
+        draws=np.zeros((0, count, 0)),
     )
     rows = sum(past.observed.sum() for past in pasts)
     return _affordable(effects, of_table > 0, rows)
@@ -452,12 +449,27 @@ class _Regression:
         square = float(total[-1, -1])
         return terms, product, square, int(self.counts.sum())
 
-    def halves(self) -> Iterator["_Regression"]:
-        """Random halves of the blocks, each twice."""
+    def draws(self, weights: Numbers) -> Numbers:
+        """Draws from the posterior of all coefficients, [draws, columns, terms].
+
+        The prior of a column's effect deviates by a factor of e, or a deviation of the values, over
+        the range that counts: the past leaves it so where it says nothing. `weights` [columns,
+        terms] tell how large errors are.
+        """
+        terms, product, square, count = self.moments
+        own = weights.ravel()
+        left = square - 2 * own @ product + own @ terms @ own
+        noise = max(left / max(count, 1), ROUNDING)
+        low, high = self.effects.limits.T
+        variance = np.tile((high - low)[:, None] ** -2, weights.shape[1])
+        variance[:, 1:] /= weights.shape[1]
+        root = np.sqrt(variance.ravel())
+        precision = root[:, None] * terms * root / noise + np.eye(len(root))
+        covariance = np.linalg.inv(precision)
+        mean = covariance @ (root * product) / noise
         chance = np.random.default_rng(0)
-        for _ in range(PRIORS.halves):
-            half = chance.permutation(PRIORS.blocks)[: PRIORS.blocks // 2]
-            yield replace(self, products=2 * self.products[half], counts=2 * self.counts[half])
+        draws = root * chance.multivariate_normal(mean, covariance, PRIORS.draws)
+        return np.asarray(draws.reshape(-1, *weights.shape))
 
     def solved(self) -> ColumnEffects:
         """The effects with coefficients; a column that is not worth its coefficients has none."""

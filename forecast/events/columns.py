@@ -50,8 +50,8 @@ class ColumnEffects:
     scale: Annotated[Numbers, of_values("series+1", low=0)]
     centre: Annotated[Numbers, of_values("series+1 columns")]
     reaction: Annotated[Numbers, of_values("series+1 columns")]
-    # coefficients as halves of the past alone would have them
-    halves: Annotated[Numbers, of_values("halves columns terms")]
+    # coefficients as the past leaves them possible
+    draws: Annotated[Numbers, of_values("draws columns terms")]
 
     @property
     def width(self) -> int:

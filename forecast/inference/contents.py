@@ -188,7 +188,7 @@ def read_effects(lists: dict[str, Any], sizes: dict[str, int]) -> Effects:
 def read_column_effects(
     lists: dict[str, Any], sizes: dict[str, int], schema: Schema
 ) -> ColumnEffects:
-    lengths = {name: len(lists[name]) for name in ("lags", "means", "halves")}
+    lengths = {name: len(lists[name]) for name in ("lags", "means", "draws")}
     knots = len(lists["knots"][0])
     known = np.zeros((0, len(schema.known)))
     has_year = lists["year"] != 0

@@ -205,6 +205,32 @@ def test_what_if_of_a_price_moves_the_forecast_by_its_elasticity() -> None:
     assert (unchanged.loc[before, INTERVALS] == 0).all(axis=None)
 
 
+@pytest.mark.parametrize("seed", [5, 19])
+def test_intervals_of_what_the_past_cannot_tell_are_neither_endless_nor_empty(
+    seed: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A price that hardly moves but with a trend, and a cut that effects do not reach."""
+    draw = np.random.default_rng([seed, 78])
+    step = np.arange(428)
+    monthly = np.repeat(draw.normal(size=16), 28)[: len(step)]
+    price = np.round(4 * (1 + 0.2 * step / len(step)) * np.exp(0.01 * monthly), 2)
+    week = 0.2 * draw.normal(size=7)[step % 7]
+    units = np.exp(5 + 0.0008 * step + week - np.log(price / 4) + 0.1 * draw.normal(size=len(step)))
+    units[-28:] = np.nan
+    day = pd.date_range("2024-01-01", periods=len(step))
+    table = pd.DataFrame({"day": day, "units": units, "price": price})
+    columns = {"time": "day", "target": "units", "known": ("price",)}
+    model = Forecaster(model="seasonal-naive", horizon=28, **columns).fit(table)
+    dearer = model.what_if({"price": "+10%"}, every="next 28").iloc[0]
+    width = (dearer["difference_hi_80"] - dearer["difference_lo_80"]) / dearer["forecast"]
+    assert 0.05 < width < 0.5
+    cheap, cheaper = (model.what_if({"price": price}, every="next 28") for price in (3, 1))
+    assert cheap["difference"][0] == cheaper["difference"][0]
+    widths = [table["difference_hi_80"] - table["difference_lo_80"] for table in (cheap, cheaper)]
+    assert (widths[1] > 1.5 * widths[0]).all()
+    assert "price counts as 3.3" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

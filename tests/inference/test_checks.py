@@ -104,7 +104,7 @@ COLUMN_EFFECTS = ColumnEffects(
     scale=np.ones(3),
     centre=np.zeros((3, 2)),
     reaction=np.ones((3, 2)),
-    halves=np.zeros((0, 2, 8)),
+    draws=np.zeros((0, 2, 8)),
 )
 
 
