@@ -118,7 +118,7 @@ class Ensemble:
         weights = self.weights[series_index].astype(np.float64)
         scale = window_scale(inputs, windows, self.lookback)
         sizes = np.ones((1, 1))
-        if self.step_shares.any():
+        if self.step_shares.any() or self.calibration.step_share:
             sizes = step_sizes(inputs, windows, self.context_length)
         size = len(self.components), len(scale), inputs.horizon, len(inputs.levels)
         forecasts = np.zeros(size)
@@ -135,7 +135,7 @@ class Ensemble:
         mixed = mixture(weights, forecasts)
 
         rough = roughness(inputs, windows, scale, self.lookback)
-        moved = self.calibration.moved(mixed, scale, rough, series_index)
+        moved = self.calibration.moved(mixed, scale, rough, sizes, series_index)
         few = (scale == 0) & has_few_values(inputs, windows)
         moved[few] = self.calibration.of_few_values(moved[few])
         points = mixed[..., inputs.levels.index(0.5)]
@@ -366,6 +366,7 @@ def _calibrated(
         span=(series << 32) + _horizon_blocks(inputs, windows),
         count=inputs.series,
         roughness=roughness(inputs, windows, scale, validation.lookback),
+        sizes=validation.sizes,
         recent=recent,
         limit=_limit(inputs, windows, points, steps, cap_factor),
     )

@@ -59,6 +59,7 @@ NUMBERS = {
     "tied": "tied",
     "rests": "rests",
     "largest": "largest",
+    "sizes": "step_share",
 }
 FILLED = "filled_"
 

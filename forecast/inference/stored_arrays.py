@@ -81,3 +81,4 @@ class CalibrationArrays:
     rests: Annotated[Floats, Spec("1", 0, 1, absent=0)]
     largest: Annotated[Floats, Spec("1", 0, np.inf, absent=np.inf)]
     roughness: Annotated[Floats, Spec("2", absent=0)]
+    sizes: Annotated[Floats, Spec("1", 0, 1, absent=0)]

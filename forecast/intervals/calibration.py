@@ -12,10 +12,11 @@ to forecast than others get wider intervals, as far as chance does not explain t
 In formulas, for a quantile q of a window with median m and half width h, and with the weight
 w = n / (n + `windows`) of n independent windows:
 
-    widened = m + (q - m) exp(slope (roughness - mean_roughness) + growth)
+    widened = m + (q - m) exp(slope (roughness - mean_roughness) + growth) size
     moved   = widened + margin h,  log(1 + margin) = w (w a + (1 - w) b)
 
-where a is log(1 + score) of the step and its neighbours, and b that of all steps.
+where a is log(1 + score) of the step and its neighbours, b that of all steps, and
+size = 1 + step_share (step_size - 1), as steps of the season differ (see `step_sizes`).
 """
 
 from dataclasses import dataclass
@@ -25,7 +26,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import Setting
-from forecast.intervals.own_past import Pasts, Recent, slope_beyond_chance
+from forecast.intervals.own_past import (
+    Pasts,
+    Recent,
+    error_unit,
+    slope_beyond_chance,
+    step_share,
+)
 from forecast.logs import log
 from forecast.metrics.quantiles import divided, mean_of
 from forecast.panel.panel import Flags, Integers, Numbers
@@ -65,12 +72,14 @@ class Calibration:
 
     The numbers act on the quantiles of a window in this order. First each quantile's distance from
     the median is multiplied by exp(`slope` * (roughness - `mean_roughness`) + `growth` of the
-    series): rough windows, and series that were hard to forecast, get wider intervals. Then each
-    quantile moves by its margin (`margins`), in half widths of its interval; `tied` says which
-    least half width applies. A window that has seen only a few equal values has no scale, and gets
-    intervals of the usual relative width (`relative`) instead. Last, the highest quantiles are
-    bounded by `largest` times the largest value of the past, or the median where that is larger. If
-    the median of a past at rest was no worse a forecast, it replaces the median (`rests`).
+    series): rough windows, and series that were hard to forecast, get wider intervals. So do steps
+    of the season whose values change much, as far as errors grow with the sizes of these changes
+    more than the intervals do (`step_share`). Then each quantile moves by its margin (`margins`),
+    in half widths of its interval; `tied` says which least half width applies. A window that has
+    seen only a few equal values has no scale, and gets intervals of the usual relative width
+    (`relative`) instead. Last, the highest quantiles are bounded by `largest` times the largest
+    value of the past, or the median where that is larger. If the median of a past at rest was no
+    worse a forecast, it replaces the median (`rests`).
     `mean_share` and `mean_weight` do not change quantiles; they give the mean of each value from
     the calibrated quantiles. `coverage` and `windows` are a record of the data, and change nothing.
     """
@@ -99,17 +108,23 @@ class Calibration:
     largest: float = np.inf  # see `CalibrationPriors.cap_factor`
     slope: float = 0.0  # of the log ratio of errors to widths over roughness; 0 to 1
     mean_roughness: float = 0.0  # roughness at which intervals keep their width
+    step_share: float = 0.0  # of errors over widths, see `own_past.step_share`
 
     def moved(
-        self, quantiles: Numbers, scale: Numbers, roughness: Numbers, series: Integers
+        self,
+        quantiles: Numbers,
+        scale: Numbers,
+        roughness: Numbers,
+        sizes: Numbers,
+        series: Integers,
     ) -> Numbers:
         """The calibrated quantiles, [windows, horizon, levels]: widened, then moved by margins.
 
         `scale`, `roughness` and `series` are [windows]; `series` numbers the series from 1, and 0
-        is one that was not in the fit.
+        is one that was not in the fit. `sizes` are those of `step_sizes`.
         """
         rougher = self.slope * np.nan_to_num(roughness - self.mean_roughness)
-        grown = _grown(quantiles, rougher + self.growth[series])
+        grown = _grown(quantiles, rougher + self.growth[series], sizes, self.step_share)
         margins = self.margins.astype(np.float64)
         return moved_by(grown, margins, scale, self.tied > 0)
 
@@ -177,7 +192,11 @@ def calibrate(
     slope, mean_roughness = _slope(missed, pasts)
     rougher = slope * np.nan_to_num(pasts.roughness - mean_roughness)
     growth = _growth(missed - rougher, pasts)
-    grown = _grown(quantiles, rougher + growth[pasts.series])
+    rougher += growth[pasts.series]
+    width = quantiles[..., -2] - quantiles[..., 1]
+    ratios = divided(actual - _median(quantiles)[..., 0], width)
+    share = step_share(np.where(observed, ratios, np.nan), pasts.sizes)
+    grown = _grown(quantiles, rougher, pasts.sizes, share)
 
     _, ties = np.unique(actual[observed], return_counts=True)
     tied = bool(ties.max() / observed.sum() >= PRIORS.ties)
@@ -225,6 +244,7 @@ def calibrate(
         rests=float(rests),
         slope=slope,
         mean_roughness=mean_roughness,
+        step_share=share,
         growth=growth,
     )
 
@@ -305,14 +325,15 @@ def _growth(missed: Numbers, pasts: Pasts) -> Margins:
     return growth
 
 
-def _grown(quantiles: Numbers, growth: Numbers) -> Numbers:
+def _grown(quantiles: Numbers, growth: Numbers, sizes: Numbers, share: float) -> Numbers:
     """Quantiles [windows, horizon, levels] whose distance from the median grows by exp(growth).
 
-    `growth` is [windows].
+    `growth` is [windows]. The distance also follows the `sizes` of steps, by a `share`.
     """
-    if not growth.any():
+    if not growth.any() and not share:
         return quantiles
-    return widened(quantiles, np.exp(growth)[:, None, None])
+    factors = error_unit(np.exp(growth), sizes, share)
+    return widened(quantiles, factors[..., None])
 
 
 def _mean_share(expected: Numbers, happened: Numbers, weight: float) -> float:

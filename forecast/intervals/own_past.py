@@ -73,6 +73,7 @@ class Pasts:
     span: Integers
     count: int  # number of series
     roughness: Numbers  # [windows], see `roughness`; NaN where unknown
+    sizes: Numbers  # [windows, horizon], see `step_sizes`
     recent: Recent
     limit: Numbers  # [windows, horizon], bound of the highest quantiles
 

@@ -26,7 +26,9 @@ def past_of(count: int) -> Pasts:
     """The past of windows of one series that are neither rough, at rest nor bounded."""
     same = np.zeros(count, np.int64)
     limit = np.full((count, 1), np.inf)
-    return Pasts(same, np.arange(count), 1, same + np.nan, Recent(*np.zeros((3, count))), limit)
+    sizes = np.ones((count, 8))
+    recent = Recent(*np.zeros((3, count)))
+    return Pasts(same, np.arange(count), 1, same + np.nan, sizes, recent, limit)
 
 
 def calibrate(
@@ -148,8 +150,9 @@ def test_intervals_grow_with_roughness_as_far_as_errors_do() -> None:
     assert growing.slope == pytest.approx(0.6, abs=0.1)
     assert same.slope < 0.1
     new = np.zeros(1, np.int64)
-    unknown = growing.moved(quantiles[:1], scale[:1], np.array([np.nan]), new)
-    usual = growing.moved(quantiles[:1], scale[:1], np.array([growing.mean_roughness]), new)
+    sizes = np.ones((1, 8))
+    unknown = growing.moved(quantiles[:1], scale[:1], np.array([np.nan]), sizes, new)
+    usual = growing.moved(quantiles[:1], scale[:1], np.array([growing.mean_roughness]), sizes, new)
     assert (unknown == usual).all()
 
 
@@ -168,6 +171,23 @@ def test_intervals_grow_by_the_errors_of_their_series_unless_these_are_chance() 
     assert unlike.growth[0] == alike.growth[0] == 0
 
 
+def test_intervals_are_wider_at_noisy_steps_of_the_season() -> None:
+    """Steps 1 and 5 are three times as noisy, but all intervals have the same width."""
+    random = np.random.default_rng(3)
+    quantiles = np.broadcast_to(np.linspace(-2, 2, len(LEVELS)), (400, 8, len(LEVELS)))
+    noise = np.tile([3.0, 1.0, 1.0, 1.0], 2)
+    actual = random.normal(size=(400, 8))
+    seen, scale = np.ones((400, 8), bool), np.ones(400)
+    pasts = replace(past_of(400), sizes=np.tile(noise / noise.mean(), (400, 1)))
+    noisy = calibrate(quantiles, actual * noise, seen, scale, LEVELS, 4, pasts)
+    even = calibrate(quantiles, actual, seen, scale, LEVELS, 4, pasts)
+    unknown, series = np.full(400, np.nan), pasts.series
+    moved = noisy.moved(quantiles, scale, unknown, pasts.sizes, series)
+    inside = coverage(actual * noise, moved, 1, 7)
+    assert np.ptp(inside) < 0.1
+    assert even.step_share < 0.05
+
+
 def test_margins_of_intervals_without_width_carry_over_to_wide_ones() -> None:
     """On half of the windows the interval has no width, and a sale lies thousands of half widths beyond it."""
     random = np.random.default_rng(0)
@@ -175,7 +195,8 @@ def test_margins_of_intervals_without_width_carry_over_to_wide_ones() -> None:
     quantiles = width * np.broadcast_to([0, 0, 0, 0, 0, 0.1, 0.5, 0.8, 1], (500, 8, len(LEVELS)))
     actual = np.where(random.random((500, 8)) < 0.25, random.gamma(4, 1.0, (500, 8)), 0.0)
     made = calibrate(quantiles, actual, ALL, np.ones(500), LEVELS)
-    moved = made.moved(quantiles, np.ones(500), np.full(500, np.nan), np.zeros(500, np.int64))
+    unknown = np.full(500, np.nan)
+    moved = made.moved(quantiles, np.ones(500), unknown, np.ones((500, 8)), np.zeros(500, np.int64))
     assert moved.max() < 2 * actual.max()
     assert (moved[:, :, 7] > 0).all()
     assert coverage(actual, moved, 1, 7).mean() > 0.94
