@@ -35,7 +35,7 @@ SLOWEST_FILES = {
     *(
         "test_kills",
         "test_slim",
-        "test_resume",
+        "test_stops",
         "test_new_model",
         "test_new_baseline",
         "test_new_choices",

@@ -27,7 +27,7 @@ with DAG(
     run = BashOperator(
         task_id="run",
         # 3: some series were left out. The forecasts of the others are written, and status says which
-        bash_command="forecast run pipelines/nightly.toml --as-of '{{ data_interval_end }}' --resume --wait 600"
+        bash_command="forecast run pipelines/nightly.toml --as-of '{{ data_interval_end }}' --wait 600"
         " || [ $? -eq 3 ]",
         cwd=FOLDER,
         env={"PATH": PATH},

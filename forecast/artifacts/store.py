@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from forecast import durable
-from forecast.artifacts.checkpoints import Checkpoints
 from forecast.artifacts.format import (
     LIMITS,
     MANIFEST,
@@ -32,7 +31,6 @@ from forecast.settings import STORE
 
 POINTER = "CURRENT"
 LOCK = ".lock"
-RESUME = ".resume"
 OWNER = "OWNER"  # says which job the store belongs to; a store of `fit` alone has none
 NAMED = 5  # the number of versions that a message lists
 READ_ATTEMPTS = 3  # attempts to read a version that another process may be pruning
@@ -167,7 +165,7 @@ class Store:
         with durable.raised_as(durable.cannot_create, self.path):
             names = sorted(os.listdir(self.path))
         # lost+found stands in the root of a freshly mounted disk
-        ours = {LOCK, RESUME, OWNER, "lost+found", *fnmatch.filter(names, durable.TEMPORARY)}
+        ours = {LOCK, OWNER, "lost+found", *fnmatch.filter(names, durable.TEMPORARY)}
         foreign = [name for name in names if name not in ours]
         if foreign and not any(map(saved_at, names)):
             count = f"'{foreign[0]}' is one of {len(foreign)}"
@@ -230,9 +228,6 @@ class Writer:
         live = version if promote else live_before
         self._prune([*ids, version], {live, live_before}, live, keep)
         return VersionInfo(version, digest, created)
-
-    def checkpoints(self, resume: bool = False) -> Checkpoints:
-        return Checkpoints(self._store.path / RESUME, resume)
 
     def promote(self, version: str) -> VersionInfo:
         """Make `version` live, after checking all its files.
@@ -317,7 +312,7 @@ def check_apart(
     own_files = [
         name
         for name in _path_below(store, output)[:1]
-        if name.startswith("v-") or name in (POINTER, OWNER, LOCK, RESUME)
+        if name.startswith("v-") or name in (POINTER, OWNER, LOCK)
     ]
     if own_files or _path_below(str(runs_folder(store)), output):
         problem = f"{output} would replace a file of the store {store}"

@@ -118,7 +118,6 @@ COMMANDS["fit"] = Declaration(
         (StoreSettings, "keep", "wait"),
         CLUSTER,
         ARTIFACT,
-        Option("--resume", "continue a fit of the same data and settings that was stopped", RUN),
         Option("--dry-run", "say what a fit would do and take; train and write nothing", RUN),
         Option("--json", "with --dry-run: print one JSON object", RUN, name="as_json", first=False),
     ],
@@ -370,7 +369,6 @@ COMMANDS["run"] = Declaration(
         JOB,
         Option("--as-of TIME", "run as of this time; nothing later is read  [default: now]"),
         Option("--output FILE", "write here, and not to the sink of the job", OUTPUT),
-        Option("--resume", "continue a fit that was stopped", RUN),
         Option(
             "--take-over",
             "take store and sinks from another job, which this one replaces",

@@ -42,18 +42,15 @@ def run(request: Request) -> int:
     store = request.of(StoreSettings)
     with Store(request.store).lock(store.wait) as writer:
         started = min(time.monotonic(), begun + MAX_STARTUP)
-        checkpoints = writer.checkpoints(request.resume)
         with console.using_cluster(request.cluster), console.progress_bar() as on_step:
             asked = replace(
                 _asked(request),
                 started=started,
                 callbacks=Callbacks(on_read=log_lines, on_step=on_step),
-                checkpoints=checkpoints,
                 exports=True,
             )
             fitted = fit(asked)
         version = writer.save(to_contents(fitted), store.keep)
-        checkpoints.discard()
     log_lines(describe_fit(fitted))
     log(f"saved    {request.store}/{version.id}")
     if "missing" in fitted.history.status:

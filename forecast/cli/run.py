@@ -28,7 +28,7 @@ def run(request: Request) -> int:
         log_lines(replayed_checks(pipeline, request.replay))
         return 0
     if request.accept:
-        wrong = ("as_of", "output", "resume", "check")
+        wrong = ("as_of", "output", "check")
         request.refuse("--accept publishes a run that is over", "leave it out", *wrong)
         return _put(accept_blocked(pipeline, request.take_over), request.as_json)
     if request.check:
@@ -41,7 +41,6 @@ def run(request: Request) -> int:
             pipeline,
             as_of=request.as_of,
             output=request.output,
-            resume=request.resume,
             take_over=request.take_over,
             on_step=on_step,
         )

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from forecast.artifacts.checkpoints import Checkpoints
 from forecast.errors import Setting, UsageError, Words
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Columns, ForecastOptions, Forecasts, Part
@@ -95,7 +94,6 @@ class FitRequest:
     earlier: Fitted | None = None  # `warm_start` continues its networks, if they fit
     started: float | None = None  # `time.monotonic()` at which the budget starts; default: now
     callbacks: Callbacks = NO_CALLBACKS
-    checkpoints: Checkpoints | None = None  # where training writes what it can resume from
 
     sums: bool = True  # whether sums of the forecasts will be asked for
     saves: bool = True  # whether a budget has to last until a version is saved

@@ -20,7 +20,6 @@ from forecast.training.context import TrainingContext, WarmStart
 from forecast.training.plan import Plan
 
 if TYPE_CHECKING:
-    from forecast.artifacts.checkpoints import Checkpoints
     from forecast.training.fitting import Fitter
     from forecast.training.loop import Trained
 
@@ -85,7 +84,6 @@ def train(
     context = TrainingContext(
         task.deadline,
         task.request.callbacks.on_step,
-        _checkpoint(task, fitter, plan, start),
         rehearsal=task.request.rehearsal,
     )
     median = LEVELS.index(0.5)
@@ -109,17 +107,3 @@ def _fitter(task: FitTask, held_out: HeldOut) -> "Fitter":
     from forecast.training.fitting import Fitter
 
     return Fitter.of(held_out.inputs, held_out.split, task.settings)
-
-
-def _checkpoint(
-    task: FitTask, fitter: "Fitter", plan: Plan | None, start: WarmStart | None
-) -> "Checkpoints | None":
-    """The checkpoints that training resumes from and writes; None if none are asked for."""
-    from forecast.training.resume import data_key, plan_key
-
-    checkpoints = task.request.checkpoints
-    if checkpoints is None:
-        return None
-    started_from = None if start is None else start.hash
-    key = plan_key(task.settings, plan, fitter.device, started_from)
-    return checkpoints.open(data_key(task.panel, task.schema), key)

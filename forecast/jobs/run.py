@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from forecast.artifacts.checkpoints import Checkpoints
 from forecast.artifacts.format import installed
 from forecast.artifacts.store import Store, Writer, check_apart
 from forecast.calendar.spec import as_text, parse_as_of
@@ -94,7 +93,6 @@ def run_job(
     *,
     as_of: str | None = None,
     output: str | None = None,
-    resume: bool = False,
     take_over: bool = False,
     on_step: Callable[[Progress], None] | None = None,
 ) -> Record:
@@ -109,7 +107,6 @@ def run_job(
     ----------
     as_of : the time of the run; default that of the pipeline, else now
     output : a file to write instead of the pipeline's; the database is then not written
-    resume : go on with a fit that was stopped
     take_over : take the store and the sinks from the job that they belong to
     on_step : called with the progress of a fit after each training step
 
@@ -142,7 +139,7 @@ def run_job(
                 id=f"{job}/{at}", job=job, as_of=at, started=started, packages=installed()
             )
             record.pipeline_sha256 = sha256_of_file(pipeline.file)
-            run = _Run(pipeline, instant, record, store, writer, ledger, resume, on_step)
+            run = _Run(pipeline, instant, record, store, writer, ledger, on_step)
             with _recorded(run):
                 _begin(run, warn_of_later=output is None)
                 with keys_in_errors():
@@ -196,7 +193,6 @@ class _Run:
     store: Store
     writer: Writer
     ledger: Ledger
-    resume: bool
     on_step: Callable[[Progress], None] | None
     began: float = field(default_factory=time.monotonic)
     accepted: Record | None = None
@@ -213,7 +209,6 @@ class _Fit:
     entry: FitEntry
     serving: ServingVersion
     reading: Reading  # the table as the serving version reads it
-    checkpoints: Checkpoints
 
 
 def _finish(run: _Run) -> None:
@@ -288,7 +283,6 @@ def _read_fit_forecast_write(run: _Run) -> None:
     else:
         publication.publish(pipeline, ledger)
     if new_fit is not None:
-        new_fit.checkpoints.discard()
         promote_owed(ledger, run.store, run.writer)
     gate.refuse(passed)
 
@@ -307,14 +301,12 @@ def _fit(run: _Run, job_inputs: inputs.Inputs) -> _Fit:
     check_to_fit(reading, None if live is None else live.fitted.history)
     for line in describe_reading(reading):
         log.info("%s", line)
-    checkpoints = run.writer.checkpoints(run.resume)
     request = FitRequest(
         reading,
         pipeline.train,
         earlier=None if live is None else live.fitted,
         started=began,
         callbacks=Callbacks(on_step=run.on_step),
-        checkpoints=checkpoints,
         exports=True,
     )
     fitted = fit(request)
@@ -338,10 +330,10 @@ def _fit(run: _Run, job_inputs: inputs.Inputs) -> _Fit:
         log.info("%s", line)
     if entry.promoted or live is None:
         log.info("gate     %s passes: %s", entry.version, entry.reason)
-        return _Fit(entry, saved, reading, checkpoints)
+        return _Fit(entry, saved, reading)
     text = "%s does not go live: %s; %s still forecasts"
     log.warning(text, entry.version, entry.reason, live.version)
-    return _Fit(entry, live, as_live(), checkpoints)
+    return _Fit(entry, live, as_live())
 
 
 def _save(

@@ -1,1 +1,1 @@
-"""Train networks: plan, rounds of candidates, loop, checkpoints, devices."""
+"""Train networks: plan, rounds of candidates, loop, devices."""

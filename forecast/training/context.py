@@ -1,4 +1,4 @@
-"""What the networks of a fit share: deadline, progress, checkpoints, number of jobs, a dry run."""
+"""What the networks of a fit share: deadline, progress, number of jobs, a dry run."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -7,7 +7,6 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from forecast.artifacts.checkpoints import Checkpoints
 from forecast.training.plan import Candidate, Member
 
 Weights = dict[str, NDArray[Any]]  # of a network, by name
@@ -54,7 +53,6 @@ class Rehearsal:
 class TrainingContext:
     deadline: float | None = None  # `time.monotonic()` at which training must be over
     on_step: OnStep | None = None  # called after each step of a network in this process
-    checkpoints: Checkpoints | None = None  # other processes write there too
     jobs: int = 1  # networks trained side by side
     first: int = 0  # number of the first network in the whole plan: seeds depend on it
     # weights that each network starts from; by default they are drawn at random

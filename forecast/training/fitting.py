@@ -66,10 +66,8 @@ def train_members(
     until = None
     if context.deadline is not None:
         until = time.time() + context.deadline - time.monotonic()
-    # machines of a cluster have neither the clock nor the folders of this one
     remote = on_cluster() and context.jobs > 1
-    store = None if remote else context.checkpoints
-    silent = replace(context, on_step=None, checkpoints=store)
+    silent = replace(context, on_step=None)
     parent = None if remote else os.getpid()
     there = partial(work.train_there, silent, until, parent)
     # without a cluster, the first group trains in this process, so that its progress shows

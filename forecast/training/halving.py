@@ -4,10 +4,8 @@ This is successive halving (Jamieson and Talwalkar 2016), but the better half is
 another seed, and all networks that were trained can join the ensemble.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +16,6 @@ from forecast.training.context import TrainingContext, WarmStart
 from forecast.training.fitting import Fitter
 from forecast.training.loop import Trained
 from forecast.training.plan import PROCESS_START, Candidate, Member, Plan, fit_seconds, makespan
-from forecast.training.resume import Decisions
 
 # networks that a plan takes to train side by side if no clock decides it (no time budget): the plan
 # is then the same on machines of any number of cores
@@ -73,18 +70,18 @@ def train_networks(
         context = replace(context, start_weights=start.weights)
     rounds = _Rounds(fitter, context)
     if plan is not None:
-        rounds.train(lambda: list(plan.members))
+        rounds.train(list(plan.members))
     elif start is not None:
-        rounds.train(lambda: _plan_alike(rounds, candidates, start.warm))
+        rounds.train(_plan_alike(rounds, candidates, start.warm))
     elif settings.steps or settings.members:
         copies = candidates[:1] * (settings.members or 1)
-        rounds.train(lambda: _plan_alike(rounds, copies))
+        rounds.train(_plan_alike(rounds, copies))
     else:
         most = _most_networks(rounds, candidates)
-        trained = rounds.train(lambda: _first_round(rounds, candidates)[:most])
+        trained = rounds.train(_first_round(rounds, candidates)[:most])
         while trained:
             more = most - len(rounds.done)
-            trained = rounds.train(partial(_better_half, rounds, trained, loss, more))
+            trained = rounds.train(_better_half(rounds, trained, loss, more))
 
     members = tuple(member for member, _ in rounds.done)
     results = [result for _, result in rounds.done]
@@ -103,22 +100,16 @@ def _most_networks(rounds: "_Rounds", candidates: list[Candidate]) -> int:
 
 
 class _Rounds:
-    """Rounds of training within the time there is; a resumed fit repeats stored decisions."""
+    """Rounds of training within the time there is."""
 
     def __init__(self, fitter: Fitter, context: TrainingContext) -> None:
-        decisions = Decisions.read(context.checkpoints)
-        if context.deadline is not None and decisions.left is not None:
-            deadline = min(context.deadline, time.monotonic() + decisions.left)
-            context = replace(context, deadline=deadline)
         self.fitter = fitter
         self.context = context
-        self.decided = list(map(list, decisions.rounds))
-        self.costs = dict(decisions.costs)  # seconds of full training, by key of a candidate
+        self.costs: dict[str, float] = {}  # seconds of full training, by key of a candidate
         # whether a deadline makes costs be measured by a clock; without one they are estimated, so
         # that a fit is the same on any machine
         self.measured = context.deadline is not None
         self.spent = 0.0  # estimated seconds, without a deadline
-        self.begun = 0  # rounds
         self.done: list[tuple[Member, Trained]] = []
 
     def left(self) -> float:
@@ -148,13 +139,8 @@ class _Rounds:
         jobs = self.fitter.settings.jobs or (workers() if seconds > WORTH_A_PROCESS else 1)
         return max(1, min(jobs, networks))
 
-    def train(self, decide: Callable[[], list[Member]]) -> list[tuple[Member, Trained]]:
-        """Train the next round: the stored one, or else the one that `decide` plans now."""
-        if self.begun == len(self.decided):
-            self.decided.append(decide())
-            self._write()
-        members = self.decided[self.begun]
-        self.begun += 1
+    def train(self, members: list[Member]) -> list[tuple[Member, Trained]]:
+        """Train the next round."""
         if not members:
             return []
 
@@ -162,23 +148,11 @@ class _Rounds:
         seconds = self.left() if self.measured else sum(costs)
         jobs = self.running_jobs(len(members), seconds)
         context = replace(self.context, first=len(self.done), jobs=jobs, seconds=costs)
-        try:
-            members, results = self.fitter.train(members, context)
-        except BaseException:
-            self._write()  # so that a resumed fit knows how much time is left
-            raise
+        members, results = self.fitter.train(members, context)
         trained = list(zip(members, results, strict=True))
         self.done += trained
         self.spent += sum(self.costs.get(member.key, 0.0) for member in members) / PAIR
         return trained
-
-    def _write(self) -> None:
-        decisions = Decisions(
-            rounds=tuple(map(tuple, self.decided)),
-            costs=self.costs,
-            left=self.context.seconds_left(),
-        )
-        decisions.write(self.context.checkpoints)
 
 
 def _plan_alike(rounds: _Rounds, candidates: list[Candidate], warm: int = 0) -> list[Member]:

@@ -12,14 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.errors import Setting, Words
 from forecast.logs import log
 from forecast.models.shared.building import to_arrays
 from forecast.models.shared.model import RecurrentModel
 from forecast.settings import TrainSettings
 from forecast.training.context import Progress, TrainingContext, Weights
 from forecast.training.plan import Member
-from forecast.training.resume import NetworkCheckpoint
 from forecast.training.sampling import Draw
 from forecast.training.state import TrainingState, diverged
 from forecast.windows.windows import Batch
@@ -58,29 +56,22 @@ def train(
     `validation` may be empty.
 
     A member that continues another fit brings its weights in `network`; they are validated first.
-    SIGINT and SIGTERM take effect between two training steps, after a checkpoint has been written;
-    a second signal takes effect at once.
+    SIGINT and SIGTERM take effect between two training steps; a second signal takes effect at once.
     """
     context = context or TrainingContext()
     held_out = sum(map(len, validation))
     state = TrainingState(network, settings, member, number, held_out)
-    checkpoint = NetworkCheckpoint(context.checkpoints, state, number)
-    checkpoint.restore()
     while not state.finished:
         # a signal whose handler returns lets training go on
         with deferred_signals() as signals:
             while not signals and state.step < member.steps and not _is_over(state, context):
-                checkpoint.write(now=False)
                 loss = _step(state, draw, validation)
                 if context.on_step is not None:
                     context.on_step(Progress(number, state.step, member.steps, loss, state.best))
             if signals:
-                cure = Words("; ", Setting("resume", True), " goes on from there")
-                rest = "" if context.checkpoints is None else cure
-                log.info("training stops at step %d of network %d%s", state.step, number + 1, rest)
+                log.info("training stops at step %d of network %d", state.step, number + 1)
             else:
                 _finish(state, validation)
-            checkpoint.write(now=True)
 
     network.eval()
     weights = to_arrays(network.state_dict())

@@ -413,10 +413,8 @@ def test_file_in_the_place_of_the_store_is_named(tmp_path):
         Store(tmp_path / "model").load()
 
 
-def test_leftovers_are_swept_and_checkpoints_stay(store):
+def test_leftovers_are_swept(store):
     save(store)
-    (store.path / ".resume").mkdir()
-    (store.path / ".resume" / "checkpoint").write_bytes(b"1")
     (store.path / ".forecast-0123.tmp").mkdir()
     (store.path / ".forecast-0123.tmp" / "config.json").write_bytes(b"1")
     (store.path / ".forecast-4567.tmp").write_bytes(b"1")
@@ -424,8 +422,7 @@ def test_leftovers_are_swept_and_checkpoints_stay(store):
     with store.lock():
         pass
     left = {name for name in os.listdir(store.path) if not name.startswith("v-")}
-    assert left == {".lock", ".resume", "CURRENT", "notes.txt"}
-    assert (store.path / ".resume" / "checkpoint").exists()
+    assert left == {".lock", "CURRENT", "notes.txt"}
 
 
 def test_link_among_the_leftovers_is_removed_and_not_followed(store, tmp_path):

@@ -38,7 +38,7 @@ STORES: dict[str, tuple[str, dict[str, Any]]] = {
     "index": ("13_index_only.csv", {}),
 }
 OF_SCENES = {"61_format_1.zip"}
-KEPT_ON_PURPOSE = (".resume/", ".runs/", "/OWNER")  # by a run that failed
+KEPT_ON_PURPOSE = (".runs/", "/OWNER")  # by a run that failed
 # flags that only a bad file needs
 FLAGS = (
     r" --(encoding|delimiter|decimal|thousands|sheet|header-row|skip-rows|date-format|on-duplicate|dst|timezone) "

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +17,6 @@ from forecast.artifacts.store import Store
 from forecast.errors import UsageError
 from forecast.training.plan import Member
 from forecast.training.state import TrainingState
-from tests._stops import stopped_at
 
 Command = Callable[..., "object"]
 SMALL = {"horizon": 6, "guard": False, "params": {"hidden_size": 4}, "jobs": 1}
@@ -243,26 +241,6 @@ def test_the_command_line_goes_on_from_the_live_version(
     loaded = Forecaster.load(str(store)).set_params(warm_start=True, steps=20)
     frame = pd.read_csv(passengers)
     assert loaded.fit(frame).plan_.members[0].warm == 2
-
-
-def test_a_stopped_warm_start_is_resumed_to_the_same_artifact(
-    forecast: Command, passengers: Path, tmp_path: Path
-) -> None:
-    fit = (
-        "fit",
-        passengers,
-        *("--no-guard", "--steps", 20, "-p", "hidden_size=4", "-p", "dropout=0.3"),
-        "--artifact",
-    )
-    forecast(*fit, tmp_path / "s")
-    shutil.copytree(tmp_path / "s", tmp_path / "whole")
-    assert forecast(*fit, tmp_path / "whole", "--warm-start").code == 0
-    with stopped_at(7):
-        assert forecast(*fit, tmp_path / "s", "--warm-start").code == 143
-    resumed = forecast(*fit, tmp_path / "s", "--warm-start", "--resume")
-    assert resumed.code == 0
-    assert "goes on from step 8" in resumed.err
-    assert Store(tmp_path / "s").load()[1].hash == Store(tmp_path / "whole").load()[1].hash
 
 
 @pytest.mark.slow

@@ -162,24 +162,12 @@ def _links() -> Iterator[Case]:
         ),
         harmless="which folder is read is the user's choice",
     )
-    yield Case(
-        "checkpoints that are pickles and links",
-        lambda place: _after(place, lambda folder: _resume(place)),
-        harmless="predict reads no checkpoint",
-    )
 
 
 def _relink(place: Path) -> None:
     if place.is_dir():
         place.rmdir()
     place.symlink_to(place.parent / f"real-{place.name}")
-
-
-def _resume(place: Path) -> None:
-    folder = place / ".resume"
-    folder.mkdir()
-    (folder / "state.joblib").write_bytes(pickle.dumps(Runs(os.mkdir, MARK)))
-    (folder / "state.pt").symlink_to("/etc/passwd")
 
 
 def _socket(path: Path) -> None:

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from forecast.artifacts.store import LOCK, OWNER, RESUME, Store
+from forecast.artifacts.store import LOCK, OWNER, Store
 from forecast.durable import TEMPORARY
 from forecast.errors import ForecastError
 from forecast.ledger.ledger import DAMAGED, MAX_RUNS, unpacked
@@ -180,7 +180,7 @@ class NightJob:
         store = self.store
         if not store.path.exists():
             return None, ()
-        allowed = {LOCK, OWNER, RESUME, "CURRENT"}
+        allowed = {LOCK, OWNER, "CURRENT"}
         strange = [
             name
             for name in os.listdir(store.path)

@@ -125,7 +125,6 @@ def _interrupted(
     share = (
         random.random() if random.random() < 0.5 else random.uniform(0.5, 1.0)
     )  # it writes in its second half
-    resume = ["--resume"] * (random.random() < 0.5)
     what = f"night {night}, {signal.Signals(number).name} after {share:.3f} of the run"
     ended = year.run_whole(f"night {night}", night).ended
     wanted = year.left(night)
@@ -136,7 +135,7 @@ def _interrupted(
     year.counts.done[
         "interrupted" if attempt.ended.code not in DONE else "ends before a signal"
     ] += 1
-    year.run_whole(f"{what}, run again", night, *resume)
+    year.run_whole(f"{what}, run again", night)
     year.same(what, night, wanted)
 
 

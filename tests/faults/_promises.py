@@ -121,8 +121,6 @@ def check_done(job: NightJob, attempt: Attempt, newest: Mapping[str, int], count
         counts.lose(
             f"{what}: the record names version {record['version']}, and is settled: {record['settled']}"
         )
-    if (job.folder / "store" / ".resume").exists() and record["fit"]:
-        counts.lose(f"{what}: a checkpoint stays after the fit")
     for problem in forecast_problems(job, attempt.as_of, after, newest):
         counts.lose(f"{what}: {problem}")
 

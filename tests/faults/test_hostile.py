@@ -1,8 +1,5 @@
 """A sample of the campaigns against hostile artifacts, random changes and random tables; each runs alone for longer."""
 
-import hashlib
-import os
-import pickle
 import shutil
 from pathlib import Path
 
@@ -11,11 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from forecast import Forecaster
-from forecast.artifacts.checkpoints import Checkpoints
 from forecast.errors import ArtifactRefused
 from tests.faults import _fuzz_loader, _fuzz_table, tables
 from tests.faults._cases import all_cases
-from tests.faults._stores import Case, Runs, tensors
+from tests.faults._stores import Case
 from tests.faults._tables import Sample, samples
 from tests.faults.hostile import run, warm_up
 
@@ -109,31 +105,3 @@ def test_random_tables_are_forecast_or_refused(tmp_path: Path, sample: Sample) -
 def test_what_broke_once_breaks_no_more(tmp_path: Path, path: Path) -> None:
     target = _fuzz_loader if path.parent.name == "loader" else _fuzz_table
     target.one(path.read_bytes(), tmp_path)
-
-
-@pytest.mark.parametrize(
-    "kind",
-    ["a pickle", "a link", "a named pipe", "a folder", "endless lists", "a pickle for arrays"],
-)
-def test_hostile_checkpoints_are_not_used(
-    tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    path = tmp_path / "states" / "plan"
-    path.parent.mkdir()
-    if kind == "a link":
-        path.symlink_to("/etc/passwd")
-    elif kind == "a named pipe":
-        os.mkfifo(path)
-    elif kind == "a folder":
-        path.mkdir()
-    else:
-        pickled = pickle.dumps(Runs(os.mkdir, str(tmp_path / "ran")))
-        facts = {
-            "a pickle": pickled,
-            "endless lists": b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
-        }.get(kind, b"{}")
-        body = facts + (pickled if kind == "a pickle for arrays" else tensors({}))
-        path.write_bytes(f"{hashlib.sha256(body).hexdigest()} {len(facts)}\n".encode() + body)
-    assert Checkpoints(path.parent, resume=True).read("plan") is None
-    assert "is not used" in caplog.text
-    assert not (tmp_path / "ran").exists()

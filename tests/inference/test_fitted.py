@@ -29,7 +29,6 @@ MODULES = [
     "inference.fitted",
     "inference.contents",
     "inference.predictor",
-    "artifacts.checkpoints",
     "ensemble.candidates",
 ]
 

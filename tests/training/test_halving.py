@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from forecast import Forecaster
-from forecast.artifacts.checkpoints import Checkpoint
 from forecast.errors import UsageError
 from forecast.tables.synthetic import synthesize
 from forecast.training.context import TrainingContext, WarmStart
@@ -73,14 +72,6 @@ class Fitter:
         self.contexts.append(context)
         forecasts = [np.full((1, 1, 1), float(MODELS.index(member.model))) for member in members]
         return members, [Trained({}, {}, None, forecast, None, 9) for forecast in forecasts]
-
-
-class Memory(dict[str, Checkpoint]):
-    def read(self, name: str) -> Checkpoint | None:
-        return self.get(name)
-
-    def write(self, name: str, state: Checkpoint) -> None:
-        self[name] = state
 
 
 def trained(fitter: Fitter, context: TrainingContext | None = None, **more: Any) -> Plan:
@@ -170,10 +161,3 @@ def test_a_plan_is_repeated_in_one_round() -> None:
     again = Fitter({})
     assert trained(again, plan=plan) == plan
     assert len(again.rounds) == 1
-
-
-def test_a_fit_that_was_stopped_repeats_its_decisions_without_measuring() -> None:
-    store, costs = Memory(), dict.fromkeys(MODELS, 4.0)
-    whole = trained(Fitter(costs), TrainingContext(checkpoints=store))
-    resumed = Fitter({})  # whatever measures fails
-    assert trained(resumed, TrainingContext(checkpoints=store)) == whole

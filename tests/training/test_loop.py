@@ -4,6 +4,7 @@ import math
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -139,3 +140,17 @@ def test_a_pending_signal_acts_when_the_block_ends() -> None:
         signal.raise_signal(signal.SIGINT)
         assert delivered == []
     assert delivered == [signal.SIGINT]
+
+
+@pytest.mark.usefixtures("interrupts")
+def test_an_ignored_signal_and_other_threads_are_left_alone() -> None:
+    def pass_by() -> None:
+        before = signal.getsignal(signal.SIGINT)
+        with deferred_signals():
+            assert signal.getsignal(signal.SIGINT) is before
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    pass_by()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(pass_by).result()
