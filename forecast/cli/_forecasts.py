@@ -37,7 +37,6 @@ def question_of(request: Request) -> ForecastRequest:
         horizon=values.get("horizon"),
         output=request.of(OutputSettings),
         sums=request.sums,
-        allocate=values.get("allocate", False),
         paths=values.get("paths"),
         overrides=values.get("overrides"),
     )
@@ -49,10 +48,7 @@ def question_of(request: Request) -> ForecastRequest:
     if question.sums is None:
         cure = Words("add ", Setting("sum_by"), " or ", Setting("sum_every"))
         request.refuse("no sums are asked for", cure, "totals")
-    if totals is None:
-        cure = Words("name one, and a file for them with ", Setting("totals"))
-        request.refuse("series add up to one kind of sums", cure, "allocate")
-    elif output is not None and realpath(totals) == realpath(output):
+    if totals is not None and output is not None and realpath(totals) == realpath(output):
         request.refuse("the series are written there", "name another file", "totals")
     question.check()
     return question

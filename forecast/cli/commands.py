@@ -47,15 +47,10 @@ SUMS_HEADING = SumSettings.heading
 TOTALS = Option(
     "--totals FILE", "write the sums here, and the series as without them", SUMS_HEADING
 )
-ALLOCATE = Option(
-    "--allocate",
-    "with --totals: move the medians of the series, so that they add up",
-    SUMS_HEADING,
-)
 PATHS_OPTION = Option(
     "--paths N", "write N paths of all series, as NAME.paths.parquet", SUMS_HEADING, type=PATHS
 )
-SUMS = SumSettings, TOTALS, ALLOCATE, PATHS_OPTION
+SUMS = SumSettings, TOTALS, PATHS_OPTION
 AS_OF = Option(
     "--as-of TIME", "time at which the age of the data is measured  [default: now]", first=False
 )

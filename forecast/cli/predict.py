@@ -36,10 +36,10 @@ from forecast.totals.sums import log_notes
 
 SHARDS = 16  # on a cluster of any size, so that the files do not depend on the cluster
 SHARDED = ("shards", "cluster")
-TOTALS = ("totals", "allocate", "paths")
+TOTALS = ("totals", "paths")
 # by option, those that it does not go with
 EXCLUSIVE = {
-    **dict.fromkeys(SHARDED, ("origin", "shard", "allocate", "paths")),
+    **dict.fromkeys(SHARDED, ("origin", "shard", "paths")),
     "what_if": (*SHARDED, "shard", *TOTALS, "future_template"),
     "overrides": (*SHARDED, "what_if", "future_template"),
     "future_template": ("future", "output", *SHARDED, "shard", *TOTALS, *SumSettings.model_fields),

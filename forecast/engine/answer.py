@@ -1,7 +1,6 @@
-"""Forecast whole series that fit into memory: read, forecast, sum, allocate, draw paths."""
+"""Forecast whole series that fit into memory: read, forecast, sum, draw paths."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from forecast.engine.requests import Forecast, ForecastRequest, TableFile
 from forecast.inference.forecasting import (
@@ -17,7 +16,7 @@ from forecast.inference.overrides import overridden
 from forecast.inference.predictor import Predictor
 from forecast.panel.panel import Panel
 from forecast.totals.paths import path_columns
-from forecast.totals.sums import Totals, allocated
+from forecast.totals.sums import Totals
 
 
 def forecast_part(predictor: Predictor, request: ForecastRequest) -> Forecast:
@@ -27,8 +26,6 @@ def forecast_part(predictor: Predictor, request: ForecastRequest) -> Forecast:
     forecasts, _ = overridden(forecasts, predictor.fitted, request.output, request.overrides)
     if totals is not None:
         totals.add(forecasts)
-        if request.allocate:
-            forecasts = replace(forecasts, columns=allocated(forecasts, totals))
     paths: Iterable[Columns] = ()
     if request.paths is not None:
         paths = path_columns(forecasts, predictor.fitted, request.output, request.paths)

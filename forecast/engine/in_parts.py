@@ -93,7 +93,7 @@ def forecast_large(predictor: Predictor, request: ForecastRequest) -> Forecast |
     schema = predictor.fitted.schema
     source = request.source
     overrides = request.overrides is not None
-    needs_whole = any((request.future, request.origin, request.allocate, request.paths, overrides))
+    needs_whole = any((request.future, request.origin, request.paths, overrides))
     if needs_whole or not request.in_parts or request.on_panel is not None:
         return None
     if not isinstance(source, TableFile) or schema.successions:

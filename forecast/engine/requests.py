@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from forecast.errors import Setting, UsageError, Words
+from forecast.errors import Setting, UsageError
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Columns, ForecastOptions, Forecasts, Part
 from forecast.panel.panel import Panel
@@ -126,7 +126,6 @@ class ForecastRequest:
     horizon: int | None = None  # fewer steps than at fit
     output: OutputSettings = OUTPUT
     sums: SumSettings | None = None
-    allocate: bool = False  # whether the medians of the series add up to the sums
     paths: int | None = None  # number of sample paths of all series
     overrides: Any = None  # a table, frame or path of forecasts set by hand
     in_parts: bool = True  # whether a large file is forecast part by part
@@ -140,25 +139,12 @@ class ForecastRequest:
 
     def check(self) -> None:
         """Refuse fields that exclude each other."""
-        if self.overrides is not None and (self.allocate or self.paths):
-            problem = "paths and allocated medians are those of the model"
+        if self.overrides is not None and self.paths:
+            problem = "paths are those of the model"
             raise UsageError(problem, setting=Setting("overrides"), cure="leave it out")
         if self.output.shard and (self.sums or self.paths):
             problem = "sums are of all series, and have intervals of their own"
             raise UsageError(problem, setting=Setting("shard"), cure="leave it out")
-        if not self.allocate:
-            return
-        kinds = self.sums and max(1, len(self.sums.sum_by), len(self.sums.sum_every))
-        if kinds != 1:
-            raise UsageError(
-                "series add up to one kind of sums",
-                setting=Setting("allocate"),
-                cure=Words("name one, and a file for them with ", Setting("totals")),
-            )
-        if self.output.point == "mean":
-            raise UsageError(
-                "means add up as they are", setting=Setting("allocate"), cure="leave it out"
-            )
 
 
 @dataclass(frozen=True)

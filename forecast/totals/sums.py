@@ -22,7 +22,7 @@ from forecast.intervals.joint_errors import (
 )
 from forecast.logs import log
 from forecast.metrics.quantiles import divided, rounded, standard_deviation
-from forecast.panel.grouping import keys_of, rows_of_keys
+from forecast.panel.grouping import keys_of
 from forecast.panel.panel import Flags, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import time_columns
 from forecast.settings import Every, OutputSettings, SumSettings
@@ -48,8 +48,6 @@ AT_ONCE = 2048  # series that are added at once
 DIGITS = 12  # significant digits of means; later digits depend on the order of adding
 # share of the mean; if the sum of medians differs from it by more, a message says so
 SLIGHT = 5e-4
-# rounds of `_moved`, each of which shares out among other series what a bound has cut off
-ROUNDS = 20
 
 
 def sum_columns(output: OutputSettings) -> list[str]:
@@ -387,76 +385,3 @@ def warn_of_sums(totals: Totals) -> None:
     text += "they rest on %.1f windows of the past that do not overlap, and %d are needed; "
     text += "series of %d values have them"
     log.warning(text, joint.independent_windows, LEAST_WINDOWS, needed)
-
-
-def allocated(forecasts: Forecasts, totals: Totals) -> Columns:
-    """A table of forecasts whose medians add up to the sums; there is only one level of sums.
-
-    The difference between the sum of a group in a period and its medians is shared among them in
-    proportion to their size, or to that of the means if all medians are 0. A quantile on the other
-    side of the new median moves to it. Past values do not change, nor do forecasts of missing ones.
-    """
-    groups = totals.groups[0]
-    output = totals.output
-    panel = forecasts.panel
-    series = forecasts.series
-    floor = lower_bounds(output, panel.floor()[series])
-    ceiling = np.inf if output.max is None else output.max
-    if output.integer:
-        floor = np.ceil(floor)
-        ceiling = np.floor(ceiling)
-
-    keys = groups.ordered()
-    sums = np.asarray(totals.columns()["forecast"])
-    sums = sums.reshape(len(keys), -1)
-    gaps = sums - totals.medians(list(keys.values()))
-    rows_of = rows_of_keys(keys_of(panel, totals.schema, groups.level.by, series))
-
-    before = np.asarray(forecasts.columns["forecast"])
-    medians = before.astype(np.float64).reshape(len(series), -1)
-    periods = list(pairwise(groups.periods.edges))
-    for key, gaps_of_key in zip(keys, gaps, strict=True):
-        rows = np.array(rows_of[key])
-        for gap, (start, end) in zip(gaps_of_key, periods, strict=True):
-            values = medians[rows, start:end]
-            sizes = np.abs(values)
-            if not sizes.any():
-                sizes = np.abs(forecasts.means[rows, start:end])
-            if not sizes.any():
-                sizes = np.ones_like(sizes)
-            values = _moved(values, gap, sizes, floor[rows, None], ceiling)
-            medians[rows, start:end] = _whole(values) if output.integer else significant(values)
-
-    column = medians.ravel().astype(before.dtype)
-    columns = forecasts.columns | {"forecast": column}
-    for name, level in output.columns.items():
-        quantile = np.asarray(columns[name])
-        if level <= 0.5:
-            quantile = np.minimum(quantile, column)
-        if level >= 0.5:
-            quantile = np.maximum(quantile, column)
-        columns[name] = quantile
-    return columns
-
-
-def _moved(values: Numbers, gap: float, sizes: Numbers, low: Numbers, high: float) -> Numbers:
-    """Values whose sum is larger by `gap`, shared in proportion to `sizes`, within bounds."""
-    for _ in range(ROUNDS):
-        can_move = values < high if gap > 0 else values > low
-        shares = np.where(can_move, sizes, 0.0)
-        if not shares.any():
-            break
-        moves = gap * shares / shares.sum()
-        nearer = np.clip(values + moves, low, high)
-        gap -= (nearer - values).sum()
-        values = nearer
-    return values
-
-
-def _whole(values: Numbers) -> Numbers:
-    """Values rounded to whole numbers with about the same sum; largest remainders round up."""
-    below = np.floor(values + 1e-9)
-    left = round((values - below).sum())
-    order = np.argsort((below - values).ravel(), kind="stable")
-    below.ravel()[order[:left]] += 1
-    return below

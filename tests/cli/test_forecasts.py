@@ -32,16 +32,6 @@ Run = Callable[..., Any]
             "--totals",
             "the series are written there",
         ),
-        (
-            ("--sum-by", "all", "--allocate"),
-            "--allocate",
-            "series add up to one kind of sums; name one",
-        ),
-        (
-            ("--sum-by", "all", "--totals", "t.csv", "--allocate", "--point", "mean"),
-            "--allocate",
-            "means add up as they are",
-        ),
     ],
 )
 def test_sums_that_cannot_be_written_are_refused(

@@ -168,15 +168,3 @@ def test_a_crossed_pair_is_refused(forecast: Run, folder: Path, tmp_path: Path) 
     found = forecast("score", made, folder / "sales.csv", "--id", "region,shop")
     assert found.code == 65
     assert "the interval begins at 99" in found.err
-
-
-def test_medians_that_are_moved_take_quantiles_with_them(
-    forecast: Run, folder: Path, tmp_path: Path
-) -> None:
-    command = ("predict", "--artifact", folder / "counts", "--quiet", "--allocate")
-    sums = ("--sum-every", "week", "--totals", tmp_path / "sums.csv")
-    found = forecast(*command, *sums, "--quantiles", "10,50,90").frame
-    assert (found["forecast"] > 0).any()
-    assert (found["p50"] == found["forecast"]).all()
-    assert (found["p10"] <= found["p50"]).all()
-    assert (found["p50"] <= found["p90"]).all()
