@@ -69,6 +69,9 @@ class ColumnPriors:
     positive: float = 0.9
     # twice the log likelihood that a column must add for each coefficient (Akaike 1973)
     evidence: float = 2.0
+    # variances of a bend that its square must exceed, which is two standard errors: else bends at
+    # the ends of a range would follow what level and trend do there
+    bend: float = 4.0
     rounds: int = 30  # in which prior variances are chosen
     searched: int = 20  # series that are searched for seasons without effects, at most
     draws: int = 16  # of the posterior of effects
@@ -99,9 +102,12 @@ def fit_columns(
 
     None without columns and effects of the year, or with too few values.
     """
+    beside = 0.0
     if not _may_show_year(panel, before, year):
+        # columns that follow the year would take its effect; one year alone forecasts no other
+        beside = year * bool(schema.known and before.max() >= year)
         year = 0.0
-    pasts = _pasts(panel, schema, seasons, before, year)
+    pasts = _pasts(panel, schema, seasons, before, year, beside)
     if not pasts:
         return None
     choices = _choices(pasts) if earlier is None else [earlier.multiplies]
@@ -271,7 +277,12 @@ def _units(panel: Panel, before: Integers) -> Numbers:
 
 
 def _pasts(
-    panel: Panel, schema: Schema, seasons: tuple[int, ...], before: Integers, year: float
+    panel: Panel,
+    schema: Schema,
+    seasons: tuple[int, ...],
+    before: Integers,
+    year: float,
+    beside: float,
 ) -> list[_Past]:
     """The newest past of series, evenly spaced if there are too many values."""
     pasts = []
@@ -288,7 +299,7 @@ def _pasts(
             continue
         position = panel.grid_positions[slots]
         known = indicators(settled[slots], schema)
-        phases = _phases(position, seasons)
+        phases = np.hstack([_phases(position, seasons), waves_of_year(position, beside)])
         if not schema.known:  # else columns that wander with a trend would lose their effect
             trend = np.linspace(-1, 1, len(slots))
             phases = np.column_stack([phases, trend])
@@ -474,9 +485,13 @@ class _Regression:
     def solved(self) -> ColumnEffects:
         """The effects with coefficients; a column that is not worth its coefficients has none."""
         terms, product, square, count = self.moments
-        weights, covariance = relevant_weights(terms, product, square, count)
-        width = self.effects.weights.shape[1]
         offered = np.diag(terms) > ROUNDING
+        weights, covariance = relevant_weights(terms, product, square, count, offered)
+        unsure = weights**2 <= PRIORS.bend * np.diag(covariance)
+        unsure &= self.effects.is_bend
+        if unsure.any():
+            weights, covariance = relevant_weights(terms, product, square, count, offered & ~unsure)
+        width = self.effects.weights.shape[1]
         for first in range(0, len(weights), width):
             column = np.arange(first, first + width)
             own = weights[column]
@@ -548,15 +563,15 @@ def _with_sign(effects: ColumnEffects, weights: Numbers, sign: int) -> Numbers:
 
 
 def relevant_weights(
-    terms: Numbers, product: Numbers, square: float, count: int
+    terms: Numbers, product: Numbers, square: float, count: int, offered: Flags
 ) -> tuple[Numbers, Numbers]:
     """Coefficients by automatic relevance determination, [terms], and their covariance.
 
     The arguments are sums of products over `count` rows: of terms [terms, terms], of terms with
-    values [terms], and of values.
+    values [terms], and of values. Terms that are not `offered` have no coefficient.
     """
     weights = np.zeros(len(product))
-    variance = np.ones(len(product))
+    variance = offered * 1.0
     covariance = np.zeros_like(terms)
     noise = 1.0
     for _ in range(PRIORS.rounds):

@@ -9,7 +9,7 @@ import numpy as np
 
 from forecast.artifacts.specs import TINY, Spec, of_values
 from forecast.events.effects import NAMED, Adjustment
-from forecast.panel.panel import Integers, Numbers, Panel
+from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import Schema
 
 LARGEST = 5.0  # logarithm of the largest factor, or the largest sum in deviations of the series
@@ -59,6 +59,14 @@ class ColumnEffects:
         slopes = 1 + self.knots.shape[1]
         of_waves = 2 * self.waves * slopes
         return int(len(self.lags) + len(self.means) + slopes - 1 + of_waves)
+
+    @property
+    def is_bend(self) -> Flags:
+        """[columns * terms], whether a term changes the slope at a knot."""
+        term = np.arange(self.width)
+        first = len(self.lags) + len(self.means)
+        bends = (term >= first) & (term < first + self.knots.shape[1])
+        return np.tile(bends, len(self.knots))
 
     @property
     def reach(self) -> int:

@@ -130,6 +130,39 @@ def test_a_price_acts_whole_in_weeks_whose_season_is_a_year() -> None:
     assert np.log(ratio).mean() == pytest.approx(PROMOTION, abs=0.05)
 
 
+@pytest.mark.parametrize("seed", [0, 3])
+def test_a_price_that_rises_with_sales_acts_as_much_as_others(seed: int) -> None:
+    model, ahead = fitted_to_days(seed, trend=1, year=0)
+    assert elasticity(model, ahead) == pytest.approx(-2, abs=0.25)
+
+
+@pytest.mark.parametrize("seed", [1, 3])
+def test_a_price_with_the_year_does_not_take_its_effect(seed: int) -> None:
+    model, ahead = fitted_to_days(seed, trend=0, year=1)
+    assert elasticity(model, ahead) == pytest.approx(-2, abs=0.25)
+
+
+def fitted_to_days(seed: int, trend: float, year: float) -> tuple[Forecaster, pd.DataFrame]:
+    """A model of 400 days whose sales and price move with a trend or the year; what is to come."""
+    random = np.random.default_rng(seed)
+    steps = np.arange(400 + HORIZON)
+    wave = np.sin(2 * np.pi * steps / 365.25)
+    weeks = 0.06 * random.normal(size=len(steps) // 7 + 1)
+    price = 0.3 * trend * steps / 400 + 0.1 * year * wave + np.repeat(weeks, 7)[: len(steps)]
+    units = 5 + 0.4 * trend * steps / 400 + 0.3 * year * wave - 2 * price
+    units += 0.1 * random.normal(size=len(steps))
+    days = pd.date_range("2022-01-03", periods=len(steps))
+    columns = {"item": "a", "day": days, "units": np.exp(units), "price": np.exp(price)}
+    table = pd.DataFrame(columns)
+    model = forecaster("price").fit(table[:400])
+    return model, table[400:].drop(columns="units")
+
+
+def elasticity(model: Forecaster, ahead: pd.DataFrame) -> float:
+    changed = model.what_if({"price*": 1.01}, future=ahead)
+    return float(np.log(changed["what_if"].sum() / changed["forecast"].sum()) / np.log(1.01))
+
+
 def test_each_item_of_a_panel_reacts_in_its_own_strength() -> None:
     table = sales(214, 4)
     flat = table["item"].isin(["i0", "i1"])  # prices that these customers do not look at
