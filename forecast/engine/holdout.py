@@ -148,9 +148,6 @@ def find_columns(
     `transform` holds what is taken out of the values of the panel before, and perhaps earlier
     effects of columns, which say whether they multiply or are added.
     """
-    if schema.signs and panel.vintages is not None:
-        problem = "effects of columns with vintages differ between origins, and keep no sign"
-        raise UsageError(problem, setting=Setting("monotone", tuple(schema.signs)))
     year = steps_of_a_year(schema.calendar)
     if not (schema.known or year):
         return None

@@ -347,6 +347,21 @@ def test_a_price_that_stays_higher_raises_no_later_forecast(freq: str) -> None:
     assert rises["price:-",] <= 1e-9
 
 
+def test_one_corrected_price_leaves_signs_and_effects() -> None:
+    random = np.random.default_rng(0)
+    time = pd.date_range("2024-01-01", periods=208)
+    price = np.repeat(np.exp(0.1 * random.normal(size=26)), 8)
+    units = 50 * price**1.5 * np.exp(0.02 * random.normal(size=len(time)))  # against the sign
+    table = pd.DataFrame({"time": time, "units": units, "price": price})
+    table["available_at"] = pd.Timestamp("2023-12-01")
+    corrected = table[150:151].assign(available_at=time[149], price=lambda row: 1.1 * row["price"])
+    fitted = Forecaster(
+        model="seasonal-naive", horizon=8, known="price", monotone=["price:-"], target="units"
+    ).fit(pd.concat([table[:-8], corrected]))
+    moved = fitted.what_if({"price*": 1.1}, future=table[-8:].drop(columns="units"))
+    assert (moved["difference"] <= 1e-9).all()
+
+
 @pytest.mark.parametrize(
     ("monotone", "says"),
     [
