@@ -183,7 +183,7 @@ def table_from_frame(frame: Data, name: str = "DataFrame") -> Table:
         raise NoRows(f"{name} holds no {'rows' if index_names or columns else 'columns'}")
     frame = frame.set_axis(pd.Index(columns), axis=1)
     table = Table(name, frame.reset_index(names=index_names or None, drop=not index_names))
-    for column in map(str, table.frame.columns[table.frame.dtypes.eq(object)]):
+    for column in map(str, table.frame.columns[table.frame.dtypes.eq("object")]):
         cells = table.frame[column]
         try:
             with suppress(pa.ArrowException, TypeError):  # what else is no text is found in use
