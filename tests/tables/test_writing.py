@@ -99,12 +99,6 @@ def test_without_the_package_the_extra_is_named(
     assert not (tmp_path / "t.xlsx").exists()
 
 
-def test_a_suffix_of_no_table_is_refused(forecast: Run, tmp_path: Path) -> None:
-    refused = forecast("synth", "seasonal", "--output", tmp_path / "s.exe")
-    assert (refused.code, "written as .csv, .parquet or .xlsx" in refused.err) == (73, True)
-    assert not list(tmp_path.iterdir())
-
-
 TIMES = np.array(["2024-01-01T00", "2024-01-02T00"], "datetime64[s]")
 EAST = timezone(timedelta(hours=1))
 
