@@ -322,10 +322,9 @@ def _compare(
         for result in islice(results, len(folds)):
             of_model.append(result)
             _log_new(name, result.messages, logged)
-            if request.callbacks.on_fold is not None:
-                done = len(numbers) * len(folds) + len(of_model)
-                progress = Fold(done, len(models) * len(folds), name)
-                request.callbacks.on_fold(progress)
+            _report_fold(
+                request, len(numbers) * len(folds) + len(of_model), len(models) * len(folds), name
+            )
             if result.sums is not None:
                 sums.append(result.sums.assign(model=name))
         levels = of_model[0].levels
@@ -361,6 +360,11 @@ def _compare(
         sums=all_sums,
         totals=None if all_sums is None else measures_by_level(all_sums),
     )
+
+
+def _report_fold(request: BacktestRequest, done: int, count: int, name: str) -> None:
+    if request.callbacks.on_fold is not None:
+        request.callbacks.on_fold(Fold(done, count, name))
 
 
 def _numbers(

@@ -472,14 +472,17 @@ class _Regression:
         left = square - 2 * own @ product + own @ terms @ own
         noise = max(left / max(count, 1), ROUNDING)
         low, high = self.effects.limits.T
-        variance = np.tile((high - low)[:, None] ** -2, weights.shape[1])
+        spans = np.where(
+            high > low, high - low, np.inf
+        )  # a column that never changes has no effect
+        variance = np.tile(spans[:, None] ** -2, (1, weights.shape[1]))
         variance[:, 1:] /= weights.shape[1]
         root = np.sqrt(variance.ravel())
         precision = root[:, None] * terms * root / noise + np.eye(len(root))
-        covariance = np.linalg.inv(precision)
-        mean = covariance @ (root * product) / noise
-        chance = np.random.default_rng(0)
-        draws = root * chance.multivariate_normal(mean, covariance, PRIORS.draws)
+        mean = np.linalg.solve(precision, root * product) / noise
+        factor = np.linalg.cholesky(precision)
+        chance = np.random.default_rng(0).standard_normal((len(root), PRIORS.draws))
+        draws = root * (mean + np.linalg.solve(factor.T, chance).T)
         return np.asarray(draws.reshape(-1, *weights.shape))
 
     def solved(self) -> ColumnEffects:

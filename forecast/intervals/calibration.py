@@ -185,17 +185,16 @@ def calibrate(
     observed = observed & (scale > 0)[:, None]
     if not observed.any():
         none = margins.astype(np.float32)
-        still = np.zeros(pasts.count + 1, np.float32)
-        return Calibration(none, none[0], 0, none, still, mean_weight=0.0)
+        return Calibration(
+            none, none[0], 0, none, np.zeros(pasts.count + 1, np.float32), mean_weight=0.0
+        )
 
     missed = _missed(quantiles, actual, observed)
     slope, mean_roughness = _slope(missed, pasts)
     rougher = slope * np.nan_to_num(pasts.roughness - mean_roughness)
     growth = _growth(missed - rougher, pasts)
     rougher += growth[pasts.series]
-    width = quantiles[..., -2] - quantiles[..., 1]
-    ratios = divided(actual - _median(quantiles)[..., 0], width)
-    share = step_share(np.where(observed, ratios, np.nan), pasts.sizes)
+    share = _noise_share(quantiles, actual, observed, pasts)
     grown = _grown(quantiles, rougher, pasts.sizes, share)
 
     _, ties = np.unique(actual[observed], return_counts=True)
@@ -223,9 +222,8 @@ def calibrate(
     if rests:
         moved = rested
 
-    middle = _median(moved)
-    relative = divided(moved - middle, np.abs(middle), 0.0)
-    median = middle[..., 0]
+    median = _median(moved)[..., 0]
+    relative = _relative(moved)
     mean = mean_of(moved, levels)
     mean_share = _mean_share(cells(mean - median), cells(actual - median), weight)
     means = median + mean_share * (mean - median)
@@ -247,6 +245,19 @@ def calibrate(
         step_share=share,
         growth=growth,
     )
+
+
+def _noise_share(quantiles: Numbers, actual: Numbers, observed: Flags, pasts: Pasts) -> float:
+    """How much of the noise of steps of the season shows in errors, in widths of intervals."""
+    width = quantiles[..., -2] - quantiles[..., 1]
+    ratios = divided(actual - _median(quantiles)[..., 0], width)
+    return step_share(np.where(observed, ratios, np.nan), pasts.sizes)
+
+
+def _relative(quantiles: Numbers) -> Numbers:
+    """Quantiles [..., levels] beside their median, as a share of its size; 0 where that is 0."""
+    middle = _median(quantiles)
+    return divided(quantiles - middle, np.abs(middle), 0.0)
 
 
 def data_weight(size: float) -> float:

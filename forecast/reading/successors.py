@@ -1,5 +1,6 @@
 """Start series with the past of others: of those that they replace, or of series like them."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from itertools import groupby
@@ -114,9 +115,7 @@ def with_lent_pasts(panel: Panel, schema: Schema, table: str) -> Panel:
     last_days = day_spans(calendar_of(schema), steps)[1]
     panel = replace(panel, shut=np.zeros(len(panel.values), bool))
     number = {ids: series for series, ids in enumerate(panel.ids)}
-    named: dict[str, list[Id]] = {}
-    for ids in dict.fromkeys([*panel.ids, *(row.ids for row in schema.successions)]):
-        named.setdefault("/".join(ids), []).append(ids)
+    named = _by_joined_name([*panel.ids, *(row.ids for row in schema.successions)])
     new: dict[Id, Panel] = {}
 
     def find(ids: Id) -> Panel | None:
@@ -126,19 +125,12 @@ def with_lent_pasts(panel: Panel, schema: Schema, table: str) -> Panel:
 
     def lender(row: Succession) -> Id:
         found = named.get(row.of, [(row.of,)])
-        if len(found) > 1:
-            raise BadData(
-                f"'{row.of}' is the name of {len(found)} series, as ids hold slashes",
-                place=table,
-                setting=Setting("successors"),
-                cure="write another character in the place of the slashes within ids",
-            )
+        _refuse_shared(row, len(found), table)
         return found[0]
 
     ends: dict[Id, tuple[Panel, int]] = {}  # the series that are replaced, and where they end
     for ids, group in groupby(schema.successions, attrgetter("ids")):
         rows = list(group)
-        text = rows[0].name
         lenders = list(map(lender, rows))
         day = rows[0].day.toordinal() - EPOCH
         begin = first + int(np.searchsorted(last_days, day))
@@ -150,24 +142,34 @@ def with_lent_pasts(panel: Panel, schema: Schema, table: str) -> Panel:
         for row, old_ids in zip(rows, lenders, strict=True):
             other = find(old_ids)
             if other is None or other.starts[0] >= begin:
-                raise BadData(
-                    f"no row of '{row.of}' lies before {row.day}, when '{text}' starts",
-                    place=table,
-                    setting=Setting("successors"),
-                    cure="correct the name or the date, or keep such rows in the table",
-                )
+                raise _nothing_to_lend(row, table)
             parts.append(replace(other, values=other.values * row.share))
             if row.replaces:
                 replaced[old_ids] = other, begin
         if begin < now and own is None:
-            kept = f"{', '.join(map('/'.join, replaced))} goes on; " if replaced else ""
-            log.warning("%s: " + NO_ROW + "; %scheck its name", table, text, rows[0].day, kept)
+            _warn_unseen(rows[0], replaced, table)
             if replaced:
                 continue
         ends |= replaced
         if begin in steps:  # else it starts after the horizon
             new[ids] = _started(ids, parts, own, begin)
 
+    return _end_replaced(panel, new, ends, table)
+
+
+def _by_joined_name(every_ids: list[Id]) -> dict[str, list[Id]]:
+    named: dict[str, list[Id]] = {}
+    for ids in dict.fromkeys(every_ids):
+        named.setdefault("/".join(ids), []).append(ids)
+    return named
+
+
+def _end_replaced(
+    panel: Panel, new: dict[Id, Panel], ends: dict[Id, tuple[Panel, int]], table: str
+) -> Panel:
+    """Add the series that start, and leave those out that are replaced by the next step."""
+    new = dict(new)
+    now = panel.origin + 1
     over = {ids for ids, (_, begin) in ends.items() if begin <= now}
     for ids, (old, begin) in ends.items():
         is_over = ~old.before(begin - old.starts)
@@ -179,6 +181,33 @@ def with_lent_pasts(panel: Panel, schema: Schema, table: str) -> Panel:
     # the newest of several series with the same ids
     number = {ids: series for series, ids in enumerate(whole.ids) if ids not in over}
     return whole.select(np.array([number[ids] for ids in sorted(number)]))
+
+
+def _refuse_shared(row: Succession, count: int, table: str) -> None:
+    """Refuse the joined name of several series."""
+    if count > 1:
+        raise BadData(
+            f"'{row.of}' is the name of {count} series, as ids hold slashes",
+            place=table,
+            setting=Setting("successors"),
+            cure="write another character in the place of the slashes within ids",
+        )
+
+
+def _nothing_to_lend(row: Succession, table: str) -> BadData:
+    return BadData(
+        f"no row of '{row.of}' lies before {row.day}, when '{row.name}' starts",
+        place=table,
+        setting=Setting("successors"),
+        cure="correct the name or the date, or keep such rows in the table",
+    )
+
+
+def _warn_unseen(row: Succession, replaced: Iterable[Id], table: str) -> None:
+    """Warn of a series that should have started, and of those that go on in its place."""
+    names = ", ".join(map("/".join, replaced))
+    kept = f"{names} goes on; " if names else ""
+    log.warning("%s: " + NO_ROW + "; %scheck its name", table, row.name, row.day, kept)
 
 
 def refuse_unseen(panel: Panel, schema: Schema, table: str) -> None:

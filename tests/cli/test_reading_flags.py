@@ -125,8 +125,10 @@ def test_a_job_whose_flags_change_fits_anew_and_keeps_to_them(forecast: Run, fit
         Path("job.toml").read_text().replace('thousands = "."', 'decimal = "."')
     )
     found = forecast("run", "job.toml", "--as-of", "2026-01-02")
-    assert found.code == 0, found.err
     assert "the settings changed" in found.err
+    assert found.code == 5, "all values are a thousandth of what they were"
+    found = forecast("run", "job.toml", "--accept")
+    assert found.code == 0, found.err
     assert "1.103" in Path("out.csv").read_text(encoding="utf-8")
 
 
