@@ -478,11 +478,12 @@ class _Regression:
         variance = np.tile(spans[:, None] ** -2, (1, weights.shape[1]))
         variance[:, 1:] /= weights.shape[1]
         root = np.sqrt(variance.ravel())
-        precision = root[:, None] * terms * root / noise + np.eye(len(root))
-        mean = np.linalg.solve(precision, root * product) / noise
-        factor = np.linalg.cholesky(precision)
-        chance = np.random.default_rng(0).standard_normal((len(root), PRIORS.draws))
-        draws = root * (mean + np.linalg.solve(factor.T, chance).T)
+        # in axes of their own, as the terms of categories may add up to one another
+        information, axes = np.linalg.eigh(root[:, None] * terms * root / noise)
+        precision = 1 + np.maximum(information, 0.0)
+        mean = (root * product) @ axes / noise / precision
+        chance = np.random.default_rng(0).standard_normal((PRIORS.draws, len(root)))
+        draws = root * ((mean + chance / np.sqrt(precision)) @ axes.T)
         return np.asarray(draws.reshape(-1, *weights.shape))
 
     def solved(self) -> ColumnEffects:
