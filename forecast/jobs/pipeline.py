@@ -13,7 +13,7 @@ from datetime import date, time
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
+from pydantic import BeforeValidator, Field, PrivateAttr
 
 from forecast import settings
 from forecast.artifacts.store import check_apart
@@ -28,7 +28,6 @@ from forecast.ensemble.names import check_models
 from forecast.errors import ForecastError, NoInput, Setting, UsageError, as_flag
 from forecast.jobs import sinks, sources
 from forecast.jobs.monitoring import MonitoringSettings
-from forecast.jobs.ping import check_address
 from forecast.jobs.sinks import SinkSettings, TotalsSettings
 from forecast.jobs.sources import SourceSettings
 from forecast.ledger.ledger import KEEP, TABLES
@@ -70,12 +69,6 @@ class JobSettings(settings.StoreSettings):
         default="store",
         description="where runs and scores are recorded: STORE.runs/ledger.db, "
         "or the database of the sink",
-    )
-    ping: Annotated[str, AfterValidator(check_address)] | None = Field(
-        default=None,
-        repr=False,
-        description="health-check URL, called at start (URL/start), on success "
-        "and failure (URL/fail)",
     )
 
 

@@ -31,7 +31,6 @@ from forecast.errors import ArtifactRefused, Blocked, ForecastError, UsageError
 from forecast.jobs import sinks
 from forecast.jobs.administration import claim, claim_sinks, ledger_of, status_of
 from forecast.jobs.monitoring import exposition
-from forecast.jobs.ping import ping
 from forecast.jobs.pipeline import Pipeline
 from forecast.jobs.sinks import Results, SinkSettings
 from forecast.ledger.ledger import (
@@ -308,5 +307,4 @@ def _accepted(
     promote_owed(ledger, store, writer)
     log.info("accepted %s", record.id)
     write_record(record, pipeline)
-    ping(pipeline.ping, "", record.model_dump_json(include={"counts", "warnings"}))
     return record

@@ -42,7 +42,6 @@ from forecast.inference.predictor import Predictor
 from forecast.intervals.corrections import PastIntervals, factors_of_levels, interval_factors
 from forecast.jobs import gate, inputs
 from forecast.jobs.administration import claim, ledger_of
-from forecast.jobs.ping import ping
 from forecast.jobs.pipeline import Pipeline, files_read, keys_in_errors
 from forecast.jobs.publishing import (
     Publication,
@@ -149,12 +148,11 @@ def run_job(
 
 @contextmanager
 def _recorded(run: "_Run") -> Iterator[None]:
-    """Write the record, also of a run that fails, and report the outcome to the health check."""
+    """Write the record, also of a run that fails."""
     record = run.record
     pipeline = run.pipeline
     try:
         with warnings_into(record.warnings, pipeline.hidden):
-            ping(pipeline.ping, "start")
             yield
     except BaseException as error:
         failure = error if isinstance(error, Interrupted) else explained(error)
@@ -167,11 +165,8 @@ def _recorded(run: "_Run") -> Iterator[None]:
             write_record(record, pipeline)
         except ForecastError as other:  # the error being raised matters more
             log.warning("the failure could not be recorded: %s", other)
-        ping(pipeline.ping, "fail", record.error)
         raise
     write_record(record, pipeline)
-    outcome = "" if record.exit_code == 0 else "fail"
-    ping(pipeline.ping, outcome, record.model_dump_json(include={"counts", "warnings"}))
 
 
 @dataclass

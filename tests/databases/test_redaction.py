@@ -1,4 +1,4 @@
-"""Secrets: neither addresses nor what came from the environment stand in any message, record or ping."""
+"""Secrets: neither addresses nor what came from the environment stand in any message or record."""
 
 import json
 import logging
@@ -33,7 +33,7 @@ def secret(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "value", ['["{0}"]', '{{ a = "{0}" }}', '"{0}"', '[["{0}"], 1]', "4711471147114711"]
 )
-@pytest.mark.parametrize("key", ["ping", "source.url", "sink.url"])
+@pytest.mark.parametrize("key", ["source.url", "sink.url"])
 @pytest.mark.parametrize("given", [f"https://h/{SECRET}", "${SECRET_LINES}"])
 def test_an_address_of_any_shape_is_never_echoed(
     job: Job, forecast: Run, key: str, value: str, given: str
@@ -44,7 +44,7 @@ def test_an_address_of_any_shape_is_never_echoed(
         if key == "source.url"
         else {"sink": f"{line}\ntable = 't'"}
     )
-    job.write(top=line) if key == "ping" else job.write(**section)
+    job.write(**section)
     ran = forecast("run", job.file, "--check")
     assert ran.code in (0, 2), ran.err
     for text in (SECRET, "4711471147114711"):
@@ -193,7 +193,6 @@ def test_a_pipeline_in_a_traceback_holds_no_address(job: Job) -> None:
     from forecast.jobs.pipeline import read_pipeline
 
     job.write(
-        top=f'ping = "https://h/{SECRET}"',
         sink=f'url = "postgresql://bob:{SECRET}@h/d"\ntable = "t"',
     )
     assert SECRET not in repr(read_pipeline(str(job.file)))

@@ -35,14 +35,13 @@ SHIPPED = Path(__file__).parents[2] / "pipelines"
         ("", {"train": "steps = 'many'"}, "[train] steps='many'"),
         ("refit = 'monthly'", {}, "refit='monthly'"),
         ("refit = 0", {}, "refit=0: it is never, daily"),
-        ("ping = 'htp:/x'", {}, "job.toml: ping: it is an address"),
         ("", {"checks": "warn_after = '3d'\nerror_after = '2d'"}, "lies beyond error_after"),
         ("", {"sink": "table = 'f'"}, "url and table go together"),
         ("", {"source": "sql = 'SELECT 1'"}, "give either path, or url and sql"),
         (
-            "ping = '${NO_SUCH_VARIABLE}'",
+            "store = '${NO_SUCH_VARIABLE}'",
             {},
-            "ping: the environment variable NO_SUCH_VARIABLE is not set",
+            "store: the environment variable NO_SUCH_VARIABLE is not set",
         ),
         (
             "",

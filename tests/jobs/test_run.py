@@ -5,7 +5,6 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import closing
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pandas as pd
@@ -189,37 +188,6 @@ def test_a_second_run_on_the_same_store_ends_with_75_at_once(job: Job, forecast:
         ran = forecast("run", job.file)
     assert ran.code == 75
     assert "process" in ran.err
-
-
-def test_a_ping_hears_of_start_success_and_failure_and_never_fails_a_run(
-    job: Job, forecast: Run, at: At
-) -> None:
-    heard: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            heard.append(self.path)
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Stay quiet."""
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        job.write(top=f'ping = "http://127.0.0.1:{server.server_port}/secret"')
-        assert forecast("run", job.file, "--as-of", at(150)).code == 0
-        (job.folder / "sales.csv").unlink()
-        assert forecast("run", job.file).code == 66
-        server.shutdown()
-        thread.join()
-    assert heard == ["/secret/start", "/secret", "/secret/start", "/secret/fail"]
-    job.table()
-    ran = forecast("run", job.file, "--as-of", at(151))
-    assert ran.code == 0
-    assert "the health-check call" in ran.err
-    assert "secret" not in ran.err
 
 
 def test_a_query_is_a_source_and_a_table_is_a_sink_and_a_repeated_run_leaves_the_same_rows(
