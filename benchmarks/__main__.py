@@ -9,7 +9,6 @@ import click
 from rich.console import Console
 
 from benchmarks import coverage, samples
-from benchmarks import dry_run as measure_dry_run
 from benchmarks import lumpy as lumpy_series
 from benchmarks import made as made_tables
 from benchmarks import nights as job_nights
@@ -372,28 +371,6 @@ def events(births: Path | None, model: str, steps: int | None) -> None:
     rows = [rides_row(), *(births_rows(births, model, steps) if births is not None else ())]
     for row in rows:
         said.print(" ".join(f"{name}={value}" for name, value in row.items()), highlight=False)
-
-
-@cli.command()
-@click.option(
-    "--table",
-    "only",
-    default="",
-    metavar="TEXT",
-    help="leave out tables without this in their name",
-)
-@click.option(
-    "--data",
-    "folder",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="with M4 hourly, to measure it too",
-)
-def dry_run(only: str, folder: Path | None) -> None:
-    """What `forecast fit --dry-run` says of the sample tables, beside what the fits then take."""
-    for path, flags in measure_dry_run.tables(folder):
-        if only in path.name:
-            with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
-                click.echo(measure_dry_run.measure_table(path, flags, Path(scratch)).text())
 
 
 @cli.command()

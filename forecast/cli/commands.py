@@ -113,8 +113,6 @@ COMMANDS["fit"] = Declaration(
         (StoreSettings, "keep", "wait"),
         CLUSTER,
         ARTIFACT,
-        Option("--dry-run", "say what a fit would do and take; train and write nothing", RUN),
-        Option("--json", "with --dry-run: print one JSON object", RUN, name="as_json", first=False),
     ],
     (
         "forecast fit sales.csv",

@@ -1,4 +1,4 @@
-"""The command `fit`: train on a table and save the forecaster, or report what that would cost."""
+"""The command `fit`: train on a table and save the forecaster."""
 
 import time
 from dataclasses import replace
@@ -10,7 +10,6 @@ from forecast.cli import _console as console
 from forecast.cli._command import Request, predicting
 from forecast.cli._console import log, log_lines, suggest
 from forecast.cli._data import load_later
-from forecast.cli._dry_run import put_dry_run
 from forecast.engine.fit import fit
 from forecast.engine.requests import Callbacks, FitRequest, TableFile
 from forecast.ensemble.names import check_names
@@ -18,8 +17,6 @@ from forecast.errors import (
     INCOMPLETE,
     ArtifactRefused,
     NoInput,
-    Setting,
-    UsageError,
     as_flag,
 )
 from forecast.inference.contents import to_contents
@@ -34,11 +31,6 @@ MAX_STARTUP = 3.0
 def run(request: Request) -> int:
     check_names(request.of(TrainSettings))
     begun = click.get_current_context().obj
-    if request.as_json and not request.dry_run:
-        raise UsageError("it belongs to --dry-run", setting=Setting("json", True))
-    if request.dry_run:
-        put_dry_run(_asked(request), begun, request.store, request.as_json)
-        return 0
     store = request.of(StoreSettings)
     with Store(request.store).lock(store.wait) as writer:
         started = min(time.monotonic(), begun + MAX_STARTUP)

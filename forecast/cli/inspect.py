@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import numpy as np
 import pandas as pd
 
 from forecast.artifacts.store import Store
@@ -19,6 +20,7 @@ from forecast.reading.reading import describe, describe_reading, read
 from forecast.reading.successors import likely_successors
 from forecast.settings import Facts, TableSettings, TextSettings, TrainSettings
 from forecast.tables.reading import load_table
+from forecast.training.plan import fit_seconds
 
 MOST_SHOWN = 20  # most lines of a kind that are shown to be pasted into a file
 SUSPECTS = (
@@ -137,7 +139,10 @@ def _of_table(request: Request) -> tuple[list[str], Facts]:
     successors = likely_successors(panel, schema)
     names = ("start", "end", "name", "kind", "ids")
     observed = int(panel.observed.sum())
-    lines = [*describe_reading(reading), *_as_events(rows, schema.ids)]
+    steps = (reading.lookback or 0) + panel.ahead
+    training = fit_seconds(int(np.maximum(panel.lengths - steps, 0).sum()))
+    lines = [*describe_reading(reading), f"fit      about {training:.0f} s of training at most"]
+    lines += _as_events(rows, schema.ids)
     return lines + _to_paste(SUCCESSORS, pd.DataFrame(successors)), {
         "series": len(panel),
         "values": observed,
@@ -145,6 +150,7 @@ def _of_table(request: Request) -> tuple[list[str], Facts]:
         "statuses": _statuses(panel),
         "horizon": panel.ahead,
         "lookback": reading.lookback,
+        "training_seconds": training,
         "successors": successors,
         "suspects": [dict(zip(names, row, strict=True)) for row in rows],
         "table": schema.model_dump(mode="json", exclude={"inferred"}),

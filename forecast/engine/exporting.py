@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-4  # largest difference between export and torch, as a share of a window's scale
 # sizes of the batches of random windows; the first batch is traced
 RANDOM = (2, 1, 3, NETWORK_BATCH)
-FIRST_EXPORT = 0.5  # seconds that the first export usually takes
-NEXT_EXPORT = 0.2  # seconds that each further export usually takes
 
 
 def with_exports(fitted: Fitted) -> Fitted:
@@ -45,13 +43,6 @@ def with_exports(fitted: Fitted) -> Fitted:
     exports = {number: result for number, result in numbered if isinstance(result, bytes)}
     reasons = {number: result for number, result in numbered if isinstance(result, str)}
     return replace(fitted, exports=exports, unexported=reasons)
-
-
-def seconds_of_exports(networks: int) -> float:
-    """About how long the exports of networks take; 0 if the packages are not installed."""
-    if not networks or not all(map(installed, EXTRA_PACKAGES)):
-        return 0.0
-    return FIRST_EXPORT + (networks - 1) * NEXT_EXPORT
 
 
 def _export(

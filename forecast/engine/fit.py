@@ -10,7 +10,7 @@ import numpy as np
 from forecast.engine.collect import collect
 from forecast.engine.exporting import with_exports
 from forecast.engine.requests import FitRequest, FitTask, ReadPanel
-from forecast.engine.sums import reconciling, rehearsed, with_joint_errors
+from forecast.engine.sums import reconciling, with_joint_errors
 from forecast.engine.train import held_out_and_start, train
 from forecast.ensemble.baseline_forecasts import BaselineForecasts, affordable_baselines
 from forecast.ensemble.candidates import compared_with
@@ -154,7 +154,7 @@ def _fit_hierarchy(task: FitTask, panel: Panel, levels: Levels) -> Fitted:
 
 
 def _fit_panel(task: FitTask) -> Fitted:
-    """Run the stages of a fit; a rehearsal trains nothing, so its networks have learned nothing."""
+    """Run the stages of a fit."""
     settings = task.settings
     if settings.device not in CPU_DEVICES:  # a missing one is refused, even if nothing is trained
         from forecast.training.devices import pick_device
@@ -202,11 +202,6 @@ def _fit_panel(task: FitTask) -> Fitted:
 def _with_joint_errors(task: FitTask, fitted: Fitted, panel: Panel) -> Fitted:
     """The forecaster with the past errors that intervals of sums need, as far as time allows."""
     settings = task.settings
-    rehearsal = task.request.rehearsal
-    if rehearsal is not None:
-        fitted, seconds = rehearsed(fitted, panel, settings.device)
-        rehearsal.seconds += seconds
-        return fitted
     until = None
     if task.deadline is not None and settings.budget is not None:
         until = task.deadline + SHARES.sums * settings.budget

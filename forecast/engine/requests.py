@@ -23,7 +23,7 @@ from forecast.tables.reading import load_table
 from forecast.tables.table import Table
 from forecast.threads import OnPart
 from forecast.totals.sums import Totals
-from forecast.training.context import OnStep, Rehearsal
+from forecast.training.context import OnStep
 
 INFERRED = TableSettings()  # everything that can be inferred of a table is inferred
 OUTPUT = OutputSettings()
@@ -98,7 +98,6 @@ class FitRequest:
     sums: bool = True  # whether sums of the forecasts will be asked for
     saves: bool = True  # whether a budget has to last until a version is saved
     exports: bool = False  # whether networks are exported
-    rehearsal: Rehearsal | None = None  # gets what would be trained, and nothing is trained
 
 
 @dataclass(frozen=True)

@@ -107,18 +107,6 @@ def with_joint_errors(
     return _with_past(replace(fitted, joint=joint), predictor, panel)
 
 
-def rehearsed(fitted: Fitted, panel: Panel, device: str) -> tuple[Fitted, float]:
-    """A fitted forecaster with blank joint errors, and the seconds that real ones would take."""
-    begun = time.monotonic()
-    origins = _origins(fitted, panel)
-    chunks = _chunks(origins, panel)
-    if chunks:
-        _scaled_errors(Predictor(fitted, device), panel, chunks[0])
-    unknown = np.full((len(origins), len(panel), fitted.config.horizon), np.nan)
-    seconds = (time.monotonic() - begun) * max(len(chunks) - 1, 0)
-    return replace(fitted, joint=JointErrors.of(unknown, 1)), seconds
-
-
 def _with_past(fitted: Fitted, predictor: Predictor, panel: Panel) -> Fitted:
     """The forecaster with the sums to date of the periods whose ends it can forecast."""
     origin = panel.origin

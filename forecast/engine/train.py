@@ -84,7 +84,6 @@ def train(
     context = TrainingContext(
         task.deadline,
         task.request.callbacks.on_step,
-        rehearsal=task.request.rehearsal,
     )
     median = LEVELS.index(0.5)
 

@@ -122,11 +122,6 @@ def require_memory(needed: float, name: str, free: int | None = None, cure: str 
         raise Unavailable(f"{problem}; {cure}split it by series or shorten its history")
 
 
-def peak_memory() -> int:
-    """Return the most bytes that this process has had in memory; 0 if the system does not say."""
-    return _kibibytes("/proc/self/status", "VmHWM") * 1024
-
-
 def free_memory() -> int:
     """Return the available bytes of memory, within the limit of the container."""
     free = _kibibytes("/proc/meminfo", "MemAvailable") * 1024 or 1 << 33

@@ -1,13 +1,13 @@
-"""What the networks of a fit share: deadline, progress, number of jobs, a dry run."""
+"""What the networks of a fit share: deadline, progress, number of jobs."""
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
 
-from forecast.training.plan import Candidate, Member
+from forecast.training.plan import Candidate
 
 Weights = dict[str, NDArray[Any]]  # of a network, by name
 
@@ -27,29 +27,6 @@ OnStep = Callable[[Progress], None]
 
 
 @dataclass(frozen=True)
-class PlannedNetwork:
-    member: Member
-    round: int  # from 1; networks of one round train side by side
-    weights: int  # how many numbers it learns
-    seconds: float  # expected for its training, on one core
-
-
-@dataclass
-class Rehearsal:
-    """What a fit would train, and how long that would take."""
-
-    networks: list[PlannedNetwork] = field(default_factory=list)
-    # how many windows there are to train on, to train on in the last steps (refit), and to validate
-    windows: tuple[int, int, int] = (0, 0, 0)
-    seconds: float = 0.0  # expected for all training, by the clock
-    processes: int = 0  # most processes that train beside the one that fits
-
-    def clock(self) -> float:
-        """What `time.monotonic()` would be if the networks had been trained."""
-        return time.monotonic() + self.seconds
-
-
-@dataclass(frozen=True)
 class TrainingContext:
     deadline: float | None = None  # `time.monotonic()` at which training must be over
     on_step: OnStep | None = None  # called after each step of a network in this process
@@ -59,15 +36,12 @@ class TrainingContext:
     start_weights: list[Weights] | None = None
     # expected for the training of each network; by default all are the same
     seconds: Sequence[float] | None = None
-    # of a dry run: what training would take is added to it, and nothing is trained
-    rehearsal: Rehearsal | None = None
 
     def seconds_left(self) -> float | None:
         """The seconds until the deadline, or None without one."""
         if self.deadline is None:
             return None
-        now = time.monotonic() if self.rehearsal is None else self.rehearsal.clock()
-        return self.deadline - now
+        return self.deadline - time.monotonic()
 
 
 @dataclass(frozen=True)

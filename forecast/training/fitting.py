@@ -9,27 +9,24 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 
-import numpy as np
 import torch
 
 from forecast.errors import Setting, Unavailable, Words
 from forecast.logs import log
 from forecast.models import model_class
-from forecast.models.shared.building import build, network_shape, to_arrays, to_tensors
+from forecast.models.shared.building import build, network_shape, to_tensors
 from forecast.models.shared.model import Shape
 from forecast.parallel import Task, on_cluster, side_by_side
 from forecast.settings import TrainSettings
-from forecast.training.context import PlannedNetwork, Progress, Rehearsal, TrainingContext
+from forecast.training.context import Progress, TrainingContext
 from forecast.training.costs import StepCosts, default_batch_size
 from forecast.training.devices import on_device, one_thread, out_of_memory, pick_device
 from forecast.training.loop import Trained, train
 from forecast.training.plan import (
     AT_ONCE,
-    PROCESS_START,
     Candidate,
     Member,
     enough_steps,
-    makespan,
     plan_member,
     schedule,
 )
@@ -44,7 +41,6 @@ PROBE_BATCH = 32  # windows of the example batch that costs are estimated with
 STEPS_SHARE = 0.92
 # for models without gradients: so many steps of the past need as much memory as a step ahead
 PAST_OF_A_ROW = 24
-SLOWER = 1.25  # a training step takes this multiple of the time of a probe: caches are full
 
 NetworkData = tuple[Shape, Draw, list[Batch]]  # network shape, training draws, validation batches
 MakeData = Callable[[Member], NetworkData]
@@ -220,8 +216,6 @@ class Fitter:
         If memory runs out, all start again with half the batch size, which the returned members
         have.
         """
-        if context.rehearsal is not None:
-            return members, self._expect(members, context, context.rehearsal)
         # networks that were measured are not sent to other processes
         make_data = replace(self, _step_costs={}).make_data
         while True:
@@ -235,44 +229,6 @@ class Fitter:
         ended = zip(members, trained, strict=True)
         members = [member.model_copy(update={"cut": result.cut}) for member, result in ended]
         return members, trained
-
-    def _expect(
-        self, members: list[Member], context: TrainingContext, rehearsal: Rehearsal
-    ) -> list[Trained]:
-        """Add to a rehearsal what training would take, without training.
-
-        The results that are returned hold untrained networks, whose forecasts are 0.
-        """
-        held_out = len(self.index[0])
-        last_windows = int(self.split.count(True).sum())
-        rehearsal.windows = (self.count, last_windows, held_out)
-        last_round = max((network.round for network in rehearsal.networks), default=0)
-
-        untrained = []
-        seconds = []
-        for member in members:
-            candidate = member.candidate
-            # a validation has no backward pass: a third of the work of a training step
-            validations = (member.steps - member.refit_steps) // member.validate_every + 1
-            steps = member.steps + validations * held_out / member.batch_size / 3
-            step_seconds = SLOWER * self._step_seconds(candidate, member.batch_size, measure=True)
-            seconds.append(steps * step_seconds)
-
-            weights = to_arrays(self._costs(candidate).network.state_dict())
-            count = sum(array.size for array in weights.values())
-            network = PlannedNetwork(member, last_round + 1, count, seconds[-1])
-            rehearsal.networks.append(network)
-            size = held_out, self.inputs.horizon, len(self.inputs.levels)
-            forecasts = np.zeros(size)
-            untrained.append(Trained(weights, weights, None, forecasts, None, member.steps))
-
-        processes = min(context.jobs, len(members)) - 1
-        rehearsal.processes = max(rehearsal.processes, processes)
-        start = PROCESS_START if processes else 0.0
-        training = makespan(seconds, context.jobs) + start
-        left = context.seconds_left()
-        rehearsal.seconds += training if left is None else min(training, max(left, 0.0))
-        return untrained
 
     def _draw(self, candidate: Candidate) -> Draw:
         windows = self.windows.cut(candidate.lookback, candidate.scaling)

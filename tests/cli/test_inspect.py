@@ -46,3 +46,12 @@ def test_a_version_without_networks_says_so(
         == 0
     )
     assert "\ntrained  no network\n" in forecast("inspect", "--artifact", tmp_path / "s").out
+
+
+def test_a_table_says_how_long_a_fit_of_it_trains(
+    forecast: Run, passengers: Path, tmp_path: Path
+) -> None:
+    short = forecast("inspect", passengers).out
+    assert "\nfit      about 3 s of training at most\n" in short
+    long = json.loads(forecast("inspect", "synth:seasonal", "--json").out)
+    assert long["training_seconds"] >= 3

@@ -22,7 +22,6 @@ NOT_RUN = {
     "python -m benchmarks sums": "its data do not ship; tests/benchmarks runs it on a small panel",
     "python -m benchmarks speed sums": "it times commands on a large panel; tests/benchmarks runs it once",
     "python -m benchmarks speed predict": "it times whole commands; tests/benchmarks runs it once",
-    "python -m benchmarks dry-run": "it fits every sample in full; tests/benchmarks runs it on a small fit",
     "python -m benchmarks speed now": "it times whole commands; tests/benchmarks runs it once",
     "python -m benchmarks speed install": "it times whole commands; tests/benchmarks runs it once",
     "python -m benchmarks speed accuracy": "its data do not ship; tests/benchmarks runs it on a small panel",

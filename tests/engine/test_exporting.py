@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from forecast.engine import exporting
-from forecast.engine.exporting import FIRST_EXPORT, NEXT_EXPORT, seconds_of_exports, with_exports
+from forecast.engine.exporting import with_exports
 from forecast.engine.fit import fit
 from forecast.engine.requests import FitRequest
 from forecast.inference.fitted import Fitted
@@ -39,14 +39,6 @@ def test_without_the_packages_nothing_is_exported(
 ) -> None:
     monkeypatch.setattr(exporting, "installed", lambda package: package != "onnx")
     assert with_exports(fitted) is fitted
-    assert seconds_of_exports(3) == 0.0
-
-
-@pytest.mark.usefixtures("packages")
-def test_exports_take_time_by_their_number() -> None:
-    assert seconds_of_exports(0) == 0.0
-    assert seconds_of_exports(1) == FIRST_EXPORT
-    assert seconds_of_exports(3) == pytest.approx(FIRST_EXPORT + 2 * NEXT_EXPORT)
 
 
 class Wrong:

@@ -12,7 +12,7 @@ import torch
 
 from forecast.engine.fit import SHARES, deadline_of, fit
 from forecast.engine.holdout import HeldOut, hold_out
-from forecast.engine.requests import Callbacks, FitRequest, FitTask
+from forecast.engine.requests import FitRequest, FitTask
 from forecast.errors import BadData, Unavailable, UsageError
 from forecast.inference.fitted import Fitted
 from forecast.panel.panel import Panel
@@ -20,7 +20,6 @@ from forecast.panel.schema import Schema
 from forecast.reading.reading import Reading, read
 from forecast.settings import TableSettings, TrainSettings
 from forecast.tables.reading import table_from_frame
-from forecast.training.context import Rehearsal
 from tests._inputs import read_days
 
 DAYS = [10 + math.sin(day / 3) + day / 50 for day in range(60)]
@@ -102,20 +101,6 @@ def test_a_network_is_kept_as_it_was_before_it_saw_what_was_held_out(reading: Re
     assert fitted.base is not None
     assert (fitted.base.trained_until < reading.panel.origins).all()
     assert (fitted.base.trained_until > reading.panel.starts).all()
-
-
-def test_a_rehearsal_says_what_would_be_trained_and_trains_nothing(reading: Reading) -> None:
-    rehearsal = Rehearsal()
-    steps: list[object] = []
-    request = asked(reading, guard=False, **SMALL)
-    callbacks = Callbacks(on_step=steps.append)
-    fitted = fit(replace(request, rehearsal=rehearsal, callbacks=callbacks))
-    assert not steps
-    assert [network.member for network in rehearsal.networks] == list(fitted.config.plan.members)
-    assert rehearsal.networks[0].member.steps == 4
-    assert all(
-        np.isfinite(array).all() for weights in fitted.network_weights for array in weights.values()
-    )
 
 
 HORIZON = 7

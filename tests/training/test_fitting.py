@@ -14,7 +14,7 @@ from forecast.models.shared.building import build, to_arrays
 from forecast.models.shared.exporting import random_batch
 from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.settings import TrainSettings
-from forecast.training.context import Progress, Rehearsal, TrainingContext
+from forecast.training.context import Progress, TrainingContext
 from forecast.training.fitting import Fitter, train_members
 from forecast.training.loop import Trained
 from forecast.training.plan import Candidate, Member
@@ -71,20 +71,6 @@ def test_a_network_is_shaped_by_its_candidate_and_the_panel() -> None:
     shape = fitter_of(lags=(7,), loss="huber").shape(Candidate(model="gru", lookback=20))
     assert (shape.lookback, shape.horizon, shape.series, shape.seasons) == (20, 2, 2, (7,))
     assert (shape.levels, shape.loss) == (LEVELS, "huber")
-
-
-def test_a_dry_run_counts_each_network() -> None:
-    fitter, rehearsal = fitter_of(), Rehearsal()
-    members = fitter.plan([GRU, GRU], [1.0, 1.0], measure=False, steps=30)
-    same, trained = fitter.train(members, TrainingContext(rehearsal=rehearsal))
-    assert same == members
-    assert [network.member for network in rehearsal.networks] == members
-    assert {network.round for network in rehearsal.networks} == {1}
-    assert rehearsal.windows[0] == fitter.count < rehearsal.windows[1]
-    assert rehearsal.seconds > 0
-    assert not any(result.held_out.any() for result in trained)
-    fitter.train(members[:1], TrainingContext(rehearsal=rehearsal))
-    assert rehearsal.networks[-1].round == 2
 
 
 def test_batches_halve_until_they_fit_in_memory(
