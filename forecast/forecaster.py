@@ -46,7 +46,6 @@ from forecast.settings import (
     BacktestSettings,
     DeviceName,
     EngineName,
-    ExplainSettings,
     OutputSettings,
     PictureSettings,
     SumSettings,
@@ -304,23 +303,19 @@ class Forecaster(ForecasterParams, BaseEstimator):
         later = read_as(table_of(actual), answer.fitted.schema, horizon=0)
         return altair_chart(chart_of(data, settings, later.panel, later.name))
 
-    def explain(
-        self, X: Data | None = None, *, future: Data | None = None, repeats: int = 10
-    ) -> Explanation:
-        """What the forecasts rest on, and what they are made of.
+    def explain(self, X: Data | None = None, *, future: Data | None = None) -> Explanation:
+        """The parts that the forecasts are made of.
 
         Parameters
         ----------
-        X, future : as `predict` takes them; without known values of the horizon there are no parts
-        repeats : how many times each column is shuffled
+        X, future : as `predict` takes them
         """
-        settings = ExplainSettings.check({"repeats": repeats})
         predictor = self._serving()
         table = _table(X)
         later = _table(future)
         panel = forecasting.panel_to_forecast(predictor.fitted, table, later)
         name = getattr(later or table, "name", "the saved table")
-        return explain_panel(predictor, panel, settings, name)
+        return explain_panel(predictor, panel, name)
 
     def score(self, X: Data, y: None = None) -> float:
         """Minus the MASE over the rows of `X` that follow those of the fit; higher is better.

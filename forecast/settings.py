@@ -638,17 +638,6 @@ class PictureSettings(SettingsGroup, heading="Picture"):
     )
 
 
-class ExplainSettings(SettingsGroup, heading="Explanation"):
-    """How forecasts are explained."""
-
-    repeats: First[int] = Field(
-        default=10,
-        ge=2,
-        le=1000,
-        description="how often each column is shuffled, for its importance",
-    )
-
-
 class StoreSettings(SettingsGroup, heading="Store"):
     """Where versions are saved, and how many."""
 

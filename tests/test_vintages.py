@@ -77,8 +77,6 @@ def test_a_saved_forecaster_knows_as_much_without_its_table(
     pd.testing.assert_frame_equal(loaded.predict(demand()), fitted.predict())
     for name, values in vars(fitted.fitted_.history.vintages).items():
         np.testing.assert_array_equal(values, getattr(loaded.fitted_.history.vintages, name))
-    one, other = (each.explain(repeats=2) for each in (loaded, fitted))
-    pd.testing.assert_frame_equal(one.importance, other.importance)
     newer = pd.DataFrame(
         {"date": pd.date_range("2024-03-01", periods=HORIZON), "temp": [30.0, 31.0, 32.0]}
     )

@@ -81,12 +81,11 @@ forecasts.head(3)
 model.plot(table, origin=str(past["time"].iloc[-1]), history=120)
 
 # %%
-# What is it based on?
-# --------------------
-# The mean absolute error of the load grows by so many megawatts without each input. If the temperature is within its
-# standard deviation of zero, you can do without the weather forecast.
+# What is it made of?
+# -------------------
+# Level, season and what the temperature adds, in megawatts; together they are the median.
 
-model.explain(future=ahead[["time", "temperature"]], repeats=3).importance.head(5).round(2)
+model.explain(future=ahead[["time", "temperature"]]).parts.head(5).round(2)
 
 # %%
 # Save it, and let a job forecast every night: ``forecast predict tonight.csv --artifact load --future weather.csv``.

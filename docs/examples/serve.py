@@ -103,7 +103,7 @@ def live() -> tuple[str, Forecaster]:
 @app.post("/forecast")
 def forecast(question: Question) -> Answer:
     version, model = live()
-    rows = None if question.records is None else pd.DataFrame(question.records)
+    rows = None if question.records is None else pd.DataFrame(question.records, dtype=object)
     table = model.predict(rows, horizon=question.horizon, levels=question.levels)
     return Answer(version=version, records=table.to_dict("records"))
 

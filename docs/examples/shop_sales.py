@@ -84,11 +84,11 @@ last_day = last.strftime("%Y-%m-%d")
 model.plot(table, origin=last_day, series=("centre/coffee", "south/cake"), history=56)
 
 # %%
-# What is it based on?
-# --------------------
-# The error in units a day grows by so much without each input.
+# What is it made of?
+# -------------------
+# Level, week and what events and the plan add, in units a day.
 
-model.explain(future=plan, repeats=3).importance.head(5).round(2)
+model.explain(future=plan).parts.head(5).round(2)
 
 # %%
 # A delivery for several days needs the distribution of their sum. Sum the table to deliveries first, as

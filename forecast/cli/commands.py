@@ -225,13 +225,11 @@ COMMANDS["report"] = Declaration(
 
 COMMANDS["explain"] = Declaration(
     """
-    The forecasts are of the series of the fit, or of those of DATA. Importance says by how
-    much the mean absolute error of the newest horizons grows without an input. The parts of
+    The forecasts are of the series of the fit, or of those of DATA. The parts of
     a forecast, level, season, events, known columns and rest, add up to its median.
     """,
     [
         DATA_OR_FIT,
-        settings.ExplainSettings,
         TextSettings,
         (settings.PictureSettings, "series"),
         MACHINE,

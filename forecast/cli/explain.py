@@ -1,4 +1,4 @@
-"""The command `explain`: how important inputs are, and which parts forecasts consist of."""
+"""The command `explain`: the parts that forecasts consist of."""
 
 from typing import Any
 
@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.cli._command import Request, named
-from forecast.cli._console import log, put_json, put_numbers, steps_bar, suggest
+from forecast.cli._console import log, put_json, put_numbers, suggest
 from forecast.cli._data import load, load_later
 from forecast.cli._forecasts import Saved
 from forecast.inference.forecasting import panel_to_forecast
 from forecast.panel.naming import series_name
 from forecast.report.explanation import PARTS, Explanation, explain_panel
-from forecast.settings import ExplainSettings, PictureSettings
+from forecast.settings import PictureSettings
 
 TINY = 1e-6  # a number below this share of the largest one is shown as 0
 
@@ -24,37 +24,17 @@ def run(request: Request) -> None:
     saved = Saved(request)
     table = None if data is None else load(data, saved.text)
     panel = panel_to_forecast(saved.fitted, table, load_later(future, saved.text))
-    with steps_bar("explain", "inputs") as on_part:
-        explanation = explain_panel(
-            saved.predictor,
-            panel,
-            request.of(ExplainSettings),
-            future or data or "the saved table",
-            on_part,
-            None if request.as_json and not names else names,
-        )
+    shown = None if request.as_json and not names else names
+    source = future or data or "the saved table"
+    explanation = explain_panel(saved.predictor, panel, source, shown)
     if request.as_json:
-        facts = {
-            "importance": explanation.importance.to_dict("records"),
-            "parts": explanation.parts.to_dict("records"),
-        }
-        put_json(facts, indent=1)
+        put_json({"parts": explanation.parts.to_dict("records")}, indent=1)
         return
     series = int((~panel.skipped).sum())
-    if len(explanation.importance):
-        _put_importance(explanation, "all series together" if len(panel) > 1 else "")
-    if len(explanation.parts):
-        _put_parts(explanation, saved.schema.time)
-        if series > 1 and not names:
-            log(f"series   1 of {series:,}; --series names others, --json has all")
+    _put_parts(explanation, saved.schema.time)
+    if series > 1 and not names:
+        log(f"series   1 of {series:,}; --series names others, --json has all")
     suggest("plot", data, *named(request.store))
-
-
-def _put_importance(explanation: Explanation, title: str) -> None:
-    table = explanation.importance
-    numbers = table[["mean", "std"]].to_numpy()
-    rows = _cells(table[["input", "kind"]], numbers, numbers[:, 0], 3)
-    put_numbers(("input", "kind", "error grows by", "+/-"), 2, rows, title)
 
 
 def _put_parts(explanation: Explanation, time: tuple[str, ...]) -> None:
@@ -63,17 +43,15 @@ def _put_parts(explanation: Explanation, time: tuple[str, ...]) -> None:
     for number, ids in enumerate(explanation.ids):
         rows = explanation.parts[number * horizon : (number + 1) * horizon]
         numbers = rows[list(PARTS)].to_numpy()
-        cells = _cells(rows[list(time)], numbers, numbers, 5)
+        cells = _cells(rows[list(time)], numbers)
         put_numbers((*time, *PARTS), len(time), cells, series_name(ids))
 
 
-def _cells(
-    texts: Any, numbers: NDArray[Any], largest: NDArray[Any], digits: int
-) -> list[list[str]]:
-    """Rows of texts and numbers; a number that is tiny compared with `largest` is shown as 0."""
-    least = TINY * np.abs(largest).max()
+def _cells(texts: Any, numbers: NDArray[Any]) -> list[list[str]]:
+    """Rows of texts and numbers; a number that is tiny beside the largest is shown as 0."""
+    least = TINY * np.abs(numbers).max()
     rows = []
     for words, values in zip(texts.itertuples(index=False), numbers, strict=True):
-        shown = [f"{value:.{digits}g}" if abs(value) > least else "0" for value in values]
+        shown = [f"{value:.5g}" if abs(value) > least else "0" for value in values]
         rows.append([*map(str, words), *shown])
     return rows

@@ -133,10 +133,8 @@ def _page(
     if saved is not None:
         versions = versions_of(store.folder, store.pipeline)
         shown = [{**row, "note": store.shown(row["note"])} for row in versions]
-        with steps_bar("importance", "inputs") as on_part:
-            importance = sections.importance_section(saved.predictor, saved.fitted.history, on_part)
         models = sections.models_section(saved.predictor)
-        parts += [models, importance, sections.versions_section(shown)]
+        parts += [models, sections.versions_section(shown)]
     if store.pipeline is not None:
         said, nights = _job_sections(store, ledger_of(store.pipeline), request)
         verdicts.append(said)

@@ -81,8 +81,6 @@ class Ensemble:
     validation: ValidationForecasts | None = None
     # by the names of `scores`: [windows], the losses that these are the means of; after a fit only
     window_losses: dict[str, Numbers] = field(default_factory=dict)
-    # forecasts of baselines that were computed before, by a hash of their inputs; None keeps none
-    memory: dict[str, Numbers] | None = None
 
     @property
     def steps_back(self) -> int:
@@ -146,26 +144,9 @@ class Ensemble:
         return moved
 
     def _ahead(self, inputs: Inputs, windows: WindowIndex, label: str) -> Numbers:
-        """The forecasts of the baseline with this label, as `baseline_forecasts` gives them.
-
-        With a `memory`, they are computed once for the same inputs. The hash of these inputs leaves
-        out columns known in advance unless the baseline reads them, which most do not.
-        """
+        """The forecasts of the baseline with this label, as `baseline_forecasts` gives them."""
         baseline = baseline_labelled(label, inputs.lags)
-        wanted = inputs, windows, baseline, self.context_length, self.network
-        if self.memory is None:
-            return baseline_forecasts(*wanted)
-
-        from joblib import hash as hash_of
-
-        panel = inputs.panel
-        seen = [panel.values, panel.observed, panel.offsets, *windows, inputs.closed, inputs.bound]
-        if baseline.method.forecast_series is not None:
-            seen += [panel.known, None if panel.vintages is None else panel.vintages.value]
-        key = hash_of((label, seen))
-        if key not in self.memory:
-            self.memory[key] = baseline_forecasts(*wanted)
-        return self.memory[key]
+        return baseline_forecasts(inputs, windows, baseline, self.context_length, self.network)
 
 
 @dataclass(frozen=True)

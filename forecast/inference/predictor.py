@@ -135,11 +135,6 @@ class Predictor:
         vars(other).update(vars(self), fitted=fitted)
         return other
 
-    def remembering(self) -> Self:
-        """The same predictor, whose baselines reuse their earlier forecasts of equal values."""
-        ensemble = replace(self.fitted.ensemble, memory={})
-        return self.serving(replace(self.fitted, ensemble=ensemble))
-
     def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
         """What is sent to another process.
 

@@ -18,7 +18,6 @@ from forecast.panel.naming import first_names, series_name, series_names
 from forecast.panel.panel import Id, Ids, Panel
 from forecast.panel.schema import Schema, position_texts
 from forecast.reading.reading import describe
-from forecast.report.explanation import importances
 from forecast.report.page import (
     MOST_LINES,
     Cell,
@@ -28,10 +27,8 @@ from forecast.report.page import (
     Section,
     Table,
     bars,
-    number,
 )
 from forecast.settings import INTERVALS
-from forecast.threads import OnPart
 
 Row = Mapping[str, Any]
 
@@ -57,7 +54,6 @@ DAY |= {f"coverage_{level:g}": f"in {level:g} %" for level in INTERVALS}
 RUN = {"as_of": "run as of", "exit_code": "exit code", "seconds": "seconds"}
 RUN |= {"version": "version", "what": "what"}
 TARGETS = tuple(level / 100 for level in INTERVALS)  # shares in intervals
-REPEATS = 3  # repeats for the importance of each input
 MEANINGS = {
     "ok": "forecast",
     "constant": "forecast; the value never changes",
@@ -392,26 +388,6 @@ def _attention(predictor: Predictor) -> tuple[LineChart, ...]:
     ends = (f"{len(weights):,}", "1")
     lines = {"weight": weights.tolist()}
     return (LineChart(title, "steps before the forecast", ends, lines),)
-
-
-def importance_section(predictor: Predictor, panel: Panel, on_part: OnPart | None) -> Section:
-    """By how much errors grow without an input; `on_part` receives the progress."""
-    title = "What the forecasts rest on"
-    seed = predictor.fitted.settings().seed
-    try:
-        inputs = importances(predictor, panel, REPEATS, seed, on_part)
-    except BadData as error:
-        return Section(title, (f"Not measured: {error}",))
-    means = bars(row.mean for row in inputs)
-    rows = Rows()
-    for row, mean in zip(inputs, means, strict=True):
-        std = f"± {number(row.std)}" if row.std else ""
-        rows.append((row.input, row.kind, mean, std))
-    text = "By how much the mean absolute error of the newest horizons grows without an input, "
-    text += "in the unit of the target. `forecast explain` repeats this more often than the "
-    text += f"{REPEATS} times here."
-    heads = ["input", "kind", "error grows by", "standard deviation"]
-    return Section(title, (text, Table("Importance", heads, rows)))
 
 
 def versions_section(versions: Sequence[Row]) -> Section:

@@ -38,7 +38,6 @@ SECTIONS = [
     "Coverage of the intervals",
     "Forecasts",
     "Who forecasts what",
-    "What the forecasts rest on",
     "Versions",
     "What was read",
     "Gaps in the data",
@@ -523,7 +522,7 @@ def test_a_job_adds_its_nights_and_versions(
     assert f"forecast run {job.file}" in page.text
 
 
-def test_a_fitted_network_and_known_columns_are_explained(
+def test_a_fitted_network_with_known_columns_has_a_report(
     forecast: Run, panel_frame: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -534,7 +533,6 @@ def test_a_fitted_network_and_known_columns_are_explained(
     page = report(forecast)
     assert "History only: forecasts need the future values of promo" in page.text
     assert set(page.data["series"][0][5]) == {None}
-    assert "<td>known</td>" in page.text
     future = pd.concat(
         pd.DataFrame(
             {

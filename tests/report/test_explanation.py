@@ -1,8 +1,6 @@
-"""What forecasts rest on, and what they are made of, where the truth is known."""
+"""What forecasts are made of, where the truth is known."""
 
-import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,108 +8,13 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
-from forecast.ensemble.baseline_forecasts import baseline_forecasts
-from forecast.errors import BadData, UsageError
+from forecast.errors import BadData
 from tests.report.panels import CALENDARS, Made, made
 
 Run = Callable[..., Any]
 
-DAYS, HORIZON = 240, 14
+HORIZON = 14
 NAMES = ["median", "level", "season", "events", "known", "rest"]
-
-
-def driven(seed: int, series: int = 4) -> pd.DataFrame:
-    """Shops with a week, a promotion that adds 15, and a column that says nothing; no targets in the horizon."""
-    random, frames = np.random.default_rng(seed), []
-    days = pd.date_range("2024-01-01", periods=DAYS)
-    for shop in range(series):
-        promo, idle = (random.random((2, DAYS)) < 0.2).astype(int)
-        wave = 10 * np.sin(2 * np.pi * np.arange(DAYS) / 7)
-        units = 100 + 20 * shop + wave + 15 * promo + 2 * random.normal(size=DAYS)
-        units[-HORIZON:] = np.nan
-        frames.append(
-            pd.DataFrame(
-                {"shop": f"s{shop}", "day": days, "units": units, "promo": promo, "idle": idle}
-            )
-        )
-    return pd.concat(frames)
-
-
-def fitted(frame: pd.DataFrame) -> Forecaster:
-    settings = {"id": "shop", "target": "units", "known": ("promo", "idle"), "horizon": HORIZON}
-    return Forecaster(model="segrnn", steps=200, **settings).fit(frame)
-
-
-def check_driver(seed: int) -> bool:
-    """Whether the column that drives is the most important input, and the idle one within noise of zero."""
-    found = fitted(driven(seed)).explain().importance
-    assert (found["mean"].diff().dropna() <= 0).all()
-    idle = found.set_index("input").loc["idle"]
-    return found["input"][0] == "promo" and abs(idle["mean"]) < 3 * idle["std"]
-
-
-@pytest.mark.slow  # the sale in the parts below is one
-def test_the_column_that_drives_is_the_most_important_input() -> None:
-    assert check_driver(0)
-
-
-@pytest.mark.slow
-def test_one_series_is_explained_without_forecasting_the_same_values_again(
-    forecast: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    frame = driven(0, series=6)
-    frame[frame["units"].notna()].to_csv(tmp_path / "past.csv", index=False)
-    frame[frame["units"].isna()].drop(columns="units").to_csv(tmp_path / "future.csv", index=False)
-    store = "--artifact", tmp_path / "store"
-    read = (
-        "--id",
-        "shop",
-        "--target",
-        "units",
-        "--known",
-        "promo,idle",
-        "--horizon",
-        HORIZON,
-        *store,
-    )
-    small = "--model", "segrnn", "-p", "hidden_size=4", "--steps", 2, "--baselines", "seasonal-mean"
-    assert forecast("fit", tmp_path / "past.csv", *read, *small).code == 0
-    asked = []
-
-    def counted(inputs: Any, windows: Any, *rest: Any) -> Any:
-        asked.append(len(windows[0]))
-        return baseline_forecasts(inputs, windows, *rest)
-
-    monkeypatch.setattr("forecast.ensemble.ensemble.baseline_forecasts", counted)
-    explain = "explain", "--future", tmp_path / "future.csv", *store
-    every = forecast(*explain, "--json", "--repeats", 3)
-    asked.clear()
-    found = forecast(*explain, "--json", "--repeats", 30, "--series", "s4")
-    assert (every.code, found.code) == (0, 0)
-    # the window of the series that is shown; and those that are held out, with all values and four times without some
-    assert asked[0] == 1
-    assert len(asked) == 6
-    parts = json.loads(found.out)["parts"]
-    assert [row["shop"] for row in parts] == ["s4"] * HORIZON
-    assert [row["median"] for row in parts] == [
-        row["median"] for row in json.loads(every.out)["parts"][56:70]
-    ]
-
-
-def test_importance_on_values_of_the_fit_is_called_so(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO", logger="forecast")
-    days = pd.date_range("2024-01-01", periods=80)
-    frame = pd.DataFrame({"day": days, "y": np.random.default_rng(0).normal(size=80)})
-    model = Forecaster(model="mean", horizon=7).fit(frame[:70])
-    for table, said in ((None, True), (frame[:70], True), (frame, False)):
-        caplog.clear()
-        model.explain(table)
-        assert ("importance is measured on values of the fit" in caplog.text) == said
-
-
-@pytest.mark.slow
-def test_the_column_that_drives_is_the_most_important_input_of_almost_all_panels() -> None:
-    assert sum(check_driver(seed) for seed in range(50)) >= 48
 
 
 @pytest.fixture(scope="module")
@@ -150,45 +53,19 @@ def test_parts_are_those_that_made_the_series_and_add_up(
     for name, true in effect.items():
         assert np.abs(parts[name] - true).max() < 0.1 * np.abs(true).max(), name
     assert np.abs(parts["rest"]).max() < 0.05 * parts["median"].min()
-    assert found.importance["input"][0] == "sale"
 
 
-def test_without_future_values_there_is_importance_and_a_warning(
-    panel_frame: pd.DataFrame, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_without_future_values_there_are_no_parts(panel_frame: pd.DataFrame) -> None:
     settings = {"known": "promo", "past": "price", "static": "size", "horizon": 7}
     model = Forecaster(model="linear", steps=20, id="shop", target="units", **settings).fit(
         panel_frame
     )
-    found = model.explain(repeats=2)
-    assert "without the parts of the forecasts" in caplog.text
-    assert found.parts.empty
-    kinds = dict(zip(found.importance["input"], found.importance["kind"], strict=True))
-    assert (kinds["promo"], kinds["price"], kinds["size"]) == ("known", "past", "static")
+    with pytest.raises(BadData, match="promo"):
+        model.explain()
     later = panel_frame.assign(units=np.nan)
     days = pd.to_datetime(later["day"]) + pd.Timedelta(days=80)
     future = later.assign(day=days.dt.strftime("%Y-%m-%d"))[["shop", "day", "promo"]]
-    assert len(model.explain(future=future, repeats=2).parts) == 4 * 7
-
-
-def test_a_table_that_holds_no_horizon_has_parts_only(
-    forecast: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    frame = pd.DataFrame(
-        {"day": pd.date_range("2024-01-01", periods=10), "units": range(10), "promo": 1}
-    )
-    model = Forecaster(horizon=10, model="last").fit(frame[["day", "units"]])
-    found = model.explain()
-    assert "without importance: no series has more values than the horizon of 10" in caplog.text
-    assert (len(found.importance), len(found.parts)) == (0, 10)
-    model.save(str(tmp_path / "store"))
-    shown = forecast("explain", "--artifact", tmp_path / "store")
-    assert (shown.code, shown.out.count(" 2024-01-")) == (0, 10)
-    reading = {"time": "day", "target": "units", "layout": "long", "known": "promo"}
-    with pytest.raises(BadData, match="no forecast has an actual value"):
-        Forecaster(horizon=10, model="last", **reading).fit(frame).explain()
-    with pytest.raises(UsageError, match="repeats=1"):
-        model.explain(repeats=1)
+    assert len(model.explain(future=future).parts) == 4 * 7
 
 
 def check_parts(found: pd.DataFrame, panel: Made) -> None:
@@ -217,9 +94,7 @@ def parts_of(panel: Made, **settings: Any) -> pd.DataFrame:
         "season": panel.season,
         "events": panel.events,
     }
-    return (
-        Forecaster(horizon=panel.horizon, **reading, **settings).fit(table).explain(repeats=2).parts
-    )
+    return Forecaster(horizon=panel.horizon, **reading, **settings).fit(table).explain().parts
 
 
 @pytest.mark.parametrize("seed", range(len(CALENDARS)))
