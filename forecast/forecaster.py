@@ -3,7 +3,6 @@
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
-from copy import copy
 from dataclasses import replace
 from datetime import date
 from functools import partial
@@ -98,7 +97,6 @@ class Forecaster(ForecasterParams, BaseEstimator):
     schema_, plan_, fitted_ : what was inferred of the table, what training did, and all that a
         saved version holds
     events_, successors_ : the settings `events` and `successors` at fit
-    shard_ : the part of the series that it forecasts, of one that `shard` returned
 
     Examples
     --------
@@ -253,13 +251,6 @@ class Forecaster(ForecasterParams, BaseEstimator):
         """The rows that `predict` needs as `future` for the same words, known columns blank."""
         fitted = self._serving().fitted
         return self._frame(forecasting.future_template(fitted, _table(X), _text(origin), horizon))
-
-    def shard(self, name: str) -> Self:
-        """This forecaster for a part of the series, such as ``3/16``, by a hash of the ids."""
-        self._check_fitted()
-        other = copy(self)
-        other.shard_ = OutputSettings.check({"shard": name}).shard
-        return other
 
     def plot(
         self,
@@ -471,7 +462,6 @@ class Forecaster(ForecasterParams, BaseEstimator):
         output: Mapping[str, object],
     ) -> ForecastRequest:
         settings = {name: value for name, value in output.items() if value is not None}
-        settings["shard"] = getattr(self, "shard_", None)
         return ForecastRequest(
             source=_table(X),
             future=_table(future),

@@ -158,18 +158,6 @@ Training = Annotated[Kind, Heading("Training")]
 PeriodNames = Annotated[tuple[Every, ...], BeforeValidator(_as_many), WHOLE]
 
 
-def _check_shard(text: str) -> str:
-    if not re.fullmatch("[0-9]+/[0-9]+", text):
-        raise ValueError("a shard is written as i/N, such as 3/16 for the third of sixteen")
-    number, count = map(int, text.split("/"))
-    if not 1 <= number <= count <= MAX_SHARDS:
-        raise ValueError(f"of N shards, at most {MAX_SHARDS:,}, i is one of 1 to N")
-    return text
-
-
-ShardName = Annotated[str, AfterValidator(_check_shard)]
-
-
 def seconds_of(duration: str) -> float:
     """Seconds of a duration such as 90min, 36h, 2d or 1w; ValueError if the text is none."""
     parts = re.fullmatch(r"(\d+(?:\.\d+)?) ?(s|min|h|d|w)", duration.strip())
@@ -557,9 +545,6 @@ class OutputSettings(SettingsGroup, heading="Forecasts"):
     max: float | None = Field(default=None, description="upper bound of all forecasts")
     integer: First[bool] = Field(default=False, description="round all forecasts to whole numbers")
     explain: bool = Field(default=False, description="add the columns model and status")
-    shard: ShardName | None = Field(
-        default=None, description="forecast only this part of the series: i/N, such as 3/16"
-    )
     excel_safe: bool = Field(
         default=False, description="put ' before names that a spreadsheet would take for a formula"
     )

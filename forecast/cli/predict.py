@@ -39,10 +39,10 @@ SHARDED = ("shards", "cluster")
 TOTALS = ("totals", "paths")
 # by option, those that it does not go with
 EXCLUSIVE = {
-    **dict.fromkeys(SHARDED, ("origin", "shard", "paths")),
-    "what_if": (*SHARDED, "shard", *TOTALS, "future_template"),
+    **dict.fromkeys(SHARDED, ("origin", "paths")),
+    "what_if": (*SHARDED, *TOTALS, "future_template"),
     "overrides": (*SHARDED, "what_if", "future_template"),
-    "future_template": ("future", "output", *SHARDED, "shard", *TOTALS, *SumSettings.model_fields),
+    "future_template": ("future", "output", *SHARDED, *TOTALS, *SumSettings.model_fields),
 }
 
 

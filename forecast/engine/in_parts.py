@@ -12,7 +12,6 @@ from forecast.errors import BadData, ForecastError
 from forecast.inference.forecasting import Forecasts, Part
 from forecast.inference.predictor import WINDOWS_AT_ONCE, Predictor
 from forecast.logs import held_back, log_kinds
-from forecast.panel.naming import only_in_shard
 from forecast.panel.panel import Id, Integers
 from forecast.panel.schema import Schema, calendar_of
 from forecast.reading.comparing import Comparison
@@ -84,8 +83,7 @@ class Collected:
             raise BadData("no series is left to forecast", place=self.work.table.name)
         log_kinds(self.messages)
         self.comparison.warn_missing()
-        gone = dict.fromkeys(self.comparison.missing, "gone")
-        self.skipped |= only_in_shard(gone, self.work.request.output.shard)
+        self.skipped |= dict.fromkeys(self.comparison.missing, "gone")
 
 
 def forecast_large(predictor: Predictor, request: ForecastRequest) -> Forecast | None:

@@ -141,9 +141,6 @@ class ForecastRequest:
         if self.overrides is not None and self.paths:
             problem = "paths are those of the model"
             raise UsageError(problem, setting=Setting("overrides"), cure="leave it out")
-        if self.output.shard and (self.sums or self.paths):
-            problem = "sums are of all series, and have intervals of their own"
-            raise UsageError(problem, setting=Setting("shard"), cure="leave it out")
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from forecast.intervals.interval_ends import (
 from forecast.intervals.own_past import Recent
 from forecast.logs import log
 from forecast.metrics.metrics import mase
-from forecast.panel.naming import in_shard, only_in_shard, repeated_ids
+from forecast.panel.naming import repeated_ids
 from forecast.panel.panel import SKIPPED, SUM, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, time_columns_at
 from forecast.reading.building import with_future
@@ -173,7 +173,6 @@ def forecast_table(
     if not isinstance(source, Part):
         gone = sorted(set(fitted.ids) - set(panel.ids))
         skipped |= dict.fromkeys(gone, "gone")
-    skipped = only_in_shard(skipped, output.shard)
     return replace(tabulated(forecasts, fitted, output), skipped=skipped)
 
 
@@ -189,11 +188,7 @@ def forecast_panel(
     fitted = predictor.fitted
     options = options or ForecastOptions()
     order = panel.order if options.series is None else options.series
-    is_mine = in_shard(panel.ids, output.shard)
-    if output.shard is not None:
-        log.info("shard %s: %d of %d series", output.shard, is_mine.sum(), len(panel))
-    unserved = panel.skipped | ~is_mine
-    left_out = unserved[order]
+    left_out = panel.skipped[order]
     series = order[~left_out]
     quantiles = predictor.quantiles(panel, order, left_out=left_out)[:, :horizon]
     if not np.isfinite(quantiles).all():

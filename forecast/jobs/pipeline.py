@@ -328,10 +328,6 @@ def _check_together(pipeline: Pipeline, where: str) -> None:
     _check_places(pipeline, where)
     if pipeline.ledger == "sink" and pipeline.sink.url is None:
         raise UsageError(f'{where}ledger = "sink" needs the url and table of [sink]')
-    shard = pipeline.output.shard
-    if shard is not None and pipeline.totals:
-        problem = f"sums of {SUMS} are of all series, and have intervals of their own"
-        raise UsageError(f"{where}[output] shard = {shard}: {problem}; leave it out")
     warn = pipeline.checks.warn_after
     error = pipeline.checks.error_after
     if warn and error and seconds_of(warn) > seconds_of(error):

@@ -8,7 +8,7 @@ from unicodedata import normalize
 import numpy as np
 
 from forecast.errors import Setting, UsageError, did_you_mean
-from forecast.panel.panel import Flags, Id, Ids, Integers
+from forecast.panel.panel import Id, Ids, Integers
 from forecast.tables.writing import Column
 
 NAMED = 5  # the number of series that a message lists by name
@@ -87,18 +87,3 @@ def shard_numbers(ids: Ids, count: int) -> Integers:
         digest = blake2b(text, digest_size=8).digest()
         numbers[series] = 1 + int.from_bytes(digest, "little") % count
     return numbers
-
-
-def in_shard(ids: Ids, name: str | None) -> Flags:
-    """Say which series belong to the shard of this name, such as 3/16, [series]; None: all do."""
-    if name is None:
-        return np.ones(len(ids), bool)
-    number, count = map(int, name.split("/"))
-    return np.asarray(shard_numbers(ids, count) == number)
-
-
-def only_in_shard(words: dict[Id, str], name: str | None) -> dict[Id, str]:
-    """Return those entries of `words`, by series, whose series belong to a shard."""
-    ids = tuple(words)
-    held = np.flatnonzero(in_shard(ids, name))
-    return {ids[series]: words[ids[series]] for series in held}

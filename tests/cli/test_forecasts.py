@@ -18,11 +18,6 @@ Run = Callable[..., Any]
             "they are written beside the forecasts; name a file with --output",
         ),
         (
-            ("--sum-by", "all", "--shard", "1/2"),
-            "--shard",
-            "sums are of all series, and have intervals of their own",
-        ),
-        (
             ("--totals", "t.csv"),
             "--totals",
             "no sums are asked for; add --sum-by or --sum-every",

@@ -14,7 +14,6 @@ import pytest
 from forecast.engine import in_parts
 from forecast.engine.answer import forecast_part
 from forecast.inference import predictor
-from forecast.panel.naming import in_shard
 from tests.conftest import Ran
 
 Run = Callable[..., Any]
@@ -137,30 +136,6 @@ def test_baselines_forecast_parts_to_the_last_bit(fits: Fits, model: str) -> Non
     fits.fit(frame[frame["shop"] < "s006"], "--model", model, "--horizon", 5, *budget)
     frame.to_parquet(fits.folder / "panel.parquet")
     fits.same(fits.folder / "panel.parquet", suffix="parquet", parts=-(-SHOPS // AT_ONCE))
-
-
-def test_a_shard_of_a_large_table_has_the_rows_of_the_whole(fits: Fits) -> None:
-    frame = panel().drop(columns=["promo", "size"])
-    fits.fit(
-        pd.concat(
-            [frame[frame["shop"] < "s006"], frame[frame["shop"] == "s001"].assign(shop="gone")]
-        ),
-        *NETWORK,
-    )
-    frame.to_parquet(fits.folder / "panel.parquet")
-    whole = fits.same(fits.folder / "panel.parquet", suffix="").frame
-    for shard in ("1/3", "2/3", "3/3", "1/999"):
-        ran = fits.same(
-            fits.folder / "panel.parquet", "--shard", shard, "--require-all", suffix="", parts=5
-        )
-        held = in_shard(tuple((name,) for name in whole["shop"]), shard)
-        found, expected = ran.frame, whole[held].reset_index(drop=True)
-        pd.testing.assert_frame_equal(found, expected, rtol=2e-6, check_dtype=len(found) > 0)
-        assert f"shard {shard}: " in ran.err
-        assert (len(found) == 0) == (shard == "1/999")
-        assert ("got no forecast: " in ran.err and ", gone" in ran.err) == in_shard(
-            (("gone",),), shard
-        )[0]
 
 
 @pytest.fixture

@@ -335,11 +335,6 @@ def test_a_table_that_changes_between_passes_is_refused(
             "--origin: it does not go with --shards",
         ),
         (
-            ["--shards", "4", "--output", "out", "--shard", "1/4"],
-            2,
-            "--shard: it does not go with --shards",
-        ),
-        (
             ["--cluster", "ray:/x", "--output", "out"],
             2,
             "--cluster ray:/x: no address of a cluster",

@@ -482,11 +482,6 @@ TABLES = [
         'table = "forecast_cells"',
         "is one of the program's own",
     ),
-    (
-        '[sink]\npath = "o.csv"\n[output]\nshard = "1/2"',
-        'path = "s.csv"',
-        "[output] shard = 1/2: sums of [[totals]] are",
-    ),
 ]
 
 

@@ -89,10 +89,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "the end of a year; fit, or forecast at once, with --horizon 265",
         ),
         (
-            ("long.csv", *LONG, "--sum-by", "all", "--shard", "1/2"),
-            "--shard: sums are of all series",
-        ),
-        (
             ("long.csv", *LONG, "--totals", "sums.csv"),
             "no sums are asked for; add --sum-by or --sum-every",
         ),

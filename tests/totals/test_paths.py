@@ -82,7 +82,6 @@ def test_paths_keep_bounds_and_need_no_series_of_the_fit(forecast: Run, tmp_path
     ("words", "error"),
     [
         ((), "--paths: they are written beside the forecasts; name a file with --output"),
-        (("--output", "a.csv", "--shard", "1/2"), "--shard: sums are of all series"),
         (("any.csv", "--output", "parts", "--shards", 2), "--paths: it does not go with --shards"),
     ],
 )
