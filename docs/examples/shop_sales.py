@@ -88,7 +88,7 @@ model.plot(table, origin=last_day, series=("centre/coffee", "south/cake"), histo
 # -------------------
 # Level, week and what events and the plan add, in units a day.
 
-model.explain(future=plan).parts.head(5).round(2)
+model.explain(future=plan).parts[["median", "level", "season", "events", "known"]].head(5).round(2)
 
 # %%
 # A delivery for several days needs the distribution of their sum. Sum the table to deliveries first, as
