@@ -25,7 +25,7 @@ from forecast.inference.fitted import Fitted, counted_models, verdict
 from forecast.inference.forecasting import Forecasts, checked_horizon, load_predictor
 from forecast.jobs.administration import ledger_of, run_note, status_of, versions_of
 from forecast.jobs.diff import diff_of, newest_run
-from forecast.jobs.pipeline import Pipeline, files_read
+from forecast.jobs.pipeline import files_read
 from forecast.ledger.ledger import PUBLISHED, Ledger
 from forecast.panel.panel import series_index
 from forecast.panel.schema import calendar_of
@@ -117,8 +117,9 @@ def _page(
     verdicts: list[str] = []
     parts: list[Section] = []
     gallery: list[Section] = []
+    ledger = None if store.pipeline is None else ledger_of(store.pipeline)
     if saved is not None:
-        parts, gallery = _forecast_sections(store, request, backtest, saved)
+        parts, gallery = _forecast_sections(store, ledger, request, backtest, saved)
     if backtest is not None:
         verdicts.append(sections.verdict_of(backtest))
         parts += [sections.error_section(backtest), sections.coverage_section(backtest)]
@@ -139,8 +140,8 @@ def _page(
             importance = sections.importance_section(saved.predictor, saved.fitted.history, on_part)
         models = sections.models_section(saved.predictor)
         parts += [models, importance, sections.versions_section(shown)]
-    if store.pipeline is not None:
-        said, nights = _job_sections(store, ledger_of(store.pipeline), request)
+    if ledger is not None:
+        said, nights = _job_sections(store, ledger, request)
         verdicts.append(said)
         parts += nights
     if saved is not None:
@@ -174,7 +175,11 @@ def _job_sections(store: NamedStore, ledger: Ledger, request: Request) -> tuple[
 
 
 def _forecast_sections(
-    store: NamedStore, request: Request, backtest: BacktestTables | None, saved: ServingVersion
+    store: NamedStore,
+    ledger: Ledger | None,
+    request: Request,
+    backtest: BacktestTables | None,
+    saved: ServingVersion,
 ) -> tuple[list[Section], list[Section]]:
     """The section on sums of the forecasts, if there is one, and that on each forecast."""
     fitted = saved.fitted
@@ -185,7 +190,7 @@ def _forecast_sections(
         with steps_bar("forecasts", "series") as on_series:
             question = ForecastRequest(future=future, horizon=request.horizon, on_series=on_series)
             forecasts = forecast(saved.predictor, question).whole
-    data, text = _plot_data(store, request, saved, forecasts)
+    data, text = _plot_data(store, ledger, request, saved, forecasts)
     models = fitted.ensemble.names(series_index(fitted.history.ids, data.ids))
     notes = list(map(counted_models, models))
     gallery = Gallery(data, {} if backtest is None else backtest.errors, notes)
@@ -198,16 +203,20 @@ def _forecast_sections(
 
 
 def _plot_data(
-    store: NamedStore, request: Request, saved: ServingVersion, forecasts: Forecasts | None
+    store: NamedStore,
+    ledger: Ledger | None,
+    request: Request,
+    saved: ServingVersion,
+    forecasts: Forecasts | None,
 ) -> tuple[PlotData, str]:
     """The data to draw, and a title for them.
 
     These are the newest forecasts of a job, or else those after the fit, or else history alone.
     """
     config = saved.fitted.config
-    if store.pipeline is not None and request.version is None and request.future is None:
+    if ledger is not None and request.version is None and request.future is None:
         with suppress(NoInput, ArtifactRefused):  # the ledger no longer holds such a run
-            return _plot_of_run(store.pipeline, request.horizon)
+            return _plot_of_run(ledger, store.folder, request.horizon)
     if forecasts is None:
         text = (
             f"History only: forecasts need the future values of {', '.join(config.table.known)}; "
@@ -221,9 +230,9 @@ def _plot_data(
     return plot_of_forecasts(forecasts, saved.fitted, OUTPUT), text
 
 
-def _plot_of_run(pipeline: Pipeline, most: int | None) -> tuple[PlotData, str]:
+def _plot_of_run(ledger: Ledger, store: str, most: int | None) -> tuple[PlotData, str]:
     """At most so many steps of the newest forecasts of a job, beside what they were made from."""
-    run, rows, inputs = newest_run(ledger_of(pipeline), pipeline.store)
+    run, rows, inputs = newest_run(ledger, store)
     series = rows["series"].cat
     step = rows["step"].to_numpy() - 1
     position = calendar_of(inputs.schema).positions(rows["instant"].to_numpy())
