@@ -69,6 +69,7 @@ STEPS = (SERIES, HISTORY, ACTUALS, KNOWN, EVENTS, REFIT, BOUNDS, INTERVALS, FALL
 """In the order in which they are taken."""
 
 Arrays = dict[str, NDArray[Any]]
+NamedArray = tuple[str, NDArray[Any]]
 Rows = list[Facts]
 # ids of series; for each forecast, the index of its series in them; its timestamp
 ForecastKeys = tuple[Ids, Integers, Integers]
@@ -105,25 +106,25 @@ def slots_in(panel: Panel, ids: Ids, starts: Integers, sizes: Integers) -> Integ
     return np.where(inside, slots, -1)
 
 
-def laid(ids: Ids, starts: Integers, sizes: Integers, *panels: Panel) -> Arrays:
-    """The offsets and arrays of a panel with a layout, as `slots_in` has it.
+def laid(ids: Ids, starts: Integers, sizes: Integers, *panels: Panel) -> Iterator[NamedArray]:
+    """The offsets and arrays of a panel with a layout, as `slots_in` has it, one after the other.
 
     Each element comes from the last of `panels` that has the series and slot, else it is blank.
     """
-    arrays: Arrays = {"offsets": np.append(0, np.cumsum(sizes))}
+    yield "offsets", np.append(0, np.cumsum(sizes))
+    places = []
     for panel in panels:
         series = series_index(panel.ids, ids) - 1
-        slots = slots_in(panel, ids, starts, sizes)
-        for name in ARRAYS:
+        places.append((panel, series, slots_in(panel, ids, starts, sizes)))
+    for name in ARRAYS:
+        source = getattr(panels[0], name)
+        rows = len(ids) if name in BY_SERIES else sizes.sum()
+        array = np.full((rows, *source.shape[1:]), BLANK.get(name, np.nan), source.dtype)
+        for panel, series, slots in places:
             index = series if name in BY_SERIES else slots
-            source = getattr(panel, name)
-            if name not in arrays:
-                shape = (len(index), *source.shape[1:])
-                blank = BLANK.get(name, np.nan)
-                arrays[name] = np.full(shape, blank, source.dtype)
             is_there = index >= 0
-            arrays[name][is_there] = source[index[is_there]]
-    return arrays
+            array[is_there] = getattr(panel, name)[index[is_there]]
+        yield name, array
 
 
 def rows_differ(array: NDArray[Any], other: NDArray[Any]) -> Flags:
@@ -155,7 +156,7 @@ def packed(fitted: Fitted, panel: Panel, output: OutputSettings, fallback: Ids =
     arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
     file = io.BytesIO()
     np.savez(file, allow_pickle=False, **arrays)  # type: ignore[arg-type]
-    return bytes(pa.compress(file.getvalue(), "zstd", asbytes=True))
+    return bytes(pa.compress(file.getbuffer(), "zstd", asbytes=True))
 
 
 def _as_far_back(panel: Panel, history: Panel) -> Panel:
@@ -174,12 +175,12 @@ def _differences(panel: Panel, history: Panel) -> Arrays:
     they are (`NAME_at`). Positions and layout are stored as first differences.
     """
     arrays = Arrays()
-    for name, held in laid(panel.ids, panel.starts, panel.sizes, history).items():
+    for name, held in laid(panel.ids, panel.starts, panel.sizes, history):
         values = getattr(panel, name)
         rows = np.flatnonzero(rows_differ(values, held))
         if len(rows):
             arrays[name] = values[rows]
-            arrays[f"{name}_at"] = np.diff(rows, prepend=0)
+            arrays[f"{name}_at"] = np.diff(rows, prepend=0).astype(np.int32)
     for name in LAYOUT:
         arrays[name] = np.diff(getattr(panel, name), prepend=0)
     return arrays
@@ -201,7 +202,7 @@ def unpacked(data: bytes, predictor: Predictor, version: str) -> RunInput:
 
     ids = fitted.ids if header["ids"] is None else tuple(map(tuple, header["ids"]))
     starts, sizes, order = map(np.cumsum, (stored[name] for name in LAYOUT))
-    arrays: dict[str, Any] = laid(ids, starts, sizes, fitted.history)
+    arrays: dict[str, Any] = dict(laid(ids, starts, sizes, fitted.history))
     for name in stored.keys() & arrays.keys():
         rows = np.cumsum(stored[f"{name}_at"])
         arrays[name][rows] = stored[name]
@@ -461,7 +462,7 @@ def _panels(old: Panel, new: Panel, reconciles: bool) -> Iterator[tuple[str, Pan
 def _overlaid(like: Panel, starts: Integers, *panels: Panel) -> Panel:
     """The series of `like` from grid positions on, put together from the arrays of `panels`."""
     sizes = like.sizes + like.starts - starts
-    arrays: dict[str, Any] = laid(like.ids, starts, sizes, *panels)
+    arrays: dict[str, Any] = dict(laid(like.ids, starts, sizes, *panels))
     return replace(like, starts=starts, **arrays)
 
 

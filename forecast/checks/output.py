@@ -233,7 +233,7 @@ def with_gone_series(forecasts: Forecasts, fitted: Fitted, gone: Ids) -> Forecas
     # missing values up to the newest time of the table
     gap = np.maximum(panel.origin - ended.origins, 0)
     sizes = ended.lengths + gap + panel.ahead
-    arrays: dict[str, Any] = laid(ended.ids, ended.starts, sizes, ended)
+    arrays: dict[str, Any] = dict(laid(ended.ids, ended.starts, sizes, ended))
     status = ("gone",) * len(gone)
     ended = replace(ended, ahead=panel.ahead, status=status, **arrays)
     joined = stacked([replace(panel, spread=None), ended])

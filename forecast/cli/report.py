@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from forecast.artifacts.store import Store, check_apart
 from forecast.checks.promotion import ServingVersion
 from forecast.cli._command import CommandLine, Request
@@ -18,13 +20,13 @@ from forecast.cli._named_store import NamedStore, named_store
 from forecast.durable import replace_file
 from forecast.engine.forecast import forecast
 from forecast.engine.requests import OUTPUT, ForecastRequest
-from forecast.errors import BadData, NoInput, UsageError
+from forecast.errors import ArtifactRefused, BadData, NoInput, UsageError
 from forecast.inference.fitted import Fitted, counted_models, verdict
 from forecast.inference.forecasting import Forecasts, checked_horizon, load_predictor
 from forecast.jobs.administration import ledger_of, run_note, status_of, versions_of
-from forecast.jobs.diff import diff_of
-from forecast.jobs.pipeline import Pipeline, files_read
-from forecast.ledger.ledger import ALWAYS, PUBLISHED, Ledger
+from forecast.jobs.diff import diff_of, newest_run
+from forecast.jobs.pipeline import files_read
+from forecast.ledger.ledger import PUBLISHED, Ledger
 from forecast.panel.panel import series_index
 from forecast.panel.schema import calendar_of
 from forecast.reading.saved import SavedForecasts
@@ -115,8 +117,9 @@ def _page(
     verdicts: list[str] = []
     parts: list[Section] = []
     gallery: list[Section] = []
+    ledger = None if store.pipeline is None else ledger_of(store.pipeline)
     if saved is not None:
-        parts, gallery = _forecast_sections(store, request, backtest, saved)
+        parts, gallery = _forecast_sections(store, ledger, request, backtest, saved)
     if backtest is not None:
         verdicts.append(sections.verdict_of(backtest))
         parts += [sections.error_section(backtest), sections.coverage_section(backtest)]
@@ -135,8 +138,8 @@ def _page(
         shown = [{**row, "note": store.shown(row["note"])} for row in versions]
         models = sections.models_section(saved.predictor)
         parts += [models, sections.versions_section(shown)]
-    if store.pipeline is not None:
-        said, nights = _job_sections(store, ledger_of(store.pipeline), request)
+    if ledger is not None:
+        said, nights = _job_sections(store, ledger, request)
         verdicts.append(said)
         parts += nights
     if saved is not None:
@@ -170,7 +173,11 @@ def _job_sections(store: NamedStore, ledger: Ledger, request: Request) -> tuple[
 
 
 def _forecast_sections(
-    store: NamedStore, request: Request, backtest: BacktestTables | None, saved: ServingVersion
+    store: NamedStore,
+    ledger: Ledger | None,
+    request: Request,
+    backtest: BacktestTables | None,
+    saved: ServingVersion,
 ) -> tuple[list[Section], list[Section]]:
     """The section on sums of the forecasts, if there is one, and that on each forecast."""
     fitted = saved.fitted
@@ -181,7 +188,7 @@ def _forecast_sections(
         with steps_bar("forecasts", "series") as on_series:
             question = ForecastRequest(future=future, horizon=request.horizon, on_series=on_series)
             forecasts = forecast(saved.predictor, question).whole
-    data, text = _plot_data(store, request, saved, forecasts)
+    data, text = _plot_data(store, ledger, request, saved, forecasts)
     models = fitted.ensemble.names(series_index(fitted.history.ids, data.ids))
     notes = list(map(counted_models, models))
     gallery = Gallery(data, {} if backtest is None else backtest.errors, notes)
@@ -194,17 +201,20 @@ def _forecast_sections(
 
 
 def _plot_data(
-    store: NamedStore, request: Request, saved: ServingVersion, forecasts: Forecasts | None
+    store: NamedStore,
+    ledger: Ledger | None,
+    request: Request,
+    saved: ServingVersion,
+    forecasts: Forecasts | None,
 ) -> tuple[PlotData, str]:
     """The data to draw, and a title for them.
 
     These are the newest forecasts of a job, or else those after the fit, or else history alone.
     """
     config = saved.fitted.config
-    if store.pipeline is not None and request.version is None and request.future is None:
-        published = _plot_of_ledger(saved.fitted, store.pipeline, request.horizon)
-        if published is not None:
-            return published
+    if ledger is not None and request.version is None and request.future is None:
+        with suppress(NoInput, ArtifactRefused):  # the ledger no longer holds such a run
+            return _plot_of_run(ledger, store.folder, request.horizon)
     if forecasts is None:
         text = (
             f"History only: forecasts need the future values of {', '.join(config.table.known)}; "
@@ -218,38 +228,28 @@ def _plot_data(
     return plot_of_forecasts(forecasts, saved.fitted, OUTPUT), text
 
 
-def _plot_of_ledger(
-    fitted: Fitted, pipeline: Pipeline, most: int | None
-) -> tuple[PlotData, str] | None:
-    """At most so many steps of the newest forecasts of a job, beside the values of its version.
-
-    None without such series.
-    """
-    rows = next(ledger_of(pipeline).forecasts(ALWAYS, 1), None)
-    if rows is None:
-        return None
-    if most is not None:
-        rows = rows[rows["step"] <= most]
-    as_of = rows["as_of"].iloc[0]
-    horizon = rows["step"].max()
-    if len(rows) % horizon:
-        return None
-    table = fitted.schema
-    firsts = rows[::horizon]
+def _plot_of_run(ledger: Ledger, store: str, most: int | None) -> tuple[PlotData, str]:
+    """At most so many steps of the newest forecasts of a job, beside what they were made from."""
+    run, rows, inputs = newest_run(ledger, store)
+    series = rows["series"].cat
+    step = rows["step"].to_numpy() - 1
+    position = calendar_of(inputs.schema).positions(rows["instant"].to_numpy())
+    first = np.zeros(len(series.categories), np.int64)
+    first[series.codes] = position - step
+    numbers = np.full((len(first), step.max() + 1, len(PUBLISHED)), np.nan)
+    numbers[series.codes, step] = rows[PUBLISHED]
     saved = SavedForecasts(
-        ids=tuple(tuple(json.loads(text)) for text in firsts["series"]),
-        first=calendar_of(table).positions(firsts["instant"].to_numpy()),
-        numbers=rows[PUBLISHED].to_numpy().reshape(-1, horizon, len(PUBLISHED)),
+        ids=tuple(tuple(json.loads(text)) for text in series.categories),
+        first=first,
+        numbers=numbers[:, :most],
         columns=OUTPUT.columns,
     )
-    data = plot_of_table(fitted.history, table, saved, fitted.naive_error)
+    data = plot_of_table(inputs.panel, inputs.schema, saved)
+    text = f"Forecasts of the run as of {run.as_of}, beside the values that it knew."
     count = len(data.series)
-    if not count:
-        return None
-    held = f"the values up to {fitted.config.train_end} that the version holds"
-    text = f"Forecasts of the run as of {as_of}, beside {held}."
-    if count < len(fitted.history):
-        text += f" The ledger holds those of {count:,} of {len(fitted.history):,} series."
+    total = run.counts["series"]
+    if count < total:
+        text += f" The ledger holds those of {count:,} of {total:,} series."
     return data, text
 
 

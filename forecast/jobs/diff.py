@@ -94,9 +94,7 @@ def group_scores(ledger: Ledger, store: str, by: str | None) -> list[Facts]:
     """
     if by is None:
         return []
-    runs = [run for run in ledger.runs(MAX_RECORDS) if run.settled]
-    run = _newest(ledger.job, runs, Setting("as_of"))
-    _, knew, _ = _stored(ledger, store, run, partial(load_predictor, store))
+    _, _, knew = newest_run(ledger, store)
     names = row_columns(by, knew.schema)
     keys = keys_of(knew.panel, knew.schema, names)
     key_of = np.array(list(map(series_text, keys)), object)
@@ -107,6 +105,14 @@ def group_scores(ledger: Ledger, store: str, by: str | None) -> list[Facts]:
         del row["day"]
         rows.append(row)
     return sorted(rows, key=lambda row: -(row["mase"] or 0.0))
+
+
+def newest_run(ledger: Ledger, store: str) -> tuple[Record, pd.DataFrame, RunInput]:
+    """The newest run that published, its forecasts, and what it forecast from."""
+    runs = [run for run in ledger.runs(MAX_RECORDS) if run.settled]
+    run = _newest(ledger.job, runs, Setting("as_of"))
+    forecasts, inputs, _ = _stored(ledger, store, run, partial(load_predictor, store))
+    return run, forecasts, inputs
 
 
 def _stored(

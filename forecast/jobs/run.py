@@ -369,8 +369,6 @@ class _Comparison:
     lagging : ids of series without a recent value
     night : the panel and the runs before this one, which the checks of the newest values compare
     last : what the last run published; None without one
-    past : a sample of the raw intervals of earlier runs beside actual values, which the interval
-        factors are learned from
     days : scores of earlier forecasts, by day
     """
 
@@ -381,7 +379,6 @@ class _Comparison:
     lagging: Ids = field(init=False)
     night: Night = field(init=False)
     last: pd.DataFrame | None = field(init=False)
-    past: PastIntervals = field(init=False)
     days: list[DayScore] = field(init=False)
 
     def __call__(self, panel: Panel) -> ForecastOptions:
@@ -407,10 +404,13 @@ class _Comparison:
                 inputs.check_periods(pipeline, serving.schema, panel.origin, horizon)
             sums = run.ledger.forecasts(record.as_of, accuracy.NEWEST, TOTALS)
             record.totals = compare_sums(sums, panel, serving, pipeline)
-        self._compare(panel)
-        return ForecastOptions(factors=partial(self._factors, panel))
+        return ForecastOptions(factors=partial(self._factors, panel, self._compare(panel)))
 
-    def _compare(self, panel: Panel) -> None:
+    def _compare(self, panel: Panel) -> PastIntervals:
+        """A sample of the raw intervals of earlier runs beside actual values.
+
+        It is large, and nothing holds it any longer than interval factors are learned from it.
+        """
         serving = self.serving
         ledger = self.run.ledger
         record = self.run.record
@@ -442,9 +442,12 @@ class _Comparison:
         if added := accuracy.value_added(overrides, panel, serving.schema):
             record.actuals["overrides"] = added
         forecasts = ledger.forecasts(record.as_of, accuracy.NEWEST)
-        self.past, self.days = accuracy.compare(forecasts, panel, serving.schema)
+        past, self.days = accuracy.compare(forecasts, panel, serving.schema)
+        return past
 
-    def _factors(self, panel: Panel, series: Integers, quantiles: Numbers) -> Numbers:
+    def _factors(
+        self, panel: Panel, past: PastIntervals, series: Integers, quantiles: Numbers
+    ) -> Numbers:
         """The factor of the interval width at each quantile level, [levels].
 
         `quantiles` [series, horizon, levels] are those of the current forecasts.
@@ -453,12 +456,11 @@ class _Comparison:
         levels = self.serving.fitted.config.levels
         # a settled run that is repeated keeps its factors, as earlier runs may have changed since
         if not record.settled:
-            as_of = self.past.as_of
             ended = self.run.ledger.runs(MAX_RECORDS, record.as_of)
             version_of = {run.as_of: run.version for run in ended}
-            versions = [version_of.get(time) for time in as_of]
+            versions = [version_of.get(time) for time in past.as_of]
             current = accuracy.current_intervals(panel, series, quantiles, levels)
-            record.intervals = interval_factors(self.past, versions, self.serving.version, current)
+            record.intervals = interval_factors(past, versions, self.serving.version, current)
         return factors_of_levels(record.intervals, levels)
 
 

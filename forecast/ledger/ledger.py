@@ -51,7 +51,7 @@ KNOWN_COLUMNS = pa.schema(
 )
 DAMAGED = (ValueError, LookupError, TypeError, AttributeError, OSError, NotImplementedError)
 FILE = "ledger.db"
-BATCH_ROWS = 100_000  # `Ledger.forecasts` yields frames of about this many rows
+BATCH_ROWS = 20_000  # `Ledger.forecasts` yields frames of about this many rows
 # the forecasts and scores of this many runs are kept; of older runs, only scores of days that no
 # newer run has scored
 MAX_RUNS = 90

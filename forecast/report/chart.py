@@ -83,21 +83,18 @@ def plot_of_history(fitted: Fitted) -> PlotData:
     return PlotData(panel, schema, series, first, numbers, {}, unit, len(series))
 
 
-def plot_of_table(
-    panel: Panel, schema: Schema, saved: SavedForecasts, naive_error: Numbers | None = None
-) -> PlotData:
+def plot_of_table(panel: Panel, schema: Schema, saved: SavedForecasts) -> PlotData:
     """The plot data of saved forecasts beside the series of a panel.
 
-    By default a naive error is that of the values before the forecast.
+    A naive error is that of the values before the forecast.
     """
     rows = series_index(saved.ids, panel.ids) - 1
     series = panel.order[rows[panel.order] >= 0]
     rows = rows[series]
     first = saved.first[rows]
-    if naive_error is None:
-        last = panel.origins.copy()
-        last[series] = first - 1
-        naive_error = naive_errors_until(panel, last, schema.shortest_season)[0]
+    last = panel.origins.copy()
+    last[series] = first - 1
+    naive_error = naive_errors_until(panel, last, schema.shortest_season)[0]
     numbers = saved.numbers[rows]
     unit = naive_error[series]
     return PlotData(panel, schema, series, first, numbers, saved.columns, unit, len(series))

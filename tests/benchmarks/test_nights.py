@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from benchmarks.nights import DAYS, live, table
 
 
@@ -19,3 +21,9 @@ def test_a_night_is_measured_and_the_ledger_has_it(tmp_path: Path) -> None:
     assert str(night).startswith("night 1: ")
     assert night.cost.cpu_seconds > 0
     assert (tmp_path / "out.csv").read_text().count("\n") == 1 + 2 * 3
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_nights_that_a_ledger_holds(tmp_path: Path) -> None:
+    peaks = [night.cost.peak_mb for night in live(tmp_path, series=500, horizon=48, nights=16)]
+    assert max(peaks[2:]) <= 1.05 * peaks[2]

@@ -522,6 +522,27 @@ def test_a_job_adds_its_nights_and_versions(
     assert f"forecast run {job.file}" in page.text
 
 
+def test_a_job_draws_every_series_up_to_its_newest_run(
+    forecast: Run, job: Job, at: Callable[[int], str]
+) -> None:
+    job.table(196)
+    assert forecast("run", job.file, "--as-of", at(195), "--quiet").code == 0
+    frame = job.table(199)
+    new = frame[frame["shop"] == "north"].assign(shop="new")
+    frame = pd.concat([frame, new])
+    frame.to_csv(job.folder / "sales.csv", index=False)
+    assert forecast("run", job.file, "--as-of", at(198), "--quiet").code == 0
+    page = job.folder / "report.html"
+    assert forecast("report", job.file, "--output", page).code == 0
+    drawn = {each[0]: each for each in Report(page.read_text()).data["series"]}
+    assert set(drawn) == set(frame["shop"])
+    for name, own in frame.groupby("shop"):
+        assert drawn[name][4][-3:] == [float(f"{value:.4g}") for value in own["units"].tail(3)]
+    job.ledger("DELETE FROM forecast_inputs")
+    assert forecast("report", job.file, "--output", page).code == 0
+    assert "steps after" in Report(page.read_text()).text
+
+
 def test_a_fitted_network_with_known_columns_has_a_report(
     forecast: Run, panel_frame: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

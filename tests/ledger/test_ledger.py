@@ -207,6 +207,14 @@ def test_each_day_of_the_runs_that_stay_keeps_its_newest_score(
     assert stored == [(RUNS * DAYS + RECORDS - RUNS,)]
 
 
+@sqlite_first
+def test_large_runs_are_read_one_at_a_time(ledger: Ledger) -> None:
+    night = pd.concat([numbered(1)] * 6_000).astype({"series": "category"})
+    for number in (20, 21, 22):
+        ledger.add_run(record(time_of(number)), night)
+    assert [len(rows) for rows in ledger.forecasts("9", 3)] == [len(night)] * 3
+
+
 def times_of_forecasts(ledger: Ledger) -> list[str]:
     return [at for rows in ledger.forecasts("9", 100) for at in rows["as_of"].unique()]
 
