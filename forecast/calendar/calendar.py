@@ -227,7 +227,7 @@ def country_of(codes: set[str], column: str) -> str:
     Several codes that can be both are refused, as are parts of several countries.
     """
     setting = Setting("holidays", f"column:{column}")
-    supported = _package(setting).list_supported_countries(include_aliases=False)
+    supported: dict[str, list[str]] = _package(setting).list_supported_countries(False)
     countries = [name for name, parts in supported.items() if codes <= {*parts}]
     are_countries = codes <= supported.keys()
     if not countries or (are_countries and len(codes) < 2):
@@ -247,7 +247,7 @@ def region_name(code: str) -> str:
     """The name of a country, or of a part of it: Germany (Bayern)."""
     name, _, part = code.partition("-")
     country = _package(Setting("holidays")).country_holidays(name)
-    named = re.sub("(?<=[a-z])(?=[A-Z])", " ", type(country).__base__.__name__)
+    named = re.sub("(?<=[a-z])(?=[A-Z])", " ", type(country).__mro__[1].__name__)
     aliases = country.get_subdivision_aliases()
     return f"{named} ({[*aliases.get(part, ()), part][0]})" if part else named
 
