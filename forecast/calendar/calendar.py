@@ -1,7 +1,7 @@
 """Arithmetic on a grid of times: positions, timestamps, calendar features, usual seasons."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -221,17 +221,19 @@ def named_holidays(first: int, last: int, country: str) -> list[tuple[int, str]]
     return [(day, name) for day, name in named if first <= day <= last]
 
 
-def country_of(codes: Collection[str], column: str) -> str:
-    """The country of which all codes are parts, such as DE of BY and BE; "" if they are countries.
+def country_of(codes: set[str], column: str) -> str:
+    """The country of which all codes are parts, such as DE of BY and NW, or "country".
 
-    Codes that can be both are refused, as are parts of several countries.
+    Several codes that can be both are refused, as are parts of several countries.
     """
     setting = Setting("holidays", f"column:{column}")
-    supported = _package(setting).list_supported_countries(include_aliases=False)
-    countries = [name for name, parts in supported.items() if {*codes} <= {*parts}]
-    are_countries = supported.keys() >= {*codes}
+    supported: dict[str, list[str]] = _package(setting).list_supported_countries(False)
+    countries = [name for name, parts in supported.items() if codes <= {*parts}]
+    are_countries = codes <= supported.keys()
+    if not countries or (are_countries and len(codes) < 2):
+        return "country"
     if len(countries) + are_countries < 2:
-        return "".join(countries)
+        return countries[0]
     parts = "countries or " * are_countries + f"parts of {' or of '.join(countries)}"
     code = f"{countries[0]}-{min(codes)}"
     raise UsageError(
@@ -243,13 +245,11 @@ def country_of(codes: Collection[str], column: str) -> str:
 
 def region_name(code: str) -> str:
     """The name of a country, or of a part of it: Germany (Bayern)."""
-    from holidays.registry import COUNTRIES
-
     name, _, part = code.partition("-")
-    country = next(names[0] for names in COUNTRIES.values() if name in names)
-    country = re.sub("(?<=[a-z])(?=[A-Z])", " ", country)
-    aliases = _package(Setting("holidays")).country_holidays(name).get_subdivision_aliases()
-    return f"{country} ({[*aliases.get(part, ()), part][0]})" if part else country
+    country = _package(Setting("holidays")).country_holidays(name)
+    named = re.sub("(?<=[a-z])(?=[A-Z])", " ", type(country).__mro__[1].__name__)
+    aliases = country.get_subdivision_aliases()
+    return f"{named} ({[*aliases.get(part, ()), part][0]})" if part else named
 
 
 def _package(setting: Setting) -> Any:

@@ -24,9 +24,9 @@ from forecast.training.plan import fit_seconds
 
 MOST_SHOWN = 20  # most lines of a kind that are shown to be pasted into a file
 SUSPECTS = (
-    "suspects {:,} runs of one value, lone outliers, or days of zeros in nearly all series{}; all are "
-    "used. To say what they are, paste "
-    "lines into a file of events: closed, stock_out where only the stock was 0, or ignore for errors"
+    "suspects {:,} runs of one value or of low ones, lone outliers, or days of zeros in nearly all "
+    "series{}; all are used. To say what they are, paste "
+    "lines into a file of events: closed, stock_out where only the stock was low, or ignore for errors"
 )
 SUCCESSORS = (
     "replaced {:,} series end where others begin{}. If these replace them, paste lines into a file "

@@ -53,6 +53,7 @@ class SuspectLimits:
     outlier_distance: int = 5
     # a series must have this many values to have an outlier, and has one outlier at most
     outlier_values: int = 100
+    low: float = 0.3  # a value is low below this share of those of the four seasons around it
 
 
 LIMITS = SuspectLimits()
@@ -447,21 +448,31 @@ def suspects(panel: Panel, schema: Schema) -> list[Row]:
     if steps_a_day(schema.calendar) == 1:  # events name whole days
         rows, panel = _zero_days(panel, schema)
     season = compared_season(schema)
-    first, last = _runs(panel, max(season, LIMITS.shortest_cycle))
-    _, in_runs = runs(first, last - first + 1)
+    cycle = max(season, LIMITS.shortest_cycle)
+    never_negative = panel.lowest_seen() >= 0
+    steps = np.arange(1, 5) * (season if season > 1 else cycle)
+    usual = _usual(panel, np.arange(len(panel.values)), steps)
+    is_low = panel.values < LIMITS.low * usual
+    is_low &= never_negative[panel.series_of_slots]
+    values = np.where(is_low, 0.0, panel.values)  # runs of low values are found as those of zeros
+    first, last = _runs(replace(panel, values=values), cycle)
+    offsets, in_runs = runs(first, last - first + 1)
     outliers = np.setdiff1d(_outliers(panel, season), in_runs)
+    sold = np.add.reduceat(panel.values[in_runs], offsets[:-1])
+    sold = np.append(sold, panel.values[outliers])
     names = ["one value"] * len(first) + ["outlier"] * len(outliers)
     first = np.append(first, outliers)
     last = np.append(last, outliers)
     series = panel.series_of_slots[first]
-    never_negative = panel.lowest_seen()[series] >= 0
-    is_zero = (panel.values[first] == 0) & never_negative
+    is_zero = (values[first] == 0) & never_negative[series]
     first_day = _days(panel, schema, first, 0)
     last_day = _days(panel, schema, last, 1)
 
     series_of_event = defaultdict[tuple[str, ...], list[int]](list)
     for n, name in enumerate(names):
         words = ("zeros", "closed") if is_zero[n] else (name, "ignore")
+        if is_zero[n] and sold[n] > 0:
+            words = ("low", "stock_out")
         event = (first_day[n], last_day[n], *words)
         series_of_event[event].append(int(series[n]))
     for (begin, end, name, kind), numbers in sorted(series_of_event.items()):
@@ -554,15 +565,7 @@ def _outliers(panel: Panel, season: int) -> Integers:
     slots = np.flatnonzero(panel.observed)
     series = panel.series_of_slots[slots]
     steps = np.array([1, season, 2 * season] if season > 1 else [1, 2, 3])
-    near = slots[:, None] + np.concatenate([-steps, steps])
-    first = panel.offsets[series, None]
-    end = panel.offsets[series + 1, None]
-    inside = (near >= first) & (near < end)
-    near = np.where(inside, near, 0)
-    seen = inside & panel.observed[near]
-    around = np.where(seen, panel.values[near], np.nan)
-    usual = median(around)
-    distance = np.nan_to_num(np.abs(panel.values[slots] - usual))
+    distance = np.nan_to_num(np.abs(panel.values[slots] - _usual(panel, slots, steps)))
 
     order = np.lexsort((distance, series))
     is_farthest = np.append(np.diff(series) > 0, True)  # in `order`, the last of its series
@@ -573,3 +576,15 @@ def _outliers(panel: Panel, season: int) -> Integers:
     is_far &= next_distance > 0
     outliers = farthest[is_far]
     return np.sort(slots[order[outliers]])
+
+
+def _usual(panel: Panel, slots: Integers, steps: Integers) -> Numbers:
+    """Return the median of the values so many steps before and after each slot, NaN for none."""
+    series = panel.series_of_slots[slots]
+    near = slots[:, None] + np.concatenate([-steps, steps])
+    first = panel.offsets[series, None]
+    end = panel.offsets[series + 1, None]
+    inside = (near >= first) & (near < end)
+    near = np.where(inside, near, 0)
+    seen = inside & panel.observed[near]
+    return median(np.where(seen, panel.values[near], np.nan))

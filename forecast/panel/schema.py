@@ -79,7 +79,6 @@ class Schema(Stored):
         "whole_ids",
         "unfinished",
         "monotone",
-        "holiday_country",
     )
     layout: Layout
     time: Names = Field(
@@ -105,8 +104,7 @@ class Schema(Stored):
     categories: dict[str, Names] = Field({})
     categorical: Names = Field((), description="covariates that the user said are categories")
     monotone: Names = Field((), description="signs of effects, such as price:-")
-    holidays: str | None = Field(None, description="a code, or column: and the name of a column")
-    holiday_country: str = Field("", description="the country of the codes of that column")
+    holidays: str | None = Field(None, description="a code, or DE: or country: and a column")
     dated_events: tuple[Event, ...] = Field(
         (), description="events that the user named, in the order of time"
     )

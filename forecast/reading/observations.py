@@ -14,7 +14,6 @@ from forecast.logs import log
 from forecast.panel.naming import first_alike, series_name, series_names
 from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Names, Schema, calendar_of
-from forecast.settings import holiday_columns
 from forecast.tables.cells import (
     WHOLE,
     cells_of,
@@ -302,15 +301,12 @@ def regions_of(observations: Observations, schema: Schema) -> Names:
 
     Returns () if no column has the codes.
     """
-    columns = holiday_columns(schema.holidays)
-    if not columns:
+    country, _, column = (schema.holidays or "").partition(":")
+    if not column:
         return ()
-    (column,) = columns
     table = observations.table
     codes = np.array([text.strip() for text in table.texts(column)], object)
-    mark, _, _ = (schema.holidays or "").partition(":")
-    country = schema.holiday_country if mark == "column" else mark.removeprefix("country")
-    if country:
+    if country not in ("column", "country"):
         is_bare = np.array([bool(code) and "-" not in code for code in codes], bool)
         codes[is_bare] = f"{country}-" + codes[is_bare]
     regions = np.full(len(observations.ids), "", object)

@@ -296,8 +296,7 @@ def infer_schema(
     if (settings.holidays or "").startswith("column:"):
         (column,) = holiday_columns(settings.holidays)
         codes = {text.strip() for text in table.distinct(column)[1]} - {""}
-        if codes and not any("-" in code for code in codes):
-            update["holiday_country"] = country_of(codes, column)
+        update["holidays"] = f"{country_of(codes, column)}:{column}"
     decimal = table.decimal if table.text else None
     update["inferred"] = TextSettings(delimiter=table.delimiter, decimal=decimal)
     return schema.model_copy(update=update), dated
@@ -344,10 +343,10 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
     if schema.holidays:
         without_effect = f", without effect on steps of {schema.calendar.name}"
         idle = "" if takes_events(schema.calendar) else without_effect
-        regions = sorted({*panel.regions} - {""})
-        names = [f"{region} {region_name(region)}" for region in regions]
-        shown_names = f": {listed(names, LISTED_COLUMNS, '')}" if names else ""
-        lines["holidays"] = schema.holidays + shown_names + idle
+        regions = {*(panel.regions or [schema.holidays])} - {""}
+        names = [f"{region} {region_name(region)}" for region in sorted(regions)]
+        prefix = f"{schema.holidays}: " if panel.regions else ""
+        lines["holidays"] = prefix + listed(names, LISTED_COLUMNS, "") + idle
     if schema.dated_events:
         days = sum((event.last - event.day).days + 1 for event in schema.dated_events)
         events = listed(event_names(schema.dated_events), LISTED_COLUMNS, "")

@@ -53,6 +53,13 @@ def test_an_index_close_to_zero_makes_the_season_additive() -> None:
     assert divided.tolist() == [False]
 
 
+def test_values_that_rounding_left_are_no_divisors() -> None:
+    """Weeks of nothing else after weeks of more: their moving average is 0."""
+    values = np.append(np.tile([0.5, 0.25, 0.25, 0.25], 12), np.full(8, 2e-16))
+    _, divided = seasonal_index(values[None], START, 4)
+    assert divided.tolist() == [False]
+
+
 @pytest.mark.parametrize("season", [FACTORS * 10, SUMMANDS])
 def test_a_season_that_is_taken_out_comes_back(season: np.ndarray) -> None:
     values = np.tile(season, 6)[None]

@@ -222,7 +222,7 @@ def test_runs_and_outliers_are_named_as_lines_of_events_that_can_be_pasted(
     shown = forecast("inspect", tmp_path / "shops.csv", "--id", "shop")
     lines = shown.out.splitlines()
     start = next(at for at, line in enumerate(lines) if line.startswith("suspects "))
-    assert lines[start].startswith("suspects 3 runs of one value, lone outliers, or days of ")
+    assert lines[start].startswith("suspects 3 runs of one value or of low ones, lone outliers, ")
     pasted = "\n".join(line.strip() for line in lines[start + 1 :] if line.startswith("   "))
     assert pasted.splitlines() == [
         "start,end,name,kind,shop",
@@ -243,6 +243,22 @@ def test_runs_and_outliers_are_named_as_lines_of_events_that_can_be_pasted(
     facts = json.loads(known.out)
     assert facts["suspects"] == []
     assert {event["kind"] for event in facts["table"]["dated_events"]} == {"closed", "ignore"}
+
+
+@pytest.mark.parametrize("share", [0.05, 0.15])
+@pytest.mark.parametrize("first", ["2023-03-07", "2023-07-07"])
+def test_two_weeks_of_a_tenth_of_the_usual_are_suspected_as_a_stock_out(
+    forecast: Run, tmp_path: Path, share: float, first: str
+) -> None:
+    """In the middle, and as the newest days."""
+    data = shops()
+    last = str(pd.Timestamp(first) + pd.Timedelta(days=13))[:10]
+    sold_out = (data["shop"] == "b") & data["day"].between(first, last)
+    draw = np.random.default_rng(1)
+    data.loc[sold_out, "sold"] = draw.binomial(data.loc[sold_out, "sold"], share)
+    (row,) = suspected(forecast, tmp_path, data, "--id", "shop")
+    assert (row["kind"], row["name"], row["ids"]) == ("stock_out", "low", ["b"])
+    assert (row["start"], row["end"]) == (first, min(last, "2023-07-20"))
 
 
 STRIKES = ["2023-04-05", "2023-04-28", "2023-04-29", "2023-05-01", "2023-06-20"]

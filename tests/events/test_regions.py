@@ -55,7 +55,7 @@ def test_each_series_has_the_holidays_of_its_region(
         "fit", sales, "--id", ",".join(ids), "--target", "units", *BY_COLUMN, *FITTED, *store
     )
     assert fit.code == 0, fit.err
-    assert "holidays column:region" in fit.err
+    assert "holidays country:region: DE-" in fit.err
     found = on_epiphany(forecast("predict", *store).frame)
     assert found["augsburg"] < 60
     assert found["kassel"] > 140
@@ -90,7 +90,7 @@ def test_names_are_shared_over_regions() -> None:
 def test_now_and_inspect_take_it(forecast: Run, sales: Path) -> None:
     flags = ("--id", "shop", "--target", "units", *BY_COLUMN, "--horizon", "7")
     assert on_epiphany(forecast("now", sales, *flags).frame)["augsburg"] < 60
-    assert "holidays column:region" in forecast("inspect", sales, *flags).out
+    assert "holidays country:region: DE-" in forecast("inspect", sales, *flags).out
 
 
 def test_an_unknown_code_is_refused_with_its_series(forecast: Run, tmp_path: Path) -> None:
@@ -142,8 +142,9 @@ def test_codes_of_parts_alone_are_those_of_their_country() -> None:
     model = by_land("BY", "BE", "NW")
     assert model.fitted_.history.regions == ("DE-BY", "DE-BE", "DE-NW")
     line = "DE-BE Germany (Berlin), DE-BY Germany (Bayern), DE-NW Germany (Nordrhein-Westfalen)"
-    assert f"holidays column:region: {line}" in model.describe()
+    assert f"holidays DE:region: {line}" in model.describe()
     assert by_land("DE", "AT").fitted_.history.regions == ("DE", "AT")
+    assert "holidays country:region: DE Germany" in by_land("DE").describe()  # not Delaware
     assert by_land("BY", "", holidays="DE:region").fitted_.history.regions == ("DE-BY", "")
     new = model.predict(shops({"s0": "BY"}))  # as at the fit, without the others
     assert len(new) == 7

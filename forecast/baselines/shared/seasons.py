@@ -15,6 +15,7 @@ MIN_SEASONS = 2  # fewer leave no moving average for some phase
 # 90 % limit of an autocorrelation that is zero; one-sided, as a negative one is no season
 LIMIT = 1.2816
 MIN_INDEX = 0.05  # dividing by a smaller one blows noise up
+ROUNDING = 1e-12  # values below this share of the largest one are zeros
 SMOOTHED_SEASON = 500  # steps of a season from which on neighbours are alike
 WIDTHS = 2.0 ** np.arange(11)  # steps, of the kernels that smooth it, beside none
 
@@ -41,7 +42,7 @@ def _index(value_bytes: bytes, start_bytes: bytes, season: int) -> tuple[Values,
         seasonal = _is_seasonal(values, start, season)
         present = np.arange(span) >= start[:, None]
         lowest = values.min(1, where=present, initial=np.inf)
-        rows = np.flatnonzero(seasonal & (lowest > 0))
+        rows = np.flatnonzero(seasonal & (lowest > ROUNDING * values.max(1)))
         divided = _decompose(values[rows], start[rows], season, multiplicative=True)
         usable = divided.min(1, initial=np.inf) >= MIN_INDEX
         divided_rows = rows[usable]
