@@ -565,7 +565,9 @@ class OutputSettings(SettingsGroup, heading="Forecasts"):
     @model_validator(mode="before")
     @classmethod
     def _quantiles_or_levels(cls, values: dict[str, Any]) -> dict[str, Any]:
-        if not names_in(values.get("quantiles")):
+        if not names_in(given := values.get("quantiles")):
+            if isinstance(given, str):
+                raise ValueError("quantiles are blank: name some, such as 10,50,90")
             return values
         if names_in(values.get("levels")):
             raise ValueError("quantiles stand in the place of intervals; leave out levels")

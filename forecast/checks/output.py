@@ -13,7 +13,7 @@ from forecast.calendar.spec import STEPS
 from forecast.calendar.zones import DAY
 from forecast.changes.replay import laid
 from forecast.checks.accuracy import Earlier
-from forecast.checks.limits import Finding, usual_size
+from forecast.checks.limits import HELD_RUNS, Finding, is_accepted, usual_size
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts, numbered, tabulated
 from forecast.intervals.corrections import SHARES
@@ -143,7 +143,8 @@ def _against_past(output: Output) -> dict[str, Finding]:
     """Findings on forecasts compared with the values of the year before.
 
     If times are numbered steps, all past values count. Values of the newest week (or the newest
-    step) do not count, as they may be the ones that are wrong.
+    step) do not count, as they may be the ones that are wrong, until a run is accepted; and what
+    lies beyond is accepted where the last run published it.
     """
     panel = output.forecasts.panel
     series = output.forecasts.series
@@ -155,10 +156,15 @@ def _against_past(output: Output) -> dict[str, Finding]:
     if output.fitted.schema.dated and output.fitted.schema.time_format.kind != STEPS:
         time = calendar.times(newest)
         recent &= position >= calendar.positions(time - 373 * DAY)
-        recent &= position <= calendar.positions(time - 7 * DAY)
+        if not any(map(is_accepted, output.past[:HELD_RUNS])):
+            recent &= position <= calendar.positions(time - 7 * DAY)
 
     lowest, highest = panel.extremes(panel.values, recent)
     largest = np.maximum(np.abs(lowest), np.abs(highest))[series]
+    if output.earlier is not None:
+        before = np.fmax.reduce(np.abs(output.earlier[1][..., 0]), 1)
+        accepted = before > PRIORS.times_beyond * largest
+        largest = np.where(accepted, before, largest)
     count = np.add.reduceat(panel.observed, panel.first_slots, dtype=np.int64)[series]
     has_enough = count >= PRIORS.few
     beyond = np.abs(points).max(1) > PRIORS.times_beyond * largest

@@ -241,7 +241,7 @@ def _option(name: str, group: type[SettingsGroup], command: str) -> Option:
     elif get_origin(kind) is tuple:
         flag += " LIST"
         attributes["multiple"] = True
-        attributes["callback"] = lambda ctx, parameter, lists: settings.names_in(",".join(lists))
+        attributes["callback"] = lambda ctx, parameter, lists: _names(",".join(lists))
     elif get_origin(kind) is Literal:
         attributes["type"] = click.Choice([str(choice) for choice in get_args(kind)])
     elif kind == FilePath:
@@ -251,6 +251,10 @@ def _option(name: str, group: type[SettingsGroup], command: str) -> Option:
     help = f"{field.description}{_shown_default(field.default)}"
     heading = next((mark for mark in field.metadata if isinstance(mark, Heading)), group.heading)
     return Option(flag, help, heading, name=name, first=FIRST in field.metadata, **attributes)
+
+
+def _names(text: str) -> object:
+    return settings.names_in(text) or text  # a blank that was given is refused by some settings
 
 
 def _shown_default(default: object) -> str:

@@ -34,6 +34,8 @@ NO_EFFECT = (
     "%s: without effect: %s; there is no forecast for this series and time, or the day is closed"
 )
 CUT = "%s: beyond the bounds of forecasts, and cut there: %s"
+FAR = 10  # times the forecast, or its inverse, beyond which an override is named
+TOO_FAR = "%s: more than ten times from the forecast: %s"
 
 
 class Overrides(NamedTuple):
@@ -93,10 +95,12 @@ def overridden(
     within = bounded(wanted, output, panel.floor()[series])
     moved = np.where(is_meant[..., None], within, numbers)
     is_within = np.isclose(within[..., 0], wanted[..., 0], 1e-3, 0.5 * output.integer)
-    is_cut = is_meant & ~is_within
-    if is_cut.any():
-        lines = [table.line(i) for i in np.unique(row[is_cut])]
-        log.warning(CUT, table.name, first_names(lines, NAMED))
+    factors = np.abs(ratio[..., 0])
+    is_far = (factors > FAR) | ((factors > 0) & (factors < 1 / FAR))
+    for text, flags in ((CUT, ~is_within), (TOO_FAR, is_far)):
+        lines = [table.line(i) for i in np.unique(row[is_meant & flags])]
+        if lines:
+            log.warning(text, table.name, first_names(lines, NAMED))
     if is_meant.any():
         who = overrides.people[row[is_meant], 0]
         people = ", ".join(np.unique(who))
@@ -112,8 +116,8 @@ def read_overrides(
     """Read overrides of the forecasts of a panel from a table, a frame or a file.
 
     Blank or absent ids mean all series that have the others; `ids` are those of the fit. Without a
-    table, or rows, there are no overrides. A row whose time is over has no effect if it
-    `may_be_over`. Raises BadData if a row cannot be used, and UsageError if the series have no
+    table, or rows, there are no overrides. A row whose time is over, or whose series is gone, has
+    no effect if it `may_be_over`. Raises BadData if a row cannot be used, and UsageError if the series have no
     dates.
     """
     table = None if source is None else side_table(source, "overrides")
@@ -139,7 +143,7 @@ def read_overrides(
         earlier = row_of[meant].max(initial=-1)
         match = VALUES.fullmatch(value)
         problem = ""
-        if not is_meant.any():
+        if not (is_meant.any() or may_be_over):
             problem = f"there is no series {'/'.join(filter(None, names))}"
         elif not who:
             problem = "who is blank"

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from forecast.errors import BadData, Setting, Words
 from forecast.logs import log
-from forecast.settings import TextSettings
+from forecast.settings import Facts, TextSettings
 from forecast.tables.cells import cells_of, infer_decimal
 from forecast.tables.contents import SAMPLE, line_at, require_memory, to_utf8, utf16_guess
 from forecast.tables.headers import delimiter_name, rows_above, with_header
@@ -97,6 +97,7 @@ def json_table(data: bytes, name: str, settings: TextSettings) -> Table:
         json.loads,
         parse_int=str,
         parse_constant=str,
+        object_pairs_hook=_record,
         parse_float=lambda number: number.replace(".", mark),
     )
     is_array = text.lstrip().startswith("[")
@@ -121,6 +122,13 @@ def json_table(data: bytes, name: str, settings: TextSettings) -> Table:
     frame = frame.set_axis(range(len(header)), axis=1)
     frame, lines = with_header(header, frame, np.array([0, *numbers]), name, unit)
     return Table(name, frame, True, None if is_array else lines, mark, settings.thousands)
+
+
+def _record(pairs: list[tuple[str, Any]]) -> Facts:
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        raise ValueError(f"a name comes twice among {', '.join(name for name, _ in pairs)}")
+    return record
 
 
 def _texts(record: Any, place: str) -> dict[str, str]:

@@ -168,3 +168,8 @@ def test_a_crossed_pair_is_refused(forecast: Run, folder: Path, tmp_path: Path) 
     found = forecast("score", made, folder / "sales.csv", "--id", "region,shop")
     assert found.code == 65
     assert "the interval begins at 99" in found.err
+
+
+def test_blank_quantiles_are_refused(folder: Path, forecast: Run) -> None:
+    refused = forecast("predict", "--artifact", folder / "sales", "--quantiles", "")
+    assert (refused.code, "quantiles are blank" in refused.err) == (2, True)

@@ -158,6 +158,29 @@ def test_a_blocked_run_is_too_old_once_a_later_one_has_published(
     assert (ran.code, "has published since" in ran.err) == (2, True)
 
 
+def test_a_level_that_was_accepted_once_is_accepted_until_it_changes_again(
+    job: Job, forecast: Run, at: At
+) -> None:
+    def codes(days: range, factor: float) -> list[int]:
+        found = []
+        for day in days:
+            frame = job.table(day + 1)
+            new = frame["day"] > f"{pd.Timestamp('2024-05-29'):%F}"
+            later = (new & (factor == 10)) | (frame["day"] > "2024-06-10")
+            frame["units"] *= np.where(later, factor, np.where(new, 10.0, 1.0))
+            frame.to_csv(job.folder / "sales.csv", index=False)
+            found.append(forecast("run", job.file, "--as-of", at(day)).code)
+            if found[-1] == 5 and factor == 10:
+                assert forecast("run", job.file, "--accept").code == 0
+        return found
+
+    job.write(top='refit = "never"')
+    assert forecast("run", job.file, "--as-of", at(148)).code == 0
+    found = codes(range(149, 162), 10.0)
+    assert sum(found) == 5, found
+    assert 5 in codes(range(162, 165), 1000.0)
+
+
 def test_a_blocked_run_is_explained_and_a_failed_acceptance_is_not_gone_on_with(
     job: Job, forecast: Run, at: At
 ) -> None:

@@ -213,12 +213,24 @@ def test_a_table_of_overrides_calls_for_no_fit_and_is_checked(
     override(job, f"north,{day(155)},80,anna,\n")
     run_at(job, forecast, at, 150)
     assert job.record()["fit"] == {}
-    override(job, f"norht,{day(155)},80,anna,\n")
+    override(job, f"north,{day(155)},eighty,anna,\n")
     for more in ((), ("--check",)):
         refused = forecast("run", job.file, "--as-of", at(151), *more)
         assert refused.code == 65
-        assert "people.csv line 2: there is no series norht" in refused.err
+        assert "people.csv line 2: 'eighty' is no override" in refused.err
     assert run_at_is_unchanged(job)
+
+
+def test_a_row_for_a_shop_that_left_has_no_effect_and_one_far_from_the_forecast_is_named(
+    job: Job, forecast: Run, at: At
+) -> None:
+    job.write(table='overrides = "people.csv"')
+    override(job, f"west,{day(152)},80,anna,\nnorth,{day(153)},800,anna,\nsouth,{day(153)},0,anna,")
+    after = run_at(job, forecast, at, 151)
+    assert after["forecast"]["north", day(153)] == 800
+    effect, far = job.record()["warnings"]
+    assert "people.csv: without effect: line 2; " in effect
+    assert far == "people.csv: more than ten times from the forecast: line 3"
 
 
 def run_at_is_unchanged(job: Job) -> bool:

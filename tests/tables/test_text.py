@@ -122,6 +122,7 @@ def test_json_keeps_ids_and_numbers_as_they_are_written(read, monkeypatch):
         ('{"data": [{"y": 1}]}', "line 1, column 'data': holds nested values"),
         ('{"y": 1}\n5\n', "line 2: is not a record with values"),
         ('{"y": 1}\n{"y": 2', "line 2: is not JSON"),
+        ('{"y": 1}\n{"y": 1, "y": 2}', "line 2: is not JSON: a name comes twice among y, y"),
         ('[{"y": 1}, {"y": 2}', "is not JSON: Expecting ',' delimiter"),
         ('{"y": ' + "[" * 100_000, "is not JSON: maximum recursion depth"),
     ],
