@@ -5,7 +5,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import urlsplit
 
+from forecast.databases.redaction import Redactor
 from forecast.errors import INSTALL, Unavailable
 from forecast.forecaster import Forecaster
 from forecast.settings import INTERVALS
@@ -22,8 +24,8 @@ def save_model(forecaster: Forecaster, path: str, X: Data) -> None:
     X : rows as `predict` takes them; the signature has the types of their columns and of their
         forecasts, and the parameters `horizon` and `levels`
     """
-    with _model(forecaster, X) as parts:
-        _mlflow().pyfunc.save_model(path, **parts)
+    with _model(forecaster, X) as (mlflow, parts):
+        mlflow.pyfunc.save_model(path, **parts)
 
 
 def log_model(forecaster: Forecaster, name: str, X: Data) -> Any:
@@ -31,8 +33,8 @@ def log_model(forecaster: Forecaster, name: str, X: Data) -> Any:
 
     Returns the ModelInfo of MLflow, whose `model_uri` is what `load_model` takes.
     """
-    with _model(forecaster, X) as parts:
-        return _mlflow().pyfunc.log_model(name=name, **parts)
+    with _model(forecaster, X) as (mlflow, parts):
+        return mlflow.pyfunc.log_model(name=name, **parts)
 
 
 def load_model(model_uri: str) -> Forecaster:
@@ -40,22 +42,28 @@ def load_model(model_uri: str) -> Forecaster:
 
     ``mlflow.pyfunc.load_model`` loads the same as a function of rows.
     """
-    folder = _mlflow().artifacts.download_artifacts(model_uri)
+    with _mlflow(model_uri) as mlflow:
+        folder = mlflow.artifacts.download_artifacts(model_uri)
     return Forecaster.load(f"{folder}/data/{STORE}")
 
 
-def _mlflow() -> Any:
+@contextmanager
+def _mlflow(url: str = "") -> Iterator[Any]:
+    """MLflow, whose errors in the block show no password of `url` or of its servers."""
     try:
         import mlflow
     except ImportError:
         raise Unavailable("this needs the package mlflow", cure=INSTALL.format("mlflow")) from None
-    return mlflow
+    redact = Redactor()
+    for address in (url, mlflow.get_tracking_uri(), mlflow.get_registry_uri()):
+        redact.add(urlsplit(address).password or "")
+    with redact.kept_out():
+        yield mlflow
 
 
 @contextmanager
-def _model(forecaster: Forecaster, X: Data) -> Iterator[dict[str, Any]]:
-    """What MLflow writes: a store of one version, without pickled objects, and its signature."""
-    infer_signature = _mlflow().models.infer_signature
+def _model(forecaster: Forecaster, X: Data) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """MLflow, and what it writes: a store of one version, without pickles, and its signature."""
     rows = table_from_frame(X).frame
     forecasts = forecaster.predict(rows)
     config = forecaster.fitted_.config
@@ -64,15 +72,18 @@ def _model(forecaster: Forecaster, X: Data) -> Iterator[dict[str, Any]]:
     whole = rows.select_dtypes("integer").columns.drop(config.table.keys, errors="ignore")
     rows = rows.assign(**dict.fromkeys(whole))
     params = {"horizon": config.horizon, "levels": [*INTERVALS]}
-    with TemporaryDirectory() as folder:
+    with _mlflow() as mlflow, TemporaryDirectory() as folder:
         store = f"{folder}/{STORE}"
         forecaster.save(store)
-        yield {
-            "loader_module": __name__,
-            "data_path": store,
-            "signature": infer_signature(rows, forecasts, params),
-            "pip_requirements": [],
-        }
+        yield (
+            mlflow,
+            {
+                "loader_module": __name__,
+                "data_path": store,
+                "signature": mlflow.models.infer_signature(rows, forecasts, params),
+                "pip_requirements": [],
+            },
+        )
 
 
 @dataclass

@@ -72,3 +72,22 @@ def test_a_logged_model_is_loaded_by_its_address(
     pd.testing.assert_frame_equal(load_model(logged.model_uri).predict(rows), fitted.predict(rows))
     names = {file.name for file in (tmp_path / "runs").rglob("*") if file.is_file()}
     assert {"MLmodel", "live"} & names
+
+
+def test_an_error_shows_no_password_of_a_server(
+    fitted: Forecaster, rows: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mlflow = pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri("http://user:sesame@127.0.0.1:9")
+    try:
+        for call in (
+            lambda: log_model(fitted, "shops", rows),
+            lambda: load_model("models:/shops/1"),
+        ):
+            with pytest.raises(RuntimeError, match=r"MlflowException: .*//user:\*\*\*@") as error:
+                call()
+            assert "sesame" not in str(error.value)
+    finally:
+        mlflow.set_tracking_uri(before)

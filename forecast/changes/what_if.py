@@ -20,6 +20,7 @@ from forecast.panel.naming import NAMED, first_names
 from forecast.panel.panel import Flags, Numbers, Panel, series_index
 from forecast.panel.schema import Names, Schema, calendar_of
 from forecast.reading.building import with_future
+from forecast.tables.cells import MAX_VALUE
 from forecast.tables.table import Table
 
 CHANGES = {"*": np.multiply, "+": np.add, "-": np.subtract}
@@ -202,9 +203,9 @@ def _number(name: str, value: object, categories: Names | None) -> float:
         if categories is not None:
             return 1.0 + categories.index(str(value))
         number = float(value)  # type: ignore[arg-type]
-        if np.isfinite(number):
+        if abs(number) <= MAX_VALUE:
             return number
-    hint = "the column holds numbers"
+    hint = f"the column holds numbers up to {MAX_VALUE:.0e}"
     if "," in str(value):
         hint = "numbers have a decimal point here, whatever the table has"
     elif str(value).endswith("%"):

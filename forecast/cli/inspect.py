@@ -12,7 +12,7 @@ from forecast.cli._named_store import SUFFIX, named_store
 from forecast.events.closed import Row, closed_groups, suspects
 from forecast.inference.fitted import Config, describe_fit, models_of, ranking_of
 from forecast.inference.forecasting import load_fitted
-from forecast.panel.naming import first_names
+from forecast.panel.naming import first_names, series_key
 from forecast.panel.panel import Panel
 from forecast.reading.comparing import warn_status
 from forecast.reading.dated import normalised
@@ -82,7 +82,7 @@ def _of_version(folder: str, version: str | None) -> tuple[list[str], Facts]:
     counts = [f"{number:,} {status}" for status, number in statuses.items()]
     lines += [f"series   {', '.join(counts)}", *ranking_of(fitted)]
 
-    models = zip(map("/".join, fitted.history.ids), models_of(fitted), strict=True)
+    models = zip(map(series_key, fitted.history.ids), models_of(fitted), strict=True)
     closed = closed_groups(fitted.closed, table)
     return lines, {
         "version": info.id,

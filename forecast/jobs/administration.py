@@ -104,6 +104,8 @@ def owner_to_replace(pipeline: Pipeline) -> Owner | None:
     before = owner_of(pipeline.store)
     if before is None or not pipeline.file or _is_same(before, claimant):
         return before
+    if not Store(pipeline.store).versions():  # its runs have failed
+        return None
     if not pipeline._take_over:
         raise UsageError(
             f"this store belongs to {before}",

@@ -74,7 +74,7 @@ from forecast.ledger.record import (
     written_later,
 )
 from forecast.logs import held_back, log
-from forecast.panel.naming import series_names
+from forecast.panel.naming import series_key, series_names
 from forecast.panel.panel import Id, Ids, Integers, Numbers, Panel, ids_at
 from forecast.panel.schema import Schema, position_texts
 from forecast.reading.reading import Reading, Source, check_to_fit, describe_reading
@@ -530,7 +530,7 @@ def _publication(
     if pipeline.totals:
         record.counts["sums"] = sum(len(table.explained) for table in tables[1:])
     skipped = list(forecasts.skipped.items())[:MAX_RECORDED]
-    record.skipped = {"/".join(ids): status for ids, status in skipped}
+    record.skipped = {series_key(ids): status for ids, status in skipped}
     if new_fit is not None:
         record.fit["promoted"] = new_fit.entry.promoted
 

@@ -23,6 +23,12 @@ def series_name(ids: Id) -> str:
     return name or "''" * bool(ids)
 
 
+def series_key(ids: Id) -> str:
+    """Name a series as no other one of a table: with \\/ for slashes in ids before the last."""
+    *before, last = ids or ("",)
+    return "/".join([*(part.replace("/", "\\/") for part in before), last])
+
+
 def series_names(series: Sequence[Id], most: int = NAMED) -> str:
     """Name the first of several series: FLORAL/292, FLORAL/356, ..."""
     names = [series_name(ids) for ids in series[: most + 1]]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from functools import reduce
+from math import prod
 from pathlib import PurePath
 from typing import Any
 
@@ -123,7 +124,10 @@ def _check_parts(data: bytes, name: str) -> None:
             problem = f"{name} unpacks to more than {PACKED} times its size"
             raise Unavailable(f"{problem}; export the sheet as CSV")
         parts = {member.filename: archive.read(member) for member in members}
-    require_memory(CELL * max(map(_cells, parts.values())), name)  # a sheet is read as a rectangle
+    rows, columns = max(map(_extent, parts.values()), key=prod)
+    end = f"{_letters(columns - 1)}{rows}"
+    apart = f"the sheet reaches to {end}: delete cells apart from its table, or "
+    require_memory(CELL * rows * columns, name, cure=apart)  # a sheet is read as a rectangle
     for what, pattern in LOST.items():
         cells = [(cell[1], part) for part in parts for cell in pattern.finditer(parts[part])]
         if cells:
@@ -133,14 +137,14 @@ def _check_parts(data: bytes, name: str) -> None:
             log.warning(text, name, len(cells), what, where)
 
 
-def _cells(part: bytes) -> int:
-    """The cells of the rectangle of a sheet of Excel's; 0 for other parts."""
+def _extent(part: bytes) -> tuple[int, int]:
+    """The last row and the last column of a sheet of Excel's; 0 for other parts."""
     rows = map(int, set(ROW.findall(part)))
     columns = (
         reduce(lambda number, letter: 26 * number + letter - 64, letters, 0)
         for letters in set(COLUMN.findall(part))
     )
-    return max(rows, default=0) * max(columns, default=0)
+    return max(rows, default=0), max(columns, default=0)
 
 
 def _choose(sheets: Mapping[str, Any], shown: set[str], named: str | None, name: str) -> str:

@@ -1,5 +1,6 @@
 """Checks of a table before the forecast: its age, and series that stay away."""
 
+import json
 from collections.abc import Callable
 
 import pandas as pd
@@ -83,6 +84,22 @@ def test_a_branch_that_stays_away_is_never_forgotten(job: Job, forecast: Run, at
     ran = forecast("run", job.file, "--as-of", at(169))
     assert ran.code == 3
     assert "have no recent value, while others do: south" in ran.err
+
+
+def test_series_whose_joined_ids_are_equal_are_recorded_apart(
+    job: Job, forecast: Run, at: At
+) -> None:
+    table = job.table()
+    ids = (("x", "y/z"), ("x/y", "z"), ("k", "k"))
+    frames = [table[table["shop"] == "north"].assign(shop=shop, item=item) for shop, item in ids]
+    pd.concat(frames).to_csv(job.folder / "sales.csv", index=False)
+    job.write(table='id = ["shop", "item"]', checks='output.on_error = "warn"')
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    store = json.loads(forecast("inspect", "--artifact", job.store, "--json").out)
+    assert [*store["models"]] == ["k/k", "x/y/z", r"x\/y/z"]
+    frames[2].to_csv(job.folder / "sales.csv", index=False)
+    forecast("run", job.file, "--as-of", at(151))
+    assert job.record()["skipped"] == {"x/y/z": "gone", r"x\/y/z": "gone"}
 
 
 @pytest.mark.parametrize(

@@ -214,6 +214,19 @@ def test_the_check_and_the_status_of_a_copied_folder_say_who_owns_the_store(
     assert forecast("run", copied / "job.toml", "--as-of", at(151), "--take-over").code == 0
 
 
+def test_a_job_that_failed_before_it_had_a_version_owns_no_store(
+    job: Job, forecast: Run, at: At
+) -> None:
+    first = job.file.rename(job.folder / "first.toml")
+    lost = 'url = "sqlite:///lost.db"\nsql = "SELECT 1"'
+    first.write_text(first.read_text().replace('path = "sales.csv"', lost))
+    assert forecast("run", first).code == 66
+    job.write()
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    assert _owner(job.store)["file"] == str(job.file)
+    assert forecast("run", first).code == 2
+
+
 def test_a_renamed_job_says_who_it_was_or_takes_over(job: Job, forecast: Run, at: At) -> None:
     assert forecast("run", job.file, "--as-of", at(150)).code == 0
     renamed = job.file.rename(job.folder / "renamed.toml")
