@@ -85,7 +85,9 @@ model.plot(table, origin=str(past["time"].iloc[-1]), history=120)
 # -------------------
 # Level, season and what the temperature adds, in megawatts; together they are the median.
 
-model.explain(future=ahead[["time", "temperature"]]).parts[["median", "level", "season", "events", "known"]].head(5).round(2)
+model.explain(future=ahead[["time", "temperature"]]).parts[
+    ["median", "level", "season", "events", "known"]
+].head(5).round(2)
 
 # %%
 # Save it, and let a job forecast every night: ``forecast predict tonight.csv --artifact load --future weather.csv``.
