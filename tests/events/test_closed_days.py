@@ -143,7 +143,7 @@ def test_a_saved_forecaster_knows_and_forgets(
         '"closed": [\n  {\n   "series": 1,\n   "when": "on Sundays",\n   "value": 0.0\n  }\n ]'
         in shown.out
     )
-    parts = Forecaster.load(str(store)).explain(repeats=2).parts
+    parts = Forecaster.load(str(store)).explain().parts
     assert (parts.loc[on_sundays(parts), "median"] == 0).all()
     np.testing.assert_allclose(parts[PARTS].sum(axis=1), parts["median"], atol=1e-6)
     shop.to_csv(tonight, index=False)
