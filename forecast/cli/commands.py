@@ -18,7 +18,7 @@ from forecast.settings import (
 
 DATA = file_argument("data")
 DATA_OR_FIT = file_argument("data", required=False)
-FORMATS = "DATA is a CSV, .csv.gz, .xz, JSON, .xlsx, .ods or Parquet file, a folder of Parquet, "
+FORMATS = "DATA is a CSV, .csv.gz, .xz, JSON, .xlsx or Parquet file, a folder of Parquet, "
 FORMATS += "- for stdin, or synth:KIND."
 READING = TableSettings, TextSettings
 OF_STORE = StoreSettings.heading

@@ -1,4 +1,4 @@
-"""Read a sheet of a workbook (.xlsx, .ods): dates stay dates, numbers keep all their digits."""
+"""Read a sheet of a workbook (.xlsx): dates stay dates, numbers keep all their digits."""
 
 import io
 import re
@@ -25,7 +25,6 @@ from forecast.tables.table import Table
 from forecast.tables.text import EMPTY
 
 Cell = str | float | int | bool | date | datetime | time | timedelta
-OPEN_DOCUMENT = b"application/vnd.oasis.opendocument.spreadsheet"
 MEMORY_FACTOR = 8  # peak of reading, in multiples of the unpacked size
 CELL = 80  # bytes of each cell, also of a blank one
 PACKED = 500  # times that a large part is packed at most (measured: equal rows 240 times)
@@ -36,9 +35,7 @@ COLUMN = re.compile(rb'<c [^>]*?r="([A-Z]+)')
 ROW = re.compile(rb'<c [^>]*?r="[A-Z]+([0-9]+)')
 FORMULA = rb"<f(?:[^>]*/>|[^>]*>[^<]*</f>)"
 LOST = {
-    "error values such as #N/A": re.compile(
-        rb'<c (?:r="(\w+)")?[^>]*t="e"|calcext:value-type="error"'
-    ),
+    "error values such as #N/A": re.compile(rb'<c (?:r="(\w+)")?[^>]*t="e"'),
     "formulas that were never calculated": re.compile(
         rb'<c (?![^>]*t="str")(?:r="(\w+)")?[^>]*>' + FORMULA + rb"(?:<v></v>|<v ?/>)?</c>"
     ),
@@ -49,14 +46,14 @@ def is_workbook(data: bytes, name: str) -> bool:
     """Whether a zip archive is a workbook; BadData where it is another office document."""
     with readable(name), zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = set(archive.namelist())
-        mimetype = archive.open("mimetype").read(200).strip() if "mimetype" in members else b""
     if "xl/workbook.bin" in members:
         cure = "save it as .xlsx, or export the sheet as CSV"
         raise BadData(f"{name} is a binary workbook (.xlsb); {cure}")
-    if "xl/workbook.xml" in members or mimetype.startswith(OPEN_DOCUMENT):
+    if "xl/workbook.xml" in members:
         return True
     if "[Content_Types].xml" in members or {"mimetype", "content.xml"} <= members:
-        raise BadData(f"{name} is an office document and no workbook; export its table as CSV")
+        cure = "save its table as .xlsx, or export it as CSV"
+        raise BadData(f"{name} is an office document and no .xlsx; {cure}")
     return False
 
 

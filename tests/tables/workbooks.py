@@ -1,21 +1,13 @@
-"""Workbooks for tests: .xlsx by XlsxWriter or from raw XML, .ods from raw XML."""
+"""Workbooks for tests: .xlsx by XlsxWriter or from raw XML."""
 
 import io
 import zipfile
 from collections.abc import Sequence
 from datetime import date, datetime, time
 from typing import Any
-from xml.sax.saxutils import escape
 
 import xlsxwriter
 
-TABLES = "urn:oasis:names:tc:opendocument:xmlns:"
-SPACES = " ".join(
-    [
-        *(f'xmlns:{short}="{TABLES}{short}:1.0"' for short in ("office", "table", "text")),
-        'xmlns:calcext="urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0"',
-    ]
-)
 SHEETS = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 LINKS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 PACKAGE = "http://schemas.openxmlformats.org/package/2006"
@@ -68,47 +60,6 @@ def raw_xlsx(sheet: str, strings: str = "") -> bytes:
         **({"xl/sharedStrings.xml": f'<sst xmlns="{SHEETS}">{strings}</sst>'} if strings else {}),
     }
     return zipped(parts)
-
-
-def ods(**sheets: Rows) -> bytes:
-    """An OpenDocument workbook as LibreOffice writes it; ``#...`` is an error."""
-    tables = [
-        f'<table:table table:name="{escape(name)}">{_rows(rows)}{END}</table:table>'
-        for name, rows in sheets.items()
-    ]
-    return zipped(
-        {
-            "mimetype": "application/vnd.oasis.opendocument.spreadsheet",
-            "content.xml": f"<office:document-content {SPACES}><office:body><office:spreadsheet>{''.join(tables)}"
-            "</office:spreadsheet></office:body></office:document-content>",
-            "META-INF/manifest.xml": f'<manifest:manifest xmlns:manifest="{TABLES}manifest:1.0"/>',
-        }
-    )
-
-
-EMPTY = '<table:table-cell table:number-columns-repeated="16380"/>'
-END = f'<table:table-row table:number-rows-repeated="1048000">{EMPTY}</table:table-row>'  # pads every sheet
-
-
-def _rows(rows: Rows) -> str:
-    return "".join(
-        f"<table:table-row>{''.join(map(_cell, row))}{EMPTY}</table:table-row>" for row in rows
-    )
-
-
-def _cell(cell: Any) -> str:
-    if cell is None:
-        return "<table:table-cell/>"
-    kind, more = "string", ""
-    if isinstance(cell, bool):
-        kind, more = "boolean", f' office:boolean-value="{str(cell).lower()}"'
-    elif isinstance(cell, int | float):
-        kind, more = "float", f' office:value="{cell!r}"'
-    elif isinstance(cell, date):
-        kind, more = "date", f' office:date-value="{cell.isoformat()}"'
-    elif cell.startswith("#"):
-        more = ' table:formula="of:=1/0" office:string-value="" calcext:value-type="error"'
-    return f'<table:table-cell office:value-type="{kind}"{more}><text:p>{escape(str(cell))}</text:p></table:table-cell>'
 
 
 def zipped(parts: dict[str, str]) -> bytes:
