@@ -363,8 +363,7 @@ class TableSettings(SettingsGroup, heading="Columns"):
     )
     date_format: OnCalendar[str | None] = Field(
         default=None,
-        description="strptime format of the time column, e.g. %d/%m/%Y, or spreadsheet for day "
-        "numbers",
+        description="strptime format of the time column, e.g. %d/%m/%Y",
     )
     timezone: OnCalendar[str | None] = Field(
         default=None, description="zone of times without one, e.g. Europe/Berlin"

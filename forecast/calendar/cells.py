@@ -4,23 +4,19 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from forecast.calendar import patterns
-from forecast.calendar.spec import DecimalYears, TimeFormat, TimeSettings
-from forecast.calendar.zones import DAY, first_days, months_of
+from forecast.calendar.spec import TimeFormat, TimeSettings
+from forecast.calendar.zones import DAY
 from forecast.errors import BadData, Setting, Words
 from forecast.tables.cells import Texts
 from forecast.tables.table import PER_SECOND, Flags, Integers, Names, Table, TypedTimes, encoded
 
 WHOLE = re.compile(r"-?\d{1,19}(\.0*)?")
-DECIMAL_YEAR = re.compile(r"[12]\d{3}(\.\d{1,17})?")
-DAY_NUMBER = re.compile(r"\d{1,7}([.,]\d*)?")
 GERMAN_MONTH = re.compile(  # where it is not written as in English
     r"\b(Mrz|Mär|Mai|Okt|Dez|Januar|Februar|März|Juni|Juli|Oktober|Dezember)\b", re.IGNORECASE
 )
@@ -28,16 +24,10 @@ GERMAN_MONTH = re.compile(  # where it is not written as in English
 YEAR_NAMES = "year yr date time ds period"
 EPOCH_NAMES = "timestamp epoch unix unixtime unix_time time datetime date ts ds t"
 STEP_NAMES = "step t time ds period index hour week"
-DECIMAL_NAMES = f"{YEAR_NAMES} index t decimal_year decimal_date decimal"
 # epoch seconds of 1980 and 2100
 EARLIEST = 315_532_800
 LATEST = 4_102_444_800
-# this many different decimal years without a gap are times, whatever the name of their column
-MIN_VALUES = 8
-DAY_NUMBERS = "spreadsheet"  # as `date_format`
-USUAL_DAY_NUMBERS = (25_000, 60_000)  # day numbers of 1968 to 2064
-EPOCH_DAY = 25_569  # the day number of 1970-01-01
-LAST_DAY_NUMBER = 2_958_466  # the day number after the year 9999
+DAY_NUMBERS = 25_000  # steps that begin above it may be a spreadsheet's days, from 1968 on
 
 
 class NumberForm(NamedTuple):
@@ -147,32 +137,9 @@ def is_whole_number(text: str) -> bool:
     return re.fullmatch(r"-?\d{1,19}", text) is not None and abs(int(text)) < 2**63
 
 
-def is_decimal_year(text: str) -> bool:
-    """Whether a text has the shape of a year with a fraction, or of a bare one."""
-    return DECIMAL_YEAR.fullmatch(text) is not None
-
-
-def is_day_number(text: str) -> bool:
-    """Whether a text is a day number of the years 1900 to 9999, a fraction of a day included."""
-    return DAY_NUMBER.fullmatch(text) is not None and _decimal(text) < LAST_DAY_NUMBER
-
-
-# kinds of formats that write numbers, and which texts each takes
-NUMBERS = {
-    "years": is_decimal_year,
-    "days": is_day_number,
-    "epoch": is_whole_number,
-    "integer": is_whole_number,
-}
-
-
 def is_number(time_format: TimeFormat) -> bool:
     """Whether a format writes times as numbers; otherwise a pattern or a type says how."""
-    return time_format.kind in NUMBERS and not time_format.pattern
-
-
-def _decimal(text: str) -> float:
-    return float(text.replace(",", "."))
+    return time_format.kind in ("epoch", "integer") and not time_format.pattern
 
 
 def candidates(cells: TimeCells, certain: bool) -> Iterator[tuple[TimeFormat, Flags]]:
@@ -181,10 +148,6 @@ def candidates(cells: TimeCells, certain: bool) -> Iterator[tuple[TimeFormat, Fl
     If `certain`, yield only formats about which its name or its values leave no doubt.
     """
     name = cells.name.lower()
-    every = np.ones(len(cells.texts), bool)
-    years = _decimal_years(cells)
-    if years and (not certain or name in DECIMAL_NAMES.split() or _follow_each_other(cells, years)):
-        yield TimeFormat(kind="years", years=years), every
     numbers = cells.numbers
     if numbers is None:
         return
@@ -199,9 +162,9 @@ def candidates(cells: TimeCells, certain: bool) -> Iterator[tuple[TimeFormat, Fl
         if fits.any():
             yield time_format, fits
     small = np.abs(numbers).max() < EARLIEST
-    counts = small and numbers.min() <= USUAL_DAY_NUMBERS[0]
+    counts = small and numbers.min() <= DAY_NUMBERS
     if counts and (not certain or name in STEP_NAMES.split()):
-        yield TimeFormat(kind="integer"), every
+        yield TimeFormat(kind="integer"), np.ones(len(numbers), bool)
 
 
 def recognise(cells: TimeCells, certain: bool) -> TimeFormat | None:
@@ -215,12 +178,6 @@ def infer_numbers(cells: TimeCells, settings: TimeSettings) -> TimeFormat | None
 
     Raises BadData if it is unclear what the numbers mean.
     """
-    if settings.date_format == DAY_NUMBERS:
-        wrong = np.array([not is_day_number(text) for text in cells.texts])
-        if wrong.any():
-            cure = ("correct it, or leave ", Setting("date_format", DAY_NUMBERS), " out")
-            raise cells.fault("is not a spreadsheet's day number", *cure, wrong=wrong)
-        return TimeFormat(kind="days")
     if settings.date_format is not None:
         return None
     if not settings.steps:
@@ -234,8 +191,8 @@ def infer_numbers(cells: TimeCells, settings: TimeSettings) -> TimeFormat | None
 
 def _unclear(cells: TimeCells) -> BadData:
     """Return the error that names a number that is not a time, or says that all are unclear."""
-    settings = (Setting("date_format"), ", ", Setting("date_format", DAY_NUMBERS), " or ")
-    cure = ("correct it, or pass ", *settings, Setting("freq", "1"), " to count steps")
+    settings = (Setting("date_format"), " or ", Setting("freq", "1"))
+    cure = ("correct it, write dates as 2024-01-31, or pass ", *settings, " to count steps")
     if cells.numbers is None:
         wrong = np.array([not is_whole_number(text) for text in cells.texts])
         return cells.fault("is not a whole number that can be a time", *cure, wrong=wrong)
@@ -244,73 +201,14 @@ def _unclear(cells: TimeCells) -> BadData:
     if 2 * fits.sum() > len(cells.texts):
         problem = f"is not a time as '{cells.texts[np.argmax(fits)]}' is"
         return cells.fault(problem, *cure, wrong=~fits)
-    kinds = "epoch number, yyyymmdd, spreadsheet's day number or step"
-    return cells.fault(f"is not certain as a time ({kinds})", *cure)
-
-
-def _decimal_years(cells: TimeCells) -> DecimalYears | None:
-    """Infer from their digits how texts write decimal years; None if they are not decimal years."""
-    if not all(map(is_decimal_year, cells.texts)):
-        return None
-    number = cells.kind == "number"
-    fractions = [text.partition(".")[2] for text in cells.texts]
-    lengths = set(map(len, fractions))
-    digits = max(lengths)
-    if len({fraction.rstrip("0") for fraction in fractions}) < 2:
-        return None
-    whole = "padded" if len(lengths) == 1 and not number else "bare" if 0 in lengths else "point"
-    values = np.array(cells.texts, float)
-    for per_year, middle in product((2, 4, 12), (False, True)):
-        slack = per_year * 10.0**-digits + 1e-6
-        periods = values * per_year - 0.5 * middle
-        misses = np.abs(periods - np.rint(periods))
-        if slack < 0.25 and (misses <= slack).all():
-            return DecimalYears(
-                per_year=per_year, middle=middle, digits=digits, whole=whole, number=number
-            )
-    return None
-
-
-def _follow_each_other(cells: TimeCells, years: DecimalYears) -> bool:
-    """Whether there are many decimal years, and none is missing between them."""
-    wall = read_numbers(cells.texts, TimeFormat(kind="years", years=years))
-    steps = np.diff(np.sort(months_of(wall // DAY)))
-    return len(wall) >= MIN_VALUES and bool((steps * years.per_year == 12).all())
+    return cells.fault("is not certain as a time (epoch number, yyyymmdd or step)", *cure)
 
 
 def read_numbers(texts: list[str], time_format: TimeFormat) -> Integers:
-    """Convert numbers to seconds since 1970-01-01 on their own clock, or to steps.
-
-    A decimal year becomes the first day of its period.
-    """
-    if time_format.kind == "days":
-        days = np.array([_decimal(text) for text in texts])
-        return np.round((days - EPOCH_DAY) * DAY).astype(np.int64)
-    years = time_format.years
-    if years is None:
-        return np.array(texts, np.int64) // PER_SECOND[time_format.unit or "s"]
-    decimals = np.array(texts, float)
-    periods = np.rint(decimals * years.per_year - 0.5 * years.middle)
-    months = periods.astype(np.int64) * (12 // years.per_year) - 12 * 1970
-    return first_days(months) * DAY
+    """Convert numbers to seconds since 1970-01-01 on their own clock, or to steps."""
+    return np.array(texts, np.int64) // PER_SECOND[time_format.unit or "s"]
 
 
-def write_numbers(wall: Integers, time_format: TimeFormat) -> NDArray[Any]:
+def write_numbers(wall: Integers, time_format: TimeFormat) -> Integers:
     """The inverse of `read_numbers`."""
-    if time_format.kind == "days":
-        days = wall / DAY + EPOCH_DAY
-        whole = (days % 1 == 0).all()
-        return days.astype(np.int64) if whole else days.round(9)
-    years = time_format.years
-    if years is None:
-        return wall * PER_SECOND[time_format.unit or "s"]
-    year, month = np.divmod(months_of(wall // DAY), 12)
-    periods = month // (12 // years.per_year) + 0.5 * years.middle
-    values = 1970 + year + periods / years.per_year
-    texts = [f"{value:.{years.digits}f}" for value in values.tolist()]
-    if years.number:
-        return np.array(texts, float)
-    if years.whole != "padded":
-        end = ".0" if years.whole == "point" else ""
-        texts = [re.sub(r"\.$", end, text.rstrip("0")) for text in texts]
-    return np.array(texts, object)
+    return wall * PER_SECOND[time_format.unit or "s"]

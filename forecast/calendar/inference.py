@@ -10,7 +10,6 @@ from forecast.calendar.cells import (
     WHOLE,
     TimeCells,
     filled_cells,
-    is_decimal_year,
     recognise,
     time_cells,
 )
@@ -45,7 +44,7 @@ def looks_like_times(table: Table, column: str, named: bool = False) -> bool:
     if kind in ("datetime", "date", "period"):
         return True
     first = table.first(column)
-    if not (WHOLE.fullmatch(first) or is_decimal_year(first) or patterns.guesses(first)):
+    if not (WHOLE.fullmatch(first) or patterns.guesses(first)):
         return False  # most columns of a wide table end here
     return all(_are_times(time_cells(table, column, rows), named) for rows in (SAMPLE, None))
 

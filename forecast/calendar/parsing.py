@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from forecast.calendar import patterns
 from forecast.calendar.cells import (
-    NUMBERS,
     TimeCells,
     filled_cells,
     infer_numbers,
     is_number,
+    is_whole_number,
     read_numbers,
     refuse_blank,
     typed_cells,
@@ -90,7 +90,7 @@ def _clock_of(time_format: TimeFormat) -> str:
 def parse_timestamp(text: str, time_format: TimeFormat, name: str = "origin") -> int:
     """Parse the setting `name`, on the clock of the table; a date means its midnight."""
     setting = Setting(name, text)
-    if is_number(time_format) and NUMBERS[time_format.kind](text):
+    if is_number(time_format) and is_whole_number(text):
         return _earlier(read_numbers([text], time_format), time_format.zone)
     if time_format.kind == "integer":
         raise UsageError("not a whole number, as the times of the table are", setting=setting)
@@ -123,10 +123,7 @@ def _from_cells(cells: TimeCells, settings: TimeSettings) -> ParsedTimes:
     if time_format.unit and cells.numbers is not None:
         fractions = bool((cells.numbers % PER_SECOND[time_format.unit]).any())
         _refuse_fractions(cells.table, cells.name, fractions, settings)
-    wall = read_numbers(cells.texts, time_format)
-    if time_format.kind == "days" and (wall % DAY).any():
-        time_format = time_format.model_copy(update={"zone": settings.timezone})
-    return _from_wall(cells, wall, time_format, settings)
+    return _from_wall(cells, read_numbers(cells.texts, time_format), time_format, settings)
 
 
 def _from_typed(
@@ -278,7 +275,7 @@ def format_columns(timestamps: Integers, time_format: TimeFormat) -> list[Column
 
 def format_timestamp(timestamp: int, time_format: TimeFormat) -> str:
     timestamps = np.array([timestamp], np.int64)
-    if time_format.kind in ("integer", "years"):
+    if time_format.kind == "integer":
         return format_times(timestamps, time_format).texts()[0]
     written = time_format.pattern if time_format.kind == "text" else None
     texts = _texts(timestamps, written or "%Y-%m-%d %H:%M:%S", time_format.zone)

@@ -26,28 +26,18 @@ class CalendarSpec(Stored):
     name: str = "1"  # what users call it: h, 15min, D, B, W-SUN, MS, ME, QS, YS, 1
 
 
-class DecimalYears(Stored):
-    per_year: Literal[2, 4, 12]
-    middle: bool = False  # whether a number names the middle of its period, not its start
-    digits: int = Field(ge=1, le=17)  # most digits after the point
-    whole: Literal["padded", "point", "bare"] = "point"  # 1960 as 1960.000, 1960.0 or 1960
-    number: bool  # whether the column holds numbers, not text
-
-
 class TimeFormat(Stored):
     """How the time column is written, so that forecasts are written the same way."""
 
     newer: ClassVar[tuple[str, ...]] = ("pivot",)
 
-    # days: day numbers of a spreadsheet; years: decimal years such as 1960.25; text: also times in
-    # several columns, where `pattern` writes one as a whole, for messages and labels
-    kind: Literal["text", "datetime", "integer", "epoch", "days", "period", "years"] = "text"
+    # text: also times in several columns, where `pattern` writes one as a whole, for messages
+    kind: Literal["text", "datetime", "integer", "epoch", "period"] = "text"
     pattern: str | None = None  # strftime's, for text; '%z' for datetimes with a zone
     unit: Literal["s", "ms", "us", "ns"] | None = None  # of epoch numbers and datetimes
     zone: str | None = None  # IANA zone or fixed offset such as +02:00; None = naive
     parts: tuple[str, ...] = ()  # strftime pattern of each column, where times stand in several
     kinds: tuple[Literal["text", "number", "datetime"], ...] = ()  # type of each of these columns
-    years: DecimalYears | None = None
     # the first of the hundred years that years of two digits stand for
     pivot: int | None = Field(None, ge=1, le=9999)
 

@@ -77,8 +77,6 @@ def _check_texts(config: Config) -> None:
 def _check_time_columns(table: Schema) -> None:
     """Check that times in several columns have a pattern for each column."""
     times = table.time_format
-    if (times.kind == "years") != (times.years is not None):
-        raise ValueError("decimal years are not written in a way that is known")
     columns = len(table.time) if len(table.time) > 1 else 0
     if not len(times.parts) == len(times.kinds) == columns:
         raise ValueError("times in several columns need a pattern and a type for each")

@@ -34,7 +34,6 @@ STORES: dict[str, tuple[str, dict[str, Any]]] = {
     "known": ("known.csv", {"known": ("promo",), "horizon": 3}),
     "blind": ("51_no_future_rows.csv", {"known": ("promo",), "horizon": 3}),
     "zeros": ("37_leading_zeros.csv", {}),
-    "days": ("28_spreadsheet_days.csv", {"date_format": "spreadsheet"}),
     "index": ("13_index_only.csv", {}),
 }
 OF_SCENES = {"61_format_1.zip"}
