@@ -14,9 +14,7 @@ HORIZONS = {
     "random-walk": 14,
     "multi-season": 48,
     "intermittent": 14,
-    "regime": 14,
     "noise": 14,
-    "constant": 14,
 }
 BASELINES = ("last", "seasonal-naive", "drift", "mean", "seasonal-mean", "theta")
 

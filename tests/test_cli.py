@@ -258,7 +258,7 @@ def test_stdin_synthetic_tables_and_inspect(
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(passengers.read_bytes())))
     assert json.loads(forecast("inspect", "-", "--json").out)["table"]["calendar"]["name"] == "MS"
     listed = forecast("synth").out
-    for kind in ("seasonal", "random-walk", "multi-season", "intermittent", "regime", "toy"):
+    for kind in ("seasonal", "random-walk", "multi-season", "intermittent", "noise"):
         assert kind in listed
         assert (
             forecast(
@@ -268,11 +268,9 @@ def test_stdin_synthetic_tables_and_inspect(
         )
         assert len(forecast("predict", "--artifact", tmp_path / kind).frame) == 3
     assert (
-        forecast("synth", "regime", "--length", 5, "--seed", 1).out
-        == forecast("synth", "regime", "--length", 5, "--seed", 1).out
+        forecast("synth", "noise", "--length", 5, "--seed", 1).out
+        == forecast("synth", "noise", "--length", 5, "--seed", 1).out
     )
-    shown = forecast("inspect", "--artifact", tmp_path / "toy")
-    assert "past     x1, x2, x3, x4, x5" in shown.out
 
 
 def test_holidays_and_text_columns_known_in_advance_change_the_forecast(

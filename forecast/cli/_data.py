@@ -32,7 +32,7 @@ READ = {
 
 
 def load(source: str, settings: TextSettings) -> Table:
-    return normalised(load_table(source, settings)[0])
+    return normalised(load_table(source, settings))
 
 
 def load_later(source: str | None, settings: TextSettings) -> Table | None:

@@ -128,9 +128,9 @@ def _training(config: Config, weights: int) -> list[str]:
 
 
 def _of_table(request: Request) -> tuple[list[str], Facts]:
-    table, defaults = load_table(request.data, request.of(TextSettings))
+    table = load_table(request.data, request.of(TextSettings))
     train = request.of(TrainSettings)
-    settings = request.of(TableSettings, defaults)
+    settings = request.of(TableSettings)
     reading = read(normalised(table), settings, horizon=train.horizon, lookback=train.lookback)
     panel = reading.panel
     schema = reading.schema

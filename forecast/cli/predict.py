@@ -124,7 +124,7 @@ def _put(saved: Saved, request: Request, question: ForecastRequest) -> int:
 
 def _put_template(saved: Saved, request: Request, question: ForecastRequest) -> int:
     source = question.source
-    table = source.load()[0] if isinstance(source, TableFile) else None
+    table = source.load() if isinstance(source, TableFile) else None
     rows = future_template(saved.fitted, table, request.origin, request.horizon)
     write_frames([frame_of(rows)], request.future_template, saved.text)
     log(f"written  {request.future_template}")

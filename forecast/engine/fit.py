@@ -119,8 +119,7 @@ def _load(request: FitRequest) -> tuple[Table, TableSettings]:
         sample = sampled(source.path, source.text, how, request.settings.seed)
     if sample is not None:
         return normalised(sample), how
-    table, defaults = source.load()
-    return table, how.check(defaults | how.model_dump(exclude_unset=True))
+    return source.load(), how
 
 
 def deadline_of(request: FitRequest) -> float | None:

@@ -21,6 +21,5 @@ def forecast(predictor: Predictor, request: ForecastRequest) -> Forecast:
         large = forecast_large(predictor, request)
         if large is not None:
             return large
-        table, _ = request.source.load()
-        request = replace(request, source=table)
+        request = replace(request, source=request.source.load())
     return forecast_part(predictor, request)

@@ -36,10 +36,8 @@ class TableFile:
     path: str
     text: TextSettings
 
-    def load(self) -> tuple[Table, dict[str, Any]]:
-        """The table, and the table settings that a synthetic table comes with."""
-        table, defaults = load_table(self.path, self.text)
-        return normalised(table), defaults
+    def load(self) -> Table:
+        return normalised(load_table(self.path, self.text))
 
 
 @dataclass(frozen=True)

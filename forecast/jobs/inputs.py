@@ -1,6 +1,6 @@
 """Read the tables of a job as they were known at the time of a run, and check the job."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -39,7 +39,7 @@ from forecast.reading.reading import (
 )
 from forecast.reading.successors import refuse_unseen
 from forecast.reading.vintages import added, has_vintages, known_by
-from forecast.settings import AFTER_FIT, Facts, OutputSettings, TableSettings
+from forecast.settings import AFTER_FIT, OutputSettings, TableSettings
 from forecast.tables.reading import load_future, settings_as_at_fit
 from forecast.tables.table import Table
 from forecast.tables.writing import output_columns, refuse_clash
@@ -59,7 +59,6 @@ class Inputs:
 
     Attributes
     ----------
-    defaults : table settings that come with the source
     live : the version that forecasts; None before the first fit
     why : the reason for a fit that is due; "" if none is
     schema : the schema of an earlier fit, by which a new fit reads the table; None if the pipeline
@@ -67,7 +66,6 @@ class Inputs:
     """
 
     table: Table
-    defaults: Facts = field(default_factory=dict)
     future: Table | None = None
     live: ServingVersion | None = None
     why: str = ""
@@ -145,10 +143,9 @@ def look(pipeline: Pipeline, store: Store, ledger: Ledger, instant: datetime) ->
     text = pipeline.source.text()
     if schema is not None:  # what the file does not say is as at the earlier fit
         text = settings_as_at_fit(schema.reading, text.model_dump(exclude_defaults=True))
-    source, defaults = pipeline.source.read(text)
-    defaults |= pipeline.source.model_dump(include={"unfinished"}, exclude_unset=True)
+    source = pipeline.source.read(text)
     if live is not None:
-        settings = pipeline.table.model_copy(update=defaults)
+        settings = _table_settings(pipeline)
         at_predict = settings.model_dump(include=set(AFTER_FIT), exclude_unset=True)
         newer = settings.events, settings.successors
         predictor = with_tables(live.predictor, *newer, at_predict, refuses=False)
@@ -156,12 +153,17 @@ def look(pipeline: Pipeline, store: Store, ledger: Ledger, instant: datetime) ->
     future = pipeline.source.future
     return Inputs(
         normalised(source),
-        defaults,
         None if future is None else load_future(future, text),
         live,
         why,
         schema,
     )
+
+
+def _table_settings(pipeline: Pipeline) -> TableSettings:
+    """The settings of the table, with what its source says of an unfinished period."""
+    unfinished = pipeline.source.model_dump(include={"unfinished"}, exclude_unset=True)
+    return pipeline.table.model_copy(update=unfinished)
 
 
 def read_to_forecast(
@@ -179,7 +181,7 @@ def read_to_fit(
     """Read what was known of a table at the time of a run, for a fit; also the whole table."""
     table = inputs.table
     earlier = inputs.schema
-    settings = pipeline.table.model_copy(update=inputs.defaults)
+    settings = _table_settings(pipeline)
     if earlier is not None:
         # inferred anew, it could change with the data, and forecasts with it from run to run
         given = settings.model_dump(exclude_unset=True)

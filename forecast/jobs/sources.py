@@ -7,7 +7,7 @@ from pydantic import Field
 
 from forecast import databases
 from forecast.errors import UsageError
-from forecast.settings import UNFINISHED, Facts, FilePath, TextSettings, Unfinished
+from forecast.settings import UNFINISHED, FilePath, TextSettings, Unfinished
 from forecast.tables.reading import load_table, table_from_frame
 from forecast.tables.table import Table
 
@@ -47,9 +47,8 @@ class SourceSettings(TextSettings):
         if in_file == in_database or (in_database and None in (self.url, self.sql)):
             raise UsageError(USE)
 
-    def read(self, text: TextSettings) -> tuple[Table, Facts]:
-        """Read the table, and the settings of tables that come with it."""
+    def read(self, text: TextSettings) -> Table:
         if self.url is not None and self.sql is not None:
             rows = databases.read_query(self.url, self.sql)
-            return replace(table_from_frame(rows, "the query of [source]"), ordered=False), {}
+            return replace(table_from_frame(rows, "the query of [source]"), ordered=False)
         return load_table(self.path or "", text, hashed=True)

@@ -34,7 +34,7 @@ from forecast.tables.contents import (
 from forecast.tables.headers import duplicates, listed
 from forecast.tables.spreadsheet import is_workbook, workbook_table
 from forecast.tables.storage import PARQUET, arrow_frame, parquet_folder_frame, parquet_frame
-from forecast.tables.synthetic import synthesize, table_settings
+from forecast.tables.synthetic import synthesize
 from forecast.tables.table import Table
 from forecast.tables.text import DELIMITERS, given_delimiter, json_table, text_table
 
@@ -60,23 +60,20 @@ Data = pd.DataFrame | pd.Series | NDArray[np.generic] | ArrowFrame | Table
 """What users pass as a table; an array is [rows]."""
 
 
-def load_table(
-    source: str, settings: TextSettings, hashed: bool = False
-) -> tuple[Table, dict[str, Any]]:
-    """Load what `read_table` takes, or synth:KIND, and the table settings that come with it."""
-    if not source.startswith(SYNTHETIC):
-        return read_table(source, settings, hashed), {}
-    kind = source.removeprefix(SYNTHETIC)
-    return table_from_frame(synthesize(kind), source), dict(table_settings(kind))
+def load_table(source: str, settings: TextSettings, hashed: bool = False) -> Table:
+    """Load what `read_table` takes, or synth:KIND."""
+    if source.startswith(SYNTHETIC):
+        return table_from_frame(synthesize(source.removeprefix(SYNTHETIC)), source)
+    return read_table(source, settings, hashed)
 
 
 def load_future(source: str, settings: TextSettings) -> Table:
     """Load a table of values known in advance; its header and its sheet may be elsewhere."""
     settings = settings.model_copy(update={"header_row": None, "skip_rows": None})
     try:
-        return load_table(source, settings)[0]
+        return load_table(source, settings)
     except UsageError:  # there is no sheet of that name
-        return load_table(source, settings.model_copy(update={"sheet": None}))[0]
+        return load_table(source, settings.model_copy(update={"sheet": None}))
 
 
 def settings_as_at_fit(stored: TextSettings, given: dict[str, Any]) -> TextSettings:

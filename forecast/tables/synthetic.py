@@ -1,4 +1,4 @@
-"""Synthetic series by seed: seasons, walks, counts, regimes and the toy of the tutorials."""
+"""Synthetic series by seed: seasons, walks, counts, noise; and windows for a network."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -9,14 +9,11 @@ from numpy.random import Generator, default_rng
 from numpy.typing import NDArray
 
 from forecast.errors import UsageError, did_you_mean
-from forecast.tables.table import Names, Numbers
+from forecast.tables.table import Numbers
 
 Array = NDArray[Any]
 
-TOY_STEPS = 10
-TOY_COLUMNS = ("x1", "x2", "x3", "x4", "x5")
 DECIMALS = 3
-REGIME_STEPS = 60  # that a regime lasts on average
 LAST_TIME = "9999-12-31T23"  # the last year that ISO dates of four digits can write
 
 
@@ -43,14 +40,6 @@ def _multi_season(generator: Generator, length: int) -> Array:
     return level * (1 + day + week + 0.03 * generator.standard_normal(length))
 
 
-def _regimes(generator: Generator, length: int) -> Array:
-    level = generator.uniform(50, 500)
-    levels = level * np.array([1.0, generator.uniform(1.3, 1.8)])
-    deviations = level * np.array([0.02, 0.08])
-    regime = np.cumsum(generator.random(length) < 1 / REGIME_STEPS) % 2
-    return np.asarray(levels[regime] + deviations[regime] * generator.standard_normal(length))
-
-
 def _counts(generator: Generator, length: int) -> Array:
     chance = generator.uniform(0.1, 0.3)
     mean_size = generator.uniform(2, 6)
@@ -58,20 +47,11 @@ def _counts(generator: Generator, length: int) -> Array:
     return np.where(generator.random(length) < chance, sizes, 0)
 
 
-def _toy(generator: Generator, length: int) -> Array:
-    inputs = generator.standard_normal((TOY_STEPS + length, len(TOY_COLUMNS)))
-    # [length + 1], of 10 rows each
-    sums = np.convolve(inputs.mean(axis=1), np.ones(TOY_STEPS), mode="valid")
-    # published one step late: each value stands beside the inputs after the ten that it sums
-    return np.column_stack([inputs[TOY_STEPS:], sums[:length]])
-
-
 class _Kind(NamedTuple):
     about: str
     start: str  # written as finely as the step of the calendar: 2000-01 is followed by 2000-02
     length: int
-    draw: Callable[[Generator, int], Array]  # [length], or [length, columns]
-    covariates: Names = ()
+    draw: Callable[[Generator, int], Array]  # [length]
 
 
 _KINDS = {
@@ -86,22 +66,6 @@ _KINDS = {
         "hourly: a daily and a weekly season", "2024-01-01T00", 1344, _multi_season
     ),
     "intermittent": _Kind("daily counts, most of them zero", "2020-01-01", 730, _counts),
-    "regime": _Kind(
-        "daily: level and spread jump between two regimes", "2020-01-01", 730, _regimes
-    ),
-    "toy": _Kind(
-        "daily: sum over the 10 days before of the mean of 5 inputs",
-        "2020-01-01",
-        2000,
-        _toy,
-        TOY_COLUMNS,
-    ),
-    "constant": _Kind(
-        "daily: one whole number for ever",
-        "2020-01-01",
-        365,
-        lambda generator, length: np.full(length, generator.integers(10, 100)),
-    ),
     "noise": _Kind(
         "daily: independent noise around a level",
         "2020-01-01",
@@ -111,13 +75,6 @@ _KINDS = {
 }
 
 KINDS: dict[str, str] = {name: kind.about for name, kind in _KINDS.items()}
-
-
-def _kind(name: str) -> _Kind:
-    if name not in _KINDS:
-        problem = f"unknown kind of synthetic series '{name}'{did_you_mean(name, list(_KINDS))}"
-        raise UsageError(f"{problem} (kinds: {', '.join(_KINDS)})")
-    return _KINDS[name]
 
 
 def _require(name: str, value: int, least: int, most: int | None = None) -> None:
@@ -133,11 +90,13 @@ def synthesize(
 
     `kind` is a key of `KINDS`, `length` the steps of each series; the first series do not depend on
     how many there are. The columns are ``time, value`` for one series, and ``series, time, value``,
-    with ids ``s001, s002, ...``, for several, on a grid without gaps. A ``toy`` has ``x1 ... x5``
-    before `value`, the sum over the ten rows before its own of the mean of the five. UsageError if
-    the kind is unknown, a number is out of bounds, or the times would run past the year 9999.
+    with ids ``s001, s002, ...``, for several, on a grid without gaps. UsageError if the kind is
+    unknown, a number is out of bounds, or the times would run past the year 9999.
     """
-    recipe = _kind(kind)
+    if kind not in _KINDS:
+        problem = f"unknown kind of synthetic series '{kind}'{did_you_mean(kind, list(_KINDS))}"
+        raise UsageError(f"{problem} (kinds: {', '.join(_KINDS)})")
+    recipe = _KINDS[kind]
     start = np.datetime64(recipe.start)
     last = np.datetime64(LAST_TIME).astype(start.dtype)
     longest = int((last - start).astype(np.int64)) + 1
@@ -147,23 +106,14 @@ def synthesize(
     _require("seed", seed, 0)
 
     seeds = np.random.SeedSequence(seed).spawn(series)
-    drawn = [recipe.draw(default_rng(own), length).reshape(length, -1) for own in seeds]
-    values = np.concatenate(drawn)
-    if not recipe.covariates:
-        values = np.round(values, DECIMALS)
-    frame = pd.DataFrame(values, columns=[*recipe.covariates, "value"])
+    values = np.concatenate([recipe.draw(default_rng(own), length) for own in seeds])
+    frame = pd.DataFrame({"value": np.round(values, DECIMALS)})
     times = (start + np.arange(length)).astype("datetime64[s]")
     frame.insert(0, "time", np.tile(times, series))
     if series > 1:
         ids = [f"s{number:03d}" for number in range(1, series + 1)]
         frame.insert(0, "series", np.repeat(ids, length))
     return frame
-
-
-def table_settings(kind: str) -> dict[str, Names]:
-    """The table settings for a fit of `synthesize(kind)`: its covariates of the past, if any."""
-    covariates = _kind(kind).covariates
-    return {"past": covariates} if covariates else {}
 
 
 def toy_windows(

@@ -60,7 +60,7 @@ def test_commands_refuse_to_write_over_what_they_read(
 def test_forecasts_do_not_join_the_folder_that_is_read(forecast: Run, tmp_path: Path) -> None:
     folder, store = tmp_path / "tables", tmp_path / "store"
     folder.mkdir()
-    assert forecast("synth", "toy", "--output", folder / "a.parquet").code == 0
+    assert forecast("synth", "noise", "--output", folder / "a.parquet").code == 0
     assert forecast("fit", folder, "--model", "last", "--horizon", 2, "--artifact", store).code == 0
     ran = forecast("predict", folder, "--artifact", store, "--output", folder / "b.parquet")
     assert ran.code == 2

@@ -230,7 +230,7 @@ def test_at_a_terminal_each_command_names_the_next(passengers: Path, tmp_path: P
         (["models"], "forecast models attention-lstm"),
         (["models", "theta"], "forecast fit DATA --model theta"),
         (["synth"], "forecast synth seasonal"),
-        (["synth", "toy", "--output", "toy.csv"], "forecast now toy.csv"),
+        (["synth", "noise", "--output", "noise.csv"], "forecast now noise.csv"),
         (["versions"], "forecast inspect"),
         (["run", "job.toml", "--check"], "forecast run job.toml"),
         (["run", "job.toml"], None),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from forecast.errors import UsageError
-from forecast.tables.synthetic import KINDS, synthesize, table_settings, toy_windows
+from forecast.tables.synthetic import KINDS, synthesize, toy_windows
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
@@ -24,7 +24,7 @@ def autocorrelation(values: pd.Series, lag: int) -> float:
 @every_kind
 def test_one_series_is_a_table_of_time_and_value_without_gaps(kind: str) -> None:
     table = synthesize(kind)
-    assert [name for name in table.columns if not name.startswith("x")] == ["time", "value"]
+    assert list(table.columns) == ["time", "value"]
     assert len(table) >= 100
     assert table.notna().all(axis=None)
     assert np.isfinite(table["value"]).all()
@@ -105,30 +105,8 @@ def test_intermittent_is_whole_counts_with_most_of_them_zero() -> None:
     assert 0.6 < (values == 0).mean() < 0.95
 
 
-def test_regime_switches_between_two_levels_and_spreads() -> None:
-    values = synthesize("regime", length=2000)["value"]
-    low, high = values[values < values.mean()], values[values >= values.mean()]
-    assert min(len(low), len(high)) > 200
-    assert high.std() > 2 * low.std()
-    assert autocorrelation(values, 1) > 0.7
-
-
-def test_constant_never_moves_and_noise_has_no_memory() -> None:
-    assert synthesize("constant")["value"].nunique() == 1
+def test_noise_has_no_memory() -> None:
     assert abs(autocorrelation(synthesize("noise", length=5000)["value"], 1)) < 0.05
-
-
-def test_toy_value_is_told_exactly_by_the_ten_rows_before_it() -> None:
-    table = synthesize("toy", length=200)
-    inputs = [f"x{number}" for number in range(1, 6)]
-    assert list(table.columns) == ["time", *inputs, "value"]
-    expected = table[inputs].mean(axis=1).rolling(10).sum().shift(1)
-    np.testing.assert_allclose(table["value"][10:], expected[10:], atol=1e-12)
-
-
-def test_toy_needs_its_inputs_as_past_columns_and_other_kinds_need_nothing() -> None:
-    assert table_settings("toy") == {"past": ("x1", "x2", "x3", "x4", "x5")}
-    assert all(table_settings(kind) == {} for kind in KINDS if kind != "toy")
 
 
 def test_toy_windows_are_the_arrays_of_the_tutorial() -> None:
@@ -144,10 +122,10 @@ def test_toy_windows_are_the_arrays_of_the_tutorial() -> None:
 
 
 def test_unknown_kind_is_answered_with_the_nearest_one() -> None:
-    with pytest.raises(UsageError, match=r"'seasnal'; did you mean 'seasonal'\? \(kinds: .*toy"):
+    with pytest.raises(
+        UsageError, match=r"'seasnal'; did you mean 'seasonal'\? \(kinds: .*noise\)"
+    ):
         synthesize("seasnal")
-    with pytest.raises(UsageError, match="did you mean 'toy'"):
-        table_settings("toys")
 
 
 @pytest.mark.parametrize(
