@@ -12,9 +12,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    SerializerFunctionWrapHandler,
     ValidationError,
-    model_serializer,
     model_validator,
 )
 
@@ -178,17 +176,6 @@ Duration = Annotated[str, AfterValidator(_check_duration)]
 
 class Stored(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True):
     """Frozen values, stored as JSON; unknown names and numbers that are not finite are refused."""
-
-    # fields that older versions refuse; they are not stored if they have their default value
-    newer: ClassVar[tuple[str, ...]] = ()
-
-    @model_serializer(mode="wrap")
-    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        stored: dict[str, Any] = dump(self)
-        for name in self.newer:
-            if getattr(self, name) == type(self).model_fields[name].default:
-                stored.pop(name, None)
-        return stored
 
 
 class SettingsGroup(Stored):
@@ -523,8 +510,6 @@ class CheckSettings(SettingsGroup, heading="Checks"):
 
 class OutputSettings(SettingsGroup, heading="Forecasts"):
     """What a table of forecasts contains."""
-
-    newer = ("quantiles",)
 
     levels: First[Levels] = Field(
         default=INTERVALS, description="levels in percent, 1 to 99, comma-separated"

@@ -29,7 +29,7 @@ from forecast.errors import (
 )
 from forecast.version import __version__
 
-FORMAT = 3  # the format that is written; format 2 is read, too
+FORMAT = 3
 NEEDS = ">=0.3"  # the versions of this package that can read it
 MANIFEST = "MANIFEST.json"
 PRETRAINED = "pretrained.safetensors"
@@ -257,7 +257,7 @@ class FileEntry(BaseModel, frozen=True, extra="forbid", strict=True):
 class Manifest(BaseModel, frozen=True, extra="forbid", strict=True):
     """What a version is made of, and with which packages it was made."""
 
-    format: int = Field(ge=2)
+    format: int = Field(ge=FORMAT)
     needs: str = Field(description="the forecast versions that read this format")
     version: str = Field(description="name of the version's folder")
     created: str = Field(description="when it was saved, ISO 8601, UTC")
@@ -311,9 +311,9 @@ def _parse_manifest(data: bytes, shown: str) -> Manifest:
             f"forecast{version[0] if version else ', a newer one'}",
             cure="upgrade, or fit again",
         )
-    if type(number) is int and number == 1:
+    if type(number) is int and 0 < number < FORMAT:
         cure = "move the store elsewhere, and fit again"
-        raise ArtifactRefused(f"{shown}: was made by forecast 0.1.0", cure=cure)
+        raise ArtifactRefused(f"{shown}: was made by an older forecast", cure=cure)
 
     manifest = Manifest.model_validate(value)
     for name, entry in manifest.files.items():

@@ -27,8 +27,6 @@ class Spec:
     high: float = FINITE
     below: str = ""  # the name of a size that the numbers must be below, as indices are
     nan: bool = False  # whether the numbers may include NaN
-    # if older versions lack the array, it is filled with this number; None if all versions have it
-    absent: float | None = None
 
     def lengths(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
         return tuple(int(word) if word.isdigit() else sizes[word] for word in self.shape.split())
@@ -71,22 +69,15 @@ def checked(
     sizes: Mapping[str, int],
     **other_fields: Any,
 ) -> Record:
-    """Build a dataclass from arrays; arrays that older versions lack are filled in.
-
-    Raises ValueError if an array does not match its spec.
-    """
+    """Build a dataclass from arrays; ValueError if one of them does not match its spec."""
     specs = specs_of(record)
-    sizes = {**sizes}
-    fields = dict(arrays)
-    for name, (kind, spec) in specs.items():
-        if spec.absent is not None and name not in fields:
-            fields[name] = np.full(spec.lengths(sizes), spec.absent, kind)
-    if fields.keys() != specs.keys():
+    if arrays.keys() != specs.keys():
         raise ValueError(f"the arrays are not {', '.join(specs)}")
 
+    sizes = {**sizes}
     for name, (kind, spec) in specs.items():
-        spec.check(name, fields[name], kind, sizes)
-    return record(**fields, **other_fields)
+        spec.check(name, arrays[name], kind, sizes)
+    return record(**arrays, **other_fields)
 
 
 def from_lists(

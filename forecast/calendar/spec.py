@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -21,15 +21,12 @@ class CalendarSpec(Stored):
     # of the month, negative from its end (-1 = last); months only
     day: int = Field(1, ge=-31, le=31)
     offset: int = Field(0, ge=0)  # seconds after midnight; months and weekdays only
-    phase: None = Field(None, exclude=True, repr=False)  # older stores have it
     weekdays: tuple[int, ...] = ()  # on the grid, Monday 0; weekdays only
     name: str = "1"  # what users call it: h, 15min, D, B, W-SUN, MS, ME, QS, YS, 1
 
 
 class TimeFormat(Stored):
     """How the time column is written, so that forecasts are written the same way."""
-
-    newer: ClassVar[tuple[str, ...]] = ("pivot",)
 
     # text: also times in several columns, where `pattern` writes one as a whole, for messages
     kind: Literal["text", "datetime", "integer", "epoch", "period"] = "text"

@@ -67,7 +67,7 @@ class Ensemble:
     # of these from their median
     errors: NDArray[np.float32]
     # [components], 0 to 1: how much the errors of a component grow at steps of the season where
-    # values change much (see `step_share`); 0 in older versions
+    # values change much (see `step_share`)
     step_shares: NDArray[np.float32]
     calibration: Calibration
     lookback: int  # steps that the window's scale is computed from

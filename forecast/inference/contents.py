@@ -49,18 +49,19 @@ TRIAL_WINDOW = np.arange(9.0)[None], np.ones((1, 9), bool), 2, (4,)
 # prefixes of the names of arrays
 VINTAGE = "vintage_"
 JOINT = "joint_"
-WHOLE_PATHS = "joint"  # factors of whole paths, which older versions hold
 TO_DATE = "to_date_"
-# arrays of a calibration that are stored by their names, and the names of its stored numbers
+# the arrays of a calibration, and its numbers
 CALIBRATED = ("margins", "coverage", "relative", "growth")
-NUMBERS = {
-    "mean": "mean_share",
-    "trust": "mean_weight",
-    "tied": "tied",
-    "rests": "rests",
-    "largest": "largest",
-    "sizes": "step_share",
-}
+NUMBERS = (
+    "mean_share",
+    "mean_weight",
+    "tied",
+    "rests",
+    "largest",
+    "slope",
+    "mean_roughness",
+    "step_share",
+)
 FILLED = "filled_"
 
 
@@ -209,8 +210,7 @@ def read_closed(lists: dict[str, Any], sizes: dict[str, int]) -> Closed:
 
 
 def _history(panel: Panel) -> Arrays:
-    words = (panel.ids, panel.status, panel.regions)
-    ids = json.dumps(words if panel.regions else words[:2], ensure_ascii=False)
+    ids = json.dumps((panel.ids, panel.status, panel.regions), ensure_ascii=False)
     vintages = {} if panel.vintages is None else vars(panel.vintages)
     shut = {"shut": panel.shut} if np.any(panel.shut) else {}
     return {
@@ -226,14 +226,14 @@ def _history(panel: Panel) -> Arrays:
 
 def _read_history(stored: Arrays, config: Config, sizes: dict[str, int]) -> Panel:
     arrays = dict(stored)
-    ids, status, *further = parse_json(arrays.pop("ids").tobytes())
-    regions = further[0] if further else ()
+    ids, status, regions = parse_json(arrays.pop("ids").tobytes())
     ids = tuple(map(tuple, ids))
     checks.check_ids(ids, status, regions, config)
     if len(ids) != sizes["series"]:
         raise ValueError("the history has other series than ids")
 
     vintage_arrays = _taken(VINTAGE, arrays)
+    arrays.setdefault("shut", np.zeros(sizes["slots"], bool))
     history = checked(HistoryArrays, arrays, sizes)
     checks.check_offsets(history.offsets, sizes["slots"], config.horizon)
     vintages = None
@@ -253,40 +253,28 @@ def _read_history(stored: Arrays, config: Config, sizes: dict[str, int]) -> Pane
 
 def _calibration(ensemble: Ensemble) -> Arrays:
     calibration = ensemble.calibration
-    roughness = [calibration.slope, calibration.mean_roughness]
     return {
         "shares": ensemble.weights,
         "errors": ensemble.errors,
         "step_shares": ensemble.step_shares,
         "windows": np.array([calibration.windows], np.int64),
-        "roughness": np.array(roughness, np.float32),
         **{name: getattr(calibration, name) for name in CALIBRATED},
-        **{
-            name: np.array([getattr(calibration, field)], np.float32)
-            for name, field in NUMBERS.items()
-        },
+        **{name: np.array([getattr(calibration, name)], np.float32) for name in NUMBERS},
     }
 
 
 def _read_ensemble(
     stored: Arrays, pretrained: bytes | None, config: Config, sizes: dict[str, int]
 ) -> Ensemble:
-    stored = {name: array for name, array in stored.items() if name != WHOLE_PATHS}
     arrays = checked(CalibrationArrays, stored, sizes)
-    slope, mean_roughness = arrays.roughness.tolist()
-    if not 0 <= slope <= 1:
-        raise ValueError("the slope of roughness must lie from 0 to 1")
     totals = arrays.shares.sum(1, dtype=np.float64)
     if not np.allclose(totals, 1, atol=1e-5):
         raise ValueError("the weights of each series must add up to 1")
 
-    numbers = {field: getattr(arrays, name).item() for name, field in NUMBERS.items()}
     calibration = Calibration(
         windows=int(arrays.windows[0]),
-        slope=slope,
-        mean_roughness=mean_roughness,
         **{name: getattr(arrays, name) for name in CALIBRATED},
-        **numbers,
+        **{name: getattr(arrays, name).item() for name in NUMBERS},
     )
     return Ensemble(
         components=config.components,
@@ -330,7 +318,7 @@ def _sums(fitted: Fitted) -> Arrays:
 def _read_sums(
     arrays: Arrays, sizes: dict[str, int]
 ) -> tuple[JointErrors | None, dict[int, Numbers], Filled | None]:
-    """Take what sums of forecasts need out of `arrays`; older versions lack it."""
+    """Take what sums of forecasts need out of `arrays`."""
     joint_arrays = _taken(JOINT, arrays)
     by_steps = _taken(TO_DATE, arrays)
     filled_arrays = _taken(FILLED, arrays)

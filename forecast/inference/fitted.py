@@ -152,7 +152,7 @@ class Fitted:
     # number of the network in `network_weights`
     exports: dict[int, bytes] = field(default_factory=dict)
     unexported: dict[int, str] = field(default_factory=dict)
-    # past errors of all series at common origins, for sums; older versions lack them
+    # past errors of all series at common origins, for sums; None where none were asked for
     joint: JointErrors | None = None
     # by the number of steps that a period has had by the origin: [series], the sum of its values
     to_date: dict[int, Numbers] = field(default_factory=dict)

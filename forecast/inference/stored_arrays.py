@@ -1,7 +1,7 @@
 """The content of the files of a version: arrays with shapes and bounds, and scaler.json."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,6 @@ Size = Annotated[float, Field(ge=0, strict=True)]
 class Scaler(Stored):
     """The fitted statistics of scaler.json."""
 
-    newer: ClassVar[tuple[str, ...]] = ("effects", "column_effects", "closed")
     statistics: Statistics
     level: list[Size]
     seasonal_error: list[Size | None]
@@ -41,8 +40,8 @@ class HistoryArrays:
     static: Annotated[Numbers, of_values("series static", nan=True)]
     spread: Annotated[Floats, of_values("slots", low=0)]
     lowest: Annotated[Numbers, Spec("series", -np.inf, np.inf)]
-    counted: Annotated[Flags, Spec("series", absent=True)]
-    shut: Annotated[Flags, Spec("slots", absent=False)]
+    counted: Annotated[Flags, Spec("series")]
+    shut: Annotated[Flags, Spec("slots")]
 
 
 @dataclass(frozen=True)
@@ -69,16 +68,17 @@ class CalibrationArrays:
 
     shares: Annotated[Floats, Spec("series+1 components", low=0)]
     errors: Annotated[Floats, Spec("components horizon levels")]
-    step_shares: Annotated[Floats, Spec("components", 0, 1, absent=0)]
+    step_shares: Annotated[Floats, Spec("components", 0, 1)]
     margins: Annotated[Floats, Spec("horizon levels")]
     coverage: Annotated[Floats, Spec("levels")]
-    relative: Annotated[Floats, Spec("horizon levels", absent=0)]
-    growth: Annotated[Floats, Spec("series+1", absent=0)]
+    relative: Annotated[Floats, Spec("horizon levels")]
+    growth: Annotated[Floats, Spec("series+1")]
     windows: Annotated[Integers, Spec("1", low=0)]
-    mean: Annotated[Floats, Spec("1", 0, 1, absent=1)]
-    trust: Annotated[Floats, Spec("1", 0, 1, absent=1)]
-    tied: Annotated[Floats, Spec("1", 0, 1, absent=0)]
-    rests: Annotated[Floats, Spec("1", 0, 1, absent=0)]
-    largest: Annotated[Floats, Spec("1", 0, np.inf, absent=np.inf)]
-    roughness: Annotated[Floats, Spec("2", absent=0)]
-    sizes: Annotated[Floats, Spec("1", 0, 1, absent=0)]
+    mean_share: Annotated[Floats, Spec("1", 0, 1)]
+    mean_weight: Annotated[Floats, Spec("1", 0, 1)]
+    tied: Annotated[Floats, Spec("1", 0, 1)]
+    rests: Annotated[Floats, Spec("1", 0, 1)]
+    largest: Annotated[Floats, Spec("1", 0, np.inf)]
+    slope: Annotated[Floats, Spec("1", 0, 1)]
+    mean_roughness: Annotated[Floats, Spec("1")]
+    step_share: Annotated[Floats, Spec("1", 0, 1)]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import date
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_serializer, field_validator
 
@@ -36,7 +36,6 @@ class Event(Stored):
     if the event concerns all series.
     """
 
-    newer: ClassVar[Names] = ("kind", "end")
     day: date
     name: str = Field(min_length=1, max_length=200)
     ids: tuple[str | None, ...] = ()
@@ -73,13 +72,6 @@ class Schema(Stored):
     1 + its position in the list of categories, or 0 if it is not there.
     """
 
-    newer: ClassVar[Names] = (
-        "dated_events",
-        "successions",
-        "whole_ids",
-        "unfinished",
-        "monotone",
-    )
     layout: Layout
     time: Names = Field(
         min_length=1, description="names of the time columns; 'step' in a rows table"
@@ -137,7 +129,7 @@ class Schema(Stored):
 
     @field_serializer("time")
     def _plain_time(self, time: Names) -> "str | Names":
-        return time[0] if len(time) == 1 else time  # as one name was always stored
+        return time[0] if len(time) == 1 else time  # as `inspect --json` shows it
 
     @property
     def keys(self) -> Names:
@@ -194,8 +186,6 @@ class Schema(Stored):
             settings["target"] = () if self.all_columns else self.series
         else:
             settings["target"] = (self.target,)
-        if self.freq is None and self.aggregate is not None:  # an older artifact has none
-            settings["freq"] = self.calendar.name
         return settings
 
 

@@ -322,7 +322,7 @@ class Totals:
         windows = len(joint.values)
         moments = sums["moments"].reshape(-1, 2 * windows + 4)
         single = of_one_value(moments)
-        if not windows:  # an older version, or too short a past: as if all errors were the same
+        if not windows:  # too short a past: as if all errors were the same
             return quantiles, single
         errors, known = np.split(moments[:, : 2 * windows].T, 2)
         # see `moments_of`; alone is the variance if the errors of series were independent

@@ -316,11 +316,12 @@ def test_manifest_says_what_a_version_is_made_of():
     assert "python" in manifest.packages
 
 
-def test_format_2_is_still_read():
+@pytest.mark.parametrize("number", [1, 2])
+def test_an_older_format_is_refused_with_the_way_out(number):
     manifest = json.loads(dump_manifest(encode(contents()), "v", "2026-01-01T00:00:00+00:00"))
-    del manifest["unexported"]
-    older = json.dumps({**manifest, "format": 2, "needs": ">=0.2"}).encode()
-    assert load_manifest(older, "MANIFEST.json").needs == ">=0.2"
+    older = json.dumps({**manifest, "format": number, "needs": ">=0.2"}).encode()
+    with pytest.raises(ArtifactRefused, match="was made by an older forecast; move the store"):
+        load_manifest(older, "MANIFEST.json")
 
 
 @pytest.mark.parametrize(

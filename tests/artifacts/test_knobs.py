@@ -113,16 +113,6 @@ def test_an_aggregated_model_is_fitted_again_from_its_store(tmp_path: Path) -> N
     assert loaded.schema_.calendar.name == "D"
 
 
-def test_a_store_without_the_frequency_as_it_was_given_is_fitted_again(tmp_path: Path) -> None:
-    """Artifacts of 0.1.0 hold the calendar and the aggregation alone."""
-    fitted = Forecaster(model="last", horizon=2, **COARSER).fit(HOURS)
-    old = fitted.schema_.model_copy(update={"freq": None})
-    assert old.table_settings()["freq"] == "D"
-    assert (
-        Forecaster(model="last", **old.table_settings()).fit(HOURS).schema_.calendar == old.calendar
-    )
-
-
 @pytest.mark.parametrize(
     "table",
     [

@@ -302,7 +302,7 @@ def test_forged_store_that_agrees_with_itself_is_parsed_strictly(store):
 def test_store_of_0_1_0_is_refused_with_the_way_out():
     old = Store(Path(__file__).parent / "store_0_1_0")
     for read in (old.load, old.versions):
-        with pytest.raises(ArtifactRefused, match=r"was made by forecast 0\.1\.0; move the store"):
+        with pytest.raises(ArtifactRefused, match="was made by an older forecast; move the store"):
             read()
 
 

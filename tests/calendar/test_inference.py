@@ -1,6 +1,5 @@
 """Times in several columns are read as one time, and forecasts have the same columns."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -309,17 +308,6 @@ class TestCommands:
             (11,),
             (12,),
         ]
-
-    def test_an_artifact_with_one_name_still_loads(self) -> None:
-        frame = pd.DataFrame({"date": pd.date_range("2024-01-01", periods=40), "y": range(40)})
-        schema = read(table_from_frame(frame), TableSettings()).schema
-        stored = json.loads(schema.model_dump_json())
-        assert stored["time"] == "date"
-        new = {"parts", "kinds"}
-        stored["time_format"] = {
-            name: value for name, value in stored["time_format"].items() if name not in new
-        }
-        assert Schema.model_validate(stored) == schema
 
     @pytest.mark.parametrize(
         "change",

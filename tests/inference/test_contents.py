@@ -32,13 +32,6 @@ def test_contents_come_back_as_they_were(fitted: Fitted) -> None:
             np.testing.assert_array_equal(before[key], after[key])
 
 
-def test_factors_of_whole_paths_that_older_versions_hold_are_left_out(fitted: Fitted) -> None:
-    contents = to_contents(fitted)
-    factors = np.ones(len(fitted.config.levels), np.float32)
-    older = replace(contents, calibration={**contents.calibration, "joint": factors})
-    assert "joint" not in to_contents(from_contents(older)).calibration
-
-
 @pytest.mark.parametrize(
     ("change", "reason"),
     [

@@ -44,10 +44,6 @@ def rebuild(named: Named, shape: Shape, weights: Arrays, device: torch.device) -
 
     Raises `ArtifactRefused` if the weights belong to another network.
     """
-    has_effects = any(name.startswith("effects.") for name in weights)
-    if not has_effects and not model_class(named.model).rows_at_once:
-        # an older network: it treats all known columns as calendar columns
-        shape = replace(shape, calendar=shape.embedded().future)
     network = build(named, shape)
     try:
         network.load_state_dict(to_tensors(weights))
