@@ -81,6 +81,7 @@ class RunInput:
 
     predictor: Predictor  # that of the version, with the events of the run
     panel: Panel  # reaches as far back as the version looks
+    begins: Integers  # [series], grid positions at which the table began
     output: OutputSettings
     version: str
     series: int  # number of series in the run; the panel holds fewer if these were too many
@@ -136,12 +137,14 @@ def rows_differ(array: NDArray[Any], other: NDArray[Any]) -> Flags:
 def packed(fitted: Fitted, panel: Panel, output: OutputSettings, fallback: Ids = ()) -> bytes:
     """The inputs of a run, without what its version holds, as a compressed numpy file."""
     count = len(panel)
+    begins = panel.starts
     panel = _as_far_back(panel, fitted.history)
     arrays = _differences(panel, fitted.history)
     every = sum(array.size for array in arrays.values()) // MAX_NUMBERS + 1
     if every > 1:
         panel = panel.select(np.arange(0, count, every))
         arrays = _differences(panel, fitted.history)
+    arrays["begins"] = begins[::every]
     events = fitted.schema.dated_events
     header = {
         "ahead": panel.ahead,
@@ -218,6 +221,7 @@ def unpacked(data: bytes, predictor: Predictor, version: str) -> RunInput:
     return RunInput(
         serving,
         panel,
+        stored.get("begins", starts),
         OutputSettings.check(header["output"]),
         version,
         header["series"],
@@ -388,7 +392,7 @@ def _states(before: RunInput, after: RunInput) -> Iterator[tuple[str, RunInput]]
     if alike(before, after):
         state = before
         reconciles = before.predictor.fitted.config.reconciles
-        for name, panel in _panels(before.panel, after.panel, reconciles):
+        for name, panel in _panels(before, after, reconciles):
             state = replace(state, panel=panel)
             yield name, state
         events = {"dated_events": after.schema.dated_events}
@@ -407,20 +411,24 @@ def alike(before: RunInput, after: RunInput) -> bool:
 
 def changed_inputs(before: RunInput, after: RunInput) -> Iterator[str]:
     """Sentences on values that differ from the earlier run, of the past and of known columns."""
-    panel = after.panel
+    panel = before.panel
     schema = after.schema
-    old = before.panel
-    slots = slots_in(old, panel.ids, panel.starts, panel.sizes)
     series = panel.series_of_slots
     position = panel.grid_positions
-    differs = panel.observed != old.observed[slots]
-    differs |= rows_differ(panel.values, old.values[slots])
-    past = panel.before(panel.lengths) & old.before(old.lengths)[slots]
-    changed = {HISTORY: past & differs}
+    is_there = (series_index(after.panel.ids, panel.ids) > 0)[series]
+    steps = dict(_panels(before, after, reconciles=False))
+    new = steps[HISTORY]
+    slots = slots_in(new, panel.ids, panel.starts, panel.sizes)
+    differs = panel.observed != new.observed[slots]
+    differs |= rows_differ(panel.values, new.values[slots])
+    differs = np.where(slots >= 0, differs, panel.observed)  # or lost
+    changed = {HISTORY: panel.before(panel.lengths) & is_there & differs}
+    new = steps[KNOWN]
+    slots = slots_in(new, panel.ids, panel.starts, panel.sizes)
     for column, name in enumerate(schema.known):
-        changed[f"column {name}"] = rows_differ(panel.known[:, column], old.known[slots, column])
+        rows = rows_differ(panel.known[:, column], new.known[slots, column])
+        changed[f"column {name}"] = (slots >= 0) & rows
     for what, rows in changed.items():
-        rows &= slots >= 0
         if not rows.any():
             continue
         ids = ids_at(panel, np.unique(series[rows]))
@@ -434,28 +442,31 @@ def times_text(positions: Integers, schema: Schema) -> str:
     return " to ".join(dict.fromkeys(position_texts(schema, ends)))
 
 
-def _panels(old: Panel, new: Panel, reconciles: bool) -> Iterator[tuple[str, Panel]]:
+def _panels(before: RunInput, after: RunInput, reconciles: bool) -> Iterator[tuple[str, Panel]]:
     """The name of each step that changes the panel, with the panel after it.
 
-    The panel of the earlier run (`old`) becomes that of the later run (`new`). Columns known in
-    advance change last.
+    The panel of the earlier run becomes that of the later run. Columns known in advance change
+    last.
     """
+    old = before.panel
+    new = after.panel
     index = series_index(old.ids, new.ids) - 1
     was_there = index >= 0
     ends = np.where(was_there, old.origins[index], old.origin)
     # the panel of another version may reach less far back, and `old` then supplies the rest
-    earliest = np.minimum(old.starts[index], new.starts)
-    starts = np.where(was_there, earliest, new.starts)
-    whole = _overlaid(new, starts, old, new)
-    joined = _overlaid(new, starts, new, old)
+    earliest = np.where(was_there, np.minimum(old.starts[index], new.starts), new.starts)
     if reconciles:  # else series are independent
         # new series join, up to the end of the earlier run
-        yield SERIES, joined.until(ends)
-    not_yet = replace(whole, known=joined.known)
-    # values up to the end of the earlier run are those of the later run, which may have revised
-    # them
-    yield HISTORY, not_yet.until(ends)
-    yield ACTUALS, not_yet
+        yield SERIES, _overlaid(new, earliest, new, old).until(ends)
+    begins = np.minimum(np.maximum(earliest, after.begins), new.starts)
+    window = before.begins.min() + new.origin - old.origin  # of the source: moves as its end does
+    kept = np.where(begins > window, begins, earliest)
+    for name, starts in ((HISTORY, kept), (ACTUALS, begins)):
+        whole = _overlaid(new, starts, old, new)
+        not_yet = replace(whole, known=_overlaid(new, starts, new, old).known)
+        # values up to the end of the earlier run are those of the later run, which may have
+        # revised them
+        yield name, not_yet.until(ends) if name == HISTORY else not_yet
     yield KNOWN, whole
 
 

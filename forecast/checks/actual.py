@@ -65,7 +65,7 @@ def findings(night: Night, data_age: float | None) -> dict[str, Finding]:
     if night.before is not None:
         if night.schema.layout != "rows":  # whose series end on their own
             measured["silent"] = _silent(night, night.before.panel)
-        measured["revised"] = _revised(night, night.before.panel, past)
+        measured["revised"] = _revised(night, night.before, past)
         if night.schema.known == night.before.schema.known:
             usual = usual_size(past, "known")
             measured["known"] = known_finding(panel, night.before.panel, night.schema, usual)
@@ -187,14 +187,17 @@ def _silent_groups(panel: Panel, schema: Schema) -> Iterator[str]:
                 yield name
 
 
-def _revised(night: Night, before: Panel, past: Sequence[Record]) -> Finding:
+def _revised(night: Night, last: RunInput, past: Sequence[Record]) -> Finding:
     """The group with the largest revision since the last run, as a share of its absolute sum.
 
     Values that the table has lost count as revised to 0, also where a series starts later now.
     """
     panel = night.panel
+    before = last.panel
     rank = (series_index(panel.ids, before.ids) - 1)[before.series_of_slots]
     common = before.observed & (rank >= 0) & (before.grid_positions <= panel.origins[rank])
+    # a window of the source moves as its newest time does
+    common &= before.grid_positions >= last.begins.min() + panel.origin - before.origin
     if not common.any():
         return Finding()
     slots = slots_in(panel, before.ids, before.starts, before.sizes)[common]

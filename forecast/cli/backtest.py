@@ -25,6 +25,7 @@ from forecast.settings import (
     TrainSettings,
     names_in,
 )
+from forecast.tables.writing import check_output
 
 # training settings that may be given for a fitted forecaster, which is tested as it is
 AS_IT_IS = {"model", "jobs", "device", "engine", *AFTER_FIT}
@@ -37,6 +38,8 @@ def run(request: Request) -> int:
     if request.by == LEVEL and request.sums is None:
         request.refuse("no sums are asked for", Words("add ", Setting("sum_by")), "by")
     check_outputs(request, request.forecasts, request.output, store=request.artifact)
+    check_output(request.forecasts)
+    check_output(request.output, ".json")
     check_names(request.of(TrainSettings), models)
     asked = _of_table(request) if request.artifact is None else _of_saved(request)
     if request.by not in TABLES.values():

@@ -24,7 +24,7 @@ from forecast.settings import (
     TextSettings,
     TrainSettings,
 )
-from forecast.tables.writing import output_columns
+from forecast.tables.writing import check_output, output_columns
 from forecast.totals.periods import checked_levels
 from forecast.totals.sums import sum_columns
 
@@ -33,6 +33,8 @@ def run(request: Request) -> int:
     checks = request.of(CheckSettings)
     instant = parse_as_of(request.as_of)
     check_outputs(request, request.output, request.totals, path_file(request))
+    check_output(request.output)
+    check_output(request.totals)
     question = question_of(request)
     reading = read_to_forecast(request)
     check_age(age(reading.panel.newest, reading.schema, instant), checks, request.data)

@@ -31,7 +31,7 @@ from forecast.settings import (
     TextSettings,
 )
 from forecast.tables.table import Table
-from forecast.tables.writing import frame_of, write_frames
+from forecast.tables.writing import check_output, frame_of, write_frames
 from forecast.totals.sums import log_notes
 
 SHARDS = 16  # on a cluster of any size, so that the files do not depend on the cluster
@@ -83,6 +83,7 @@ def _checked_shards(request: Request) -> int | None:
         raise UsageError(f"{flags}: {problem}")
     written = request.output, request.totals, path_file(request), request.future_template
     check_outputs(request, *written, store=request.store)
+    check_output(request.totals)
     for name, others in EXCLUSIVE.items():
         if name in request.values:
             clash = Words("it does not go with ", Setting(name))
@@ -91,6 +92,7 @@ def _checked_shards(request: Request) -> int | None:
     if shards is None and machines.cluster is not None:
         shards = SHARDS
     if shards is None:
+        check_output(request.output)
         return None
     if data is None or data == "-" or data.startswith("synth:"):
         cure = "name a file, a folder of Parquet, or a URI"

@@ -16,6 +16,7 @@ from forecast.metrics.metrics import BELOW, LEFT, MEASURES, Measures
 from forecast.metrics.quantiles import rounded
 from forecast.settings import Facts, TableSettings, TextSettings
 from forecast.tables.table import Table
+from forecast.tables.writing import check_output
 from forecast.totals.actual_sums import TotalScores, is_totals, score_totals
 
 LEVEL = "level"  # the value of --by for the measures of sums
@@ -33,6 +34,7 @@ OF_QUANTILES = ("skill", "sums", "revision")  # those shown beside quantiles
 
 def run(request: Request) -> int:
     check_outputs(request, request.output, store=request.store)
+    check_output(request.output, ".json")
     forecasts = load(request.forecast, TextSettings())
     table, settings = actual_table(request.actual, request)
     sums = is_totals(forecasts)

@@ -33,6 +33,7 @@ from forecast.jobs.sources import SourceSettings
 from forecast.ledger.ledger import KEEP, TABLES
 from forecast.settings import FILE, Facts, SettingsGroup, marked, seconds_of
 from forecast.tables.reading import SYNTHETIC
+from forecast.tables.writing import check_output
 
 SQLITE = "sqlite:///"
 SUMS = "[[totals]]"
@@ -352,6 +353,8 @@ def _check_places(pipeline: Pipeline, where: str) -> None:
         if path is not None:
             with _placed(f"{where}{name} path "):
                 check_apart(path, files_read(pipeline), pipeline.store)
+                if name != "[monitoring]":
+                    check_output(path)
             places.append((name, os.path.realpath(path), path))
     taken: dict[str, str] = {}
     for name, place, shown in places:

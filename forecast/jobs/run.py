@@ -122,8 +122,8 @@ def run_job(
         pipeline._publishes = output is None
         store = Store(pipeline.store)
         if output is not None:
-            check_output(output)
             check_apart(output, files_read(pipeline), pipeline.store)
+            check_output(output)
             if pipeline.totals:
                 log.info("totals   are not written: --output takes the place of the sinks")
             pipeline = pipeline.model_copy(update={"sink": SinkSettings(path=output), "totals": ()})

@@ -4,11 +4,11 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from forecast import databases
 from forecast.durable import check_folder, make_directory
@@ -28,7 +28,6 @@ from forecast.settings import (
 )
 from forecast.tables.table import Table
 from forecast.tables.writing import (
-    check_output,
     frame_of,
     guard_formulas,
     output_columns,
@@ -40,13 +39,8 @@ USE = "give it path, or url and table, or several of these"
 ADDED = ("origin", "version", "model", "status")  # columns of a table of a database; sums have two
 
 
-def _with_known_suffix(path: str) -> str:
-    check_output(path)
-    return path
-
-
 class _Places(SettingsGroup):
-    path: Annotated[FilePath, AfterValidator(_with_known_suffix)] | None = Field(
+    path: FilePath | None = Field(
         None, description="a .csv, .parquet or .xlsx file, replaced all at once"
     )
     table: str | None = Field(

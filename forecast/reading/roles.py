@@ -298,7 +298,7 @@ def _calendar_kind(table: Table, column: str, parts: dict[str, Integers]) -> str
     words = re.split(r"[\W_\d]+", lower)
     words.append(re.sub(r"[\W_]", "", lower))
     kinds = [kind for kind, names in CALENDAR_NAMES.items() if set(words) & set(names.split())]
-    if column == table.names[0]:
+    if column == table.frame.columns[0]:
         kinds.append(ROW_NUMBER)
     in_full = bool(FULL_YEAR.fullmatch(table.first(column)))
     values = counted_values(table, column, 9) if kinds or in_full else None

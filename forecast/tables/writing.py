@@ -193,12 +193,16 @@ def xlsx_bytes(frames: Iterable[Frame]) -> bytes:
     return sink.getvalue()
 
 
-def check_output(output: str) -> None:
-    """Refuse an output file of another format, or one that a missing package would write."""
-    if output.lower().endswith((".gz", ".zip", ".xls", ".ods")):
+def check_output(output: str | None, *more: str) -> None:
+    """Refuse an output file of another format, or one that a missing package would write.
+
+    A name without a suffix is that of a CSV, such as /dev/stdout; `more` are other suffixes.
+    """
+    suffix = PurePath((output or "").lower()).suffix
+    if suffix not in ("", ".csv", ".parquet", ".pq", ".xlsx", *more):
         problem = "forecasts are written as .csv, .parquet or .xlsx"
-        raise CannotCreate(problem, setting=Setting("output", output), cure="name such a file")
-    if output.lower().endswith(".xlsx") and find_spec("xlsxwriter") is None:
+        raise CannotCreate(problem, place=output, cure="name such a file")
+    if suffix == ".xlsx" and find_spec("xlsxwriter") is None:
         problem = "to write .xlsx takes the package xlsxwriter"
         raise Unavailable(problem, cure=INSTALL.format("excel"))
 

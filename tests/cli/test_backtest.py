@@ -106,7 +106,7 @@ def test_a_saved_forecaster_is_judged_without_a_fit(
         ),
         (("--model", "segrnn,thta"), 2, "thta"),
         (("--version", "x"), 2, "--artifact"),
-        (("--output", "x.ods", "--model", "last"), 73, "--output x.ods"),
+        (("--output", "x.ods", "--model", "last"), 73, "x.ods: forecasts are written as .csv"),
     ],
 )
 def test_what_cannot_be_is_refused(

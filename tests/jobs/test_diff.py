@@ -38,6 +38,7 @@ class Nights:
         self.prices: dict[tuple[str, int], float] = {}
         self.events = ["2024-01-10,fair", "2024-01-31,fair", "2024-02-14,fair"]
         self.top, self.output = 'refit = "never"', ""
+        self.first = dict.fromkeys(self.shops, 0)  # earlier days are not in the table
 
     def value(self, shop: str, day: int) -> float:
         price = self.price(shop, day)
@@ -51,7 +52,7 @@ class Nights:
     def write(self) -> None:
         rows = []
         for shop in self.shops:
-            for day in range(self.days + HORIZON):
+            for day in range(self.first.get(shop, 0), self.days + HORIZON):
                 known = self.price(shop, day)
                 units: Any = ""
                 if day < self.days:
@@ -166,6 +167,46 @@ def test_a_series_that_ended_may_be_all_that_is_revised(tmp_path: Path) -> None:
     facts = nights.diff()
     assert steps_of(facts) == []
     assert any("revised history: 1 values of 1 series (north)" in note for note in facts["notes"])
+
+
+@pytest.mark.parametrize("refit", [False, True])
+def test_a_past_that_is_cut_off_at_its_beginning_is_revised_history(
+    tmp_path: Path, refit: bool
+) -> None:
+    nights = Nights(tmp_path, THETA)
+    nights.history |= {("south", day): "" for day in range(20, 30)}
+    nights.run()
+    nights.first["north"] = 30
+    nights.top = f'refit = "{"daily" if refit else "never"}"'
+    nights.days += refit
+    nights.run()
+    facts = nights.diff()
+    assert (facts["from"]["version"] != facts["to"]["version"]) == refit
+    lost = "revised history: 30 values of 1 series (north), 2024-01-01 to 2024-01-30"
+    assert lost in facts["notes"]
+    assert "revised history" in steps_of(facts)
+    assert "refit" not in steps_of(facts) or refit
+    nights.run()
+    assert not any("revised history" in note for note in nights.diff()["notes"])
+
+
+def test_a_window_of_the_source_that_moves_with_the_night_is_no_revised_history(
+    tmp_path: Path,
+) -> None:
+    nights = Nights(tmp_path, THETA)
+    nights.run()
+    nights.days += 3
+    nights.first = dict.fromkeys(nights.shops, 3)
+    nights.run()
+    facts = nights.diff()
+    assert not any("revised history" in note for note in facts["notes"])
+    assert steps_of(facts) == ["new actuals"]
+    nights.days += 3
+    nights.first = dict.fromkeys(nights.shops, 20)
+    nights.run()
+    facts = nights.diff()
+    lost = "revised history: 51 values of 3 series (north, south, west), 2024-01-04 to 2024-01-20"
+    assert lost in facts["notes"]
 
 
 def simulated(nights: Nights, count: int, every: int) -> None:

@@ -473,6 +473,7 @@ REFUSED = [
     ),
     ('by = "all"\npath = "store/CURRENT"', "would replace a file of the store"),
     ('by = "all"\npath = "s.csv.gz"', "forecasts are written as .csv, .parquet or .xlsx"),
+    ('by = "all"\npath = "s.exe"', "s.exe: forecasts are written as .csv, .parquet or .xlsx"),
     (
         'by = "all"\nevery = "year"\npath = "s.csv"',
         "the horizon of 7 steps does not reach the end of a year",

@@ -12,6 +12,7 @@ from forecast import Forecaster
 from forecast.reading.reading import read
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
+from forecast.tables.table import Table
 
 Run = Callable[..., Any]
 DAYS = pd.date_range("2011-06-01", periods=400)
@@ -119,3 +120,15 @@ def test_the_target_of_a_long_table_is_open_no_more(tmp_path: Path) -> None:
     frame = pd.concat([daily(year=DAYS.year, mnth=DAYS.month).assign(shop=shop) for shop in "ab"])
     schema = Forecaster(model="last", horizon=1).fit(frame).schema_
     assert (schema.ids, schema.target) == (("shop",), "cnt")
+
+
+def test_the_names_of_a_wide_table_are_not_gone_through_for_each_column(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls: list[int] = []
+    names = Table.names.fget
+    monkeypatch.setattr(Table, "names", property(lambda table: calls.append(1) or names(table)))
+    days = pd.date_range("2024-01-01", periods=30)
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(30, 200)), index=days)
+    read(table_from_frame(frame.rename(columns="s{}".format)), TableSettings())
+    assert len(calls) < 50

@@ -99,6 +99,26 @@ def test_without_the_package_the_extra_is_named(
     assert not (tmp_path / "t.xlsx").exists()
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("now", "synth:seasonal", "--output"),
+        ("now", "synth:seasonal", "--sum-by", "all", "--totals"),
+        ("backtest", "synth:seasonal", "--output"),
+        ("score", "f.csv", "t.csv", "--output"),
+        ("synth", "seasonal", "--output"),
+    ],
+)
+def test_a_suffix_of_no_table_is_refused_before_any_work(
+    forecast: Run, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    refused = forecast(*words, tmp_path / "s.exe")
+    assert refused.code == 73
+    assert "written as .csv, .parquet or .xlsx" in refused.err
+    assert refused.err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
 TIMES = np.array(["2024-01-01T00", "2024-01-02T00"], "datetime64[s]")
 EAST = timezone(timedelta(hours=1))
 
