@@ -63,10 +63,10 @@ class Member(Candidate):
     steps: int = Field(ge=1)  # the refit on all data included
     refit_steps: int = Field(ge=0)  # the last of them, which train on all data
     validate_every: int = Field(ge=1)  # training steps
-    cut: int | None = None  # the training step at which a deadline ended training, if it did
     warm: int = Field(0, ge=0)  # how many fits came before this one, each continued by the next
     # older plans have bfloat16 where it was faster; it is read, and training is in float32
     precision: str = Field("float32", exclude=True)
+    cut: int | None = Field(None, exclude=True)  # in older plans; nothing reads it
 
     @property
     def candidate(self) -> Candidate:
@@ -79,8 +79,8 @@ class Plan(Stored):
     members: tuple[Member, ...] = Field(max_length=MAX_MEMBERS)
     # hash of the artifact whose networks it continues
     started_from: str | None = Field(None, pattern="^[0-9a-f]{64}$")
-    exports: bool = Field(True, exclude=True)  # False in older plans; nothing reads it
-    compared: int = Field(COMPARED[1], ge=1, le=COMPARED[1])  # windows for slow baselines
+    exports: bool = Field(True, exclude=True)  # in older plans; nothing reads it
+    compared: int = Field(COMPARED[1], exclude=True)  # as exports
     # past origins for intervals of sums, if a deadline cut them
     origins: int | None = Field(None, ge=0, le=MAX_ORIGINS)
 

@@ -63,12 +63,13 @@ def test_members_that_differ_in_their_training_only_are_one_group() -> None:
 
 def test_a_plan_comes_back_and_one_of_an_older_release_is_read() -> None:
     member = plan_member(GRU, 9, 8, refit=True)
-    plan = Plan(members=(member,), compared=64, origins=0)
+    plan = Plan(members=(member,), origins=0)
     assert Plan.model_validate_json(plan.model_dump_json()) == plan
     older = {
-        "members": [{**member.model_dump(), "precision": "bfloat16"}],
+        "members": [{**member.model_dump(), "precision": "bfloat16", "cut": 3}],
         "started_from": None,
         "exports": False,
+        "compared": 64,
     }
     assert Plan.model_validate(older).model_dump() == Plan(members=(member,)).model_dump()
 
