@@ -5,10 +5,8 @@ It imports `forecast` from PYTHONPATH, so that one benchmark can measure another
 
 import json
 import sys
-import tempfile
 import time
 import warnings
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -16,23 +14,14 @@ import pandas as pd
 COLUMNS = ["forecast", "lo_80", "hi_80", "lo_95", "hi_95"]
 
 
-def settings_of(method: str, scratch: Path) -> dict[str, Any]:
-    """Settings of a fit: a bare one, one without networks, or one by a named model."""
-    if method == "default":
-        return {}
-    if method == "baselines":
-        plan = scratch / "plan.json"
-        plan.write_text('{"members": []}')
-        return {"plan": str(plan)}
-    return {"model": method}
-
-
-def answer(job: dict[str, Any], scratch: Path) -> dict[str, Any]:
+def answer(job: dict[str, Any]) -> dict[str, Any]:
     """The forecasts of one job, a row of numbers a time, and the seconds that they took."""
     from forecast import Forecaster  # torch is imported once, and not by whoever reads this file
 
     frame = pd.read_csv(job["path"])
-    settings = settings_of(job["method"], scratch)
+    # the baselines are those that `now` mixes
+    models = {"default": "auto", "baselines": "pretrained"}
+    settings = {"model": models.get(job["method"], job["method"])}
     if job["horizon"] is not None:
         settings["horizon"] = job["horizon"]
     begun = time.monotonic()
@@ -49,9 +38,8 @@ def answer(job: dict[str, Any], scratch: Path) -> dict[str, Any]:
 def main() -> None:
     """Answer until stdin ends."""
     warnings.simplefilter("ignore")
-    with tempfile.TemporaryDirectory() as scratch:
-        for line in sys.stdin:
-            print(json.dumps(answer(json.loads(line), Path(scratch))), flush=True)
+    for line in sys.stdin:
+        print(json.dumps(answer(json.loads(line))), flush=True)
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ class Forecaster(ForecasterParams, BaseEstimator):
         to look at
     scaling, transform, loss, learning_rate, weight_decay, clip, batch_size, patience :
         of training
-    budget, steps, plan, members, jobs, seed, device, engine : how long, how often, where
+    budget, steps, members, jobs, seed, device, engine : how long, how often, where
         and by what
     hierarchy : id columns of sums that are trained on, too, and that forecasts are made to agree
         with
@@ -422,10 +422,9 @@ class Forecaster(ForecasterParams, BaseEstimator):
         """Read the live version of a store, or another one; nothing in it can run code.
 
         The settings are those of the fit, and what it inferred of the table, so that another `fit`
-        reads and trains alike; only `plan` is the default, and `device` and `engine` those that are
-        given. `events` and `successors` are tuples of the rows that it read. NoInput and
-        ArtifactRefused say that the store has no such version, or that it is damaged, unsafe or too
-        new.
+        reads and trains alike; only `device` and `engine` are those that are given. `events` and
+        `successors` are tuples of the rows that it read. NoInput and ArtifactRefused say that the
+        store has no such version, or that it is damaged, unsafe or too new.
         """
         predictor = forecasting.load_predictor(store, version, device, engine)
         fitted = predictor.fitted

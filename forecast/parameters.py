@@ -89,7 +89,6 @@ class ForecasterParams(NestedParams):
     patience: int = 8
     budget: float | None = None
     steps: int | None = None
-    plan: str | None = None
     members: int | None = None
     jobs: int | None = None
     baselines: Names = BASELINES

@@ -423,9 +423,6 @@ class TrainSettings(SettingsGroup, heading="Model"):
     steps: Training[int | None] = Field(
         default=None, ge=1, le=1_000_000_000, description="training steps; default by the data"
     )
-    plan: Training[FilePath | None] = Field(
-        default=None, description="repeat the plan of a version's config.json, or folder"
-    )
     members: Training[int | None] = Field(
         default=None,
         ge=1,

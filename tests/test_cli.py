@@ -119,44 +119,6 @@ def test_series_that_end_on_different_days_have_one_origin(
     assert found.groupby("shop")["day"].min().unique().tolist() == ["2024-03-21"]
 
 
-def test_a_plan_is_repeated_bitwise(forecast: Run, passengers: Path, tmp_path: Path) -> None:
-    def inspect(store: Path) -> dict[str, object]:
-        return json.loads(forecast("inspect", "--artifact", store, "--json").out)
-
-    bare, again, planned = tmp_path / "bare", tmp_path / "again", tmp_path / "planned"
-    assert forecast("fit", passengers, "--artifact", bare, "--budget", 2).code == 0
-    assert forecast("fit", passengers, "--artifact", again, "--plan", bare).code == 0
-    config = next(bare.glob("v-*/config.json"))
-    assert forecast("fit", passengers, "--artifact", planned, "--plan", config).code == 0
-    assert inspect(bare)["hash"] == inspect(again)["hash"] == inspect(planned)["hash"]
-    assert (
-        forecast("predict", "--artifact", bare).out == forecast("predict", "--artifact", again).out
-    )
-
-
-def test_a_fit_that_a_deadline_cut_is_repeated(passengers: Path, tmp_path: Path) -> None:
-    from forecast import Forecaster
-    from forecast.engine.fit import fit
-    from forecast.engine.forecast import forecast
-    from forecast.engine.requests import FitRequest, ForecastRequest
-    from forecast.inference.predictor import Predictor
-    from forecast.tables.reading import table_from_frame
-    from forecast.tables.writing import frame_of
-
-    frame = pd.read_csv(passengers)
-    started = (
-        time.monotonic() + 0.6
-    )  # 0.6 s, half a second of it kept for saving, are too few for 50,000 steps
-    settings = TrainSettings(budget=0.6, steps=50_000)
-    cut = fit(FitRequest(table_from_frame(frame), settings, started=started))
-    assert cut.config.plan.members[0].cut is not None
-    (tmp_path / "plan.json").write_text(cut.config.plan.model_dump_json())
-    again = Forecaster(plan=str(tmp_path / "plan.json")).fit(frame)
-    assert again.plan_ == cut.config.plan
-    of_cut = forecast(Predictor(cut, "auto"), ForecastRequest()).whole.columns
-    pd.testing.assert_frame_equal(again.predict(), frame_of(of_cut), check_exact=True)
-
-
 def test_output_is_replaced_whole_and_by_suffix(forecast: Run, store: Path, tmp_path: Path) -> None:
     target = tmp_path / "f.csv"
     target.write_text("old")
@@ -222,7 +184,6 @@ def test_output_settings_shape_the_table(forecast: Run, store: Path) -> None:
         (("fit", "synth:seasonal", "-p", "hidden=3"), 2, "hidden_size"),
         (("fit", "synth:seasonal", "--steps", "2", "--target", "sales"), 65, "sales"),
         (("fit", "synth:seasonal", "--device", "cuda"), 69, "cuda"),
-        (("fit", "synth:seasonal", "--plan", "nowhere.json"), 66, "nowhere.json"),
         (("predict", "--artifact", "nowhere"), 66, "forecast fit"),
         (("predict", "--levels", "99.5"), 2, "levels"),
         (("models", "gruu"), 2, "did you mean 'gru'"),

@@ -144,7 +144,7 @@ def _models(request: BacktestRequest, table: ReadPanel) -> tuple[dict[str, "Mode
     settings = settings.model_copy(update={"jobs": settings.jobs if jobs == 1 else 1})
 
     # seasonal naive of the raw values: with the shortest season, and without events
-    plain = {"model": REFERENCE, "hierarchy": (), "transform": "none", "plan": None}
+    plain = {"model": REFERENCE, "hierarchy": (), "transform": "none"}
     schema = table.schema.model_copy(update={"dated_events": ()})
     reference = Model(
         replace(table, schema=schema),

@@ -16,7 +16,6 @@ from forecast.ensemble.baseline_forecasts import BaselineForecasts, affordable_b
 from forecast.ensemble.candidates import compared_with
 from forecast.ensemble.ensemble import choose_ensemble
 from forecast.ensemble.names import AUTO, PRETRAINED, check_names, is_baseline
-from forecast.inference.contents import read_plan
 from forecast.inference.fitted import CPU_DEVICES, Fitted
 from forecast.inference.predictor import EXTRA_PACKAGES, pick_engine, require_engine
 from forecast.intervals.calibration import warn_uncalibrated
@@ -159,10 +158,9 @@ def _fit_panel(task: FitTask) -> Fitted:
         from forecast.training.devices import pick_device
 
         pick_device(settings.device)
-    planned = read_plan(settings.plan) if settings.plan else None
-    held_out, start = held_out_and_start(task, planned)
+    held_out, start = held_out_and_start(task)
     # baselines before training, so that the deadline holds for them too
-    compared = compared_windows(settings.budget) if planned is None else planned.compared
+    compared = compared_windows(settings.budget)
     at_once = settings.model == PRETRAINED
     names = affordable_baselines(compared_with(settings), held_out.inputs, compared, at_once)
     baselines = BaselineForecasts.of(
@@ -173,20 +171,15 @@ def _fit_panel(task: FitTask) -> Fitted:
         compared,
         task.request.callbacks.on_baseline,
     )
-    plan = planned or Plan(members=())
+    plan = Plan(members=())
     trained = list["Trained"]()
-    # networks are trained if the plan says so, or if they can learn and may help
-    if planned is not None:
-        trains = bool(planned.members)
-    elif start is not None:
-        trains = True
-    else:
+    # networks are trained if they can learn and may help
+    trains = start is not None
+    if not trains:
         is_needless = settings.model == AUTO and baselines.skip_networks(held_out.validation)
         trains = held_out.trains and not is_needless
     if trains and not is_baseline(settings.model):
-        plan, trained = train(task, held_out, planned, start)
-    origins = None if planned is None else planned.origins
-    plan = plan.model_copy(update={"compared": compared, "origins": origins})
+        plan, trained = train(task, held_out, start)
 
     networks = []  # networks that differ only in their seed count as one
     for numbers in plan.groups():

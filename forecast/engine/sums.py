@@ -93,7 +93,7 @@ def with_joint_errors(
     predictor = Predictor(fitted, device)
     origins = _origins(fitted, panel)
     errors = list[Numbers]()  # for each origin, the newest first
-    for chunk in _chunks(origins[: fitted.config.plan.origins], panel):
+    for chunk in _chunks(origins, panel):
         grace = 0.0 if errors else GRACE
         if deadline is not None and time.monotonic() > deadline + grace:
             plan = fitted.config.plan.model_copy(update={"origins": len(errors)})

@@ -1,4 +1,4 @@
-"""The stage of a fit that trains networks: from candidates, or as a plan says.
+"""The stage of a fit that trains networks.
 
 Of the stages of a fit, only this one imports torch.
 """
@@ -9,9 +9,9 @@ import numpy as np
 
 from forecast.engine.holdout import HeldOut, hold_out, too_short
 from forecast.engine.requests import FitTask
-from forecast.ensemble.candidates import candidates_for, check_plan
+from forecast.ensemble.candidates import candidates_for
 from forecast.ensemble.names import AUTO, check_model, is_baseline
-from forecast.errors import Setting, UsageError, Words
+from forecast.errors import Setting
 from forecast.logs import log
 from forecast.metrics.quantiles import LEVELS
 from forecast.models import model_class
@@ -27,13 +27,12 @@ FEW_STEPS = 100  # a network whose training a budget ends earlier has learned li
 CUT_EARLY = "the budget ended training after %d steps, too few to learn much from; pass a larger %s"
 
 
-def held_out_and_start(task: FitTask, plan: Plan | None) -> tuple[HeldOut, WarmStart | None]:
+def held_out_and_start(task: FitTask) -> tuple[HeldOut, WarmStart | None]:
     """What is held out, and the networks that training continues, if an earlier fit has some."""
     settings = task.settings
     earlier = task.request.earlier
     start = None
-    from_scratch = not settings.warm_start or (plan is not None and plan.started_from is None)
-    if from_scratch or is_baseline(settings.model):
+    if not settings.warm_start or is_baseline(settings.model):
         earlier = None
     held_out = hold_out(task, earlier)
     if earlier is not None:
@@ -46,21 +45,13 @@ def held_out_and_start(task: FitTask, plan: Plan | None) -> tuple[HeldOut, WarmS
             text = "training starts from scratch: the earlier fit cannot be continued, since %s"
             log.warning(text, continued)
             held_out = hold_out(task, None)
-    if plan is not None and plan.started_from != (None if start is None else start.hash):
-        other = str(plan.started_from)[:12]
-        instead = Setting("warm_start", True)
-        raise UsageError(
-            f"the plan continues the networks of another artifact, {other}",
-            setting=Setting("plan", settings.plan),
-            cure=Words("pass ", instead, ", and make that version the live one"),
-        )
     return held_out, start
 
 
 def train(
-    task: FitTask, held_out: HeldOut, plan: Plan | None, start: WarmStart | None
+    task: FitTask, held_out: HeldOut, start: WarmStart | None
 ) -> "tuple[Plan, list[Trained]]":
-    """Train networks; the returned plan describes the training, so that it can be repeated."""
+    """Train networks; the returned plan describes the training."""
     from forecast.training.devices import one_thread
     from forecast.training.halving import train_networks
 
@@ -71,8 +62,6 @@ def train(
         raise too_short(task, longest, longest - 2, AUTO)
     fitter = _fitter(task, held_out)
     check_model(settings.model)
-    if plan is not None:
-        check_plan(plan, settings)
     candidates = candidates_for(
         settings,
         task.schema,
@@ -91,11 +80,11 @@ def train(
         return held_out.validation.mean_loss(quantiles[..., median])
 
     with one_thread():
-        plan, trained = train_networks(fitter, candidates, loss, context, plan, start)
+        plan, trained = train_networks(fitter, candidates, loss, context, start)
     cuts = [
-        member.cut
-        for member in plan.members
-        if member.cut and not model_class(member.model).rows_at_once
+        result.cut
+        for member, result in zip(plan.members, trained, strict=True)
+        if result.cut and not model_class(member.model).rows_at_once
     ]
     if cuts and min(cuts) < FEW_STEPS:
         log.warning(CUT_EARLY, min(cuts), Setting("budget"))

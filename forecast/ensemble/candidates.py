@@ -1,11 +1,10 @@
 """Which networks and baselines a fit compares, the best bets first."""
 
 from forecast.ensemble.names import AUTO, FINETUNED, FIRST, PRETRAINED, is_baseline
-from forecast.errors import Setting, UsageError, Words
 from forecast.panel.schema import Schema
 from forecast.panel.season import MAX_SEASONS
 from forecast.settings import ScalingName, TrainSettings
-from forecast.training.plan import Candidate, Plan
+from forecast.training.plan import Candidate
 
 TREES = "trees"
 FINETUNED_LOOKBACK = 256  # steps of the past that it reads
@@ -119,14 +118,3 @@ def _lookbacks(settings: TrainSettings, lookback: int, longest: int, season: int
         if 4 * lookback <= longest:
             lookbacks[4] = 4 * lookback
     return lookbacks
-
-
-def check_plan(plan: Plan, settings: TrainSettings) -> None:
-    """Refuse a plan that trains other networks than the settings name (`UsageError`)."""
-    models = {member.model for member in plan.members}
-    if settings.model != AUTO and models - {settings.model}:
-        raise UsageError(
-            f"the plan trains {', '.join(sorted(models))}",
-            setting=Setting("model", settings.model),
-            cure=Words("leave ", Setting("model"), " out"),
-        )

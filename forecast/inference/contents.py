@@ -2,20 +2,17 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
-from forecast.artifacts.format import Arrays, Contents, load_json, parse_json
+from forecast.artifacts.format import Arrays, Contents, parse_json
 from forecast.artifacts.specs import Spec, as_lists, checked, from_lists
-from forecast.artifacts.store import Store
 from forecast.baselines.pretrained import quantiles
 from forecast.ensemble.ensemble import Ensemble
 from forecast.ensemble.names import PRETRAINED
-from forecast.errors import ArtifactRefused, NoInput, Setting, Unavailable, UsageError
+from forecast.errors import ArtifactRefused, Unavailable
 from forecast.events.closed import NONE_CLOSED, Closed
 from forecast.events.columns import YEAR_WAVES, ColumnEffects, indicators
 from forecast.events.effects import DayShapes, Effects
@@ -42,7 +39,7 @@ from forecast.panel.panel import ARRAYS, Numbers, Panel, Vintages
 from forecast.panel.schema import Schema
 from forecast.pretrained.forecasting import Network, load_network
 from forecast.settings import TrainSettings
-from forecast.training.plan import MAX_ORIGINS, Plan
+from forecast.training.plan import MAX_ORIGINS
 
 # values, observed, horizon, seasons: a window that any pretrained network must be able to forecast
 TRIAL_WINDOW = np.arange(9.0)[None], np.ones((1, 9), bool), 2, (4,)
@@ -378,23 +375,3 @@ def _taken(prefix: str, arrays: Arrays) -> Arrays:
     """Take the arrays with a prefix out of `arrays`, and name them without the prefix."""
     names = [name for name in arrays if name.startswith(prefix)]
     return {name.removeprefix(prefix): arrays.pop(name) for name in names}
-
-
-def read_plan(path: str) -> Plan:
-    """The plan in a file (a plan or a config.json), or of the live version of a store."""
-    file = Path(path)
-    setting = Setting("plan", path)
-    try:
-        if file.is_dir():
-            contents, _ = Store(file).load()
-            return from_contents(contents).config.plan
-        values = load_json(file.read_bytes())
-        return Plan.model_validate(values.get("plan", values))
-    except OSError as error:
-        problem = (error.strerror or "cannot be read").lower()
-        raise NoInput(problem, setting=setting) from None
-    except ValidationError as error:
-        problem = str(error.errors()[0]["msg"]).lower()
-        raise UsageError(f"holds no plan: {problem}", setting=setting) from None
-    except ValueError as error:
-        raise UsageError(f"not JSON: {error}", setting=setting) from None

@@ -25,7 +25,6 @@ from forecast.windows.inputs import Statistics
 RUN_SETTINGS = {
     "budget",
     "steps",
-    "plan",
     "members",
     "batch_size",
     "jobs",
@@ -33,9 +32,9 @@ RUN_SETTINGS = {
     "engine",
     "warm_start",
 }
-# settings in `Fitted.run`: loading restores them, so that a new fit takes as long. Plan file and
-# device are left out, as they may no longer exist
-RESTORED_SETTINGS = RUN_SETTINGS - {"plan", "device", "engine"}
+# settings in `Fitted.run`: loading restores them, so that a new fit takes as long. The device is
+# left out, as it may no longer exist
+RESTORED_SETTINGS = RUN_SETTINGS - {"device", "engine"}
 CPU_DEVICES = ("auto", "cpu")  # devices that every machine has
 # the naive baseline in words; without a season it is the last value
 NAIVE = {"seasonal-naive": "seasonal naive", "last": "the last value"}

@@ -188,9 +188,9 @@ def _toml(path: str) -> Facts:
 
 def files_read(pipeline: Pipeline) -> dict[str, str | None]:
     files: dict[str, str | None] = {"the pipeline file": pipeline.file or None}
-    for what, section in (("table", "source"), ("plan", "train"), ("table", "table")):
+    for section in ("source", "table"):
         for key, path in marked(getattr(pipeline, section), FILE).items():
-            files[f"the {what} of [{section}] {key}"] = path
+            files[f"the table of [{section}] {key}"] = path
     return files
 
 

@@ -226,8 +226,6 @@ class Fitter:
                 if not out_of_memory(error):
                     raise
             members = _with_half_batches(members)
-        ended = zip(members, trained, strict=True)
-        members = [member.model_copy(update={"cut": result.cut}) for member, result in ended]
         return members, trained
 
     def _draw(self, candidate: Candidate) -> Draw:

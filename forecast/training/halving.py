@@ -53,14 +53,13 @@ def train_networks(
     candidates: list[Candidate],
     loss: Loss,
     context: TrainingContext,
-    plan: Plan | None,
     start: WarmStart | None,
 ) -> tuple[Plan, list[Trained]]:
-    """Choose which networks to train, and train them; the plan that is returned repeats the fit.
+    """Choose which networks to train, and train them; the plan says what was done.
 
-    `candidates` come in order, the most promising first. They are ignored if a `plan` is to be
-    repeated, or if the fit continues an earlier one (`start`). `loss` compares networks by their
-    quantiles of the validation windows.
+    `candidates` come in order, the most promising first. They are ignored if the fit
+    continues an earlier one (`start`). `loss` compares networks by their quantiles of the
+    validation windows.
     """
     settings = fitter.settings
     started_from = None
@@ -69,9 +68,7 @@ def train_networks(
         started_from = start.hash
         context = replace(context, start_weights=start.weights)
     rounds = _Rounds(fitter, context)
-    if plan is not None:
-        rounds.train(list(plan.members))
-    elif start is not None:
+    if start is not None:
         rounds.train(_plan_alike(rounds, candidates, start.warm))
     elif settings.steps or settings.members:
         copies = candidates[:1] * (settings.members or 1)

@@ -63,7 +63,6 @@ class Member(Candidate):
     steps: int = Field(ge=1)  # the refit on all data included
     refit_steps: int = Field(ge=0)  # the last of them, which train on all data
     validate_every: int = Field(ge=1)  # training steps
-    cut: int | None = None  # the training step at which a deadline ended training, if it did
     warm: int = Field(0, ge=0)  # how many fits came before this one, each continued by the next
 
     @property
@@ -77,7 +76,6 @@ class Plan(Stored):
     members: tuple[Member, ...] = Field(max_length=MAX_MEMBERS)
     # hash of the artifact whose networks it continues
     started_from: str | None = Field(None, pattern="^[0-9a-f]{64}$")
-    compared: int = Field(COMPARED[1], ge=1, le=COMPARED[1])  # windows for slow baselines
     # past origins for intervals of sums, if a deadline cut them
     origins: int | None = Field(None, ge=0, le=MAX_ORIGINS)
 

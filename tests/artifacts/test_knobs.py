@@ -77,7 +77,6 @@ TABLE = {
 }
 COARSER = {"freq": "D", "aggregate": "sum", "season": (7,), "time": ("at",)}
 ONE_BY_ONE = {
-    "plan",
     "device",
     "engine",
     "model",

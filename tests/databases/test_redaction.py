@@ -69,7 +69,6 @@ def test_an_address_of_any_shape_is_never_echoed(
         ("", {"table": "id = '${SECRET}'"}),
         ("", {"table": "holidays = '${SECRET}'"}),
         ("", {"train": "params = { hidden_size = '${SECRET}' }"}),
-        ("", {"train": "plan = '${SECRET}'"}),
         ("", {"source": "encoding = '${SECRET}'"}),
         ("", {"source": "future = '${SECRET}.csv'"}),
         ("", {"source": "url = '${SECRET_URL}'\nsql = 'SELECT 1'"}),

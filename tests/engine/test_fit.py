@@ -1,9 +1,7 @@
 """The stages of a fit: what is held out is not seen, what a budget leaves, and what is refused with a way out."""
 
-import json
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -82,17 +80,6 @@ def test_a_device_that_is_missing_is_refused_for_a_baseline_too(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(Unavailable, match="cuda"):
         fit_of(reading, model="last", device="cuda")
-
-
-def test_a_plan_that_continues_another_artifact_needs_that_artifact(
-    reading: Reading, tmp_path: Path
-) -> None:
-    plan = tmp_path / "plan.json"
-    plan.write_text(json.dumps({"members": [], "started_from": "a" * 64}))
-    with pytest.raises(
-        UsageError, match="continues the networks of another artifact, aaaaaaaaaaaa"
-    ):
-        fit_of(reading, model="gru", plan=str(plan))
 
 
 def test_a_network_is_kept_as_it_was_before_it_saw_what_was_held_out(reading: Reading) -> None:

@@ -14,7 +14,6 @@ from sklearn.base import clone
 
 from forecast import Forecaster
 from forecast.artifacts.store import Store
-from forecast.errors import UsageError
 from forecast.training.plan import Member
 from forecast.training.state import TrainingState
 
@@ -189,22 +188,6 @@ def test_new_and_lost_series_keep_what_belongs_to_each() -> None:
         again = fitted(frame[frame["shop"] != "b"].replace({"shop": {"d": "aa"}}), live, **knobs)
     assert again.plan_.started_from is not None
     np.testing.assert_array_equal(begun[0], rows[[0, 1, 0, 3]])  # nobody, a, aa, c
-
-
-def test_a_plan_that_went_on_is_repeated_from_the_same_start_only(
-    live: Forecaster, tmp_path: Path
-) -> None:
-    warm = fitted(table(107), live)
-    file = tmp_path / "plan.json"
-    file.write_text(warm.plan_.model_dump_json())
-    again = fitted(table(107), live, steps=None, members=None, plan=str(file))
-    pd.testing.assert_frame_equal(again.predict(), warm.predict(), check_exact=True)
-    with pytest.raises(UsageError, match="pass warm_start=True"):
-        fitted(table(107), plan=str(file))
-    with pytest.raises(UsageError, match="continues the networks of another artifact"):
-        fitted(table(107), warm, plan=str(file))
-    file.write_text(live.plan_.model_dump_json())
-    assert fitted(table(107), live, plan=str(file)).plan_ == live.plan_
 
 
 def test_the_command_line_goes_on_from_the_live_version(

@@ -134,24 +134,6 @@ def test_a_baseline_that_takes_time_is_asked_for_some_windows_only(
     assert "  pretrained\n" in found.err
 
 
-def test_a_small_budget_compares_on_fewer_windows_and_its_plan_repeats_the_fit(
-    tmp_path: Path,
-) -> None:
-    random = np.random.default_rng(1)
-    values = 100 + 20 * np.sin(2 * np.pi * np.arange(60) / 12) + 5 * random.normal(size=(90, 60))
-    table = pd.DataFrame(values.T, columns=[f"s{i:02}" for i in range(90)])
-    table.insert(0, "month", pd.date_range("2020-01-01", periods=60, freq="MS"))
-    knobs = {"model": "pretrained", "baselines": ("seasonal-naive", "pretrained"), "horizon": 4}
-    quick, whole = (
-        Forecaster(**knobs, budget=8).fit(table),
-        Forecaster(model="last", horizon=4).fit(table),
-    )
-    assert quick.fitted_.config.plan.compared == COMPARED[0] < whole.fitted_.config.plan.compared
-    quick.save(str(tmp_path / "store"))
-    again = Forecaster(**knobs, plan=str(tmp_path / "store")).fit(table)
-    pd.testing.assert_frame_equal(again.predict(), quick.predict())
-
-
 def test_order_and_names_of_series_do_not_matter() -> None:
     rng = np.random.default_rng(0)
     # more windows than the pretrained network is asked for within this budget

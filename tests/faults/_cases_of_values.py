@@ -54,7 +54,6 @@ def _configs() -> Iterator[Case]:
         )
     for path, value in (
         ("settings.model", "os.system"),
-        ("settings.plan", "/etc/passwd"),
         ("settings.device", "cuda"),
         ("settings.jobs", 10**6),
         ("settings.seed", -1),

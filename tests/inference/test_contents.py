@@ -1,6 +1,5 @@
 """A forecaster comes back from its contents as it was, and contents that are not its own are refused."""
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +9,9 @@ import pytest
 
 from forecast.artifacts.format import Contents
 from forecast.artifacts.store import Store
-from forecast.errors import ArtifactRefused, NoInput, UsageError
+from forecast.errors import ArtifactRefused
 from forecast.inference import contents as module
-from forecast.inference.contents import from_contents, read_plan, to_contents
+from forecast.inference.contents import from_contents, to_contents
 from forecast.inference.fitted import Fitted
 
 
@@ -67,26 +66,3 @@ def test_memory_that_runs_out_is_no_fault_of_the_artifact(
     monkeypatch.setattr(module, "_read", hungry)
     with pytest.raises(MemoryError):
         from_contents(to_contents(fitted))
-
-
-def test_a_plan_is_read_from_a_plan_a_config_or_a_store(
-    fitted: Fitted, store: Path, tmp_path: Path
-) -> None:
-    plan = fitted.config.plan
-    (tmp_path / "plan.json").write_text(plan.model_dump_json())
-    (tmp_path / "config.json").write_text(
-        json.dumps({"plan": plan.model_dump(mode="json"), "horizon": 3})
-    )
-    for place in (tmp_path / "plan.json", tmp_path / "config.json", store):
-        assert read_plan(str(place)) == plan
-
-
-@pytest.mark.parametrize(
-    ("text", "problem"), [("{", "not JSON"), ('{"members": 3}', "holds no plan")]
-)
-def test_what_holds_no_plan_is_refused(tmp_path: Path, text: str, problem: str) -> None:
-    (tmp_path / "plan.json").write_text(text)
-    with pytest.raises(UsageError, match=problem):
-        read_plan(str(tmp_path / "plan.json"))
-    with pytest.raises(NoInput, match="no such file"):
-        read_plan(str(tmp_path / "none.json"))

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
+from forecast.ensemble.baseline_forecasts import BaselineForecasts
 
 STEPS, HORIZON, SERIES = 100, 10, 32
 QUICK = ("last", "seasonal-naive", "mean", "seasonal-mean")
@@ -34,26 +35,20 @@ FAMILIES: dict[str, Noise] = {
 
 
 @pytest.fixture
-def no_networks(tmp_path: Path) -> str:
-    path = tmp_path / "plan.json"
-    path.write_text('{"members": []}')
-    return str(path)
+def no_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BaselineForecasts, "skip_networks", lambda *_: True)
 
 
 def table_of(values: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame({"day": pd.date_range("2024-01-01", periods=len(values)), "value": values})
 
 
-def test_intervals_are_as_wide_as_each_step_of_the_season_needs(no_networks: str) -> None:
+def test_intervals_are_as_wide_as_each_step_of_the_season_needs(no_networks: None) -> None:
     random, hour = np.random.default_rng(3), np.arange(8 * 100)
     noise = np.where(hour % 8 < 4, 1.0, 10.0)
     values = 50 * np.sin(2 * np.pi * hour / 8) + noise * random.normal(size=len(hour))
     frame = pd.DataFrame({"hour": hour, "value": values})
-    found = (
-        Forecaster(plan=no_networks, horizon=16, season=8, baselines=("seasonal-mean",))
-        .fit(frame)
-        .predict()
-    )
+    found = Forecaster(horizon=16, season=8, baselines=("seasonal-mean",)).fit(frame).predict()
     width = (found["hi_80"] - found["lo_80"]).to_numpy().reshape(4, 4).mean(1)
     assert (width[[0, 2]] > 2).all(), width  # 2.6 and 26 hold 80 % of what there is
     assert (width[[0, 2]] < 8).all(), width
@@ -61,7 +56,7 @@ def test_intervals_are_as_wide_as_each_step_of_the_season_needs(no_networks: str
     assert (width[[1, 3]] < 40).all(), width
 
 
-def test_a_few_equal_values_are_not_certain_and_many_are(no_networks: str) -> None:
+def test_a_few_equal_values_are_not_certain_and_many_are(no_networks: None) -> None:
     random, days = np.random.default_rng(3), 100
     shops = {
         "a": random.normal(100, 10, days),
@@ -76,11 +71,7 @@ def test_a_few_equal_values_are_not_certain_and_many_are(no_networks: str) -> No
             for name, of in shops.items()
         ]
     )
-    found = (
-        Forecaster(plan=no_networks, horizon=HORIZON, baselines=QUICK, target="sold")
-        .fit(frame)
-        .predict()
-    )
+    found = Forecaster(horizon=HORIZON, baselines=QUICK, target="sold").fit(frame).predict()
     width = (found["hi_80"] - found["lo_80"]).groupby(found["shop"]).mean() / found.groupby("shop")[
         "forecast"
     ].mean()
@@ -89,17 +80,13 @@ def test_a_few_equal_values_are_not_certain_and_many_are(no_networks: str) -> No
     assert (found.loc[found["shop"] == "none", ["forecast", "hi_95"]] == 0).all(axis=None)
 
 
-def shares_inside(family: str, steps: int, plan: str) -> dict[int, float]:
+def shares_inside(family: str, steps: int) -> dict[int, float]:
     """The share of values inside intervals of each level, over series of a family."""
     random = np.random.default_rng(7)
     inside: dict[int, list[float]] = {80: [], 95: []}
     for _ in range(SERIES):
         values = FAMILIES[family](random, steps + HORIZON)
-        found = (
-            Forecaster(plan=plan, horizon=HORIZON, baselines=QUICK)
-            .fit(table_of(values[:steps]))
-            .predict()
-        )
+        found = Forecaster(horizon=HORIZON, baselines=QUICK).fit(table_of(values[:steps])).predict()
         for level, shares in inside.items():
             shares.append(
                 (
@@ -124,27 +111,23 @@ def shares_inside(family: str, steps: int, plan: str) -> dict[int, float]:
     ],
     ids=lambda cases: "-".join(map(str, cases[0])) if len(cases) == 1 else "all",
 )
-def test_intervals_of_single_series_hold(cases: list[tuple[str, int]], no_networks: str) -> None:
+def test_intervals_of_single_series_hold(cases: list[tuple[str, int]], no_networks: None) -> None:
     for family, steps in cases:
-        inside = shares_inside(family, steps, no_networks)
+        inside = shares_inside(family, steps)
         assert inside == {80: pytest.approx(0.8, abs=0.1), 95: pytest.approx(0.95, abs=0.04)}, (
             family,
             steps,
         )
 
 
-def test_intervals_of_rare_sales_end_at_whole_numbers_and_hold(no_networks: str) -> None:
+def test_intervals_of_rare_sales_end_at_whole_numbers_and_hold(no_networks: None) -> None:
     random = np.random.default_rng(8)
     inside = []
     for _ in range(24):
         values = np.where(
             random.random(STEPS + HORIZON) < 0.25, 1.0 + random.poisson(1.0, STEPS + HORIZON), 0.0
         )
-        found = (
-            Forecaster(plan=no_networks, horizon=HORIZON, baselines=QUICK)
-            .fit(table_of(values[:STEPS]))
-            .predict()
-        )
+        found = Forecaster(horizon=HORIZON, baselines=QUICK).fit(table_of(values[:STEPS])).predict()
         bounds = found[["lo_80", "hi_80", "lo_95", "hi_95"]].to_numpy()
         assert (bounds == np.round(bounds)).all()
         assert (found["lo_80"] <= found["forecast"]).all()
@@ -232,7 +215,7 @@ def test_a_later_fraction_ends_that_a_series_is_counts() -> None:
     assert not ends_are_whole(fitted.predict(table_of(np.append(values, 2.5))))
 
 
-def test_intervals_of_a_series_do_not_depend_on_those_beside_it(no_networks: str) -> None:
+def test_intervals_of_a_series_do_not_depend_on_those_beside_it(no_networks: None) -> None:
     """The errors of a ramp are small beside its scale, and those of noise are not."""
     random, steps = np.random.default_rng(10), 180
     inside: dict[tuple[str, ...], list[float]] = {}
@@ -241,7 +224,7 @@ def test_intervals_of_a_series_do_not_depend_on_those_beside_it(no_networks: str
         table = table_of(noise[0] + 20).rename(columns={"value": "noise"})
         table["ramp"] = 3 * np.arange(len(table)) + noise[1]
         for columns in (["noise"], ["ramp"], ["noise", "ramp"]):
-            model = Forecaster(plan=no_networks, horizon=HORIZON, baselines=(*QUICK, "drift"))
+            model = Forecaster(horizon=HORIZON, baselines=(*QUICK, "drift"))
             found = model.fit(table[["day", *columns]][:steps]).predict()
             for place, column in enumerate(columns):
                 ends, later = found[place * HORIZON :][:HORIZON], table[column].to_numpy()[steps:]

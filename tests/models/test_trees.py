@@ -137,7 +137,7 @@ def test_trees_that_a_deadline_leaves_without_held_out_values_are_no_reason_for_
     }
     model = Forecaster(horizon=7, time="day", target="units", **knobs)
     model.fit(promotions(200)[:190])
-    assert [member.cut for member in model.plan_.members] == [1]
+    assert model.fitted_.config.trained_steps == (1,)
     assert "too few to learn" not in caplog.text
 
 

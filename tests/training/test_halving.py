@@ -1,4 +1,4 @@
-"""Rounds of training: the better half again, no longer than there is time, and a plan that repeats them."""
+"""Rounds of training: the better half again, no longer than there is time."""
 
 import time
 from itertools import count
@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from forecast import Forecaster
-from forecast.errors import UsageError
 from forecast.tables.synthetic import synthesize
 from forecast.training.context import TrainingContext, WarmStart
 from forecast.training.halving import PRIORS, train_networks
@@ -20,20 +19,12 @@ from forecast.training.plan import Candidate, Member, Plan, StepPriors, plan_mem
 
 
 @pytest.mark.slow
-def test_a_budget_trains_in_rounds_and_its_plan_repeats_it(tmp_path: object) -> None:
+def test_a_budget_trains_in_rounds() -> None:
     frame = synthesize("seasonal", series=2, length=80)
     model = Forecaster(horizon=6, budget=4, jobs=1, params={"hidden_size": 4}).fit(frame)
     members = model.plan_.members
     assert 1 <= len(members) <= PRIORS.most_networks
     assert {member.model for member in members} == {"segrnn"}
-    path = f"{tmp_path}/plan.json"
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(model.plan_.model_dump_json())
-    again = Forecaster(horizon=6, plan=path, jobs=2, params={"hidden_size": 4}).fit(frame)
-    assert again.plan_ == model.plan_
-    pd.testing.assert_frame_equal(again.predict(), model.predict(), check_exact=True)
-    with pytest.raises(UsageError, match="the plan trains segrnn"):
-        Forecaster(horizon=6, plan=path, model="gru").fit(frame)
 
 
 MODELS = ("segrnn", "linear", "gru", "lstm")
@@ -81,7 +72,7 @@ def trained(fitter: Fitter, context: TrainingContext | None = None, **more: Any)
         CANDIDATES,
         lambda forecast: -float(forecast.mean()),
         context or TrainingContext(),
-        **({"plan": None, "start": None} | more),
+        **({"start": None} | more),
     )
     assert len(results) == len(plan.members) == sum(map(len, fitter.rounds))
     return plan
@@ -154,10 +145,3 @@ def test_a_warm_start_continues_each_network_once_and_says_from_where() -> None:
         ("linear", 3),
     ]
     assert (plan.started_from, fitter.contexts[0].start_weights) == ("a" * 64, weights)
-
-
-def test_a_plan_is_repeated_in_one_round() -> None:
-    plan = trained(Fitter(dict.fromkeys(MODELS, 4.0)))
-    again = Fitter({})
-    assert trained(again, plan=plan) == plan
-    assert len(again.rounds) == 1

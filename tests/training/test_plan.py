@@ -62,7 +62,7 @@ def test_members_that_differ_in_their_training_only_are_one_group() -> None:
 
 
 def test_a_plan_comes_back() -> None:
-    plan = Plan(members=(plan_member(GRU, 9, 8, refit=True),), compared=64, origins=0)
+    plan = Plan(members=(plan_member(GRU, 9, 8, refit=True),), origins=0)
     assert Plan.model_validate_json(plan.model_dump_json()) == plan
 
 
