@@ -33,7 +33,7 @@ from forecast.totals.periods import (
     steps_ahead,
 )
 from forecast.totals.summands import Groups
-from forecast.totals.sums import Totals
+from forecast.totals.sums import COLUMNS, Totals
 from forecast.windows.origins import values_at
 
 AT_ONCE = 2048  # series that are added at once
@@ -146,7 +146,7 @@ def plots_of_sums(
             ids += tuple((groups.level.group, *key) for key in groups.ordered())
         numbers = np.concatenate([totals.numbers(groups, totals.output) for groups in same])
         numbers = numbers.reshape(len(ids), len(periods), -1)
-        so_far = numbers[:, 0, -4].tolist()
+        so_far = numbers[:, 0, -len(COLUMNS) + 1].tolist()
         if every == "day" and schema.calendar.kind == "weekdays":  # each step is a day
             every = None
         period = "" if every is None else f"per {every}"
@@ -160,7 +160,7 @@ def plots_of_sums(
         series = series_index(before.ids, ids) - 1
         unit = naive_errors_until(before, before.origins, sums_schema.shortest_season)[0]
         first = np.full(len(ids), periods.first)
-        without_means = np.delete(numbers[..., :-4], 1, -1)
+        without_means = np.delete(numbers[..., : -len(COLUMNS) + 1], 1, -1)
         plot = PlotData(
             panel=before,
             schema=sums_schema,

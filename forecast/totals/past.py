@@ -10,8 +10,8 @@ from forecast.inference.fitted import Filled
 from forecast.inference.predictor import Predictor, fixed_of
 from forecast.intervals.interval_ends import bounded, lower_bounds
 from forecast.panel.panel import Flags, Numbers, Panel
-from forecast.settings import OutputSettings
-from forecast.totals.periods import Periods
+from forecast.settings import Every, OutputSettings
+from forecast.totals.periods import Periods, find_year_before
 
 AT_ONCE = 1 << 22  # missing values are forecast in chunks of so many numbers
 
@@ -30,10 +30,18 @@ class Past:
     missing: Filled
     quantiles: Numbers  # [values, levels], quantiles of the missing values, within bounds
     means: Numbers  # [values]
+    year_before: Numbers  # [series, periods], observed sums; NaN where values are missing
+    has_year_before: Flags  # [series, periods], whether a series had begun then
 
 
-def past_of(predictor: Predictor, panel: Panel, periods: Periods, output: OutputSettings) -> Past:
-    """The values of the first period up to the origin of a panel."""
+def past_of(
+    predictor: Predictor,
+    panel: Panel,
+    periods: Periods,
+    every: Every | None,
+    output: OutputSettings,
+) -> Past:
+    """The values of the first period up to the origin of a panel, and of a year before."""
     fitted = predictor.fitted
     count = panel.origin + 1 - periods.first
     total, missing = to_date(predictor, panel, count)
@@ -46,7 +54,41 @@ def past_of(predictor: Predictor, panel: Panel, periods: Periods, output: Output
     high = np.zeros(len(panel))
     np.add.at(low, missing.series, floors)
     np.add.at(high, missing.series, ceiling)
-    return Past(periods, total, low, high, missing, quantiles, means)
+    year_before, has_year_before = sum_year_before(predictor, panel, periods, every)
+    return Past(
+        periods,
+        total,
+        low,
+        high,
+        missing,
+        quantiles,
+        means,
+        year_before,
+        has_year_before,
+    )
+
+
+def sum_year_before(
+    predictor: Predictor, panel: Panel, periods: Periods, every: Every | None
+) -> tuple[Numbers, Flags]:
+    """`Past.year_before` and `Past.has_year_before`.
+
+    A series counts from its first to its last value. Nothing is known where a panel holds only the
+    newest values of its series.
+    """
+    fitted = predictor.fitted
+    none = np.zeros((len(panel), len(periods)), bool)
+    if panel.spread is not None or fitted.schema.calendar.kind == "steps":
+        return np.zeros(none.shape), none
+    closed = with_fixed(panel, fixed_of(fitted, panel))
+    values = np.append(np.where(closed.observed, closed.values, np.nan), 0.0)
+    begin, end = find_year_before(fitted.schema, periods, every)
+    last = panel.lengths - panel.trailing_gap()
+    begin, end = (np.clip(edge - panel.starts[:, None], 0, last[:, None]) for edge in (begin, end))
+    slots = panel.first_slots[:, None, None] + np.stack([begin, end], -1)
+    sums = np.add.reduceat(values, slots.ravel())[::2].reshape(none.shape)
+    has_values = end > begin
+    return np.where(has_values, sums, 0.0), has_values
 
 
 def to_date(predictor: Predictor, panel: Panel, count: int) -> tuple[Numbers, Filled]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from forecast.calendar.calendar import Calendar
 from forecast.calendar.spec import CalendarSpec
-from forecast.calendar.zones import DAY, WEEK, timestamps_at
+from forecast.calendar.zones import DAY, WEEK, timestamps_at, wall_clock
 from forecast.errors import Setting, UsageError, Words
 from forecast.panel.grouping import ALL, SERIES, Key, columns_named
 from forecast.panel.panel import Integers
@@ -104,6 +104,26 @@ def steps_of_periods(
     begin = np.searchsorted(times, names)
     end = np.searchsorted(times, names, "right")
     return first + begin, first + end
+
+
+def find_year_before(
+    schema: Schema, periods: Periods, every: Every | None
+) -> tuple[Integers, Integers]:
+    """Grid positions of the same periods a year before, as `steps_of_periods` has them.
+
+    It is the same month of the calendar, but for shorter periods the same day of the week, 52 weeks
+    before.
+    """
+    zone = schema.time_format.zone
+    wall = wall_clock(periods.times, zone)
+    if every in MONTHS or schema.calendar.kind == "months":
+        date = wall.astype("datetime64[s]")
+        month = date.astype("datetime64[M]")
+        wall = ((month - 12).astype("datetime64[s]") + (date - month)).astype(np.int64)
+    else:
+        wall = wall - 52 * WEEK
+    times = timestamps_at(wall, zone, "later")[0]
+    return steps_of_periods(schema, times, np.diff(periods.edges), every)
 
 
 def horizon_of_next(schema: Schema, origin: int, every: tuple[Every, ...]) -> int:

@@ -9,15 +9,16 @@ from forecast.panel.grouping import Key
 from forecast.panel.panel import Flags, Numbers
 from forecast.totals.periods import Level, Periods
 
-MEAN, OBSERVED, FILLED, LOW, HIGH = range(5)
-"""The columns of exact sums: bounds of what is forecast come last."""
-QUANTILES = 5  # the column of `exact` at which its quantiles begin
+MEAN, OBSERVED, FILLED, LOW, HIGH, YEAR_BEFORE = range(6)
+"""The columns of exact sums, in front of the quantiles."""
+QUANTILES = 6  # the column of `exact` at which its quantiles begin
 ADDED_BY = {
     "exact": np.add,  # [series, periods, QUANTILES + levels]
     "moments": np.add,  # [series, periods, 2 * windows + 4], see `moments_of`
     "deviation": np.add,  # [series, horizon], standard deviations
     "is_count": np.logical_and,  # [series], whether all values are small whole numbers
     "ahead": np.logical_or,  # [series], whether something is forecast
+    "has_year_before": np.logical_or,  # [series, periods], whether something was observed then
 }
 Summands = dict[str, np.ndarray]
 """Arrays by the names of `ADDED_BY`, of series or of groups of them."""

@@ -36,6 +36,7 @@ from forecast.totals.summands import (
     MEAN,
     OBSERVED,
     QUANTILES,
+    YEAR_BEFORE,
     Groups,
     Summands,
     moments_of,
@@ -43,7 +44,7 @@ from forecast.totals.summands import (
 )
 
 # columns of a table of sums that a table of forecasts lacks
-COLUMNS = ("mean", "observed", "filled", "steps", "calibrated")
+COLUMNS = ("mean", "observed", "filled", "steps", "calibrated", "last_year")
 AT_ONCE = 2048  # series that are added at once
 DIGITS = 12  # significant digits of means; later digits depend on the order of adding
 # share of the mean; if the sum of medians differs from it by more, a message says so
@@ -91,7 +92,7 @@ class Totals:
             if periods.next_horizon:
                 self.left_out[every] = periods.next_horizon
             if len(periods):
-                pasts[every] = past_of(self.predictor, panel, periods, self.output)
+                pasts[every] = past_of(self.predictor, panel, periods, every, self.output)
         if not self.groups:
             for level in self.sum_levels:
                 if past := pasts.get(level.every):
@@ -107,7 +108,7 @@ class Totals:
                 summands = self._of_forecasts(forecasts, rows, past, index[series])
                 self._add_past(summands, past, series, index)
                 self._add_to_groups(every, panel, series, summands)
-            if past.observed[ended].any():
+            if past.observed[ended].any() or past.has_year_before[ended].any():
                 summands = self._nothing(len(ended), past)
                 self._add_past(summands, past, ended, index)
                 self._add_to_groups(every, panel, ended, summands)
@@ -138,6 +139,7 @@ class Totals:
             "deviation": np.zeros((count, config.horizon)),
             "is_count": np.ones(count, bool),
             "ahead": np.zeros(count, bool),
+            "has_year_before": np.zeros(shape, bool),
         }
 
     def _of_forecasts(
@@ -158,7 +160,7 @@ class Totals:
         added = forecasts.changes  # by overrides
         change = none if added is None else added[rows, :horizon, None]
         means = means + change
-        steps = np.concatenate([means, none, none, low, high, quantiles + change], -1)
+        steps = np.concatenate([means, none, none, low, high, none, quantiles + change], -1)
         steps = steps.astype(np.longdouble)
 
         deviation = standard_deviation(quantiles, self.fitted.config.levels)
@@ -183,6 +185,8 @@ class Totals:
         first[:, FILLED] = 0
         first[:, LOW] += past.low[series]
         first[:, HIGH] += past.high[series]
+        summands["exact"][..., YEAR_BEFORE] = past.year_before[series]
+        summands["has_year_before"][:] = past.has_year_before[series]
         row_of_series = np.full(len(index), -1)
         row_of_series[series] = np.arange(len(series))
         rows = row_of_series[past.missing.series]
@@ -253,7 +257,7 @@ class Totals:
             raise BadData("no series is left to forecast")
         labels = np.concatenate([self._labels(groups) for groups in self.groups])
         tables = [self.numbers(groups, output) for groups in self.groups]
-        *numbers, observed, filled, steps, calibrated = np.concatenate(tables).T
+        *numbers, observed, filled, steps, calibrated, last_year = np.concatenate(tables).T
         names = ("level", *key_columns(self.sum_levels, self.schema))
         columns: Columns = dict(zip(names, map(Column, labels.T), strict=True))
         columns |= time_columns(self.schema, self.times)
@@ -264,6 +268,7 @@ class Totals:
             "filled": filled.astype(np.int64),
             "steps": steps.astype(np.int64),
             "calibrated": calibrated.astype(bool),
+            "last_year": last_year,
         }
 
     def _labels(self, groups: Groups) -> NDArray[np.object_]:
@@ -280,7 +285,7 @@ class Totals:
     def numbers(self, groups: Groups, output: OutputSettings) -> Numbers:
         """The numbers of the sums of groups, [sums, columns].
 
-        The columns are forecast, mean, quantiles, observed, filled, steps, calibrated.
+        The columns are forecast, mean, quantiles, and those of `COLUMNS` from `observed` on.
         """
         edges = groups.periods.edges
         used = list(groups.ordered().values())
@@ -305,8 +310,10 @@ class Totals:
         steps = np.tile(np.diff(edges), len(used))
         observed = significant(exact[:, OBSERVED])
         filled = exact[:, FILLED]
+        last_year = significant(exact[:, YEAR_BEFORE])
+        last_year[~sums["has_year_before"].ravel()] = np.nan
         forecast = (point, mean, *numbers[:, 1:].T)
-        return np.stack([*forecast, observed, filled, steps, calibrated], 1)
+        return np.stack([*forecast, observed, filled, steps, calibrated, last_year], 1)
 
     def _quantiles(
         self, sums: Summands, edges: Integers, quantiles: Numbers, mean: Numbers

@@ -17,8 +17,29 @@ def same_without_data(model: Forecaster, frame: pd.DataFrame, *every: str) -> pd
     """Sums that a loaded version gives with its table and without it, which are equal."""
     asked = {"by": ("all", "region"), "every": every}
     with_data, without = model.totals(frame, **asked), model.totals(**asked)
+    with_data["last_year"] = np.nan  # of which a version keeps nothing
     pd.testing.assert_frame_equal(with_data, without, check_exact=True)
     return without
+
+
+def test_the_same_period_of_last_year_stands_beside_a_sum() -> None:
+    frame = sales(3, 400, end="2024-03-10")
+    frame = frame[(frame["shop"] != "001") | (frame["day"] >= "2023-04-01")]  # it opened then
+    frame = frame[(frame["shop"] != "002") | (frame["day"] != "2023-03-31")]  # it lacks a day
+    model = fitted(frame, 51)  # to the end of April
+
+    def last_year(by: str, every: str) -> list[float]:
+        return model.totals(frame, by=by, every=every)["last_year"].tolist()
+
+    def past(first: str, last: str) -> pd.Series:
+        return frame[frame["day"].between(first, last)].groupby("shop")["units"].sum()
+
+    march, april = past("2023-03-01", "2023-03-31"), past("2023-04-01", "2023-04-30")
+    expected = [march["000"], april["000"], np.nan, april["001"], np.nan, april["002"]]
+    assert last_year("shop", "month") == pytest.approx(expected, nan_ok=True)
+    assert last_year("all", "month") == pytest.approx([np.nan, april.sum()], nan_ok=True)
+    week = past("2023-03-13", "2023-03-21").sum()
+    assert last_year("all", "next 9") == pytest.approx([week])
 
 
 def test_the_month_to_date_is_what_was_observed_and_the_forecast_of_the_rest() -> None:
