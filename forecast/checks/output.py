@@ -33,7 +33,7 @@ from forecast.panel.panel import (
 from forecast.panel.schema import calendar_of
 from forecast.settings import OutputSettings
 from forecast.tables.writing import Column
-from forecast.totals.sums import Totals
+from forecast.totals.sums import LAST_YEAR, Totals
 from forecast.windows.origins import values_at
 
 SOURCE = "source"  # the column that says where the numbers of a row come from
@@ -123,7 +123,10 @@ def hard_counts(output: Output) -> Mapping[str, int]:
 
 def row_counts(table: Mapping[Any, Any], settings: OutputSettings) -> Counter[str]:
     """How many numbers are not finite, and in how many rows the quantiles are out of order."""
-    columns = [column.values if isinstance(column, Column) else column for column in table.values()]
+    forecasts = {name: column for name, column in table.items() if name != LAST_YEAR}
+    columns = [
+        column.values if isinstance(column, Column) else column for column in forecasts.values()
+    ]
     numbers = [column for column in columns if column.dtype.kind == "f"]
     not_finite = sum(_count(~np.isfinite(column)) for column in numbers)
     ascending = settings.columns

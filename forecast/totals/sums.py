@@ -43,8 +43,9 @@ from forecast.totals.summands import (
     of_one_value,
 )
 
+LAST_YEAR = "last_year"  # blank where the past lacks values
 # columns of a table of sums that a table of forecasts lacks
-COLUMNS = ("mean", "observed", "filled", "steps", "calibrated", "last_year")
+COLUMNS = ("mean", "observed", "filled", "steps", "calibrated", LAST_YEAR)
 AT_ONCE = 2048  # series that are added at once
 DIGITS = 12  # significant digits of means; later digits depend on the order of adding
 # share of the mean; if the sum of medians differs from it by more, a message says so
@@ -268,7 +269,7 @@ class Totals:
             "filled": filled.astype(np.int64),
             "steps": steps.astype(np.int64),
             "calibrated": calibrated.astype(bool),
-            "last_year": last_year,
+            LAST_YEAR: last_year,
         }
 
     def _labels(self, groups: Groups) -> NDArray[np.object_]:

@@ -436,7 +436,7 @@ def test_sums_that_a_database_refuses_take_the_forecasts_back(
     columns = "level TEXT, shop TEXT, day TIMESTAMP, origin TIMESTAMP, version TEXT, filled INTEGER, steps INTEGER, "
     numbers = ", ".join(
         f"{name} DOUBLE PRECISION"
-        for name in ("forecast", "lo_80", "hi_80", "lo_95", "hi_95", "observed")
+        for name in ("forecast", "lo_80", "hi_80", "lo_95", "hi_95", "observed", "last_year")
     )
     only = "calibrated BOOLEAN, mean DOUBLE PRECISION CHECK (mean = 0.5), PRIMARY KEY (level, shop, day, origin)"
     run(
