@@ -80,9 +80,14 @@ class Publication:
         self.record.output |= written[0] | facts
         if len(written) > 1:
             self.record.output["totals"] = written[1:]
+        was_settled = self.record.settled
+        self.record.settled = True
+        if self.fit is not None:
+            self.record.fit["promoted"] = self.fit.promoted
         try:
             ledger.add_run(self.record, self.forecasts, self.days, self.fit, self.more)
         except ForecastError as error:
+            self.record.settled = was_settled
             written_places = "; ".join(destinations(pipeline))
             text = f"these are new, and the ledger does not know it: {written_places}"
             cures = [str(error.cure), text, "the next run writes them anew"]

@@ -254,7 +254,6 @@ def _read_fit_forecast_write(run: _Run) -> None:
     else:
         serving = job_inputs.live
         source = inputs.read_to_forecast(pipeline, run.instant, table, serving.schema)
-    was_settled = record.settled
     record.version = serving.version
     record.hash = serving.hash
     record.train_end = serving.fitted.config.train_end
@@ -274,7 +273,6 @@ def _read_fit_forecast_write(run: _Run) -> None:
     if passed.problems:
         if pipeline._publishes:
             record.blocked = publication.keep(pipeline)
-        record.settled = was_settled
     else:
         publication.publish(pipeline, ledger)
     if new_fit is not None:
@@ -521,7 +519,6 @@ def _publication(
     tables = shown.tables(pipeline, serving)
     incomplete = _without_new_values(run, forecasts, past.lagging)
     record.exit_code = INCOMPLETE if incomplete or passed.replaced else 0
-    record.settled = True
     record.counts = {
         "series": len(forecasts.series),
         "rows": forecasts.rows,
@@ -531,8 +528,6 @@ def _publication(
         record.counts["sums"] = sum(len(table.explained) for table in tables[1:])
     skipped = list(forecasts.skipped.items())[:MAX_RECORDED]
     record.skipped = {series_key(ids): status for ids, status in skipped}
-    if new_fit is not None:
-        record.fit["promoted"] = new_fit.entry.promoted
 
     before = {day.day: day for day in run.ledger.days(MAX_RECORDS, record.as_of)}
     # a day that was scored on more values before keeps its score: since then the ledger has thinned

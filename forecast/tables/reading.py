@@ -46,6 +46,7 @@ ARCHIVES = (GZIP, XZ, *ZIP)
 MEMORY_FACTOR = 6
 SURROGATE = re.compile("[\ud800-\udfff]")
 READ_SIZE = 1 << 22  # bytes read at once
+MAX_LINE = 1 << 26  # bytes of a line of text, which has at most a million cells
 DEFLATE = 1032  # times that zip and gzip pack at most
 SYNTHETIC = "synth:"
 
@@ -216,7 +217,14 @@ def _read_limited(read: Callable[[int], bytes], name: str, packed: int | None = 
     buffer = io.BytesIO()  # its value is no copy
     factor = float(MEMORY_FACTOR)
     cure = ""
+    line = 0  # bytes that came since a piece with the end of a line
     while piece := read(READ_SIZE):
+        if not buffer.tell():
+            in_lines = not (piece.startswith(PARQUET) or JSON.match(piece))
+        line = 0 if b"\n" in piece or b"\r" in piece else line + len(piece)
+        if in_lines and line > MAX_LINE:
+            limit = f"{MAX_LINE >> 20} MiB"
+            raise BadData(f"{name} has a line of more than {limit}; is this a table at all?")
         if packed is not None and not buffer.tell() and not piece.startswith(PARQUET):
             marks = max(piece.count(delimiter.encode()) for delimiter in DELIMITERS)
             cells = (piece.count(b"\n") + marks) / len(piece)

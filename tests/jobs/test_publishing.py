@@ -364,3 +364,34 @@ def test_a_disk_that_is_full_before_the_ledger_names_what_is_new_already(
     assert new != before
     assert forecast("run", job.file, "--as-of", at(151)).code == 0
     assert job.output.read_bytes() == new
+
+
+@pytest.mark.parametrize("part", ["sinks", "ledger"])
+def test_a_refit_whose_publication_fails_goes_live_when_the_run_is_repeated(
+    job: Job, forecast: Run, at: At, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    job.write(top='refit = "weekly"')
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    live = job.record()["version"]
+    entered = Ledger.add_run
+
+    def breaks(*_: object) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    def full(ledger: Ledger, run: Record, *parts: Any, **more: Any) -> None:
+        if run.exit_code == 0:
+            raise StorageFailure("ledger.db: No space left on device")
+        entered(ledger, run, *parts, **more)
+
+    with monkeypatch.context() as patched:
+        if part == "sinks":
+            patched.setattr("forecast.jobs.sinks.write", breaks)
+        else:
+            patched.setattr(Ledger, "add_run", full)
+        assert forecast("run", job.file, "--as-of", at(160)).code == 74
+    failed = job.record()
+    assert (failed["exit_code"], failed["settled"]) == (74, False)
+    assert Store(job.store).current() == live
+    assert forecast("run", job.file, "--as-of", at(160)).code == 0
+    assert Store(job.store).current() == job.record()["version"] != live
+    assert job.record()["fit"]["promoted"] is True

@@ -214,3 +214,18 @@ def test_a_gzip_is_unpacked_no_further_than_its_rows_fit(
     assert ran.code == 69, ran.err
     monkeypatch.setattr("forecast.tables.reading.free_memory", lambda: 1 << 40)
     assert forecast("inspect", path).code == 65
+
+
+@pytest.mark.parametrize("begin", [b"", b"day,units\n2024-01-01,1\n"])
+def test_a_line_without_end_is_unpacked_no_further_than_its_limit(
+    forecast: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begin: bytes
+) -> None:
+    monkeypatch.setattr("forecast.tables.reading.MAX_LINE", 1 << 20)
+    path = tmp_path / "sales.csv.gz"
+    path.write_bytes(gzip.compress(begin + bytes(13_000_000), 1))
+    ran = forecast("inspect", path)
+    assert ran.code == 65
+    assert "sales.csv.gz has a line of more than 1 MiB; is this a table at all?" in ran.err
+    text = "[" + ",".join(f'{{"units": {number % 9}}}' for number in range(80_000)) + "]"
+    path.write_bytes(gzip.compress(text.encode()))
+    assert "line" not in forecast("inspect", path).err
