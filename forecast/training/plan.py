@@ -15,8 +15,6 @@ from forecast.settings import ScalingName, Stored
 MAX_MEMBERS = 128  # of a plan
 MAX_ORIGINS = 32  # origins in the past, whose errors intervals of sums are computed from
 
-COMPARED = 64, 192  # windows on which slow baselines are compared, at least and at most
-COMPARED_A_SECOND = 8  # such windows for each second of a time budget
 # training steps of a model without gradients: one without held-out values, one on all data
 AT_ONCE = 2
 PROCESS_START = 2.5  # seconds until another process trains
@@ -80,7 +78,7 @@ class Plan(Stored):
     # hash of the artifact whose networks it continues
     started_from: str | None = Field(None, pattern="^[0-9a-f]{64}$")
     exports: bool = Field(True, exclude=True)  # in older plans; nothing reads it
-    compared: int = Field(COMPARED[1], exclude=True)  # as exports
+    compared: int = Field(192, exclude=True)  # as exports
     # past origins for intervals of sums, if a deadline cut them
     origins: int | None = Field(None, ge=0, le=MAX_ORIGINS)
 
@@ -115,14 +113,6 @@ def plan_member(
         validate_every=validate_every,
         warm=warm,
     )
-
-
-def compared_windows(budget: float | None) -> int:
-    """How many windows slow baselines are compared on; fewer with a small time budget."""
-    fewest, most = COMPARED
-    if budget is None:
-        return most
-    return max(fewest, min(most, int(COMPARED_A_SECOND * budget)))
 
 
 def fit_seconds(windows: int) -> float:
