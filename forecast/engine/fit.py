@@ -27,7 +27,7 @@ from forecast.reading.reading import Reading, check_to_fit, describe_reading, re
 from forecast.settings import TableSettings
 from forecast.tables.table import Table
 from forecast.totals.periods import with_next_periods
-from forecast.training.plan import Plan, compared_windows
+from forecast.training.plan import Plan
 
 if TYPE_CHECKING:
     from forecast.training.loop import Trained
@@ -42,6 +42,7 @@ class BudgetShares:
     exports_seconds: float = 2.0  # seconds for exports, at least
     most_exports: float = 1 / 6  # share for exports, at most
     rest: float = 1.0  # seconds for the comparison with baselines and for saving
+    least_baselines: float = 1.0  # seconds for baselines, at least; half of what is left, at most
 
 
 SHARES = BudgetShares()
@@ -158,17 +159,23 @@ def _fit_panel(task: FitTask) -> Fitted:
         from forecast.training.devices import pick_device
 
         pick_device(settings.device)
+    began = time.monotonic()
     held_out, start = held_out_and_start(task)
-    # baselines before training, so that the deadline holds for them too
-    compared = compared_windows(settings.budget)
+    until = None
+    if task.deadline is not None:
+        # effects are estimated again from all values, on a machine as busy as now
+        now = time.monotonic()
+        deadline = task.deadline + began - now
+        task = replace(task, deadline=deadline)
+        until = now + max(SHARES.least_baselines, (deadline - now) / 2)
     at_once = settings.model == PRETRAINED
-    names = affordable_baselines(compared_with(settings), held_out.inputs, compared, at_once)
+    names = affordable_baselines(compared_with(settings), held_out.inputs, at_once)
     baselines = BaselineForecasts.of(
         held_out.inputs,
         held_out.validation,
         names,
         held_out.context,
-        compared,
+        until,
         task.request.callbacks.on_baseline,
     )
     plan = Plan(members=())

@@ -3,13 +3,14 @@
 Of the stages of a fit, only this one imports torch.
 """
 
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from forecast.engine.holdout import HeldOut, hold_out, too_short
 from forecast.engine.requests import FitTask
-from forecast.ensemble.candidates import candidates_for
+from forecast.ensemble.candidates import candidates_for, compared_with
 from forecast.ensemble.names import AUTO, check_model, is_baseline
 from forecast.errors import Setting
 from forecast.logs import log
@@ -17,14 +18,14 @@ from forecast.metrics.quantiles import LEVELS
 from forecast.models import model_class
 from forecast.panel.panel import Numbers
 from forecast.training.context import TrainingContext, WarmStart
-from forecast.training.plan import Plan
+from forecast.training.plan import Member, Plan
 
 if TYPE_CHECKING:
     from forecast.training.fitting import Fitter
     from forecast.training.loop import Trained
 
-FEW_STEPS = 100  # a network whose training a budget ends earlier has learned little
-CUT_EARLY = "the budget ended training after %d steps, too few to learn much from; pass a larger %s"
+FEW_STEPS = 100  # a network to which a budget leaves fewer has learned nothing, and is left out
+CUT_EARLY = "the budget is too short for networks to learn; pass a larger %s"
 
 
 def held_out_and_start(task: FitTask) -> tuple[HeldOut, WarmStart | None]:
@@ -51,7 +52,14 @@ def held_out_and_start(task: FitTask) -> tuple[HeldOut, WarmStart | None]:
 def train(
     task: FitTask, held_out: HeldOut, start: WarmStart | None
 ) -> "tuple[Plan, list[Trained]]":
-    """Train networks; the returned plan describes the training."""
+    """Train networks; the returned plan describes those that have learned.
+
+    If none has, it is empty, unless there is no baseline either.
+    """
+    compares = bool(compared_with(task.settings))
+    if compares and task.deadline is not None and time.monotonic() > task.deadline:
+        log.warning(CUT_EARLY, Setting("budget"))
+        return Plan(members=()), []
     from forecast.training.devices import one_thread
     from forecast.training.halving import train_networks
 
@@ -81,14 +89,23 @@ def train(
 
     with one_thread():
         plan, trained = train_networks(fitter, candidates, loss, context, start)
-    cuts = [
-        result.cut
-        for member, result in zip(plan.members, trained, strict=True)
-        if result.cut and not model_class(member.model).rows_at_once
-    ]
-    if cuts and min(cuts) < FEW_STEPS:
-        log.warning(CUT_EARLY, min(cuts), Setting("budget"))
-    return plan, trained
+    if task.deadline is None:
+        return plan, trained
+    pairs = list(zip(plan.members, trained, strict=True))
+    learned = [pair for pair in pairs if _has_learned(*pair, settings.steps)]
+    if not learned:
+        log.warning(CUT_EARLY, Setting("budget"))
+    if learned or compares:
+        pairs = learned
+    members = tuple(member for member, _ in pairs)
+    return plan.model_copy(update={"members": members}), [result for _, result in pairs]
+
+
+def _has_learned(member: Member, result: "Trained", asked: int | None) -> bool:
+    model = model_class(member.model)
+    quick = model.rows_at_once or model.starts_trained or member.warm
+    steps = result.cut or asked or member.steps
+    return bool(quick) or steps >= FEW_STEPS or steps == asked
 
 
 def _fitter(task: FitTask, held_out: HeldOut) -> "Fitter":

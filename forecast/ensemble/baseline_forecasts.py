@@ -2,6 +2,7 @@
 errors.
 """
 
+import time
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -37,6 +38,7 @@ MIN_ERRORS = 4  # windows in the past that error quantiles need, at least
 # most values of the past that a baseline reads for the validation windows, and again for windows in
 # the past; the number of windows is limited accordingly, but not below MIN_COMPARED
 VALUES = 10_000_000
+COMPARED = 192  # windows that a slow baseline forecasts, at most, and again as many in the past
 MIN_COMPARED = 32
 DRAWN_BY = 16  # newest values of a window, whose hash decides whether the window is drawn
 NEWEST = 12  # newest windows in the past of a series that errors come from: older hardly count
@@ -44,6 +46,7 @@ NEWEST = 12  # newest windows in the past of a series that errors come from: old
 MIN_SEASONS = 15  # seasons that the longest series must have; with fewer they learn little
 AFFORDABLE = 8e8  # operations for each window that is compared, which take some seconds in all
 REFITS = 20  # fits to a series for windows that are compared, at most
+LATE = "the budget has no time for %s, left out; pass a larger %s"
 FEW_SERIES = 50  # with more, baselines of an optional package run only when asked for
 
 
@@ -115,20 +118,22 @@ def baseline_forecasts(
     baseline: Baseline,
     context: int,
     network: Network | None = None,
+    until: float | None = None,
 ) -> Numbers:
     """Forecasts of a baseline that reads `context` steps of the past.
 
     They are points [windows, horizon], or quantiles [windows, horizon, levels] if the baseline
-    forecasts quantiles itself.
+    forecasts quantiles itself. Raises `TimeoutError` if they are not done `until` then.
     """
     method = baseline.method
     horizon = inputs.horizon
     if method.forecast_series is not None:
-        return forecasts_by_series(inputs, windows, method.forecast_series, method.threads)
+        return forecasts_by_series(inputs, windows, method.forecast_series, method.threads, until)
 
     if method.quantiles is None:
         points = [np.zeros((0, horizon))]
         for past, observed in _pasts(inputs, windows, context, method.evens):
+            _check_time(until)
             ahead = forecast_baseline(baseline.name, past, observed, horizon, baseline.season)
             points.append(ahead)
         return np.concatenate(points)
@@ -138,9 +143,15 @@ def baseline_forecasts(
     rest = horizon, inputs.lags, inputs.levels, network
     quantiles = [np.zeros((0, horizon, len(inputs.levels)))]
     for past, observed in _pasts(inputs, windows, context, method.evens):
+        _check_time(until)
         ahead = forecast_own_quantiles(method, past, observed, *rest)
         quantiles.append(ahead)
     return np.concatenate(quantiles)
+
+
+def _check_time(until: float | None) -> None:
+    if until is not None and time.monotonic() > until:
+        raise TimeoutError
 
 
 def _pasts(
@@ -191,13 +202,12 @@ class BaselineForecasts:
         held_out: ValidationSet,
         names: tuple[str, ...],
         context: int,
-        most: int,
+        until: float | None,
         on: OnPart | None,
     ) -> "BaselineForecasts":
-        """Forecast by all baselines.
+        """Forecast by all baselines; from the first that has not ended `until` then, none is kept.
 
-        Slow baselines forecast at most `most` of the validation windows, and as many windows in the
-        past.
+        `until` is a `time.monotonic()`; the first baseline of all is kept in any case.
         """
         panel = inputs.panel
         baselines = baselines_of(names, inputs.lags)
@@ -228,25 +238,46 @@ class BaselineForecasts:
             back = known
             recent = _recent(past.windows[0], baseline.method)
             if recent is not None:
-                fewer = most if baseline.method.extra is None else MIN_COMPARED
+                fewer = COMPARED if baseline.method.extra is None else MIN_COMPARED
                 ahead = _drawn(panel, held_out.windows, compared, fewer)
                 back = _drawn(panel, past.windows, known[recent[known]], fewer)
-            result._fill(inputs, number, held_out, ahead, back)
+            try:
+                result._fill(inputs, number, held_out, ahead, back, until if number else None)
+            except TimeoutError:
+                left_out = ", ".join(late.label for late in baselines[number:])
+                log.warning(LATE, left_out, Setting("budget"))
+                return result._first(number)
         return result
 
+    def _first(self, count: int) -> "BaselineForecasts":
+        return replace(
+            self,
+            baselines=self.baselines[:count],
+            quantiles=self.quantiles[:count],
+            past_points=self.past_points[:count],
+            errors=self.errors[:count],
+            step_shares=self.step_shares[:count],
+        )
+
     def _fill(
-        self, inputs: Inputs, number: int, held_out: ValidationSet, ahead: Integers, back: Integers
+        self,
+        inputs: Inputs,
+        number: int,
+        held_out: ValidationSet,
+        ahead: Integers,
+        back: Integers,
+        until: float | None,
     ) -> None:
         """Forecast by the baseline of this number, and store its forecasts and errors.
 
         `ahead` are the numbers of the validation windows to forecast, `back` those of windows in
-        the past.
+        the past. Raises `TimeoutError` if they are not done `until` then.
         """
         baseline = self.baselines[number]
         past = self.past.select(back)
         now = held_out.select(ahead)
-        before = baseline_forecasts(inputs, past.windows, baseline, self.context)
-        after = baseline_forecasts(inputs, now.windows, baseline, self.context)
+        before = baseline_forecasts(inputs, past.windows, baseline, self.context, until=until)
+        after = baseline_forecasts(inputs, now.windows, baseline, self.context, until=until)
         if baseline.method.quantiles is not None:
             self.past_points[number, back] = before[..., self.middle]
             self.quantiles[number, ahead] = after
@@ -343,14 +374,11 @@ def _drawn(panel: Panel, windows: WindowIndex, numbers: Integers, most: int) -> 
     return np.sort(numbers[chosen])
 
 
-def affordable_baselines(
-    names: tuple[str, ...], inputs: Inputs, compared: int, at_once: bool
-) -> tuple[str, ...]:
+def affordable_baselines(names: tuple[str, ...], inputs: Inputs, at_once: bool) -> tuple[str, ...]:
     """The baselines of `names` that are worth their time, if these include the default ones.
 
-    Slow baselines forecast at most `compared` windows. Names that do not include all default
-    baselines were chosen by the user, and are all kept. Those of the package join them, unless the
-    forecast is to come `at_once`.
+    Names that do not include all default baselines were chosen by the user, and are all kept. Those
+    of the package join them, unless the forecast is to come `at_once`.
     """
     panel = inputs.panel
     has_defaults = set(default_baselines()) <= set(names)
@@ -358,10 +386,10 @@ def affordable_baselines(
         return names
     if not at_once and len(panel) <= FEW_SERIES and find_spec("statsforecast"):
         names = tuple(dict.fromkeys([*names, *FROM_PACKAGE]))
-    return tuple(name for name in names if _is_affordable(name, inputs, compared))
+    return tuple(name for name in names if _is_affordable(name, inputs))
 
 
-def _is_affordable(name: str, inputs: Inputs, compared: int) -> bool:
+def _is_affordable(name: str, inputs: Inputs) -> bool:
     cost = baseline_method(name).cost
     if cost is None:
         return True
@@ -372,10 +400,10 @@ def _is_affordable(name: str, inputs: Inputs, compared: int) -> bool:
     if (season == 1 and not columns) or panel.longest < MIN_SEASONS * season:
         return False
     series = len(panel)
-    forecasts = series + min(2 * compared, REFITS * series)
+    forecasts = series + min(2 * COMPARED, REFITS * series)
     steps = float(panel.lengths.mean())
     operations = cost(steps, columns, inputs.horizon, season)
-    if operations * forecasts <= AFFORDABLE * compared:
+    if operations * forecasts <= AFFORDABLE * COMPARED:
         return True
     text = "%s would take long and is left out, unless a fit names it in %s"
     log.info(text, name, Setting("baselines"))
@@ -383,7 +411,11 @@ def _is_affordable(name: str, inputs: Inputs, compared: int) -> bool:
 
 
 def forecasts_by_series(
-    inputs: Inputs, windows: WindowIndex, forecast_series: ForecastSeries, threads: bool
+    inputs: Inputs,
+    windows: WindowIndex,
+    forecast_series: ForecastSeries,
+    threads: bool,
+    until: float | None,
 ) -> Numbers:
     """Point forecasts of windows, [windows, horizon], computed series by series."""
     panel = inputs.past_panel(closed=True)
@@ -392,6 +424,7 @@ def forecasts_by_series(
 
     def fill(rows: Integers) -> None:
         """Forecast the windows in these rows, which belong to one series."""
+        _check_time(until)
         ends = position[rows]
         index = series[rows[0]]
         first = panel.offsets[index]

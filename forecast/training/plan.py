@@ -15,8 +15,6 @@ from forecast.settings import ScalingName, Stored
 MAX_MEMBERS = 128  # of a plan
 MAX_ORIGINS = 32  # origins in the past, whose errors intervals of sums are computed from
 
-COMPARED = 64, 192  # windows on which slow baselines are compared, at least and at most
-COMPARED_A_SECOND = 8  # such windows for each second of a time budget
 # training steps of a model without gradients: one without held-out values, one on all data
 AT_ONCE = 2
 PROCESS_START = 2.5  # seconds until another process trains
@@ -110,14 +108,6 @@ def plan_member(
         validate_every=validate_every,
         warm=warm,
     )
-
-
-def compared_windows(budget: float | None) -> int:
-    """How many windows slow baselines are compared on; fewer with a small time budget."""
-    fewest, most = COMPARED
-    if budget is None:
-        return most
-    return max(fewest, min(most, int(COMPARED_A_SECOND * budget)))
 
 
 def fit_seconds(windows: int) -> float:

@@ -1,6 +1,7 @@
 """The stages of a fit: what is held out is not seen, what a budget leaves, and what is refused with a way out."""
 
 import math
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -64,6 +65,48 @@ def test_training_leaves_time_for_exports_where_they_can_be_made(
     expected = 100 + (1 - SHARES.sums) * budget - exports - SHARES.rest
     request = replace(asked(reading, budget=budget), started=100.0, sums=True)
     assert deadline_of(request) == pytest.approx(expected)
+
+
+def test_a_network_that_a_budget_taught_nothing_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, reading: Reading
+) -> None:
+    monkeypatch.setattr("forecast.engine.train.FEW_STEPS", 10**9)
+    left_out = fit_of(reading, budget=1, **{**SMALL, "steps": None})
+    assert left_out.config.plan.members == ()
+    assert left_out.config.components == ("last",)
+    alone = fit_of(reading, budget=1, guard=False, **{**SMALL, "steps": None})
+    assert alone.config.components == ("gru",)
+
+
+def test_baselines_end_with_the_budget_as_well(
+    monkeypatch: pytest.MonkeyPatch, reading: Reading, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("forecast.engine.fit.SHARES", replace(SHARES, least_baselines=0.0))
+    late = replace(asked(reading, baselines=("last", "theta", "mean"), budget=1), started=0.0)
+    assert fit(late).config.components == ("last",)
+    assert "no time for theta, mean, left out; pass a larger" in caplog.text
+    assert "too short for networks to learn" in caplog.text
+
+
+def test_a_budget_holds_where_three_processes_take_turns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    day = np.arange(700)
+    random = np.random.default_rng(0)
+    promo = random.random((len(day), 12)) < 0.1
+    values = random.poisson(20 + 5 * np.sin(2 * np.pi * day[:, None] / 7) + 9 * promo)
+    dates = pd.date_range("2022-01-01", periods=len(day))
+    shops = [
+        pd.DataFrame({"shop": f"s{i}", "day": dates, "units": values[:, i], "promo": promo[:, i]})
+        for i in range(values.shape[1])
+    ]
+    how = TableSettings(known=("promo",))
+    table = table_from_frame(pd.concat(shops))
+    settings = TrainSettings(budget=6, horizon=28, jobs=1)
+    monkeypatch.setattr(time, "monotonic", lambda: 3 * time.process_time())
+    begun = time.monotonic()
+    fit(FitRequest(table, settings, how, saves=False))
+    assert time.monotonic() - begun < 1.2 * 6
 
 
 def test_a_baseline_is_fitted_without_a_network(reading: Reading) -> None:

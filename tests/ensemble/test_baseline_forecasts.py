@@ -21,7 +21,6 @@ from forecast.ensemble.baseline_forecasts import (
 )
 from forecast.pretrained.forecasting import Network, forecast_quantiles, network_for
 from forecast.registry import default_baselines
-from forecast.training.plan import COMPARED
 
 
 def test_a_baseline_that_repeats_a_season_comes_once_for_each_season() -> None:
@@ -130,13 +129,13 @@ def test_a_baseline_that_takes_time_is_asked_for_some_windows_only(
     )
     assert found.code == 0
     assert len(found.frame) == 90 * 4
-    assert sum(asked) <= 2 * COMPARED[1] + 90
+    assert sum(asked) <= 2 * baseline_forecasts.COMPARED + 90
     assert "  pretrained\n" in found.err
 
 
 def test_order_and_names_of_series_do_not_matter() -> None:
     rng = np.random.default_rng(0)
-    # more windows than the pretrained network is asked for within this budget
+    # more windows than the pretrained network is asked for
     values = (
         50
         + np.tile(rng.normal(size=(7, 80)), (20, 1))
@@ -147,7 +146,7 @@ def test_order_and_names_of_series_do_not_matter() -> None:
 
     def forecasts(frame: pd.DataFrame) -> pd.DataFrame:
         table = (
-            Forecaster(model="pretrained", baselines=("pretrained",), horizon=5, budget=8)
+            Forecaster(model="pretrained", baselines=("pretrained",), horizon=5)
             .fit(frame)
             .predict()
         )

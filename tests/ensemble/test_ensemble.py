@@ -51,7 +51,7 @@ def validation(inputs: Inputs) -> ValidationSet:
 
 @pytest.fixture(scope="module")
 def baselines(inputs: Inputs, validation: ValidationSet) -> BaselineForecasts:
-    return BaselineForecasts.of(inputs, validation, ("last", "seasonal-mean"), CONTEXT, 64, None)
+    return BaselineForecasts.of(inputs, validation, ("last", "seasonal-mean"), CONTEXT, None, None)
 
 
 def around(points: np.ndarray, width: float = 1.0) -> np.ndarray:

@@ -19,7 +19,8 @@ from forecast.training.plan import Candidate, Member, Plan, StepPriors, plan_mem
 
 
 @pytest.mark.slow
-def test_a_budget_trains_in_rounds() -> None:
+def test_a_budget_trains_in_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("forecast.engine.train.FEW_STEPS", 1)
     frame = synthesize("seasonal", series=2, length=80)
     model = Forecaster(horizon=6, budget=4, jobs=1, params={"hidden_size": 4}).fit(frame)
     members = model.plan_.members

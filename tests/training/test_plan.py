@@ -4,11 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forecast.training.plan import (
-    COMPARED,
     PRIORS,
     Candidate,
     Plan,
-    compared_windows,
     enough_steps,
     fit_seconds,
     makespan,
@@ -44,14 +42,6 @@ def test_time_grows_with_the_windows_within_bounds() -> None:
         == 10.0
         < fit_seconds(10**9)
         == PRIORS.most_seconds
-    )
-
-
-def test_a_small_budget_compares_fewer_windows() -> None:
-    assert (compared_windows(1.0), compared_windows(10.0), compared_windows(None)) == (
-        COMPARED[0],
-        80,
-        COMPARED[1],
     )
 
 
