@@ -110,11 +110,6 @@ def packed(forecasts: pd.DataFrame) -> bytes:
     return _parquet(pa.Table.from_pandas(frame, preserve_index=False))
 
 
-def unpacked(data: bytes) -> pd.DataFrame:
-    """Unpack forecasts; raises one of DAMAGED if they are damaged."""
-    return _frame_of([_stored_table(data)])
-
-
 def packed_known(columns: Mapping[str, Any]) -> bytes:
     """Pack the values that a run knew in advance; they have the columns of KNOWN_COLUMNS."""
     return _parquet(pa.table(columns, KNOWN_COLUMNS))
