@@ -1,6 +1,6 @@
 """Findings of checks, their limits, and the past runs from which checks learn what is usual."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple, Self
@@ -181,12 +181,15 @@ def blocks(name: str, limits: JobCheckSettings) -> bool:
 
 
 def alarms(
-    findings: Mapping[str, Finding], limits: JobCheckSettings, runs: Sequence[Record] = ()
+    findings: Mapping[str, Finding],
+    limits: JobCheckSettings,
+    runs: Sequence[Record] = (),
+    accepted: Collection[str] = (),
 ) -> dict[str, Alarm]:
     """The alarms that findings cause, by the name of the check.
 
-    A finding that the runs of a week have had, too, is only a warning. `runs` are the earlier runs,
-    newest first.
+    A finding that the runs of a week have had, too, or that is `accepted`, is only a warning. `runs`
+    are the earlier runs, newest first.
     """
     said = {}
     for name, finding in findings.items():
@@ -199,7 +202,10 @@ def alarms(
             text = _described(name, statistic["share"])
             if finding.series:
                 text = f"{text} ({series_names(finding.series)})"
-        if has_held(name, runs):
+        if name in accepted and name not in HARD:
+            meaning = "warn"
+            text = f"{text}; it was accepted"
+        elif has_held(name, runs):
             meaning = "warn"
             text = f"{text}; as the runs of a week have found it, it counts as right"
         serious: Word = "blocked" if blocks(name, limits) else "error"
@@ -236,7 +242,7 @@ def teaching(runs: Sequence[Record]) -> list[Record]:
 
 
 def is_accepted(run: Record) -> bool:
-    return run.settled and bool(run.blocked.get("accepted"))
+    return run.published and bool(run.accepted)
 
 
 def usual_size(past: Sequence[Record], name: str, what: str = "share") -> float | None:

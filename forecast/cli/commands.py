@@ -371,7 +371,9 @@ COMMANDS["run"] = Declaration(
             "check the file, the source, its columns and age, and the sink; write nothing",
             RUN,
         ),
-        Option("--accept", "publish the newest run that a check blocked, exactly as it was", RUN),
+        Option(
+            "--accept", "repeat the newest run that a check blocked, and accept what it found", RUN
+        ),
         Option(
             "--replay",
             "with --check: what the checks of forecasts say of so many past runs",

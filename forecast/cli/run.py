@@ -6,7 +6,6 @@ from forecast.errors import UsageError
 from forecast.jobs.gate import replayed_checks
 from forecast.jobs.inputs import check_job
 from forecast.jobs.pipeline import Pipeline, read_pipeline
-from forecast.jobs.publishing import accept_blocked
 from forecast.jobs.run import run_job
 from forecast.jobs.sinks import SinkSettings
 from forecast.ledger.record import Record
@@ -29,8 +28,7 @@ def run(request: Request) -> int:
         return 0
     if request.accept:
         wrong = ("as_of", "output", "check")
-        request.refuse("--accept publishes a run that is over", "leave it out", *wrong)
-        return _put(accept_blocked(pipeline, request.take_over), request.as_json)
+        request.refuse("--accept repeats the run that was blocked", "leave it out", *wrong)
     if request.check:
         log(pipeline.hidden(f"{request.job}: the file is valid; {_plan(pipeline)}"))
         log_lines(check_job(pipeline, request.as_of, request.take_over))
@@ -41,6 +39,7 @@ def run(request: Request) -> int:
             pipeline,
             as_of=request.as_of,
             output=request.output,
+            accept=request.accept,
             take_over=request.take_over,
             on_step=on_step,
         )

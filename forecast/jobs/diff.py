@@ -20,11 +20,13 @@ from forecast.changes.replay import (
     unpacked,
 )
 from forecast.checks.accuracy import NEWEST, compare
-from forecast.errors import ArtifactRefused, Blocked, NoInput, Setting, UsageError
+from forecast.errors import ArtifactRefused, NoInput, Setting, UsageError
 from forecast.inference.forecasting import load_predictor
-from forecast.jobs.publishing import newest_blocked, read_blocked
+from forecast.jobs.publishing import newest_blocked
 from forecast.ledger.ledger import (
     ALWAYS,
+    BLOCKED,
+    BLOCKED_INPUTS,
     DAMAGED,
     INPUTS,
     KEEP,
@@ -118,16 +120,15 @@ def newest_run(ledger: Ledger, store: str) -> tuple[Record, pd.DataFrame, RunInp
 def _stored(
     ledger: Ledger, store: str, run: Record, load: Any
 ) -> tuple[pd.DataFrame, RunInput, Kept]:
-    """The forecasts, inputs and overrides of a run; those of a blocked run lie in a folder.
+    """The forecasts, inputs and overrides of a run, of a blocked one without overrides.
 
     `load` gives the predictor of a version.
     """
     at = run.as_of
-    if run.exit_code == Blocked.exit_code:
-        publication = read_blocked(store, run)
-        frame: Kept = publication.forecasts
-        data = publication.more[INPUTS]
-        overrides = publication.more.get(OVERRIDES)
+    overrides = None
+    if run.blocked:
+        frame = ledger.of_run(at, BLOCKED)
+        data = ledger.inputs(at, BLOCKED_INPUTS)
     else:
         frame = ledger.of_run(at)
         data = ledger.inputs(at)
@@ -147,7 +148,7 @@ def _stored(
 def _notes(runs: list[Record], inputs: list[RunInput]) -> list[str]:
     before, after = inputs
     notes = []
-    if runs[1].exit_code == Blocked.exit_code:
+    if runs[1].blocked:
         notes.append(f"the run as of {runs[1].as_of} was blocked, and published nothing")
     for run, stored in zip(runs, inputs, strict=True):
         if stored.series > len(stored.panel):

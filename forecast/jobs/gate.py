@@ -107,7 +107,7 @@ def checked(
     if "revised" in findings:
         record.revised = list(findings["revised"].runs)
     if falls_back:
-        alarms = limits.alarms(findings, pipeline.checks, night.runs)
+        alarms = limits.alarms(findings, pipeline.checks, night.runs, record.accepted)
         refused = _refused(alarms, findings)
         passed = _fallen_back(pipeline, live, passed, last, refused)
     new = findings["new_series"].series if "new_series" in findings else ()
@@ -124,7 +124,7 @@ def checked(
         new=set(new),
     )
     findings |= checks.findings(output)
-    alarms = limits.alarms(findings, pipeline.checks, night.runs)
+    alarms = limits.alarms(findings, pipeline.checks, night.runs, record.accepted)
     problems = [*passed.problems]
     problems += [alarm.text for alarm in alarms.values() if alarm.word == "blocked"]
     if falls_back and not problems:
@@ -145,6 +145,9 @@ def checked(
 
     record.checks = {name: finding.statistic() for name, finding in findings.items()}
     record.findings = list(alarms)
+    if problems and pipeline._publishes:
+        record.blocked_by = [name for name, alarm in alarms.items() if alarm.word != "warning"]
+    record.accepted = [name for name in record.accepted if name in alarms and not problems]
     only_warns = all(alarm.word == "warning" for alarm in alarms.values())
     record.held = only_warns and any(limits.has_held(name, night.runs) for name in alarms)
     for alarm in alarms.values():

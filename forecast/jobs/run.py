@@ -45,16 +45,17 @@ from forecast.jobs.administration import claim, ledger_of
 from forecast.jobs.pipeline import Pipeline, files_read, keys_in_errors
 from forecast.jobs.publishing import (
     Publication,
-    destinations,
-    finish_accepted,
     places,
     promote_owed,
+    run_to_accept,
     write_record,
 )
 from forecast.jobs.refit import settings_of_fit
 from forecast.jobs.sinks import SinkSettings
 from forecast.jobs.sum_scores import compare_sums, sums_to_keep, totals_of
 from forecast.ledger.ledger import (
+    BLOCKED,
+    BLOCKED_INPUTS,
     DAMAGED,
     INPUTS,
     KILLED,
@@ -92,6 +93,7 @@ def run_job(
     *,
     as_of: str | None = None,
     output: str | None = None,
+    accept: bool = False,
     take_over: bool = False,
     on_step: Callable[[Progress], None] | None = None,
 ) -> Record:
@@ -106,6 +108,8 @@ def run_job(
     ----------
     as_of : the time of the run; default that of the pipeline, else now
     output : a file to write instead of the pipeline's; the database is then not written
+    accept : repeat the newest run that a check blocked, and accept what it found by name, unless
+        the source has changed since
     take_over : take the store and the sinks from the job that they belong to
     on_step : called with the progress of a fit after each training step
 
@@ -114,7 +118,7 @@ def run_job(
     ForecastError
         What reading, fitting, predicting and writing raise; the record names the error, too. Before
         there is a record: Busy, if another run has locked the store; UsageError, if the store
-        belongs to another job.
+        belongs to another job, or there is no run to accept.
     """
     with pipeline.hidden.kept_out():
         instant = parse_as_of(pipeline.as_of if as_of is None else as_of)
@@ -128,15 +132,23 @@ def run_job(
                 log.info("totals   are not written: --output takes the place of the sinks")
             pipeline = pipeline.model_copy(update={"sink": SinkSettings(path=output), "totals": ()})
         job = pipeline.shown_name
-        at = as_text(instant)
         # runs may follow each other within a second
         started = as_text(datetime.now(UTC), "milliseconds")
         with store.lock(pipeline.wait) as writer:
             claim(pipeline)
             ledger = ledger_of(pipeline)
+            blocked = None
+            if accept:
+                blocked = run_to_accept(ledger)
+                instant = parse_as_of(blocked.as_of)
+            at = as_text(instant)
             record = Record(
                 id=f"{job}/{at}", job=job, as_of=at, started=started, packages=installed()
             )
+            if blocked is not None:  # of an acceptance that is killed, the ledger has these, too
+                record.input = blocked.input
+                record.blocked_by = blocked.blocked_by
+                record.accepted = blocked.blocked_by
             record.pipeline_sha256 = sha256_of_file(pipeline.file)
             run = _Run(pipeline, instant, record, store, writer, ledger, on_step)
             with _recorded(run):
@@ -161,7 +173,7 @@ def _recorded(run: "_Run") -> Iterator[None]:
         try:
             _finish(run)
             published = run.accepted if isinstance(error, Blocked) else None
-            run.ledger.add_run(published or record, more=run.known_ahead)
+            run.ledger.add_run(published or record, more=run.kept)
             write_record(record, pipeline)
         except ForecastError as other:  # the error being raised matters more
             log.warning("the failure could not be recorded: %s", other)
@@ -178,8 +190,8 @@ class _Run:
     Attributes
     ----------
     accepted : an earlier run with the same `as_of` that a check blocked and the user then accepted
-    known_ahead : values of columns known in advance that differ from what earlier runs knew; the
-        ledger keeps them
+    kept : what the ledger keeps although the run fails, by its tables: values known in advance that
+        differ from what earlier runs knew, and what a check blocked
     """
 
     pipeline: Pipeline
@@ -191,7 +203,7 @@ class _Run:
     on_step: Callable[[Progress], None] | None
     began: float = field(default_factory=time.monotonic)
     accepted: Record | None = None
-    known_ahead: dict[str, bytes] = field(default_factory=dict)
+    kept: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -220,7 +232,7 @@ def _begin(run: _Run, warn_of_later: bool) -> None:
             record.settled = True
             record.version = before.version
             record.intervals = before.intervals
-            run.accepted = before if before.blocked.get("accepted") else None
+            run.accepted = before if before.accepted else None
     later = None
     if warn_of_later:
         written = places(run.pipeline, run.pipeline.sink)
@@ -238,12 +250,16 @@ def _read_fit_forecast_write(run: _Run) -> None:
     pipeline = run.pipeline
     record = run.record
     ledger = run.ledger
-    finish_accepted(pipeline, ledger, run.store, run.writer)
     promote_owed(ledger, run.store, run.writer)
 
     job_inputs = inputs.look(pipeline, run.store, ledger, run.instant)
     table = job_inputs.table
     digest = table.sha256 or sha256_of_frame(table.frame)
+    if record.accepted and record.input["sha256"] != digest:
+        text = "the source has changed since the run as of %s was blocked: nothing is accepted"
+        log.warning(text, record.as_of)
+        record.blocked_by = []
+        record.accepted = []
     record.input = {"name": pipeline.hidden(table.name), "rows": len(table), "sha256": digest}
     new_fit = None
     source: Source
@@ -264,15 +280,14 @@ def _read_fit_forecast_write(run: _Run) -> None:
     request = ForecastRequest(source, job_inputs.future, output=output, on_panel=past)
     forecasts = forecast(serving.predictor, request).whole
     if not record.ahead_of_clock:
-        run.known_ahead = inputs.known_differences(
-            pipeline, forecasts.panel, serving.schema, run.instant
-        )
+        run.kept |= inputs.known_differences(pipeline, forecasts.panel, serving.schema, run.instant)
     passed = gate.checked(pipeline, serving, forecasts, record, past.last, past.night)
     raise_if_interrupted()
     publication = _publication(run, passed, forecasts.panel, serving, past, new_fit)
     if passed.problems:
         if pipeline._publishes:
-            record.blocked = publication.keep(pipeline)
+            run.kept[BLOCKED] = publication.forecasts
+            run.kept[BLOCKED_INPUTS] = publication.more[INPUTS]
     else:
         publication.publish(pipeline, ledger)
     if new_fit is not None:
@@ -501,7 +516,7 @@ def _publication(
     pipeline = run.pipeline
     record = run.record
     forecasts = passed.forecasts
-    more: dict[str, Any] = {**run.known_ahead}
+    more = {**run.kept}
     # checks and ledger have seen what the model says; what people say is published beside it
     fitted = serving.fitted
     output = inputs.explained_output(pipeline)
@@ -547,7 +562,7 @@ def _publication(
     _finish(run)
     return Publication(
         record=record,
-        tables=dict(zip(destinations(pipeline), tables, strict=True)),
+        tables=tables,
         series=ids_at(forecasts.panel, forecasts.series),
         forecasts=accuracy.forecasts_to_keep(forecasts, fitted),
         more=more,

@@ -77,14 +77,19 @@ TABLES = {
     "bias DOUBLE PRECISION, coverage_80 DOUBLE PRECISION, coverage_95 DOUBLE PRECISION, "
     "PRIMARY KEY (job, as_of, day)",
 }
-# these four have the columns of forecast_cells, and are created when they are first needed
+# these have the columns of forecast_cells, and are created when they are first needed
 TOTALS = "forecast_totals"  # forecasts of sums
 INPUTS = "forecast_inputs"  # the data that runs forecast from, see `changes/replay.py`
 # values known in advance that a run had and no earlier run had, see `jobs/inputs.py`
 KNOWN = "forecast_known"
 # forecasts that the table of overrides changed, see `inference/overrides.py`
 OVERRIDES = "forecast_overrides"
+# the forecasts of the newest blocked run, and the data that it forecast from
+BLOCKED = "forecast_blocked"
+BLOCKED_INPUTS = "forecast_blocked_inputs"
 KEEP = {
+    BLOCKED: 1,
+    BLOCKED_INPUTS: 1,
     TOTALS: MAX_RUNS,
     INPUTS: 10,
     KNOWN: 4_000,
@@ -103,11 +108,6 @@ def packed(forecasts: pd.DataFrame) -> bytes:
     frame = forecasts.astype(dict.fromkeys(raw, precision) | {"step": np.int32})
     frame["series"] = forecasts["series"].cat.remove_unused_categories()
     return _parquet(pa.Table.from_pandas(frame, preserve_index=False))
-
-
-def unpacked(data: bytes) -> pd.DataFrame:
-    """Unpack forecasts; raises one of DAMAGED if they are damaged."""
-    return _frame_of([_stored_table(data)])
 
 
 def packed_known(columns: Mapping[str, Any]) -> bytes:
@@ -326,10 +326,10 @@ class Ledger:
         newest = next(self.forecasts(at + ALWAYS, 1, table), None)
         return None if newest is None or newest["as_of"].iloc[0] != at else newest
 
-    def inputs(self, at: str) -> bytes | None:
+    def inputs(self, at: str, table: str = INPUTS) -> bytes | None:
         """Return the packed inputs of a run, the data it forecast from; None if not stored."""
-        sql = f"SELECT cells FROM {INPUTS} WHERE job = :job AND as_of = :at"
-        rows = self._read(sql, INPUTS, at=at)
+        sql = f"SELECT cells FROM {table} WHERE job = :job AND as_of = :at"
+        rows = self._read(sql, table, at=at)
         return bytes(rows[0][0]) if rows else None
 
     def known(self, after: str, before: str = ALWAYS) -> pd.DataFrame:

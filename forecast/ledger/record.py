@@ -62,8 +62,8 @@ class Record(BaseModel):
     # the values since the last run, compared with its intervals; `overrides` has the value that
     # overrides of earlier runs added, by who made them
     actuals: Facts = {}
-    # if a check blocked the run: the folder that keeps it, and whether it was accepted
-    blocked: Facts = {}
+    blocked_by: list[str] = []  # names of the findings for which a check blocked the run
+    accepted: list[str] = []  # those of them that the user accepted when the run was repeated
     output: Facts = {}  # the file and the table written, and the sha256 of the file
     limits: dict[str, str | None] = {}  # limits for the age of the data
     warnings: list[str] = []
@@ -73,6 +73,11 @@ class Record(BaseModel):
     def published(self) -> bool:
         """Whether the run has ended and written its forecasts."""
         return self.exit_code in (0, INCOMPLETE)
+
+    @property
+    def blocked(self) -> bool:
+        """Whether a check has blocked the run, and its acceptance has not published since."""
+        return bool(self.blocked_by) and not self.published
 
     @property
     def ahead_of_clock(self) -> bool:

@@ -16,7 +16,13 @@ def run(day: int, **facts: Any) -> Record:
         id="",
         job="job",
         as_of=at,
-        **{"started": at, "settled": True, "checks": {"late": {"age": day}}, **facts},
+        **{
+            "started": at,
+            "settled": True,
+            "exit_code": 0,
+            "checks": {"late": {"age": day}},
+            **facts,
+        },
     )
 
 
@@ -27,7 +33,7 @@ def run(day: int, **facts: Any) -> Record:
         ({"settled": False}, False),
         ({"findings": ["group"]}, False),
         ({"findings": ["group"], "held": True}, True),
-        ({"findings": ["group"], "blocked": {"accepted": True}}, True),
+        ({"findings": ["group"], "accepted": ["group"]}, True),
         ({"horizon_over": True}, False),
         ({"started": "2025-02-01T02:00:00Z"}, False),
     ],
@@ -50,9 +56,7 @@ def test_what_is_usual_is_a_quantile_and_one_large_night_does_not_set_it() -> No
 
 
 def test_what_was_accepted_lately_is_usual() -> None:
-    accepted = run(
-        31, checks={"late": {"age": 90.0}}, findings=["late"], blocked={"accepted": True}
-    )
+    accepted = run(31, checks={"late": {"age": 90.0}}, findings=["late"], accepted=["late"])
     nights = [run(day) for day in range(30, 0, -1)]
     assert usual_size([accepted, *nights], "late", "age") == 90.0
     assert usual_size([*nights, accepted], "late", "age") < 90.0

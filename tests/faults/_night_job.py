@@ -8,13 +8,16 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from forecast.artifacts.store import LOCK, OWNER, Store
 from forecast.durable import TEMPORARY
 from forecast.errors import ForecastError
-from forecast.ledger.ledger import DAMAGED, MAX_RUNS, unpacked
+from forecast.ledger.ledger import DAMAGED, MAX_RUNS
 from tests.faults._operations import Torn
 from tests.faults._stations import ZONE
 
@@ -150,7 +153,7 @@ class NightJob:
             ).fetchall()
             sql = "SELECT * FROM forecast_scores WHERE as_of = ? ORDER BY 3"
             scored = connection.execute(sql, (as_of,)).fetchall()
-        frames = [unpacked(cells).astype(object) for (cells,) in kept]
+        frames = [pd.read_parquet(BytesIO(cells)).astype(object) for (cells,) in kept]
         # no NaN, which differs from itself: a series of a single season has no error of a seasonal naive forecast
         rows = [
             row
@@ -243,7 +246,7 @@ class NightJob:
 def _sum(as_of: str, count: int, cells: bytes) -> tuple[int, float]:
     """Rows and sum of the forecasts of a run."""
     try:
-        forecasts = unpacked(cells)["forecast"]
+        forecasts = pd.read_parquet(BytesIO(cells))["forecast"]
     except DAMAGED as error:
         raise Torn(
             f"the ledger: the forecasts of the run as of {as_of} cannot be read: {error}"

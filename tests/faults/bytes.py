@@ -16,11 +16,7 @@ import click
 from forecast.artifacts.format import encode
 from forecast.artifacts.store import Store
 from forecast.errors import ArtifactRefused, ForecastError, NoInput
-from forecast.jobs.administration import ledger_of
-from forecast.jobs.pipeline import read_pipeline
-from forecast.jobs.publishing import newest_blocked, read_blocked
 from tests.faults._counts import Counts, campaign
-from tests.faults.pipeline import Night
 
 DATA = Path(__file__).parents[2] / "data" / "air_passengers.csv"
 FIT = (
@@ -78,7 +74,7 @@ class Damage:
 )
 @click.option("--seed", default=0, show_default=True)
 def command(sample: int | None, commands: int, artifact: Path | None, seed: int) -> None:
-    """Flip every byte of a store and of what a blocked run kept, and cut their files at every byte."""
+    """Flip every byte of a store, and cut its files at every byte."""
     random = Random(seed)
     with campaign("bytes") as counts, tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "store"
@@ -92,19 +88,6 @@ def command(sample: int | None, commands: int, artifact: Path | None, seed: int)
             Store(place), every if sample is None else random.sample(every, sample), counts
         )
         damage_commands(Store(place), random.sample(every, commands), counts)
-        night, kept = blocked_night(Path(folder) / "night")
-        every = damages(kept, random)
-        damage_blocked(night, every if sample is None else random.sample(every, sample), counts)
-        damage_acceptances(night, random.sample(every, commands), counts)
-
-
-def blocked_night(folder: Path) -> tuple[Night, Path]:
-    """A job whose second night a check blocked, and the folder that keeps what it would have published."""
-    night = Night(folder, "seasonal-naive", None)
-    night.run(0)
-    night.run(1, wrong="values")
-    (kept,) = (folder / "store.runs").glob("blocked-*")
-    return night, kept
 
 
 def damages(folder: Path, random: Random) -> list[Damage]:
@@ -183,44 +166,6 @@ def damage_commands(store: Store, chosen: list[Damage], counts: Counts) -> None:
             counts.lose(
                 f"{damage.kind}, {damage.path.name}: {ended.returncode} {ended.stdout!r} {ended.stderr!r}"
             )
-
-
-def damage_blocked(night: Night, chosen: list[Damage], counts: Counts) -> None:
-    """Read what a blocked run kept after each damage: it is refused by the name of the file."""
-    pipeline = read_pipeline(str(night.folder / "job.toml"))
-    blocked = newest_blocked(ledger_of(pipeline).runs(1))
-    assert blocked is not None
-    read_blocked(pipeline.store, blocked)
-    for damage in chosen:
-        counts.done[f"{damage.kind} of a blocked run"] += 1
-        with damage.done():
-            try:
-                read_blocked(pipeline.store, blocked)
-                counts.lose(
-                    f"{damage.kind}, {damage.path.name} of a blocked run: read as if nothing were wrong"
-                )
-            except ForecastError as error:
-                if not isinstance(error, ArtifactRefused) or damage.path.name not in str(error):
-                    counts.lose(
-                        f"{damage.kind}, {damage.path.name}: {type(error).__name__}: {error}"
-                    )
-
-
-def damage_acceptances(night: Night, chosen: list[Damage], counts: Counts) -> None:
-    """Let the command accept what is damaged: it has to publish nothing and to end with its code."""
-    before = night.left()
-    for damage in chosen:
-        counts.done["`forecast run --accept` of a damaged run"] += 1
-        with damage.done():
-            ended = _forecast("run", str(night.folder / "job.toml"), "--accept")
-        if (
-            ended.returncode != 76
-            or damage.path.name not in ended.stderr.decode()
-            or night.left() != before
-        ):
-            counts.lose(f"{damage.kind}, {damage.path.name}: {ended.returncode} {ended.stderr!r}")
-    if chosen and _forecast("run", str(night.folder / "job.toml"), "--accept").returncode:
-        counts.lose("what is whole was not accepted")
 
 
 def _put(path: Path, data: bytes) -> None:

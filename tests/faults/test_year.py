@@ -9,13 +9,14 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from datetime import date
+from io import BytesIO
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from forecast.artifacts.store import Store
-from forecast.ledger.ledger import packed, unpacked
+from forecast.ledger.ledger import packed
 from tests.faults._commands import Commands, Ended
 from tests.faults._counts import Counts
 from tests.faults._night_job import NightJob
@@ -94,7 +95,7 @@ def change(
         for as_of, cells in connection.execute(
             f"SELECT as_of, cells FROM forecast_cells WHERE {condition}"
         ).fetchall():
-            row = packed(change(unpacked(cells))), as_of
+            row = packed(change(pd.read_parquet(BytesIO(cells)))), as_of
             connection.execute("UPDATE forecast_cells SET cells = ? WHERE as_of = ?", row)
 
 

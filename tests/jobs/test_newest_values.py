@@ -9,7 +9,6 @@ import pytest
 
 from forecast.jobs.gate import replayed_checks
 from forecast.jobs.pipeline import read_pipeline
-from forecast.jobs.publishing import accept_blocked
 from forecast.jobs.run import run_job
 from tests.faults._shops import (
     CLEAN_NIGHTS,
@@ -70,7 +69,7 @@ def test_nothing_is_published_until_it_is_accepted_and_then_it_counts_as_right(
     code, _ = job.run(CLEAN_NIGHTS, doubled(job.table(CLEAN_NIGHTS), CLEAN_NIGHTS))
     assert code == BLOCKED
     assert (job.folder / "forecasts.csv").read_bytes() == before
-    accept_blocked(read_pipeline(str(job.file)), take_over=True)
+    run_job(read_pipeline(str(job.file)), accept=True, take_over=True)
     assert (job.folder / "forecasts.csv").read_bytes() != before
     night = CLEAN_NIGHTS + 1
     assert job.run(night, doubled(job.table(night), CLEAN_NIGHTS))[0] == 0

@@ -169,7 +169,7 @@ def test_checks_see_the_model_and_not_the_people(job: Job, forecast: Run, at: At
     assert job.record()["findings"] == []
 
 
-def test_a_blocked_run_keeps_its_overrides_until_it_is_accepted(
+def test_a_blocked_run_publishes_overrides_when_it_is_accepted(
     job: Job, forecast: Run, at: At
 ) -> None:
     job.write(table='overrides = "people.csv"')

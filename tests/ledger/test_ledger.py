@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ from forecast.ledger.ledger import (
     FitEntry,
     Ledger,
     packed,
-    unpacked,
 )
 from forecast.ledger.record import Record
 from tests._databases import sqlite_first
@@ -269,7 +269,7 @@ def numbers(values: list[float]) -> pd.DataFrame:
 )
 def test_published_numbers_keep_all_of_their_digits(values: list[float]) -> None:
     with np.errstate(over="ignore"):  # raw ones do not
-        found = unpacked(packed(numbers(values)))
+        found = pd.read_parquet(BytesIO(packed(numbers(values))))
     assert (found[PUBLISHED] == np.array(values)[:, None]).all(axis=None)
     assert found["unit"].tolist() == [0.1] * len(values)
 
