@@ -13,6 +13,7 @@ from forecast.events.closed import fixed_values, unless_contradicted
 from forecast.events.columns import with_columns_removed
 from forecast.events.effects import adjusted_panel
 from forecast.events.kinds import steps_of_shifts, without_shifts
+from forecast.events.newest import steps_compared
 from forecast.inference.fitted import RESTORED_SETTINGS, RUN_SETTINGS, Base, Config, Fitted
 from forecast.metrics.metrics import naive_errors
 from forecast.metrics.quantiles import LEVELS
@@ -51,7 +52,8 @@ def collect(
     longest_lag = max(lags, default=0)
     lookbacks = [plan.members[number].lookback + longest_lag for number in forecasting]
     season = lags[0] if lags else panel.ahead  # roughness takes values a season before
-    steps_seen = max(*lookbacks, ensemble.steps_back, held_out.lookback + season)
+    compared = steps_compared(schema.shortest_season)
+    steps_seen = max(*lookbacks, ensemble.steps_back, held_out.lookback + season, compared)
     if columns is not None:
         steps_seen += columns.reach
     steps_back = steps_of_shifts(panel, schema, steps_seen)

@@ -6,7 +6,7 @@ import numpy as np
 
 from forecast.errors import Setting
 from forecast.events.effects import Adjustment
-from forecast.events.kinds import is_likelier_ratio, without_shifts
+from forecast.events.kinds import is_likelier_ratio, median, without_shifts
 from forecast.logs import log
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Integers, Numbers, Panel
@@ -23,10 +23,17 @@ class NewestLimits:
     # an outlier lies this many times as far from what came before it as any earlier value did
     times: float = 3.0
     values: int = 20  # fewer values do not show how far is far
-    # a level is new if at least this many newest values, but less than a season, lie on one side of
-    # those a season before, and `level_times` as far from them as any older value did
+    # a level is new if at least this many values confirm it, the first and the last of them too, and
+    # if it has moved `level_times` as far as over any earlier stretch of so many steps, of which
+    # there must be `blocks`
     confirming: int = 3
-    level_times: float = 1.5
+    level_times: float = 2.0
+    blocks: int = 5
+    steps: int = 7  # levels are means over so many, or over a season
+    # before it, the values held a level: changes over a season were at most this multiple of their
+    # own changes from step to step; those of a random walk are more
+    held: float = 1.5
+    compared: int = 200  # newest steps that tell a new level, or more where seasons are long
 
 
 LIMITS = NewestLimits()
@@ -46,23 +53,17 @@ def newest_outliers(panel: Panel, season: int, ends: Integers) -> list[int]:
     The distance of a value is that to the value before it or a season before it, whichever is
     nearer. So a new level is an outlier until the next value confirms it.
     """
-    series = np.flatnonzero(ends >= LIMITS.values)
-    slots = _newest_slots(panel, series, ends, LIMITS.values)
-    seen = panel.observed[slots]
-    both = seen[:, 1:] & seen[:, :-1]
-    distance = np.abs(np.diff(panel.values[slots], axis=1))
-    farthest = np.max(distance[:, :-1], 1, where=both[:, :-1], initial=0.0)
-    newest = np.where(both[:, -1], distance[:, -1], np.inf)
-    # this rules nearly all series out
-    is_far = newest > LIMITS.times * farthest
-    candidates = series[seen[:, -1] & is_far]
-    return [int(i) for i in candidates if _ends_with_outlier(_past(panel, i, ends), season)]
+    return [
+        series
+        for series in np.flatnonzero(ends >= LIMITS.values).tolist()
+        if _ends_with_outlier(_past(panel, series, ends), season)
+    ]
 
 
 def _ends_with_outlier(past: Numbers, season: int) -> bool:
     """Whether the last of some values is an outlier; missing values are NaN."""
     position = np.flatnonzero(np.isfinite(past))
-    if len(position) < LIMITS.values:
+    if len(position) < LIMITS.values or np.isnan(past[-1]):
         return False
     distance = np.abs(np.diff(past[position]))
     if season > 1:
@@ -75,56 +76,86 @@ def _ends_with_outlier(past: Numbers, season: int) -> bool:
 
 
 def new_levels(panel: Panel, season: int, ends: Integers) -> list[NewLevel]:
-    """The new levels of series before position `ends` [series]."""
-    series = np.flatnonzero(ends >= 3 * season + LIMITS.values)
-    if season <= LIMITS.confirming or not len(series):
-        return []
-    slots = _newest_slots(panel, series, ends, 2 * season)
-    changes = panel.values[slots] - panel.values[slots - season]
-    older = changes[:, :season]
-    usual = older.mean(1, keepdims=True)
-    farthest = np.abs(older - usual).max(1, keepdims=True)
-    newest = np.abs(changes[:, -LIMITS.confirming :] - usual)
-    # this rules nearly all series out
-    candidates = series[(newest > farthest).all(1)]
-    levels = [_new_level(int(i), _past(panel, i, ends), season) for i in candidates]
-    return [level for level in levels if level is not None]
+    """The new levels of series before position `ends` [series].
+
+    Where the level has moved, the changes over a season that follow lie at the same distance from
+    all others, on average over as many steps as a season has, or as have come since.
+    """
+    span = _span(season)
+    levels = []
+    for series in np.flatnonzero(ends >= (LIMITS.blocks + 1) * span).tolist():
+        past = _past(panel, series, ends)[-steps_compared(season) :]
+        values = past if (past <= 0).any() else np.log(past)
+        change = np.nan_to_num(_beyond(values, span))
+        since = _steps_since(change, span)
+        if since:
+            levels.append(_new_level(series, past, since, span))
+    return levels
 
 
-def _new_level(series: int, past: Numbers, season: int) -> NewLevel | None:
-    """The level that the newest of some values have reached; missing values are NaN."""
-    is_above_zero = bool(np.nanmin(past) > 0)
-    values = np.log(past) if is_above_zero else past
-    change = values[season:] - values[:-season]
-    older = change[:-season]
-    older = older[np.isfinite(older)]
-    if len(older) < LIMITS.values:
-        return None
-    usual_change = older.mean()
-    beyond = change - usual_change
-    farthest = np.abs(older - usual_change).max()
-    newest = beyond[:-season:-1]  # less than a season, the newest first
-    is_new = np.abs(newest) > LIMITS.level_times * farthest
-    is_new &= np.sign(newest) == np.sign(newest[0])
-    if farthest == 0 or is_new.all():
-        return None
-    confirming = int(is_new.argmin())
-    if confirming < LIMITS.confirming:
-        return None
-    moved = newest[:confirming].mean()
-    if not is_above_zero:
-        return NewLevel(series, confirming, 1.0, moved)
-    factor = np.exp(moved)
-    beyond = past[season:] - past[:-season]
-    beyond -= np.nanmean(beyond[:-season])
-    noise = np.abs(beyond[:-season])
-    after = past[-confirming:]
-    usual = after - beyond[-confirming:]
-    added = beyond[-confirming:].mean()
-    is_factor = is_likelier_ratio(noise, usual, after, factor, added)
-    if is_factor or np.nanmin(past[:-confirming]) + added <= 0:
-        return NewLevel(series, confirming, factor, 0.0)
-    return NewLevel(series, confirming, 1.0, added)
+def steps_compared(season: int) -> int:
+    """How many of the newest steps tell a new level."""
+    return max(LIMITS.compared, (LIMITS.blocks + 1) * _span(season))
+
+
+def _span(season: int) -> int:
+    """The steps over which levels are compared, a whole number of seasons."""
+    return season * -(-LIMITS.steps // season)
+
+
+def _steps_since(change: Numbers, span: int) -> int:
+    """How many steps ago the level of a series has moved, 0 if it has not.
+
+    `change` [steps] are changes over `span` steps, less their median; 0 where a value is missing.
+    """
+    steps = len(change)
+    sums = np.append(0.0, change.cumsum())
+    # mean changes over `width` steps before `end`, [widths, ends]
+    width = np.arange(LIMITS.confirming, span + 1)[:, None]
+    end = np.arange(steps + 1)
+    first = np.maximum(end - width, 0)
+    means = np.abs(sums[end] - sums[first]) / width
+    ends = np.full_like(width, steps)
+    ends[-1] = means[-1].argmax()
+    others = np.where(np.abs(end - ends) < width, 0.0, means)
+    moved = np.take_along_axis(means, ends, 1)
+    is_new = moved > LIMITS.level_times * others.max(1, keepdims=True)
+    is_new &= ends > LIMITS.blocks * width
+    best = (is_new * moved * width**0.5).argmax()
+    place = int(ends[best, 0] - width[best, 0])
+    older = change[:place]
+    held = np.abs(older).sum() < LIMITS.held * np.abs(np.diff(older)).sum()
+    # the first and the last values at a new level have moved to it, and none before
+    few = LIMITS.confirming
+    starts = place, ends[best, 0] - few, place - few
+    start, last, before = (change[start : start + few].mean() for start in starts)
+    half = moved[best, 0] / 2
+    side = np.sign(start)
+    held &= min(side * start, side * last) > half > side * before
+    return steps - place if held and is_new[best, 0] else 0
+
+
+def _new_level(series: int, past: Numbers, since: int, span: int) -> NewLevel:
+    """The level that the newest values of a past have reached; missing values are NaN."""
+    first = len(past) - since
+    level = slice(first - span, first)  # the changes that the new level makes
+    beyond = _beyond(past, span)
+    added = np.asarray(np.nanmean(beyond[level]))
+    if np.nanmin(past) > 0:
+        factor = np.exp(np.nanmean(_beyond(np.log(past), span)[level]))
+        after = past[first:][:span]
+        usual = after - beyond[level]
+        noise = np.abs(beyond[: first - span])
+        is_factor = is_likelier_ratio(noise, usual, after, factor, added)
+        if is_factor or np.nanmin(past[:first]) + added <= 0:
+            return NewLevel(series, since, factor, 0.0)
+    return NewLevel(series, since, 1.0, float(added))
+
+
+def _beyond(past: Numbers, span: int) -> Numbers:
+    """Changes over `span` steps, less their median."""
+    change = past[span:] - past[:-span]
+    return change - median(change)
 
 
 def without_newest_outliers(panel: Panel, season: int, ends: Integers) -> Panel:
@@ -165,12 +196,6 @@ def at_new_levels(
     return replace(panel, values=values), moved
 
 
-def _newest_slots(panel: Panel, series: Integers, ends: Integers, count: int) -> Integers:
-    """The slots of the newest values of some series, [series, count], the newest last."""
-    end = panel.offsets[series] + ends[series]
-    return end[:, None] - np.arange(count, 0, -1)
-
-
 def _past(panel: Panel, series: int, ends: Integers) -> Numbers:
     """The values of a series before its end, NaN where missing."""
     first = panel.offsets[series]
@@ -193,6 +218,7 @@ def warn_of_newest(panel: Panel, schema: Schema, name: str) -> None:
             Setting("events"),
         )
     levels = new_levels(panel, season, panel.lengths)
+    levels = [level for level in levels if level.confirming <= _span(season)]  # not for ever
     if levels:
         log.warning(
             "%s: the newest values of %d series (%s) lie at a new level; forecasts count the "

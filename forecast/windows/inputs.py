@@ -259,7 +259,7 @@ class Transform:
     fixed: Numbers | None = None
     column_effects: ColumnEffects | None = None  # effects of columns known in advance, removed next
     # [series], positions before which new levels are looked for: those at which the earliest
-    # windows end. None in a fit, where a held-out window must not know of a level that came later
+    # windows end. None in a fit, whose windows all see the newest level, as after a `level_shift`
     ends: Integers | None = None
 
 
@@ -385,8 +385,7 @@ def make_inputs(
     ends = transform.ends
     newest = panel.lengths if ends is None else ends
     adjusted = without_newest_outliers(adjusted, season, newest)
-    if ends is not None:
-        adjusted, adjustment = at_new_levels(adjusted, adjustment, season, ends)
+    adjusted, adjustment = at_new_levels(adjusted, adjustment, season, newest)
     ready = transformed(adjusted, power)
     arrays = Windows(ready, columns, horizon, lags, index)
     bound = None if adjustment is None else adjustment.bounds(panel)

@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
+from forecast.events.newest import new_levels
 from forecast.inference.predictor import Predictor
-from forecast.reading.reading import read_as
+from forecast.reading.reading import read, read_as
+from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 
 Run = Callable[..., "object"]
@@ -126,3 +128,36 @@ def test_it_is_said(forecast: Run, usual: np.ndarray, tmp_path: Path) -> None:
     assert "months.csv: the newest values of 1 series (y) lie at a new level" in ran.err
     months(usual[:-1]).to_csv(path, index=False)
     assert "newest value" not in forecast("now", path, "--horizon", HORIZON).err
+
+
+def days(values: np.ndarray) -> pd.DataFrame:
+    return pd.DataFrame({"t": pd.date_range("2022-01-03", periods=len(values)), "y": values})
+
+
+@pytest.mark.parametrize("steps", [10, 30])
+def test_a_level_that_has_moved_does_not_widen_intervals(steps: int) -> None:
+    noise = np.random.default_rng(1).normal(200, 5, 200 + steps)
+    shifted = noise + 50 * (np.arange(len(noise)) >= 200)
+    model = Forecaster(model="pretrained", horizon=7)
+
+    def widths(values: np.ndarray) -> np.ndarray:
+        table = model.fit(days(values)).predict()
+        return np.array(
+            [(table[f"hi_{level}"] - table[f"lo_{level}"]).mean() for level in (80, 95)]
+        )
+
+    assert (widths(shifted) < 1.2 * widths(noise)).all()
+
+
+@pytest.mark.parametrize("season", [1, 7])
+def test_walks_waves_and_trends_have_no_new_level(season: int) -> None:
+    draws = np.random.default_rng(2).normal(size=(3, 40, 250))
+    steps = np.arange(250)
+    waves = 5 * np.sin(steps / 30)
+    values = np.concatenate([draws[0].cumsum(1), waves + draws[1], 0.3 * steps + draws[2]])
+    frame = pd.DataFrame(values.T, columns=[f"s{number}" for number in range(120)])
+    frame.insert(0, "t", pd.date_range("2022-01-03", periods=250))
+    panel = read(table_from_frame(frame), TableSettings(time="t"), horizon=7).panel
+    assert len(new_levels(panel, season, panel.lengths)) <= 1
+    panel.values[-100:] += 20  # of a trend, and of what lies ahead
+    assert new_levels(panel, season, panel.lengths)[-1].confirming == 100 - panel.ahead
