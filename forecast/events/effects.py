@@ -29,7 +29,8 @@ class EffectPriors:
     # if an event leaves less than this share of the value, the day tells nothing about the value
     # without the event
     hidden: float = 0.2
-    closed: float = 0.02  # if an event leaves less than this share of the value, it leaves 0
+    # values that were always 0 on the days of an event are 0 if it leaves less than this share
+    closed: float = 0.5
     largest_factor: float = 20.0  # the most by which events may multiply a value
     # a day is compared with this many weeks before it, and as many after it
     weeks_each_side: int = 3
@@ -91,8 +92,6 @@ class Effects:
     # the events that occurred in the past of the fit; their eves and following days have labels of
     # their own
     labels: tuple[str, ...]
-    # the number of days on which each label occurred
-    days: Annotated[Integers, of_values("labels", low=0)]
     # first axis: relative scale, additive scale; last axis: the effect on any day, then what each
     # weekday adds to it, Monday first
     effect: Annotated[Numbers, of_values("2 labels 8")]
@@ -109,6 +108,8 @@ class Effects:
     unit: Annotated[Numbers, of_values("series+1", low=0)]
     # how strongly each series reacts to events; 1 means as strongly as all series do on average
     reaction: Annotated[Numbers, of_values("series+1")]
+    # 1 if the values of the series on the days of a label were all 0, perhaps by chance
+    always_zero: Annotated[Integers, Spec("series+1 labels", 0, 1, absent=0)]
     # on the relative scale, in tables finer than days; None if no event changes the shape of a day
     shapes: DayShapes | None = None
 
@@ -202,7 +203,8 @@ def adjustment(
     factor = np.clip(1 + share, 0, PRIORS.largest_factor)
     if effects.shapes is not None:
         factor *= effects.shapes.factors(marks, slot, label, row)
-    factor[factor < PRIORS.closed] = 0.0
+    always_zero = slot[effects.always_zero[row[slot], label] > 0]
+    factor[always_zero] *= factor[always_zero] >= PRIORS.closed
     factor[is_additive] = 1.0
     return Adjustment(factor, amount * unit, factor >= PRIORS.hidden)
 
@@ -318,20 +320,21 @@ def fit_effects(
         share = reactions[regression.series] * own_level**power
         typical[scale] = regression.typical(effect[scale], share)
 
+    always_zero = np.ones((1 + len(panel), labels), np.int64)
+    is_zero = past.values[marks.slot] == 0
+    np.minimum.at(always_zero, (1 + past.series[marks.slot], marks.label), is_zero)
+    always_zero[0] = always_zero.min(0)
     is_shown = np.isin(marks.slot, days.slot) | closed[marks.slot]
-    dates = marks.date[marks.slot[is_shown]]
-    keys = np.unique(dates * KEY_STRIDE + marks.label[is_shown])
-    counts = np.bincount(keys % KEY_STRIDE, minlength=labels)
-    shown = np.flatnonzero(counts)
+    shown = np.unique(marks.label[is_shown])
     return Effects(
         labels=tuple(marks.labels[label] for label in shown),
-        days=counts[shown],
         effect=effect[:, shown],
         typical=typical[:, shown],
         exponent=exponent,
         profile=past.profile,
         unit=np.append(0.0, past.unit * past.size),
         reaction=reaction,
+        always_zero=always_zero[:, shown],
         shapes=_day_shapes(past, shown),
     )
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from forecast import Forecaster
 from forecast.events.effects import Effects, adjustment, fit_effects
 from forecast.panel.panel import Integers, series_index
 from forecast.reading.reading import Reading, read
@@ -66,7 +67,6 @@ def test_what_comes_later_changes_nothing() -> None:
     then = found_in(reading, before)
     for name, value in vars(then).items():
         np.testing.assert_array_equal(getattr(later, name), value)
-    assert then.days[then.labels.index("christmas")] == 2
 
 
 def test_chance_is_no_effect() -> None:
@@ -200,3 +200,23 @@ def test_nothing_is_found_where_nothing_happened() -> None:
     panel = quiet.panel
     moved = adjustment(panel, quiet.schema, effects, series_index(panel.ids, panel.ids))
     assert (moved.factor == 1).all()
+
+
+def test_holidays_on_which_all_values_were_0_are_0() -> None:
+    dates = pytest.importorskip("holidays").country_holidays("DE", years=(2022, 2023))
+    days = pd.date_range("2022-01-01", "2023-12-31")
+    is_holiday = np.array([day in dates for day in days])
+    draw = np.random.default_rng(0)
+    tables = []
+    for shop in range(3):
+        units = np.round(300 * WEEK[days.day_of_week] * np.exp(draw.normal(0, 0.1, len(days))))
+        if shop < 2:  # the last one is open
+            units[is_holiday] = 0
+        tables.append(pd.DataFrame({"id": f"shop {shop}", "day": days, "units": units}))
+    table = pd.concat(tables)
+    model = Forecaster(model="seasonal-mean", horizon=31, holidays="DE")
+    found = model.fit(table[table["day"] < "2023-12-01"]).predict()
+    found = found[found["day"].isin(["2023-12-25", "2023-12-26"])]
+    is_closed = found["id"] < "shop 2"
+    assert not found.loc[is_closed, ["forecast", "lo_95", "hi_95"]].to_numpy().any()
+    assert (found.loc[~is_closed, "lo_95"] > 100).all()

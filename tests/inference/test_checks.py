@@ -33,13 +33,13 @@ CLOSED = Closed(
 )
 EFFECTS = Effects(
     labels=("Christmas",),
-    days=np.array([3]),
     effect=np.full((2, 1, 8), -0.5),
     typical=np.full((2, 1), -0.5),
     exponent=-1,
     profile=np.ones((3, 7)),
     unit=np.zeros(3),
     reaction=np.ones(3),
+    always_zero=np.zeros((3, 1), np.int64),
 )
 
 
@@ -74,7 +74,7 @@ def test_closed_positions_that_contradict_each_other_are_refused(change: dict[st
         {"labels": [1]},
         {"exponent": 5},
         {"exponent": True},
-        {"days": [-1]},
+        {"always_zero": [[0], [2], [0]]},
         {"unit": [0.0, -1.0, 0.0]},
         {"profile": np.zeros((3, 7)).tolist()},
         {"reaction": [1.0, 1.0]},
