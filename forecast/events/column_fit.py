@@ -12,11 +12,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from forecast.calendar.calendar import season_candidates
+from forecast.calendar.calendar import DAYS_OF_YEAR, season_candidates
 from forecast.events.columns import (
+    DAYS_OF_MONTH,
     YEAR_WAVES,
     ColumnEffects,
     columns_by_name,
+    columns_of_calendar,
+    days_of_month,
     indicators,
     waves_of_year,
     with_columns_removed,
@@ -80,6 +83,7 @@ class ColumnPriors:
 
 PRIORS = ColumnPriors()
 DAYS_OF_WEEK = 7
+MEDIAN = np.pi / 2  # variance of a median, in that of a mean
 FORGOTTEN = 1e-9  # share of a value that a level may still hold
 ROUNDING = 1e-10  # smaller prior variances, as a share of that of the errors, are 0
 LEAST_RIDGE = 1e-3  # penalty for comparisons, as a share of the mean eigenvalue
@@ -97,28 +101,34 @@ def fit_columns(
 ) -> ColumnEffects | None:
     """Estimate effects from values at positions before `before` [series].
 
-    `year` is the steps of a year, 0 for none. Effects multiply or are added like `earlier` ones.
-    With `with_draws`, draws from their posterior show how certain they are.
+    `year` is the steps of a year, 0 for none. Effects multiply or are added like `earlier` ones,
+    whose days of the month they have. With `with_draws`, draws from their posterior show how certain they are.
 
     None without columns and effects of the year, or with too few values.
     """
     beside = 0.0
+    shown = year
     if not _may_show_year(panel, before, year):
         # columns that follow the year would take its effect; one year alone forecasts no other
         beside = year * bool(schema.known and before.max() >= year)
-        year = 0.0
-    pasts = _pasts(panel, schema, seasons, before, year, beside)
+        shown = 0.0
+    month = np.zeros(DAYS_OF_MONTH) if earlier is None else earlier.month
+    pasts = _pasts(panel, schema, seasons, before, shown, month, beside)
     if not pasts:
         return None
     choices = _choices(pasts) if earlier is None else [earlier.multiplies]
-    best = _likeliest(pasts, seasons, year, choices)
+    best = _likeliest(pasts, seasons, shown, month, choices)
     if best is None:
         return None
     whole = _Regression.of(pasts, best.effects, best.kept)
     effects = whole.solved()
-    if earlier is None and effects.multiplies and _deviation(pasts, effects) > PRIORS.factor:
-        additive = replace(effects, multiplies=False)
-        return fit_columns(panel, schema, seasons, before, year, additive, with_draws)
+    if earlier is None:
+        too_large = effects.multiplies and _deviation(pasts, effects) > PRIORS.factor
+        if 0 < year <= DAYS_OF_YEAR:
+            month = _month(pasts, schema, effects, best.kept)
+        if too_large or month.any():
+            like = replace(effects, multiplies=effects.multiplies and not too_large, month=month)
+            return fit_columns(panel, schema, seasons, before, year, like, with_draws)
     if not (schema.known or effects.weights.any()):
         return None
     places = columns_by_name(schema)
@@ -207,7 +217,7 @@ class _Past:
     unit: float  # standard deviation of the values
     values: Numbers  # [steps], gaps filled
     observed: Flags  # [steps]
-    columns: Numbers  # [steps, columns], those known in advance and waves of the year
+    columns: Numbers  # [steps, columns], those known in advance, and those of the year and month
     position: Integers  # [steps], on the calendar grid
     phases: Numbers  # [steps, phases], indicators of the level and of seasons; perhaps a trend
 
@@ -282,6 +292,7 @@ def _pasts(
     seasons: tuple[int, ...],
     before: Integers,
     year: float,
+    month: Numbers,
     beside: float,
 ) -> list[_Past]:
     """The newest past of series, evenly spaced if there are too many values."""
@@ -304,7 +315,7 @@ def _pasts(
             trend = np.linspace(-1, 1, len(slots))
             phases = np.column_stack([phases, trend])
         seen_slots = slots[observed]
-        waves = waves_of_year(position, year)
+        waves = columns_of_calendar(position, schema, year, month)
         past = _Past(
             series=series,
             unit=float(units[series]),
@@ -332,8 +343,32 @@ def _phases(position: Integers, seasons: tuple[int, ...]) -> Numbers:
     return np.concatenate(phases, 1)
 
 
+def _month(pasts: list[_Past], schema: Schema, effects: ColumnEffects, kept: float) -> Numbers:
+    """What each day of the month does, [31]; 0 where the past does not show it.
+
+    It is a median, as no Christmas must make a 25th, of errors and a 0.
+    """
+    errors = [np.zeros(DAYS_OF_MONTH)]
+    days = [np.arange(DAYS_OF_MONTH)]
+    for past in pasts:
+        rest, position, _ = past.errors(effects, past.by_column(effects), kept)
+        errors.append(rest[:, -1] - rest[:, :-1].sum(1))
+        days.append(days_of_month(position, schema))
+    error = np.concatenate(errors)
+    day = np.concatenate(days)
+    month = np.array([np.median(error[day == number]) for number in range(DAYS_OF_MONTH)])
+    # in standard errors, as if series moved together
+    squares = month**2 * np.bincount(day) / (MEDIAN * error.var() * len(pasts) + ROUNDING)
+    shown = (squares > PRIORS.bend) & (squares.sum() > PRIORS.evidence * DAYS_OF_MONTH)
+    return np.asarray(month * shown)
+
+
 def _prepared(
-    pasts: list[_Past], multiplies: bool, seasons: tuple[int, ...], year: float
+    pasts: list[_Past],
+    multiplies: bool,
+    seasons: tuple[int, ...],
+    year: float,
+    month: Numbers,
 ) -> ColumnEffects | None:
     """Effects without coefficients; None if there are no columns, or too many for the values."""
     known = np.concatenate([past.columns for past in pasts])
@@ -364,7 +399,7 @@ def _prepared(
 
     knots = np.repeat(limits[:, 1:], len(PRIORS.knots), 1)  # there, a slope never changes
     count = known.shape[1]
-    of_table = count - 2 * YEAR_WAVES * (year > 0)
+    of_table = count - 2 * YEAR_WAVES * (year > 0) - month.any()
     for number, column in enumerate(scaled.T[:of_table]):
         if len(np.unique(column)) >= PRIORS.different and not apart[number]:
             knots[number] = np.quantile(column, PRIORS.knots)
@@ -374,6 +409,7 @@ def _prepared(
         season=seasons[0] if by_day else 1,
         waves=PRIORS.waves if by_day else 0,
         year=year,
+        month=month,
         lags=np.array(PRIORS.lags_in_days if by_day else PRIORS.lags),
         means=np.array(PRIORS.means_in_days if by_day else (), np.int64),
         logarithm=np.asarray(logarithm, np.int64),
@@ -523,7 +559,11 @@ def _deviation(pasts: list[_Past], effects: ColumnEffects) -> float:
 
 
 def _likeliest(
-    pasts: list[_Past], seasons: tuple[int, ...], year: float, choices: list[bool]
+    pasts: list[_Past],
+    seasons: tuple[int, ...],
+    year: float,
+    month: Numbers,
+    choices: list[bool],
 ) -> _Regression | None:
     """The regression of the newest past that makes its values likeliest.
 
@@ -532,7 +572,7 @@ def _likeliest(
     newest = [past.newest(PRIORS.compared) for past in pasts]
     regressions = []
     for multiplies in choices:
-        effects = _prepared(pasts, multiplies, seasons, year)
+        effects = _prepared(pasts, multiplies, seasons, year, month)
         if effects is None:
             return None
         kept = PRIORS.kept if effects.season == 1 else (0.0,)

@@ -1,4 +1,7 @@
-"""What columns known in advance and the year do: taken out of the past, and put into forecasts."""
+"""What columns known in advance, the year and the month do.
+
+It is taken out of the past, and put into forecasts.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -8,15 +11,19 @@ from typing import Annotated
 import numpy as np
 
 from forecast.artifacts.specs import TINY, Spec, of_values
+from forecast.calendar.zones import first_days, months_of
 from forecast.events.effects import NAMED, Adjustment
+from forecast.events.kinds import day_spans
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
-from forecast.panel.schema import Schema
+from forecast.panel.schema import Schema, calendar_of
 
 LARGEST = 5.0  # logarithm of the largest factor, or the largest sum in deviations of the series
 MOST_CATEGORIES = 32  # a column with more categories has no effect
 LONGEST = 100_000  # steps or days, of a lag or a mean
 YEAR_WAVES = 3  # pairs of a sine and a cosine; more follow what happened in one year alone
 YEAR = "year"  # what their effect is called
+MONTH = "day of the month"
+DAYS_OF_MONTH = 31
 PART = 1 << 20  # slots whose effects are computed at once, about
 # units are rounded to multiples of 2**-20 before they are summed: sums are exact then, and do not
 # depend on the series beside
@@ -27,13 +34,15 @@ GRID = 2.0**20
 class ColumnEffects:
     """What columns known in advance do to the values of a table.
 
-    Waves of the year follow them as columns of their own, which act at once and evenly.
+    Waves of the year follow them as columns of their own, then perhaps one that the day of the
+    month tells: these act at once and evenly.
     """
 
     multiplies: bool  # whether effects are factors; otherwise they are added
     season: int  # steps of a day; 1 without
     waves: int
     year: float  # steps of a year; 0 where there are no waves of the year
+    month: Annotated[Numbers, of_values("31")]  # the column of the month by day; 0 without one
     lags: Annotated[Integers, Spec("lags", 0, LONGEST)]
     means: Annotated[Integers, Spec("means", 1, LONGEST)]  # in days
     # [columns], where each category has a column: 1 if the logarithm of the column acts
@@ -52,6 +61,11 @@ class ColumnEffects:
     reaction: Annotated[Numbers, of_values("series+1 columns")]
     # coefficients as the past leaves them possible
     draws: Annotated[Numbers, of_values("draws columns terms")]
+
+    @property
+    def of_table(self) -> int:
+        """The number of columns that are those of the table."""
+        return len(self.knots) - 2 * YEAR_WAVES * (self.year > 0) - int(self.month.any())
 
     @property
     def width(self) -> int:
@@ -92,10 +106,8 @@ class ColumnEffects:
         `first` [steps] is the first step of the same series, `position` [steps] the grid position.
         """
         step = np.arange(len(scaled))
-        columns = scaled
-        if self.year:
-            columns = scaled.copy()
-            columns[:, -2 * YEAR_WAVES :] = 0.0
+        columns = scaled.copy()
+        columns[:, self.of_table :] = 0.0
         for lag in self.lags.tolist():
             yield scaled if lag == 0 else columns[np.maximum(step - lag, first)]
         rounded = np.round(columns * GRID) / GRID
@@ -122,12 +134,12 @@ class ColumnEffects:
         return effect
 
     def columns(self, known: Numbers, schema: Schema, position: Integers) -> Numbers:
-        """Columns known in advance as numbers, and waves of the year, [steps, columns].
+        """Columns known in advance as numbers, then those of the year and month, [steps, columns].
 
         `known` is [steps, columns of the table], `position` [steps] the grid position.
         """
-        columns = indicators(known, schema)
-        return np.concatenate([columns, waves_of_year(position, self.year)], 1)
+        of_calendar = columns_of_calendar(position, schema, self.year, self.month)
+        return np.concatenate([indicators(known, schema), of_calendar], 1)
 
     def by_part(self, panel: Panel, schema: Schema) -> Iterator[tuple[slice, Numbers]]:
         """The effect of each column on series that react like all, [slots, columns].
@@ -261,6 +273,20 @@ def waves_of_year(position: Integers, year: float) -> Numbers:
     return np.concatenate([np.sin(angle), np.cos(angle)], 1)
 
 
+def columns_of_calendar(position: Integers, schema: Schema, year: float, month: Numbers) -> Numbers:
+    """Waves of the year and the value of the day in `month`, [steps, columns]."""
+    waves = waves_of_year(position, year)
+    if not month.any():
+        return waves
+    return np.column_stack([waves, month[days_of_month(position, schema)]])
+
+
+def days_of_month(position: Integers, schema: Schema) -> Integers:
+    """The day of the month at grid positions [steps], from 0."""
+    days, _ = day_spans(calendar_of(schema), position)
+    return days - first_days(months_of(days))
+
+
 def describe_columns(effects: ColumnEffects, schema: Schema) -> str:
     """List how much columns typically change values, the strongest first, and those without effect.
 
@@ -268,7 +294,9 @@ def describe_columns(effects: ColumnEffects, schema: Schema) -> str:
     """
     places = columns_by_name(schema)
     if effects.year:
-        places[YEAR] = slice(-2 * YEAR_WAVES, None)
+        places[YEAR] = slice(effects.of_table, effects.of_table + 2 * YEAR_WAVES)
+    if effects.month.any():
+        places[MONTH] = slice(-1, None)
     sizes = {name: float(np.linalg.norm(effects.typical[own])) for name, own in places.items()}
     names = sorted(sizes, key=lambda name: -sizes[name])
     texts = []

@@ -14,7 +14,7 @@ from forecast.ensemble.ensemble import Ensemble
 from forecast.ensemble.names import PRETRAINED
 from forecast.errors import ArtifactRefused, Unavailable
 from forecast.events.closed import NONE_CLOSED, Closed
-from forecast.events.columns import YEAR_WAVES, ColumnEffects, indicators
+from forecast.events.columns import DAYS_OF_MONTH, YEAR_WAVES, ColumnEffects, indicators
 from forecast.events.effects import DayShapes, Effects
 from forecast.inference import checks
 from forecast.inference.fitted import (
@@ -188,11 +188,12 @@ def read_effects(lists: dict[str, Any], sizes: dict[str, int]) -> Effects:
 def read_column_effects(
     lists: dict[str, Any], sizes: dict[str, int], schema: Schema
 ) -> ColumnEffects:
+    lists = {"month": [0.0] * DAYS_OF_MONTH, **lists}
     lengths = {name: len(lists[name]) for name in ("lags", "means", "draws")}
     knots = len(lists["knots"][0])
     known = np.zeros((0, len(schema.known)))
-    has_year = lists["year"] != 0
-    columns = indicators(known, schema).shape[1] + 2 * YEAR_WAVES * has_year
+    of_calendar = 2 * YEAR_WAVES * (lists["year"] != 0) + any(lists["month"])
+    columns = indicators(known, schema).shape[1] + of_calendar
     terms = len(lists["weights"][0])
     sizes = {**sizes, **lengths, "columns": columns, "knots": knots, "terms": terms}
     effects = from_lists(ColumnEffects, lists, sizes)

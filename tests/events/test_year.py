@@ -1,4 +1,6 @@
-"""What the year does to two or more years of days is taken off the past and put back ahead."""
+"""What year and day of the month do to days is taken off the past and put back ahead."""
+
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -50,3 +52,29 @@ def test_a_ramp_over_years_is_forecast_exactly() -> None:
     model = fitted(values[:-AHEAD])
     assert model.fitted_.column_effects is None
     np.testing.assert_allclose(model.predict()["forecast"], values[-AHEAD:], rtol=1e-9)
+
+
+def paydays(payday: float, christmas: float) -> pd.Series:
+    """Days of three years, higher from the 25th to the 27th and on the 1st, and at Christmas."""
+    time = pd.date_range("2021-01-01", periods=1096 + AHEAD)
+    is_payday = np.isin(time.day, [25, 26, 27, 1])
+    is_christmas = (time.month == 12) & np.isin(time.day, [24, 25, 26, 31])
+    effect = 1 + payday * is_payday + christmas * is_christmas
+    noise = np.random.default_rng(0).normal(0, 0.05, len(time))
+    return pd.Series(100 * effect * np.exp(noise), time)
+
+
+def test_the_day_of_the_month_is_an_effect_that_a_store_keeps(tmp_path: Path) -> None:
+    values = paydays(0.4, christmas=0)
+    model = fitted(values[:-AHEAD])
+    ahead = model.predict()
+    error = np.abs(ahead["forecast"].to_numpy() - values[-AHEAD:]).mean()
+    assert error < 1.15 * 5 * 0.8  # of the noise alone; without days of the month 3.1
+    assert any("day of the month" in line for line in model.describe())
+    model.save(tmp_path / "store")
+    pd.testing.assert_frame_equal(Forecaster.load(tmp_path / "store").predict(), ahead)
+
+
+def test_christmas_makes_no_day_of_the_month() -> None:
+    effects = fitted(paydays(0, christmas=-0.5)[:-AHEAD]).fitted_.column_effects
+    assert effects is None or not effects.month.any()

@@ -92,6 +92,7 @@ COLUMN_EFFECTS = ColumnEffects(
     season=24,
     waves=1,
     year=0.0,
+    month=np.zeros(31),
     lags=np.array([0, 1]),
     means=np.array([1]),
     logarithm=np.array([1, 0]),
