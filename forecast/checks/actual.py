@@ -13,7 +13,7 @@ from forecast.checks.groups import group_finding, groupings, value_finding
 from forecast.checks.known import known_finding
 from forecast.checks.limits import Finding, teaching, usual_size
 from forecast.checks.table import age_text, duration_text
-from forecast.events.kinds import touched_by_events
+from forecast.events.kinds import closed_now, touched_by_events
 from forecast.ledger.record import Record
 from forecast.panel.naming import NAMED, first_names, series_names
 from forecast.panel.panel import Flags, Id, Integers, Numbers, Panel, ids_at, series_index
@@ -75,8 +75,7 @@ def findings(night: Night, data_age: float | None) -> dict[str, Finding]:
 def _had_short_past(night: Night, new: Frame) -> Flags:
     """[series], whether the last run had few values of a series, so its intervals were a guess."""
     panel = night.panel
-    values = np.add.reduceat(panel.observed, panel.first_slots, dtype=np.int64)
-    before = values - np.bincount(new["panel"], minlength=len(panel))
+    before = panel.counts - np.bincount(new["panel"], minlength=len(panel))
     return before < max(MIN_VALUES, 2 * night.schema.shortest_season)
 
 
@@ -156,23 +155,24 @@ def _silent(night: Night, before: Panel) -> Finding:
     Other groups have newest values.
     """
     panel = night.panel
-    lacked_before = set(_silent_groups(before, night.schema))
-    lacking = set(_silent_groups(panel, night.schema)) - lacked_before
-    silent = np.zeros(len(panel), bool)
-    for grouping in groupings(panel.ids, night.schema):
-        numbers = [i for i, name in enumerate(grouping.names) if name in lacking]
-        silent |= np.isin(grouping.codes, numbers)
-    names = first_names(sorted(lacking), NAMED)
-    text = f"no values of {names} at the newest times that others have"
+    lacked_before = dict(_silent_groups(before, night.schema))
+    lacking = dict(_silent_groups(panel, night.schema))
+    names = lacking.keys() - lacked_before
+    silent = np.isin(np.arange(len(panel)), [i for name in names for i in lacking[name]])
+    text = f"no values of {first_names(sorted(names), NAMED)} at the newest times that others have"
     series = ids_at(panel, np.flatnonzero(silent))
     return Finding(share=float(silent.mean()), series=series, text=text)
 
 
-def _silent_groups(panel: Panel, schema: Schema) -> Iterator[str]:
-    """Groups whose newest gap is longer than any before it; ended groups do not count."""
+def _silent_groups(panel: Panel, schema: Schema) -> Iterator[tuple[str, Integers]]:
+    """Groups whose newest gap is longer than any before it, and their series.
+
+    Ended groups do not count, nor series that an event closes.
+    """
     series = panel.series_of_slots
     step = panel.grid_positions - (panel.newest - GAP_STEPS + 1)
     recent = panel.observed & (step >= 0) & (step < GAP_STEPS)
+    closed = closed_now(panel, schema)
     for grouping in groupings(panel.ids, schema):
         present = np.zeros((len(grouping.names), GAP_STEPS), bool)
         present[grouping.codes[series[recent]], step[recent]] = True
@@ -182,9 +182,10 @@ def _silent_groups(panel: Panel, schema: Schema) -> Iterator[str]:
             longest = np.where(column, np.maximum(longest, length), longest)
             length = np.where(column, 0, length + 1)
         silent = (length > longest) & (length < GAP_STEPS)
-        for name, is_silent in zip(grouping.names, silent, strict=True):
-            if is_silent:
-                yield name
+        for number in np.flatnonzero(silent).tolist():
+            members = np.flatnonzero((grouping.codes == number) & ~closed)
+            if len(members):
+                yield grouping.names[number], members
 
 
 def _revised(night: Night, last: RunInput, past: Sequence[Record]) -> Finding:

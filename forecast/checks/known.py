@@ -58,7 +58,11 @@ def _scaled(panel: Panel, before: Panel, column: int) -> Flags:
     values = before.known[:, column]
     past = before.before(before.lengths) & np.isfinite(values)
     rank = series_index(before.ids, panel.ids)[panel.series_of_slots]
-    low, high = (np.append(np.nan, ends)[rank] for ends in before.extremes(values, past))
+    low, high = before.extremes(values, past)
+    # a column of zeros and ones has no scale, and a series of less than a horizon no range
+    is_flag = np.isin(values[past], (0, 1)).all()
+    low[is_flag | (before.lengths < before.ahead)] = 0.0
+    low, high = (np.append(np.nan, ends)[rank] for ends in (low, high))
     new = panel.known[:, column]
     return (low > 0) & (low <= high) & ((new > TIMES * high) | (new < low / TIMES))
 

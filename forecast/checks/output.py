@@ -14,6 +14,7 @@ from forecast.calendar.zones import DAY
 from forecast.changes.replay import laid
 from forecast.checks.accuracy import Earlier
 from forecast.checks.limits import HELD_RUNS, Finding, is_accepted, usual_size
+from forecast.events.kinds import closed_now
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts, numbered, tabulated
 from forecast.intervals.corrections import SHARES
@@ -53,7 +54,7 @@ class OutputPriors:
     jump_beyond: float = 5.0
     # the record of a run keeps this quantile of the jumps of its series
     nearly_all: float = 0.99
-    # fewest values that bound the forecasts of a series; and in smaller panels, series whose width
+    # fewest values of a series that is compared; and in smaller panels, series whose width
     # changed are counted as a share of so many series
     few: int = 20
 
@@ -168,13 +169,13 @@ def _against_past(output: Output) -> dict[str, Finding]:
         before = np.fmax.reduce(np.abs(output.earlier[1][..., 0]), 1)
         accepted = before > PRIORS.times_beyond * largest
         largest = np.where(accepted, before, largest)
-    count = np.add.reduceat(panel.observed, panel.first_slots, dtype=np.int64)[series]
-    has_enough = count >= PRIORS.few
+    has_enough = panel.counts[series] >= PRIORS.few
     beyond = np.abs(points).max(1) > PRIORS.times_beyond * largest
     out_of_bounds = has_enough & (largest > 0) & beyond
     constant = np.ptp(points, axis=1) == 0
     varied = (highest > lowest)[series]
-    flat = constant & varied & (points.shape[1] > 1)
+    opens = ~closed_now(panel, output.fitted.schema, 1)[series]
+    flat = constant & varied & opens & (points.shape[1] > 1)
     return {
         "bounds": output.share(out_of_bounds, len(points)),
         "flat": output.share(flat, len(points), usual_size(output.past, "flat")),
@@ -189,7 +190,9 @@ def _against_last_run(output: Output, series_before: Ids, published: Numbers) ->
     change = now[..., 0] - before[..., 0]
     width_before = (before[..., 2] - before[..., 1]).sum(1)
     width_now = (now[..., 2] - now[..., 1]).sum(1)
-    has_width = width_before > 0
+    panel = output.forecasts.panel
+    has_enough = panel.counts[output.forecasts.series] >= PRIORS.few
+    has_width = has_enough & (width_before > 0)
     unit = np.where(has_width, width_before, 1.0)
     count = _count(has_width)
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from forecast.calendar.spec import STEPS, on_clock
 from forecast.errors import Setting, StaleData, Words
+from forecast.events.kinds import closed_now
 from forecast.logs import log
 from forecast.panel.naming import series_names
 from forecast.panel.panel import SKIPPED, Id, Ids, Panel, ids_at
@@ -40,7 +41,7 @@ def lagging(panel: Panel, schema: Schema, limits: CheckSettings, name: str) -> I
         newest_of_all = times(panel.origins.max(keepdims=True))
         behind = newest_of_all - times(newest) >= seconds_of(limit)
     ended = np.isin(panel.status, SKIPPED)  # reported with the statuses
-    ids = ids_at(panel, np.flatnonzero(behind & ~ended))
+    ids = ids_at(panel, np.flatnonzero(behind & ~ended & ~closed_now(panel, schema)))
     if ids:
         text = "%s: %d series have no recent value, while others do: %s"
         cure = "if one closed, add an event of kind closed"

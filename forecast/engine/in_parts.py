@@ -46,7 +46,8 @@ class LargeForecast:
 
     def comparison(self) -> Comparison:
         """A new comparison of the ids of the table with those of the fit; it has no ids yet."""
-        return Comparison(self.predictor.fitted.ids, self.table.name)
+        fitted = self.predictor.fitted
+        return Comparison(fitted.ids, self.table.name, fitted.history.origin)
 
     def of_part(self, rows: Table, comparison: Comparison) -> tuple[Forecast, Messages]:
         """The forecast of some whole series, and messages to log after all parts are forecast."""

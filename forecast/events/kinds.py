@@ -230,6 +230,12 @@ def touched(panel: Panel, schema: Schema, kind: EventKind) -> Flags:
     return slots
 
 
+def closed_now(panel: Panel, schema: Schema, step: int = 0) -> Flags:
+    """[series], whether an event closes a series at its newest step, or `step` steps later."""
+    newest = panel.offsets[1:] - panel.ahead - 1
+    return touched(panel, schema, "closed")[newest + step]
+
+
 def touched_by_events(panel: Panel, schema: Schema) -> Flags:
     """Say which slots holidays and events touch, [slots].
 

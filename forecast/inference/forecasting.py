@@ -308,7 +308,9 @@ def reading_to_forecast(
     counted = history.counted
     if counted is not None:
         counted = np.concatenate([[True], counted])[index]
-    comparison = Comparison(fitted.ids, source.name) if part is None else part.comparison
+    comparison = (
+        Comparison(fitted.ids, source.name, history.origin) if part is None else part.comparison
+    )
     panel = comparison.add(replace(reading.panel, lowest=lowest, counted=counted))
     if part is None:
         comparison.warn_missing()

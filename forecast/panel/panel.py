@@ -156,6 +156,11 @@ class Panel:
         return self.sizes - self.ahead
 
     @property
+    def counts(self) -> Integers:
+        """[series], the number of observed values of each series."""
+        return np.add.reduceat(self.observed, self.first_slots, dtype=np.int64)
+
+    @property
     def longest(self) -> int:
         """The number of past slots of the longest series; 1 without series."""
         return int(self.lengths.max(initial=1))

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 
 from forecast.errors import BadData, Setting, Words
-from forecast.events.kinds import touched
+from forecast.events.kinds import closed_now, touched
 from forecast.logs import log
 from forecast.panel.naming import first_names, series_name, series_names
-from forecast.panel.panel import Flags, Id, Ids, Integers, Numbers, Panel, series_index
+from forecast.panel.panel import Flags, Id, Ids, Integers, Numbers, Panel, ids_at, series_index
 from forecast.panel.schema import Schema, position_texts
 
 MAX_RATIO = 10.0  # if a level rises or falls by a larger factor, the unit may have changed
@@ -36,31 +36,32 @@ def mean_level(panel: Panel, steps: int) -> Numbers:
 class Comparison:
     """Compares the ids of the table `name` with those of a fit.
 
-    The table may be added in several parts.
+    The fit ended at grid position `end`. The table may be added in several parts.
     """
 
-    def __init__(self, ids: Ids, name: str) -> None:
-        self.ids = ids
+    def __init__(self, ids: Ids, name: str, end: int) -> None:
         self.name = name
+        self.end = end
         self.fitted = set(ids)
         self.seen: set[Id] = set()
         self.new: list[Id] = []
 
     def add(self, panel: Panel) -> Panel:
-        """Warn of ids that are new since the fit, and set the status of these series to `new`."""
-        new = [ids for ids in panel.ids if ids not in self.fitted]
+        """Set the status of series that are new since the fit to `new`.
+
+        Warn of those that have values from before its end.
+        """
+        is_new = np.array([ids not in self.fitted for ids in panel.ids], bool)
         self.seen.update(self.fitted.intersection(panel.ids))
-        self.new += new
-        if not new:
-            return panel
-        names = series_names(new, NAMED_SERIES)
-        text = "%s: %d series were not seen at fit (%s); they are forecast anyway"
-        log.warning(text, self.name, len(new), names)
-        status = list(panel.status)
-        for series, ids in enumerate(panel.ids):
-            if ids not in self.fitted and status[series] == "ok":
-                status[series] = "new"
-        return replace(panel, status=tuple(status))
+        self.new += ids_at(panel, np.flatnonzero(is_new))
+        unseen = ids_at(panel, np.flatnonzero(is_new & (panel.starts <= self.end)))
+        if unseen:
+            names = series_names(unseen, NAMED_SERIES)
+            text = "%s: %d series were not seen at fit (%s); they are forecast anyway"
+            log.warning(text, self.name, len(unseen), names)
+        status = np.array(panel.status, object)
+        status[is_new & (status == "ok")] = "new"
+        return replace(panel, status=tuple(status.tolist()))
 
     def join(self, other: "Comparison") -> None:
         self.seen |= other.seen
@@ -180,11 +181,11 @@ def with_status(panel: Panel, schema: Schema, lookback: int | None = None) -> Pa
     never_changes = panel.expanding_std()[last_slots] == 0
     started = {row.ids: "successor" if row.replaces else "like" for row in schema.successions}
     status = np.array([started.get(ids, "ok") for ids in panel.ids], object)
-    status[never_changes & (counts > 1)] = "constant"
     status[(counts == 0) | (missing_share > schema.max_missing)] = "missing"
     if lookback is not None:
         status[(status == "ok") & (panel.lengths < lookback)] = "short"
         status[(status != "missing") & (panel.trailing_gap() > lookback)] = "ended"
+    status[(status == "ok") & never_changes & (counts > 1)] = "constant"
     return replace(panel, status=tuple(status.tolist()))
 
 
@@ -193,9 +194,8 @@ def observed_spans(panel: Panel) -> tuple[Integers, Integers]:
 
     Both are [series]; the steps are at least 1.
     """
-    counts = np.add.reduceat(panel.observed, panel.first_slots, dtype=np.int64)
     spans = panel.lengths - panel.trailing_gap()
-    return np.maximum(spans, 1), counts
+    return np.maximum(spans, 1), panel.counts
 
 
 def ended_before(panel: Panel, fitted: Panel | None) -> tuple[str, ...]:
@@ -215,7 +215,7 @@ def warn_status(
     limit = f"{schema.max_missing:.0%}"
     setting = Setting("max_missing")
     status = np.array(panel.status)
-    is_new = status != np.array(before or "")
+    is_new = (status != np.array(before or "")) & ~closed_now(panel, schema)
     for word, text in STATUSES.items():
         changed = np.flatnonzero(is_new & (status == word))
         ids = [panel.ids[series] for series in changed]

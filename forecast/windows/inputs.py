@@ -225,7 +225,7 @@ def _blocks(panel: Panel, size: int) -> tuple[Numbers, Numbers, Integers]:
     without variation are left out.
     """
     values = panel.values[panel.observed]
-    counts = np.add.reduceat(panel.observed, panel.first_slots, dtype=np.int64)
+    counts = panel.counts
     whole_blocks = counts // size
     in_whole_block = panels.steps_within(counts) < np.repeat(whole_blocks * size, counts)
     blocks = values[in_whole_block].reshape(-1, size)

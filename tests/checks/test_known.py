@@ -40,6 +40,24 @@ def test_hours_of_a_day_that_moved_are_found(hours: int) -> None:
     assert known_finding(before, before, schema, None).share == 0
 
 
+@pytest.mark.parametrize(("level", "wrong"), [(1.0, 0), (20.0, 12)])
+def test_a_flag_has_no_scale_and_a_price_has_one(level: float, wrong: int) -> None:
+    known = np.full(HOURS, level)
+    before, schema = panel_of(known)
+    known[-12:] = 0.0
+    tonight, _ = panel_of(known)
+    assert known_finding(tonight, before, schema, None).share == wrong
+
+
+def test_a_series_of_less_than_a_horizon_has_no_range() -> None:
+    known = np.full(HOURS, 20.0)
+    before, schema = panel_of(known)
+    before = before.tail(23)
+    known[-12:] = 0.0
+    tonight, _ = panel_of(known)
+    assert known_finding(tonight, before, schema, None).share == 0
+
+
 def test_new_forecasts_of_the_weather_are_no_fault() -> None:
     generator = np.random.default_rng(1)
     known = 10 + generator.normal(0, 1, HOURS)

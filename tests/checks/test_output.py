@@ -24,7 +24,7 @@ from forecast.checks.output import Output, _missing, findings
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import forecast_table
 from forecast.ledger.record import Record
-from forecast.panel.schema import Succession
+from forecast.panel.schema import Event, Succession
 from forecast.settings import OutputSettings, SumSettings
 from forecast.tables.reading import table_from_frame
 from forecast.totals.sums import Totals
@@ -222,6 +222,30 @@ def test_fault_is_found(calm: Night, fault: str) -> None:
 def test_forecasts_without_a_fault_are_quiet(calm: Night) -> None:
     assert calm.words() == {}
     assert calm.words(past=0) == {}
+
+
+def test_a_closed_series_is_flat_without_a_fault(calm: Night) -> None:
+    night = numbers(calm, put(slice(0, 4), 0.0))
+    assert "flat" in night.words()
+    first, last = date(2024, 4, 30), date(2024, 6, 30)
+    events = tuple(
+        Event(day=first, end=last, name="gone", kind="closed", ids=(f"s{shop:02}",))
+        for shop in range(4)
+    )
+    schema = calm.fitted.schema.model_copy(update={"dated_events": events})
+    config = calm.fitted.config.model_copy(update={"table": schema})
+    fitted = replace(calm.fitted, config=config)
+    closed = replace(night, output=replace(night.output, fitted=fitted))
+    assert "flat" not in closed.words()
+
+
+def test_a_series_of_a_few_values_may_jump(calm: Night) -> None:
+    night = scaled(calm, 2.0, slice(0, 4))
+    assert "jump" in night.words()
+    panel = night.output.forecasts.panel
+    young = (panel.series_of_slots < 4) & (panel.grid_positions < panel.origin - 10)
+    panel = replace(panel, observed=panel.observed & ~young)
+    assert "jump" not in night.changed(panel=panel).words()
 
 
 def test_comparisons_with_past_runs_are_silent_before_there_are_twenty(calm: Night) -> None:

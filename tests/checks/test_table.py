@@ -86,6 +86,19 @@ def test_a_branch_that_stays_away_is_never_forgotten(job: Job, forecast: Run, at
     assert "have no recent value, while others do: south" in ran.err
 
 
+def test_a_shop_that_an_event_closes_is_never_warned_of(job: Job, forecast: Run, at: At) -> None:
+    events = "start,end,name,kind,shop\n2024-05-30,2025-12-31,given up,closed,south\n"
+    (job.folder / "events.csv").write_text(events, encoding="utf-8")
+    job.write(table='events = "events.csv"', train="lookback = 14", top='refit = "never"')
+    table = job.table()
+    is_gone = (table["shop"] == "south") & (table["day"] >= "2024-05-30")
+    for night in (148, 149, 150, 160, 170):  # open, closed, longer than a horizon, and ended
+        until = at(night - 1)[:10]
+        table[~is_gone & (table["day"] <= until)].to_csv(job.folder / "sales.csv", index=False)
+        assert forecast("run", job.file, "--as-of", at(night)).code == 0
+        assert job.record()["warnings"] == []
+
+
 def test_series_whose_joined_ids_are_equal_are_recorded_apart(
     job: Job, forecast: Run, at: At
 ) -> None:

@@ -1,8 +1,12 @@
-"""Daily sales of 8 stores and 6 products, a job that forecasts them, and what may go wrong with a night's table."""
+"""Daily sales of 8 stores and 6 products, a job that forecasts them, and what may go wrong with a night's table.
+
+Sales follow prices and promotions. All stores are shut on some days, one of them for two weeks; two open, one closes.
+"""
 
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -19,17 +23,30 @@ FIRST_DAY = pd.Timestamp("2025-01-01")
 DAYS_BEFORE = 200  # of sales before the first night
 CLEAN_NIGHTS = 23
 AHEAD = 14
+ELASTICITY, PROMOTED = -1.5, 1.4  # what a promotion sells is so many times as much
+OPENED = {"store 9": pd.Timestamp("2025-08-28"), "store A": pd.Timestamp("2025-09-25")}
+SHUT = ("store 2", pd.Timestamp("2025-09-15"))  # its last day
+EVENTS = """\
+start,end,name,kind,store
+2025-02-03,2025-02-03,stocktaking,effect,
+2025-04-18,2025-04-18,holiday,closed,
+2025-05-01,2025-05-01,holiday,closed,
+2025-10-03,2025-10-03,holiday,closed,
+2025-09-01,2025-09-14,new shelves,closed,store 6
+2025-09-16,2027-12-31,given up,closed,store 2
+"""
 JOB = """\
 store = "model"
-refit = "never"
+refit = "{refit}"
 
 [source]
 path = "sales.csv"
+vintages = "{vintages}"
 
 [table]
 id = ["store", "product"]
 target = "units"
-known = "price"
+known = ["price", "promoted"]
 events = "events.csv"
 
 [train]
@@ -44,20 +61,36 @@ path = "forecasts.csv"
 def sales(days: int, seed: int = 0) -> pd.DataFrame:
     """A row for each day, store and product; on Saturdays twice as many units are sold as on Tuesdays."""
     generator = np.random.default_rng(seed)
-    store_sizes = np.exp(generator.normal(0.0, 0.4, len(STORES)))
+    stores = [*STORES, *OPENED]
+    store_sizes = np.exp(generator.normal(0.0, 0.4, len(stores)))
+    store_sizes[len(STORES) :] *= 0.6  # a new store is small
     product_sizes = np.exp(generator.normal(3.5, 0.7, len(PRODUCTS)))
     weekdays = np.array([0.9, 0.7, 0.8, 0.9, 1.2, 1.4, 1.1])
-    dates = pd.date_range(FIRST_DAY, periods=days)
-    of_a_day = weekdays[dates.day_of_week] * np.exp(generator.normal(0.0, 0.08, days))
+    dates = pd.date_range(FIRST_DAY, periods=days + AHEAD)
+    of_a_day = weekdays[dates.day_of_week] * np.exp(generator.normal(0.0, 0.08, len(dates)))
     means = of_a_day[:, None, None] * store_sizes[:, None] * product_sizes
+    week = np.arange(len(dates)) // 7
+    prices = generator.choice([0.8, 1.0, 1.1], (week[-1] + 1, *means.shape[1:]), p=[0.2, 0.6, 0.2])
+    promoted = week[:, None] % len(PRODUCTS) == np.arange(len(PRODUCTS))
+    promoted &= dates.day_of_week.to_numpy()[:, None] > 2  # from Thursday on
+    means = means * prices[week] ** ELASTICITY * np.where(promoted, PROMOTED, 1.0)[:, None]
     units = generator.poisson(means * np.exp(generator.normal(0.0, 0.15, means.shape)))
-    index = pd.MultiIndex.from_product([dates, STORES, PRODUCTS], names=["day", "store", "product"])
+    index = pd.MultiIndex.from_product([dates, stores, PRODUCTS], names=["day", "store", "product"])
     table = pd.DataFrame({"units": units.ravel().astype(float)}, index=index).reset_index()
-    later = table[table["day"] > dates[-1] - pd.Timedelta(days=AHEAD)]
-    later = later.assign(day=later["day"] + pd.Timedelta(days=AHEAD), units=np.nan)
-    table = pd.concat([table, later])
-    off = np.random.default_rng(seed).random(len(table)) < 0.1  # of the prices, a fifth lower
-    table["price"] = np.where(off, 0.8, 1.0) * (2.0 + table["product"].map(PRODUCTS.index))
+    table["price"] = prices[week].ravel() * (2.0 + table["product"].map(PRODUCTS.index))
+    table["promoted"] = np.broadcast_to(promoted[:, None], means.shape).ravel().astype(int)
+    for event in (
+        pd.read_csv(StringIO(EVENTS), parse_dates=["start", "end"])
+        .query("kind == 'closed'")
+        .itertuples()
+    ):
+        shut = table["day"].between(event.start, event.end)
+        shut &= (table["store"] == event.store) | pd.isna(event.store)
+        table.loc[shut, "units"] = 0.0
+    table = table[(table["store"] != SHUT[0]) | (table["day"] <= SHUT[1])]
+    opened = table["store"].map(OPENED).fillna(FIRST_DAY)
+    table = table[table["day"] >= opened]
+    table["units"] = table["units"].mask(table["day"] >= dates[days])
     closed = table[
         (table["store"] == STORES[-1]) & (table["day"] < FIRST_DAY + pd.Timedelta(days=60))
     ]
@@ -182,6 +215,35 @@ FAULTS = {
             (table["store"] != "store 3") | (table["day"] > FIRST_DAY + pd.Timedelta(days=180))
         ],
     ),
+    "one series times 10": Fault(
+        WARNED,
+        "value",
+        "store 5/milk",
+        lambda table: _scaled(
+            _newest_of(table, "store 5") & (table["product"] == "milk"), 10, table
+        ),
+    ),
+    "a store times 10 for a week": Fault(
+        BLOCKED,
+        "group",
+        "store 3",
+        lambda table: _scaled(_newest_of(table, "store 3", 7), 10, table),
+    ),
+    "the whole past of all stores doubled": Fault(
+        BLOCKED, "revised", "all series", lambda table: _scaled(table["units"] >= 0, 2, table)
+    ),
+    "no newest prices": Fault(
+        WARNED, "known", "all series", lambda table: _priced(_newest(table), None, table)
+    ),
+    "all prices times 3": Fault(
+        BLOCKED, "known", "all series", lambda table: _priced(table["units"] != -1, 3, table)
+    ),
+    "past prices times 3": Fault(
+        BLOCKED, "known", "all series", lambda table: _priced(table["units"].notna(), 3, table)
+    ),
+    "future prices times 1/3": Fault(
+        BLOCKED, "known", "all series", lambda table: _priced(table["units"].isna(), 1 / 3, table)
+    ),
     "the past of a store revised by 1.3": Fault(
         WARNED,
         "revised",
@@ -208,16 +270,18 @@ class ShopJob:
     def file(self) -> Path:
         return self.folder / "job.toml"
 
-    def write(self, model: str) -> None:
+    def write(self, model: str, refit: str = "never", vintages: str = "keep") -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.file.write_text(JOB.format(model=model), encoding="utf-8")
-        events = "start,end,name,kind\n2025-02-03,2025-02-03,stocktaking,effect\n"
-        (self.folder / "events.csv").write_text(events, encoding="utf-8")
+        text = JOB.format(model=model, refit=refit, vintages=vintages)
+        self.file.write_text(text, encoding="utf-8")
+        (self.folder / "events.csv").write_text(EVENTS, encoding="utf-8")
 
     def table(self, night: int) -> pd.DataFrame:
         """The sales that are known on a night, counted from 0, and the prices of two weeks more."""
         last_day = FIRST_DAY + pd.Timedelta(days=DAYS_BEFORE + night - 1)
         table = self.sales[self.sales["day"] <= last_day + pd.Timedelta(days=AHEAD)]
+        later = [store for store, opened in OPENED.items() if opened > last_day]
+        table = table[~table["store"].isin(later)]
         return table.assign(units=table["units"].where(table["day"] <= last_day))
 
     def run(self, night: int, table: pd.DataFrame | None = None) -> tuple[int, list[str]]:

@@ -2,6 +2,7 @@
 
 import logging
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,16 @@ from forecast.jobs.gate import replayed_checks
 from forecast.jobs.pipeline import read_pipeline
 from forecast.jobs.run import run_job
 from tests.faults._counts import Counts, campaign
-from tests.faults._shops import CLEAN_NIGHTS, DAYS_BEFORE, FAULTS, ShopJob, answered, sales
+from tests.faults._hours import WRONG_DAY, moved_hours
+from tests.faults._shops import (
+    BLOCKED,
+    CLEAN_NIGHTS,
+    DAYS_BEFORE,
+    FAULTS,
+    ShopJob,
+    answered,
+    sales,
+)
 
 ROOT = Path(__file__).parents[2]
 MOST_WARNINGS = 10
@@ -102,6 +112,7 @@ def command(
                 live(JOBS[name], source, (folder or Path(temporary)) / name, nights, counts)
         for seed in range(seeds):
             plant(Path(temporary) / f"shops {seed}", seed, counts)
+            plant_hours(Path(temporary) / f"loads {seed}", seed, counts)
         warned = sum(number for what, number in counts.done.items() if "warn" in what)
         if warned > MOST_WARNINGS:
             counts.lose(f"{warned} warnings, more than {MOST_WARNINGS}")
@@ -123,6 +134,18 @@ def plant(folder: Path, seed: int, counts: Counts) -> None:
         counts.done["faults"] += 1
         if not answered(fault, code, messages):
             counts.lose(f"made sales {seed}, {name}: {code}, {messages}")
+
+
+def plant_hours(
+    folder: Path, seed: int, counts: Counts, moves: Sequence[int] = (0, 1, 6, -6)
+) -> None:
+    """Move the hours of one day in a column known in advance: the job must block, or else be silent."""
+    for hours in moves:
+        code, messages = moved_hours(folder / str(hours), hours, seed)
+        counts.done["moved hours"] += 1
+        found = code == BLOCKED and f"{WRONG_DAY:%Y-%m-%d}" in messages[0]
+        if not (found if hours else (code, messages) == (0, [])):
+            counts.lose(f"loads {seed}, moved by {hours} hours: {code}, {messages}")
 
 
 def live(job: Job, source: Path, folder: Path, nights: int, counts: Counts) -> None:

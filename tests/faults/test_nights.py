@@ -1,4 +1,4 @@
-"""A few nights of the campaign of nights without a fault, and that it finds a gate that cries wolf."""
+"""A few nights of the campaigns of nights without a fault, and that a gate is found that cries wolf."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from forecast.checks import output
-from tests.faults import nights
+from tests.faults import company, nights
 from tests.faults._counts import Counts
-from tests.faults.nights import JOBS, ROOT, live
+from tests.faults._shops import DAYS_BEFORE, ShopJob, sales
+from tests.faults.nights import JOBS, ROOT, live, plant_hours
 
 TABLE = ROOT / "data" / "air_passengers.csv"
 
@@ -36,3 +37,20 @@ def test_a_gate_that_cries_wolf_is_found_out(
     live(JOBS["passengers"], TABLE, tmp_path, 2, counts)
     assert counts.done["error of bounds in " + tmp_path.name] == 2
     assert len(counts.lost) == 2
+
+
+def test_hours_of_a_day_that_moved_are_answered(tmp_path: Path) -> None:
+    counts = Counts()
+    plant_hours(tmp_path, 0, counts, moves=[1])
+    assert dict(counts.done) == {"moved hours": 1}
+    assert counts.lost == []
+
+
+def test_nights_of_a_company_are_quiet_and_keep_its_effects(tmp_path: Path) -> None:
+    """A shop opens, another is shut, and a refit goes live."""
+    table = sales(DAYS_BEFORE + 45)
+    counts = Counts()
+    job = ShopJob(tmp_path / "company", table[table["product"] == "milk"])
+    company.live(job, range(38, 46), counts)
+    assert dict(counts.done) == {"nights": 8, "warnings": 1, "refits": 1}
+    assert counts.lost == []

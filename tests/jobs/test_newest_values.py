@@ -57,7 +57,7 @@ def test_a_fault_is_answered_on_its_first_morning(name: str, job: ShopJob) -> No
 def test_a_blocked_group_is_named_with_its_ratio_and_date(job: ShopJob) -> None:
     _, messages = job.run(CLEAN_NIGHTS, FAULTS["a store times 10"].plant(job.table(CLEAN_NIGHTS)))
     assert (
-        "values of store 'store 3' at 2025-08-11 are about 8.9 times their forecasts" in messages[0]
+        "values of store 'store 3' at 2025-08-11 are about 7.2 times their forecasts" in messages[0]
     )
     assert "--accept" in messages[0]
 
@@ -144,7 +144,7 @@ def test_closures_that_are_announced_do_not_block(job: ShopJob) -> None:
     origin = FIRST_DAY + pd.Timedelta(days=DAYS_BEFORE + CLEAN_NIGHTS - 1)
     days = [origin + pd.Timedelta(days=ahead) for ahead in (2, 4)]
     with (job.folder / "events.csv").open("a", encoding="utf-8") as file:
-        file.write(f"{days[0]:%Y-%m-%d},{days[1]:%Y-%m-%d},company holiday,closed\n")
+        file.write(f"{days[0]:%Y-%m-%d},{days[1]:%Y-%m-%d},company holiday,closed,\n")
     code, messages = job.run(CLEAN_NIGHTS)
     assert (code, [text for text in messages if "jump" in text]) == (0, [])
     closed = pd.read_csv(job.folder / "forecasts.csv", parse_dates=["day"])
@@ -200,7 +200,7 @@ def test_a_promotion_that_is_announced_does_not_block_though_its_effect_is_unkno
         days=DAYS_BEFORE + CLEAN_NIGHTS
     )  # on which the second of these nights looks back
     with (job.folder / "events.csv").open("a", encoding="utf-8") as file:
-        file.write(f"{first:%Y-%m-%d},{first:%Y-%m-%d},summer sale,effect\n")
+        file.write(f"{first:%Y-%m-%d},{first:%Y-%m-%d},summer sale,effect,\n")
     for night in (CLEAN_NIGHTS, CLEAN_NIGHTS + 1):
         table = job.table(night)
         sold = table["units"].where(

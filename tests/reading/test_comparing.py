@@ -24,15 +24,24 @@ FITTED = (("a",), ("b",))
 
 def test_new_series_get_a_status_and_lost_ones_are_named(caplog: pytest.LogCaptureFixture) -> None:
     panel = panel_of((0, [1.0]), (0, [1.0]), (0, [1.0]), horizon=1)
-    comparison = Comparison((("a",), ("c",), ("z",)), "t.csv")
+    comparison = Comparison((("a",), ("c",), ("z",)), "t.csv", end=0)
     assert comparison.add(panel).status == ("ok", "new", "ok")
     comparison.warn_missing()
     assert "1 series were not seen at fit (b)" in caplog.text
     assert "1 series of the fit are not here (z)" in caplog.text
 
 
+def test_series_that_begin_after_the_fit_are_new_without_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    panel = panel_of((0, [1.0, 2, 3]), (0, [1.0, 2, 3]), (2, [3.0]), horizon=1)
+    comparison = Comparison((("a",),), "t.csv", end=1)
+    assert comparison.add(panel).status == ("ok", "new", "new")
+    assert "1 series were not seen at fit (b)" in caplog.text
+
+
 def test_parts_are_compared_together() -> None:
-    first, second = Comparison(FITTED, "t.csv"), Comparison(FITTED, "t.csv")
+    first, second = Comparison(FITTED, "t.csv", 0), Comparison(FITTED, "t.csv", 0)
     first.add(panel_of((0, [1.0]), horizon=1))
     assert first.missing == [("b",)]
     second.add(panel_of((0, [1.0]), (0, [1.0]), (0, [1.0]), horizon=1))
