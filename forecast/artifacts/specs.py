@@ -90,8 +90,7 @@ def from_lists(
     specs = specs_of(record)
     plain = {name: value for name, value in lists.items() if name not in specs}
     arrays: dict[str, NDArray[Any]] = {}
-    for name in specs.keys() & lists.keys():
-        kind, spec = specs[name]
+    for name, (kind, spec) in specs.items():
         array = np.array(lists[name])
         if not array.size:
             array = np.zeros_like(array, kind).reshape(spec.lengths(sizes))

@@ -109,7 +109,7 @@ class Effects:
     # how strongly each series reacts to events; 1 means as strongly as all series do on average
     reaction: Annotated[Numbers, of_values("series+1")]
     # 1 if the values of the series on the days of a label were all 0, perhaps by chance
-    always_zero: Annotated[Integers, Spec("series+1 labels", 0, 1, absent=0)]
+    always_zero: Annotated[Integers, Spec("series+1 labels", 0, 1)]
     # on the relative scale, in tables finer than days; None if no event changes the shape of a day
     shapes: DayShapes | None = None
 

@@ -174,7 +174,6 @@ def _by_series(values: Sequence[float | None], sizes: dict[str, int]) -> Numbers
 
 
 def read_effects(lists: dict[str, Any], sizes: dict[str, int]) -> Effects:
-    lists.pop("days", None)  # older versions have it
     labels = tuple(lists["labels"])
     sizes = {**sizes, "labels": len(labels)}
     shapes = lists.get("shapes")
