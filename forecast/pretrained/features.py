@@ -24,6 +24,8 @@ LEAST_SEASONS = 0.25  # least number of seasons beyond the first, for the noise 
 BORROWED = 3.0  # pairs of values that `_seasonal_error` adds from the change over one step
 SMALLEST_UNIT = 1e-3
 BEND = 3.0  # `squashed` is nearly linear below this many scales, and nearly a logarithm above
+# 0 is so many scales away at most: beyond that, a constant added to all values changes nothing
+FAR = 5.0
 MAX_FEATURE = 50.0  # features are clipped to plus and minus this
 ARRAYS = ("steps", "summary", "base", "others", "unit", "location", "scale")  # of `Features`
 
@@ -98,6 +100,7 @@ def _of_alike(
     pairs = known[1:] * known[:-1]
     location, scale = _scale(values, known, pairs, seasons[0])
     scaled = squashed((values - location) / scale) * known
+    height = (location / scale).clip(-FAR, FAR)
     zero = known * (values == 0)
 
     first = _Season(scaled, known, seasons[0], horizon)
@@ -112,7 +115,7 @@ def _of_alike(
     older_mean = _dot(scaled, older) / np.maximum(older.sum(0), 1)
     summary = [
         *_of_pasts(values, zero, known.sum(0), length, seasons),
-        np.arcsinh(location / scale) / 3,
+        np.arcsinh(height) / 3,
         *levels,
         *(5 * slopes),
         older_mean,
@@ -146,7 +149,7 @@ def _of_alike(
     guesses += [fast - level, slow - level]
     ahead = np.arange(1, horizon + 1)[:, None]
     guesses += [slope * ahead for slope in slopes]
-    guesses.append(squashed(-location / scale) - level)  # that values are 0
+    guesses.append(squashed(-height) - level)  # that values are 0
     others = np.stack(np.broadcast_arrays(*guesses), 1)  # [horizon, OTHERS, windows]
     return Features(
         steps=_clipped(steps).transpose(2, 0, 1),

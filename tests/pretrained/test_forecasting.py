@@ -65,6 +65,17 @@ def test_a_line_is_continued() -> None:
     assert np.abs(median - np.arange(60, 66)).max() < 2.5
 
 
+@pytest.mark.parametrize("added", [300, 1000, 10_000])
+def test_a_constant_added_to_all_values_is_added_to_forecasts(added: float) -> None:
+    noise = np.random.default_rng(0).normal(0, 5, (4, 120))
+    values = _sine(120) + noise
+    plain = _forecast(values)
+    moved = _forecast(values + added) - added
+    assert np.abs(moved[..., MIDDLE] / plain[..., MIDDLE] - 1).max() < 0.01
+    widths, widths_moved = (table[..., -1] - table[..., 0] for table in (plain, moved))
+    assert np.abs(widths_moved.mean(1) / widths.mean(1) - 1).max() < 0.02
+
+
 def test_shift_and_scale_of_a_series_shift_and_scale_its_forecast() -> None:
     values = np.random.default_rng(0).normal(size=(4, 80)).cumsum(1)
     plain, moved = _forecast(values), _forecast(1000 + 50 * values)
