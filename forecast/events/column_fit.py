@@ -125,7 +125,9 @@ def fit_columns(
     signs = [(places[name].start, sign) for name, sign in schema.signs.items()]
     draws = effects.draws
     if with_draws:
-        draws = whole.draws(effects.weights)
+        # effects that a trend may explain are unsure
+        trending = [past.beside_trend() for past in pasts]
+        draws = _Regression.of(trending, best.effects, best.kept).draws(effects.weights)
     for column, sign in signs:
         for weights in (effects.weights, *draws):
             weights[column] = _with_sign(effects, weights[column], sign)
@@ -215,6 +217,10 @@ class _Past:
         newest = {name: value[-steps:] for name, value in vars(self).items() if np.ndim(value)}
         return replace(self, **newest)
 
+    def beside_trend(self) -> "_Past":
+        trend = np.linspace(-1, 1, len(self.values))
+        return replace(self, phases=np.column_stack([self.phases, trend]))
+
     def terms(self, effects: ColumnEffects) -> Numbers:
         """[steps, columns * terms], see `ColumnEffects.terms`."""
         scaled = effects.scaled(self.columns)
@@ -300,9 +306,6 @@ def _pasts(
         position = panel.grid_positions[slots]
         known = indicators(settled[slots], schema)
         phases = np.hstack([_phases(position, seasons), waves_of_year(position, beside)])
-        if not schema.known:  # else columns that wander with a trend would lose their effect
-            trend = np.linspace(-1, 1, len(slots))
-            phases = np.column_stack([phases, trend])
         seen_slots = slots[observed]
         waves = waves_of_year(position, year)
         past = _Past(
@@ -314,7 +317,8 @@ def _pasts(
             position=position,
             phases=phases,
         )
-        pasts.append(past)
+        # else columns that wander with a trend would lose their effect
+        pasts.append(past if schema.known else past.beside_trend())
     return pasts
 
 
@@ -480,8 +484,15 @@ class _Regression:
         root = np.sqrt(variance.ravel())
         # in axes of their own, as the terms of categories may add up to one another
         information, axes = np.linalg.eigh(root[:, None] * terms * root / noise)
-        precision = 1 + np.maximum(information, 0.0)
-        mean = (root * product) @ axes / noise / precision
+        information = np.maximum(information, ROUNDING)
+        pull = (root * product) @ axes / noise
+        mean = pull / (1 + information)
+        # errors that last, or that series share, make sums of a block larger than chance does
+        by_block = self.products[:, :-1] @ np.append(-root * (axes @ mean), 1.0)
+        scores = (root * by_block) @ axes / noise
+        excess = np.maximum((scores**2).sum(0) / information, 1.0)
+        precision = 1 + information / excess
+        mean = pull / excess / precision
         chance = np.random.default_rng(0).standard_normal((PRIORS.draws, len(root)))
         draws = root * ((mean + chance / np.sqrt(precision)) @ axes.T)
         return np.asarray(draws.reshape(-1, *weights.shape))
