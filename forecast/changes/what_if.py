@@ -99,7 +99,7 @@ def _standard_error(
     """Standard errors of the differences of two forecasts, [rows]; NaN if they are unknown.
 
     They are those of draws from the posterior of the effects of columns. In these, the
-    limits of effects lie twice as far: a clipped change is less certain.
+    limits of effects lie half as far again: a clipped change is less certain.
     """
     fitted = predictor.fitted
     schema = fitted.schema
@@ -127,7 +127,7 @@ def _standard_error(
     if effects is None or not len(effects.draws):
         return rows(np.full_like(after.means, np.nan))
     whole = rows(changed(effects))
-    wider = replace(effects, limits=effects.limits * 2)
+    wider = replace(effects, limits=effects.limits * 1.5)
     others = [rows(changed(replace(wider, weights=weights))) for weights in effects.draws]
     errors = np.stack(others) - whole
     return np.asarray(np.sqrt(np.mean(errors**2, 0)))

@@ -22,6 +22,7 @@ from forecast.events.columns import (
     with_columns_removed,
 )
 from forecast.events.kinds import without_shifts
+from forecast.logs import log
 from forecast.panel.panel import Flags, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema
 from forecast.panel.season import Seasons, panel_seasons
@@ -38,6 +39,7 @@ class ColumnPriors:
     """
 
     day: int = 24  # steps
+    weeks: float = 53.0  # a year of fewer steps has no waves: the level follows it
     years: float = 2.0  # of the longest series, at least, for waves of the year
     last_day: float = 0.4  # share of the value a day before that is taken off
     last_week: float = 0.35  # share of the value a week before
@@ -76,6 +78,7 @@ class ColumnPriors:
     searched: int = 20  # series that are searched for seasons without effects, at most
     draws: int = 16  # of the posterior of effects
     blocks: int = 16  # of time, in which products are summed
+    own: float = 0.05  # share of a column's variance that season and trend must leave
 
 
 PRIORS = ColumnPriors()
@@ -84,6 +87,7 @@ FORGOTTEN = 1e-9  # share of a value that a level may still hold
 ROUNDING = 1e-10  # smaller prior variances, as a share of that of the errors, are 0
 LEAST_RIDGE = 1e-3  # penalty for comparisons, as a share of the mean eigenvalue
 STILL = 1e18  # unit of a column that never changed
+ALIKE = "%s moves with a season or a trend: the past can hardly tell their effects apart"
 
 
 def fit_columns(
@@ -108,7 +112,7 @@ def fit_columns(
         beside = year * bool(schema.known and before.max() >= year)
         year = 0.0
     pasts = _pasts(panel, schema, seasons, before, year, beside)
-    if not pasts:
+    if not pasts or not (schema.known or year):
         return None
     choices = _choices(pasts) if earlier is None else [earlier.multiplies]
     best = _likeliest(pasts, seasons, year, choices)
@@ -116,18 +120,20 @@ def fit_columns(
         return None
     whole = _Regression.of(pasts, best.effects, best.kept)
     effects = whole.solved()
-    if earlier is None and effects.multiplies and _deviation(pasts, effects) > PRIORS.factor:
-        additive = replace(effects, multiplies=False)
-        return fit_columns(panel, schema, seasons, before, year, additive, with_draws)
+    if _deviation(pasts, effects) > PRIORS.factor:
+        if earlier is None and effects.multiplies:
+            additive = replace(effects, multiplies=False)
+            return fit_columns(panel, schema, seasons, before, year or beside, additive, with_draws)
+        if beside:  # effects that only the year cancels cannot be taken off without it
+            return fit_columns(panel, schema, seasons, before, 0.0, earlier, with_draws)
     if not (schema.known or effects.weights.any()):
         return None
     places = columns_by_name(schema)
     signs = [(places[name].start, sign) for name, sign in schema.signs.items()]
     draws = effects.draws
     if with_draws:
-        # effects that a trend may explain are unsure
-        trending = [past.beside_trend() for past in pasts]
-        draws = _Regression.of(trending, best.effects, best.kept).draws(effects.weights)
+        draws = whole.draws(effects.weights)
+        _warn_alike(pasts, effects, places)
     for column, sign in signs:
         for weights in (effects.weights, *draws):
             weights[column] = _with_sign(effects, weights[column], sign)
@@ -168,7 +174,7 @@ def _may_show_year(panel: Panel, before: Integers, year: float) -> bool:
 
     Rare sales would no longer be zero where a wave was taken off.
     """
-    if not year or before.max() < PRIORS.years * year:
+    if year < PRIORS.weeks or before.max() < PRIORS.years * year:
         return False
     seen = panel.observed & panel.before(before)
     return bool((panel.values[seen] != 0).mean() >= PRIORS.positive)
@@ -211,15 +217,11 @@ class _Past:
     observed: Flags  # [steps]
     columns: Numbers  # [steps, columns], those known in advance and waves of the year
     position: Integers  # [steps], on the calendar grid
-    phases: Numbers  # [steps, phases], indicators of the level and of seasons; perhaps a trend
+    phases: Numbers  # [steps, phases], indicators of the level and of seasons; a trend; waves
 
     def newest(self, steps: int) -> "_Past":
         newest = {name: value[-steps:] for name, value in vars(self).items() if np.ndim(value)}
         return replace(self, **newest)
-
-    def beside_trend(self) -> "_Past":
-        trend = np.linspace(-1, 1, len(self.values))
-        return replace(self, phases=np.column_stack([self.phases, trend]))
 
     def terms(self, effects: ColumnEffects) -> Numbers:
         """[steps, columns * terms], see `ColumnEffects.terms`."""
@@ -305,7 +307,8 @@ def _pasts(
             continue
         position = panel.grid_positions[slots]
         known = indicators(settled[slots], schema)
-        phases = np.hstack([_phases(position, seasons), waves_of_year(position, beside)])
+        trend = np.linspace(-1, 1, len(slots))
+        beside_columns = (_phases(position, seasons), trend, waves_of_year(position, beside))
         seen_slots = slots[observed]
         waves = waves_of_year(position, year)
         past = _Past(
@@ -315,10 +318,9 @@ def _pasts(
             observed=observed,
             columns=np.concatenate([known, waves], 1),
             position=position,
-            phases=phases,
+            phases=np.column_stack(beside_columns),
         )
-        # else columns that wander with a trend would lose their effect
-        pasts.append(past if schema.known else past.beside_trend())
+        pasts.append(past)
     return pasts
 
 
@@ -610,6 +612,23 @@ def relevant_weights(
         variance[used] /= np.maximum(determined, ROUNDING)
     covariance[within] = noise * np.linalg.pinv(used_terms)
     return weights, covariance
+
+
+def _warn_alike(pasts: list[_Past], effects: ColumnEffects, places: dict[str, slice]) -> None:
+    """Warn of columns that hardly move but with a season, a trend or waves of the year."""
+    squares = np.zeros((2, len(effects.weights)))
+    for past in pasts:
+        columns = effects.scaled(past.columns)
+        waves = columns[:, sum(place.stop - place.start for place in places.values()) :]
+        level = past.phases[:, :1]
+        for number, phases in enumerate((level, np.hstack([past.phases, waves]))):
+            basis, _ = np.linalg.qr(phases)
+            rest = columns - basis @ (basis.T @ columns)
+            squares[number] += (rest**2).sum(0)
+    for name, place in places.items():
+        whole, own = squares[:, place].sum(1)
+        if own < PRIORS.own * whole:
+            log.warning(ALIKE, name)
 
 
 def _reactions(pasts: list[_Past], effects: ColumnEffects, kept: float) -> Numbers:
