@@ -191,10 +191,10 @@ def season_candidates(spec: CalendarSpec) -> tuple[int, ...]:
 
 
 def steps_of_a_year(spec: CalendarSpec) -> float:
-    """The steps of a mean year, of days or finer steps; 0 of all others."""
+    """The steps of a mean year, of weeks or finer steps; 0 of all others."""
     if spec.kind == "weekdays":
         return DAYS_OF_YEAR * len(spec.weekdays) / 7
-    if spec.kind in ("steps", "months") or spec.every > DAY:
+    if spec.kind in ("steps", "months") or spec.every > WEEK:
         return 0.0
     return DAYS_OF_YEAR * DAY / spec.every
 

@@ -98,8 +98,8 @@ def _standard_error(
 ) -> Numbers:
     """Standard errors of the differences of two forecasts, [rows]; NaN if they are unknown.
 
-    They are those of draws from the posterior of the effects of columns. In these, values beyond
-    the limits of effects count in full: a clipped change is less certain.
+    They are those of draws from the posterior of the effects of columns. In these, the
+    limits of effects lie half as far again: a clipped change is less certain.
     """
     fitted = predictor.fitted
     schema = fitted.schema
@@ -127,8 +127,8 @@ def _standard_error(
     if effects is None or not len(effects.draws):
         return rows(np.full_like(after.means, np.nan))
     whole = rows(changed(effects))
-    free = replace(effects, limits=effects.limits * np.inf)
-    others = [rows(changed(replace(free, weights=weights))) for weights in effects.draws]
+    wider = replace(effects, limits=effects.limits * 1.5)
+    others = [rows(changed(replace(wider, weights=weights))) for weights in effects.draws]
     errors = np.stack(others) - whole
     return np.asarray(np.sqrt(np.mean(errors**2, 0)))
 

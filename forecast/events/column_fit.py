@@ -25,6 +25,7 @@ from forecast.events.columns import (
     with_columns_removed,
 )
 from forecast.events.kinds import without_shifts
+from forecast.logs import log
 from forecast.panel.panel import Flags, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema
 from forecast.panel.season import Seasons, panel_seasons
@@ -41,6 +42,7 @@ class ColumnPriors:
     """
 
     day: int = 24  # steps
+    weeks: float = 53.0  # a year of fewer steps has no waves: the level follows it
     years: float = 2.0  # of the longest series, at least, for waves of the year
     last_day: float = 0.4  # share of the value a day before that is taken off
     last_week: float = 0.35  # share of the value a week before
@@ -79,6 +81,7 @@ class ColumnPriors:
     searched: int = 20  # series that are searched for seasons without effects, at most
     draws: int = 16  # of the posterior of effects
     blocks: int = 16  # of time, in which products are summed
+    own: float = 0.05  # share of a column's variance that season and trend must leave
 
 
 PRIORS = ColumnPriors()
@@ -88,6 +91,7 @@ FORGOTTEN = 1e-9  # share of a value that a level may still hold
 ROUNDING = 1e-10  # smaller prior variances, as a share of that of the errors, are 0
 LEAST_RIDGE = 1e-3  # penalty for comparisons, as a share of the mean eigenvalue
 STILL = 1e18  # unit of a column that never changed
+ALIKE = "%s moves with a season or a trend: the past can hardly tell their effects apart"
 
 
 def fit_columns(
@@ -114,7 +118,7 @@ def fit_columns(
         shown = 0.0
     month = np.zeros(DAYS_OF_MONTH) if earlier is None else earlier.month
     pasts = _pasts(panel, schema, seasons, before, shown, month, beside)
-    if not pasts:
+    if not pasts or not (schema.known or shown or month.any()):
         return None
     choices = _choices(pasts) if earlier is None else [earlier.multiplies]
     best = _likeliest(pasts, seasons, shown, month, choices)
@@ -122,13 +126,16 @@ def fit_columns(
         return None
     whole = _Regression.of(pasts, best.effects, best.kept)
     effects = whole.solved()
+    too_large = _deviation(pasts, effects) > PRIORS.factor
     if earlier is None:
-        too_large = effects.multiplies and _deviation(pasts, effects) > PRIORS.factor
         if 0 < year <= DAYS_OF_YEAR:
             month = _month(pasts, schema, effects, best.kept)
-        if too_large or month.any():
-            like = replace(effects, multiplies=effects.multiplies and not too_large, month=month)
+        multiplies = effects.multiplies and not too_large
+        if multiplies != effects.multiplies or month.any():
+            like = replace(effects, multiplies=multiplies, month=month)
             return fit_columns(panel, schema, seasons, before, year, like, with_draws)
+    if too_large and beside:  # effects that only the year cancels cannot be taken off without it
+        return fit_columns(panel, schema, seasons, before, 0.0, earlier, with_draws)
     if not (schema.known or effects.weights.any()):
         return None
     places = columns_by_name(schema)
@@ -136,6 +143,7 @@ def fit_columns(
     draws = effects.draws
     if with_draws:
         draws = whole.draws(effects.weights)
+        _warn_alike(pasts, effects, places)
     for column, sign in signs:
         for weights in (effects.weights, *draws):
             weights[column] = _with_sign(effects, weights[column], sign)
@@ -176,7 +184,7 @@ def _may_show_year(panel: Panel, before: Integers, year: float) -> bool:
 
     Rare sales would no longer be zero where a wave was taken off.
     """
-    if not year or before.max() < PRIORS.years * year:
+    if year < PRIORS.weeks or before.max() < PRIORS.years * year:
         return False
     seen = panel.observed & panel.before(before)
     return bool((panel.values[seen] != 0).mean() >= PRIORS.positive)
@@ -219,7 +227,7 @@ class _Past:
     observed: Flags  # [steps]
     columns: Numbers  # [steps, columns], those known in advance, and those of the year and month
     position: Integers  # [steps], on the calendar grid
-    phases: Numbers  # [steps, phases], indicators of the level and of seasons; perhaps a trend
+    phases: Numbers  # [steps, phases], indicators of the level and of seasons; a trend; waves
 
     def newest(self, steps: int) -> "_Past":
         newest = {name: value[-steps:] for name, value in vars(self).items() if np.ndim(value)}
@@ -310,10 +318,8 @@ def _pasts(
             continue
         position = panel.grid_positions[slots]
         known = indicators(settled[slots], schema)
-        phases = np.hstack([_phases(position, seasons), waves_of_year(position, beside)])
-        if not schema.known:  # else columns that wander with a trend would lose their effect
-            trend = np.linspace(-1, 1, len(slots))
-            phases = np.column_stack([phases, trend])
+        trend = np.linspace(-1, 1, len(slots))
+        beside_columns = (_phases(position, seasons), trend, waves_of_year(position, beside))
         seen_slots = slots[observed]
         waves = columns_of_calendar(position, schema, year, month)
         past = _Past(
@@ -323,7 +329,7 @@ def _pasts(
             observed=observed,
             columns=np.concatenate([known, waves], 1),
             position=position,
-            phases=phases,
+            phases=np.column_stack(beside_columns),
         )
         pasts.append(past)
     return pasts
@@ -516,8 +522,15 @@ class _Regression:
         root = np.sqrt(variance.ravel())
         # in axes of their own, as the terms of categories may add up to one another
         information, axes = np.linalg.eigh(root[:, None] * terms * root / noise)
-        precision = 1 + np.maximum(information, 0.0)
-        mean = (root * product) @ axes / noise / precision
+        information = np.maximum(information, ROUNDING)
+        pull = (root * product) @ axes / noise
+        mean = pull / (1 + information)
+        # errors that last, or that series share, make sums of a block larger than chance does
+        by_block = self.products[:, :-1] @ np.append(-root * (axes @ mean), 1.0)
+        scores = (root * by_block) @ axes / noise
+        excess = np.maximum((scores**2).sum(0) / information, 1.0)
+        precision = 1 + information / excess
+        mean = pull / excess / precision
         chance = np.random.default_rng(0).standard_normal((PRIORS.draws, len(root)))
         draws = root * ((mean + chance / np.sqrt(precision)) @ axes.T)
         return np.asarray(draws.reshape(-1, *weights.shape))
@@ -639,6 +652,23 @@ def relevant_weights(
         variance[used] /= np.maximum(determined, ROUNDING)
     covariance[within] = noise * np.linalg.pinv(used_terms)
     return weights, covariance
+
+
+def _warn_alike(pasts: list[_Past], effects: ColumnEffects, places: dict[str, slice]) -> None:
+    """Warn of columns that hardly move but with a season, a trend or waves of the year."""
+    squares = np.zeros((2, len(effects.weights)))
+    for past in pasts:
+        columns = effects.scaled(past.columns)
+        waves = columns[:, sum(place.stop - place.start for place in places.values()) :]
+        level = past.phases[:, :1]
+        for number, phases in enumerate((level, np.hstack([past.phases, waves]))):
+            basis, _ = np.linalg.qr(phases)
+            rest = columns - basis @ (basis.T @ columns)
+            squares[number] += (rest**2).sum(0)
+    for name, place in places.items():
+        whole, own = squares[:, place].sum(1)
+        if own < PRIORS.own * whole:
+            log.warning(ALIKE, name)
 
 
 def _reactions(pasts: list[_Past], effects: ColumnEffects, kept: float) -> Numbers:

@@ -68,7 +68,7 @@ def _ends_with_outlier(past: Numbers, season: int) -> bool:
     distance = np.abs(np.diff(past[position]))
     if season > 1:
         before = position[1:] - season
-        changes = past[position[1:]] - past[before]
+        changes = past[position[1:]] - past[np.maximum(before, 0)]
         seasonal = np.where(before >= 0, changes, np.nan)
         distance = np.fmin(distance, np.abs(seasonal))
     farthest = distance[:-1].max()

@@ -224,11 +224,41 @@ def test_intervals_of_what_the_past_cannot_tell_are_neither_endless_nor_empty(
     dearer = model.what_if({"price": "+10%"}, every="next 28").iloc[0]
     width = (dearer["difference_hi_80"] - dearer["difference_lo_80"]) / dearer["forecast"]
     assert 0.05 < width < 0.5
-    cheap, cheaper = (model.what_if({"price": price}, every="next 28") for price in (3, 1))
-    assert cheap["difference"][0] == cheaper["difference"][0]
+    cheap, cheaper = (model.what_if({"price": price}, every="next 28") for price in (3.34, 1))
     widths = [table["difference_hi_80"] - table["difference_lo_80"] for table in (cheap, cheaper)]
     assert (widths[1] > 1.5 * widths[0]).all()
+    assert (widths[1] < 2.5 * cheaper["what_if"]).all()
     assert "price counts as 3.3" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("shocks", "seed"),
+    [pytest.param(0.0, 2, id="one trend of prices"), pytest.param(0.1, 0, id="one shock a day")],
+)
+def test_intervals_know_what_series_have_in_common(shocks: float, seed: int) -> None:
+    """Six shops with an elasticity of -1: prices follow one trend, or change together."""
+    draw = np.random.default_rng([seed, 5])
+    step = np.arange(428)
+    ups = np.repeat(draw.choice([0.9, 1.0, 1.1], 62), 7)[: len(step)]
+    shared = shocks * draw.normal(size=len(step))
+    rising = 1 + 0.2 * step / len(step)
+    frames = []
+    for shop in range(6):
+        monthly = np.repeat(draw.normal(size=16), 28)[: len(step)]
+        price = 4 * (ups if shocks else rising * np.exp(0.01 * monthly))
+        own = 0.0008 * step * (shocks == 0) + (0.02 if shocks else 0.1) * draw.normal(
+            size=len(step)
+        )
+        units = np.exp(5 + shared + own - np.log(price / 4))
+        units[-28:] = np.nan
+        day = pd.date_range("2024-01-01", periods=len(step))
+        frames.append(pd.DataFrame({"shop": shop, "day": day, "units": units, "price": price}))
+    columns = {"id": "shop", "time": "day", "target": "units", "known": ("price",)}
+    model = Forecaster(model="seasonal-naive", horizon=28, **columns).fit(pd.concat(frames))
+    dearer = model.what_if({"price": "+10%"}, by="all", every="next 28").iloc[0]
+    low, high = (dearer[f"difference_{end}_95"] / dearer["forecast"] for end in ("lo", "hi"))
+    assert low < 1 / 1.1 - 1 < high
+    assert high - low < 0.8
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
-from forecast.artifacts.store import Store
 from forecast.errors import ArtifactRefused
 from forecast.inference.contents import from_contents, to_contents
 from forecast.models import model_names
@@ -260,12 +259,3 @@ def test_closed_positions_that_contradict_themselves_are_refused(
     DAMAGES[damage](contents.scaler["closed"])
     with pytest.raises(ArtifactRefused):
         from_contents(contents)
-
-
-def test_without_closed_days_a_version_is_stored_as_before(
-    shop: pd.DataFrame, tmp_path: Path
-) -> None:
-    Forecaster(model="last", horizon=2).fit(shop[~SUNDAY][:60]).save(str(tmp_path / "s"))
-    contents = Store(str(tmp_path / "s")).load()[0]
-    assert "closed" not in contents.scaler
-    assert not len(from_contents(contents).closed)

@@ -142,6 +142,31 @@ def test_a_price_with_the_year_does_not_take_its_effect(seed: int) -> None:
     assert elasticity(model, ahead) == pytest.approx(-2, abs=0.25)
 
 
+@pytest.mark.parametrize("own", [0.05, 0.0])
+def test_a_price_is_told_from_80_weeks_of_a_year_where_it_moves_by_itself(
+    own: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else a warning says so."""
+    random = np.random.default_rng(102)
+    steps = np.arange(80 + HORIZON)
+    angle = 2 * np.pi * steps / 52.18
+    frames = []
+    for shop in range(6):
+        moves = np.repeat(random.normal(size=len(steps)), 4)[: len(steps)]
+        price = 0.1 * np.cos(angle + shop + 1) + own * moves
+        units = 5 + 0.3 * np.cos(angle + shop) - 2 * price + 0.1 * random.normal(size=len(steps))
+        week = pd.date_range("2023-01-01", periods=len(steps), freq="W")
+        columns = {"item": f"{shop}", "day": week, "units": np.exp(units), "price": np.exp(price)}
+        frames.append(pd.DataFrame(columns))
+    table = pd.concat(frames)
+    is_past = table["day"] < week[80]
+    model = forecaster("price", model="seasonal-naive").fit(table[is_past])
+    warned = "price moves with a season or a trend" in caplog.text
+    assert warned == (own == 0)
+    ahead = table[~is_past].drop(columns="units")
+    assert own == 0 or elasticity(model, ahead) == pytest.approx(-2, abs=0.5)
+
+
 def fitted_to_days(seed: int, trend: float, year: float) -> tuple[Forecaster, pd.DataFrame]:
     """A model of 400 days whose sales and price move with a trend or the year; what is to come."""
     random = np.random.default_rng(seed)

@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
-from forecast.artifacts.store import Store
 from forecast.checks.scoring import score
 from forecast.errors import BadData, UsageError
 from forecast.events.kinds import mark, touched
@@ -429,25 +428,10 @@ def test_a_job_reads_newer_events_of_all_kinds_every_night(
     )  # of the two values one is ignored, and the other bounds a smaller demand
 
 
-def test_kinds_and_spans_are_saved_and_plain_events_stored_as_before(
-    frame: pd.DataFrame, tmp_path: Path
-) -> None:
+def test_kinds_and_spans_are_saved(frame: pd.DataFrame, tmp_path: Path) -> None:
     plain = pd.DataFrame({"date": ["2023-05-01"], "name": "fair"})
     table = pd.concat([plain.assign(kind="effect"), events("closed", "2023-06-01", "2023-06-03")])
-    for name, some in (("plain", plain), ("kinds", table)):
-        fitted(frame, some).save(str(tmp_path / name))
-    stored = {
-        name: Store(str(tmp_path / name)).load()[0].config["table"]["dated_events"]
-        for name in ("plain", "kinds")
-    }
-    assert stored["plain"] == [{"day": "2023-05-01", "name": "fair", "ids": []}]
-    assert stored["kinds"][1] == {
-        "day": "2023-06-01",
-        "name": "closed",
-        "ids": [],
-        "kind": "closed",
-        "end": "2023-06-03",
-    }
+    fitted(frame, table).save(str(tmp_path / "kinds"))
     loaded = Forecaster.load(str(tmp_path / "kinds"))
     assert [event.kind for event in loaded.events] == ["effect", "closed"]
     pd.testing.assert_frame_equal(loaded.fit(frame).predict(), fitted(frame, table).predict())

@@ -10,7 +10,6 @@ import pytest
 from sklearn.base import clone
 
 from forecast import Forecaster
-from forecast.artifacts.store import Store
 from forecast.errors import ArtifactRefused, BadData, UsageError
 from forecast.inference.contents import from_contents, to_contents
 from tests.events.test_effects import rides
@@ -113,18 +112,6 @@ def test_events_without_a_row_or_of_other_series_alone_are_no_events(
         assert fitted.schema_.dated_events == ()
         pd.testing.assert_frame_equal(fitted.predict(), plain)
         fitted.set_params(events=events[:0]).predict()  # newer ones
-
-
-def test_without_events_a_version_is_stored_as_before(frame: pd.DataFrame, tmp_path: Path) -> None:
-    for name, events in (("plain", None), ("events", EVENTS)):
-        Forecaster(model="last", horizon=2, events=events).fit(frame[-60:]).save(
-            str(tmp_path / name)
-        )
-    plain, with_events = (Store(str(tmp_path / name)).load()[0] for name in ("plain", "events"))
-    assert "dated_events" not in plain.config["table"]
-    assert "effects" not in plain.scaler
-    assert with_events.config["table"]["dated_events"][0]["name"] == "christmas"
-    assert "effects" in with_events.scaler
 
 
 DAMAGES: dict[str, Callable[[dict[str, Any], dict[str, Any]], object]] = {
