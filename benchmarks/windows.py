@@ -27,12 +27,12 @@ def main(store: str, table: str, output: str, origins: Sequence[int]) -> None:
     origins : numbers of rows; a forecast from origin n sees rows 0 to n - 1
     """
     from forecast.forecaster import Forecaster
-    from forecast.reading.dated import normalised
+    from forecast.reading.dated import normalise
     from forecast.settings import TextSettings
     from forecast.tables.reading import read_table
 
     forecaster = Forecaster.load(store)
-    source = normalised(read_table(table, TextSettings()))
+    source = normalise(read_table(table, TextSettings()))
     written = None
     for start in range(0, len(origins), CHUNK):
         part = forecast_from(forecaster, source, origins[start : start + CHUNK])
@@ -46,7 +46,7 @@ def main(store: str, table: str, output: str, origins: Sequence[int]) -> None:
 def forecast_from(forecaster: "Forecaster", table: "Table", origins: Sequence[int]) -> Values:
     """Points and intervals from each origin, [origins, series, horizon, columns]; the one place that knows how."""
     from forecast.inference.forecasting import reading_to_forecast
-    from forecast.intervals.interval_ends import bounded, unbounded_numbers
+    from forecast.intervals.interval_ends import apply_bounds, unbounded_numbers
     from forecast.settings import OutputSettings
 
     panel = reading_to_forecast(forecaster.fitted_, table).panel
@@ -57,7 +57,7 @@ def forecast_from(forecaster: "Forecaster", table: "Table", origins: Sequence[in
     )  # [windows, horizon, levels]
     output = OutputSettings()
     unbounded = unbounded_numbers(quantiles, forecaster.fitted_.config.levels, output)
-    numbers = bounded(unbounded, output, np.full(len(series), -np.inf))
+    numbers = apply_bounds(unbounded, output, np.full(len(series), -np.inf))
     return numbers.reshape(len(origins), len(panel.order), *numbers.shape[1:])
 
 

@@ -61,7 +61,7 @@ def replace_file(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) ->
     _sweep(target.parent)
     temporary = temporary_beside(target)
     try:
-        write_new(temporary, data, Path(path), _mode_of(target))
+        write_new(temporary, data, Path(path), _read_mode(target))
         with raised_as(_cannot_replace, Path(path)):
             when_free(os.replace, temporary, target)
     except BaseException:
@@ -206,7 +206,7 @@ def _sweep(folder: Path) -> None:
                     remove_quietly(Path(entry))
 
 
-def _mode_of(target: Path) -> int | None:
+def _read_mode(target: Path) -> int | None:
     """Permissions of the file that will be replaced; None if it does not exist."""
     with raised_as(cannot_create, target):
         try:
@@ -236,9 +236,9 @@ def read_file(path: Path, most: int, sha256: str | None = None) -> bytes:
         with raised_as(failure, path):
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
-                raise refused(path, "is not an ordinary file")
+                raise build_refusal(path, "is not an ordinary file")
             if status.st_size > most:
-                raise refused(
+                raise build_refusal(
                     path, f"has {status.st_size:,} bytes, more than the {most:,} expected"
                 )
             with open(descriptor, "rb", closefd=False) as file:
@@ -246,9 +246,9 @@ def read_file(path: Path, most: int, sha256: str | None = None) -> bytes:
     finally:
         close_quietly(descriptor)
     if len(data) != status.st_size:
-        raise refused(path, "changed while it was read")
+        raise build_refusal(path, "changed while it was read")
     if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
-        raise refused(path, "differs from its checksum")
+        raise build_refusal(path, "differs from its checksum")
     return data
 
 
@@ -256,14 +256,14 @@ def check_kind(path: Path, kind: int = stat.S_IFDIR) -> None:
     """Refuse what is no folder, or a link to one; FileNotFoundError is left to the caller."""
     with raised_as(_cannot_open, path):
         if stat.S_IFMT(os.lstat(path).st_mode) != kind:
-            raise refused(path, "is a link, or of the wrong kind")
+            raise build_refusal(path, "is a link, or of the wrong kind")
 
 
 def _cannot_open(error: OSError, path: Path) -> Exception:
     if isinstance(error, FileNotFoundError):
         return FileNotFoundError(errno.ENOENT, "is missing", str(path))
     if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EACCES, errno.EPERM):
-        return refused(
+        return build_refusal(
             path, f"is a link, of the wrong kind, or closed to this user ({error.strerror})"
         )
     return failure(error, path)
@@ -280,7 +280,7 @@ def remove(path: Path) -> None:
         log.warning("%s: could not be removed: %s", path, error.strerror)
 
 
-def refused(path: Path, reason: str) -> ArtifactRefused:
+def build_refusal(path: Path, reason: str) -> ArtifactRefused:
     """The error that `path` cannot be trusted, with what to do about it."""
     return ArtifactRefused(f"{path}: {reason}; restore it, or fit again, or run the job again")
 

@@ -80,7 +80,7 @@ class ForecastError(Rendered, Exception):
 
 
 @contextmanager
-def collected(errors: list[ForecastError]) -> Iterator[None]:
+def collect_errors(errors: list[ForecastError]) -> Iterator[None]:
     """Put an error that is raised in the block into a list, to go on without it."""
     try:
         yield
@@ -103,7 +103,7 @@ class Message(Rendered):
     args: tuple[object, ...] = ()
 
     @classmethod
-    def of(cls, record: logging.LogRecord) -> "Message":
+    def from_record(cls, record: logging.LogRecord) -> "Message":
         args = record.args if isinstance(record.args, tuple) else ()
         return cls(str(record.msg), args) if args else cls(record.getMessage())
 

@@ -15,16 +15,16 @@ from sklearn.base import BaseEstimator
 from forecast.artifacts.store import Store, VersionInfo, Writer
 from forecast.changes.what_if import what_if
 from forecast.engine.backtest import Backtest, BacktestRequest, backtest
-from forecast.engine.exporting import with_exports
+from forecast.engine.exporting import add_exports
 from forecast.engine.fit import fit, read_to_fit
 from forecast.engine.forecast import forecast
 from forecast.engine.requests import NO_CALLBACKS, Callbacks, FitRequest, ForecastRequest
 from forecast.ensemble.names import check_names
 from forecast.errors import UsageError
-from forecast.events.kinds import without_censored
+from forecast.events.kinds import remove_censored_values
 from forecast.inference import forecasting
 from forecast.inference.contents import to_contents
-from forecast.inference.fitted import describe_fit, models_of
+from forecast.inference.fitted import describe_fit, list_models
 from forecast.inference.forecasting import Columns
 from forecast.inference.predictor import Predictor
 from forecast.parameters import (
@@ -32,11 +32,11 @@ from forecast.parameters import (
     Levels,
     Names,
     Output,
-    table_of,
+    convert_table,
 )
 from forecast.reading.comparing import actuals_after
 from forecast.reading.reading import describe_reading, read_as
-from forecast.report.chart import chart_of, plot_of_forecasts, series_to_draw
+from forecast.report.chart import build_chart, plot_of_forecasts, series_to_draw
 from forecast.report.explanation import Explanation, explain_panel
 from forecast.report.vega import altair_chart
 from forecast.settings import (
@@ -51,7 +51,7 @@ from forecast.settings import (
 )
 from forecast.tables.reading import Data
 from forecast.tables.table import Table
-from forecast.tables.writing import frame_of
+from forecast.tables.writing import build_frame
 
 if TYPE_CHECKING:
     import altair
@@ -182,7 +182,7 @@ class Forecaster(ForecasterParams, BaseEstimator):
         values lack for the horizon.
         """
         request = self._request(X, future, origin, horizon, {"explain": explain, **output})
-        return self._frame(forecast(self._serving(), request).whole.columns)
+        return self._frame(forecast(self._build_predictor(), request).whole.columns)
 
     def totals(
         self,
@@ -211,7 +211,7 @@ class Forecaster(ForecasterParams, BaseEstimator):
         """
         sums = SumSettings.check({"sum_by": by, "sum_every": every})
         request = self._request(X, future, origin, horizon, output)
-        totals = forecast(self._serving(), replace(request, sums=sums)).totals
+        totals = forecast(self._build_predictor(), replace(request, sums=sums)).totals
         return self._frame({} if totals is None else totals.columns())
 
     def what_if(
@@ -234,11 +234,11 @@ class Forecaster(ForecasterParams, BaseEstimator):
         of the columns and rows that change. Nothing changes before the time `since`. With `by` or
         `every` the rows are sums, as of `totals`; the others are as of `predict`.
         """
-        new_values = changed if isinstance(changed, Mapping) else table_of(changed)
+        new_values = changed if isinstance(changed, Mapping) else convert_table(changed)
         sums = SumSettings.check({"sum_by": by, "sum_every": every}) if by or every else None
         request = self._request(X, future, origin, horizon, output)
         request = replace(request, overrides=None, sums=sums)
-        answer = what_if(self._serving(), request, new_values, _text(since))
+        answer = what_if(self._build_predictor(), request, new_values, _text(since))
         return self._frame(answer.columns)
 
     def future_template(
@@ -249,7 +249,7 @@ class Forecaster(ForecasterParams, BaseEstimator):
         horizon: int | None = None,
     ) -> pd.DataFrame:
         """The rows that `predict` needs as `future` for the same words, known columns blank."""
-        fitted = self._serving().fitted
+        fitted = self._build_predictor().fitted
         return self._frame(forecasting.future_template(fitted, _table(X), _text(origin), horizon))
 
     def plot(
@@ -287,12 +287,14 @@ class Forecaster(ForecasterParams, BaseEstimator):
         needs_all = actual is not None and not settings.series
         choose = None if needs_all else partial(series_to_draw, settings=settings)
         request = self._request(X, future, origin, horizon, output)
-        answer = forecast(self._serving(), replace(request, overrides=None, on_panel=choose))
+        answer = forecast(
+            self._build_predictor(), replace(request, overrides=None, on_panel=choose)
+        )
         data = plot_of_forecasts(answer.whole, answer.fitted, request.output)
         if actual is None:
-            return altair_chart(chart_of(data, settings))
-        later = read_as(table_of(actual), answer.fitted.schema, horizon=0)
-        return altair_chart(chart_of(data, settings, later.panel, later.name))
+            return altair_chart(build_chart(data, settings))
+        later = read_as(convert_table(actual), answer.fitted.schema, horizon=0)
+        return altair_chart(build_chart(data, settings, later.panel, later.name))
 
     def explain(self, X: Data | None = None, *, future: Data | None = None) -> Explanation:
         """The parts that the forecasts are made of.
@@ -301,7 +303,7 @@ class Forecaster(ForecasterParams, BaseEstimator):
         ----------
         X, future : as `predict` takes them
         """
-        predictor = self._serving()
+        predictor = self._build_predictor()
         table = _table(X)
         later = _table(future)
         panel = forecasting.panel_to_forecast(predictor.fitted, table, later)
@@ -315,15 +317,17 @@ class Forecaster(ForecasterParams, BaseEstimator):
         what follows, ``cv=RollingOrigin(windows=3, horizon=24)``.
         """
         self._refuse_y(y)
-        predictor = self._serving()
+        predictor = self._build_predictor()
         fitted = predictor.fitted
         history = fitted.history
         schema = fitted.schema
         horizon = fitted.config.horizon
-        later = read_as(table_of(X), schema, horizon=0)
+        later = read_as(convert_table(X), schema, horizon=0)
         zero = schema.missing == "zero"
         actual, earlier = actuals_after(history, later.panel, horizon, zero)
-        uncensored, _ = actuals_after(history, without_censored(later.panel, schema), horizon, zero)
+        uncensored, _ = actuals_after(
+            history, remove_censored_values(later.panel, schema), horizon, zero
+        )
         if earlier:
             problem = f"{earlier} of the rows to score do not come after those of the fit"
             raise UsageError(problem, cure=forecasting.rolling_cure(horizon))
@@ -368,12 +372,12 @@ class Forecaster(ForecasterParams, BaseEstimator):
         future = None
         if isinstance(X, tuple):
             X, future = X
-        predictor = self._serving() if frozen else None
+        predictor = self._build_predictor() if frozen else None
         if predictor is None:
             reading = read_to_fit(self._fit_request(X, future, callbacks))
         else:
             later = _table(future)
-            reading = forecasting.reading_to_forecast(predictor.fitted, table_of(X), later)
+            reading = forecasting.reading_to_forecast(predictor.fitted, convert_table(X), later)
         return backtest(
             BacktestRequest(
                 reading,
@@ -390,7 +394,7 @@ class Forecaster(ForecasterParams, BaseEstimator):
 
     def attention(self, X: Data | None = None) -> pd.DataFrame:
         """The weight that an attention model gives to each step of the past, a row for each."""
-        predictor = self._serving()
+        predictor = self._build_predictor()
         panel = forecasting.panel_to_forecast(predictor.fitted, _table(X))
         series = forecasting.forecast_series(panel)
         weights = predictor.attention(panel, series)
@@ -407,7 +411,7 @@ class Forecaster(ForecasterParams, BaseEstimator):
         keep : versions that stay
         """
         if not self._check_fitted().exports:
-            self.fitted_ = with_exports(self.fitted_)
+            self.fitted_ = add_exports(self.fitted_)
         with nullcontext(store) if isinstance(store, Writer) else Store(store).lock() as writer:
             return writer.save(to_contents(self.fitted_), keep)
 
@@ -445,12 +449,12 @@ class Forecaster(ForecasterParams, BaseEstimator):
 
     def models(self) -> list[str]:
         """What forecasts each series of the fit."""
-        return models_of(self._check_fitted())
+        return list_models(self._check_fitted())
 
     def _fit_request(self, X: Data, future: Data | None, callbacks: Callbacks) -> FitRequest:
         settings, how = self._settings()
         later = _table(future)
-        return FitRequest(table_of(X), settings, how, future=later, callbacks=callbacks)
+        return FitRequest(convert_table(X), settings, how, future=later, callbacks=callbacks)
 
     def _request(
         self,
@@ -478,10 +482,10 @@ class Forecaster(ForecasterParams, BaseEstimator):
         self.schema_ = predictor.fitted.schema
         self.plan_ = predictor.fitted.config.plan
 
-    def _serving(self) -> Predictor:
+    def _build_predictor(self) -> Predictor:
         """What forecasts, with the tables and other settings that were set after the fit."""
         self._check_fitted()
-        return forecasting.with_tables(
+        return forecasting.update_tables(
             self.predictor_,
             None if self.events is self.events_ else self.events,
             None if self.successors is self.successors_ else self.successors,
@@ -489,11 +493,11 @@ class Forecaster(ForecasterParams, BaseEstimator):
         )
 
     def _frame(self, columns: Columns) -> pd.DataFrame:
-        return frame_of(columns, self.schema_.whole_ids)
+        return build_frame(columns, self.schema_.whole_ids)
 
 
 def _table(data: Data | None) -> Table | None:
-    return None if data is None else table_of(data)
+    return None if data is None else convert_table(data)
 
 
 def _text(origin: Origin | None) -> str | None:

@@ -18,7 +18,7 @@ log.addFilter(lambda record: all(listener(record) for listener in _listeners.get
 
 
 @contextmanager
-def listening(listener: Listener) -> Iterator[None]:
+def add_listener(listener: Listener) -> Iterator[None]:
     """Pass what this thread logs in the block to a listener."""
     token = _listeners.set((listener, *_listeners.get()))
     try:
@@ -31,7 +31,7 @@ def listening(listener: Listener) -> Iterator[None]:
 def held_back() -> Iterator[list[logging.LogRecord]]:
     """Hold back what this thread logs in the block, and collect it in a list."""
     records: list[logging.LogRecord] = []
-    with listening(records.append):  # which returns None: no message goes on
+    with add_listener(records.append):  # which returns None: no message goes on
         yield records
 
 

@@ -71,17 +71,17 @@ def cluster(address: str | None) -> Iterator[None]:
             cure = f"{INSTALL.format(scheme)}, on every machine"
             raise Unavailable(problem, setting=setting, cure=cure) from None
         except (OSError, RuntimeError, ValueError) as error:
-            raise _failed("the cluster does not answer", setting, error) from None
+            raise _build_error("the cluster does not answer", setting, error) from None
         stack.callback(_workers.pop)
         try:
             yield
         except Exception as error:
             if type(error).__module__.split(".")[0] in ("ray", "distributed"):
-                raise _failed("the cluster gave up", setting, error) from None
+                raise _build_error("the cluster gave up", setting, error) from None
             raise
 
 
-def _failed(problem: str, setting: Setting, error: Exception) -> Unavailable:
+def _build_error(problem: str, setting: Setting, error: Exception) -> Unavailable:
     reason = str(error).strip() or type(error).__name__
     first_line = reason.splitlines()[0][:200]
     return Unavailable(f"{problem}: {first_line}", setting=setting, cure="look at its own log")

@@ -9,7 +9,7 @@ from sklearn.exceptions import NotFittedError
 from forecast import settings as choices
 from forecast.errors import ForecastError, Setting, UsageError, Words
 from forecast.inference.fitted import Fitted
-from forecast.reading.dated import normalised
+from forecast.reading.dated import normalise
 from forecast.registry import default_baselines
 from forecast.settings import SIDE_TABLES, TableSettings, TrainSettings
 from forecast.tables.reading import Data, table_from_frame
@@ -147,6 +147,6 @@ class ForecasterParams(NestedParams):
         return TrainSettings.check(training), settings
 
 
-def table_of(data: Data) -> Table:
+def convert_table(data: Data) -> Table:
     """Convert what a user passes into a normalised table."""
-    return normalised(table_from_frame(data))
+    return normalise(table_from_frame(data))

@@ -104,7 +104,7 @@ def plugins() -> dict[str, Entry]:
     return entries
 
 
-def explained(error: BaseException) -> ForecastError:
+def explain_error(error: BaseException) -> ForecastError:
     """Return an error that a user can understand; an unknown one is reported as a bug here."""
     if isinstance(error, ForecastError):
         return error
@@ -118,7 +118,7 @@ def explained(error: BaseException) -> ForecastError:
     if "BrokenProcessPool" in kinds:  # by name, as its import takes long
         problem = "a parallel process was killed, most often because memory ran out"
         return Unavailable(problem, cure=Words("pass ", Setting("jobs", 1), ", or free memory"))
-    package = _package_of(error)
+    package = _find_package(error)
     if package is not None:
         problem = f"the package {package} failed with {_first_line(error)}"
         return Unavailable(problem, cure="leave out its models")
@@ -133,7 +133,7 @@ def explained(error: BaseException) -> ForecastError:
     return Unavailable(problem, cure=f"`pip install {name}`, or install forecast whole")
 
 
-def _package_of(error: BaseException) -> str | None:
+def _find_package(error: BaseException) -> str | None:
     """The package that brings models in whose code an error was raised."""
     packages = {entry.module.partition(".")[0]: entry.package for entry in plugins().values()}
     for frame, _ in walk_tb(error.__traceback__):
@@ -156,7 +156,7 @@ def has(room: str, name: str) -> bool:
     return name in built_in(room) or (name in plugins() and plugins()[name].room == room)
 
 
-def entry_of(room: str, name: str) -> Entry:
+def find_entry(room: str, name: str) -> Entry:
     """Return the entry of a name; an unknown name raises `UsageError`, which suggests one."""
     if not has(room, name):
         choices = names(room)

@@ -106,8 +106,8 @@ class RecurrentRegressor(RegressorParams, RegressorMixin, BaseEstimator):
             loss=settings.loss,
         )
         device = pick_device(settings.device)
-        inputs = _scaled(windows, self.X_mean_, self.X_scale_).to(device)
-        scaled = _scaled(targets, self.y_mean_, self.y_scale_).to(device)
+        inputs = _scale(windows, self.X_mean_, self.X_scale_).to(device)
+        scaled = _scale(targets, self.y_mean_, self.y_scale_).to(device)
 
         def draw(generator: torch.Generator, size: int, held_out_too: bool) -> Batch:
             rows = torch.randperm(count, generator=generator)[:size].to(device)
@@ -146,12 +146,12 @@ class RecurrentRegressor(RegressorParams, RegressorMixin, BaseEstimator):
             raise ValueError(f"{problem}, but RecurrentRegressor was fitted on {fitted}")
 
         device = next(self.network_.parameters()).device
-        inputs = _scaled(windows, self.X_mean_, self.X_scale_).to(device)
+        inputs = _scale(windows, self.X_mean_, self.X_scale_).to(device)
         outputs = []
         for rows in torch.split(inputs, NETWORK_BATCH):
             no_targets = rows.new_zeros(len(rows), self.shape_.horizon)
             with torch.no_grad():
-                output = self.network_.outputs(_batch(rows, no_targets).padded(NETWORK_BATCH))
+                output = self.network_.outputs(_batch(rows, no_targets).pad(NETWORK_BATCH))
             outputs.append(output[: len(rows), :, 0].cpu().double().numpy())
         y: Floats = np.concatenate(outputs) * self.y_scale_ + self.y_mean_
         return y[:, 0] if self.flat_ else y
@@ -175,7 +175,7 @@ def _statistics(values: Floats) -> tuple[Floats, Floats]:
     return mean, np.where(deviation > 0, deviation, 1.0)
 
 
-def _scaled(values: Floats, mean: Floats, scale: Floats) -> Tensor:
+def _scale(values: Floats, mean: Floats, scale: Floats) -> Tensor:
     return torch.from_numpy((values - mean) / scale).float()
 
 

@@ -113,7 +113,7 @@ def interval_levels(level: float) -> tuple[float, float]:
     return (1 - level / 100) / 2, (1 + level / 100) / 2
 
 
-def intervals_of(columns: Mapping[str, float]) -> dict[float, tuple[int, int]]:
+def find_intervals(columns: Mapping[str, float]) -> dict[float, tuple[int, int]]:
     """The central intervals whose both ends are among columns of quantiles, by level in percent.
 
     `columns` are those of `OutputSettings.columns`; the ends are numbers of columns.
@@ -156,7 +156,7 @@ Training = Annotated[Kind, Heading("Training")]
 PeriodNames = Annotated[tuple[Every, ...], BeforeValidator(_as_many), WHOLE]
 
 
-def seconds_of(duration: str) -> float:
+def parse_duration(duration: str) -> float:
     """Seconds of a duration such as 90min, 36h, 2d or 1w; ValueError if the text is none."""
     parts = re.fullmatch(r"(\d+(?:\.\d+)?) ?(s|min|h|d|w)", duration.strip())
     if parts is None:
@@ -167,7 +167,7 @@ def seconds_of(duration: str) -> float:
 
 
 def _check_duration(text: str) -> str:
-    seconds_of(text)
+    parse_duration(text)
     return text
 
 
@@ -231,7 +231,7 @@ class SettingsGroup(Stored):
         raise UsageError(Words(where, setting, ": ", reason))
 
 
-def marked(settings: SettingsGroup, mark: str) -> dict[str, str]:
+def find_settings(settings: SettingsGroup, mark: str) -> dict[str, str]:
     """The settings that are given and whose type, such as `FilePath`, has a mark; by name."""
 
     def has_mark(kind: Any) -> bool:

@@ -219,7 +219,7 @@ def package(tmp_path: Path) -> PackageCopy:
 @pytest.fixture
 def without_exports(monkeypatch: pytest.MonkeyPatch) -> None:
     """Versions have no ONNX files, which take longer to write than small networks to train."""
-    monkeypatch.setattr("forecast.engine.exporting.installed", lambda package: False)
+    monkeypatch.setattr("forecast.engine.exporting.has_package", lambda package: False)
 
 
 @pytest.fixture(scope="session")

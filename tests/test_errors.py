@@ -71,7 +71,7 @@ def test_a_warning_names_flags_or_arguments() -> None:
     record = logging.LogRecord(
         "forecast", 30, "", 0, "%s: %d gaps; pass %s", ("50 %.csv", 3, Setting("freq")), None
     )
-    assert Message.of(record).render(as_flag) == "50 %.csv: 3 gaps; pass --freq"
+    assert Message.from_record(record).render(as_flag) == "50 %.csv: 3 gaps; pass --freq"
     assert record.getMessage() == "50 %.csv: 3 gaps; pass freq="
 
 

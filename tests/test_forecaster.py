@@ -13,7 +13,7 @@ from forecast.errors import ArtifactRefused, BadData, Unavailable, UsageError
 from forecast.inference.forecasting import forecast_table, load_predictor
 from forecast.models import model_class, model_names
 from forecast.settings import OutputSettings, TableSettings
-from forecast.tables.writing import frame_of
+from forecast.tables.writing import build_frame
 from tests._settings import ROLES, SMALL
 
 SCALINGS = [
@@ -46,7 +46,7 @@ def test_held_out_values_reach_neither_weights_nor_choices_before_the_refit(
     """The newest values choose among weights, but train none: statistics and windows end before them."""
     import torch
 
-    from forecast.panel.schema import calendar_of
+    from forecast.panel.schema import build_calendar
     from forecast.reading.reading import read, read_as
     from forecast.tables.reading import table_from_frame
     from forecast.training.devices import on_device
@@ -62,7 +62,7 @@ def test_held_out_values_reach_neither_weights_nor_choices_before_the_refit(
         split = split_windows(panel.lengths, 14, 5, 7)
         assert split.held_out.all()
         statistics = fit_statistics(panel, schema, split.train_end)
-        columns = make_columns(panel, schema, statistics, calendar_of(schema))
+        columns = make_columns(panel, schema, statistics, build_calendar(schema))
         windows = Windows(panel, columns, 5, (7,), np.arange(1, len(panel) + 1)).cut(14, "standard")
         windows = windows.to(on_device(torch.device("cpu")))
         batch = sampler(windows, split)(torch.Generator().manual_seed(0), 200, False)
@@ -312,9 +312,10 @@ def test_whole_numbers_too_large_for_an_integer_are_put_out_all_the_same(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "forecast.inference.forecasting.bounded", lambda numbers, output, floor: numbers * 0 + 1e25
+        "forecast.inference.forecasting.apply_bounds",
+        lambda numbers, output, floor: numbers * 0 + 1e25,
     )
-    found = frame_of(
+    found = build_frame(
         forecast_table(load_predictor(str(store)), output=OutputSettings(integer=True)).columns
     )
     assert set(found["forecast"]) == {1e25}

@@ -22,16 +22,16 @@ from forecast.durable import replace_file
 from forecast.models.shared.building import to_tensors
 from forecast.models.shared.pretrained import Pretrained
 from forecast.panel.panel import Flags, Floats, Numbers
-from forecast.pretrained.features import Features, features_of, squashed
+from forecast.pretrained.features import Features, compute_features, squash
 from forecast.pretrained.forecasting import (
     MIRRORED,
     NEWEST,
     Network,
+    find_sign,
     load_network,
-    quantiles_of,
-    sign_of,
+    predict_quantiles,
 )
-from forecast.pretrained.network import ARCHITECTURE, LEVELS, MIDDLE, inputs_of
+from forecast.pretrained.network import ARCHITECTURE, LEVELS, MIDDLE, build_inputs
 from forecast.training.devices import one_thread
 from workshop.kind import Counts, Seasons
 from workshop.mixing import VERSION, draw_series
@@ -102,9 +102,9 @@ def sample_of(
     A network with a teacher forecasts series below zero by their mirror images, one without reads both.
     """
     if teacher is not None:
-        series = sign_of(series[:, :-horizon], observed)[:, None] * series
+        series = find_sign(series[:, :-horizon], observed)[:, None] * series
     past, future = series[:, :-horizon], series[:, -horizon:]
-    features = features_of(past, observed, seasons, horizon, newest)
+    features = compute_features(past, observed, seasons, horizon, newest)
     varies = features.scale > CONSTANT * (1e-6 + np.abs(features.location))
     location = features.location[:, None]
     future = np.where(varies[:, None], future, location)  # in units of nothing it would have no end
@@ -113,7 +113,7 @@ def sample_of(
     weight /= np.maximum(weight.mean(1, keepdims=True), 1e-9)
     taught = None
     if teacher is not None:
-        quantiles = quantiles_of(teacher, past, observed, horizon, seasons)
+        quantiles = predict_quantiles(teacher, past, observed, horizon, seasons)
         of_windows = np.where(varies[:, None], quantiles.reshape(len(past), -1), location)
         taught = _scaled(features, of_windows).reshape(quantiles.shape)
     return Sample(features, _scaled(features, future), weight.astype(np.float32), taught)
@@ -122,7 +122,7 @@ def sample_of(
 def _scaled(features: Features, values: Numbers) -> Floats:
     """Values [windows, ...] in scaled units."""
     distance = values - features.location[:, None]
-    return squashed(distance / features.scale[:, None]).astype(np.float32)
+    return squash(distance / features.scale[:, None]).astype(np.float32)
 
 
 def _observed(rng: np.random.Generator, rows: int, context: int, shortened: float) -> Flags:
@@ -253,7 +253,7 @@ def loss_of(
     network: nn.Module, sample: Sample, device: torch.device, share: float = Recipe.taught
 ) -> Tensor:
     """Mean pinball loss in units of seasonal errors; with a teacher a share is the distance from its quantiles."""
-    inputs = [torch.from_numpy(array).to(device) for array in inputs_of(sample.features)]
+    inputs = [torch.from_numpy(array).to(device) for array in build_inputs(sample.features)]
     target, weight = (
         torch.from_numpy(array).to(device) for array in (sample.target, sample.weight)
     )

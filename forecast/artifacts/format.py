@@ -290,7 +290,7 @@ def dump_manifest(
         files={
             name: FileEntry(size=len(data), sha256=digests[name]) for name, data in files.items()
         },
-        packages={"python": platform.python_version(), **installed()},
+        packages={"python": platform.python_version(), **find_package_versions()},
         run=dict(run),
         unexported={str(network): reason for network, reason in reasons.items()},
     )
@@ -325,7 +325,7 @@ def _parse_manifest(data: bytes, shown: str) -> Manifest:
     return manifest
 
 
-def installed() -> dict[str, str]:
+def find_package_versions() -> dict[str, str]:
     """Versions of the packages that forecasts depend on, as far as they are installed."""
     versions = {"forecast": __version__}
     for name in _PACKAGES:

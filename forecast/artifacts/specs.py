@@ -51,7 +51,7 @@ def of_values(shape: str, low: float = -MAX_VALUE, nan: bool = False) -> Spec:
     return Spec(shape, low, MAX_VALUE, nan=nan)
 
 
-def specs_of(record: type) -> dict[str, tuple[type, Spec]]:
+def get_specs(record: type) -> dict[str, tuple[type, Spec]]:
     """Return the number type and the spec of each array of a dataclass, by field."""
     specs = {}
     for name, hint in get_type_hints(record, include_extras=True).items():
@@ -63,14 +63,14 @@ def specs_of(record: type) -> dict[str, tuple[type, Spec]]:
     return specs
 
 
-def checked(
+def build_record(
     record: type[Record],
     arrays: Mapping[str, NDArray[Any]],
     sizes: Mapping[str, int],
     **other_fields: Any,
 ) -> Record:
     """Build a dataclass from arrays; ValueError if one of them does not match its spec."""
-    specs = specs_of(record)
+    specs = get_specs(record)
     if arrays.keys() != specs.keys():
         raise ValueError(f"the arrays are not {', '.join(specs)}")
 
@@ -83,11 +83,11 @@ def checked(
 def from_lists(
     record: type[Record], lists: Mapping[str, Any], sizes: Mapping[str, int], **other_fields: Any
 ) -> Record:
-    """Build a dataclass like `checked`, from the nested lists of a JSON text.
+    """Build a dataclass like `build_record`, from the nested lists of a JSON text.
 
     Fields without a spec are taken as they are, unless `other_fields` has them.
     """
-    specs = specs_of(record)
+    specs = get_specs(record)
     plain = {name: value for name, value in lists.items() if name not in specs}
     arrays: dict[str, NDArray[Any]] = {}
     for name, (kind, spec) in specs.items():
@@ -95,7 +95,7 @@ def from_lists(
         if not array.size:
             array = np.zeros_like(array, kind).reshape(spec.lengths(sizes))
         arrays[name] = array.astype(kind, casting="same_kind")  # a float never becomes an integer
-    return checked(record, arrays, sizes, **(plain | other_fields))
+    return build_record(record, arrays, sizes, **(plain | other_fields))
 
 
 def as_lists(record: Any) -> dict[str, Any]:

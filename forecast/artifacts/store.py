@@ -68,7 +68,7 @@ class Store:
 
         Raises NoInput, ArtifactRefused, StorageFailure.
         """
-        return self._load_verified(version)[:2]
+        return self._load_and_verify(version)[:2]
 
     def versions(self) -> list[VersionInfo]:
         """Return all versions, oldest first; raises as `load` does."""
@@ -94,7 +94,7 @@ class Store:
         except FileNotFoundError:
             return None
 
-    def _load_verified(self, version: str | None) -> tuple[Contents, VersionInfo, str]:
+    def _load_and_verify(self, version: str | None) -> tuple[Contents, VersionInfo, str]:
         """Contents and info of a version, and the sha256 of its manifest."""
         if version is not None and saved_at(version) is None:
             raise UsageError(f"{version!r} is not a version id; {self.path} holds {self._known()}")
@@ -116,7 +116,9 @@ class Store:
         manifest, info, digest = self._manifest(version)
         folder = self.path / version
         if expected not in (None, digest):
-            raise durable.refused(folder / MANIFEST, f"differs from its checksum in {POINTER}")
+            raise durable.build_refusal(
+                folder / MANIFEST, f"differs from its checksum in {POINTER}"
+            )
         files = {
             name: durable.read_file(folder / name, entry.size, entry.sha256)
             for name, entry in manifest.files.items()
@@ -133,7 +135,7 @@ class Store:
         manifest = load_manifest(data, str(path))
         created = saved_at(version)
         if manifest.version != version or created is None:
-            raise durable.refused(path, f"belongs to version {manifest.version[:80]!r}")
+            raise durable.build_refusal(path, f"belongs to version {manifest.version[:80]!r}")
         info = VersionInfo(version, manifest.hash, created)
         return manifest, info, hashlib.sha256(data).hexdigest()
 
@@ -145,7 +147,7 @@ class Store:
         text = durable.read_file(path, 200).decode("ascii", errors="replace")
         match = _POINTER.fullmatch(text)
         if match is None or saved_at(match[1]) is None:
-            raise durable.refused(path, "does not name a version")
+            raise durable.build_refusal(path, "does not name a version")
         return match[1], match[2]
 
     def _version_ids(self) -> list[str]:
@@ -234,7 +236,7 @@ class Writer:
 
         Raises the errors of `load` and `save`.
         """
-        _, info, digest = self._store._load_verified(version)
+        _, info, digest = self._store._load_and_verify(version)
         self._point(version, digest)
         return info
 
@@ -268,7 +270,7 @@ class Writer:
         with durable.raised_as(durable.failure, pointer):
             linked = pointer.is_symlink()
         if linked:  # a store from elsewhere must not choose which file is overwritten
-            raise durable.refused(pointer, "is a symbolic link")
+            raise durable.build_refusal(pointer, "is a symbolic link")
         durable.replace_file(pointer, f"{version} {digest}\n".encode())
 
     def _prune(self, ids: list[str], spared: set[str | None], live: str | None, keep: int) -> None:

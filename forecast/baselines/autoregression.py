@@ -41,7 +41,7 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
         rows = np.flatnonzero((orders == order) & has_enough)
         cuts = range(WINDOWS_AT_ONCE, len(rows), WINDOWS_AT_ONCE)
         for part in np.split(rows, cuts):
-            points[part] = _continued(values[part], start[part], order, horizon)
+            points[part] = _extrapolate(values[part], start[part], order, horizon)
     return points
 
 
@@ -50,7 +50,7 @@ def max_lags(season: int) -> int:
     return int(np.clip(LAGS_PER_SEASON * season, MIN_LAGS, MAX_LAGS))
 
 
-def _continued(values: Values, start: Counts, order: int, horizon: int) -> Values:
+def _extrapolate(values: Values, start: Counts, order: int, horizon: int) -> Values:
     span = values.shape[1]
     present = np.arange(span) >= start[:, None]
     length = present.sum(1, keepdims=True)
@@ -61,7 +61,7 @@ def _continued(values: Values, start: Counts, order: int, horizon: int) -> Value
     scale = np.sqrt(squares / length)
     moving = scale > 1e-14 * np.abs(mean)
     scaled = centred / np.where(moving, scale, 1.0)
-    weights, intercept = _fitted(scaled, present, order)
+    weights, intercept = _fit_lags(scaled, present, order)
 
     low = scaled.min(1)
     high = scaled.max(1)
@@ -77,7 +77,7 @@ def _continued(values: Values, start: Counts, order: int, horizon: int) -> Value
     return np.where(moving, points, values[:, -1:])
 
 
-def _fitted(scaled: Values, present: Mask, order: int) -> tuple[Values, Values]:
+def _fit_lags(scaled: Values, present: Mask, order: int) -> tuple[Values, Values]:
     """Return the weights of lags, the oldest first, [windows, order], and intercepts, [windows]."""
     # a row whose oldest lag is padding does not count
     used = present[:, :-order].astype(np.float64)

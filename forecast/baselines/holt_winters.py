@@ -62,9 +62,9 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
             full = np.resize(part, WINDOWS_AT_ONCE)
             arguments = filters, values[full], start[full], index[full], factors[full], horizon
             if form == 2:
-                ahead = _mixed(*arguments)
+                ahead = _forecast_mixture(*arguments)
             else:
-                ahead, _ = _smoothed(*arguments)
+                ahead, _ = _smooth(*arguments)
             points[part] = ahead[: len(part)]
     return points
 
@@ -178,24 +178,24 @@ def _spectra(measurement: Values, gain: Values, energy: Values, responses: Value
     return spectra
 
 
-def _mixed(
+def _forecast_mixture(
     filters: Grid, values: Values, start: Counts, index: Values, factors: Mask, horizon: int
 ) -> Values:
     """Forecast with a multiplicative season and with the same season as an additive one.
 
-    The two forecasts are mixed by their weights. Arguments are those of `_smoothed`.
+    The two forecasts are mixed by their weights. Arguments are those of `_smooth`.
     """
     count = values.shape[1] - start
     mean = values.sum(1) / count
     summands = (index - 1) * mean[:, None]
-    by_factor, factor_weight = _smoothed(filters, values, start, index, factors, horizon)
-    by_summand, summand_weight = _smoothed(filters, values, start, summands, ~factors, horizon)
+    by_factor, factor_weight = _smooth(filters, values, start, index, factors, horizon)
+    by_summand, summand_weight = _smooth(filters, values, start, summands, ~factors, horizon)
     ratio = np.exp(np.minimum(summand_weight - factor_weight, 700))
     share = 1 / (1 + ratio[:, None])
     return share * by_factor + (1 - share) * by_summand
 
 
-def _smoothed(
+def _smooth(
     filters: Grid, values: Values, start: Counts, index: Values, factors: Mask, horizon: int
 ) -> tuple[Values, Values]:
     """Smooth windows [windows, span] with every point of the grid, and forecast.
@@ -208,7 +208,7 @@ def _smoothed(
     present = np.arange(span) >= start[:, None]
     count = span - start
     without_season = np.where(present, remove_season(values, index, factors), 0.0)
-    first, slope = _beginning(without_season, start)
+    first, slope = _initialise(without_season, start)
     ahead = np.arange(1, span + horizon + 1)
     steps = np.maximum(ahead - start[:, None], 0)  # 1 at the first value
     least = np.full(windows, np.inf)
@@ -223,7 +223,7 @@ def _smoothed(
         # Akaike's criterion, corrected for few values (AICc)
         freedom = np.maximum(count - parameters - 1, 1)
         penalty = 2 * parameters * count / freedom
-        for squares, states in _filtered(grid, deviations):
+        for squares, states in _run_filter(grid, deviations):
             variance = np.maximum(squares / count, MIN_ERROR**2)  # [points, windows]
             criteria = count * np.log(variance) + penalty
             before = least
@@ -251,7 +251,7 @@ def _smoothed(
     return points, log_weight
 
 
-def _filtered(grid: list[_Filters], deviations: Values) -> Iterator[tuple[Values, Values]]:
+def _run_filter(grid: list[_Filters], deviations: Values) -> Iterator[tuple[Values, Values]]:
     """Filter deviations [windows, span] by the points of a grid.
 
     Yields sums of squared errors [points, windows] and last states [points, states, windows].
@@ -271,7 +271,7 @@ def _filtered(grid: list[_Filters], deviations: Values) -> Iterator[tuple[Values
         yield squares, last
 
 
-def _beginning(values: Values, start: Counts) -> tuple[Values, Values]:
+def _initialise(values: Values, start: Counts) -> tuple[Values, Values]:
     """Return the level one step before the first value and the trend, [windows] each.
 
     Both come from a straight line fitted to the first values.

@@ -285,15 +285,15 @@ class _Learner:
             variance = np.maximum(square - mean**2, PRIORS.smallest**2)
             return mean, np.sqrt(variance)
 
-        def scaled(at: Counts, steps: Counts) -> Values:
+        def rescale(at: Counts, steps: Counts) -> Values:
             mean, unit = scale(at)
             window = values[at[:, None] + steps]
             distance = (window - mean) / unit
             return np.asarray(np.clip(distance, -PRIORS.farthest, PRIORS.farthest))
 
-        weights, intercept = ridge(scaled(rows, read), scaled(rows, ahead))
+        weights, intercept = ridge(rescale(rows, read), rescale(rows, ahead))
         mean, unit = scale(ends)
-        scaled_ahead = scaled(ends, read) @ weights + intercept
+        scaled_ahead = rescale(ends, read) @ weights + intercept
         return scaled_ahead * unit + mean
 
 

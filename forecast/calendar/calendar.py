@@ -15,8 +15,8 @@ from forecast.calendar.zones import (
     HOUR,
     MINUTE,
     WEEK,
+    count_months,
     first_days,
-    months_of,
     timestamps_at,
     wall_clock,
 )
@@ -72,7 +72,7 @@ class Calendar:
         since = wall - spec.anchor
         every = spec.every
         if spec.kind == "months":
-            since = months_of(wall // DAY) - spec.anchor
+            since = count_months(wall // DAY) - spec.anchor
         elif self._days:  # by days, as the clock change may move midnight itself
             since = wall // DAY - spec.anchor // DAY
             every = spec.every // DAY
@@ -134,7 +134,7 @@ def _features(wall: Integers, spec: CalendarSpec, holidays: str | None) -> Colum
     """
     if spec.kind == "steps" or (spec.kind == "months" and spec.every % 12 == 0):
         return
-    months = months_of(wall // DAY)
+    months = count_months(wall // DAY)
     if spec.kind == "months":
         yield from _cycle("month", months % 12 / 12)
         return
@@ -221,7 +221,7 @@ def named_holidays(first: int, last: int, country: str) -> list[tuple[int, str]]
     return [(day, name) for day, name in named if first <= day <= last]
 
 
-def country_of(codes: set[str], column: str) -> str:
+def find_country(codes: set[str], column: str) -> str:
     """The country of which all codes are parts, such as DE of BY and NW, or "country".
 
     Several codes that can be both are refused, as are parts of several countries.

@@ -14,7 +14,7 @@ from forecast.calendar.spec import TimeFormat, TimeSettings
 from forecast.calendar.zones import DAY
 from forecast.errors import BadData, Setting, Words
 from forecast.tables.cells import Texts
-from forecast.tables.table import PER_SECOND, Flags, Integers, Names, Table, TypedTimes, encoded
+from forecast.tables.table import PER_SECOND, Flags, Integers, Names, Table, TypedTimes, encode
 
 WHOLE = re.compile(r"-?\d{1,19}(\.0*)?")
 GERMAN_MONTH = re.compile(  # where it is not written as in English
@@ -108,7 +108,7 @@ def typed_cells(
     table: Table, column: str, times: TypedTimes, series: Integers | None = None
 ) -> TimeCells:
     """A column of datetimes as text: 2024-01-31 13:00:00, or 2024-01-31 where all are dates."""
-    codes, wall = encoded(times.wall)
+    codes, wall = encode(times.wall)
     dates = not times.fractions and not (wall % DAY).any()
     instants = wall.astype("datetime64[s]")
     written = np.datetime_as_string(instants, "D" if dates else "s")
@@ -125,7 +125,7 @@ def refuse_blank(table: Table, column: str, blank: Flags, what: str = "the time"
 
 def filled_cells(table: Table, column: str, what: str = "the time") -> TimeCells:
     """A column as text, none of it blank; `what` it holds, for messages."""
-    refuse_blank(table, column, table.missing(column), what)
+    refuse_blank(table, column, table.find_blanks(column), what)
     cells = time_cells(table, column)
     blank = np.array(cells.texts) == ""
     refuse_blank(table, column, blank[cells.codes], what)

@@ -15,8 +15,8 @@ from forecast.calendar.zones import (
     HOUR,
     MINUTE,
     WEEK,
+    count_months,
     first_days,
-    months_of,
     wall_clock,
 )
 from forecast.errors import BadData, Setting, UsageError, Words, did_you_mean
@@ -196,7 +196,7 @@ def _in_months(days: Integers) -> tuple[Integers, Integers, bool]:
 
     Also returns whether all days are the last of their month.
     """
-    months = months_of(days)
+    months = count_months(days)
     days_of_month = days - first_days(months) + 1
     at_end = days + 1 == first_days(months + 1)
     return months, days_of_month, bool(at_end.all())
@@ -284,7 +284,7 @@ def _of_steps(every: int, unique: Integers) -> CalendarSpec:
     return CalendarSpec(kind="steps", every=every, anchor=anchor, name=str(every))
 
 
-def _counted(every: int, **units: int) -> str:
+def _name_step(every: int, **units: int) -> str:
     """Name a step by the coarsest unit that divides it, such as D, 2D or 15min."""
     unit = next(unit for unit, size in units.items() if every % size == 0)
     count = every // units[unit]
@@ -294,7 +294,7 @@ def _counted(every: int, **units: int) -> str:
 def _of_seconds(every: int, anchor: int, offset: int = 0) -> CalendarSpec:
     """Return a grid of seconds through the time `anchor`, or `offset` seconds later."""
     anchor = anchor % every + offset
-    name = _counted(every, W=WEEK, D=DAY, h=HOUR, min=MINUTE, s=1)
+    name = _name_step(every, W=WEEK, D=DAY, h=HOUR, min=MINUTE, s=1)
     if every % WEEK == 0:
         name += f"-{WEEKDAYS[(anchor // DAY + 3) % 7]}"
     return CalendarSpec(kind="seconds", every=every, anchor=anchor, name=name)
@@ -302,7 +302,7 @@ def _of_seconds(every: int, anchor: int, offset: int = 0) -> CalendarSpec:
 
 def _of_months(every: int, anchor: int, day: int, offset: int) -> CalendarSpec:
     side = {1: "S", -1: "E"}.get(day, "")
-    name = _counted(every, Y=12, Q=3, M=1) + side
+    name = _name_step(every, Y=12, Q=3, M=1) + side
     return CalendarSpec(
         kind="months", every=every, anchor=anchor % every, day=day, offset=offset, name=name
     )

@@ -13,11 +13,11 @@ from forecast.calendar.cells import (
     recognise,
     time_cells,
 )
-from forecast.calendar.patterns import ParsedTexts, codes_of
+from forecast.calendar.patterns import ParsedTexts, find_codes
 from forecast.calendar.spec import TimeFormat, TimeSettings
-from forecast.calendar.zones import DAY, months_of
+from forecast.calendar.zones import DAY, count_months
 from forecast.errors import BadData, Setting, UsageError, Words
-from forecast.tables.table import SAMPLE, Flags, Names, Table, encoded, repeats
+from forecast.tables.table import SAMPLE, Flags, Names, Table, encode, repeats
 
 TIME_NAMES = (
     "date", "datetime", "time", "timestamp", "ds", "date_time", "day", "month", "week", "quarter",
@@ -113,7 +113,7 @@ def _by_date_format(cells: TimeCells, date_format: str, pivot: int | None) -> Pa
 
 def _require_parts(pattern: str, setting: Setting, cure: str = "") -> None:
     """Refuse a pattern that lacks a part of a time beside the others."""
-    codes = codes_of(pattern)
+    codes = find_codes(pattern)
     lacks = {
         "year": not codes & set("YyG"),
         "day": codes & CLOCK_CODES and not codes & set("djV"),
@@ -143,10 +143,10 @@ def _mismatch(cells: TimeCells, matched: dict[str, Flags]) -> BadData:
 
 def _refuse_uncertain_years(cells: TimeCells, chosen: ParsedTexts) -> None:
     """Refuse Jan-21 as a month of 2021 where it may be a day: where months are out of order."""
-    codes = codes_of(chosen.pattern)
+    codes = find_codes(chosen.pattern)
     if "y" not in codes or "d" in codes:
         return
-    months = months_of(chosen.wall // DAY)
+    months = count_months(chosen.wall // DAY)
     steps = np.abs(np.diff(months))
     several_months = (steps % 12).any()
     regular = several_months and np.bincount(steps).argmax() == np.gcd.reduce(steps)
@@ -212,16 +212,16 @@ def read_split_times(
 ) -> tuple[TimeCells, ParsedTexts, TimeFormat]:
     """Read times whose parts are in several columns; return them joined, and their format."""
     parts = [filled_cells(table, column, "a part of the time") for column in columns]
-    forms = tuple(map(_unpadded, settings.fitted.parts if settings.fitted else ()))
-    fitting = [flags.all() for flags in map(_fitting, parts, forms)]
+    forms = tuple(map(_drop_padding, settings.fitted.parts if settings.fitted else ()))
+    fitting = [flags.all() for flags in map(_match_part, parts, forms)]
     if len(forms) != len(parts) or not all(fitting):
-        forms = tuple(map(_unpadded, _infer_forms(parts, settings)))
+        forms = tuple(map(_drop_padding, _infer_forms(parts, settings)))
     joined = " ".join(forms)
     _require_parts(joined, Setting("time", columns), "name its column too")
 
     keys = np.zeros(len(table), np.int64)
     for part in parts:  # compressed after each column, so that the product of many cannot overflow
-        keys, _ = encoded(keys * len(part.texts) + part.codes)
+        keys, _ = encode(keys * len(part.texts) + part.codes)
     first_rows = np.flatnonzero(~repeats(keys))
     texts = []
     for row in first_rows.tolist():
@@ -229,20 +229,20 @@ def read_split_times(
     cells = TimeCells(table, columns, keys, texts)
     parsed = patterns.parse(cells.array, joined, settings.pivot)
 
-    written = tuple(map(_as_written, parts, forms))
+    written = tuple(map(_infer_padding, parts, forms))
     stored = {"pattern": _whole_pattern(written), "parts": written}
-    stored["kinds"] = tuple(map(_kind_of, parts, written))
+    stored["kinds"] = tuple(map(_find_kind, parts, written))
     for part in parts:
         if part.kind == "datetime":
             stored["unit"] = table.times(part.name).unit
     return cells, parsed, TimeFormat(**stored)
 
 
-def part_named(table: Table, column: str) -> str | None:
+def find_part(table: Table, column: str) -> str | None:
     """Return the part of a time that a column holds, by its name and its cells, or None."""
     names = _parts_by_name(column)
     is_other = table.kind(column) in ("datetime", "boolean")
-    if not names or is_other or table.missing(column).any():
+    if not names or is_other or table.find_blanks(column).any():
         return None
     cells = time_cells(table, column)
     whole = WHOLE.fullmatch(cells.texts[0])
@@ -256,7 +256,7 @@ def part_named(table: Table, column: str) -> str | None:
 
 def is_parts(table: Table, columns: Names) -> bool:
     """Whether columns together hold a time, judging by their names and cells."""
-    if sum(part_named(table, column) is None for column in columns) > 1:  # one may be a date
+    if sum(find_part(table, column) is None for column in columns) > 1:  # one may be a date
         return False
     try:
         _, parsed, _ = read_split_times(table, columns, TimeSettings())
@@ -267,7 +267,7 @@ def is_parts(table: Table, columns: Names) -> bool:
 
 def _is_date(pattern: str) -> bool:
     """Whether a pattern has several parts of a date."""
-    return len(codes_of(pattern) & DATE_CODES) > 1
+    return len(find_codes(pattern) & DATE_CODES) > 1
 
 
 def _parts_by_name(column: str) -> list[str]:
@@ -278,7 +278,7 @@ def _parts_by_name(column: str) -> list[str]:
 def _infer_forms(parts: list[TimeCells], settings: TimeSettings) -> Names:
     if settings.date_format is None:
         forms = tuple(_infer_form(part, settings) for part in parts)
-        by_weeks = any("V" in codes_of(form) for form in forms)
+        by_weeks = any("V" in find_codes(form) for form in forms)
         return tuple(form.replace("%Y", "%G") for form in forms) if by_weeks else forms
     forms = tuple(settings.date_format.split())
     if len(forms) != len(parts):
@@ -301,7 +301,7 @@ def _infer_form(part: TimeCells, settings: TimeSettings) -> str:
     if not names:
         cure = ("pass ", Setting("date_format"), " with a part for each column, such as '%Y %m'")
         raise part.fault("is not a part of a time that can be recognised", *cure)
-    flags = [_fitting(part, form) for form in PARTS[names[0]].forms]
+    flags = [_match_part(part, form) for form in PARTS[names[0]].forms]
     closest = max(flags, key=np.sum)
     name = "time of day" if names[0] == "clock" else names[0]
     raise part.fault(f"is not a {name}", "correct it, or name other columns", wrong=~closest)
@@ -309,33 +309,33 @@ def _infer_form(part: TimeCells, settings: TimeSettings) -> str:
 
 def _form(part: TimeCells, name: str) -> str | None:
     for form in PARTS[name].forms:
-        if _fitting(part, form).all():
+        if _match_part(part, form).all():
             return form
     return None
 
 
-def _fitting(part: TimeCells, form: str) -> Flags:
+def _match_part(part: TimeCells, form: str) -> Flags:
     """Say which texts match a pattern, [texts]; if it has several directives, only by shape."""
     shaped = patterns.matches(part.array, form)
-    if len(codes_of(form)) > 1 or not shaped.any():
+    if len(find_codes(form)) > 1 or not shaped.any():
         return shaped
     return patterns.parse(part.array, form).exists
 
 
-def _kind_of(part: TimeCells, form: str) -> str:
+def _find_kind(part: TimeCells, form: str) -> str:
     """The type of a column; in a text table numbers are those without zeros before them."""
     return "number" if part.table.text and re.fullmatch("%([YGq]|-.)", form) else part.kind
 
 
-def _as_written(part: TimeCells, form: str) -> str:
+def _infer_padding(part: TimeCells, form: str) -> str:
     """Return the pattern that writes a part just as its cells do: padded if they are padded."""
-    if len(codes_of(form)) > 1 or form in ("%b", "%B"):
+    if len(find_codes(form)) > 1 or form in ("%b", "%B"):
         return patterns.parse(part.array, form).pattern
     padded = any(re.search(r"(?<!\d)0\d", text) for text in part.texts)
     return form.replace("%-", "%") if padded and part.kind != "number" else form
 
 
-def _unpadded(form: str) -> str:
+def _drop_padding(form: str) -> str:
     """Return a pattern that reads both padded and unpadded parts."""
     return re.sub("^%([mdHKVjMS])$", r"%-\1", form)
 
@@ -343,8 +343,8 @@ def _unpadded(form: str) -> str:
 def _whole_pattern(forms: Names) -> str:
     """Return the pattern that writes a time of several columns as one text, close to ISO 8601."""
     joined = " ".join(forms)
-    codes = codes_of(joined)
-    clocks = [form for form in forms if len(codes_of(form) & CLOCK_CODES) > 1]
+    codes = find_codes(joined)
+    clocks = [form for form in forms if len(find_codes(form) & CLOCK_CODES) > 1]
     if clocks or patterns.has_zone(joined):
         return joined
     dates = list(filter(_is_date, forms))

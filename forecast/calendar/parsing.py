@@ -23,16 +23,16 @@ from forecast.calendar.patterns import ParsedTexts
 from forecast.calendar.spec import TimeFormat, TimeSettings
 from forecast.calendar.zones import (
     DAY,
+    find_zone,
     offset_name,
     offsets_at,
     resolve_by_order,
     timestamps_at,
     wall_clock,
-    zone_of,
 )
 from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.logs import log
-from forecast.tables.table import PER_SECOND, Flags, Integers, Names, Table, encoded
+from forecast.tables.table import PER_SECOND, Flags, Integers, Names, Table, encode
 from forecast.tables.writing import Column
 
 LAST_SECOND = 253_402_300_799  # the last second of the year 9999
@@ -68,20 +68,20 @@ def parse_times(
         inferred = {"zone": parsed.format.zone, "pivot": parsed.format.pivot}
         parsed = replace(parsed, format=written.model_copy(update=inferred))
     elif table.kind(columns[0]) in ("datetime", "date", "period", "other"):
-        parsed = _from_typed(table, columns[0], settings, series)
+        parsed = _parse_typed_column(table, columns[0], settings, series)
     else:
         cells = filled_cells(table, columns[0])
         parsed = _from_cells(replace(cells, series=series), settings)
 
-    clock = _clock_of(parsed.format)
-    clock_at_fit = clock if settings.fitted is None else _clock_of(settings.fitted)
+    clock = _find_clock(parsed.format)
+    clock_at_fit = clock if settings.fitted is None else _find_clock(settings.fitted)
     if clock != clock_at_fit:
         column = f"{table.name}: times in column '{', '.join(columns)}'"
         raise BadData(f"{column} are {clock}; at fit they were {clock_at_fit}")
     return parsed
 
 
-def _clock_of(time_format: TimeFormat) -> str:
+def _find_clock(time_format: TimeFormat) -> str:
     if time_format.kind == "integer":
         return "steps"
     return f"dates of zone {time_format.zone}" if time_format.zone else "dates without a zone"
@@ -126,10 +126,10 @@ def _from_cells(cells: TimeCells, settings: TimeSettings) -> ParsedTimes:
     return _from_wall(cells, read_numbers(cells.texts, time_format), time_format, settings)
 
 
-def _from_typed(
+def _parse_typed_column(
     table: Table, column: str, settings: TimeSettings, series: Integers | None
 ) -> ParsedTimes:
-    refuse_blank(table, column, table.missing(column))
+    refuse_blank(table, column, table.find_blanks(column))
     try:
         times = table.times(column)
     except (ValueError, TypeError) as error:
@@ -144,7 +144,7 @@ def _from_typed(
     if settings.timezone is None or not (times.wall % DAY).any():  # dates have no zone
         return ParsedTimes(times.wall, time_format)
     cells = typed_cells(table, column, times, series)
-    _, wall = encoded(times.wall)
+    _, wall = encode(times.wall)
     in_zone = time_format.model_copy(update={"zone": settings.timezone})
     return _from_wall(cells, wall, in_zone, settings)
 
@@ -190,14 +190,14 @@ def _from_wall(
     unresolved = ambiguous & twice[codes] & several & (not known)
     refused = ambiguous & ~unresolved
     if refused.any() and settings.dst == "error":
-        raise _unclear_reading(cells, int(np.argmax(refused)), twice, str(zone))
+        raise _build_clock_error(cells, int(np.argmax(refused)), twice, str(zone))
     if resolved.any() and known:
         text = "%s: %d times that the clock shows twice are resolved by the order of their rows."
         log.warning(text, cells.table.name, resolved.sum())
     return ParsedTimes(timestamps, time_format, unresolved if unresolved.any() else None, not known)
 
 
-def _unclear_reading(cells: TimeCells, row: int, twice: Flags, zone: str) -> BadData:
+def _build_clock_error(cells: TimeCells, row: int, twice: Flags, zone: str) -> BadData:
     """Return the error for a time that occurs `twice` [texts] on the clock of a zone, or never."""
     code = cells.codes[row]
     fault = "comes twice" if twice[code] else "does not exist"
@@ -254,7 +254,7 @@ def format_times(timestamps: Integers, time_format: TimeFormat) -> Column:
     if time_format.kind == "datetime":
         unit = time_format.unit or "ns"
         if pattern == "%z":
-            zone = zone_of(time_format.zone or "UTC")
+            zone = find_zone(time_format.zone or "UTC")
             return Column(timestamps.astype("datetime64[s]"), unit, zone)
         return Column(wall.astype("datetime64[s]"), unit)
     if is_number(time_format):

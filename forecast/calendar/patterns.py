@@ -15,11 +15,11 @@ from forecast.calendar.zones import (
     EPOCH,
     HOUR,
     MINUTE,
+    count_months,
     first_days,
-    months_of,
 )
 from forecast.errors import Setting, UsageError
-from forecast.tables.cells import Texts, flags_of, matching
+from forecast.tables.cells import Texts, convert_flags, match_cells
 from forecast.tables.table import Flags, Integers
 
 # Beside strftime's own: %q quarter; %-d not padded; %^b upper case; %3f fraction of 3 digits;
@@ -144,17 +144,17 @@ def guesses(text: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=1024)
-def codes_of(pattern: str) -> frozenset[str]:
+def find_codes(pattern: str) -> frozenset[str]:
     return frozenset(part.code for part in tokens(pattern) if part.code)
 
 
 def has_clock(pattern: str) -> bool:
-    return bool(codes_of(pattern) & set("HIK"))
+    return bool(find_codes(pattern) & set("HIK"))
 
 
 def has_zone(pattern: str) -> bool:
     """Whether a pattern writes a zone: an offset, Z or UTC."""
-    return is_utc(pattern) or "z" in codes_of(pattern)
+    return is_utc(pattern) or "z" in find_codes(pattern)
 
 
 def is_utc(pattern: str) -> bool:
@@ -165,7 +165,7 @@ def is_utc(pattern: str) -> bool:
 def matches(texts: Texts, pattern: str) -> Flags:
     """[texts], whether each has the pattern's shape: `parse` without its values."""
     shape = re.sub(r"[(][?]P<[A-Za-z]>", "(?:", expression(pattern))
-    return matching(texts, f"^{shape}$")
+    return match_cells(texts, f"^{shape}$")
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ def parse(texts: Texts, pattern: str, pivot: int | None = None) -> ParsedTexts:
         exists=exists,
         offsets=_offsets(groups),
         fractions=bool(groups.number("f").any()),
-        pattern=_as_written(pattern, groups),
+        pattern=_infer_flags(pattern, groups),
         pivot=pivot,
     )
 
@@ -214,8 +214,8 @@ class _Groups:
 
     def __init__(self, texts: Texts, pattern: str) -> None:
         self._table = pc.extract_regex(texts, f"^{expression(pattern)}$")
-        self.codes = codes_of(pattern)
-        self.matched = flags_of(self._table.is_valid())
+        self.codes = find_codes(pattern)
+        self.matched = convert_flags(self._table.is_valid())
 
     def words(self, code: str) -> Texts:
         """[texts], blank where a text or the pattern lacks the directive."""
@@ -268,12 +268,12 @@ def _days(groups: _Groups, year: Integers) -> tuple[Integers, Flags]:
         return days, exists & _in_year(days, year)
     months = january + _month(groups) - 1
     days = first_days(months) + groups.number("d", 1) - 1
-    exists &= months_of(days) == months
+    exists &= count_months(days) == months
     return days, exists & (months // 12 == year - 1970)
 
 
 def _in_year(days: Integers, year: Integers) -> Flags:
-    return np.equal(months_of(days) // 12, year - 1970)
+    return np.equal(count_months(days) // 12, year - 1970)
 
 
 def _month(groups: _Groups) -> Integers:
@@ -316,7 +316,7 @@ def _offsets(groups: _Groups) -> Integers:
     return offsets
 
 
-def _as_written(pattern: str, groups: _Groups) -> str:
+def _infer_flags(pattern: str, groups: _Groups) -> str:
     """The pattern with the flags that write it back just as these texts have it."""
     matched = pa.array(groups.matched)
     flagged = groups.codes & set(LOOSE + "bBf")
@@ -358,11 +358,11 @@ def write(wall: Integers, timestamps: Integers, pattern: str) -> list[str]:
     texts = []
     for seconds, offset in zip(wall.tolist(), offsets, strict=True):
         time = EPOCH + timedelta(seconds=seconds)
-        texts.append("".join(_written(part, time, offset) for part in parts))
+        texts.append("".join(_format_part(part, time, offset) for part in parts))
     return texts
 
 
-def _written(part: Token, time: datetime, offset: int) -> str:
+def _format_part(part: Token, time: datetime, offset: int) -> str:
     flag, code, literal = part
     match code:
         case "":

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import numpy as np
 
 from forecast.errors import Setting, UsageError, did_you_mean
-from forecast.tables.table import Flags, Integers, encoded, repeats
+from forecast.tables.table import Flags, Integers, encode, repeats
 
 MINUTE = 60
 HOUR = 3_600
@@ -28,7 +28,7 @@ CHANGING_ZONES = (
 )
 
 
-def zone_of(name: str) -> tzinfo:
+def find_zone(name: str) -> tzinfo:
     """The zone of an IANA name or a fixed offset such as ``+02:00``; UsageError if it is none."""
     try:
         if name.startswith(("+", "-")):
@@ -45,7 +45,7 @@ def offset_name(seconds: int) -> str:
     return str(timezone(timedelta(seconds=seconds))).removeprefix("UTC") or "UTC"
 
 
-def months_of(days: Integers) -> Integers:
+def count_months(days: Integers) -> Integers:
     """Convert days since 1970-01-01 to months since 1970-01."""
     return days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
 
@@ -64,7 +64,7 @@ def offsets_at(timestamps: Integers, zone: str | None) -> Integers:
     """Seconds east of UTC of `zone` at each timestamp."""
     if zone is None or zone == "UTC":
         return np.zeros_like(timestamps)
-    codes, days = encoded(timestamps // DAY)
+    codes, days = encode(timestamps // DAY)
     midnights = days * DAY
     starts = np.array([_offset(zone, time) for time in midnights.tolist()], np.int64)
     ends = np.array([_offset(zone, time) for time in (midnights + DAY).tolist()], np.int64)
@@ -77,7 +77,7 @@ def offsets_at(timestamps: Integers, zone: str | None) -> Integers:
 @lru_cache(maxsize=1 << 17)
 def _offset(zone: str, timestamp: int) -> int:
     time = EPOCH + timedelta(seconds=min(max(timestamp, FIRST), LAST))
-    offset = time.astimezone(zone_of(zone)).utcoffset()
+    offset = time.astimezone(find_zone(zone)).utcoffset()
     return int(offset.total_seconds()) if offset else 0
 
 

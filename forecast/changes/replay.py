@@ -19,10 +19,10 @@ from forecast.engine.forecast import forecast
 from forecast.engine.requests import ForecastRequest
 from forecast.errors import Setting, UsageError
 from forecast.inference.fitted import Fitted
-from forecast.inference.forecasting import with_schema
+from forecast.inference.forecasting import replace_schema
 from forecast.inference.predictor import Predictor
 from forecast.logs import held_back
-from forecast.panel.grouping import Key, keys_of
+from forecast.panel.grouping import Key, iterate_keys
 from forecast.panel.naming import series_names
 from forecast.panel.panel import (
     BY_SERIES,
@@ -36,9 +36,9 @@ from forecast.panel.panel import (
     series_index,
     steps_within,
 )
-from forecast.panel.schema import Event, Schema, calendar_of, position_texts
+from forecast.panel.schema import Event, Schema, build_calendar, position_texts
 from forecast.settings import Facts, OutputSettings, SumSettings, steps_of_next
-from forecast.totals.periods import Level, key_columns, levels_of, period_keys
+from forecast.totals.periods import Level, find_levels, key_columns, period_keys
 
 # most numbers that a run stores; of a larger table, an evenly spaced sample of the series
 MAX_NUMBERS = 5_000_000
@@ -107,7 +107,9 @@ def slots_in(panel: Panel, ids: Ids, starts: Integers, sizes: Integers) -> Integ
     return np.where(inside, slots, -1)
 
 
-def laid(ids: Ids, starts: Integers, sizes: Integers, *panels: Panel) -> Iterator[NamedArray]:
+def iterate_arrays(
+    ids: Ids, starts: Integers, sizes: Integers, *panels: Panel
+) -> Iterator[NamedArray]:
     """The offsets and arrays of a panel with a layout, as `slots_in` has it, one after the other.
 
     Each element comes from the last of `panels` that has the series and slot, else it is blank.
@@ -134,7 +136,7 @@ def rows_differ(array: NDArray[Any], other: NDArray[Any]) -> Flags:
     return differs if array.ndim == 1 else np.asarray(differs.any(1))
 
 
-def packed(fitted: Fitted, panel: Panel, output: OutputSettings, fallback: Ids = ()) -> bytes:
+def pack_run(fitted: Fitted, panel: Panel, output: OutputSettings, fallback: Ids = ()) -> bytes:
     """The inputs of a run, without what its version holds, as a compressed numpy file."""
     count = len(panel)
     begins = panel.starts
@@ -178,7 +180,7 @@ def _differences(panel: Panel, history: Panel) -> Arrays:
     they are (`NAME_at`). Positions and layout are stored as first differences.
     """
     arrays = Arrays()
-    for name, held in laid(panel.ids, panel.starts, panel.sizes, history):
+    for name, held in iterate_arrays(panel.ids, panel.starts, panel.sizes, history):
         values = getattr(panel, name)
         rows = np.flatnonzero(rows_differ(values, held))
         if len(rows):
@@ -189,8 +191,8 @@ def _differences(panel: Panel, history: Panel) -> Arrays:
     return arrays
 
 
-def unpacked(data: bytes, predictor: Predictor, version: str) -> RunInput:
-    """What `packed` wrote, given the version of the run.
+def unpack_run(data: bytes, predictor: Predictor, version: str) -> RunInput:
+    """What `pack_run` wrote, given the version of the run.
 
     Damaged bytes raise whatever numpy, pyarrow, json or pydantic raise for them.
     """
@@ -201,11 +203,11 @@ def unpacked(data: bytes, predictor: Predictor, version: str) -> RunInput:
     header = json.loads(stored["header"].tobytes())
     events = tuple(map(Event.model_validate, header["events"]))
     schema = fitted.schema.model_copy(update={"dated_events": events})
-    serving = with_schema(predictor, schema)
+    serving = replace_schema(predictor, schema)
 
     ids = fitted.ids if header["ids"] is None else tuple(map(tuple, header["ids"]))
     starts, sizes, order = map(np.cumsum, (stored[name] for name in LAYOUT))
-    arrays: dict[str, Any] = dict(laid(ids, starts, sizes, fitted.history))
+    arrays: dict[str, Any] = dict(iterate_arrays(ids, starts, sizes, fitted.history))
     for name in stored.keys() & arrays.keys():
         rows = np.cumsum(stored[f"{name}_at"])
         arrays[name][rows] = stored[name]
@@ -267,9 +269,9 @@ class Changes:
 
         change = self.new - self.old
         numbers = {"old": self.old, "new": self.new, "change": change, "moved": np.abs(change)}
-        sums = _summed(numbers, groups, len(names))
+        sums = _sum_groups(numbers, groups, len(names))
         parts = dict(zip(STEPS, self.parts, strict=True))
-        steps = _summed(parts, groups, len(names))
+        steps = _sum_groups(parts, groups, len(names))
         rows = zip(names, sums, steps, strict=True)
         return [{**name, **row, "steps": by_step} for name, row, by_step in rows]
 
@@ -278,7 +280,7 @@ class Changes:
         return float(np.abs(moved).sum()) / whole if whole else None
 
 
-def _summed(numbers: Mapping[str, Numbers], groups: Integers, count: int) -> Rows:
+def _sum_groups(numbers: Mapping[str, Numbers], groups: Integers, count: int) -> Rows:
     """For each of `count` groups, the sums of numbers by name."""
     sums = [np.bincount(groups, values, count).tolist() for values in numbers.values()]
     return [dict(zip(numbers, row, strict=True)) for row in zip(*sums, strict=True)]
@@ -314,8 +316,8 @@ def rows_of_sums(
     The static columns of a series are those of the last panel that has it. Raises what `levels_of`
     raises.
     """
-    levels = levels_of(settings, schema)
-    calendar = calendar_of(schema)
+    levels = find_levels(settings, schema)
+    calendar = build_calendar(schema)
     times, time_of = np.unique(changes.times, return_inverse=True)
     positions = calendar.positions(times)
     rows = []
@@ -348,7 +350,7 @@ def _periods(level: Level, positions: Integers, schema: Schema) -> Integers:
         problem = "these are other steps in each of the two runs"
         setting = Setting("sum_every", level.every)
         raise UsageError(problem, setting=setting, cure="sum over the horizon: the steps of both")
-    return period_keys(calendar_of(schema), positions, level.every)
+    return period_keys(build_calendar(schema), positions, level.every)
 
 
 def _group_keys(ids: Ids, level: Level, schema: Schema, panels: Sequence[Panel]) -> list[Key]:
@@ -358,12 +360,12 @@ def _group_keys(ids: Ids, level: Level, schema: Schema, panels: Sequence[Panel])
         by_column = dict(zip(schema.ids, names, strict=True))
         keys[names] = tuple(by_column.get(column, "") for column in level.by)
     for panel in panels:
-        of_panel = keys_of(panel, schema, level.by)
+        of_panel = iterate_keys(panel, schema, level.by)
         keys |= dict(zip(panel.ids, of_panel, strict=True))
     return [keys[names] for names in ids]
 
 
-def replayed(
+def replay_steps(
     before: RunInput, after: RunInput, keys: ForecastKeys
 ) -> Iterator[tuple[str, Numbers]]:
     """The name of each step from a run to a later one, with the points [forecasts] after it.
@@ -397,7 +399,7 @@ def _states(before: RunInput, after: RunInput) -> Iterator[tuple[str, RunInput]]
             yield name, state
         events = {"dated_events": after.schema.dated_events}
         schema = before.schema.model_copy(update=events)
-        serving = with_schema(before.predictor, schema)
+        serving = replace_schema(before.predictor, schema)
         yield EVENTS, replace(state, predictor=serving)
     yield REFIT, replace(after, output=before.output)
     yield BOUNDS, after
@@ -473,7 +475,7 @@ def _panels(before: RunInput, after: RunInput, reconciles: bool) -> Iterator[tup
 def _overlaid(like: Panel, starts: Integers, *panels: Panel) -> Panel:
     """The series of `like` from grid positions on, put together from the arrays of `panels`."""
     sizes = like.sizes + like.starts - starts
-    arrays: dict[str, Any] = dict(laid(like.ids, starts, sizes, *panels))
+    arrays: dict[str, Any] = dict(iterate_arrays(like.ids, starts, sizes, *panels))
     return replace(like, starts=starts, **arrays)
 
 
@@ -507,7 +509,7 @@ def _points(state: RunInput, keys: ForecastKeys, before: Numbers) -> Numbers:
     rank[answer.series] = np.arange(len(answer.series))
     index = series_index(panel.ids, ids)[series] - 1
     times, time_of = np.unique(timestamps, return_inverse=True)
-    position = calendar_of(state.schema).positions(times)[time_of]
+    position = build_calendar(state.schema).positions(times)[time_of]
     row = rank[index]
     step = position - 1 - panel.origins[index]
     is_forecast = (step >= 0) & (step < answer.published.shape[1])

@@ -15,11 +15,11 @@ from forecast.events.columns import ColumnEffects, columns_by_name
 from forecast.inference.forecasting import Columns, Forecasts
 from forecast.inference.predictor import Predictor
 from forecast.logs import log
-from forecast.metrics.quantiles import normal_deviates, rounded
+from forecast.metrics.quantiles import normal_deviates, round_values
 from forecast.panel.naming import NAMED, first_names
 from forecast.panel.panel import Flags, Numbers, Panel, series_index
-from forecast.panel.schema import Names, Schema, calendar_of
-from forecast.reading.building import with_future
+from forecast.panel.schema import Names, Schema, build_calendar
+from forecast.reading.building import add_future
 from forecast.tables.cells import MAX_VALUE
 from forecast.tables.table import Table
 
@@ -47,7 +47,7 @@ def what_if(
 ) -> WhatIf:
     """Forecast twice, the second time with other values of columns known in advance.
 
-    The quantiles of a difference rest on the posterior of the effects of columns. `changed` has a
+    The quantiles of a difference rest on the posterior of the effects of columns. `forecast_other` has a
     new value for each changed column, or ``"+10%"``; after ``"price*"``, ``"price+"`` and
     ``"price-"`` it has what known values are multiplied by, or what is added and taken off. Or it
     is a table of the columns and rows that change. Nothing changes before the time `since`. Raises
@@ -62,12 +62,12 @@ def what_if(
     ahead = (steps >= 0) & (steps < before.whole.numbers.shape[1])
     if since is not None:
         first = parse_timestamp(since, schema.time_format, "what_if_from")
-        first_position = calendar_of(schema).positions(np.array([first]))
+        first_position = build_calendar(schema).positions(np.array([first]))
         ahead &= panel.grid_positions >= first_position
     known = panel.known
     panel = _changed_panel(panel, ahead, changed, schema)
     if effects := predictor.fitted.column_effects:
-        _warn_clipped(panel, panel.known != known, effects, schema)
+        _warn_of_clipped_values(panel, panel.known != known, effects, schema)
     question = replace(request, source=panel, future=None, origin=None)
     after = forecast(predictor, question)
 
@@ -75,19 +75,19 @@ def what_if(
     reacts = of_series != np.asarray(after.whole.columns["forecast"])
     share = np.average(reacts, weights=np.abs(of_series) + TINY)
     log.info("reacts   %.3g %% of the forecast", 100 * share)
-    columns = _shown(before)
+    columns = _render(before)
     points = np.asarray(columns["forecast"])
-    other_points = np.asarray(_shown(after)["forecast"])
+    other_points = np.asarray(_render(after)["forecast"])
     names = list(columns)
     count = names.index("forecast") + 1
     result = {name: columns[name] for name in names[:count]}
     result["what_if"] = other_points
     difference = other_points - points
-    result["difference"] = rounded(difference)
+    result["difference"] = round_values(difference)
     error = _standard_error(predictor, request, before.whole, after.whole)
     for name, level in request.output.columns.items():
         quantile = difference + error * normal_deviates([level])
-        result[f"difference_{name}"] = rounded(quantile)
+        result[f"difference_{name}"] = round_values(quantile)
     for name in PARTS_OF_SUMS if before.totals else ():
         result[name] = columns[name]
     return WhatIf(result, before)
@@ -110,7 +110,7 @@ def _standard_error(
     slots = [first[after.series, None] + steps for first in firsts]
     index = series_index(fitted.history.ids, after.panel.ids)
 
-    def changed(effects: ColumnEffects) -> Numbers:
+    def forecast_other(effects: ColumnEffects) -> Numbers:
         """The forecasts with changed columns, of which `effects` says what they do."""
         old, new = (effects.adjustment(panel, schema, index) for panel in panels)
         ratio = new.factor[slots[1]] / old.factor[slots[0]]
@@ -126,14 +126,14 @@ def _standard_error(
 
     if effects is None or not len(effects.draws):
         return rows(np.full_like(after.means, np.nan))
-    whole = rows(changed(effects))
+    whole = rows(forecast_other(effects))
     wider = replace(effects, limits=effects.limits * 1.5)
-    others = [rows(changed(replace(wider, weights=weights))) for weights in effects.draws]
+    others = [rows(forecast_other(replace(wider, weights=weights))) for weights in effects.draws]
     errors = np.stack(others) - whole
     return np.asarray(np.sqrt(np.mean(errors**2, 0)))
 
 
-def _shown(answer: Forecast) -> Columns:
+def _render(answer: Forecast) -> Columns:
     return answer.whole.columns if answer.totals is None else answer.totals.columns()
 
 
@@ -150,7 +150,7 @@ def _changed_panel(
         columns = [schema.known.index(name) for name in names]
         of_names = schema.model_copy(update={"known": names})
         blank = replace(panel, known=values[:, columns])
-        values[:, columns] = with_future(blank, changed, of_names).known
+        values[:, columns] = add_future(blank, changed, of_names).known
         values[~ahead] = np.nan
         used = (*schema.keys, *schema.known, *schema.static, *schema.past, schema.target)
         if strange := [name for name in changed.names if name not in used]:
@@ -189,7 +189,7 @@ def _changed_panel(
     is_changed = ~np.isnan(values)
     known = np.where(is_changed, values, panel.known)
     other = replace(panel, known=known, vintages=None)
-    _warn_unseen(panel, other, is_changed, schema)
+    _warn_of_unseen_values(panel, other, is_changed, schema)
     return other
 
 
@@ -217,8 +217,8 @@ def _number(name: str, value: object, categories: Names | None) -> float:
     raise UsageError(f"{name} cannot be that; {hint}", setting=setting)
 
 
-def _warn_unseen(panel: Panel, other: Panel, changed: Flags, schema: Schema) -> None:
-    """Warn of values in `changed` cells [slots, known columns] that do not occur in the past.
+def _warn_of_unseen_values(panel: Panel, other: Panel, changed: Flags, schema: Schema) -> None:
+    """Warn of values in `forecast_other` cells [slots, known columns] that do not occur in the past.
 
     Numbers may lie beyond the past of their series by as much as that spans, but not beyond that
     of all series.
@@ -252,8 +252,10 @@ def _warn_unseen(panel: Panel, other: Panel, changed: Flags, schema: Schema) -> 
             log.warning(UNSEEN, name, " or ".join(texts[:FEW]), "/".join(ids))
 
 
-def _warn_clipped(panel: Panel, changed: Flags, effects: ColumnEffects, schema: Schema) -> None:
-    """Warn of numbers in `changed` cells [slots, known columns] that effects do not reach."""
+def _warn_of_clipped_values(
+    panel: Panel, changed: Flags, effects: ColumnEffects, schema: Schema
+) -> None:
+    """Warn of numbers in `forecast_other` cells [slots, known columns] that effects do not reach."""
     for name, place in columns_by_name(schema).items():
         column = schema.known.index(name)
         values = panel.known[changed[:, column], column]

@@ -9,7 +9,7 @@ import pandas as pd
 
 from forecast.calendar.spec import STEPS
 from forecast.calendar.zones import DAY, wall_clock
-from forecast.events.kinds import touched
+from forecast.events.kinds import find_touched_slots
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts
 from forecast.inference.overrides import Overrides
@@ -19,13 +19,13 @@ from forecast.ledger.ledger import (
     PUBLISHED,
     RAW,
     DayScore,
-    sampled,
+    sample_rows,
     series_number,
     series_text,
 )
 from forecast.panel.naming import NAMED, series_name
 from forecast.panel.panel import Ids, Integers, Numbers, Panel, ids_at, series_index
-from forecast.panel.schema import Schema, calendar_of, position_texts
+from forecast.panel.schema import Schema, build_calendar, position_texts
 from forecast.settings import Facts
 
 NEWEST = 60  # so many of the newest runs are compared with actuals
@@ -52,7 +52,7 @@ def compare(
     by_key = []
     as_of: list[str] = []
     for forecasts in runs:
-        rows = with_actuals(forecasts, panel, schema)
+        rows = join_actuals(forecasts, panel, schema)
         scored = rows[rows["actual"].notna()]
         key = _days(scored, schema) if key_of is None else key_of[scored["panel"]]
         error = (scored["forecast"] - scored["actual"]) / scored["unit"]
@@ -60,7 +60,7 @@ def compare(
         by_key.append(summed_by(key, scored, error, error.notna()))
         run = np.asarray(rows["as_of"].cat.codes, np.int64)
         rows["run"] = run + len(as_of)
-        samples.append(rows.loc[sampled(rows, run), SAMPLED])
+        samples.append(rows.loc[sample_rows(rows, run), SAMPLED])
         as_of.extend(rows["as_of"].cat.categories)
     sample = pd.DataFrame(columns=SAMPLED, dtype=np.float64)
     if samples:
@@ -122,7 +122,7 @@ def in_panel(forecasts: pd.DataFrame, panel: Panel, schema: Schema) -> pd.DataFr
     the value, NaN if none was observed.
     """
     series = series_number(forecasts, [series_text(ids) for ids in panel.ids])
-    position = calendar_of(schema).positions(forecasts["instant"].to_numpy())
+    position = build_calendar(schema).positions(forecasts["instant"].to_numpy())
     step = position - panel.starts[series]
     inside = (series >= 0) & (step >= 0) & (step < panel.lengths[series])
     slot = np.where(inside, panel.offsets[series] + step, -1)
@@ -131,10 +131,12 @@ def in_panel(forecasts: pd.DataFrame, panel: Panel, schema: Schema) -> pd.DataFr
     return forecasts.assign(panel=series, slot=slot, actual=actual)
 
 
-def with_actuals(forecasts: pd.DataFrame, panel: Panel, schema: Schema) -> pd.DataFrame:
+def join_actuals(forecasts: pd.DataFrame, panel: Panel, schema: Schema) -> pd.DataFrame:
     """Forecasts as `in_panel` has them, without values of stock-outs that are no measure."""
     rows = in_panel(forecasts, panel, schema)
-    sold_out = touched(panel, schema, "stock_out")  # sales are only a lower bound of demand
+    sold_out = find_touched_slots(
+        panel, schema, "stock_out"
+    )  # sales are only a lower bound of demand
     is_bound = sold_out[rows["slot"]] & ~(rows["forecast"] < rows["actual"])
     rows["actual"] = rows["actual"].mask(is_bound)
     return rows
@@ -148,7 +150,7 @@ def current_intervals(
     `quantiles` are [series, horizon, levels].
     """
     rows = _rows(panel, series, quantiles, levels)
-    sample = rows[sampled(rows)]
+    sample = rows[sample_rows(rows)]
     return RawIntervals(sample["panel"].to_numpy(), sample[RAW].to_numpy())
 
 
@@ -182,7 +184,7 @@ def forecasts_to_keep(forecasts: Forecasts, fitted: Fitted) -> pd.DataFrame:
     series = rows["panel"].to_numpy()
     in_fit = series_index(fitted.history.ids, panel.ids)[series]
     position = panel.origins[series] + rows["step"].to_numpy()
-    rows["instant"] = calendar_of(fitted.schema).times(position)
+    rows["instant"] = build_calendar(fitted.schema).times(position)
     rows["unit"] = np.r_[np.nan, fitted.naive_error][in_fit]
     rows[PUBLISHED] = forecasts.published[chosen].reshape(-1, len(PUBLISHED))
     if panel.shut is not None:  # later, the past before a start is that of another series
@@ -206,7 +208,7 @@ def overrides_to_keep(forecasts: Forecasts, overrides: Overrides, schema: Schema
     columns = {
         "series": pd.Categorical(names),
         "step": step + 1,
-        "instant": calendar_of(schema).times(position),
+        "instant": build_calendar(schema).times(position),
         "forecast": published,
         "model": published - changes[number, step],
         "who": who,
@@ -221,7 +223,7 @@ def earlier_forecasts(earlier: pd.DataFrame, forecasts: Forecasts, schema: Schem
     count, horizon = forecasts.means.shape
     origins = panel.origins[forecasts.series, None]
     positions = (origins + 1 + np.arange(horizon)).ravel()
-    ahead = calendar_of(schema).times(positions)
+    ahead = build_calendar(schema).times(positions)
     number = np.arange(count).repeat(horizon)
     wanted = pd.MultiIndex.from_arrays([number, ahead])
 
@@ -230,10 +232,10 @@ def earlier_forecasts(earlier: pd.DataFrame, forecasts: Forecasts, schema: Schem
     shared = earlier[row >= 0]
     cells = pd.MultiIndex.from_arrays([row[row >= 0], shared["instant"]])
     published = shared[PUBLISHED].set_axis(cells).reindex(wanted).to_numpy(np.float64)
-    return ids_of(earlier), published.reshape(count, horizon, len(PUBLISHED))
+    return find_ids(earlier), published.reshape(count, horizon, len(PUBLISHED))
 
 
-def ids_of(forecasts: pd.DataFrame) -> Ids:
+def find_ids(forecasts: pd.DataFrame) -> Ids:
     return tuple(tuple(json.loads(name)) for name in forecasts["series"].unique())
 
 
@@ -244,7 +246,7 @@ def since_last_run(
 
     `past` has the field `actuals` of the records of earlier runs, which shows what is usual.
     """
-    rows = with_actuals(last, panel, schema)
+    rows = join_actuals(last, panel, schema)
     rows = rows[rows["actual"].notna()]
     if not len(rows):
         return {}
@@ -271,7 +273,7 @@ def _farthest(rows: pd.DataFrame, panel: Panel, schema: Schema) -> list[Facts]:
     rows = rows.drop_duplicates("panel")[:NAMED]
     if not len(rows):
         return []
-    calendar = calendar_of(schema)
+    calendar = build_calendar(schema)
     times = position_texts(schema, calendar.positions(rows["instant"].to_numpy()))
     numbers: Any = rows[["actual", "forecast", "lo_80", "hi_80", "widths"]].round(6)
     records = numbers.to_dict("records")
@@ -306,7 +308,7 @@ def _share_text(summary: Mapping[str, Any], level: str) -> str:
     return f"{text} ({more}{100 * usual[0]:.3g} to {100 * usual[1]:.3g} % in past runs)"
 
 
-def value_added(runs: Iterable[pd.DataFrame], panel: Panel, schema: Schema) -> list[Facts]:
+def measure_overrides(runs: Iterable[pd.DataFrame], panel: Panel, schema: Schema) -> list[Facts]:
     """By person, how much smaller overrides make the mean absolute error of the model.
 
     Forecasts whose actual value the panel has count. Those of one run are one observation.
@@ -315,7 +317,7 @@ def value_added(runs: Iterable[pd.DataFrame], panel: Panel, schema: Schema) -> l
     if not frames:
         return []
     overrides = pd.concat(frames).astype({"series": "category"})
-    rows = with_actuals(overrides, panel, schema)
+    rows = join_actuals(overrides, panel, schema)
     rows["error"] = (rows["model"] - rows["actual"]).abs()
     error_published = rows["forecast"] - rows["actual"]
     rows["gain"] = rows["error"] - error_published.abs()

@@ -9,9 +9,9 @@ from itertools import pairwise
 import numpy as np
 
 from forecast.changes.replay import RunInput, slots_in, times_text
-from forecast.checks.groups import group_finding, groupings, value_finding
-from forecast.checks.known import known_finding
-from forecast.checks.limits import Finding, teaching, usual_size
+from forecast.checks.groups import check_groups, check_values, groupings
+from forecast.checks.known import check_known_columns
+from forecast.checks.limits import Finding, select_reference_runs, usual_size
 from forecast.checks.table import age_text, duration_text
 from forecast.events.kinds import closed_now, touched_by_events
 from forecast.ledger.record import Record
@@ -51,24 +51,24 @@ class Night:
 
 def findings(night: Night, data_age: float | None) -> dict[str, Finding]:
     """What each check of the newest values finds; `data_age` is that of the newest, in seconds."""
-    past = teaching(night.runs)
+    past = select_reference_runs(night.runs)
     panel = night.panel
     measured = {"late": _late(data_age, past), "duplicate": _duplicates(panel, night.published)}
     if night.new is not None:
         measured["new_series"] = _new_series(panel, night.published)
         short = _had_short_past(night, night.new)[panel.series_of_slots]
-        left_out = short | with_unknown_events(panel, night)
+        left_out = short | mark_unknown_events(panel, night)
         new = night.new[~left_out[night.new["slot"]]]
         if len(new):
-            measured["group"] = group_finding(new, panel, night.schema, past)
-            measured["value"] = value_finding(new, panel, night.schema, past)
+            measured["group"] = check_groups(new, panel, night.schema, past)
+            measured["value"] = check_values(new, panel, night.schema, past)
     if night.before is not None:
         if night.schema.layout != "rows":  # whose series end on their own
             measured["silent"] = _silent(night, night.before.panel)
-        measured["revised"] = _revised(night, night.before, past)
+        measured["revised"] = _check_revisions(night, night.before, past)
         if night.schema.known == night.before.schema.known:
             usual = usual_size(past, "known")
-            measured["known"] = known_finding(panel, night.before.panel, night.schema, usual)
+            measured["known"] = check_known_columns(panel, night.before.panel, night.schema, usual)
     return measured
 
 
@@ -79,7 +79,7 @@ def _had_short_past(night: Night, new: Frame) -> Flags:
     return before < max(MIN_VALUES, 2 * night.schema.shortest_season)
 
 
-def with_unknown_events(panel: Panel, night: Night) -> Flags:
+def mark_unknown_events(panel: Panel, night: Night) -> Flags:
     """[slots], whether an event of unknown effect touches the slot.
 
     The version has not learned the effect, or only one of the two compared runs has the event.
@@ -188,7 +188,7 @@ def _silent_groups(panel: Panel, schema: Schema) -> Iterator[tuple[str, Integers
                 yield grouping.names[number], members
 
 
-def _revised(night: Night, last: RunInput, past: Sequence[Record]) -> Finding:
+def _check_revisions(night: Night, last: RunInput, past: Sequence[Record]) -> Finding:
     """The group with the largest revision since the last run, as a share of its absolute sum.
 
     Values that the table has lost count as revised to 0, also where a series starts later now.

@@ -64,7 +64,7 @@ def groupings(ids: Ids, schema: Schema) -> Iterator[Grouping]:
         yield Grouping(column, codes, [f"{column} '{label}'" for label in labels])
 
 
-def group_finding(new: Frame, panel: Panel, schema: Schema, past: Sequence[Record]) -> Finding:
+def check_groups(new: Frame, panel: Panel, schema: Schema, past: Sequence[Record]) -> Finding:
     """The group whose new values lie farthest from their forecasts, and the usual distance."""
     ways = [*groupings(panel.ids, schema)]
     if len(schema.ids) > 1:
@@ -100,7 +100,7 @@ def group_finding(new: Frame, panel: Panel, schema: Schema, past: Sequence[Recor
     return replace(farthest, sizes=distances)
 
 
-def value_finding(new: Frame, panel: Panel, schema: Schema, past: Sequence[Record]) -> Finding:
+def check_values(new: Frame, panel: Panel, schema: Schema, past: Sequence[Record]) -> Finding:
     """The new value farthest from its median; the distance of the 95 % end counts as 1."""
     scores = np.abs(_scores(new))
     row = int(np.argmax(scores))

@@ -14,7 +14,9 @@ from forecast.panel.schema import Schema
 TIMES = 2.0  # a value so many times beyond the range of its past has another scale
 
 
-def known_finding(panel: Panel, before: Panel, schema: Schema, usual: float | None) -> Finding:
+def check_known_columns(
+    panel: Panel, before: Panel, schema: Schema, usual: float | None
+) -> Finding:
     """The group with the most wrong values for each of its series, in steps.
 
     A value is wrong if it is blank now where the last run had it, if it lies far outside the range
@@ -31,8 +33,8 @@ def known_finding(panel: Panel, before: Panel, schema: Schema, usual: float | No
         old = np.where(slots >= 0, before.known[slots, column], np.nan)
         wrong = {"blank": np.isnan(new) & ~np.isnan(old)}
         if name not in schema.categories:
-            wrong["of another scale"] = _scaled(panel, before, column)
-            wrong["moved by hours"] = _moved(panel, before, column, slots, schema)
+            wrong["of another scale"] = _find_scale_changes(panel, before, column)
+            wrong["moved by hours"] = _find_hour_shifts(panel, before, column, slots, schema)
         flags = used & np.any([*wrong.values()], axis=0)
         for grouping in groupings(panel.ids, schema):
             group = grouping.codes[series]
@@ -53,7 +55,7 @@ def known_finding(panel: Panel, before: Panel, schema: Schema, usual: float | No
     return replace(largest, usual=usual or 0.0)
 
 
-def _scaled(panel: Panel, before: Panel, column: int) -> Flags:
+def _find_scale_changes(panel: Panel, before: Panel, column: int) -> Flags:
     """[slots], whether a value lies far outside the range of the past, if that was positive."""
     values = before.known[:, column]
     past = before.before(before.lengths) & np.isfinite(values)
@@ -67,7 +69,9 @@ def _scaled(panel: Panel, before: Panel, column: int) -> Flags:
     return (low > 0) & (low <= high) & ((new > TIMES * high) | (new < low / TIMES))
 
 
-def _moved(panel: Panel, before: Panel, column: int, slots: Integers, schema: Schema) -> Flags:
+def _find_hour_shifts(
+    panel: Panel, before: Panel, column: int, slots: Integers, schema: Schema
+) -> Flags:
     """[slots], whether values are those that the last run had some hours before or after.
 
     Half a day of a series has to match.

@@ -199,7 +199,7 @@ def alarms(
             continue
         text = finding.text
         if not text:
-            text = _described(name, statistic["share"])
+            text = _describe(name, statistic["share"])
             if finding.series:
                 text = f"{text} ({series_names(finding.series)})"
         if name in accepted and name not in HARD:
@@ -213,7 +213,7 @@ def alarms(
     return said
 
 
-def _described(name: str, share: float) -> str:
+def _describe(name: str, share: float) -> str:
     if name in HARD:
         return f"{share:,.0f} {HARD[name]}"
     description = ABOUT[name].description
@@ -223,7 +223,7 @@ def _described(name: str, share: float) -> str:
     return f"{percent} % is {description}"
 
 
-def teaching(runs: Sequence[Record]) -> list[Record]:
+def select_reference_runs(runs: Sequence[Record]) -> list[Record]:
     """The runs from which checks learn what is usual: they published, and nothing was wrong.
 
     A run with a finding is left out, unless it was accepted or the runs of a week before it had the

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from forecast.baselines.shared.gaps import fill_gaps
 from forecast.calendar.spec import STEPS
 from forecast.calendar.zones import DAY
-from forecast.changes.replay import laid
+from forecast.changes.replay import iterate_arrays
 from forecast.checks.accuracy import Earlier
 from forecast.checks.limits import HELD_RUNS, Finding, is_accepted, usual_size
 from forecast.events.kinds import closed_now
 from forecast.inference.fitted import Fitted
-from forecast.inference.forecasting import Forecasts, numbered, tabulated
+from forecast.inference.forecasting import Forecasts, add_columns, add_predictions
 from forecast.intervals.corrections import SHARES
 from forecast.intervals.interval_ends import lower_bounds
 from forecast.ledger.record import Record
@@ -28,10 +28,10 @@ from forecast.panel.panel import (
     Integers,
     Numbers,
     ids_at,
+    join_panels,
     series_index,
-    stacked,
 )
-from forecast.panel.schema import calendar_of
+from forecast.panel.schema import build_calendar
 from forecast.settings import OutputSettings
 from forecast.tables.writing import Column
 from forecast.totals.sums import LAST_YEAR, Totals
@@ -153,7 +153,7 @@ def _against_past(output: Output) -> dict[str, Finding]:
     panel = output.forecasts.panel
     series = output.forecasts.series
     points = output.forecasts.published[..., 0]
-    calendar = calendar_of(output.fitted.schema)
+    calendar = build_calendar(output.fitted.schema)
     position = panel.grid_positions
     newest = panel.origins.max(keepdims=True)
     recent = panel.observed & (position < newest)
@@ -216,14 +216,14 @@ def _against_last_run(output: Output, series_before: Ids, published: Numbers) ->
     if usual_change is not None:
         usual_change *= PRIORS.times_beyond
     return {
-        "series_missing": _missing(output, series_before),
+        "series_missing": _check_missing_series(output, series_before),
         "jump": jump,
         "total_jump": Finding(total_change, usual_change),
         "width": width,
     }
 
 
-def _missing(output: Output, series_before: Ids) -> Finding:
+def _check_missing_series(output: Output, series_before: Ids) -> Finding:
     has_ended = np.array(output.forecasts.panel.status) == "ended"
     ended = ids_at(output.forecasts.panel, np.flatnonzero(has_ended))
     here = {*output.ids, *ended}
@@ -234,7 +234,7 @@ def _missing(output: Output, series_before: Ids) -> Finding:
     return Finding(len(gone) / len(series_before), series=gone)
 
 
-def with_gone_series(forecasts: Forecasts, fitted: Fitted, gone: Ids) -> Forecasts:
+def add_gone_series(forecasts: Forecasts, fitted: Fitted, gone: Ids) -> Forecasts:
     """Forecasts with blank rows for series of the fit that are gone from the table."""
     if not gone:
         return forecasts
@@ -245,12 +245,12 @@ def with_gone_series(forecasts: Forecasts, fitted: Fitted, gone: Ids) -> Forecas
     # missing values up to the newest time of the table
     gap = np.maximum(panel.origin - ended.origins, 0)
     sizes = ended.lengths + gap + panel.ahead
-    arrays: dict[str, Any] = dict(laid(ended.ids, ended.starts, sizes, ended))
+    arrays: dict[str, Any] = dict(iterate_arrays(ended.ids, ended.starts, sizes, ended))
     status = ("gone",) * len(gone)
     ended = replace(ended, ahead=panel.ahead, status=status, **arrays)
-    joined = stacked([replace(panel, spread=None), ended])
+    joined = join_panels([replace(panel, spread=None), ended])
 
-    def with_room(numbers: Numbers) -> Numbers:
+    def extend_bounds(numbers: Numbers) -> Numbers:
         other_axes = [(0, 0)] * (numbers.ndim - 1)
         return np.pad(numbers, [(0, len(gone)), *other_axes])
 
@@ -261,13 +261,13 @@ def with_gone_series(forecasts: Forecasts, fitted: Fitted, gone: Ids) -> Forecas
         panel=joined,
         series=np.append(forecasts.series, gone_series),
         skipped=skipped,
-        quantiles=with_room(forecasts.quantiles),
-        shown=with_room(forecasts.shown),
-        means=with_room(forecasts.means),
+        quantiles=extend_bounds(forecasts.quantiles),
+        shown=extend_bounds(forecasts.shown),
+        means=extend_bounds(forecasts.means),
     )
 
 
-def with_replaced_series(
+def replace_series(
     forecasts: Forecasts, fitted: Fitted, output: OutputSettings, series: Flags, earlier: Numbers
 ) -> tuple[Forecasts, NDArray[np.object_]]:
     """Forecasts in which some series have the numbers of the last run, and the source of each row.
@@ -292,7 +292,7 @@ def with_replaced_series(
     source = np.full(means.shape, THIS_RUN, object)
     source[series] = np.where(has_last, "last run", "seasonal naive")
     replaced = replace(forecasts, quantiles=quantiles, shown=shown, means=means)
-    return tabulated(numbered(replaced, fitted, output), fitted, output), source.ravel()
+    return add_columns(add_predictions(replaced, fitted, output), fitted, output), source.ravel()
 
 
 def _naive(forecasts: Forecasts, fitted: Fitted, series: Integers, medians: Numbers) -> Numbers:

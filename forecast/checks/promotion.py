@@ -108,7 +108,7 @@ def log_ratio(ours: Numbers, theirs: Numbers) -> tuple[float, float]:
     return float(ratios.mean()), float(error)
 
 
-def horizons_of(dates: Integers, horizon: int) -> Integers:
+def number_horizons(dates: Integers, horizon: int) -> Integers:
     """The number of the horizon to which each date belongs.
 
     Horizons have at least `horizon` dates each; dates that are left over are spread over them.
@@ -166,7 +166,7 @@ def paired_losses(
     ends = new.history.origins[held_out.series] if new.config.table.layout == "rows" else 0
     date = (held_out.first - ends)[:, None] + np.arange(horizon)
     block = np.full(date.shape, -1)
-    block[observed] = horizons_of(date[observed], horizon)
+    block[observed] = number_horizons(date[observed], horizon)
     pairs = []
     for number in np.unique(block[observed]):
         inside = block == number

@@ -6,7 +6,7 @@ import numpy as np
 
 from forecast.ensemble.baseline_forecasts import baseline_points
 from forecast.errors import BadData
-from forecast.events.kinds import without_censored
+from forecast.events.kinds import remove_censored_values
 from forecast.logs import log
 from forecast.metrics.metrics import (
     REFERENCE,
@@ -18,14 +18,20 @@ from forecast.metrics.metrics import (
 )
 from forecast.panel.panel import Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, position_texts
-from forecast.reading.dated import normalised
+from forecast.reading.dated import normalise
 from forecast.reading.reading import read_as
-from forecast.reading.saved import PLAIN, POINT, SavedForecasts, missing_series, read_saved
+from forecast.reading.saved import (
+    PLAIN,
+    POINT,
+    SavedForecasts,
+    missing_series,
+    read_saved_forecasts,
+)
 from forecast.settings import TableSettings
 from forecast.tables.reading import Data, table_from_frame
 from forecast.tables.table import Table
-from forecast.tables.writing import Frame, frame_of
-from forecast.windows.origins import bounds_at, values_at, values_of
+from forecast.tables.writing import Frame, build_frame
+from forecast.windows.origins import bounds_at, find_values, values_at
 
 PAIRED = ("skill", "ours", "theirs", "difference", "standard_error", "dates")
 
@@ -49,14 +55,14 @@ class Scores(Measures):
     first: Integers
     theirs: Numbers | None
 
-    def measured(self, series: list[int]) -> Frame:
+    def measure(self, series: list[int]) -> Frame:
         """The measures of some series; beside other forecasts, the two errors and how they differ.
 
         These are mean absolute errors, ours less theirs, and the standard error of the difference,
         in which all values of a date are one observation. Skill is 1 - ours / theirs.
         """
         if self.theirs is None:
-            return _of_forecasts(super().measured(series))
+            return _of_forecasts(super().measure(series))
         whole = self.evaluation
         actual = whole.actual[series, 0]
         counted = np.isfinite(actual)
@@ -73,7 +79,7 @@ class Scores(Measures):
         variance_of_sum = (sums**2).sum() * dates / (dates - 1 or np.nan)
         standard_error = np.sqrt(variance_of_sum) / count
         row = [skill(ours, theirs), ours, theirs, difference, standard_error, dates]
-        return frame_of(dict(zip(PAIRED, np.array([row]).T, strict=True)))
+        return build_frame(dict(zip(PAIRED, np.array([row]).T, strict=True)))
 
 
 def score(
@@ -111,7 +117,7 @@ def score(
         others = forecasts.texts("model") != REFERENCE
         forecasts = forecasts.rows(others | ~others.any())
     values = _as_table(actual, "actual values")
-    reading, saved = read_saved(forecasts, values, settings or TableSettings())
+    reading, saved = read_saved_forecasts(forecasts, values, settings or TableSettings())
     # a series that has forecasts of its own lends nothing
     own = set(map("/".join, saved.ids))
     lent = tuple(row for row in reading.schema.successions if row.of not in own)
@@ -156,7 +162,7 @@ def _beside(
     others = _as_table(against, "other forecasts")
     schema = ours.schema.model_copy(update=PLAIN | {"target": column})
     panel = read_as(others, schema, horizon=0).panel
-    theirs = values_of(panel, ours.panel.ids, first, ours.actual.shape[2])
+    theirs = find_values(panel, ours.panel.ids, first, ours.actual.shape[2])
     is_ours = np.isfinite(ours.numbers[POINT][:, 0, :, 0])
     common = is_ours & np.isfinite(theirs)
     count = common.sum()
@@ -170,7 +176,7 @@ def _beside(
 
 
 def _as_table(data: Data, name: str) -> Table:
-    return normalised(table_from_frame(data, name))
+    return normalise(table_from_frame(data, name))
 
 
 def _no_overlap(
@@ -201,7 +207,7 @@ def _evaluate(panel: Panel, schema: Schema, saved: SavedForecasts) -> Evaluation
     if begun.any():
         past = panel.until(origin)
         naive[begun, 0] = baseline_points(REFERENCE, season, past)[..., None]
-    errors = naive_errors_until(without_censored(panel, schema), origin, season)
+    errors = naive_errors_until(remove_censored_values(panel, schema), origin, season)
     bounds = bounds_at(panel, schema, series, first)
     return Evaluation(
         panel,

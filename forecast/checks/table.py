@@ -10,8 +10,8 @@ from forecast.events.kinds import closed_now
 from forecast.logs import log
 from forecast.panel.naming import series_names
 from forecast.panel.panel import SKIPPED, Id, Ids, Panel, ids_at
-from forecast.panel.schema import Schema, calendar_of
-from forecast.settings import CheckSettings, seconds_of
+from forecast.panel.schema import Schema, build_calendar
+from forecast.settings import CheckSettings, parse_duration
 
 
 def age(newest: int, schema: Schema, instant: datetime) -> float | None:
@@ -22,24 +22,24 @@ def age(newest: int, schema: Schema, instant: datetime) -> float | None:
     now = on_clock(instant, schema.time_format)
     if now is None or schema.layout == "rows":
         return None
-    return float(now - calendar_of(schema).ends(np.array([newest]))[0])
+    return float(now - build_calendar(schema).ends(np.array([newest]))[0])
 
 
-def lagging(panel: Panel, schema: Schema, limits: CheckSettings, name: str) -> Ids:
+def find_lagging_series(panel: Panel, schema: Schema, limits: CheckSettings, name: str) -> Ids:
     """The series that end before others by more than an age limit, or else by a horizon.
 
     Logs a warning about them.
     """
     if schema.layout == "rows":
         return ()
-    times = calendar_of(schema).times
+    times = build_calendar(schema).times
     newest = panel.origins - panel.trailing_gap()
     limit = limits.error_after or limits.warn_after
     if limit is None or schema.time_format.kind == STEPS:
         behind = panel.origin - newest >= panel.ahead
     else:
         newest_of_all = times(panel.origins.max(keepdims=True))
-        behind = newest_of_all - times(newest) >= seconds_of(limit)
+        behind = newest_of_all - times(newest) >= parse_duration(limit)
     ended = np.isin(panel.status, SKIPPED)  # reported with the statuses
     ids = ids_at(panel, np.flatnonzero(behind & ~ended & ~closed_now(panel, schema)))
     if ids:
@@ -54,15 +54,15 @@ def check_age(seconds: float | None, limits: CheckSettings, name: str) -> None:
     if seconds is None:
         return
     text = f"{name}: the newest value is {age_text(seconds)}"
-    if limits.error_after is not None and seconds >= seconds_of(limits.error_after):
+    if limits.error_after is not None and seconds >= parse_duration(limits.error_after):
         limit = Setting("error_after")
         problem = Words(text, ", and ", limit, f" is {limits.error_after}; nothing was forecast")
         raise StaleData(problem)
-    if limits.warn_after is not None and seconds >= seconds_of(limits.warn_after):
+    if limits.warn_after is not None and seconds >= parse_duration(limits.warn_after):
         log.warning("%s (%s)", text, Setting("warn_after", limits.warn_after))
 
 
-def without_forecast(skipped: dict[Id, str], require_all: bool) -> list[Id]:
+def find_unforecast_series(skipped: dict[Id, str], require_all: bool) -> list[Id]:
     """The skipped series for which a run counts as incomplete.
 
     Ended series are among them only with `require_all`.

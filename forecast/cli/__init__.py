@@ -20,9 +20,9 @@ from typing import Any
 
 import click
 
-from forecast.cli._console import drop_output, log, log_error, writing
+from forecast.cli._console import drop_output, guard_stdout, log, log_error
 from forecast.errors import Interrupted, as_flag, did_you_mean, raise_if_interrupted, visible
-from forecast.registry import DEBUG, explained
+from forecast.registry import DEBUG, explain_error
 from forecast.version import __version__
 
 PURPOSES = {
@@ -168,7 +168,7 @@ def _prepare_streams() -> None:
 def _run() -> int:
     code = 0
     try:
-        with writing():  # help; what a command's body raises is a `ForecastError`
+        with guard_stdout():  # help; what a command's body raises is a `ForecastError`
             result = cli.main(prog_name="forecast", standalone_mode=False, obj=time.monotonic())
             code = result if isinstance(result, int) else 0
             sys.stdout.flush()
@@ -185,7 +185,7 @@ def _run() -> int:
         raise_if_interrupted()
         if os.environ.get(DEBUG) and error.__cause__ is not None:
             click.echo(visible(traceback.format_exc(), keep="\n"), err=True, nl=False)
-        explanation = explained(error)
+        explanation = explain_error(error)
         return log_error(explanation.render(as_flag), explanation.exit_code)
 
 

@@ -18,7 +18,7 @@ from pydantic_core import PydanticUndefined, from_json
 from forecast import settings
 from forecast.cli._console import listen, style
 from forecast.errors import ForecastError, Interrupted, Setting, UsageError
-from forecast.registry import explained
+from forecast.registry import explain_error
 from forecast.settings import (
     FIRST,
     WHOLE,
@@ -108,10 +108,10 @@ class Request(types.SimpleNamespace):
 
     @property
     def sums(self) -> settings.SumSettings | None:
-        sums = self.of(settings.SumSettings)
+        sums = self.read_group(settings.SumSettings)
         return None if sums == settings.SumSettings() else sums
 
-    def of(self, group: type[Group], defaults: Facts | None = None) -> Group:
+    def read_group(self, group: type[Group], defaults: Facts | None = None) -> Group:
         """The settings of one group, checked; `defaults` replace settings that were not given."""
         given = {name: value for name, value in self.values.items() if name in group.model_fields}
         return group.check({**(defaults or {}), **given})
@@ -174,14 +174,14 @@ class Command(click.Command):
         }
         request = Request(**{**ctx.params, "values": values})
         for group in self.groups:
-            request.of(group)
+            request.read_group(group)
         try:
             return importlib.import_module(f"forecast.cli.{self.name}").run(request)
         except (ForecastError, Interrupted):
             raise
         # click would handle some errors as its own: a broken pipe, an exit, the end of a file
         except BaseException as error:
-            raise explained(error) from error
+            raise explain_error(error) from error
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         return [*super().get_params(ctx), _HELP_ALL]
@@ -304,14 +304,14 @@ _LOG_FORMAT = Option(
 )
 
 
-def named(artifact: str) -> CommandLine:
+def name_artifact(artifact: str) -> CommandLine:
     """The words that name a store on the command line; none for the default one."""
     return () if artifact == settings.STORE.store else ("--artifact", artifact)
 
 
-def predicting(artifact: str, known: Sequence[str]) -> CommandLine:
+def build_predict_command(artifact: str, known: Sequence[str]) -> CommandLine:
     """The command that forecasts with a store.
 
     Covariates `known` in advance need a table of the future.
     """
-    return ("predict", *named(artifact), *(("--future", "FILE") if known else ()))
+    return ("predict", *name_artifact(artifact), *(("--future", "FILE") if known else ()))

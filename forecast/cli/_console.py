@@ -54,12 +54,12 @@ def log_error(text: str, code: int) -> int:
 
 def echo(text: str) -> None:
     """Write a line of text to stdout."""
-    with writing():
+    with guard_stdout():
         click.echo(text)
 
 
 @contextmanager
-def writing() -> Iterator[None]:
+def guard_stdout() -> Iterator[None]:
     """Write to stdout in the block; a reader that stops early is no error.
 
     Output that can no longer be written is dropped.
@@ -239,7 +239,7 @@ def _loss(at: "Training") -> str:
 
 class _Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        log(Message.of(record).render(as_flag), record.levelname.lower())
+        log(Message.from_record(record).render(as_flag), record.levelname.lower())
 
 
 def _write(text: str, level: str, **fields: int) -> None:

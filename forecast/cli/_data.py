@@ -10,9 +10,9 @@ import pandas as pd
 
 from forecast.artifacts.store import check_apart
 from forecast.cli._command import Request
-from forecast.cli._console import log, writing
+from forecast.cli._console import guard_stdout, log
 from forecast.errors import visible
-from forecast.reading.dated import normalised
+from forecast.reading.dated import normalise
 from forecast.settings import TextSettings
 from forecast.tables.reading import load_future, load_table, settings_as_at_fit
 from forecast.tables.table import Table
@@ -32,17 +32,17 @@ READ = {
 
 
 def load(source: str, settings: TextSettings) -> Table:
-    return normalised(load_table(source, settings))
+    return normalise(load_table(source, settings))
 
 
 def load_later(source: str | None, settings: TextSettings) -> Table | None:
     """The table of --future, read in the same way as the main table; None if none is named."""
-    return None if source is None else normalised(load_future(source, settings))
+    return None if source is None else normalise(load_future(source, settings))
 
 
 def text_settings(request: Request, stored: TextSettings) -> TextSettings:
     """The text settings of a file: those of the command line, else those of the fit."""
-    given = request.of(TextSettings).model_dump(include=set(request.values))
+    given = request.read_group(TextSettings).model_dump(include=set(request.values))
     return settings_as_at_fit(stored, given)
 
 
@@ -74,7 +74,7 @@ def write(
     with tempfile.SpooledTemporaryFile(max_size=1 << 27) as spool:  # larger tables go to disk
         spool.writelines(csv_bytes(shown))
         spool.seek(0)
-        with writing():
+        with guard_stdout():
             shutil.copyfileobj(spool, sys.stdout.buffer)
             sys.stdout.buffer.flush()
 

@@ -4,15 +4,15 @@ from dataclasses import replace
 from os.path import realpath
 from pathlib import Path
 
-from forecast.checks.table import without_forecast
+from forecast.checks.table import find_unforecast_series
 from forecast.cli._command import Request
 from forecast.cli._console import log, log_lines, steps_bar
 from forecast.cli._data import load_later, text_settings, write
 from forecast.engine.forecast import forecast
 from forecast.engine.requests import Forecast, ForecastRequest, TableFile
 from forecast.errors import INCOMPLETE, Setting, Words
-from forecast.inference.fitted import ranking_of
-from forecast.inference.forecasting import load_predictor, with_tables
+from forecast.inference.fitted import rank_candidates
+from forecast.inference.forecasting import load_predictor, update_tables
 from forecast.panel.naming import series_names
 from forecast.settings import (
     AFTER_FIT,
@@ -21,12 +21,12 @@ from forecast.settings import (
     TableSettings,
     TrainSettings,
 )
-from forecast.tables.writing import frame_of, frames_of
+from forecast.tables.writing import build_frame, build_frames
 from forecast.totals.periods import key_columns
 from forecast.totals.sums import Totals, log_notes
 
 
-def question_of(request: Request) -> ForecastRequest:
+def build_question(request: Request) -> ForecastRequest:
     """The question of a command line to a forecaster, without its table.
 
     Options that exclude each other are refused before any work.
@@ -35,7 +35,7 @@ def question_of(request: Request) -> ForecastRequest:
     question = ForecastRequest(
         origin=values.get("origin"),
         horizon=values.get("horizon"),
-        output=request.of(OutputSettings),
+        output=request.read_group(OutputSettings),
         sums=request.sums,
         paths=values.get("paths"),
         overrides=values.get("overrides"),
@@ -64,16 +64,16 @@ class Saved:
     """A saved forecaster that a command names, and how tables and text files are read for it."""
 
     def __init__(self, request: Request) -> None:
-        where = request.of(TrainSettings)
-        tables = request.of(TableSettings)
+        where = request.read_group(TrainSettings)
+        tables = request.read_group(TableSettings)
         predictor = load_predictor(request.store, request.version, where.device, where.engine)
         changed = tables.model_dump(include=set(AFTER_FIT) & set(request.values))
-        self.predictor = with_tables(predictor, tables.events, tables.successors, changed)
+        self.predictor = update_tables(predictor, tables.events, tables.successors, changed)
         self.fitted = self.predictor.fitted
         self.schema = self.fitted.schema
         self.text = text_settings(request, self.schema.reading)
 
-    def asked(self, question: ForecastRequest, request: Request) -> ForecastRequest:
+    def add_tables(self, question: ForecastRequest, request: Request) -> ForecastRequest:
         """The question, about the tables that the command names."""
         source = None if request.data is None else TableFile(request.data, self.text)
         return replace(question, source=source, future=load_later(request.future, self.text))
@@ -90,7 +90,7 @@ def put_forecast(answer: Forecast, request: Request) -> int:
     ids = answer.fitted.schema.ids if request.excel_safe else None
     totals = answer.totals
     paths = path_file(request)
-    frames = frames_of((part.columns for part in answer.parts), answer.name)
+    frames = build_frames((part.columns for part in answer.parts), answer.name)
     if totals is None or request.totals is not None:
         write(frames, request.output, ids)
     else:
@@ -99,24 +99,24 @@ def put_forecast(answer: Forecast, request: Request) -> int:
     if totals is not None:
         put_sums(totals, request)
     if paths is not None:
-        write(map(frame_of, answer.paths), paths, ids)
-    return log_written(answer, request)
+        write(map(build_frame, answer.paths), paths, ids)
+    return log_result(answer, request)
 
 
 def put_sums(totals: Totals, request: Request) -> None:
     ids = ["level", *key_columns(totals.sum_levels, totals.schema)] if request.excel_safe else None
-    write(frame_of(totals.columns()), request.totals or request.output, ids)
+    write(build_frame(totals.columns()), request.totals or request.output, ids)
     log_notes(totals)
 
 
-def log_written(answer: Forecast, request: Request) -> int:
+def log_result(answer: Forecast, request: Request) -> int:
     """Log which models forecast, if that is asked for, and which series have no forecast.
 
     Returns the exit code.
     """
-    if request.of(OutputSettings).explain:
-        log_lines(ranking_of(answer.fitted))
-    lost = without_forecast(answer.skipped, request.of(CheckSettings).require_all)
+    if request.read_group(OutputSettings).explain:
+        log_lines(rank_candidates(answer.fitted))
+    lost = find_unforecast_series(answer.skipped, request.read_group(CheckSettings).require_all)
     if lost:
         log(f"{len(lost)} series got no forecast: {series_names(lost, 10)}", "warning")
     return INCOMPLETE if lost else 0

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from forecast.cli._command import CommandLine, named
+from forecast.cli._command import CommandLine, name_artifact
 from forecast.errors import UsageError
-from forecast.jobs.administration import ledger_of, ledgers_of
+from forecast.jobs.administration import open_ledger, open_ledgers
 from forecast.jobs.pipeline import Pipeline, read_pipeline
 from forecast.ledger.ledger import Ledger
 from forecast.settings import STORE
@@ -23,19 +23,19 @@ class NamedStore:
     @property
     def words(self) -> CommandLine:
         """The words that name the store on a command line."""
-        return named(self.folder) if self.pipeline is None else (self.pipeline.file,)
+        return name_artifact(self.folder) if self.pipeline is None else (self.pipeline.file,)
 
     @property
     def use(self) -> CommandLine:
         """The command that forecasts with the store."""
         return ("predict" if self.pipeline is None else "run", *self.words)
 
-    def shown(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         """A text without the secrets of the pipeline file."""
         return text if self.pipeline is None else self.pipeline.hidden(text)
 
     def ledgers(self) -> list[Ledger]:
-        return [ledger_of(self.pipeline)] if self.pipeline else ledgers_of(self.folder)
+        return [open_ledger(self.pipeline)] if self.pipeline else open_ledgers(self.folder)
 
 
 @contextmanager

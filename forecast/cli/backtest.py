@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from forecast.cli._command import Request, predicting
+from forecast.cli._command import Request, build_predict_command
 from forecast.cli._console import fold_bar, log, log_lines, suggest, using_cluster
 from forecast.cli._data import check_outputs, load, load_later, write
 from forecast.cli._forecasts import Saved
@@ -15,7 +15,7 @@ from forecast.ensemble.names import check_names
 from forecast.errors import INCOMPLETE, Setting, Words
 from forecast.inference.forecasting import reading_to_forecast
 from forecast.metrics.metrics import row_columns
-from forecast.report.sections import BacktestTables, verdict_of
+from forecast.report.sections import BacktestTables, describe_accuracy
 from forecast.settings import (
     AFTER_FIT,
     BacktestSettings,
@@ -40,8 +40,8 @@ def run(request: Request) -> int:
     check_outputs(request, request.forecasts, request.output, store=request.artifact)
     check_output(request.forecasts)
     check_output(request.output, ".json")
-    check_names(request.of(TrainSettings), models)
-    asked = _of_table(request) if request.artifact is None else _of_saved(request)
+    check_names(request.read_group(TrainSettings), models)
+    asked = _of_table(request) if request.artifact is None else _request_saved_forecaster(request)
     if request.by not in TABLES.values():
         row_columns(request.by, asked.reading.schema)
     with using_cluster(request.cluster), fold_bar() as (on_fold, on_step):
@@ -51,7 +51,7 @@ def run(request: Request) -> int:
             models=models,
             callbacks=callbacks,
             sums=request.sums,
-            quantiles=request.of(OutputSettings).quantiles,
+            quantiles=request.read_group(OutputSettings).quantiles,
         )
         result = backtest(asked)
 
@@ -67,21 +67,21 @@ def run(request: Request) -> int:
         "seen": result.seen,
     }
     records = put_measures(result, request, facts)
-    log(f"result   {verdict_of(BacktestTables(records | facts, 'backtest'))}")
+    log(f"result   {describe_accuracy(BacktestTables(records | facts, 'backtest'))}")
     if result.missing:
         return INCOMPLETE
     if request.artifact is None:
         suggest(*request.fit_words())
     else:
-        suggest(*predicting(request.artifact, asked.reading.schema.known))
+        suggest(*build_predict_command(request.artifact, asked.reading.schema.known))
     return 0
 
 
 def _of_table(request: Request) -> BacktestRequest:
     request.refuse("a version of a store", "name it with --artifact", "version")
-    train = request.of(TrainSettings)
-    text = request.of(TextSettings)
-    how = request.of(TableSettings)
+    train = request.read_group(TrainSettings)
+    text = request.read_group(TextSettings)
+    how = request.read_group(TableSettings)
     to_read = FitRequest(
         TableFile(request.data, text),
         train,
@@ -92,12 +92,12 @@ def _of_table(request: Request) -> BacktestRequest:
     return BacktestRequest(
         read_to_fit(to_read),
         train,
-        request.of(BacktestSettings),
+        request.read_group(BacktestSettings),
         season_given=bool(how.season),
     )
 
 
-def _of_saved(request: Request) -> BacktestRequest:
+def _request_saved_forecaster(request: Request) -> BacktestRequest:
     """A backtest of a saved forecaster, which is not fitted again."""
     fixed = {*TableSettings.model_fields, *TrainSettings.model_fields, "refit"} - AS_IT_IS
     request.refuse("--artifact tests a forecaster as it is", "leave one of the two out", *fixed)
@@ -105,12 +105,12 @@ def _of_saved(request: Request) -> BacktestRequest:
     table = load(request.data, saved.text)
     later = load_later(request.future, saved.text)
     chosen = {"device", "engine", *({"jobs"} & request.values.keys())}
-    where = request.of(TrainSettings).model_dump(include=chosen)
+    where = request.read_group(TrainSettings).model_dump(include=chosen)
     settings = saved.fitted.settings().model_copy(update=saved.fitted.run | where)
     return BacktestRequest(
         reading_to_forecast(saved.fitted, table, later),
         settings,
-        request.of(BacktestSettings),
+        request.read_group(BacktestSettings),
         predictor=saved.predictor,
     )
 

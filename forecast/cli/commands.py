@@ -490,5 +490,5 @@ COMMANDS["rollback"] = Declaration(
 )
 
 
-def command_of(name: str, purpose: str) -> Command:
+def build_command(name: str, purpose: str) -> Command:
     return Command(name, purpose, COMMANDS[name])

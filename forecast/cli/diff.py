@@ -3,17 +3,17 @@
 from forecast.cli._command import Request
 from forecast.cli._console import WIDTH, put, put_json, put_numbers, suggest
 from forecast.cli._named_store import named_store
-from forecast.jobs.diff import diff_of
+from forecast.jobs.diff import compare_runs
 from forecast.settings import Facts, TrainSettings
 
 
 def run(request: Request) -> None:
     """Print why forecasts changed between two runs of a job, or of each job of a store."""
-    machine = request.of(TrainSettings)
+    machine = request.read_group(TrainSettings)
     runs = (request.before, request.after)
     with named_store(request.job, request.artifact) as store:
         ledgers = store.ledgers()
-        diffs = [diff_of(one, store.folder, runs, machine, request.sums) for one in ledgers]
+        diffs = [compare_runs(one, store.folder, runs, machine, request.sums) for one in ledgers]
         if request.as_json:
             put_json(diffs, indent=2)
         else:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.cli._command import Request, named
+from forecast.cli._command import Request, name_artifact
 from forecast.cli._console import log, put_json, put_numbers, suggest
 from forecast.cli._data import load, load_later
 from forecast.cli._forecasts import Saved
@@ -20,7 +20,7 @@ TINY = 1e-6  # a number below this share of the largest one is shown as 0
 def run(request: Request) -> None:
     data = request.data
     future = request.future
-    names = request.of(PictureSettings).series
+    names = request.read_group(PictureSettings).series
     saved = Saved(request)
     table = None if data is None else load(data, saved.text)
     panel = panel_to_forecast(saved.fitted, table, load_later(future, saved.text))
@@ -34,7 +34,7 @@ def run(request: Request) -> None:
     _put_parts(explanation, saved.schema.time)
     if series > 1 and not names:
         log(f"series   1 of {series:,}; --series names others, --json has all")
-    suggest("plot", data, *named(request.store))
+    suggest("plot", data, *name_artifact(request.store))
 
 
 def _put_parts(explanation: Explanation, time: tuple[str, ...]) -> None:

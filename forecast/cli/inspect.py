@@ -6,16 +6,16 @@ import numpy as np
 import pandas as pd
 
 from forecast.artifacts.store import Store
-from forecast.cli._command import Request, predicting
+from forecast.cli._command import Request, build_predict_command
 from forecast.cli._console import put, put_json, suggest
 from forecast.cli._named_store import SUFFIX, named_store
 from forecast.events.closed import Row, closed_groups, suspects
-from forecast.inference.fitted import Config, describe_fit, models_of, ranking_of
-from forecast.inference.forecasting import load_fitted
+from forecast.inference.fitted import Config, describe_fit, list_models, rank_candidates
+from forecast.inference.forecasting import load_forecaster
 from forecast.panel.naming import first_names, series_key
 from forecast.panel.panel import Panel
 from forecast.reading.comparing import warn_status
-from forecast.reading.dated import normalised
+from forecast.reading.dated import normalise
 from forecast.reading.reading import describe, describe_reading, read
 from forecast.reading.successors import likely_successors
 from forecast.settings import Facts, TableSettings, TextSettings, TrainSettings
@@ -42,7 +42,7 @@ def run(request: Request) -> None:
             lines, facts = _of_version(store.folder, request.version)
         after = store.use
         if store.pipeline is None:
-            after = predicting(store.folder, facts["table"]["known"])
+            after = build_predict_command(store.folder, facts["table"]["known"])
     else:
         lines, facts = _of_table(request)
         after = request.fit_words()
@@ -55,7 +55,7 @@ def run(request: Request) -> None:
 
 def _of_version(folder: str, version: str | None) -> tuple[list[str], Facts]:
     contents, info = Store(folder).load(version)
-    fitted = load_fitted(folder, info.id)
+    fitted = load_forecaster(folder, info.id)
     config = fitted.config
     table = config.table
     pretrained = fitted.ensemble.network
@@ -80,9 +80,9 @@ def _of_version(folder: str, version: str | None) -> tuple[list[str], Facts]:
     lines.append(f"table    {table.layout}, {', '.join(table.time)} every {table.calendar.name}")
     statuses = _statuses(fitted.history)
     counts = [f"{number:,} {status}" for status, number in statuses.items()]
-    lines += [f"series   {', '.join(counts)}", *ranking_of(fitted)]
+    lines += [f"series   {', '.join(counts)}", *rank_candidates(fitted)]
 
-    models = zip(map(series_key, fitted.history.ids), models_of(fitted), strict=True)
+    models = zip(map(series_key, fitted.history.ids), list_models(fitted), strict=True)
     closed = closed_groups(fitted.closed, table)
     return lines, {
         "version": info.id,
@@ -128,10 +128,10 @@ def _training(config: Config, weights: int) -> list[str]:
 
 
 def _of_table(request: Request) -> tuple[list[str], Facts]:
-    table = load_table(request.data, request.of(TextSettings))
-    train = request.of(TrainSettings)
-    settings = request.of(TableSettings)
-    reading = read(normalised(table), settings, horizon=train.horizon, lookback=train.lookback)
+    table = load_table(request.data, request.read_group(TextSettings))
+    train = request.read_group(TrainSettings)
+    settings = request.read_group(TableSettings)
+    reading = read(normalise(table), settings, horizon=train.horizon, lookback=train.lookback)
     panel = reading.panel
     schema = reading.schema
     warn_status(panel, schema, table.name)

@@ -5,7 +5,7 @@ from forecast.cli._command import Request
 from forecast.cli._console import put, suggest
 from forecast.errors import INSTALL
 from forecast.models import model_class, model_names
-from forecast.registry import baseline_names, entry_of, is_baseline, plugins
+from forecast.registry import baseline_names, find_entry, is_baseline, plugins
 
 
 def run(request: Request) -> None:
@@ -22,7 +22,7 @@ def run(request: Request) -> None:
             notes.append(method.about())
         put("; ".join(filter(None, notes)))
     else:
-        put(entry_of("models", name).summary())
+        put(find_entry("models", name).summary())
         for setting, field in model_class(name).Params.model_fields.items():
             put(f"  -p {setting}={field.default}  {field.description}")
     suggest("fit", "DATA", "--model", name)
@@ -33,7 +33,7 @@ def _put_all() -> None:
     names = model_names()
     width = max(map(len, names))
     for name in names:
-        summary = entry_of("models", name).summary()
+        summary = find_entry("models", name).summary()
         put(f"{name:<{width}}  {summary}{packages.get(name, '')}")
     baselines = ", ".join(f"{name}{packages.get(name, '')}" for name in baseline_names())
     put(f"baselines, which are models too: {baselines}")

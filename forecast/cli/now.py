@@ -7,7 +7,7 @@ from forecast.checks.table import age, check_age
 from forecast.cli._command import REFUSED, Request
 from forecast.cli._console import log_lines, steps_bar, suggest
 from forecast.cli._data import check_outputs, load_later
-from forecast.cli._forecasts import path_file, put_forecast, question_of
+from forecast.cli._forecasts import build_question, path_file, put_forecast
 from forecast.engine.fit import fit, read_to_fit
 from forecast.engine.forecast import forecast
 from forecast.engine.requests import Callbacks, FitRequest, Forecast, ForecastRequest, TableFile
@@ -30,12 +30,12 @@ from forecast.totals.sums import sum_columns
 
 
 def run(request: Request) -> int:
-    checks = request.of(CheckSettings)
+    checks = request.read_group(CheckSettings)
     instant = parse_as_of(request.as_of)
     check_outputs(request, request.output, request.totals, path_file(request))
     check_output(request.output)
     check_output(request.totals)
-    question = question_of(request)
+    question = build_question(request)
     reading = read_to_forecast(request)
     check_age(age(reading.panel.newest, reading.schema, instant), checks, request.data)
     code = put_forecast(at_once(reading, request, question), request)
@@ -46,13 +46,13 @@ def run(request: Request) -> int:
 
 def read_to_forecast(request: Request) -> Reading:
     request.refuse("nothing learns from it here", "`forecast fit` uses it", *REFUSED["now"])
-    text = request.of(TextSettings)
+    text = request.read_group(TextSettings)
     asked = FitRequest(
         TableFile(request.data, text),
         _settings(request),
-        request.of(TableSettings),
-        reserved=tuple(output_columns(request.of(OutputSettings))),
-        periods=request.of(SumSettings).sum_every,
+        request.read_group(TableSettings),
+        reserved=tuple(output_columns(request.read_group(OutputSettings))),
+        periods=request.read_group(SumSettings).sum_every,
         future=load_later(request.future, text),
         callbacks=Callbacks(on_read=log_lines),
         saves=False,
@@ -60,7 +60,9 @@ def read_to_forecast(request: Request) -> Reading:
     reading = read_to_fit(asked)
     require_known(reading.panel, reading.schema, reading.panel.ahead, reading.name, saved=False)
     if request.sums is not None:  # before any work
-        checked_levels(request.sums, reading.schema, sum_columns(request.of(OutputSettings)))
+        checked_levels(
+            request.sums, reading.schema, sum_columns(request.read_group(OutputSettings))
+        )
     return reading
 
 
@@ -84,4 +86,4 @@ def at_once(reading: Reading, request: Request, question: ForecastRequest) -> Fo
 
 
 def _settings(request: Request) -> TrainSettings:
-    return request.of(TrainSettings, {"model": PRETRAINED})
+    return request.read_group(TrainSettings, {"model": PRETRAINED})

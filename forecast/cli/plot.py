@@ -8,10 +8,10 @@ from functools import partial
 from rich.console import Console
 
 from forecast.artifacts.store import Store
-from forecast.cli._command import Request, named
+from forecast.cli._command import Request, name_artifact
 from forecast.cli._console import echo, log, suggest
 from forecast.cli._data import check_outputs, load
-from forecast.cli._forecasts import Saved, question_of
+from forecast.cli._forecasts import Saved, build_question
 from forecast.cli.commands import ON_SAVED, SHAPE, WHERE
 from forecast.cli.now import at_once, read_to_forecast
 from forecast.cli.score import actual_table
@@ -21,10 +21,10 @@ from forecast.inference.forecasting import ForecastOptions
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
 from forecast.reading.reading import read_as
-from forecast.reading.saved import missing_series, read_saved
+from forecast.reading.saved import missing_series, read_saved_forecasts
 from forecast.report.chart import (
     Chart,
-    chart_of,
+    build_chart,
     plot_of_forecasts,
     plot_of_table,
     series_to_draw,
@@ -49,7 +49,7 @@ Draw = Callable[[PictureSettings, Panel | None, str], Chart]
 
 
 def run(request: Request) -> None:
-    settings = request.of(PictureSettings)
+    settings = request.read_group(PictureSettings)
     data = request.data
     check_outputs(request, request.output, store=request.store)
     if request.output is not None:
@@ -70,8 +70,8 @@ def run(request: Request) -> None:
         draw, schema, text = _at_once(request, choose)
         after = request.fit_words()
     else:
-        draw, schema, text = _predicted(request, choose)
-        after = ("predict", data, *named(request.store))
+        draw, schema, text = _predict(request, choose)
+        after = ("predict", data, *name_artifact(request.store))
     actuals = None
     if actual is not None:
         actuals = read_as(load(actual, text), schema, horizon=0).panel
@@ -96,12 +96,12 @@ def _saved_table(request: Request) -> tuple[Draw, Schema, TextSettings]:
     request.refuse("--forecast draws a table as it is", "leave it out", *others)
     forecasts = load(request.forecast, TextSettings())
     table, settings = actual_table(request.data, request)
-    reading, saved = read_saved(forecasts, table, settings)
+    reading, saved = read_saved_forecasts(forecasts, table, settings)
     schema = reading.schema
     panel = read_as(reading, schema, horizon=saved.numbers.shape[1]).panel
     missing_series(saved, panel, forecasts.name, table.name)
     log(f"drawn    the forecasts of {request.forecast}")
-    return partial(chart_of, plot_of_table(panel, schema, saved)), schema, table.reading
+    return partial(build_chart, plot_of_table(panel, schema, saved)), schema, table.reading
 
 
 def _at_once(request: Request, choose: Choose | None) -> tuple[Draw, Schema, TextSettings]:
@@ -111,35 +111,35 @@ def _at_once(request: Request, choose: Choose | None) -> tuple[Draw, Schema, Tex
         raise NoInput(f"there is no store here; {cure}")
     request.refuse("nothing is learned here", "leave it out", "future", "origin")
     reading = read_to_forecast(request)
-    answer = at_once(reading, request, replace(question_of(request), on_panel=choose))
+    answer = at_once(reading, request, replace(build_question(request), on_panel=choose))
     reason = "" if request.now else ", as there is no store here"
     log(f"drawn    the forecasts of `forecast now`{reason}")
-    draw = _drawing(answer, request, reading.panel)
-    return draw, reading.schema, request.of(TextSettings)
+    draw = _draw(answer, request, reading.panel)
+    return draw, reading.schema, request.read_group(TextSettings)
 
 
-def _predicted(request: Request, choose: Choose | None) -> tuple[Draw, Schema, TextSettings]:
+def _predict(request: Request, choose: Choose | None) -> tuple[Draw, Schema, TextSettings]:
     store = request.store
     names = TableSettings.model_fields.keys() - {*ON_SAVED}
     cure = "leave it out, or pass --now"
     request.refuse(f"{store} reads tables as its fit did", cure, *names)
     saved = Saved(request)
     try:
-        question = replace(question_of(request), on_panel=choose)
-        answer = saved.forecast(saved.asked(question, request))
+        question = replace(build_question(request), on_panel=choose)
+        answer = saved.forecast(saved.add_tables(question, request))
     except BadData as error:
         cure = f"if {store} was fitted to another table, pass --now, or another --artifact"
         error.cure = error.cure or cure
         raise
     log(f"drawn    the forecasts of {store}")
-    draw = _drawing(answer, request, answer.whole.panel)
+    draw = _draw(answer, request, answer.whole.panel)
     return draw, saved.schema, saved.text
 
 
-def _drawing(answer: Forecast, request: Request, past: Panel) -> Draw:
+def _draw(answer: Forecast, request: Request, past: Panel) -> Draw:
     if answer.totals is None:
-        output = request.of(OutputSettings)
-        return partial(chart_of, plot_of_forecasts(answer.whole, answer.fitted, output))
+        output = request.read_group(OutputSettings)
+        return partial(build_chart, plot_of_forecasts(answer.whole, answer.fitted, output))
     log_notes(answer.totals)
     return partial(chart_of_sums, answer.totals, past)
 

@@ -6,16 +6,16 @@ from pathlib import Path
 from forecast.calendar.spec import parse_as_of
 from forecast.changes.what_if import several_values, what_if
 from forecast.checks.table import age, check_age
-from forecast.cli._command import Request, named
+from forecast.cli._command import Request, name_artifact
 from forecast.cli._console import log, steps_bar, suggest, using_cluster
 from forecast.cli._data import check_outputs, load_later, write
 from forecast.cli._forecasts import (
     Saved,
-    log_written,
+    build_question,
+    log_result,
     path_file,
     put_forecast,
     put_sums,
-    question_of,
 )
 from forecast.engine.forecast import forecast
 from forecast.engine.requests import ForecastRequest, TableFile
@@ -31,7 +31,7 @@ from forecast.settings import (
     TextSettings,
 )
 from forecast.tables.table import Table
-from forecast.tables.writing import check_output, frame_of, write_frames
+from forecast.tables.writing import build_frame, check_output, write_frames
 from forecast.totals.sums import log_notes
 
 SHARDS = 16  # on a cluster of any size, so that the files do not depend on the cluster
@@ -50,33 +50,33 @@ def run(request: Request) -> int:
     """Forecast the series of the fit or those of a table, and write the forecasts."""
     data = request.data
     instant = parse_as_of(request.as_of)
-    checks = request.of(CheckSettings)
-    question = question_of(request)
+    checks = request.read_group(CheckSettings)
+    question = build_question(request)
     shards = _checked_shards(request)
     saved = Saved(request)
 
     def check_newest(newest: int) -> None:
         check_age(age(newest, saved.schema, instant), checks, data or request.store)
 
-    question = replace(saved.asked(question, request), on_newest=check_newest)
+    question = replace(saved.add_tables(question, request), on_newest=check_newest)
     if request.future_template is not None:
         return _put_template(saved, request, question)
     if shards is not None:
-        return _put_sharded(saved, request, question, shards)
+        return _put_shards(saved, request, question, shards)
     put = _put_what_if if request.what_if or request.what_if_from else _put
     code = put(saved, request, question)
     if code == 0:
         again = request.words(more=("version", "future", "origin"))
         reading = request.words(TableSettings, TextSettings)
-        suggest("plot", data, *named(request.store), *again, *reading)
+        suggest("plot", data, *name_artifact(request.store), *again, *reading)
     return code
 
 
 def _checked_shards(request: Request) -> int | None:
     """Refuse wrong options before any work; returns the number of shards, if any."""
     data = request.data
-    machines = request.of(ClusterSettings)
-    reading = request.of(TextSettings).model_dump(exclude_defaults=True)
+    machines = request.read_group(ClusterSettings)
+    reading = request.read_group(TextSettings).model_dump(exclude_defaults=True)
     if reading and data is None and request.future is None:
         flags = ", ".join(as_flag(Setting(name)) for name in reading)
         problem = "it says how a table is read, and no table is; name DATA, or leave it out"
@@ -128,7 +128,7 @@ def _put_template(saved: Saved, request: Request, question: ForecastRequest) -> 
     source = question.source
     table = source.load() if isinstance(source, TableFile) else None
     rows = future_template(saved.fitted, table, request.origin, request.horizon)
-    write_frames([frame_of(rows)], request.future_template, saved.text)
+    write_frames([build_frame(rows)], request.future_template, saved.text)
     log(f"written  {request.future_template}")
     return 0
 
@@ -143,8 +143,8 @@ def _put_what_if(saved: Saved, request: Request, question: ForecastRequest) -> i
         log_notes(answer.forecast.totals)
     keys = ("level", *saved.schema.ids, *saved.schema.static)
     ids = [name for name in answer.columns if name in keys]
-    write(frame_of(answer.columns), request.output, ids if request.excel_safe else None)
-    return log_written(answer.forecast, request)
+    write(build_frame(answer.columns), request.output, ids if request.excel_safe else None)
+    return log_result(answer.forecast, request)
 
 
 def _changed_values(request: Request, text: TextSettings) -> dict[str, str] | Table:
@@ -162,7 +162,7 @@ def _changed_values(request: Request, text: TextSettings) -> dict[str, str] | Ta
     return values
 
 
-def _put_sharded(saved: Saved, request: Request, question: ForecastRequest, shards: int) -> int:
+def _put_shards(saved: Saved, request: Request, question: ForecastRequest, shards: int) -> int:
     work = plan_shards(saved.predictor, question, request.output)
     with using_cluster(request.cluster):
         jobs = max(request.jobs or 1, workers() if on_cluster() else 1)
@@ -171,4 +171,4 @@ def _put_sharded(saved: Saved, request: Request, question: ForecastRequest, shar
     log(f"saved    {request.output}/{MANIFEST}: {sizes}")
     if answer.totals is not None:
         put_sums(answer.totals, request)
-    return log_written(answer, request)
+    return log_result(answer, request)

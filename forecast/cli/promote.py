@@ -8,8 +8,8 @@ from forecast.settings import StoreSettings
 
 
 def run(request: Request) -> None:
-    wait = request.of(StoreSettings).wait
+    wait = request.read_group(StoreSettings).wait
     with named_store(request.job, request.artifact) as store:
         live = promote(store.folder, request.version, wait, store.pipeline)
-        log(f"live     {store.shown(store.folder)}/{live}")
+        log(f"live     {store.redact(store.folder)}/{live}")
         suggest(*store.use)

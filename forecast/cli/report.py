@@ -23,16 +23,16 @@ from forecast.engine.requests import OUTPUT, ForecastRequest
 from forecast.errors import ArtifactRefused, BadData, NoInput, UsageError
 from forecast.inference.fitted import Fitted, counted_models, verdict
 from forecast.inference.forecasting import Forecasts, checked_horizon, load_predictor
-from forecast.jobs.administration import ledger_of, run_note, status_of, versions_of
-from forecast.jobs.diff import diff_of, newest_run
+from forecast.jobs.administration import build_status, list_versions, open_ledger, run_note
+from forecast.jobs.diff import compare_runs, newest_run
 from forecast.jobs.pipeline import files_read
 from forecast.ledger.ledger import PUBLISHED, Ledger
 from forecast.panel.panel import series_index
-from forecast.panel.schema import calendar_of
+from forecast.panel.schema import build_calendar
 from forecast.reading.saved import SavedForecasts
 from forecast.report import sections
 from forecast.report.chart import PlotData, plot_of_forecasts, plot_of_history, plot_of_table
-from forecast.report.page import Commands, Gallery, Section, check_report, page_of
+from forecast.report.page import Commands, Gallery, Section, check_report, render_page
 from forecast.report.sections import BacktestTables
 from forecast.report.sum_charts import sums_section
 from forecast.settings import (
@@ -54,7 +54,7 @@ def run(request: Request) -> None:
         if store.pipeline is not None:
             check_apart(output, files_read(store.pipeline))
         backtest = None if request.backtest is None else _backtest(request.backtest)
-        saved = _saved(store, request, backtest)
+        saved = _find_version(store, request, backtest)
         if request.by not in (None, backtest and backtest.by):
             request.refuse(
                 "no backtest has these errors",
@@ -77,7 +77,7 @@ def _backtest(path: str) -> BacktestTables:
     return BacktestTables(content, path)
 
 
-def _saved(
+def _find_version(
     store: NamedStore, request: Request, backtest: BacktestTables | None
 ) -> ServingVersion | None:
     """The version that the report describes; None if it describes a backtest alone."""
@@ -89,7 +89,7 @@ def _saved(
     explicit |= request.horizon is not None
     if backtest is not None and not explicit and versions.empty:
         return None
-    machine = request.of(TrainSettings)
+    machine = request.read_group(TrainSettings)
     version = request.version or versions.current()
     predictor = load_predictor(store.folder, version, machine.device, machine.engine)
     fitted = predictor.fitted
@@ -117,11 +117,11 @@ def _page(
     verdicts: list[str] = []
     parts: list[Section] = []
     gallery: list[Section] = []
-    ledger = None if store.pipeline is None else ledger_of(store.pipeline)
+    ledger = None if store.pipeline is None else open_ledger(store.pipeline)
     if saved is not None:
         parts, gallery = _forecast_sections(store, ledger, request, backtest, saved)
     if backtest is not None:
-        verdicts.append(sections.verdict_of(backtest))
+        verdicts.append(sections.describe_accuracy(backtest))
         parts += [sections.error_section(backtest), sections.coverage_section(backtest)]
     elif saved is not None:
         config = saved.fitted.config
@@ -134,8 +134,8 @@ def _page(
         parts.append(Section("Errors in the past", (text, _lines(store, test, again))))
     parts += gallery
     if saved is not None:
-        versions = versions_of(store.folder, store.pipeline)
-        shown = [{**row, "note": store.shown(row["note"])} for row in versions]
+        versions = list_versions(store.folder, store.pipeline)
+        shown = [{**row, "note": store.redact(row["note"])} for row in versions]
         models = sections.models_section(saved.predictor)
         parts += [models, sections.versions_section(shown)]
     if ledger is not None:
@@ -154,7 +154,7 @@ def _page(
     program = f"forecast {__version__} with Python {platform.python_version()}"
     text = ". ".join(filter(None, verdicts))
     made = f"Made by {program} at {now} UTC."
-    return map(str.encode, page_of(f"Forecast report: {name}", f"{text}.", parts, made))
+    return map(str.encode, render_page(f"Forecast report: {name}", f"{text}.", parts, made))
 
 
 def _job_sections(store: NamedStore, ledger: Ledger, request: Request) -> tuple[str, list[Section]]:
@@ -162,12 +162,12 @@ def _job_sections(store: NamedStore, ledger: Ledger, request: Request) -> tuple[
     parts = list[Section]()
     days = [vars(day) for day in ledger.days(90)]
     with suppress(NoInput, UsageError):  # no two runs can be compared
-        machine = request.of(TrainSettings)
-        diff = diff_of(ledger, store.folder, (None, None), machine)
+        machine = request.read_group(TrainSettings)
+        diff = compare_runs(ledger, store.folder, (None, None), machine)
         parts.append(sections.changes_section(diff))
-    state = status_of(ledger, store.folder, runs=30)
-    runs = [{**row, "what": store.shown(run_note(row))} for row in state["runs"]]
-    status = store.shown(f"{state['job']}: {state['said']}")
+    state = build_status(ledger, store.folder, runs=30)
+    runs = [{**row, "what": store.redact(run_note(row))} for row in state["runs"]]
+    status = store.redact(f"{state['job']}: {state['said']}")
     parts.append(sections.job_section(status, runs, days, state["actuals"]))
     return sections.job_verdict(days), parts
 
@@ -233,7 +233,7 @@ def _plot_of_run(ledger: Ledger, store: str, most: int | None) -> tuple[PlotData
     run, rows, inputs = newest_run(ledger, store)
     series = rows["series"].cat
     step = rows["step"].to_numpy() - 1
-    position = calendar_of(inputs.schema).positions(rows["instant"].to_numpy())
+    position = build_calendar(inputs.schema).positions(rows["instant"].to_numpy())
     first = np.zeros(len(series.categories), np.int64)
     first[series.codes] = position - step
     numbers = np.full((len(first), step.max() + 1, len(PUBLISHED)), np.nan)
@@ -296,5 +296,5 @@ def _commands(store: NamedStore, request: Request, saved: ServingVersion | None)
 
 def _lines(store: NamedStore, *commands: CommandLine) -> Commands:
     """Command lines, without secrets."""
-    lines = [shlex.join(("forecast", *map(store.shown, words))) for words in commands]
+    lines = [shlex.join(("forecast", *map(store.redact, words))) for words in commands]
     return Commands(tuple(lines))

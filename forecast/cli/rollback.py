@@ -8,8 +8,8 @@ from forecast.settings import StoreSettings
 
 
 def run(request: Request) -> None:
-    wait = request.of(StoreSettings).wait
+    wait = request.read_group(StoreSettings).wait
     with named_store(request.job, request.artifact) as store:
         before, live = rollback(store.folder, wait, store.pipeline)
-        log(f"live     {store.shown(store.folder)}/{live}, no longer {before}")
+        log(f"live     {store.redact(store.folder)}/{live}, no longer {before}")
         suggest(*store.use)

@@ -20,7 +20,7 @@ def run(request: Request) -> int:
         raise UsageError("name a pipeline file: forecast run JOB.toml")
     pipeline = read_pipeline(request.job)
     if "wait" in request.values:
-        pipeline = pipeline.model_copy(update={"wait": request.of(StoreSettings).wait})
+        pipeline = pipeline.model_copy(update={"wait": request.read_group(StoreSettings).wait})
     if request.replay is not None:
         if not request.check:
             request.refuse("it replays past runs, and runs nothing", "add --check", "replay")

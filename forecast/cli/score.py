@@ -11,9 +11,9 @@ from forecast.cli._console import as_json, echo, log, put_numbers, suggest
 from forecast.cli._data import check_outputs, load, load_later, text_settings, write
 from forecast.durable import replace_file
 from forecast.errors import INCOMPLETE, Setting, UsageError
-from forecast.inference.forecasting import load_fitted
+from forecast.inference.forecasting import load_forecaster
 from forecast.metrics.metrics import BELOW, LEFT, MEASURES, Measures
-from forecast.metrics.quantiles import rounded
+from forecast.metrics.quantiles import round_values
 from forecast.settings import Facts, TableSettings, TextSettings
 from forecast.tables.table import Table
 from forecast.tables.writing import check_output
@@ -62,14 +62,14 @@ def run(request: Request) -> int:
 def actual_table(actual: str, request: Request) -> tuple[Table, TableSettings]:
     """A table of actual values, and its settings: those of a fit, if a store is named."""
     if request.artifact is None:
-        return load(actual, request.of(TextSettings)), request.of(TableSettings)
-    schema = load_fitted(request.artifact).config.table
+        return load(actual, request.read_group(TextSettings)), request.read_group(TableSettings)
+    schema = load_forecaster(request.artifact).config.table
     table = load(actual, text_settings(request, schema.reading))
     names = ("date_format", "timezone", "dst", "missing")
     as_at_fit: Facts = {name: getattr(schema, name) for name in names}
     if schema.target in table.names:  # a wide table lacks this column
         as_at_fit["target"] = (schema.target,)
-    return table, request.of(TableSettings, as_at_fit)
+    return table, request.read_group(TableSettings, as_at_fit)
 
 
 def put_measures(measures: object, request: Request, more: Facts) -> Facts:
@@ -101,7 +101,7 @@ def put_measures(measures: object, request: Request, more: Facts) -> Facts:
         log(f"written  {output}")
     elif output is not None or not (request.as_json or sys.stdout.isatty()):
         floats = frame.select_dtypes("floating")
-        numbers = {name: rounded(floats[name].to_numpy()) for name in floats}
+        numbers = {name: round_values(floats[name].to_numpy()) for name in floats}
         ids = frame.columns[: _texts(frame)] if request.excel_safe else None
         write(frame.assign(**numbers), output, ids)
     if request.as_json:

@@ -8,7 +8,7 @@ from forecast.checks.table import age_text
 from forecast.cli._command import Request
 from forecast.cli._console import echo, put, put_json, put_rows, suggest
 from forecast.cli._named_store import named_store
-from forecast.jobs.administration import run_note, status_of
+from forecast.jobs.administration import build_status, run_note
 from forecast.jobs.diff import group_scores
 from forecast.jobs.monitoring import exposition
 
@@ -25,7 +25,7 @@ def run(request: Request) -> int:
         if as_of is not None:
             ledgers = [one for one in ledgers if one.runs(1, as_text(as_of))] or ledgers
         states = [
-            status_of(one, store.folder, request.runs, as_of)
+            build_status(one, store.folder, request.runs, as_of)
             | {"groups": group_scores(one, store.folder, request.by)}
             for one in ledgers
         ]

@@ -3,14 +3,14 @@
 from forecast.cli._command import Request
 from forecast.cli._console import put, put_json, suggest
 from forecast.cli._named_store import named_store
-from forecast.jobs.administration import versions_of
+from forecast.jobs.administration import list_versions
 
 
 def run(request: Request) -> None:
     with named_store(request.job, request.artifact) as store:
-        versions = versions_of(store.folder, store.pipeline)
+        versions = list_versions(store.folder, store.pipeline)
         for version in versions:
-            version["note"] = store.shown(version["note"])
+            version["note"] = store.redact(version["note"])
         if request.as_json:
             put_json(versions, indent=2)
         else:

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import sqlalchemy as sa
 
-from forecast.databases.failures import Role, translated
+from forecast.databases.failures import Role, translate_errors
 from forecast.databases.queries import Execute, Row, Values, no_tables
 from forecast.databases.redaction import Redactor
 from forecast.durable import check_folder
@@ -56,7 +56,7 @@ def connect(url: str, reads: Collection[str] = (), ledger: str = "") -> Iterator
 
     `reads` are tables that are only read.
     """
-    if reads and _missing_file(_parsed(url, "sink")):
+    if reads and _missing_file(_parse_url(url, "sink")):
         yield no_tables
         return
     with transaction(url, "sink", "read" if reads else "write", ledger) as connection:
@@ -79,7 +79,7 @@ def transaction(
     One that reads can change nothing in SQLite and PostgreSQL. A rehearsal creates no SQLite file.
     Errors are of the classes that `failures.py` lists.
     """
-    parsed = _parsed(url, role)
+    parsed = _parse_url(url, role)
     reads = purpose == "read"
     file = _missing_file(parsed)
     if purpose == "rehearse" and file:
@@ -88,10 +88,10 @@ def transaction(
     redact = Redactor()
     for secret in (parsed.password or "", *chain.from_iterable(parsed.normalized_query.values())):
         redact.add(str(secret))
-    with translated(role, f"{role}.url", redact):
+    with translate_errors(role, f"{role}.url", redact):
         connection = _engine(parsed, role, reads).connect()
     key = ledger or ("source.sql" if role == "source" else "sink.table")
-    with connection, translated(role, key, redact, ArtifactRefused if ledger else None):
+    with connection, translate_errors(role, key, redact, ArtifactRefused if ledger else None):
         postgresql = connection.dialect.name == "postgresql"
         if postgresql:
             connection.execution_options(postgresql_readonly=reads)
@@ -131,7 +131,7 @@ def read_query(url: str, sql: str) -> pd.DataFrame:
                     piece.append(_array(values, f"source.sql, column '{name}'"))
                     stored += piece[-1].nbytes
                 require_memory(MEMORY_FACTOR * stored, "source.sql", free)
-    return arrow_frame(pa.table([_joined(piece) for piece in pieces], names=names))
+    return arrow_frame(pa.table([_join_pieces(piece) for piece in pieces], names=names))
 
 
 def exclude_others(connection: sa.Connection) -> None:
@@ -148,7 +148,7 @@ def _missing_file(url: sa.URL) -> Path | None:
     return path if url.get_backend_name() == "sqlite" and not path.exists() else None
 
 
-def _parsed(url: str, role: Role) -> sa.URL:
+def _parse_url(url: str, role: Role) -> sa.URL:
     """Parse a URL; messages show its scheme only, as a password may be anywhere in a wrong one."""
     scheme, separator, rest = url.strip().partition("://")
     dialect = scheme.partition("+")[0]
@@ -250,7 +250,7 @@ def _of_decimals(values: Sequence[Any]) -> pa.Array:
     return pa.array(numbers, pa.int64() if number is int else pa.float64())
 
 
-def _joined(arrays: list[pa.Array]) -> pa.ChunkedArray:
+def _join_pieces(arrays: list[pa.Array]) -> pa.ChunkedArray:
     """Join the pieces of one column; pieces of different types become numbers, or else text."""
     types = {array.type for array in arrays} - {pa.null()} or {pa.null()}
     numbers = pa.float64() if types == {pa.int64(), pa.float64()} else pa.string()

@@ -65,7 +65,7 @@ MAX_LENGTH = 300  # characters of a database's message
 
 
 @contextmanager
-def translated(
+def translate_errors(
     role: Role, key: str, redact: Redactor, ledger: type[ForecastError] | None = None
 ) -> Iterator[None]:
     """Raise errors of databases as ours, named `key` where the database works.

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 from forecast.errors import ForecastError, Message, StorageFailure, as_flag, render
-from forecast.logs import listening
+from forecast.logs import add_listener
 
 MIN_LENGTH = 3  # characters; a shorter secret, such as 7, occurs in messages by chance
 MIN_PART_LENGTH = 8  # characters of a secret that is hidden inside longer words too
@@ -45,12 +45,12 @@ class Redactor:
         """Remove secrets from what this thread logs in the block, and from errors that end it."""
 
         def rewrite(record: logging.LogRecord) -> bool:
-            record.msg = self(Message.of(record).render(as_flag))
+            record.msg = self(Message.from_record(record).render(as_flag))
             record.args = None
             return True
 
         try:
-            with listening(rewrite):
+            with add_listener(rewrite):
                 yield
         except BaseException as error:
             text = render(error, as_flag)

@@ -81,7 +81,7 @@ def _upsert(
     if not exists:
         exclude_others(connection)
     if exists or _has_table(connection, target):  # another process may have created it meanwhile
-        rows = _fitted(connection, target, rows, keys, place)
+        rows = _match_types(connection, target, rows, keys, place)
     else:
         _create(connection, target, rows, keys)
     send = _send_to_postgresql if in_postgresql else _send_to_sqlite
@@ -115,11 +115,11 @@ def _create(
 
 def _table(name: str, columns: Sequence[str], schema: str | None = None) -> sa.TableClause:
     """A table without types, so that values reach the driver as they are, under quoted names."""
-    quoted: list[sa.ColumnClause[Any]] = [sa.column(_quoted(column)) for column in columns]
-    return sa.table(_quoted(name), *quoted, schema=schema and _quoted(schema))
+    quoted: list[sa.ColumnClause[Any]] = [sa.column(_quote(column)) for column in columns]
+    return sa.table(_quote(name), *quoted, schema=schema and _quote(schema))
 
 
-def _quoted(name: str) -> sa.quoted_name:
+def _quote(name: str) -> sa.quoted_name:
     return sa.quoted_name(name, quote=True)
 
 
@@ -140,7 +140,7 @@ def _has_table(connection: sa.Connection, target: sa.TableClause) -> bool:
     return sa.inspect(connection).has_table(target.name, schema=target.schema)
 
 
-def _fitted(
+def _match_types(
     connection: sa.Connection,
     target: sa.TableClause,
     rows: pa.Table,
@@ -196,7 +196,7 @@ def _misfit(values: Any, declared: Any, in_postgresql: bool) -> str:
 def _send_to_sqlite(
     connection: sa.Connection, target: sa.TableClause, rows: pa.Table, keys: Sequence[str]
 ) -> None:
-    statement = str(_replacing(sqlite.insert(target), keys).compile(dialect=connection.dialect))
+    statement = str(_build_upsert(sqlite.insert(target), keys).compile(dialect=connection.dialect))
     for batch in rows.to_batches(BATCH_ROWS):
         values = map(_sqlite_values, batch.columns)
         connection.exec_driver_sql(statement, list(zip(*values, strict=True)))
@@ -234,10 +234,10 @@ def _send_to_postgresql(
     # in the order of the keys, so that two simultaneous runs cannot deadlock
     in_order = sa.select(temporary).order_by(*(temporary.c[key] for key in keys))
     insert = postgresql.insert(target).from_select(rows.column_names, in_order)
-    connection.execute(_replacing(insert, keys))
+    connection.execute(_build_upsert(insert, keys))
 
 
-def _replacing(insert: Any, keys: Sequence[str]) -> Any:
+def _build_upsert(insert: Any, keys: Sequence[str]) -> Any:
     """An insert of either dialect that updates the rows whose keys exist."""
     index = [insert.excluded[key] for key in keys]
     columns = [column for column in insert.excluded if column.name not in keys] or index[:1]

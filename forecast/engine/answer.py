@@ -7,12 +7,12 @@ from forecast.inference.forecasting import (
     Columns,
     ForecastOptions,
     Forecasts,
+    add_columns,
     checked_horizon,
     forecast_panel,
     forecast_table,
-    tabulated,
 )
-from forecast.inference.overrides import overridden
+from forecast.inference.overrides import apply_overrides
 from forecast.inference.predictor import Predictor
 from forecast.panel.panel import Panel
 from forecast.totals.paths import path_columns
@@ -23,7 +23,7 @@ def forecast_part(predictor: Predictor, request: ForecastRequest) -> Forecast:
     """Answer a request whose series are forecast together: a whole table, or a part of one."""
     totals = new_totals(predictor, request)
     forecasts = _forecast(predictor, request)
-    forecasts, _ = overridden(forecasts, predictor.fitted, request.output, request.overrides)
+    forecasts, _ = apply_overrides(forecasts, predictor.fitted, request.output, request.overrides)
     if totals is not None:
         totals.add(forecasts)
     paths: Iterable[Columns] = ()
@@ -55,12 +55,12 @@ def _forecast(predictor: Predictor, request: ForecastRequest) -> Forecasts:
     output = request.output
     if isinstance(source, TableFile):
         raise TypeError("a file has to be loaded")
-    predictor = predictor.serving(predictor.fitted)
+    predictor = predictor.replace_fitted(predictor.fitted)
     predictor.on_windows = request.on_series
     if isinstance(source, Panel):
         horizon = checked_horizon(request.horizon, predictor.fitted.config.horizon)
         forecasts = forecast_panel(predictor, source, horizon, output)
-        return tabulated(forecasts, predictor.fitted, output)
+        return add_columns(forecasts, predictor.fitted, output)
 
     def on_panel(panel: Panel) -> ForecastOptions | None:
         if request.on_newest is not None:

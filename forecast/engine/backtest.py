@@ -14,10 +14,15 @@ from forecast.engine.rolling import choose_origins
 from forecast.ensemble.names import is_baseline
 from forecast.errors import BadData, Message, Setting, UsageError, Words
 from forecast.events.column_fit import shown_seasons
-from forecast.events.kinds import without_censored
-from forecast.inference.forecasting import Forecasts, means_of
+from forecast.events.kinds import remove_censored_values
+from forecast.inference.forecasting import Forecasts, compute_means
 from forecast.inference.predictor import Predictor
-from forecast.intervals.interval_ends import bounded, log_raised, raised, unbounded_numbers
+from forecast.intervals.interval_ends import (
+    apply_bounds,
+    compare_with_floor,
+    log_floor,
+    unbounded_numbers,
+)
 from forecast.logs import held_back, log
 from forecast.metrics.metrics import (
     REFERENCE,
@@ -36,12 +41,12 @@ from forecast.panel.schema import (
 )
 from forecast.panel.season import lags_and_lookback
 from forecast.parallel import Task, on_cluster, side_by_side, workers
-from forecast.reading.comparing import warn_seen_origins, with_status
+from forecast.reading.comparing import set_status, warn_seen_origins
 from forecast.reading.reading import Reading
 from forecast.settings import BacktestSettings, OutputSettings, SumSettings, TrainSettings
 from forecast.tables.reading import table_from_frame
-from forecast.tables.writing import Column, Frame, frame_of, refuse_clash, stacked
-from forecast.totals.actual_sums import actual_sums, check_sums, measures_by_level, spans_of
+from forecast.tables.writing import Column, Frame, build_frame, refuse_clash, stack_frames
+from forecast.totals.actual_sums import actual_sums, check_sums, find_spans, measures_by_level
 from forecast.totals.sums import Totals, warn_of_sums
 from forecast.windows.origins import PastsAtOrigins, bounds_at, cut
 
@@ -192,7 +197,7 @@ class Model:
         schema = self.table.schema
         settings = self.settings
         _, lookback = lags_and_lookback(past, schema.season, settings.lookback)
-        past = with_status(past, schema, lookback)
+        past = set_status(past, schema, lookback)
         if past.skipped.all():
             problem = "at the oldest origin no series is left to forecast"
             cure = Words("pass fewer ", Setting("windows"))
@@ -222,17 +227,17 @@ class Model:
         lookback = predictor.fitted.config.lookback
         schema = self.table.schema
         for origin in origins:
-            past = with_status(panel.until(origin), schema, lookback)
+            past = set_status(panel.until(origin), schema, lookback)
             of_origin = quantiles[done : done + len(past)]
             done += len(past)
             totals = Totals(predictor, self.sums, self.output, None)
             sums = self._sums(totals, past, of_origin)
             if sums is not None:
                 rows = table_from_frame(sums, "sums")
-                spans = spans_of(rows, schema, self.table.name)
+                spans = find_spans(rows, schema, self.table.name)
                 values, _ = actual_sums(rows, spans, panel, schema, lookback)
                 frames.append(sums.assign(actual=values[:, 0], naive=values[:, 1]))
-        return stacked(frames) if frames else None
+        return stack_frames(frames) if frames else None
 
     def _sums(self, totals: Totals, past: Panel, quantiles: Numbers) -> Frame | None:
         """Sums of the forecasts after the end of a panel, by `totals` without any.
@@ -241,10 +246,10 @@ class Model:
         """
         series = np.flatnonzero(~past.skipped)
         shown = quantiles[series]
-        means = means_of(shown, totals.fitted, past, series)
+        means = compute_means(shown, totals.fitted, past, series)
         try:
             totals.add(Forecasts(past, series, shown, shown, means, shown, shown))
-            frame = frame_of(totals.columns())
+            frame = build_frame(totals.columns())
         except (UsageError, BadData):
             return None
         warn_of_sums(totals)
@@ -337,7 +342,7 @@ def _compare(
             final_quantiles = np.concatenate([result.final_quantiles for result in of_model])
             final_numbers[name], _ = _numbers(windows, final_quantiles, levels, size, output)
         seconds.append(np.sum([result.seconds for result in of_model], 0))
-    log_raised(raised_series)
+    log_floor(raised_series)
 
     evaluation = _evaluation(table, windows, origins, numbers, output)
     evaluation = replace(evaluation, usual=usual)
@@ -348,7 +353,7 @@ def _compare(
     overall[["fit_seconds", "predict_seconds"]] = np.array(seconds)
     longest = int(np.argmax(panel.lengths))
     times = position_texts(table.schema, origins[:, longest])
-    all_sums = stacked(sums) if sums else None
+    all_sums = stack_frames(sums) if sums else None
     return Backtest(
         overall,
         by_series,
@@ -382,8 +387,8 @@ def _numbers(
     unbounded = unbounded_numbers(quantiles, levels, output, windows.panel.is_count())
     floor = windows.panel.floor()
     numbers = np.full((*size, *unbounded.shape[1:]), np.nan)
-    numbers[windows.series, windows.origin] = bounded(unbounded, output, floor)
-    return numbers, raised(unbounded, output, floor)
+    numbers[windows.series, windows.origin] = apply_bounds(unbounded, output, floor)
+    return numbers, compare_with_floor(unbounded, output, floor)
 
 
 def _evaluation(
@@ -402,7 +407,7 @@ def _evaluation(
     is_bound = np.zeros(size, bool)
     first = origins[windows.origin, windows.series] + 1
     is_bound[cells] = bounds_at(panel, schema, windows.series, first)
-    uncensored = without_censored(panel, schema)
+    uncensored = remove_censored_values(panel, schema)
     errors = naive_errors_until(uncensored, origins[0], schema.shortest_season)
     strides = np.diff(origins[:, 0])
     stride = int(strides[0]) if len(strides) else panel.ahead
@@ -414,7 +419,7 @@ def _log_new(model: str, messages: list[logging.LogRecord], logged: set[str]) ->
     for record in messages:
         text = record.getMessage()
         if text not in logged:
-            log.log(record.levelno, "%s: %s", model, Message.of(record))
+            log.log(record.levelno, "%s: %s", model, Message.from_record(record))
         logged.add(text)
 
 
@@ -446,11 +451,11 @@ def _forecast_frame(evaluation: Evaluation, origins: Integers) -> Frame:
     columns |= time_columns_at(schema, positions.ravel())
     columns["actual"] = Column(evaluation.actual[series, origin].ravel())
 
-    frame = frame_of(columns)
+    frame = build_frame(columns)
     names = ["forecast", *evaluation.columns]
     frames = []
     for model, numbers in evaluation.numbers.items():
         of_model = numbers[series, origin].reshape(len(rows), -1).T
         by_name = dict(zip(names, of_model, strict=True))
         frames.append(frame.assign(model=model, **by_name))
-    return stacked(frames)
+    return stack_frames(frames)

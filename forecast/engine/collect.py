@@ -9,10 +9,10 @@ from forecast.engine.holdout import HeldOut, find_columns, find_effects
 from forecast.engine.requests import FitTask
 from forecast.ensemble.baseline_forecasts import base_name
 from forecast.ensemble.ensemble import Ensemble
-from forecast.events.closed import fixed_values, unless_contradicted
-from forecast.events.columns import with_columns_removed
+from forecast.events.closed import drop_contradictions, fixed_values
+from forecast.events.columns import remove_columns
 from forecast.events.effects import adjusted_panel
-from forecast.events.kinds import steps_of_shifts, without_shifts
+from forecast.events.kinds import remove_shifts, steps_of_shifts
 from forecast.events.newest import steps_compared
 from forecast.inference.fitted import RESTORED_SETTINGS, RUN_SETTINGS, Base, Config, Fitted
 from forecast.metrics.metrics import naive_errors
@@ -22,7 +22,7 @@ from forecast.panel.schema import position_texts
 from forecast.reading.comparing import mean_level
 from forecast.registry import plugins
 from forecast.training.plan import Plan
-from forecast.windows.inputs import transformed
+from forecast.windows.inputs import transform_values
 
 if TYPE_CHECKING:
     from forecast.training.loop import Trained
@@ -34,7 +34,7 @@ def collect(
     """Everything that a forecast needs; closed slots and effects are estimated from all values."""
     panel = task.panel
     schema = task.schema
-    closed = unless_contradicted(held_out.closed, panel, schema, panel.lengths)
+    closed = drop_contradictions(held_out.closed, panel, schema, panel.lengths)
     past_ends = np.where(panel.skipped, 0, panel.lengths)
     effects = find_effects(panel, schema, closed, past_ends)
     fixed = fixed_values(closed, panel, schema)
@@ -43,11 +43,11 @@ def collect(
     transform = replace(held_out.transform, effects=effects, fixed=fixed)
     lags = held_out.inputs.lags
     columns = find_columns(panel, schema, transform, lags, past_ends, with_draws=task.request.saves)
-    adjusted, _ = with_columns_removed(adjusted, None, schema, columns, own_index)
-    spread = transformed(adjusted, held_out.transform.power).spread
+    adjusted, _ = remove_columns(adjusted, None, schema, columns, own_index)
+    spread = transform_values(adjusted, held_out.transform.power).spread
 
     forecasting = [number for group in ensemble.networks for number in plan.groups()[group]]
-    naive_error = naive_errors(without_shifts(panel, schema), schema.shortest_season)
+    naive_error = naive_errors(remove_shifts(panel, schema), schema.shortest_season)
     # the largest number of past steps that any part of a forecast reads
     longest_lag = max(lags, default=0)
     lookbacks = [plan.members[number].lookback + longest_lag for number in forecasting]

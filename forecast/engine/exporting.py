@@ -10,7 +10,7 @@ from forecast.artifacts.graph import OPSET
 from forecast.errors import ForecastError, one_line
 from forecast.inference.fitted import Fitted
 from forecast.inference.onnx import Graph
-from forecast.inference.predictor import EXTRA_PACKAGES, inputs_of, installed
+from forecast.inference.predictor import EXTRA_PACKAGES, has_package, prepare_inputs
 from forecast.windows.windows import NETWORK_BATCH, Batch
 
 if TYPE_CHECKING:
@@ -21,15 +21,15 @@ TOLERANCE = 1e-4  # largest difference between export and torch, as a share of a
 RANDOM = (2, 1, 3, NETWORK_BATCH)
 
 
-def with_exports(fitted: Fitted) -> Fitted:
+def add_exports(fitted: Fitted) -> Fitted:
     """A fitted forecaster with an ONNX file for each network, or the reason why it has none."""
-    if not fitted.config.networks or not all(map(installed, EXTRA_PACKAGES)):
+    if not fitted.config.networks or not all(map(has_package, EXTRA_PACKAGES)):
         return fitted
     from forecast.inference.torch import Networks
 
     backend = Networks(fitted, "cpu")
     history = fitted.history
-    windows = inputs_of(fitted, history).arrays.to(backend.to_array)
+    windows = prepare_inputs(fitted, history).arrays.to(backend.to_array)
     series = np.flatnonzero(~history.skipped)[:NETWORK_BATCH]
     newest = backend.to_array(series), backend.to_array(history.lengths[series])
     results = list[bytes | str]()
@@ -49,7 +49,7 @@ def _export(
     network: "RecurrentModel", shape: "Shape", newest: Batch, loaded: list[Graph]
 ) -> bytes | str:
     """The ONNX file of a network, or why it has none; graphs in `loaded` share the memory."""
-    from forecast.models.shared.exporting import computed, export, random_batch
+    from forecast.models.shared.exporting import compute, export, random_batch
 
     if network.no_export:
         return network.no_export
@@ -62,7 +62,7 @@ def _export(
         graph = Graph(data, "the export")
         loaded.append(graph)
         for batch in batches:
-            inputs, expected = computed(network, batch)
+            inputs, expected = compute(network, batch)
             output = graph.run(inputs, expected.shape[1:])
             difference = np.abs(output - expected).max()
             if not difference <= TOLERANCE:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from forecast.engine.collect import collect
-from forecast.engine.exporting import with_exports
+from forecast.engine.exporting import add_exports
 from forecast.engine.requests import FitRequest, FitTask, ReadPanel
-from forecast.engine.sums import reconciling, with_joint_errors
+from forecast.engine.sums import add_joint_errors, choose_reconciliation
 from forecast.engine.train import held_out_and_start, train
 from forecast.ensemble.baseline_forecasts import BaselineForecasts, affordable_baselines
 from forecast.ensemble.candidates import compared_with
@@ -19,14 +19,14 @@ from forecast.ensemble.names import AUTO, PRETRAINED, check_names, is_baseline
 from forecast.inference.fitted import CPU_DEVICES, Fitted
 from forecast.inference.predictor import EXTRA_PACKAGES, pick_engine, require_engine
 from forecast.intervals.calibration import warn_uncalibrated
-from forecast.panel.hierarchy import Levels, hierarchy_levels, with_sums
+from forecast.panel.hierarchy import Levels, append_sums, hierarchy_levels
 from forecast.panel.panel import SUM, Panel
-from forecast.reading.dated import normalised
-from forecast.reading.large import sampled
+from forecast.reading.dated import normalise
+from forecast.reading.large import sample_series
 from forecast.reading.reading import Reading, check_to_fit, describe_reading, read
 from forecast.settings import TableSettings
 from forecast.tables.table import Table
-from forecast.totals.periods import with_next_periods
+from forecast.totals.periods import extend_to_periods
 from forecast.training.plan import Plan
 
 if TYPE_CHECKING:
@@ -56,18 +56,18 @@ def fit(request: FitRequest) -> Fitted:
     """
     settings = request.settings
     _check_engine(request)
-    deadline = deadline_of(request)
+    deadline = compute_deadline(request)
     reading = request.source
     if not isinstance(reading, Reading | ReadPanel):
         reading = read_to_fit(request)
     task = FitTask(reading.panel, reading.schema, reading.name, request, deadline)
     levels = hierarchy_levels(settings.hierarchy, task.schema) if settings.hierarchy else ()
-    panel = with_sums(task.panel, task.schema.ids, levels)
+    panel = append_sums(task.panel, task.schema.ids, levels)
     fitted = _fit_hierarchy(task, panel, levels) if levels else _fit_panel(task)
     if request.sums:
-        fitted = _with_joint_errors(task, fitted, panel)
+        fitted = _add_joint_errors(task, fitted, panel)
     if request.exports:
-        fitted = with_exports(fitted)
+        fitted = add_exports(fitted)
         # an engine that cannot run them is refused before they are saved
         if fitted.config.networks:
             pick_engine(fitted, settings.engine, settings.device)
@@ -90,7 +90,7 @@ def read_to_fit(request: FitRequest) -> Reading:
     )
     check_to_fit(reading)
     if settings.horizon is None:
-        reading = with_next_periods(reading, request.periods)
+        reading = extend_to_periods(reading, request.periods)
     if request.callbacks.on_read is not None:
         request.callbacks.on_read(describe_reading(reading))
     return reading
@@ -116,13 +116,13 @@ def _load(request: FitRequest) -> tuple[Table, TableSettings]:
     # a sample may lack series whose past others get
     sample = None
     if not how.successors:
-        sample = sampled(source.path, source.text, how, request.settings.seed)
+        sample = sample_series(source.path, source.text, how, request.settings.seed)
     if sample is not None:
-        return normalised(sample), how
+        return normalise(sample), how
     return source.load(), how
 
 
-def deadline_of(request: FitRequest) -> float | None:
+def compute_deadline(request: FitRequest) -> float | None:
     """When training must be over, in the seconds of `time.monotonic()`; None without a budget."""
     budget = request.settings.budget
     if budget is None:
@@ -149,7 +149,7 @@ def _fit_hierarchy(task: FitTask, panel: Panel, levels: Levels) -> Fitted:
     fitted = _fit_panel(replace(task, panel=all_trained))
     history = replace(fitted.history, status=panel.status)
     fitted = replace(fitted, history=history)
-    return reconciling(fitted, panel, levels, task.settings.device)
+    return choose_reconciliation(fitted, panel, levels, task.settings.device)
 
 
 def _fit_panel(task: FitTask) -> Fitted:
@@ -170,7 +170,7 @@ def _fit_panel(task: FitTask) -> Fitted:
         until = now + max(SHARES.least_baselines, (deadline - now) / 2)
     at_once = settings.model == PRETRAINED
     names = affordable_baselines(compared_with(settings), held_out.inputs, at_once)
-    baselines = BaselineForecasts.of(
+    baselines = BaselineForecasts.compute(
         held_out.inputs,
         held_out.validation,
         names,
@@ -198,10 +198,10 @@ def _fit_panel(task: FitTask) -> Fitted:
     return collect(task, held_out, ensemble, plan, trained)
 
 
-def _with_joint_errors(task: FitTask, fitted: Fitted, panel: Panel) -> Fitted:
+def _add_joint_errors(task: FitTask, fitted: Fitted, panel: Panel) -> Fitted:
     """The forecaster with the past errors that intervals of sums need, as far as time allows."""
     settings = task.settings
     until = None
     if task.deadline is not None and settings.budget is not None:
         until = task.deadline + SHARES.sums * settings.budget
-    return with_joint_errors(fitted, panel, settings.device, until)
+    return add_joint_errors(fitted, panel, settings.device, until)

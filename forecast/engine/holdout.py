@@ -11,11 +11,11 @@ from forecast.ensemble.candidates import can_learn, compared_with
 from forecast.ensemble.names import AUTO, PRETRAINED, is_baseline
 from forecast.ensemble.validation import ValidationSet
 from forecast.errors import BadData, Setting, UsageError, Words
-from forecast.events.closed import Closed, find_closed, fixed_values
+from forecast.events.closed import Closed, find_closures, fixed_values
 from forecast.events.column_fit import fit_columns
 from forecast.events.columns import ColumnEffects
 from forecast.events.effects import Effects, adjusted_panel, fit_effects
-from forecast.events.kinds import has_events, without_shifts
+from forecast.events.kinds import has_events, remove_shifts
 from forecast.inference.fitted import Fitted
 from forecast.logs import log
 from forecast.metrics.quantiles import LEVELS
@@ -79,9 +79,9 @@ def hold_out(task: FitTask, earlier: Fitted | None) -> HeldOut:
 
     past_ends = np.zeros(len(panel), np.int64)  # [series], end of the values that are not held out
     past_ends[trained_series] = split.train_end
-    closed = find_closed(panel, schema, past_ends)
+    closed = find_closures(panel, schema, past_ends)
     if earlier is None:
-        unshifted = without_shifts(selected, schema)
+        unshifted = remove_shifts(selected, schema)
         season = schema.shortest_season
         power = fit_power(task.settings.transform, unshifted, season, split.train_end)
     else:
@@ -93,7 +93,7 @@ def hold_out(task: FitTask, earlier: Fitted | None) -> HeldOut:
         None if earlier is None else earlier.column_effects,
     )
     columns = find_columns(panel, schema, transform, lags, past_ends)
-    fixed = fixed_values(closed.of(trained_series), selected, schema)
+    fixed = fixed_values(closed.select(trained_series), selected, schema)
     transform = replace(transform, fixed=fixed, column_effects=columns)
     statistics = fit_statistics(selected, schema, split.train_end)
     inputs = make_inputs(
@@ -108,7 +108,7 @@ def hold_out(task: FitTask, earlier: Fitted | None) -> HeldOut:
     )
     context = context_length(lookback, lags, panel.longest)
     windows = validation_windows(split)
-    validation = ValidationSet.of(inputs, windows, lookback, task.settings.metric, context)
+    validation = ValidationSet.measure(inputs, windows, lookback, task.settings.metric, context)
     return HeldOut(
         inputs,
         split,
@@ -131,7 +131,7 @@ def find_effects(panel: Panel, schema: Schema, closed: Closed, before: Integers)
     if not has_events(schema):
         return None
     fixed = fixed_values(closed, panel, schema)
-    unshifted = without_shifts(panel, schema)
+    unshifted = remove_shifts(panel, schema)
     return fit_effects(unshifted, schema, before, fixed)
 
 
@@ -170,7 +170,7 @@ def _require_values(task: FitTask, longest: int) -> None:
     horizon = task.panel.ahead
     if settings.model == PRETRAINED or longest >= max(horizon, MIN_VALUES):
         return
-    if _may_train_nothing(settings) and PRETRAINED in settings.baselines and longest > 1:
+    if _may_skip_training(settings) and PRETRAINED in settings.baselines and longest > 1:
         log.warning(ON_BASELINES, longest, horizon)
         return
     learnable = longest if longest >= MIN_VALUES else 0
@@ -203,7 +203,7 @@ def _split(
 
     trains = not is_baseline(task.settings.model)
     held_out = split(trains)
-    if not _may_train_nothing(task.settings):
+    if not _may_skip_training(task.settings):
         return held_out, trains
     windows = int(held_out.count(held_out_too=False).sum())
     learnable = earlier is not None or can_learn(task.settings, task.schema, len(selected), windows)
@@ -212,6 +212,6 @@ def _split(
     return split(trains=False), False
 
 
-def _may_train_nothing(settings: TrainSettings) -> bool:
+def _may_skip_training(settings: TrainSettings) -> bool:
     """Whether baselines may forecast alone if no value is left to choose networks by."""
     return settings.model == AUTO and settings.steps is None and bool(compared_with(settings))

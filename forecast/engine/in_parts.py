@@ -13,9 +13,9 @@ from forecast.inference.forecasting import Forecasts, Part
 from forecast.inference.predictor import WINDOWS_AT_ONCE, Predictor
 from forecast.logs import held_back, log_kinds
 from forecast.panel.panel import Id, Integers
-from forecast.panel.schema import Schema, calendar_of
+from forecast.panel.schema import Schema, build_calendar
 from forecast.reading.comparing import Comparison
-from forecast.reading.dated import normalised
+from forecast.reading.dated import normalise
 from forecast.reading.large import LargeTable, large_table, needed_columns, newest_time
 from forecast.tables.table import Table
 from forecast.threads import OnPart, in_order
@@ -42,7 +42,7 @@ class LargeForecast:
     @property
     def newest(self) -> int:
         """The grid position of the newest value."""
-        return int(calendar_of(self.schema).positions(np.array([self.reach]))[0])
+        return int(build_calendar(self.schema).positions(np.array([self.reach]))[0])
 
     def comparison(self) -> Comparison:
         """A new comparison of the ids of the table with those of the fit; it has no ids yet."""
@@ -51,7 +51,7 @@ class LargeForecast:
 
     def of_part(self, rows: Table, comparison: Comparison) -> tuple[Forecast, Messages]:
         """The forecast of some whole series, and messages to log after all parts are forecast."""
-        part = Part(normalised(rows), self.reach, comparison)
+        part = Part(normalise(rows), self.reach, comparison)
         with held_back() as messages:
             request = replace(self.request, source=part)
             return forecast_part(self.predictor, request), messages
@@ -68,7 +68,7 @@ class Collected:
     skipped: dict[Id, str] = field(default_factory=dict)  # with the reason; complete at the end
 
     @classmethod
-    def of(cls, work: LargeForecast, messages: Messages) -> "Collected":
+    def collect(cls, work: LargeForecast, messages: Messages) -> "Collected":
         totals = new_totals(work.predictor, work.request)
         return cls(work, work.comparison(), totals, messages)
 
@@ -83,7 +83,7 @@ class Collected:
         if not has_forecasts:
             raise BadData("no series is left to forecast", place=self.work.table.name)
         log_kinds(self.messages)
-        self.comparison.warn_missing()
+        self.comparison.warn_of_missing_ids()
         self.skipped |= dict.fromkeys(self.comparison.missing, "gone")
 
 
@@ -114,7 +114,7 @@ def forecast_large(predictor: Predictor, request: ForecastRequest) -> Forecast |
     work = LargeForecast(predictor, of_parts, table, reach)
     if request.on_newest is not None:
         request.on_newest(work.newest)
-    collected = Collected.of(work, messages)
+    collected = Collected.collect(work, messages)
     parts = _collect(work, starts, collected, request.on_series)
     return Forecast(
         predictor.fitted, table.name, parts, collected.totals, skipped=collected.skipped
@@ -136,7 +136,7 @@ def _collect(
     done = 0
     has_begun = False
     has_forecasts = False
-    with table.location.unchanged(table.pins):
+    with table.location.refuse_changes(table.pins):
         for part, messages in in_order(
             lambda rows: work.of_part(rows, collected.comparison),
             rows,

@@ -9,7 +9,7 @@ from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Columns, ForecastOptions, Forecasts, Part
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
-from forecast.reading.dated import normalised
+from forecast.reading.dated import normalise
 from forecast.reading.reading import Reading, Source
 from forecast.settings import (
     Every,
@@ -37,7 +37,7 @@ class TableFile:
     text: TextSettings
 
     def load(self) -> Table:
-        return normalised(load_table(self.path, self.text))
+        return normalise(load_table(self.path, self.text))
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from forecast.settings import Stored
 from forecast.tables.storage import LOCK, Location
 from forecast.tables.table import Table
 from forecast.tables.writing import (
-    frame_of,
+    build_frame,
     guard_formulas,
     output_columns,
     parquet_bytes,
@@ -93,13 +93,13 @@ class ShardedForecast(LargeForecast):
         return ShardResult(comparison, file, part.totals, part.skipped, messages)
 
     def _write(self, part: Forecast, shard: Shard) -> File:
-        frame = frame_of(part.whole.columns)
+        frame = build_frame(part.whole.columns)
         if self.request.output.excel_safe:
             frame = guard_formulas(frame, self.schema.ids)
         data = b"".join(parquet_bytes([frame]))
         digest = hashlib.sha256(data).hexdigest()
         name = f"part-{shard.number:05}-of-{shard.count:05}-{digest[:DIGITS]}.parquet"
-        Location.of(self.folder).write(name, data)
+        Location.parse(self.folder).write(name, data)
         return File(
             file=name,
             shard=str(shard),
@@ -114,11 +114,11 @@ class ShardedForecast(LargeForecast):
             return self.table.read_share(self.shares, shard.number)
         needed = needed_columns(self.schema, self.table)
         by = self.schema.ids or self.schema.time
-        return self.table.filtered(
-            needed, by, lambda rows: self.shards_of(rows, shard.count) == shard.number
+        return self.table.filter_rows(
+            needed, by, lambda rows: self.assign_shards(rows, shard.count) == shard.number
         )
 
-    def shards_of(self, rows: Table, count: int) -> Integers:
+    def assign_shards(self, rows: Table, count: int) -> Integers:
         """[rows], the number of the shard of each row."""
         names, codes = id_codes(rows, self.schema.ids)
         return shard_numbers(names, count)[codes]
@@ -144,7 +144,7 @@ def plan_shards(predictor: Predictor, request: ForecastRequest, folder: str) -> 
         )
     checked_horizon(request.horizon, predictor.fitted.config.horizon)
     if Path(folder, LOCK).exists():  # notice another process before the table is read
-        with Location.of(folder).locked():
+        with Location.parse(folder).lock():
             pass
     table = large_table(source.path, source.text)
     if table is None:
@@ -164,10 +164,10 @@ def forecast_shards(work: ShardedForecast, shards: int, jobs: int = 1) -> tuple[
     The manifest of an earlier run stays until all new files are written; then the files of earlier
     runs, also of killed ones, are removed. Raises `Busy` if another process writes into the folder.
     """
-    folder = Location.of(work.folder)
+    folder = Location.parse(work.folder)
     files = list[File]()
-    collected = Collected.of(work, [])
-    with folder.locked():
+    collected = Collected.collect(work, [])
+    with folder.lock():
         for shard in _results(work, shards, jobs):
             collected.comparison.join(shard.comparison)
             collected.add(shard.totals, shard.skipped, shard.messages)
@@ -204,7 +204,9 @@ def _results(work: ShardedForecast, shards: int, jobs: int) -> Iterator[ShardRes
         if not on_cluster():
             needed = needed_columns(schema, work.table)
             by = schema.ids or schema.time
-            work.table.write_shares(needed, by, lambda rows: work.shards_of(rows, shards), folder)
+            work.table.write_shares(
+                needed, by, lambda rows: work.assign_shards(rows, shards), folder
+            )
             work = replace(work, shares=folder)
         tasks: Iterator[Task] = (
             (work.run, (Shard(number, shards),), {}) for number in range(1, shards + 1)

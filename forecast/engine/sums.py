@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from forecast.errors import UsageError
-from forecast.events.kinds import without_censored
+from forecast.events.kinds import remove_censored_values
 from forecast.inference.fitted import Fitted
 from forecast.inference.predictor import Predictor
 from forecast.intervals.joint_errors import PAST_SHARE, JointErrors
-from forecast.metrics.quantiles import divided, standard_deviation
-from forecast.panel.hierarchy import Levels, members_of
+from forecast.metrics.quantiles import divide, standard_deviation
+from forecast.panel.hierarchy import Levels, find_members
 from forecast.panel.panel import Integers, Numbers, Panel
 from forecast.totals.past import to_date
-from forecast.totals.periods import MAX_DAYS, periods_of
+from forecast.totals.periods import MAX_DAYS, find_periods
 from forecast.training.plan import MAX_ORIGINS
 from forecast.windows.origins import values_at
 from forecast.windows.windows import NETWORK_BATCH
@@ -37,10 +37,10 @@ LEAST_GAIN = 1e-3  # reconciliation must lower the mean error by this share
 MAX_BYTES = 1 << 26  # size limit of stored errors, and of forecasts of missing values
 
 
-def reconciling(fitted: Fitted, panel: Panel, levels: Levels, device: str) -> Fitted:
+def choose_reconciliation(fitted: Fitted, panel: Panel, levels: Levels, device: str) -> Fitted:
     """The forecaster, set to reconcile forecasts with those of sums if that lowers past errors."""
-    plain = _with_sums(fitted, levels, reconciles=False)
-    reconciled = _with_sums(fitted, levels, reconciles=True)
+    plain = _add_sums(fitted, levels, reconciles=False)
+    reconciled = _add_sums(fitted, levels, reconciles=True)
     before = _absolute_errors(plain, panel, device)
     after = _absolute_errors(reconciled, panel, device)
     compared = before > 0
@@ -49,7 +49,7 @@ def reconciling(fitted: Fitted, panel: Panel, levels: Levels, device: str) -> Fi
     return reconciled if gains else plain
 
 
-def _with_sums(fitted: Fitted, levels: Levels, reconciles: bool) -> Fitted:
+def _add_sums(fitted: Fitted, levels: Levels, reconciles: bool) -> Fitted:
     update = {"sums": levels, "reconciles": reconciles}
     config = fitted.config.model_copy(update=update)
     return replace(fitted, config=config)
@@ -64,7 +64,7 @@ def _absolute_errors(fitted: Fitted, panel: Panel, device: str) -> Numbers:
     calibration = fitted.ensemble.calibration
     predictor = Predictor(fitted, device)
     errors = np.zeros(len(panel))
-    sums, members = members_of(panel)
+    sums, members = find_members(panel)
     single = np.flatnonzero(~panel.skipped)
     newest_origins = _origins(fitted, panel)[: LIMITS.compared]
     for steps_back in newest_origins.tolist():
@@ -83,7 +83,7 @@ def _absolute_errors(fitted: Fitted, panel: Panel, device: str) -> Numbers:
     return errors
 
 
-def with_joint_errors(
+def add_joint_errors(
     fitted: Fitted, panel: Panel, device: str, deadline: float | None = None
 ) -> Fitted:
     """The fitted forecaster with the past errors that intervals of sums are estimated from.
@@ -103,17 +103,17 @@ def with_joint_errors(
         errors += list(_scaled_errors(predictor, panel, chunk))
     stride = int(origins[1] - origins[0]) if len(origins) > 1 else 1
     nothing = np.zeros((0, len(panel), fitted.config.horizon))
-    joint = JointErrors.of(np.stack(errors[::-1]) if errors else nothing, stride)
-    return _with_past(replace(fitted, joint=joint), predictor, panel)
+    joint = JointErrors.estimate(np.stack(errors[::-1]) if errors else nothing, stride)
+    return _add_past_sums(replace(fitted, joint=joint), predictor, panel)
 
 
-def _with_past(fitted: Fitted, predictor: Predictor, panel: Panel) -> Fitted:
+def _add_past_sums(fitted: Fitted, predictor: Predictor, panel: Panel) -> Fitted:
     """The forecaster with the sums to date of the periods whose ends it can forecast."""
     origin = panel.origin
     counts = set[int]()  # number of steps up to the origin of each such period
     for every in MAX_DAYS:
         try:
-            periods = periods_of(fitted.schema, origin, fitted.config.horizon, every)
+            periods = find_periods(fitted.schema, origin, fitted.config.horizon, every)
         except UsageError:  # of a table that has no such periods
             continue
         if len(periods) and periods.first <= origin:
@@ -168,8 +168,8 @@ def _scaled_errors(predictor: Predictor, panel: Panel, origins: Integers) -> Num
     quantiles = predictor.quantiles(panel, series, position)
     means = fitted.ensemble.calibration.quantile_means(quantiles, config.levels)
     deviation = standard_deviation(quantiles, config.levels)
-    uncensored = without_censored(panel, config.table)
+    uncensored = remove_censored_values(panel, config.table)
     first = panel.starts[series] + position
     actual = values_at(uncensored, series, first, config.horizon)
-    errors[row, series] = divided(actual - means, deviation)
+    errors[row, series] = divide(actual - means, deviation)
     return errors

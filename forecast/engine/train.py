@@ -37,9 +37,9 @@ def held_out_and_start(task: FitTask) -> tuple[HeldOut, WarmStart | None]:
         earlier = None
     held_out = hold_out(task, earlier)
     if earlier is not None:
-        from forecast.engine.warm_start import start_of
+        from forecast.engine.warm_start import find_start
 
-        continued = start_of(earlier, _fitter(task, held_out), task.schema, task.panel.ids)
+        continued = find_start(earlier, _fitter(task, held_out), task.schema, task.panel.ids)
         if isinstance(continued, WarmStart):
             start = continued
         else:
@@ -111,4 +111,4 @@ def _has_learned(member: Member, result: "Trained", asked: int | None) -> bool:
 def _fitter(task: FitTask, held_out: HeldOut) -> "Fitter":
     from forecast.training.fitting import Fitter
 
-    return Fitter.of(held_out.inputs, held_out.split, task.settings)
+    return Fitter.prepare(held_out.inputs, held_out.split, task.settings)

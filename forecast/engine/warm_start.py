@@ -29,7 +29,7 @@ FREE = {
 }
 
 
-def start_of(fitted: Fitted, fitter: Fitter, schema: Schema, ids: Ids) -> WarmStart | str:
+def find_start(fitted: Fitted, fitter: Fitter, schema: Schema, ids: Ids) -> WarmStart | str:
     """The networks of a fitted forecaster as the start of another fit, or why they cannot be."""
     base = fitted.base
     inputs = fitter.inputs

@@ -20,7 +20,7 @@ from forecast.events.columns import indicators
 from forecast.intervals.baseline_errors import error_quantiles
 from forecast.intervals.own_past import step_share
 from forecast.logs import log
-from forecast.metrics.quantiles import divided
+from forecast.metrics.quantiles import divide
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.pretrained.forecasting import Network, network_for
 from forecast.registry import default_baselines, is_baseline
@@ -61,7 +61,7 @@ class Baseline:
         return baseline_method(self.name)
 
 
-def baselines_of(names: tuple[str, ...], seasons: tuple[int, ...]) -> list[Baseline]:
+def find_baselines(names: tuple[str, ...], seasons: tuple[int, ...]) -> list[Baseline]:
     """The baselines of these names, once for each season that they repeat.
 
     Without a season, some baselines equal another one of the list; they are left out.
@@ -85,13 +85,13 @@ def base_name(label: str) -> str:
     return label.rpartition("-")[0]
 
 
-def baseline_labelled(label: str, seasons: tuple[int, ...]) -> Baseline:
+def find_baseline(label: str, seasons: tuple[int, ...]) -> Baseline:
     """The baseline that has this label, where the data have these seasons.
 
     Raises `ValueError` if no baseline has this label.
     """
     name = base_name(label)
-    baselines = baselines_of((name,), seasons) if is_baseline(name) else []
+    baselines = find_baselines((name,), seasons) if is_baseline(name) else []
     for baseline in baselines:
         if baseline.label == label:
             return baseline
@@ -196,7 +196,7 @@ class BaselineForecasts:
     middle: int  # index of the median among the quantile levels
 
     @classmethod
-    def of(
+    def compute(
         cls,
         inputs: Inputs,
         held_out: ValidationSet,
@@ -210,11 +210,11 @@ class BaselineForecasts:
         `until` is a `time.monotonic()`; the first baseline of all is kept in any case.
         """
         panel = inputs.panel
-        baselines = baselines_of(names, inputs.lags)
+        baselines = find_baselines(names, inputs.lags)
         newest = panel.lengths - 1
         oldest = np.clip(newest // 2, 1, max(2 * inputs.season, 8))
         windows = spread_windows(np.flatnonzero(newest > 0), oldest, newest, inner=True)
-        past = ValidationSet.of(inputs, windows, held_out.lookback, held_out.metric, context)
+        past = ValidationSet.measure(inputs, windows, held_out.lookback, held_out.metric, context)
         past = replace(past, scale=_steady_scale(panel, past))
         count = len(baselines)
         cells = inputs.horizon, len(inputs.levels)
@@ -283,7 +283,7 @@ class BaselineForecasts:
             self.quantiles[number, ahead] = after
             return
         self.past_points[number, back] = before
-        errors = divided(past.actual - before, past.scale[:, None])
+        errors = divide(past.actual - before, past.scale[:, None])
         errors = np.where(past.observed, errors, np.nan)
         share = step_share(errors, past.sizes)
         unit = past.unit(share)

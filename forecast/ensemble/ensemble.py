@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from forecast.ensemble.baseline_forecasts import (
     BaselineForecasts,
     baseline_forecasts,
-    baseline_labelled,
+    find_baseline,
     steps_back,
 )
 from forecast.ensemble.names import PRETRAINED
@@ -40,7 +40,7 @@ from forecast.intervals.own_past import (
     roughness,
     step_sizes,
 )
-from forecast.metrics.quantiles import divided
+from forecast.metrics.quantiles import divide
 from forecast.panel.panel import Integers, Numbers
 from forecast.pretrained.forecasting import Network, network_for
 from forecast.windows.inputs import Inputs, apply_power, undo_power
@@ -133,19 +133,19 @@ class Ensemble:
         mixed = mixture(weights, forecasts)
 
         rough = roughness(inputs, windows, scale, self.lookback)
-        moved = self.calibration.moved(mixed, scale, rough, sizes, series_index)
+        moved = self.calibration.adjust(mixed, scale, rough, sizes, series_index)
         few = (scale == 0) & has_few_values(inputs, windows)
         moved[few] = self.calibration.of_few_values(moved[few])
         points = mixed[..., inputs.levels.index(0.5)]
         limit = _limit(inputs, windows, points, self.steps_back, self.calibration.largest)
-        moved = calibrating.capped(moved, limit)
+        moved = calibrating.cap(moved, limit)
         if self.calibration.rests:
-            moved = Recent.of(inputs.panel, windows).rested(moved)
+            moved = Recent.measure(inputs.panel, windows).adjust_to_rest(moved)
         return moved
 
     def _ahead(self, inputs: Inputs, windows: WindowIndex, label: str) -> Numbers:
         """The forecasts of the baseline with this label, as `baseline_forecasts` gives them."""
-        baseline = baseline_labelled(label, inputs.lags)
+        baseline = find_baseline(label, inputs.lags)
         return baseline_forecasts(inputs, windows, baseline, self.context_length, self.network)
 
 
@@ -163,7 +163,7 @@ class _Candidates:
     past: Losses  # of the baselines, in windows spread over the newer half of the past
 
     @classmethod
-    def of(
+    def compute(
         cls,
         inputs: Inputs,
         validation: ValidationSet,
@@ -173,7 +173,7 @@ class _Candidates:
         count = len(networks)
         # in the older half of a short series, baselines had far fewer values to read than now
         past = _losses(inputs, baselines.past, baselines.past_points)
-        past = past.select(newer_half(past.series)).completed()
+        past = past.select(newer_half(past.series)).impute()
 
         own_quantiles = np.concatenate([np.ones(count, bool), baselines.gives_quantiles])
         by_network = [forecasts[None] for _, forecasts in networks]
@@ -207,7 +207,7 @@ class _Candidates:
             medians=medians,
             errors=errors,
             step_shares=step_shares,
-            losses=_losses(inputs, validation, medians).completed(),
+            losses=_losses(inputs, validation, medians).impute(),
             past=past,
         )
 
@@ -225,7 +225,7 @@ class _Candidates:
             quantiles[part] = mixture(by_window, self.quantiles[:, part])
         return quantiles
 
-    def named(self, weights: Numbers) -> dict[str, Numbers]:
+    def group_by_name(self, weights: Numbers) -> dict[str, Numbers]:
         """Point forecasts of each candidate, [windows, horizon], by its name.
 
         If there are several networks, they are numbered, and their mean by `weights` is added as
@@ -258,7 +258,7 @@ def choose_ensemble(
     If too little is known to weigh candidates, one baseline forecasts alone (`sole`, its index).
     The baseline with the least mean loss is kept for comparison (`rival`, its point forecasts).
     """
-    candidates = _Candidates.of(inputs, validation, networks, baselines)
+    candidates = _Candidates.compute(inputs, validation, networks, baselines)
     labels = candidates.labels
     count = len(networks)
     sole = baselines.sole_baseline(validation)
@@ -277,9 +277,9 @@ def choose_ensemble(
     series_index = inputs.series_index[validation.windows[0]]
     held_out = candidates.held_out(inputs.series, series_index)
     points = held_out[..., baselines.middle]
-    named = {**candidates.named(weights[0]), CHOSEN: points}
+    named = {**candidates.group_by_name(weights[0]), CHOSEN: points}
     point_forecasts = np.stack(list(named.values()))
-    losses = _losses(inputs, validation, point_forecasts).completed()
+    losses = _losses(inputs, validation, point_forecasts).impute()
     usable = losses.values[:, losses.usable]  # where all forecasts have a loss
     means = usable.mean(1) if usable.size else np.full(len(named), np.nan)
     pairs = zip(named, means.tolist(), strict=True)
@@ -301,17 +301,17 @@ def choose_ensemble(
         weights=weights[:, used].astype(np.float32),
         errors=candidates.errors[used].astype(np.float32),
         step_shares=candidates.step_shares[used].astype(np.float32),
-        calibration=_calibrated(inputs, held_out, validation, steps, alone),
+        calibration=_calibrate(inputs, held_out, validation, steps, alone),
         lookback=validation.lookback,
         context_length=baselines.context,
         scores=scores,
         network=network_for(inputs.lags) if PRETRAINED in components else None,
-        validation=ValidationForecasts.of(validation, inputs, points, rival),
+        validation=ValidationForecasts.measure(validation, inputs, points, rival),
         window_losses=dict(zip(named, usable, strict=True)),
     )
 
 
-def _calibrated(
+def _calibrate(
     inputs: Inputs, quantiles: Numbers, validation: ValidationSet, steps: int, alone: bool
 ) -> Calibration:
     """The calibration learned from the validation windows that have quantiles.
@@ -323,7 +323,7 @@ def _calibrated(
     validation = validation.select(rows)
     windows = validation.windows
     scale = validation.scale
-    recent = Recent.of(inputs.panel, windows)
+    recent = Recent.measure(inputs.panel, windows)
     if recent.at_rest.any():
         steps = max(steps, STEPS)
     if alone:
@@ -331,7 +331,7 @@ def _calibrated(
 
     values = undo_power(validation.actual, inputs.power)
     most = _largest(inputs, windows, steps)
-    ratios = divided(values, most[:, None], 0.0)
+    ratios = divide(values, most[:, None], 0.0)
     is_scaled = scale > 0
     ratios = ratios[validation.observed & is_scaled[:, None]]  # 0 where nothing is bounded
     cap_factor = calibrating.PRIORS.cap_factor
@@ -370,7 +370,7 @@ def _largest(inputs: Inputs, windows: WindowIndex, steps: int) -> Numbers:
     """
     most = largest(inputs.panel, windows, steps)
     values = undo_power(most, inputs.power)
-    lowest = inputs.panel.lowest_seen()[windows[0]]
+    lowest = inputs.panel.find_minimum()[windows[0]]
     bounded = (lowest >= 0) | (inputs.power == 0)
     return np.where(bounded & np.isfinite(values), values, np.inf)
 

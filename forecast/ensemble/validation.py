@@ -32,7 +32,7 @@ class ValidationSet:
     metric: Metric
 
     @classmethod
-    def of(
+    def measure(
         cls,
         inputs: Inputs,
         windows: WindowIndex,
@@ -120,7 +120,7 @@ class ValidationForecasts:
     rival: Numbers | None = None
 
     @classmethod
-    def of(
+    def measure(
         cls, validation: ValidationSet, inputs: Inputs, points: Numbers, rival: Numbers | None
     ) -> Self | None:
         """From point forecasts [windows, horizon] of the ensemble and the best baseline (`rival`).
@@ -137,12 +137,12 @@ class ValidationForecasts:
         return cls(
             series=inputs.series_index[series] - 1,
             first=inputs.panel.starts[series] + position,
-            points=inputs.restored(points[rows], windows),
-            actual=inputs.restored(forecast.actual, windows),
+            points=inputs.restore(points[rows], windows),
+            actual=inputs.restore(forecast.actual, windows),
             observed=forecast.observed,
             naive_error=forecast.naive_error,
             metric=validation.metric,
-            rival=None if rival is None else inputs.restored(rival[rows], windows),
+            rival=None if rival is None else inputs.restore(rival[rows], windows),
         )
 
     def select(self, windows: Flags, observed: Flags) -> Self:

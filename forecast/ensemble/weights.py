@@ -89,7 +89,7 @@ class Losses:
     def select(self, windows: Flags) -> "Losses":
         return Losses(self.values[:, windows], self.series[windows], self.block[windows])
 
-    def completed(self) -> "Losses":
+    def impute(self) -> "Losses":
         """Losses with estimates for windows that a candidate did not forecast while others did.
 
         Slow baselines forecast some of the windows only. Their loss elsewhere is estimated as the
@@ -211,7 +211,7 @@ def _log_likelihood(losses: Losses, decay: float = np.inf, most: float = np.inf)
     if not len(losses.block):
         return np.zeros(len(losses.values))
     recent = np.exp(-losses.block / decay)
-    weighted = _floored(losses.values) * recent
+    weighted = _floor(losses.values) * recent
     mean = weighted.sum(1) / recent.sum()
     level = np.log(np.where(np.isfinite(mean), mean, np.inf))
     blocks, sizes = independent_by_block(losses.series, losses.block)
@@ -226,7 +226,7 @@ def _is_copy(losses: Losses) -> Flags:
 
     This happens with baselines that differ in their season only.
     """
-    values = _floored(losses.values)
+    values = _floor(losses.values)
     rows = np.rint(values / _largest(values) / TINY)
     _, first = np.unique(rows, axis=0, return_index=True)
     copies = np.ones(len(values), bool)
@@ -234,7 +234,7 @@ def _is_copy(losses: Losses) -> Flags:
     return copies & (len(losses.block) > 0)
 
 
-def _floored(values: Numbers) -> Numbers:
+def _floor(values: Numbers) -> Numbers:
     """Losses raised to a tiny positive number, so that those of mere rounding errors are equal."""
     return np.maximum(values, TINY * _largest(values))
 

@@ -17,18 +17,18 @@ from forecast.events.kinds import (
     Marks,
     compared_season,
     day_spans,
+    find_touched_slots,
     has_events,
     mark,
     median,
+    remove_censored_values,
+    select_effects,
     steps_a_day,
-    touched,
     touched_by_events,
-    with_effects_only,
-    without_censored,
 )
-from forecast.panel.panel import Flags, Integers, Numbers, Panel, entries_of, runs
-from forecast.panel.schema import Schema, calendar_of
-from forecast.tables.table import ranked
+from forecast.panel.panel import Flags, Integers, Numbers, Panel, find_entries, runs
+from forecast.panel.schema import Schema, build_calendar
+from forecast.tables.table import rank
 
 CYCLES = 8  # a closed position must have held its value in at least this many cycles
 ROUNDING = 1e-12  # values that differ by less than this share of the largest value are the same
@@ -82,12 +82,12 @@ class Closed:
     def __len__(self) -> int:
         return len(self.series)
 
-    def of(self, series: Integers) -> "Closed":
+    def select(self, series: Integers) -> "Closed":
         """Return the closed positions of some series, as positions of the new list of series.
 
         `series` holds the index here of each series of the new list, -1 for a new one.
         """
-        owner, numbers = entries_of(series, self.series)
+        owner, numbers = find_entries(series, self.series)
         return replace(self.take(numbers), series=owner)
 
     def take(self, numbers: Integers) -> "Closed":
@@ -106,7 +106,7 @@ _NO_POSITIONS = np.zeros(0, np.int64)
 NONE_CLOSED = Closed(_NO_POSITIONS, _NO_POSITIONS, _NO_POSITIONS, np.zeros(0))
 
 
-def find_closed(panel: Panel, schema: Schema, before: Integers) -> Closed:
+def find_closures(panel: Panel, schema: Schema, before: Integers) -> Closed:
     """Find positions of a season at which a series held one value in all cycles, at least eight.
 
     How likely this is by chance is estimated as share ** cycles * season, where `share` is how
@@ -116,7 +116,7 @@ def find_closed(panel: Panel, schema: Schema, before: Integers) -> Closed:
     such as Sundays before Christmas, may differ. Only slots before position `before` [series] are
     used. Series of fewer cycles take over what the others agree on.
     """
-    panel = without_censored(panel, schema)
+    panel = remove_censored_values(panel, schema)
     series = panel.series_of_slots
     unexplained = panel.observed & panel.before(before)
     marks = mark(panel, schema) if has_events(schema) else None
@@ -128,16 +128,16 @@ def find_closed(panel: Panel, schema: Schema, before: Integers) -> Closed:
         if len(slots):
             phase = _phases(panel, schema, season)[slots]
             group = series[slots] * season + phase
-            touched, labels = _touching(marks, slots)
+            touched, labels = _find_touching_slots(marks, slots)
             closed, inside = _constant_groups(panel.values[slots], group, season, touched, labels)
             unexplained[slots[inside]] = False
             short_series = np.flatnonzero(~has_cycles)
-            agreed = _agreed(closed, int(has_cycles.sum()), short_series)
-            by_season += [closed, unless_contradicted(agreed, panel, schema, before)]
-    return _joined(by_season)
+            agreed = _share_closures(closed, int(has_cycles.sum()), short_series)
+            by_season += [closed, drop_contradictions(agreed, panel, schema, before)]
+    return _join(by_season)
 
 
-def _agreed(closed: Closed, count: int, series: Integers) -> Closed:
+def _share_closures(closed: Closed, count: int, series: Integers) -> Closed:
     """Give `series` the closed positions, with one value, of nine of ten of `count` series."""
     rows = np.stack([closed.season, closed.phase, closed.value], 1)
     _, first, counts = np.unique(rows, axis=0, return_index=True, return_counts=True)
@@ -146,7 +146,7 @@ def _agreed(closed: Closed, count: int, series: Integers) -> Closed:
     for number in series:
         owner = np.full(len(agreed), number)
         groups.append(replace(agreed, series=owner))
-    return _joined(groups)
+    return _join(groups)
 
 
 def closed_now(
@@ -165,19 +165,19 @@ def closed_now(
     is_new = series_index == 0
     of_new = NONE_CLOSED
     if is_new.any():
-        found = find_closed(panel, schema, np.where(is_new, before, 0))
+        found = find_closures(panel, schema, np.where(is_new, before, 0))
         of_new = found.take(np.flatnonzero(is_new[found.series]))
     without = np.setdiff1d(np.flatnonzero(is_new), of_new.series)
-    agreed = _agreed(closed, fitted, without)
-    of_fit = _joined([closed.of(series_index - 1), agreed])
-    return _joined([unless_contradicted(of_fit, panel, schema, before), of_new])
+    agreed = _share_closures(closed, fitted, without)
+    of_fit = _join([closed.select(series_index - 1), agreed])
+    return _join([drop_contradictions(of_fit, panel, schema, before), of_new])
 
 
-def unless_contradicted(closed: Closed, panel: Panel, schema: Schema, before: Integers) -> Closed:
+def drop_contradictions(closed: Closed, panel: Panel, schema: Schema, before: Integers) -> Closed:
     """Return the positions that still hold one value, and add the events that open one."""
     if not len(closed):
         return closed
-    panel = without_censored(panel, schema)
+    panel = remove_censored_values(panel, schema)
     position = _position_of_slots(closed, panel, schema)
     is_closed = (position >= 0) & panel.observed & panel.before(before)
     differs = panel.values != closed.value[position]
@@ -186,7 +186,7 @@ def unless_contradicted(closed: Closed, panel: Panel, schema: Schema, before: In
         return closed
     opened = set(closed.opened)
     if has_events(schema):
-        touched, labels = _touching(mark(panel, schema), slots)
+        touched, labels = _find_touching_slots(mark(panel, schema), slots)
         opened |= _pairs(position[slots[touched]], labels)
         slots = np.delete(slots, touched)
     still_closed = np.setdiff1d(np.arange(len(closed)), position[slots])
@@ -198,7 +198,7 @@ def fixed_values(closed: Closed, panel: Panel, schema: Schema) -> Numbers | None
 
     Slots that an event closes have the value 0.
     """
-    shut = touched(panel, schema, "closed")
+    shut = find_touched_slots(panel, schema, "closed")
     if not (len(closed) or shut.any()):
         return None
     fixed = np.full(len(panel.values), np.nan)
@@ -226,7 +226,7 @@ def _opened_slots(closed: Closed, position: Integers, marks: Marks) -> Integers:
     return marks.slot[np.isin(key_of_mark, keys)]
 
 
-def with_fixed(panel: Panel, fixed: Numbers | None) -> Panel:
+def fill_closed_slots(panel: Panel, fixed: Numbers | None) -> Panel:
     """Return the panel with `fixed_values` as observed values in closed slots without a row."""
     if fixed is None:
         return panel
@@ -250,7 +250,7 @@ def closed_groups(closed: Closed, schema: Schema) -> list[tuple[int, str, float]
         groups[season, value, tuple(sorted(steps))] += 1
     rows = []
     for (season, value, group), count in groups.most_common():
-        rows.append((count, _named(schema.calendar, season, group), value))
+        rows.append((count, _describe_phases(schema.calendar, season, group), value))
     return rows
 
 
@@ -264,7 +264,7 @@ def _constant_groups(
     elsewhere. Values that events touch may differ; these events open the group. `labels` are the
     events of the values with the indices `touched`.
     """
-    group_of, groups = ranked(group)
+    group_of, groups = rank(group)
     series = groups // season  # [groups]
     count = len(groups)
     free = np.ones(len(values), bool)
@@ -290,7 +290,7 @@ def _constant_groups(
     chance = share ** cycles[candidate] * season
     candidate = candidate[chance < CHANCE]
 
-    has_one_value = _equal_but_for_rounding(values, group_of, series)
+    has_one_value = _have_one_value(values, group_of, series)
     has_one_value[candidate] = True
     open_values = np.bincount(series, size * ~has_one_value)
     stays_open = open_values[series] > 0  # [groups], whether something of the series does
@@ -331,7 +331,7 @@ def _equal_values(
     return np.asarray(counts[np.searchsorted(different_keys, key)])
 
 
-def _equal_but_for_rounding(values: Numbers, group_of: Integers, series: Integers) -> Flags:
+def _have_one_value(values: Numbers, group_of: Integers, series: Integers) -> Flags:
     """Say whether all values of a group are the same, but for rounding, [groups]."""
     low = np.full(len(series), np.inf)
     high = np.full(len(series), -np.inf)
@@ -343,7 +343,7 @@ def _equal_but_for_rounding(values: Numbers, group_of: Integers, series: Integer
     return np.asarray(high - low <= ROUNDING * largest[series])
 
 
-def _joined(groups: list[Closed]) -> Closed:
+def _join(groups: list[Closed]) -> Closed:
     """Join closed positions, and sort them by series."""
     opened = []
     first = 0
@@ -364,7 +364,7 @@ def _phases(panel: Panel, schema: Schema, season: int) -> Integers:
     positions = panel.grid_positions
     if not _on_clock(spec, season):
         return positions % season
-    return calendar_of(schema).wall(positions) // spec.every % season
+    return build_calendar(schema).wall(positions) // spec.every % season
 
 
 def _on_clock(spec: CalendarSpec, season: int) -> bool:
@@ -389,7 +389,7 @@ def _position_of_slots(closed: Closed, panel: Panel, schema: Schema) -> Integers
     return position
 
 
-def _touching(marks: Marks | None, slots: Integers) -> tuple[Integers, NDArray[Any]]:
+def _find_touching_slots(marks: Marks | None, slots: Integers) -> tuple[Integers, NDArray[Any]]:
     """Return which of some ascending slots events touch, as indices, and the names of the events.
 
     A slot that several events touch is returned once for each of them.
@@ -401,7 +401,7 @@ def _touching(marks: Marks | None, slots: Integers) -> tuple[Integers, NDArray[A
     return np.searchsorted(slots, marks.slot[inside]), labels
 
 
-def _named(spec: CalendarSpec, season: int, phases: tuple[int, ...]) -> str:
+def _describe_phases(spec: CalendarSpec, season: int, phases: tuple[int, ...]) -> str:
     """Describe phases of a season, such as 'on Sundays', 'at 22:00 to 05:00' or 'in August'."""
     if spec.kind == "months" and season * spec.every == 12:
         months = [1 + (phase * spec.every + spec.anchor) % 12 for phase in phases]
@@ -436,8 +436,8 @@ def suspects(panel: Panel, schema: Schema) -> list[Row]:
     """
     if schema.calendar.kind == "steps":
         return []
-    panel = without_censored(panel, schema)
-    closed = find_closed(panel, schema, panel.lengths)
+    panel = remove_censored_values(panel, schema)
+    closed = find_closures(panel, schema, panel.lengths)
     fixed = fixed_values(closed, panel, schema)
     if fixed is not None:
         panel = replace(panel, observed=panel.observed & np.isnan(fixed))
@@ -449,7 +449,7 @@ def suspects(panel: Panel, schema: Schema) -> list[Row]:
         rows, panel = _zero_days(panel, schema)
     season = compared_season(schema)
     cycle = max(season, LIMITS.shortest_cycle)
-    never_negative = panel.lowest_seen() >= 0
+    never_negative = panel.find_minimum() >= 0
     steps = np.arange(1, 5) * (season if season > 1 else cycle)
     usual = _usual(panel, np.arange(len(panel.values)), steps)
     is_low = panel.values < LIMITS.low * usual
@@ -491,7 +491,7 @@ def _zero_days(panel: Panel, schema: Schema) -> tuple[list[Row], Panel]:
     position = panel.grid_positions
     first = position.min()
     step = position - first  # [slots]
-    is_touched = touched_by_events(panel, with_effects_only(schema))
+    is_touched = touched_by_events(panel, select_effects(schema))
     used = panel.observed & ~is_touched
     count = np.bincount(step, used)  # [steps], of series with a value
     seen = count > 0
@@ -508,7 +508,7 @@ def _zero_days(panel: Panel, schema: Schema) -> tuple[list[Row], Panel]:
     is_zero &= chance < CHANCE
 
     positions = first + np.flatnonzero(seen)
-    days = day_spans(calendar_of(schema), positions)
+    days = day_spans(build_calendar(schema), positions)
     texts = np.stack(days).astype("datetime64[D]").astype(str)
     changes = np.diff(is_zero[seen], prepend=False, append=False)
     edges = np.flatnonzero(changes)
@@ -522,7 +522,7 @@ def _zero_days(panel: Panel, schema: Schema) -> tuple[list[Row], Panel]:
 def _days(panel: Panel, schema: Schema, slots: Integers, end: int) -> list[str]:
     """Return the first day (`end` 0) or the last day (`end` 1) of each slot's period, as text."""
     positions = panel.grid_positions[slots]
-    days = day_spans(calendar_of(schema), positions)[end]
+    days = day_spans(build_calendar(schema), positions)[end]
     return [str(day) for day in days.astype("datetime64[D]")]
 
 

@@ -21,10 +21,10 @@ from forecast.events.columns import (
     columns_of_calendar,
     days_of_month,
     indicators,
+    remove_columns,
     waves_of_year,
-    with_columns_removed,
 )
-from forecast.events.kinds import without_shifts
+from forecast.events.kinds import remove_shifts
 from forecast.logs import log
 from forecast.panel.panel import Flags, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema
@@ -124,8 +124,8 @@ def fit_columns(
     best = _likeliest(pasts, seasons, shown, month, choices)
     if best is None:
         return None
-    whole = _Regression.of(pasts, best.effects, best.kept)
-    effects = whole.solved()
+    whole = _Regression.prepare(pasts, best.effects, best.kept)
+    effects = whole.solve()
     too_large = _deviation(pasts, effects) > PRIORS.factor
     if earlier is None:
         if 0 < year <= DAYS_OF_YEAR:
@@ -146,7 +146,7 @@ def fit_columns(
         _warn_alike(pasts, effects, places)
     for column, sign in signs:
         for weights in (effects.weights, *draws):
-            weights[column] = _with_sign(effects, weights[column], sign)
+            weights[column] = _enforce_sign(effects, weights[column], sign)
     units = _units(panel, before)
     reaction = np.ones((len(panel) + 1, len(effects.weights)))
     if len(pasts) > 1:
@@ -167,7 +167,7 @@ def fit_columns(
 
 def shown_seasons(panel: Panel, schema: Schema) -> Seasons:
     """The seasons that a panel shows, if none at first then without the effects of its columns."""
-    panel = without_shifts(panel, schema)
+    panel = remove_shifts(panel, schema)
     seasons = panel_seasons(panel, schema.calendar)
     if seasons or not schema.known:
         return seasons
@@ -175,7 +175,7 @@ def shown_seasons(panel: Panel, schema: Schema) -> Seasons:
     usual = season_candidates(schema.calendar)
     effects = fit_columns(panel, schema, usual, panel.lengths, 0.0, None, with_draws=False)
     own = series_index(panel.ids, panel.ids)
-    removed, _ = with_columns_removed(panel, None, schema, effects, own)
+    removed, _ = remove_columns(panel, None, schema, effects, own)
     return panel_seasons(removed, schema.calendar)
 
 
@@ -235,13 +235,13 @@ class _Past:
 
     def terms(self, effects: ColumnEffects) -> Numbers:
         """[steps, columns * terms], see `ColumnEffects.terms`."""
-        scaled = effects.scaled(self.columns)
+        scaled = effects.scale_columns(self.columns)
         terms = np.stack(list(effects.terms(scaled, 0, self.position)), 2)
         return terms.reshape(len(scaled), -1)
 
     def by_column(self, effects: ColumnEffects) -> Numbers:
         """[steps, columns], see `ColumnEffects.by_column`."""
-        return effects.by_column(effects.scaled(self.columns), 0, self.position)
+        return effects.by_column(effects.scale_columns(self.columns), 0, self.position)
 
     def errors(
         self, effects: ColumnEffects, terms: Numbers, kept: float
@@ -369,7 +369,7 @@ def _month(pasts: list[_Past], schema: Schema, effects: ColumnEffects, kept: flo
     return np.asarray(month * shown)
 
 
-def _prepared(
+def _prepare(
     pasts: list[_Past],
     multiplies: bool,
     seasons: tuple[int, ...],
@@ -466,7 +466,7 @@ class _Regression:
     likelihood: float = 0.0  # its logarithm
 
     @classmethod
-    def of(cls, pasts: list[_Past], effects: ColumnEffects, kept: float) -> "_Regression":
+    def prepare(cls, pasts: list[_Past], effects: ColumnEffects, kept: float) -> "_Regression":
         first = min(int(past.position[0]) for past in pasts)
         end = 1 + max(int(past.position[-1]) for past in pasts)
         size = effects.weights.size
@@ -535,7 +535,7 @@ class _Regression:
         draws = root * ((mean + chance / np.sqrt(precision)) @ axes.T)
         return np.asarray(draws.reshape(-1, *weights.shape))
 
-    def solved(self) -> ColumnEffects:
+    def solve(self) -> ColumnEffects:
         """The effects with coefficients; a column that is not worth its coefficients has none."""
         terms, product, square, count = self.moments
         offered = np.diag(terms) > ROUNDING
@@ -585,15 +585,15 @@ def _likeliest(
     newest = [past.newest(PRIORS.compared) for past in pasts]
     regressions = []
     for multiplies in choices:
-        effects = _prepared(pasts, multiplies, seasons, year, month)
+        effects = _prepare(pasts, multiplies, seasons, year, month)
         if effects is None:
             return None
         kept = PRIORS.kept if effects.season == 1 else (0.0,)
-        regressions += [_Regression.of(newest, effects, share) for share in kept]
+        regressions += [_Regression.prepare(newest, effects, share) for share in kept]
     return max(regressions, key=lambda regression: regression.likelihood)
 
 
-def _with_sign(effects: ColumnEffects, weights: Numbers, sign: int) -> Numbers:
+def _enforce_sign(effects: ColumnEffects, weights: Numbers, sign: int) -> Numbers:
     """Coefficients of a column, [terms], with which no change that lasts moves a step the wrong way.
 
     A slope of the other sign becomes 0, what comes later never outweighs what comes at once, and
@@ -658,7 +658,7 @@ def _warn_alike(pasts: list[_Past], effects: ColumnEffects, places: dict[str, sl
     """Warn of columns that hardly move but with a season, a trend or waves of the year."""
     squares = np.zeros((2, len(effects.weights)))
     for past in pasts:
-        columns = effects.scaled(past.columns)
+        columns = effects.scale_columns(past.columns)
         waves = columns[:, sum(place.stop - place.start for place in places.values()) :]
         level = past.phases[:, :1]
         for number, phases in enumerate((level, np.hstack([past.phases, waves]))):

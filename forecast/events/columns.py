@@ -11,11 +11,11 @@ from typing import Annotated
 import numpy as np
 
 from forecast.artifacts.specs import TINY, Spec, of_values
-from forecast.calendar.zones import first_days, months_of
+from forecast.calendar.zones import count_months, first_days
 from forecast.events.effects import NAMED, Adjustment
 from forecast.events.kinds import day_spans
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
-from forecast.panel.schema import Schema, calendar_of
+from forecast.panel.schema import Schema, build_calendar
 
 LARGEST = 5.0  # logarithm of the largest factor, or the largest sum in deviations of the series
 MOST_CATEGORIES = 32  # a column with more categories has no effect
@@ -88,7 +88,7 @@ class ColumnEffects:
         days = self.means.max(initial=0)
         return int(max(self.lags.max(initial=0), days * self.season))
 
-    def scaled(self, known: Numbers) -> Numbers:
+    def scale_columns(self, known: Numbers) -> Numbers:
         """Columns known in advance [steps, columns], in units; 0 where blank."""
         above_zero = known > 0
         logarithms = np.log(np.where(above_zero, known, 1.0))
@@ -155,7 +155,7 @@ class ColumnEffects:
             series = panel.series_of_slots[slots]
             position = panel.grid_positions[slots]
             columns = self.columns(settled[slots], schema, position)
-            scaled = self.scaled(columns)
+            scaled = self.scale_columns(columns)
             first_step = panel.offsets[series] - slots.start
             yield slots, self.by_column(scaled, first_step, position)
 
@@ -197,7 +197,7 @@ class ColumnEffects:
         effects = []
         for then in (np.repeat(origin, repeats), position):
             known = panel.known_at(flat, np.minimum(then, position))
-            scaled = self.scaled(self.columns(known, schema, position))
+            scaled = self.scale_columns(self.columns(known, schema, position))
             effects.append(self._in_series(self.by_column(scaled, first, position), rows))
         change = (effects[0] - effects[1]).reshape(slots.shape)[:, self.reach :]
         if self.multiplies:
@@ -205,7 +205,7 @@ class ColumnEffects:
         return np.ones_like(change), change * self.scale[row][:, None]
 
 
-def with_columns_removed(
+def remove_columns(
     panel: Panel,
     adjustment: Adjustment | None,
     schema: Schema,
@@ -219,7 +219,7 @@ def with_columns_removed(
     if effects is None:
         return panel, adjustment
     own = effects.adjustment(panel, schema, series_index)
-    removed = own.removed(panel)
+    removed = own.remove(panel)
     if adjustment is None:
         return removed, own
     factor = adjustment.factor * own.factor
@@ -255,7 +255,7 @@ def columns_by_name(schema: Schema) -> dict[str, slice]:
     return places
 
 
-def without_monotone(panel: Panel, schema: Schema) -> Panel:
+def hide_monotone_columns(panel: Panel, schema: Schema) -> Panel:
     """A panel that does not show columns whose effect has a sign, which only the effect keeps."""
     if not schema.signs:
         return panel
@@ -283,8 +283,8 @@ def columns_of_calendar(position: Integers, schema: Schema, year: float, month: 
 
 def days_of_month(position: Integers, schema: Schema) -> Integers:
     """The day of the month at grid positions [steps], from 0."""
-    days, _ = day_spans(calendar_of(schema), position)
-    return days - first_days(months_of(days))
+    days, _ = day_spans(build_calendar(schema), position)
+    return days - first_days(count_months(days))
 
 
 def describe_columns(effects: ColumnEffects, schema: Schema) -> str:

@@ -8,10 +8,17 @@ import numpy as np
 
 from forecast.artifacts.specs import TINY, Spec, of_values
 from forecast.calendar.zones import WEEK
-from forecast.events.kinds import KEY_STRIDE, NO_LABELS, Marks, mark, moved_levels, touched
+from forecast.events.kinds import (
+    KEY_STRIDE,
+    NO_LABELS,
+    Marks,
+    find_touched_slots,
+    mark,
+    moved_levels,
+)
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import Schema
-from forecast.tables.headers import listed
+from forecast.tables.headers import list_names
 
 Real = Numbers | Integers
 WEEKDAYS = 7
@@ -133,7 +140,7 @@ class Adjustment:
     # stock-out; None if none is
     bound: Flags | None = None
 
-    def _adjusted(self, panel: Panel) -> tuple[Numbers, Flags]:
+    def _adjust(self, panel: Panel) -> tuple[Numbers, Flags]:
         """Return the adjusted values [slots] and where they are known, which is in open slots."""
         factor = np.where(self.known, self.factor, 1.0)
         values = (panel.values - self.shift) / factor
@@ -142,12 +149,12 @@ class Adjustment:
             observed &= np.isnan(self.fixed)
         return values, observed
 
-    def removed(self, panel: Panel) -> Panel:
+    def remove(self, panel: Panel) -> Panel:
         """Return the panel with adjusted values in place of its values.
 
         Closed slots, stock-outs and slots that are not `known` become unobserved.
         """
-        values, observed = self._adjusted(panel)
+        values, observed = self._adjust(panel)
         if self.bound is not None:
             observed &= ~self.bound
         return replace(panel, values=np.where(observed, values, 0.0), observed=observed)
@@ -159,7 +166,7 @@ class Adjustment:
         """
         if self.bound is None:
             return None
-        values, observed = self._adjusted(panel)
+        values, observed = self._adjust(panel)
         return np.where(observed & self.bound, values, np.nan)
 
     def put_back(self, values: Numbers, slot: Integers) -> Numbers:
@@ -222,7 +229,7 @@ def adjusted_panel(
     adjusted values are moved to the newest level. The adjustment is None if nothing is adjusted.
     """
     levels = moved_levels(panel, schema)
-    bound = touched(panel, schema, "stock_out")
+    bound = find_touched_slots(panel, schema, "stock_out")
     if effects is None and fixed is None and levels is None and not bound.any():
         return panel, None
 
@@ -241,7 +248,7 @@ def adjusted_panel(
         factor = np.where(is_open, factor, 1.0)
         shift = np.where(is_open, shift, 0.0)
     moved = Adjustment(factor, shift, moved.known, fixed, bound)
-    return moved.removed(panel), moved
+    return moved.remove(panel), moved
 
 
 def describe_effects(effects: Effects) -> str:
@@ -257,7 +264,7 @@ def describe_effects(effects: Effects) -> str:
         text = f"{size:+.1f} deviations" if is_additive else f"{100 * size:+.0f} %"
         if round(abs(size), 3) > 0:
             texts.append(f"{effects.labels[label]} {text}")
-    return listed(texts, NAMED, "") or "no effect beyond chance"
+    return list_names(texts, NAMED, "") or "no effect beyond chance"
 
 
 def unseen_events(panel: Panel, schema: Schema, effects: Effects) -> list[str]:
@@ -313,7 +320,7 @@ def fit_effects(
         if scale == 0:
             expected = days.expected[used]
             designs = {power: expected * own_level**power for power in PRIORS.exponents}
-        power, effect[scale], reactions = regression.solved(designs)
+        power, effect[scale], reactions = regression.solve(designs)
         if scale == 0:
             exponent = power
         reaction[1 : 1 + len(reactions)] *= reactions  # 1 for series of the other scale
@@ -419,13 +426,13 @@ def _compare(past: _Past, slots: Integers) -> _Days:
     """Compare the days of slots with other days; days without any to compare with are left out."""
     marks = past.marks
     untouched = np.where(past.untouched, NO_LABELS, NOT_COMPARED)
-    expected = _expected(past, slots, untouched, np.full(len(slots), NO_LABELS))
+    expected = _average_neighbours(past, slots, untouched, np.full(len(slots), NO_LABELS))
     # label sets of which no day has an untouched day near it: compare with days of the same labels
     label_sets = np.where(past.observed, marks.label_set, NOT_COMPARED)
     label_set = marks.label_set[slots]
     compared = label_set[np.isfinite(expected)]
     rest = ~np.isin(label_set, compared)
-    expected[rest] = _expected(past, slots[rest], label_sets, label_set[rest])
+    expected[rest] = _average_neighbours(past, slots[rest], label_sets, label_set[rest])
 
     level = _levels(past, slots)
     usable = np.isfinite(expected) & (level > 0)
@@ -454,7 +461,9 @@ def _levels(past: _Past, slots: Integers) -> Numbers:
     return np.where(unit > 0, unit, level)
 
 
-def _expected(past: _Past, slots: Integers, label_sets: Integers, asked: Integers) -> Numbers:
+def _average_neighbours(
+    past: _Past, slots: Integers, label_sets: Integers, asked: Integers
+) -> Numbers:
     """[slots], the mean of the same hour of the week in weeks around it.
 
     Only slots whose label set, in `label_sets` [slots of the panel], equals the one in `asked`
@@ -535,16 +544,16 @@ def _day_shapes(past: _Past, labels: Integers) -> DayShapes | None:
     cell = marks.label[is_used] * phases + phase
     of_weekdays = shape[1 + past.series[slot], :, phase].T  # [weekdays, marks]
 
-    def summed(numbers: Numbers) -> Numbers:
+    def sum_labels(numbers: Numbers) -> Numbers:
         """[labels, phases]"""
         sums = np.bincount(cell, numbers, len(marks.labels) * phases)
         return np.asarray(sums.reshape(-1, phases)[labels], np.float64)
 
-    own = summed(of_weekdays[marks.weekday[slot], np.arange(len(slot))])
-    actual = summed(past.values[slot])
+    own = sum_labels(of_weekdays[marks.weekday[slot], np.arange(len(slot))])
+    actual = sum_labels(past.values[slot])
     level = _ratio(actual.sum(1), own.sum(1), np.ones(1))
     change = actual - level[:, None] * own
-    by_weekday = [summed(shapes) for shapes in of_weekdays]
+    by_weekday = [sum_labels(shapes) for shapes in of_weekdays]
     ways = level[:, None] * (by_weekday - own)
     squares = np.maximum((ways**2).sum(-1), TINY)  # [weekdays, labels]
     products = (ways * change).sum(-1)
@@ -593,7 +602,7 @@ class _Regression:
     weekday_set: Integers  # [days], the number of the set of labels and weekday
     matrix: Numbers  # [sets, labels, 8], see `_weekday_sets`
 
-    def solved(self, designs: dict[int, Numbers]) -> tuple[int, Numbers, Numbers]:
+    def solve(self, designs: dict[int, Numbers]) -> tuple[int, Numbers, Numbers]:
         """Return the best exponent, the effects [labels, 8] and the reactions [series].
 
         `designs` holds, for each exponent, the deviation [days] that an effect of 1 would cause.

@@ -12,7 +12,7 @@ from forecast.calendar.calendar import Calendar, is_daily_or_finer, named_holida
 from forecast.calendar.spec import CalendarSpec
 from forecast.calendar.zones import DAY, HOUR, WEEK
 from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, running_sums, runs
-from forecast.panel.schema import EventKind, Names, Schema, calendar_of
+from forecast.panel.schema import EventKind, Names, Schema, build_calendar
 
 EPOCH = date(1970, 1, 1).toordinal()
 # labels of the day before an event, of the event, and of the day after it
@@ -80,7 +80,7 @@ def _rank_within(groups: Integers) -> Integers:
     return np.arange(len(groups)) - np.searchsorted(groups, groups)
 
 
-def _unpacked(keys: Integers) -> tuple[Integers, Integers]:
+def _unpack(keys: Integers) -> tuple[Integers, Integers]:
     first, second = np.divmod(keys, np.int64(KEY_STRIDE))
     return first, second
 
@@ -103,7 +103,7 @@ def mark(panel: Panel, schema: Schema) -> Marks:
     On a grid of weekdays, the eve and the day after are the nearest days of the grid. On a grid of
     weeks, an event touches the week that contains it.
     """
-    calendar = calendar_of(schema)
+    calendar = build_calendar(schema)
     is_weekly = not is_daily_or_finer(schema.calendar)
     sizes = panel.sizes
     margin = steps_a_day(schema.calendar)  # an event of the day before touches the first day
@@ -137,8 +137,8 @@ def mark(panel: Panel, schema: Schema) -> Marks:
     texts = [text.format(name) for name in names for text in EVENT_DAYS]
     number = {text: index for index, text in enumerate(dict.fromkeys(texts))}
     label_of_text = np.array([number[text] for text in texts], np.int64)
-    slot, text_number = _unpacked(np.concatenate(keys))
-    slot, label = _unpacked(np.unique(slot * KEY_STRIDE + label_of_text[text_number]))
+    slot, text_number = _unpack(np.concatenate(keys))
+    slot, label = _unpack(np.unique(slot * KEY_STRIDE + label_of_text[text_number]))
     index = panel.grid_positions - first
     weekdays = (first_days + 3) % 7  # 1970-01-01 was a Thursday
     if is_weekly:
@@ -214,17 +214,17 @@ def has_kind(schema: Schema, *kinds: EventKind) -> bool:
     return any(event.kind in kinds for event in schema.dated_events)
 
 
-def with_effects_only(schema: Schema) -> Schema:
+def select_effects(schema: Schema) -> Schema:
     events = tuple(event for event in schema.dated_events if event.kind == "effect")
     return schema.model_copy(update={"dated_events": events})
 
 
-def touched(panel: Panel, schema: Schema, kind: EventKind) -> Flags:
+def find_touched_slots(panel: Panel, schema: Schema, kind: EventKind) -> Flags:
     """Say which slots events of a kind touch, [slots], also in the future.
 
     A series is closed where it has not begun, or is over.
     """
-    slots = covered(panel.ids, panel.starts, panel.offsets, schema, kind)
+    slots = find_covered_slots(panel.ids, panel.starts, panel.offsets, schema, kind)
     if kind == "closed" and panel.shut is not None:
         slots |= panel.shut
     return slots
@@ -233,7 +233,7 @@ def touched(panel: Panel, schema: Schema, kind: EventKind) -> Flags:
 def closed_now(panel: Panel, schema: Schema, step: int = 0) -> Flags:
     """[series], whether an event closes a series at its newest step, or `step` steps later."""
     newest = panel.offsets[1:] - panel.ahead - 1
-    return touched(panel, schema, "closed")[newest + step]
+    return find_touched_slots(panel, schema, "closed")[newest + step]
 
 
 def touched_by_events(panel: Panel, schema: Schema) -> Flags:
@@ -245,15 +245,15 @@ def touched_by_events(panel: Panel, schema: Schema) -> Flags:
     if has_events(schema):
         is_touched[mark(panel, schema).slot] = True
     for kind in KINDS_OF_DAYS:
-        is_touched |= touched(panel, schema, kind)
-    shifted = touched(panel, schema, "level_shift").astype(np.float64)
+        is_touched |= find_touched_slots(panel, schema, kind)
+    shifted = find_touched_slots(panel, schema, "level_shift").astype(np.float64)
     return is_touched | (running_sums(shifted, panel.offsets) > 0)
 
 
-def covered(
+def find_covered_slots(
     ids: Ids, starts: Integers, offsets: Integers, schema: Schema, kind: EventKind
 ) -> Flags:
-    """Say which slots events of a kind touch, [slots], like `touched` but without a panel.
+    """Say which slots events of a kind touch, [slots], like `find_touched_slots` but without a panel.
 
     The series begin at grid positions `starts` and are laid end to end. An event touches a period
     if they share a day; an event of the kind `closed` must contain all days of the period.
@@ -276,23 +276,23 @@ def covered(
 
 def without(panel: Panel, schema: Schema, *kinds: EventKind) -> Panel:
     """Return the panel as if the cells that events of some kinds touch were blank."""
-    slots = np.logical_or.reduce([touched(panel, schema, kind) for kind in kinds])
+    slots = np.logical_or.reduce([find_touched_slots(panel, schema, kind) for kind in kinds])
     values = np.where(slots, 0.0, panel.values)
     return replace(panel, observed=panel.observed & ~slots, values=values)
 
 
-def without_censored(panel: Panel, schema: Schema) -> Panel:
+def remove_censored_values(panel: Panel, schema: Schema) -> Panel:
     """Return the panel without values that may lie below demand: stock-outs and closed days."""
     return without(panel, schema, "stock_out", "closed")
 
 
-def without_shifts(panel: Panel, schema: Schema) -> Panel:
+def remove_shifts(panel: Panel, schema: Schema) -> Panel:
     """Return the panel from which seasons and effects are estimated.
 
     Stock-outs and closed days are blank, and values before a level shift are moved to the newest
     level.
     """
-    panel = without_censored(panel, schema)
+    panel = remove_censored_values(panel, schema)
     moves = moved_levels(panel, schema)
     if moves is None:
         return panel
@@ -318,7 +318,7 @@ def moved_levels(panel: Panel, schema: Schema) -> tuple[Numbers, Numbers] | None
     followed = np.flatnonzero(np.diff(series) == 0)
     until[followed] = position[followed + 1]
     season = compared_season(schema)
-    moved = without_censored(panel, schema)
+    moved = remove_censored_values(panel, schema)
     moved = replace(moved, values=moved.values.copy())
     factor = np.ones(len(panel.values))
     shift = np.zeros(len(panel.values))
@@ -348,7 +348,7 @@ def steps_of_shifts(panel: Panel, schema: Schema, steps: int) -> int:
         return steps
     series, position = _shifts(panel, schema)
     back = panel.lengths[series] - position
-    compared = _steps_compared(compared_season(schema))
+    compared = _count_steps(compared_season(schema))
     needed = back[back < steps] + compared
     return int(needed.max(initial=steps))
 
@@ -421,7 +421,7 @@ def _spans(
     low = starts.min()
     ends = starts + np.diff(offsets)
     positions = np.arange(low, ends.max())
-    first, last = day_spans(calendar_of(schema), positions)
+    first, last = day_spans(build_calendar(schema), positions)
     begin_days = first if kind in ("closed", "level_shift") else last
     end_days = last if kind == "closed" else first
     for series, events in _by_series(ids, schema, kind):
@@ -441,7 +441,7 @@ def _shifts(panel: Panel, schema: Schema) -> tuple[Integers, Integers]:
         inside = (position > 0) & (position < panel.lengths[series])
         key = series * KEY_STRIDE + position
         keys.append(key[inside])
-    return _unpacked(np.unique(np.concatenate(keys)))
+    return _unpack(np.unique(np.concatenate(keys)))
 
 
 def compared_season(schema: Schema) -> int:
@@ -450,7 +450,7 @@ def compared_season(schema: Schema) -> int:
     return max(seasons, default=1)
 
 
-def _steps_compared(season: int) -> int:
+def _count_steps(season: int) -> int:
     """Return how many steps on each side of a shift are compared; they are whole seasons."""
     return season * max(LEVELS.seasons, -(-LEVELS.steps // season))
 
@@ -463,7 +463,7 @@ def _move(
     The level after the shift is measured up to position `until`. Either the ratio is 1 or the
     summand is 0.
     """
-    steps = np.arange(_steps_compared(season))
+    steps = np.arange(_count_steps(season))
 
     def values_from(first: Integers, low: Integers | int, end: Integers) -> Numbers:
         """Return the values from `first` on, [shifts, steps], NaN where unknown."""

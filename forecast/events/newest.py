@@ -6,7 +6,7 @@ import numpy as np
 
 from forecast.errors import Setting
 from forecast.events.effects import Adjustment
-from forecast.events.kinds import is_likelier_ratio, median, without_shifts
+from forecast.events.kinds import is_likelier_ratio, median, remove_shifts
 from forecast.logs import log
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Integers, Numbers, Panel
@@ -158,7 +158,7 @@ def _beyond(past: Numbers, span: int) -> Numbers:
     return change - median(change)
 
 
-def without_newest_outliers(panel: Panel, season: int, ends: Integers) -> Panel:
+def remove_newest_outliers(panel: Panel, season: int, ends: Integers) -> Panel:
     series = newest_outliers(panel, season, ends)
     if not series:
         return panel
@@ -206,7 +206,7 @@ def _past(panel: Panel, series: int, ends: Integers) -> Numbers:
 def warn_of_newest(panel: Panel, schema: Schema, name: str) -> None:
     """Warn of newest values that do not count yet, and of new levels."""
     season = schema.shortest_season
-    panel = without_shifts(panel, schema)
+    panel = remove_shifts(panel, schema)
     outliers = newest_outliers(panel, season, panel.lengths)
     if outliers:
         log.warning(

@@ -17,7 +17,7 @@ from forecast.panel.naming import series_names
 from forecast.panel.panel import Ids
 from forecast.panel.schema import Event, EventKind, Schema
 from forecast.settings import TextSettings
-from forecast.tables.headers import refuse_missing
+from forecast.tables.headers import require_columns
 from forecast.tables.reading import read_table, table_from_frame
 from forecast.tables.table import Columns, Table
 
@@ -47,7 +47,7 @@ def read_events(source: Any, schema: Schema, ids: Ids) -> tuple[Event, ...]:
     columns = [name for name in COLUMNS if name in (DATE, NAME) or name not in schema.ids]
     used = [name for name in columns if name in table.names]
     has_spans = START in used or END in used
-    refuse_missing(table, (NAME,) if has_spans else (DATE, NAME))
+    require_columns(table, (NAME,) if has_spans else (DATE, NAME))
     refuse_others(table, schema, columns, "events")
     blank = [""] * len(table)
     id_columns = {*table.names} - {*columns}
@@ -102,7 +102,7 @@ def side_table(source: Any, setting: str) -> Table | None:
         return None
 
 
-def renewed(before: tuple[Event, ...], newer: tuple[Event, ...]) -> tuple[Event, ...]:
+def merge_events(before: tuple[Event, ...], newer: tuple[Event, ...]) -> tuple[Event, ...]:
     """Merge the events of a fit with those of a newer table.
 
     From the first day of the newer table on, only its events are used.
@@ -117,7 +117,7 @@ def _spans(table: Table, used: list[str], schema: Schema) -> list[tuple[date, da
     """Return the first and the last day of each event, [rows]."""
     names = [name for name in (DATE, START, END) if name in used]
     may_be_blank = len(names) > 1
-    days = {name: days_of(table, name, schema, may_be_blank) for name in names}
+    days = {name: parse_days(table, name, schema, may_be_blank) for name in names}
     spans = []
     for row in range(len(table)):
         filled = [name for name in names if days[name][row] is not None]
@@ -135,7 +135,7 @@ def _spans(table: Table, used: list[str], schema: Schema) -> list[tuple[date, da
     return spans
 
 
-def days_of(table: Table, column: str, schema: Schema, may_be_blank: bool) -> list[date | None]:
+def parse_days(table: Table, column: str, schema: Schema, may_be_blank: bool) -> list[date | None]:
     """Parse the days of a column, [rows], None where a cell is blank.
 
     They may be written as the dates of the table of series are.

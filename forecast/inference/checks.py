@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from forecast.calendar import patterns
-from forecast.ensemble.baseline_forecasts import baseline_labelled
+from forecast.ensemble.baseline_forecasts import find_baseline
 from forecast.ensemble.ensemble import CHOSEN
 from forecast.ensemble.names import AUTO, is_baseline
 from forecast.errors import Unavailable
@@ -125,7 +125,7 @@ def _check_models(config: Config) -> None:
     if names != list(config.components[: len(names)]):
         raise ValueError("the first components must be the networks")
     for label in config.baselines:
-        baseline_labelled(label, config.lags)
+        find_baseline(label, config.lags)
 
 
 def check_statistics(statistics: Statistics, config: Config) -> None:
@@ -156,7 +156,7 @@ def check_column_effects(effects: ColumnEffects) -> None:
         raise ValueError("a year must have steps")
 
 
-def check_closed(closed: Closed) -> None:
+def check_closures(closed: Closed) -> None:
     ascending = (np.diff(closed.series) >= 0).all()
     if not len(closed) or not ascending or (closed.phase >= closed.season).any():
         raise ValueError("the closed positions contradict each other")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.artifacts.format import Arrays, Contents, parse_json
-from forecast.artifacts.specs import Spec, as_lists, checked, from_lists
+from forecast.artifacts.specs import Spec, as_lists, build_record, from_lists
 from forecast.baselines.pretrained import quantiles
 from forecast.ensemble.ensemble import Ensemble
 from forecast.ensemble.names import PRETRAINED
@@ -67,11 +67,11 @@ def to_contents(fitted: Fitted) -> Contents:
     network = fitted.ensemble.network
     return Contents(
         config=fitted.config.model_dump(mode="json", by_alias=True),
-        weights=_joined(fitted.network_weights),
+        weights=_join_weights(fitted.network_weights),
         scaler=_scaler(fitted),
         history=_history(fitted.history),
         calibration=_calibration(fitted.ensemble) | _sums(fitted),
-        base=None if base is None else {"until": base.trained_until, **_joined(base.weights)},
+        base=None if base is None else {"until": base.trained_until, **_join_weights(base.weights)},
         pretrained=None if network is None else network.data,
         exports=fitted.exports,
         unexported=fitted.unexported,
@@ -115,7 +115,7 @@ def _read(contents: Contents) -> Fitted:
     if scaler.column_effects is not None:
         column_effects = read_column_effects(scaler.column_effects, sizes, config.table)
     if scaler.closed is not None:
-        closed = read_closed(scaler.closed, sizes)
+        closed = read_closures(scaler.closed, sizes)
     run = TrainSettings.check(contents.run)
     return Fitted(
         config=config,
@@ -124,7 +124,7 @@ def _read(contents: Contents) -> Fitted:
         naive_error=_by_series(scaler.seasonal_error, sizes),
         ensemble=_read_ensemble(calibration, contents.pretrained, config, sizes),
         history=history,
-        network_weights=_parted(contents.weights, config),
+        network_weights=_split_weights(contents.weights, config),
         base=_read_base(contents, config, sizes),
         effects=effects,
         column_effects=column_effects,
@@ -200,10 +200,10 @@ def read_column_effects(
     return effects
 
 
-def read_closed(lists: dict[str, Any], sizes: dict[str, int]) -> Closed:
+def read_closures(lists: dict[str, Any], sizes: dict[str, int]) -> Closed:
     opened = tuple((position, label) for position, label in lists["opened"])
     closed = from_lists(Closed, lists, sizes, opened=opened)
-    checks.check_closed(closed)
+    checks.check_closures(closed)
     return closed
 
 
@@ -213,10 +213,10 @@ def _history(panel: Panel) -> Arrays:
     shut = {"shut": panel.shut} if np.any(panel.shut) else {}
     return {
         **{name: getattr(panel, name) for name in ARRAYS},
-        **_prefixed(VINTAGE, vintages),
+        **_add_prefix(VINTAGE, vintages),
         **shut,
         "spread": panel.expanding_std(),
-        "lowest": panel.lowest_seen(),
+        "lowest": panel.find_minimum(),
         "counted": panel.is_count(),
         "ids": np.frombuffer(ids.encode(), np.uint8).copy(),
     }
@@ -230,13 +230,13 @@ def _read_history(stored: Arrays, config: Config, sizes: dict[str, int]) -> Pane
     if len(ids) != sizes["series"]:
         raise ValueError("the history has other series than ids")
 
-    vintage_arrays = _taken(VINTAGE, arrays)
+    vintage_arrays = _take(VINTAGE, arrays)
     arrays.setdefault("shut", np.zeros(sizes["slots"], bool))
-    history = checked(HistoryArrays, arrays, sizes)
+    history = build_record(HistoryArrays, arrays, sizes)
     checks.check_offsets(history.offsets, sizes["slots"], config.horizon)
     vintages = None
     if vintage_arrays:
-        vintages = Vintages(**vars(checked(VintageArrays, vintage_arrays, sizes)))
+        vintages = Vintages(**vars(build_record(VintageArrays, vintage_arrays, sizes)))
     panel = Panel(
         ids=ids,
         ahead=config.horizon,
@@ -264,7 +264,7 @@ def _calibration(ensemble: Ensemble) -> Arrays:
 def _read_ensemble(
     stored: Arrays, pretrained: bytes | None, config: Config, sizes: dict[str, int]
 ) -> Ensemble:
-    arrays = checked(CalibrationArrays, stored, sizes)
+    arrays = build_record(CalibrationArrays, stored, sizes)
     totals = arrays.shares.sum(1, dtype=np.float64)
     if not np.allclose(totals, 1, atol=1e-5):
         raise ValueError("the weights of each series must add up to 1")
@@ -305,11 +305,11 @@ def _sums(fitted: Fitted) -> Arrays:
     if fitted.joint is None:
         return {}
     joint = JointArrays(fitted.joint.values, np.array([fitted.joint.stride]))
-    arrays = _prefixed(JOINT, vars(joint))
+    arrays = _add_prefix(JOINT, vars(joint))
     if fitted.filled is not None:
         by_steps = {str(steps): sums for steps, sums in fitted.to_date.items()}
-        arrays |= _prefixed(TO_DATE, by_steps)
-        arrays |= _prefixed(FILLED, vars(fitted.filled))
+        arrays |= _add_prefix(TO_DATE, by_steps)
+        arrays |= _add_prefix(FILLED, vars(fitted.filled))
     return arrays
 
 
@@ -317,12 +317,12 @@ def _read_sums(
     arrays: Arrays, sizes: dict[str, int]
 ) -> tuple[JointErrors | None, dict[int, Numbers], Filled | None]:
     """Take what sums of forecasts need out of `arrays`."""
-    joint_arrays = _taken(JOINT, arrays)
-    by_steps = _taken(TO_DATE, arrays)
-    filled_arrays = _taken(FILLED, arrays)
+    joint_arrays = _take(JOINT, arrays)
+    by_steps = _take(TO_DATE, arrays)
+    filled_arrays = _take(FILLED, arrays)
     if not joint_arrays:
         return None, {}, None
-    joint = checked(JointArrays, joint_arrays, sizes)
+    joint = build_record(JointArrays, joint_arrays, sizes)
     if len(joint.errors) > MAX_ORIGINS:
         raise ValueError(f"sums rest on at most {MAX_ORIGINS} origins")
     errors = JointErrors(joint.errors, int(joint.stride[0]))
@@ -333,7 +333,7 @@ def _read_sums(
     for sums in to_date.values():
         Spec("series").check(TO_DATE, sums, np.float64, sizes)
     sizes = {**sizes, "ages": 1 + max(to_date)}
-    filled = checked(Filled, filled_arrays, sizes)
+    filled = build_record(Filled, filled_arrays, sizes)
     return errors, to_date, filled
 
 
@@ -348,31 +348,31 @@ def _read_base(contents: Contents, config: Config, sizes: dict[str, int]) -> Bas
     for name, array in weights.items():
         shape = " ".join(map(str, contents.weights[name].shape))
         Spec(shape).check(name, array, np.float32, {})
-    return Base(_parted(weights, config), until)
+    return Base(_split_weights(weights, config), until)
 
 
-def _joined(members: list[NetworkWeights]) -> Arrays:
+def _join_weights(members: list[NetworkWeights]) -> Arrays:
     """The weights of all members by name, each prefixed with the number of its member."""
     arrays: Arrays = {}
     for number, weights in enumerate(members):
-        arrays |= _prefixed(f"{number}/", weights)
+        arrays |= _add_prefix(f"{number}/", weights)
     return arrays
 
 
-def _parted(arrays: Arrays, config: Config) -> list[NetworkWeights]:
-    """The weights of each member, from the dictionary that `_joined` makes."""
+def _split_weights(arrays: Arrays, config: Config) -> list[NetworkWeights]:
+    """The weights of each member, from the dictionary that `_join_weights` makes."""
     rest = dict(arrays)
-    members = [_taken(f"{number}/", rest) for number in range(len(config.network_members))]
+    members = [_take(f"{number}/", rest) for number in range(len(config.network_members))]
     if rest:
         raise ValueError(f"there is no network for the weights '{next(iter(rest))[:80]}'")
     return members
 
 
-def _prefixed(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
+def _add_prefix(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
     return {prefix + name: array for name, array in arrays.items()}
 
 
-def _taken(prefix: str, arrays: Arrays) -> Arrays:
+def _take(prefix: str, arrays: Arrays) -> Arrays:
     """Take the arrays with a prefix out of `arrays`, and name them without the prefix."""
     names = [name for name in arrays if name.startswith(prefix)]
     return {name.removeprefix(prefix): arrays.pop(name) for name in names}

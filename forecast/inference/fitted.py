@@ -173,7 +173,7 @@ class Fitted:
         return TrainSettings.check(self.config.settings)
 
 
-def models_of(fitted: Fitted) -> list[str]:
+def list_models(fitted: Fitted) -> list[str]:
     return fitted.ensemble.names(np.arange(1, len(fitted.ensemble.weights)))
 
 
@@ -207,7 +207,7 @@ def describe_fit(fitted: Fitted) -> list[str]:
 
 
 def _models_line(fitted: Fitted) -> str:
-    mixtures = Counter(map(counted_models, models_of(fitted))).most_common()
+    mixtures = Counter(map(counted_models, list_models(fitted))).most_common()
     mixture, count = mixtures[0]
     others = len(mixtures) - 1
     if not others:
@@ -217,7 +217,7 @@ def _models_line(fitted: Fitted) -> str:
     return f"{mixture} for {count:,} of {series:,} series, {rest}"
 
 
-def ranking_of(fitted: Fitted) -> list[str]:
+def rank_candidates(fitted: Fitted) -> list[str]:
     """Lines with the mean held-out losses of candidates and of the choice, the best first."""
     scores = fitted.config.scores
     if not scores:
@@ -249,10 +249,10 @@ def verdict(
         return "no values could be held out to compare candidates on"
     candidates = len(scores.keys() - {CHOSEN, NETWORKS})
     used = f"{forecasting} of {candidates} candidates {'is' if forecasting == 1 else 'are'} used"
-    return f"{_compared(scores, window_losses)}; {used}"
+    return f"{_compare(scores, window_losses)}; {used}"
 
 
-def _compared(scores: dict[str, float], window_losses: dict[str, Numbers] | None) -> str:
+def _compare(scores: dict[str, float], window_losses: dict[str, Numbers] | None) -> str:
     """How the choice compares with the naive baseline."""
     chosen = scores[CHOSEN]
     mean_error = f"mean error {chosen:.3g} on held-out values"

@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 from forecast.artifacts.store import Store
 from forecast.errors import ArtifactRefused, BadData, ForecastError, Setting, UsageError, Words
 from forecast.events.effects import NAMED, unseen_events
-from forecast.events.kinds import without, without_censored
+from forecast.events.kinds import remove_censored_values, without
 from forecast.events.newest import warn_of_newest
-from forecast.events.table import read_events, renewed
+from forecast.events.table import merge_events, read_events
 from forecast.inference.contents import from_contents
 from forecast.inference.fitted import Fitted
-from forecast.inference.predictor import Predictor, fixed_of, pick_engine
-from forecast.intervals.calibration import widened
+from forecast.inference.predictor import Predictor, find_closed_values, pick_engine
+from forecast.intervals.calibration import widen
 from forecast.intervals.interval_ends import (
-    bounded,
+    apply_bounds,
+    compare_with_floor,
+    log_floor,
     log_low_totals,
-    log_raised,
-    raised,
     unbounded_numbers,
 )
 from forecast.intervals.own_past import Recent
@@ -32,13 +32,13 @@ from forecast.metrics.metrics import mase
 from forecast.panel.naming import repeated_ids
 from forecast.panel.panel import SKIPPED, SUM, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, time_columns_at
-from forecast.reading.building import with_future
+from forecast.reading.building import add_future
 from forecast.reading.comparing import (
     Comparison,
     check_levels,
     require_known,
     warn_blank_ahead,
-    warn_seen,
+    warn_of_seen_values,
 )
 from forecast.reading.reading import Reading, Source, read_as
 from forecast.reading.successors import read_successors
@@ -104,11 +104,11 @@ def load_predictor(
     """The forecaster of the live version of a store, or of another version, ready to forecast."""
     fitted, place = _load(store, version)
     backend = pick_engine(fitted, engine, device) if fitted.config.networks else None
-    with _named(place):
+    with _name_place(place):
         return Predictor(fitted, device, backend=backend)
 
 
-def load_fitted(store: str, version: str | None = None) -> Fitted:
+def load_forecaster(store: str, version: str | None = None) -> Fitted:
     """The forecaster of the live version of a store, or of another version, as plain arrays."""
     return _load(store, version)[0]
 
@@ -117,12 +117,12 @@ def _load(store: str, version: str | None) -> tuple[Fitted, str]:
     """A fitted forecaster, and the name that messages call it by."""
     contents, info = Store(store).load(version)
     place = f"{store}/{info.id}"
-    with _named(place):
+    with _name_place(place):
         return from_contents(contents), place
 
 
 @contextmanager
-def _named(place: str) -> Iterator[None]:
+def _name_place(place: str) -> Iterator[None]:
     try:
         yield
     except (ArtifactRefused, UsageError, RuntimeError) as error:
@@ -163,7 +163,7 @@ def forecast_table(
     read_ahead = fitted.config.horizon if fitted.config.networks else horizon
     warn_blank_ahead(panel, schema, read_ahead, name)
     if source is not None:
-        warn_seen(panel, fitted.history, schema, horizon, source.name)
+        warn_of_seen_values(panel, fitted.history, schema, horizon, source.name)
 
     options = None if on_panel is None else on_panel(panel)
     refuse = ArtifactRefused if source is None else BadData
@@ -173,7 +173,7 @@ def forecast_table(
     if not isinstance(source, Part):
         gone = sorted(set(fitted.ids) - set(panel.ids))
         skipped |= dict.fromkeys(gone, "gone")
-    return replace(tabulated(forecasts, fitted, output), skipped=skipped)
+    return replace(add_columns(forecasts, fitted, output), skipped=skipped)
 
 
 def forecast_panel(
@@ -197,14 +197,14 @@ def forecast_panel(
     shown = quantiles
     if options.factors is not None:
         factors = options.factors(series, quantiles)
-        shown = widened(quantiles, factors)
+        shown = widen(quantiles, factors)
     # interval corrections do not change the means
-    means = means_of(quantiles, fitted, panel, series)
+    means = compute_means(quantiles, fitted, panel, series)
     forecasts = Forecasts(panel, series, quantiles, shown, means, shown, shown)
-    return numbered(forecasts, fitted, output)
+    return add_predictions(forecasts, fitted, output)
 
 
-def numbered(forecasts: Forecasts, fitted: Fitted, output: OutputSettings) -> Forecasts:
+def add_predictions(forecasts: Forecasts, fitted: Fitted, output: OutputSettings) -> Forecasts:
     """Forecasts with the numbers of the output, which are computed from `shown` and `means`."""
     panel = forecasts.panel
     series = forecasts.series
@@ -212,21 +212,21 @@ def numbered(forecasts: Forecasts, fitted: Fitted, output: OutputSettings) -> Fo
     floor = panel.floor()[series]
     counts = panel.is_count()[series]
 
-    def unbounded(output: OutputSettings) -> Numbers:
+    def drop_bounds(output: OutputSettings) -> Numbers:
         return unbounded_numbers(forecasts.shown, fitted.config.levels, output, counts, means)
 
-    unbounded_output = unbounded(output)
-    numbers = bounded(unbounded_output, output, floor)
-    log_raised(raised(unbounded_output, output, floor), NO_LIMIT)
+    unbounded_output = drop_bounds(output)
+    numbers = apply_bounds(unbounded_output, output, floor)
+    log_floor(compare_with_floor(unbounded_output, output, floor), NO_LIMIT)
     if output.point == "median":
-        bounded_means = bounded(means[..., None], output, floor)
+        bounded_means = apply_bounds(means[..., None], output, floor)
         log_low_totals(numbers[..., 0], bounded_means[..., 0], floor, FOR_TOTALS)
     usual = output.usual
-    published = numbers if usual == output else bounded(unbounded(usual), usual, floor)
+    published = numbers if usual == output else apply_bounds(drop_bounds(usual), usual, floor)
     return replace(forecasts, numbers=numbers, published=published)
 
 
-def tabulated(forecasts: Forecasts, fitted: Fitted, output: OutputSettings) -> Forecasts:
+def add_columns(forecasts: Forecasts, fitted: Fitted, output: OutputSettings) -> Forecasts:
     """Forecasts with the columns of the output."""
     panel = forecasts.panel
     series = forecasts.series
@@ -279,7 +279,7 @@ def panel_to_forecast(
         panel = reading.panel
         warn_of_newest(panel, schema, reading.name)
     elif future is not None:
-        panel = with_future(panel, future, schema)
+        panel = add_future(panel, future, schema)
     for line in describe_vintages(panel, schema):
         log.info("%s", line)
     return panel
@@ -304,7 +304,7 @@ def reading_to_forecast(
         fitted=history,
     )
     index = series_index(history.ids, reading.panel.ids)  # 0 for a new series
-    lowest = np.concatenate([[np.inf], history.lowest_seen()])[index]
+    lowest = np.concatenate([[np.inf], history.find_minimum()])[index]
     counted = history.counted
     if counted is not None:
         counted = np.concatenate([[True], counted])[index]
@@ -313,7 +313,7 @@ def reading_to_forecast(
     )
     panel = comparison.add(replace(reading.panel, lowest=lowest, counted=counted))
     if part is None:
-        comparison.warn_missing()
+        comparison.warn_of_missing_ids()
     check_levels(panel, history.ids, fitted.level, config.lookback, source.name, schema.strict)
     return replace(reading, panel=panel)
 
@@ -358,7 +358,7 @@ def columns_at(
     return columns
 
 
-def with_tables(
+def update_tables(
     predictor: Predictor,
     events: Any,
     successors: Any,
@@ -372,11 +372,11 @@ def with_tables(
     fitted = predictor.fitted
     schema = fitted.schema.model_copy(update=changed)
     if successors is not None:
-        predictor = predictor.serving(replace(fitted, needs_table=True))
+        predictor = predictor.replace_fitted(replace(fitted, needs_table=True))
         successions = read_successors(successors, schema)
         schema = schema.model_copy(update={"successions": successions})
     if events is None:
-        return with_schema(predictor, schema)
+        return replace_schema(predictor, schema)
     newer = read_events(events, schema, fitted.history.ids)
     effects = {event.name for event in newer if event.kind == "effect"}
     if fitted.effects is None and effects:
@@ -387,12 +387,12 @@ def with_tables(
                 cure="fit again with them",
             )
         log.warning(UNSEEN, ", ".join(sorted(effects)[:NAMED]))
-    dated_events = renewed(schema.dated_events, newer)
+    dated_events = merge_events(schema.dated_events, newer)
     schema = schema.model_copy(update={"dated_events": dated_events})
-    return with_schema(predictor, schema)
+    return replace_schema(predictor, schema)
 
 
-def with_schema(predictor: Predictor, schema: Schema) -> Predictor:
+def replace_schema(predictor: Predictor, schema: Schema) -> Predictor:
     """The same forecaster with another schema, such as one with different events."""
     fitted = predictor.fitted
     if schema == fitted.schema:
@@ -401,7 +401,7 @@ def with_schema(predictor: Predictor, schema: Schema) -> Predictor:
     history = without(fitted.history, schema, "ignore")
     is_same = (history.observed == fitted.history.observed).all()
     filled = fitted.filled if is_same else None  # if not, sums are added up anew
-    return predictor.serving(replace(fitted, config=config, history=history, filled=filled))
+    return predictor.replace_fitted(replace(fitted, config=config, history=history, filled=filled))
 
 
 def checked_horizon(horizon: int | None, fitted: int) -> int:
@@ -436,7 +436,7 @@ def error_after(
         problem = f"no row lies within {steps} steps after the end of the fit, {config.train_end}"
         raise BadData(problem, cure=f"score later rows; {rolling_cure(steps)}")
     rows = later.dated.vintages or later.dated
-    history = with_future(fitted.history, rows.table, schema, rows.times_by(schema))
+    history = add_future(fitted.history, rows.table, schema, rows.times_by(schema))
     warn_blank_ahead(history, schema, config.horizon, later.name)
     series = np.flatnonzero(~history.skipped)
     quantiles = predictor.quantiles(history, series)
@@ -448,7 +448,7 @@ def error_after(
     return float(mase(values, point, fitted.naive_error[series]))
 
 
-def means_of(quantiles: Numbers, fitted: Fitted, panel: Panel, series: Integers) -> Numbers:
+def compute_means(quantiles: Numbers, fitted: Fitted, panel: Panel, series: Integers) -> Numbers:
     """The means of the forecasts of series, [series, horizon].
 
     They depend on the past of the series, in which closed slots do not count.
@@ -457,10 +457,10 @@ def means_of(quantiles: Numbers, fitted: Fitted, panel: Panel, series: Integers)
     levels = fitted.config.levels
     if calibration.mean_weight == 1:
         return calibration.quantile_means(quantiles, levels)
-    opened = without_censored(panel, fitted.schema)
-    fixed = fixed_of(fitted, panel)
+    opened = remove_censored_values(panel, fitted.schema)
+    fixed = find_closed_values(fitted, panel)
     if fixed is not None:
         is_open = opened.observed & np.isnan(fixed)
         opened = replace(opened, observed=is_open)
-    recent = Recent.of(opened, (series, panel.lengths[series]))
+    recent = Recent.measure(opened, (series, panel.lengths[series]))
     return calibration.means(quantiles, levels, recent)

@@ -35,7 +35,7 @@ class Graph:
     def run(self, arrays: dict[str, Any], size: tuple[int, int]) -> NDArray[np.float32]:
         """The output [batch, *size] for arrays by name; arrays it does not take are ignored."""
         if None in self.inputs.values() or not self.inputs.keys() <= arrays.keys():
-            raise self._refused("asks for other inputs than a batch has")
+            raise self._build_refusal("asks for other inputs than a batch has")
         inputs = {
             name: np.ascontiguousarray(arrays[name], kind) for name, kind in self.inputs.items()
         }
@@ -45,14 +45,14 @@ class Graph:
         except Exception as error:  # onnxruntime has no error class of its own
             # raises MemoryError if the machine lacks memory, and the export is not at fault
             np.empty(MEMORY, np.uint8)
-            raise self._refused(f"cannot be run: {one_line(error)}") from None
+            raise self._build_refusal(f"cannot be run: {one_line(error)}") from None
         shapes = [(output.shape, output.dtype) for output in outputs]
         if shapes != [((rows, *size), np.float32)]:
-            raise self._refused("does not put out what a network does")
+            raise self._build_refusal("does not put out what a network does")
         output: NDArray[np.float32] = outputs[0]
         return output
 
-    def _refused(self, reason: str) -> ArtifactRefused:
+    def _build_refusal(self, reason: str) -> ArtifactRefused:
         cure = Words("restore it, or pass ", Setting("engine", "torch"))
         return ArtifactRefused(f"{self.shown}: {reason}", cure=cure)
 
@@ -72,7 +72,7 @@ class Networks:
         self.groups = [[next(graphs) for _ in members] for members in self.members]
 
     @contextmanager
-    def running(self) -> Iterator[None]:
+    def guard_run(self) -> Iterator[None]:
         try:
             yield
         except MemoryError:
@@ -88,7 +88,7 @@ class Networks:
         def run(arrays: dict[str, Any]) -> NDArray[np.float32]:
             return graph.run(columns | arrays, (config.horizon, len(LEVELS)))
 
-        windows = PretrainedWindows.of(batch, config.lags, config.horizon)
+        windows = PretrainedWindows.from_batch(batch, config.lags, config.horizon)
         quantiles: NDArray[Any] = both_ways(windows, run, config.levels)
         return quantiles
 

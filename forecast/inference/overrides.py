@@ -11,18 +11,18 @@ from numpy.typing import NDArray
 from forecast.calendar.parsing import parse_times
 from forecast.calendar.zones import DAY
 from forecast.errors import BadData
-from forecast.events.closed import with_fixed
-from forecast.events.table import cell_texts, days_of, refuse_others, side_table
+from forecast.events.closed import fill_closed_slots
+from forecast.events.table import cell_texts, parse_days, refuse_others, side_table
 from forecast.inference.fitted import Fitted
-from forecast.inference.forecasting import Forecasts, tabulated
-from forecast.inference.predictor import fixed_of
-from forecast.intervals.interval_ends import bounded
+from forecast.inference.forecasting import Forecasts, add_columns
+from forecast.inference.predictor import find_closed_values
+from forecast.intervals.interval_ends import apply_bounds
 from forecast.logs import log
 from forecast.panel.naming import NAMED, first_names
 from forecast.panel.panel import Ids, Integers, Numbers, Panel
-from forecast.panel.schema import Schema, calendar_of
+from forecast.panel.schema import Schema, build_calendar
 from forecast.settings import OutputSettings
-from forecast.tables.headers import refuse_missing
+from forecast.tables.headers import require_columns
 from forecast.tables.table import Table
 
 DAYS = ("from", "to")
@@ -51,7 +51,7 @@ class Overrides(NamedTuple):
     people: NDArray[np.str_]  # [rows, 2], who and why
 
 
-def overridden(
+def apply_overrides(
     forecasts: Forecasts,
     fitted: Fitted,
     output: OutputSettings,
@@ -73,8 +73,8 @@ def overridden(
     steps = np.arange(numbers.shape[1])
     ends = panel.offsets[series] + panel.lengths[series]
     slots = ends[:, None] + steps
-    fixed = fixed_of(fitted, panel)
-    is_closed = with_fixed(panel, fixed).observed[slots]
+    fixed = find_closed_values(fitted, panel)
+    is_closed = fill_closed_slots(panel, fixed).observed[slots]
     row = np.where(is_closed, -1, overrides.row[series][:, steps])
     unused_rows = np.setdiff1d(np.arange(len(table)), row)
     unused = [table.line(i) for i in unused_rows]
@@ -92,7 +92,7 @@ def overridden(
     is_bound = np.isfinite(low) != np.isfinite(high)
     wanted = np.where(is_bound, passed, scaled)
     is_meant = row >= 0
-    within = bounded(wanted, output, panel.floor()[series])
+    within = apply_bounds(wanted, output, panel.floor()[series])
     moved = np.where(is_meant[..., None], within, numbers)
     is_within = np.isclose(within[..., 0], wanted[..., 0], 1e-3, 0.5 * output.integer)
     factors = np.abs(ratio[..., 0])
@@ -107,7 +107,7 @@ def overridden(
         log.info("override %d of %d forecasts, by %s", is_meant.sum(), row.size, people)
     changes = moved - numbers
     changed = replace(forecasts, numbers=moved, changes=changes[..., 0])
-    return tabulated(changed, fitted, output), overrides
+    return add_columns(changed, fitted, output), overrides
 
 
 def read_overrides(
@@ -125,8 +125,8 @@ def read_overrides(
         return None
     times = DAYS if DAYS[0] in table.names else schema.time
     refuse_others(table, schema, (*times, *COLUMNS), "overrides")
-    refuse_missing(table, (*times, *COLUMNS[:2]))
-    first, last = _steps_of(table, times, schema, panel)
+    require_columns(table, (*times, *COLUMNS[:2]))
+    first, last = _find_steps(table, times, schema, panel)
     series_ids = np.array([*panel.ids, *ids])  # [series, columns], the first those of the panel
     row_of = np.full((len(series_ids), panel.ahead), -1)
     blank = [""] * len(table)
@@ -167,15 +167,15 @@ def read_overrides(
     return Overrides(table, row_of, np.array(change), cells[:, -2:])
 
 
-def _steps_of(
+def _find_steps(
     table: Table, times: tuple[str, ...], schema: Schema, panel: Panel
 ) -> tuple[Integers, Integers]:
     """The first step ahead of each row, and the one after its last; -1 if it ends too early."""
-    calendar = calendar_of(schema)
+    calendar = build_calendar(schema)
     ahead = panel.origin + 1 + np.arange(panel.ahead)
     if times == DAYS:
         steps = calendar.wall(ahead) // DAY
-        days = [days_of(table, name, schema, may_be_blank=False) for name in DAYS]
+        days = [parse_days(table, name, schema, may_be_blank=False) for name in DAYS]
         begin, end = np.array(days, "datetime64[D]").astype(np.int64)
     else:
         steps = calendar.times(ahead)

@@ -12,7 +12,7 @@ from forecast.events.closed import closed_now, fixed_values
 from forecast.inference.fitted import CPU_DEVICES, Config, Fitted
 from forecast.metrics.quantiles import standard_deviation
 from forecast.models import model_class
-from forecast.panel.hierarchy import members_of, with_sums
+from forecast.panel.hierarchy import append_sums, find_members
 from forecast.panel.panel import SUM, Flags, Integers, Numbers, Panel, series_index
 from forecast.registry import has
 from forecast.settings import EngineName
@@ -37,7 +37,7 @@ def pick_engine(fitted: Fitted, engine: EngineName = "auto", device: str = "auto
         without = Words("leave out ", Setting("device", device))
         raise UsageError("it runs on the CPU only", setting=setting, cure=without)
     reason = _missing_export(fitted) if on_cpu else "it runs on the CPU only"
-    if not reason and not installed("onnxruntime"):
+    if not reason and not has_package("onnxruntime"):
         reason = "onnxruntime is not installed"
     if engine != "torch" and not reason:
         return "onnx"
@@ -47,7 +47,7 @@ def pick_engine(fitted: Fitted, engine: EngineName = "auto", device: str = "auto
         instead = install or Words("pass ", Setting("engine", "torch"), ", or fit again")
         problem = f"onnx cannot run the networks of this forecaster: {reason}"
         raise Unavailable(problem, cure=instead)
-    if installed("torch"):
+    if has_package("torch"):
         return "torch"
     if engine == "torch":
         cure = "install it with `pip install torch`"
@@ -67,7 +67,7 @@ def require_engine(engine: EngineName, model: str) -> None:
         problem = f"{model} has no export, as {reason}"
         cure = Words("leave out ", setting)
         raise UsageError(problem, setting=Setting("model", model), cure=cure)
-    if not all(map(installed, EXTRA_PACKAGES)):
+    if not all(map(has_package, EXTRA_PACKAGES)):
         problem = "onnx and onnxruntime are not installed"
         raise Unavailable(problem, setting=setting, cure=INSTALL.format(EXTRA))
 
@@ -83,7 +83,7 @@ def _missing_export(fitted: Fitted) -> str:
     return f"{models[number]} has no export, as {reason}"
 
 
-def installed(package: str) -> bool:
+def has_package(package: str) -> bool:
     try:
         importlib.import_module(package)
     except ImportError:
@@ -102,7 +102,7 @@ class Backend(Protocol):
     threads: bool  # whether several threads may run networks at once
 
     # the block in which networks run; running out of memory in it raises `Unavailable`
-    def running(self) -> AbstractContextManager[None]: ...
+    def guard_run(self) -> AbstractContextManager[None]: ...
     # the quantiles of one network, in the scaled unit of its windows: [batch, horizon, levels]
     def quantiles(self, group: int, member: int, batch: Batch) -> Array: ...
     # the attention weight of each step of the lookback, [batch, lookback]; None without attention.
@@ -129,7 +129,7 @@ class Predictor:
             name = backend or pick_engine(fitted, engine, device)
             self.backend = load_backend(fitted, device, name)
 
-    def serving(self, fitted: Fitted) -> Self:
+    def replace_fitted(self, fitted: Fitted) -> Self:
         """The same networks with another description of the forecaster."""
         other = type(self).__new__(type(self))
         vars(other).update(vars(self), fitted=fitted)
@@ -163,15 +163,15 @@ class Predictor:
         used = np.ones(len(series), bool) if left_out is None else ~left_out
         if config.reconciles and _ends_together(panel):
             # summed series come after the single ones
-            sums = with_sums(panel, config.table.ids, config.sums)
-            return self._reconciled(sums, series[used], ends[used])
+            sums = append_sums(panel, config.table.ids, config.sums)
+            return self._reconcile(sums, series[used], ends[used])
 
         before = panel.lengths.copy()
         np.minimum.at(before, series, ends)
-        inputs = inputs_of(self.fitted, panel, before)
+        inputs = prepare_inputs(self.fitted, panel, before)
         windows = None  # the arrays from which networks cut their windows
         if self.backend is not None:
-            with self.backend.running():
+            with self.backend.guard_run():
                 windows = inputs.arrays.to(self.backend.to_array)
         quantiles = [np.zeros((0, config.horizon, len(config.levels)))]
         for start in range(0, len(series), WINDOWS_AT_ONCE):
@@ -186,12 +186,12 @@ class Predictor:
                     medians = [np.median(group, 0) for group in groups]
                 of_fit = inputs.series_index[index[0]]
                 mixed = self.fitted.ensemble.quantiles(inputs, index, of_fit, medians)
-                quantiles.append(inputs.restored(mixed, index))
+                quantiles.append(inputs.restore(mixed, index))
             if self.on_windows is not None:
                 self.on_windows(end, len(series))
         return np.concatenate(quantiles)
 
-    def _reconciled(self, sums: Panel, series: Integers, position: Integers) -> Numbers:
+    def _reconcile(self, sums: Panel, series: Integers, position: Integers) -> Numbers:
         """Quantiles of windows of single series, [windows, horizon, levels], after reconciliation.
 
         The method is that of Wickramasuriya, Athanasopoulos and Hyndman (2019), with a diagonal
@@ -201,10 +201,10 @@ class Predictor:
         config = self.fitted.config
         calibration = self.fitted.ensemble.calibration
         unreconciled = config.model_copy(update={"reconciles": False})
-        single = self.serving(replace(self.fitted, config=unreconciled))
+        single = self.replace_fitted(replace(self.fitted, config=unreconciled))
         origins = sums.starts[series] + position
         floor = sums.floor()
-        totals, members = members_of(sums)
+        totals, members = find_members(sums)
         served = np.flatnonzero(~sums.skipped)
         quantiles = np.zeros((len(series), config.horizon, len(config.levels)))
         for origin in np.unique(origins):
@@ -220,7 +220,9 @@ class Predictor:
             is_sum = np.isin(both, totals)
             alone = both[~is_sum]
             of_series = members[np.isin(totals, both)][:, alone]
-            agreed = _agreed(base[~is_sum], means, deviation, is_sum, of_series, floor[both])
+            agreed = _reconcile_series(
+                base[~is_sum], means, deviation, is_sum, of_series, floor[both]
+            )
             quantiles[rows] = agreed[np.searchsorted(alone, series[rows])]
         return quantiles
 
@@ -243,7 +245,7 @@ class Predictor:
         config = self.fitted.config
         if self.backend is None or all(len(members) == 1 for members in config.members()):
             return None
-        inputs = inputs_of(self.fitted, panel)
+        inputs = prepare_inputs(self.fitted, panel)
         index = series, panel.lengths[series]
         windows = inputs.arrays.to(self.backend.to_array)
         size = deviation = 0.0
@@ -251,7 +253,7 @@ class Predictor:
             if len(group) == 1:
                 continue
             medians = np.stack(group, -1)[:, :, config.levels.index(0.5)]
-            points = inputs.restored(medians, index)  # [series, horizon, members]
+            points = inputs.restore(medians, index)  # [series, horizon, members]
             size += np.abs(np.median(points, axis=-1)).sum()
             deviation += points.std(-1, ddof=1).sum()
         return deviation / size if size else None
@@ -265,7 +267,7 @@ class Predictor:
         if self.fitted.config.networks and TORCH not in type(backend).__module__:
             backend = load_backend(self.fitted, self.device, TORCH)  # exports forecast only
         if backend is not None:
-            windows = inputs_of(self.fitted, panel).arrays.to(backend.to_array)
+            windows = prepare_inputs(self.fitted, panel).arrays.to(backend.to_array)
             index = backend.to_array(np.ascontiguousarray(series))
             for group, members in enumerate(self.fitted.config.members()):
                 cut = windows.cut(members[0].lookback, members[0].scaling)
@@ -285,7 +287,9 @@ def load_backend(fitted: Fitted, device: str, name: str) -> Backend:
     return backend
 
 
-def fixed_of(fitted: Fitted, panel: Panel, before: Integers | None = None) -> Numbers | None:
+def find_closed_values(
+    fitted: Fitted, panel: Panel, before: Integers | None = None
+) -> Numbers | None:
     """[slots], the constant value of each closed slot (0 if a shop is shut), else NaN.
 
     Only values at positions before `before` [series] can show that a slot is not closed.
@@ -297,10 +301,10 @@ def fixed_of(fitted: Fitted, panel: Panel, before: Integers | None = None) -> Nu
     return fixed_values(closed, panel, schema)
 
 
-def inputs_of(fitted: Fitted, panel: Panel, before: Integers | None = None) -> Inputs:
-    """The panel, prepared as the panel of the fit was; the parameters are those of `fixed_of`."""
+def prepare_inputs(fitted: Fitted, panel: Panel, before: Integers | None = None) -> Inputs:
+    """The panel, prepared as the panel of the fit was; the parameters are those of `find_closed_values`."""
     config = fitted.config
-    fixed = fixed_of(fitted, panel, before)
+    fixed = find_closed_values(fitted, panel, before)
     ends = panel.lengths if before is None else before
     return make_inputs(
         panel,
@@ -325,7 +329,7 @@ def _members(
     series, position = map(backend.to_array, index)
     nothing = np.zeros((0, config.horizon, len(config.levels)))
     parts = [[[nothing] for _ in members] for members in config.members()]
-    with backend.running():
+    with backend.guard_run():
         for start in range(0, len(series), NETWORK_BATCH):
             rows = slice(start, start + NETWORK_BATCH)
             batches = {}
@@ -333,16 +337,16 @@ def _members(
                 read = members[0].lookback, members[0].scaling
                 if read not in batches:
                     gathered = windows.cut(*read).batch(series[rows], position[rows])
-                    batches[read] = gathered.padded(NETWORK_BATCH)
+                    batches[read] = gathered.pad(NETWORK_BATCH)
                 batch = batches[read]
                 for member in range(len(members)):
                     scaled = backend.quantiles(group, member, batch)
-                    quantiles = batch.unscaled(scaled)[: len(series[rows])]
+                    quantiles = batch.unscale(scaled)[: len(series[rows])]
                     parts[group][member].append(backend.to_numpy(quantiles))
     return [[np.concatenate(member) for member in members] for members in parts]
 
 
-def _agreed(
+def _reconcile_series(
     base: Numbers, means: Numbers, deviation: Numbers, sums: Flags, members: Flags, floor: Numbers
 ) -> Numbers:
     """Quantiles of series [series, horizon, levels] with reconciled means.

@@ -49,7 +49,7 @@ class Networks:
             self.groups.append(networks)
 
     @contextmanager
-    def running(self) -> Iterator[None]:
+    def guard_run(self) -> Iterator[None]:
         with one_thread(), report_out_of_memory():
             yield
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from forecast.metrics.quantiles import divided, widening
+from forecast.metrics.quantiles import compute_width_factors, divide
 from forecast.panel.panel import Flags, Integers, Numbers
 from forecast.windows.windows import WindowIndex
 
@@ -70,7 +70,7 @@ def error_quantiles(
     decay = max(PRIORS.decay * horizon, PRIORS.min_decay)
     recency = np.exp(-_age(windows) / decay)  # [windows]
     weights = used * recency[:, None]
-    scaled_errors = divided(actual - points, scale, 0.0)
+    scaled_errors = divide(actual - points, scale, 0.0)
     errors = used * scaled_errors[:, steps]
     sizes = np.zeros(len(steps))
     for number, step in enumerate(steps):
@@ -82,9 +82,9 @@ def error_quantiles(
         return table
     counts = weights > 0
     counts &= width > 0
-    relative = divided(errors, width, 0.0)
+    relative = divide(errors, width, 0.0)
     shape = _shape(relative[counts], weights[counts], levels, sizes.max())
-    quantiles = width[:, None] * shape * widening(sizes, levels)  # [steps, levels]
+    quantiles = width[:, None] * shape * compute_width_factors(sizes, levels)  # [steps, levels]
     every = np.arange(horizon)
     for level in range(len(levels)):
         table[:, level] = np.interp(every, steps, quantiles[:, level])
@@ -137,11 +137,11 @@ def _mean_errors(steps: Integers, errors: Numbers, weights: Numbers, sizes: Numb
     # a few very large errors, as of an outbreak in some series, must not decide how wide the
     # intervals of all are
     roots = (weights * np.sqrt(size)).sum(0)
-    usual = divided(roots, total, 0.0) ** 2  # [steps]
+    usual = divide(roots, total, 0.0) ** 2  # [steps]
     size = np.minimum(size, PRIORS.max_ratio * usual)
     near = len(steps) // 10
-    sums = _running((weights * size).sum(0), near)
-    means = divided(sums, _running(total, near), 0.0)
+    sums = _sum_neighbours((weights * size).sum(0), near)
+    means = divide(sums, _sum_neighbours(total, near), 0.0)
     known = means > 0
     known &= sizes > 0
     if not known.any():
@@ -162,7 +162,7 @@ def _mean_errors(steps: Integers, errors: Numbers, weights: Numbers, sizes: Numb
     return np.asarray(np.exp(pooled))
 
 
-def _running(values: Numbers, near: int) -> Numbers:
+def _sum_neighbours(values: Numbers, near: int) -> Numbers:
     """Sums of values [steps] over the steps up to `near` steps away, [steps]."""
     count = len(values)
     sums = np.append(0.0, values.cumsum())

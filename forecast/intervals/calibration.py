@@ -34,7 +34,7 @@ from forecast.intervals.own_past import (
     step_share,
 )
 from forecast.logs import log
-from forecast.metrics.quantiles import divided, mean_of
+from forecast.metrics.quantiles import compute_mean, divide
 from forecast.panel.panel import Flags, Integers, Numbers
 
 Margins = NDArray[np.float32]
@@ -110,7 +110,7 @@ class Calibration:
     mean_roughness: float = 0.0  # roughness at which intervals keep their width
     step_share: float = 0.0  # of errors over widths, see `own_past.step_share`
 
-    def moved(
+    def adjust(
         self,
         quantiles: Numbers,
         scale: Numbers,
@@ -143,7 +143,7 @@ class Calibration:
         Unlike `means`, it ignores the recent values of series at rest.
         """
         median = _median(quantiles)[..., 0]
-        distance = mean_of(quantiles, levels) - median
+        distance = compute_mean(quantiles, levels) - median
         return median + self.mean_share * distance
 
     def means(self, quantiles: Numbers, levels: tuple[float, ...], recent: Recent) -> Numbers:
@@ -189,7 +189,7 @@ def calibrate(
             none, none[0], 0, none, np.zeros(pasts.count + 1, np.float32), mean_weight=0.0
         )
 
-    missed = _missed(quantiles, actual, observed)
+    missed = _measure_misses(quantiles, actual, observed)
     slope, mean_roughness = _slope(missed, pasts)
     rougher = slope * np.nan_to_num(pasts.roughness - mean_roughness)
     growth = _growth(missed - rougher, pasts)
@@ -208,13 +208,13 @@ def calibrate(
         margin = _margins(scores, observed, levels[high] - levels[low], weight)
         margins[:, high] = np.maximum(0.0, margin) if tied else margin
         margins[:, low] = -margins[:, high]
-    moved = capped(moved_by(grown, margins, scale, tied), pasts.limit)
+    moved = cap(moved_by(grown, margins, scale, tied), pasts.limit)
 
     def cells(values: Numbers) -> Numbers:
         """Observed values of [windows, horizon], divided by their window's scale, as [cells]."""
         return (values / unit[:, None])[observed]
 
-    rested = pasts.recent.rested(moved)
+    rested = pasts.recent.adjust_to_rest(moved)
     change = cells(np.abs(actual - _median(rested)[..., 0]))
     change -= cells(np.abs(actual - _median(moved)[..., 0]))
     has_rest = bool(pasts.recent.at_rest.any())
@@ -224,7 +224,7 @@ def calibrate(
 
     median = _median(moved)[..., 0]
     relative = _relative(moved)
-    mean = mean_of(moved, levels)
+    mean = compute_mean(moved, levels)
     mean_share = _mean_share(cells(mean - median), cells(actual - median), weight)
     means = median + mean_share * (mean - median)
     shift = pasts.recent.shift(means)
@@ -250,14 +250,14 @@ def calibrate(
 def _noise_share(quantiles: Numbers, actual: Numbers, observed: Flags, pasts: Pasts) -> float:
     """How much of the noise of steps of the season shows in errors, in widths of intervals."""
     width = quantiles[..., -2] - quantiles[..., 1]
-    ratios = divided(actual - _median(quantiles)[..., 0], width)
+    ratios = divide(actual - _median(quantiles)[..., 0], width)
     return step_share(np.where(observed, ratios, np.nan), pasts.sizes)
 
 
 def _relative(quantiles: Numbers) -> Numbers:
     """Quantiles [..., levels] beside their median, as a share of its size; 0 where that is 0."""
     middle = _median(quantiles)
-    return divided(quantiles - middle, np.abs(middle), 0.0)
+    return divide(quantiles - middle, np.abs(middle), 0.0)
 
 
 def data_weight(size: float) -> float:
@@ -268,7 +268,7 @@ def data_weight(size: float) -> float:
     return size / (size + PRIORS.windows)
 
 
-def _missed(quantiles: Numbers, actual: Numbers, observed: Flags) -> Numbers:
+def _measure_misses(quantiles: Numbers, actual: Numbers, observed: Flags) -> Numbers:
     """[windows], the logarithm of a window's summed errors over the summed widths of its intervals.
 
     It is positive where errors were large for the width that was forecast, and NaN where either sum
@@ -344,7 +344,7 @@ def _grown(quantiles: Numbers, growth: Numbers, sizes: Numbers, share: float) ->
     if not growth.any() and not share:
         return quantiles
     factors = error_unit(np.exp(growth), sizes, share)
-    return widened(quantiles, factors[..., None])
+    return widen(quantiles, factors[..., None])
 
 
 def _mean_share(expected: Numbers, happened: Numbers, weight: float) -> float:
@@ -353,7 +353,7 @@ def _mean_share(expected: Numbers, happened: Numbers, weight: float) -> float:
     Both arguments are distances from the median, [cells]: `expected` of the mean of the quantiles,
     `happened` of the actual values. The result is shrunk towards 1 by 1 - `weight`.
     """
-    share = divided(happened.sum(), expected.sum(), 1.0)
+    share = divide(happened.sum(), expected.sum(), 1.0)
     share = np.clip(share, 0.0, 1.0)
     return float(np.float32(weight * share + 1 - weight))  # as it is stored
 
@@ -366,7 +366,7 @@ def _mean_weight(way: Numbers, missed: Numbers, weight: float) -> float:
     """
     ridge = 1 / weight - 1  # in units of the variance of a window
     variance = (way**2).mean() + ridge
-    best = divided((way * missed).mean(), variance, 0.0)
+    best = divide((way * missed).mean(), variance, 0.0)
     return float(np.float32(np.clip(best, 0.0, 1.0)))
 
 
@@ -412,16 +412,16 @@ def moved_by(quantiles: Numbers, margins: Numbers, scale: Numbers, tied: bool) -
 
     A margin counts half widths, so an interval of width 0 in a window of scale 0 does not move.
     """
-    return _ordered(quantiles + margins * half_widths(quantiles, scale, tied))
+    return _order(quantiles + margins * half_widths(quantiles, scale, tied))
 
 
-def widened(quantiles: Numbers, factors: NDArray[np.floating[Any]]) -> Numbers:
+def widen(quantiles: Numbers, factors: NDArray[np.floating[Any]]) -> Numbers:
     """Quantiles [..., levels] whose distance from the median is multiplied, in ascending order."""
     middle = _median(quantiles)
-    return _ordered(np.asarray(middle + (quantiles - middle) * factors))
+    return _order(np.asarray(middle + (quantiles - middle) * factors))
 
 
-def capped(quantiles: Numbers, limit: Numbers) -> Numbers:
+def cap(quantiles: Numbers, limit: Numbers) -> Numbers:
     """Quantiles [windows, horizon, levels], the highest bounded by `limit` [windows, horizon].
 
     A quantile that is bounded does not fall below the next lower one.
@@ -463,7 +463,7 @@ def _median(quantiles: Numbers) -> Numbers:
     return quantiles[..., quantiles.shape[-1] // 2, None]
 
 
-def _ordered(quantiles: Numbers) -> Numbers:
+def _order(quantiles: Numbers) -> Numbers:
     """Put quantiles [..., levels] in ascending order, outwards from the median, which stays.
 
     The array is changed in place, and returned.

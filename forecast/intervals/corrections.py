@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from forecast.intervals.calibration import adapted_share
-from forecast.metrics.quantiles import divided
+from forecast.metrics.quantiles import divide
 from forecast.panel.panel import Flags, Integers, Numbers
 from forecast.settings import INTERVALS, interval_levels
 
@@ -103,7 +103,7 @@ def _scores(past: PastIntervals, number: int) -> Numbers:
     high = past.raw[:, 2 + 2 * number]
     error = np.abs(past.actual - median)
     half_width = np.where(past.actual >= median, high - median, median - low)
-    ratio = divided(error, half_width, PRIORS.largest_score)
+    ratio = divide(error, half_width, PRIORS.largest_score)
     return np.where(error == 0, 0.0, np.minimum(ratio, PRIORS.largest_score))
 
 

@@ -6,7 +6,7 @@ Nothing is learned here.
 import numpy as np
 
 from forecast.logs import log
-from forecast.metrics.quantiles import at_levels, mean_of, rounded
+from forecast.metrics.quantiles import at_levels, compute_mean, round_values
 from forecast.panel.panel import Flags, Numbers
 from forecast.settings import OutputSettings
 
@@ -32,7 +32,7 @@ def unbounded_numbers(
     if output.point == "median":
         point = quantiles[..., have.index(0.5)]
     else:
-        point = mean_of(quantiles, have) if means is None else means
+        point = compute_mean(quantiles, have) if means is None else means
     point = point[..., None]
     low = want < 0.5
     high = want > 0.5
@@ -44,8 +44,8 @@ def unbounded_numbers(
         whole = counts[:, None, None]
         nearest = shown >= 1 if output.quantiles else False
         shift = np.where(nearest, 0.5, 0.0)
-        shown = np.where(whole & low, np.floor(rounded(shown + shift)), shown)
-        shown = np.where(whole & high, np.ceil(rounded(shown - shift)), shown)
+        shown = np.where(whole & low, np.floor(round_values(shown + shift)), shown)
+        shown = np.where(whole & high, np.ceil(round_values(shown - shift)), shown)
     return np.concatenate([point, shown], -1)
 
 
@@ -57,7 +57,7 @@ def lower_bounds(output: OutputSettings, floor: Numbers) -> Numbers:
     return floor if output.min is None else np.full(len(floor), output.min)
 
 
-def bounded(numbers: Numbers, output: OutputSettings, floor: Numbers) -> Numbers:
+def apply_bounds(numbers: Numbers, output: OutputSettings, floor: Numbers) -> Numbers:
     """Numbers cut at the bounds of the output, and rounded.
 
     The order of the numbers is kept, so that intervals stay nested.
@@ -65,24 +65,24 @@ def bounded(numbers: Numbers, output: OutputSettings, floor: Numbers) -> Numbers
     lower = lower_bounds(output, floor)[:, None, None]
     upper = np.inf if output.max is None else output.max
     if not output.integer:
-        return rounded(np.clip(numbers, lower, upper))
+        return round_values(np.clip(numbers, lower, upper))
     # bounds are made whole first: at most 8.5 means at most 8
     lower = np.ceil(lower)
     upper = np.floor(upper)
     return np.clip(np.round(numbers), lower, upper) + 0.0
 
 
-def raised(numbers: Numbers, output: OutputSettings, floor: Numbers) -> Flags:
+def compare_with_floor(numbers: Numbers, output: OutputSettings, floor: Numbers) -> Flags:
     """[series, 2], whether `floor` raises a point of a series, and whether it raises any number."""
     below = (numbers < floor[:, None, None]) & (output.min is None)
     points = below[..., 0].any(1)
     return np.stack([points, below.any((1, 2))], 1)
 
 
-def log_raised(series: Flags, cure: object = "") -> None:
+def log_floor(series: Flags, cure: object = "") -> None:
     """Log how many series have forecasts, or lower ends of intervals, that were raised to 0.
 
-    `series` is [series, 2], as `raised` returns it; `cure` says how to prevent that.
+    `series` is [series, 2], as `compare_with_floor` returns it; `cure` says how to prevent that.
     """
     points, numbers = series.sum(0).tolist()
     if not numbers:

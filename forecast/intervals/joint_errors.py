@@ -9,8 +9,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.intervals.calibration import widened
-from forecast.metrics.quantiles import divided, normal_deviates, standard_deviation, widening
+from forecast.intervals.calibration import widen
+from forecast.metrics.quantiles import (
+    compute_width_factors,
+    divide,
+    normal_deviates,
+    standard_deviation,
+)
 from forecast.panel.panel import Flags, Integers, Numbers
 
 STEP = 0.05  # resolution of stored errors, in standard deviations
@@ -46,7 +51,7 @@ class JointErrors:
     stride: int  # steps between two origins
 
     @classmethod
-    def of(cls, errors: Numbers, stride: int) -> "JointErrors":
+    def estimate(cls, errors: Numbers, stride: int) -> "JointErrors":
         """From errors [windows, series, horizon], NaN where they are unknown."""
         steps = NO_ERROR + np.round(np.nan_to_num(errors) / STEP)
         stored = np.clip(steps, UNKNOWN + 1, 255)
@@ -92,7 +97,7 @@ class JointErrors:
         errors, known = self.at(np.unique(series) + 1, horizon)
         count = np.maximum(known.sum((0, 1)), 1)  # [horizon]
         size = np.sqrt((errors**2).sum((0, 1)) / count)
-        return divided(errors, size, errors), known
+        return divide(errors, size, errors), known
 
     @cached_property
     def step_correlation(self) -> Numbers:
@@ -124,7 +129,7 @@ class JointErrors:
         pairs = (count * (count - 1)).sum()
         squares = (errors**2).sum(1)
         products = (errors.sum(1) ** 2 - squares).sum()
-        seen = divided(products, pairs, 0.0)
+        seen = divide(products, pairs, 0.0)
         seen = np.clip(seen, 0, 1)
         weight = self.data_weight
         return float(weight * seen + (1 - weight) * PRIORS.series)
@@ -154,7 +159,7 @@ def sum_quantiles(
     # a sum of one series (ratio 1) is not widened: its own interval is calibrated already
     certain = np.maximum((1 - ratio[:, 0]) ** 2, 1e-6)
     sizes = max(windows, 1.0) / certain
-    return widened(mixed, widening(sizes, levels))
+    return widen(mixed, compute_width_factors(sizes, levels))
 
 
 def variance_share(
@@ -173,11 +178,11 @@ def variance_share(
     variances where errors are known. `variance` and `deviation` [sums] are sums over all variances
     and standard deviations. With few `windows` the share is shrunk towards an `expected` one.
     """
-    summand = divided(squares, known.sum(0), 1.0)  # mean square of the errors of summands
-    windows_known = divided(known, variance, known).sum(0)
+    summand = divide(squares, known.sum(0), 1.0)  # mean square of the errors of summands
+    windows_known = divide(known, variance, known).sum(0)
     unit = np.where(deviation > 0, deviation, 1.0)
     alike = windows_known * summand * unit**2
-    seen = divided((errors**2).sum(0), alike, expected)
+    seen = divide((errors**2).sum(0), alike, expected)
     total = expected.sum()
     common = seen.sum() / total if total > 0 else 1.0
     weight = weight_of_windows(windows)

@@ -10,7 +10,7 @@ from typing import Self
 
 import numpy as np
 
-from forecast.metrics.quantiles import divided
+from forecast.metrics.quantiles import divide
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.windows.inputs import Inputs
 from forecast.windows.origins import pasts
@@ -39,7 +39,7 @@ class Recent:
     median: Numbers  # [windows], of the past
 
     @classmethod
-    def of(cls, panel: Panel, windows: WindowIndex) -> Self:
+    def measure(cls, panel: Panel, windows: WindowIndex) -> Self:
         """From the pasts of windows of a panel, in the unit of its values."""
         steps = min(STEPS, panel.longest)
         chunks = pasts(panel, windows, steps)
@@ -47,7 +47,7 @@ class Recent:
         mean, at_rest, median = np.concatenate([np.zeros((3, 0)), *recent], 1)
         return cls(mean, at_rest, median)
 
-    def rested(self, quantiles: Numbers) -> Numbers:
+    def adjust_to_rest(self, quantiles: Numbers) -> Numbers:
         """Quantiles [windows, horizon, levels] whose median is that of the past at rest.
 
         More than half of such a past equals its median.
@@ -88,7 +88,7 @@ def _recent(past: Numbers, observed: Flags) -> Numbers:
     age = np.arange(steps)[::-1]
     weight = observed * np.exp(-age / (DECAY * oldest))
     total = (weight * past).sum(1)
-    mean = divided(total, weight.sum(1), 0.0)
+    mean = divide(total, weight.sum(1), 0.0)
 
     count = np.maximum(observed.sum(1, keepdims=True), 1)
     ordered = np.sort(np.where(observed, past, np.inf), 1)
@@ -133,8 +133,8 @@ def roughness(inputs: Inputs, windows: WindowIndex, scale: Numbers, lookback: in
     for changes, paired in _changes(inputs, windows, lookback, lag):
         sums.append(np.stack([changes.sum(1), paired.sum(1)]))
     total, count = np.concatenate(sums, 1)
-    mean_change = divided(total, count, 0.0)
-    ratio = divided(mean_change, scale, 0.0)
+    mean_change = divide(total, count, 0.0)
+    ratio = divide(mean_change, scale, 0.0)
     rough = np.log(np.maximum(ratio, LEAST_ROUGH))
     known = count >= MIN_PAIRS
     known &= scale > 0
@@ -156,8 +156,8 @@ def step_sizes(inputs: Inputs, windows: WindowIndex, context: int) -> Numbers:
     for changes, paired in _changes(inputs, windows, seasons * season, season):
         total = changes.reshape(-1, seasons, season).sum(1)
         count = paired.reshape(-1, seasons, season).sum(1)
-        mean = divided(total.sum(1), count.sum(1), 0.0)
-        relative = divided(total, mean[:, None], count)
+        mean = divide(total.sum(1), count.sum(1), 0.0)
+        relative = divide(total, mean[:, None], count)
         sizes.append((relative + PRIOR) / (count + PRIOR))
     return np.concatenate(sizes)[:, np.arange(inputs.horizon) % season]
 

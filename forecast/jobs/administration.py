@@ -28,13 +28,13 @@ from forecast.errors import (
     Words,
 )
 from forecast.jobs.monitoring import gauges
-from forecast.jobs.pipeline import ROWS, Pipeline, target_of
+from forecast.jobs.pipeline import ROWS, Pipeline, strip_schema
 from forecast.ledger.ledger import ALWAYS, KILLED, MAX_RECORDS, Ledger, open_file, series_text
 from forecast.ledger.ledger import FILE as LEDGER_FILE
 from forecast.ledger.record import Record
 from forecast.logs import log
 from forecast.panel.panel import Ids
-from forecast.settings import Facts, seconds_of
+from forecast.settings import Facts, parse_duration
 
 MISSED_RUNS = 3  # from so many missed runs on, a status reports them
 MIN_INTERVAL = 600.0  # fewest seconds between two runs of a schedule
@@ -71,7 +71,7 @@ class Owner(BaseModel):
         return f"job '{self.job}' ({self.file})"
 
 
-def owner_of(folder: str, note: str = OWNER) -> Owner | None:
+def read_owner(folder: str, note: str = OWNER) -> Owner | None:
     """The job that a store or a file belongs to, by a note; None before the first run."""
     data = Store(folder).note(note, most=100_000)
     try:
@@ -101,7 +101,7 @@ def claim(pipeline: Pipeline) -> None:
 def owner_to_replace(pipeline: Pipeline) -> Owner | None:
     """The job that a store has belonged to; raises `UsageError` if it is another job's to keep."""
     claimant = _claimant(pipeline)
-    before = owner_of(pipeline.store)
+    before = read_owner(pipeline.store)
     if before is None or not pipeline.file or _is_same(before, claimant):
         return before
     if not Store(pipeline.store).versions():  # its runs have failed
@@ -140,13 +140,13 @@ def claim_sinks(pipeline: Pipeline, series: Ids, write: bool = False) -> None:
     """
     if not pipeline.file or not pipeline._publishes:
         return
-    owner = owner_of(pipeline.store) or _claimant(pipeline)
+    owner = read_owner(pipeline.store) or _claimant(pipeline)
     for sink in pipeline.sinks.values():
         if sink.path is None:
             continue
         path = Path(sink.path)
         note = f".{path.name}.owner"
-        _refuse_other(pipeline, owner, owner_of(str(path.parent), note), sink.path)
+        _refuse_other(pipeline, owner, read_owner(str(path.parent), note), sink.path)
         if write:
             make_directory(path.parent)
             replace_file(path.with_name(note), owner.model_dump_json().encode())
@@ -161,7 +161,7 @@ def claim_sinks(pipeline: Pipeline, series: Ids, write: bool = False) -> None:
             for sink in pipeline.sinks.values():
                 if sink.table is not None:
                     names = series if sink is pipeline.sink else ((),)
-                    _claim_rows(pipeline, owner, target_of(sink.table), names, execute, write)
+                    _claim_rows(pipeline, owner, strip_schema(sink.table), names, execute, write)
     except CannotCreate as error:
         text = "which job writes which rows cannot be recorded, so that other jobs may replace them"
         log.warning("%s: %s", text, error)
@@ -197,7 +197,7 @@ def _refuse_other(pipeline: Pipeline, owner: Owner, other: Owner | None, place: 
     log.warning("%s is written by %s, and job '%s' takes it over", place, other, owner.job)
 
 
-def versions_of(artifact: str, pipeline: Pipeline | None = None) -> list[Facts]:
+def list_versions(artifact: str, pipeline: Pipeline | None = None) -> list[Facts]:
     """The versions of a store, oldest first, with the notes of its jobs."""
     store = Store(artifact)
     live = store.current()
@@ -256,7 +256,7 @@ def rollback(artifact: str, wait: float, pipeline: Pipeline | None = None) -> tu
     with store.lock(wait) as writer:
         live = store.current()
         ledgers = _ledgers(artifact, pipeline)
-        refused = set[str]().union(*(ledger.refused() for ledger in ledgers))
+        refused = set[str]().union(*(ledger.list_refusals() for ledger in ledgers))
         older = [info.id for info in store.versions() if info.id < live]
         allowed = [version for version in older if version not in refused]
         if not allowed:
@@ -268,7 +268,9 @@ def rollback(artifact: str, wait: float, pipeline: Pipeline | None = None) -> tu
     return live, allowed[-1]
 
 
-def status_of(ledger: Ledger, store: str, runs: int = 10, as_of: datetime | None = None) -> Facts:
+def build_status(
+    ledger: Ledger, store: str, runs: int = 10, as_of: datetime | None = None
+) -> Facts:
     """The status of a job now or at `as_of`, with its newest runs; `NoInput` if it had not run."""
     now = as_of or datetime.now(UTC)
     until = ALWAYS if as_of is None else as_text(as_of)
@@ -292,7 +294,7 @@ def status_of(ledger: Ledger, store: str, runs: int = 10, as_of: datetime | None
         since_run = now - datetime.fromisoformat(read.as_of)
         age = read.data_age + since_run.total_seconds()
         limit = read.limits.get("error_after")
-        stale |= limit is not None and age >= seconds_of(limit)
+        stale |= limit is not None and age >= parse_duration(limit)
 
     problems = []
     if newest.exit_code not in (FINE, STALE):
@@ -303,7 +305,7 @@ def status_of(ledger: Ledger, store: str, runs: int = 10, as_of: datetime | None
     if stale:
         problems.append(f"the data are {'stale' if age is None else age_text(age)}")
     else:
-        problems += _missed(newest_runs, now)
+        problems += _find_missed_runs(newest_runs, now)
     code = FINE
     if problems:
         code = PARTIAL
@@ -321,7 +323,7 @@ def status_of(ledger: Ledger, store: str, runs: int = 10, as_of: datetime | None
         "code": code,
         "said": "; ".join(problems) or fine,
         "live": live,
-        "owner": str(owner_of(store) or ""),
+        "owner": str(read_owner(store) or ""),
         "data_end": None if read is None else read.data_end,
         "data_age": age,  # seconds from the end of the data to now
         "runs": [{name: getattr(run, name) for name in SHOWN} for run in newest_runs],
@@ -342,7 +344,7 @@ def run_note(run: Facts) -> str:
     return f"fit: {why}" if why else ""
 
 
-def _missed(runs: list[Record], now: datetime) -> list[str]:
+def _find_missed_runs(runs: list[Record], now: datetime) -> list[str]:
     """The problem that runs used to come at regular intervals and are now missing, if so."""
     starts = [datetime.fromisoformat(run.started) for run in runs]
     intervals = sorted((later - earlier).total_seconds() for later, earlier in pairwise(starts))
@@ -356,7 +358,7 @@ def _missed(runs: list[Record], now: datetime) -> list[str]:
     return [f"no run for {duration_text(elapsed)}; {before}"]
 
 
-def ledger_of(pipeline: Pipeline) -> Ledger:
+def open_ledger(pipeline: Pipeline) -> Ledger:
     """The ledger of a job: the file beside its store, or in the database of its sink."""
     name = pipeline.name or "job"
     shown = pipeline.shown_name
@@ -372,11 +374,11 @@ def ledger_of(pipeline: Pipeline) -> Ledger:
             yield execute
 
     # jobs can share a database, in which the id of the store tells them apart
-    owner = owner_of(pipeline.store)
+    owner = read_owner(pipeline.store)
     return Ledger(shown, connect, name if owner is None else f"{name}@{owner.id}")
 
 
-def ledgers_of(artifact: str) -> list[Ledger]:
+def open_ledgers(artifact: str) -> list[Ledger]:
     """The ledgers of all jobs that ran with a store; NoInput if there are none."""
     ledgers = _ledgers(artifact)
     if not ledgers:
@@ -394,5 +396,5 @@ def _ledgers(artifact: str, pipeline: Pipeline | None = None) -> list[Ledger]:
     if path.exists():
         ledgers = [Ledger(job, connect) for job in Ledger("", connect).jobs()]
     if pipeline is not None and pipeline.ledger == "sink":
-        ledgers.append(ledger_of(pipeline))
+        ledgers.append(open_ledger(pipeline))
     return ledgers

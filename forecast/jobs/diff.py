@@ -15,14 +15,14 @@ from forecast.changes.replay import (
     alike,
     by_step,
     changed_inputs,
-    replayed,
+    replay_steps,
     rows_of_sums,
-    unpacked,
+    unpack_run,
 )
 from forecast.checks.accuracy import NEWEST, compare
 from forecast.errors import ArtifactRefused, NoInput, Setting, UsageError
 from forecast.inference.forecasting import load_predictor
-from forecast.jobs.publishing import newest_blocked
+from forecast.jobs.publishing import find_blocked_run
 from forecast.ledger.ledger import (
     ALWAYS,
     BLOCKED,
@@ -38,16 +38,16 @@ from forecast.ledger.ledger import (
 )
 from forecast.ledger.record import Record
 from forecast.metrics.metrics import row_columns
-from forecast.panel.grouping import keys_of
+from forecast.panel.grouping import iterate_keys
 from forecast.panel.panel import Numbers, series_index
-from forecast.panel.schema import calendar_of, position_texts
+from forecast.panel.schema import build_calendar, position_texts
 from forecast.settings import Facts, SumSettings, TrainSettings
 
 Pair = tuple[str | None, str | None]
 MOST_COMPARED = 500  # networks are replayed for at most so many series
 
 
-def diff_of(
+def compare_runs(
     ledger: Ledger, store: str, chosen: Pair, where: TrainSettings, sums: SumSettings | None = None
 ) -> Facts:
     """How published forecasts changed between two runs: by step, by series and time, and by sum.
@@ -58,8 +58,8 @@ def diff_of(
     forecast no time in common; `ArtifactRefused` if the ledger is damaged.
     """
     load = cache(partial(load_predictor, store, device=where.device, engine=where.engine))
-    runs = _chosen(ledger, *chosen)
-    stored = [_stored(ledger, store, run, load) for run in runs]
+    runs = _choose_runs(ledger, *chosen)
+    stored = [_read_run(ledger, store, run, load) for run in runs]
     frames, inputs, overrides = map(list, zip(*stored, strict=True))
     published = []
     for changed, frame in zip(overrides, frames, strict=True):
@@ -68,7 +68,7 @@ def diff_of(
     changes = _changes(inputs, frames, published)
     before, after = inputs
     schema = after.schema
-    calendar = calendar_of(schema)
+    calendar = build_calendar(schema)
     times, time_number = np.unique(changes.times, return_inverse=True)
     texts = position_texts(schema, calendar.positions(times))
     names = [dict(zip(schema.ids, ids, strict=True)) for ids in changes.ids]
@@ -98,7 +98,7 @@ def group_scores(ledger: Ledger, store: str, by: str | None) -> list[Facts]:
         return []
     _, _, knew = newest_run(ledger, store)
     names = row_columns(by, knew.schema)
-    keys = keys_of(knew.panel, knew.schema, names)
+    keys = iterate_keys(knew.panel, knew.schema, names)
     key_of = np.array(list(map(series_text, keys)), object)
     rows = []
     published = ledger.forecasts(ALWAYS, NEWEST)
@@ -113,11 +113,11 @@ def newest_run(ledger: Ledger, store: str) -> tuple[Record, pd.DataFrame, RunInp
     """The newest run that published, its forecasts, and what it forecast from."""
     runs = [run for run in ledger.runs(MAX_RECORDS) if run.settled]
     run = _newest(ledger.job, runs, Setting("as_of"))
-    forecasts, inputs, _ = _stored(ledger, store, run, partial(load_predictor, store))
+    forecasts, inputs, _ = _read_run(ledger, store, run, partial(load_predictor, store))
     return run, forecasts, inputs
 
 
-def _stored(
+def _read_run(
     ledger: Ledger, store: str, run: Record, load: Any
 ) -> tuple[pd.DataFrame, RunInput, Kept]:
     """The forecasts, inputs and overrides of a run, of a blocked one without overrides.
@@ -139,7 +139,7 @@ def _stored(
         problem = f"job '{ledger.job}': the ledger does not hold {inputs_of}"
         raise NoInput(problem, cure=cure)
     try:
-        return frame, unpacked(data, load(run.version), str(run.version)), overrides
+        return frame, unpack_run(data, load(run.version), str(run.version)), overrides
     except DAMAGED:
         problem = f"job '{ledger.job}': {inputs_of} is damaged in the ledger"
         raise ArtifactRefused(problem, cure="compare other runs") from None
@@ -171,10 +171,10 @@ def _notes(runs: list[Record], inputs: list[RunInput]) -> list[str]:
     return notes
 
 
-def _chosen(ledger: Ledger, before: str | None, after: str | None) -> list[Record]:
+def _choose_runs(ledger: Ledger, before: str | None, after: str | None) -> list[Record]:
     runs = ledger.runs(MAX_RECORDS)
     published = [run for run in runs if run.published]
-    blocked = newest_blocked(runs)  # only the last blocked run is kept
+    blocked = find_blocked_run(runs)  # only the last blocked run is kept
     candidates = [run for run in runs if run in published or run is blocked]
     later = _newest(ledger.job, candidates, Setting("to", after))
     earlier = [run for run in published if run.as_of < later.as_of]
@@ -222,7 +222,7 @@ def _changes(
     now = np.nan_to_num(new[series, time])
     both = both[series, time]
     cells = ids, series[both], times[time[both]]
-    points = dict(replayed(before, after, cells))
+    points = dict(replay_steps(before, after, cells))
     fallback = {*before.fallback, *after.fallback}
     replaced = np.array([name in fallback for name in ids], bool)
     steps = by_step(was, now, both, points, replaced[series] & both)

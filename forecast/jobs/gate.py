@@ -20,17 +20,17 @@ from forecast.checks.limits import Alarm, Finding
 from forecast.checks.promotion import ServingVersion
 from forecast.errors import Blocked, Setting, Words
 from forecast.inference.forecasting import Forecasts
-from forecast.jobs.administration import ledger_of
+from forecast.jobs.administration import open_ledger
 from forecast.jobs.inputs import explained_output
 from forecast.jobs.pipeline import Pipeline
 from forecast.jobs.sinks import Results
-from forecast.jobs.sum_scores import totals_of
+from forecast.jobs.sum_scores import compute_totals
 from forecast.ledger.ledger import Kept
 from forecast.ledger.record import Record
 from forecast.logs import log
 from forecast.panel.panel import Id, Ids, ids_at
-from forecast.panel.schema import calendar_of
-from forecast.tables.writing import frame_of
+from forecast.panel.schema import build_calendar
+from forecast.tables.writing import build_frame
 from forecast.totals.periods import key_columns
 from forecast.totals.sums import Totals
 
@@ -57,8 +57,8 @@ class CheckedForecasts:
     def tables(self, pipeline: Pipeline, live: ServingVersion) -> list[Results]:
         """The table of forecasts, and the tables of sums, as sinks write them."""
         results = partial(Results, version=live.version, output=pipeline.output)
-        calendar = calendar_of(live.schema)
-        explained = frame_of(self.forecasts.columns)
+        calendar = build_calendar(live.schema)
+        explained = build_frame(self.forecasts.columns)
         if pipeline.checks.output.on_error == "fallback":
             explained[checks.SOURCE] = self.source
 
@@ -74,7 +74,7 @@ class CheckedForecasts:
         tables = [of_series]
         newest = calendar.times(np.array([panel.origin]))
         for totals in self.totals:
-            frame = frame_of(totals.columns())
+            frame = build_frame(totals.columns())
             ids = ("level", *key_columns(totals.sum_levels, live.schema))
             of_sums = results(
                 explained=frame,
@@ -86,7 +86,7 @@ class CheckedForecasts:
         return tables
 
 
-def checked(
+def check_run(
     pipeline: Pipeline,
     live: ServingVersion,
     forecasts: Forecasts,
@@ -101,14 +101,14 @@ def checked(
     are checked, and series with refused forecasts afterwards.
     """
     falls_back = pipeline.checks.output.on_error == "fallback"
-    passed = CheckedForecasts(forecasts, totals_of(pipeline, live, forecasts))
+    passed = CheckedForecasts(forecasts, compute_totals(pipeline, live, forecasts))
     refused = set[Id]()
     findings = actual.findings(night, record.data_age)
     if "revised" in findings:
         record.revised = list(findings["revised"].runs)
     if falls_back:
         alarms = limits.alarms(findings, pipeline.checks, night.runs, record.accepted)
-        refused = _refused(alarms, findings)
+        refused = _find_refused_series(alarms, findings)
         passed = _fallen_back(pipeline, live, passed, last, refused)
     new = findings["new_series"].series if "new_series" in findings else ()
     earlier = None
@@ -120,7 +120,7 @@ def checked(
         settings=pipeline.output,
         totals=passed.totals,
         earlier=earlier,
-        past=limits.teaching(night.runs),
+        past=limits.select_reference_runs(night.runs),
         new=set(new),
     )
     findings |= checks.findings(output)
@@ -128,7 +128,7 @@ def checked(
     problems = [*passed.problems]
     problems += [alarm.text for alarm in alarms.values() if alarm.word == "blocked"]
     if falls_back and not problems:
-        of_forecasts = _refused(alarms, findings) - refused
+        of_forecasts = _find_refused_series(alarms, findings) - refused
         series = {*output.ids, *of_forecasts}
         if len(of_forecasts) > checks.MOST_REPLACED * len(series):
             text = "%d of %d series are too many for rows of the last run"
@@ -156,7 +156,7 @@ def checked(
     return passed
 
 
-def _refused(alarms: Mapping[str, Alarm], findings: Mapping[str, Finding]) -> set[Id]:
+def _find_refused_series(alarms: Mapping[str, Alarm], findings: Mapping[str, Finding]) -> set[Id]:
     """The series named by errors that do not block the run: rows of the last run replace them."""
     errors = [name for name, alarm in alarms.items() if alarm.word == "error"]
     return {ids for name in errors for ids in findings[name].series}
@@ -177,13 +177,13 @@ def _fallen_back(
     if gone - {*live.fitted.ids} or gone & {*forecasts.panel.ids}:
         problem = f"{len(gone)} series are too new for rows of the last run"
         return replace(passed, problems=(problem,))
-    forecasts = checks.with_gone_series(forecasts, live.fitted, tuple(gone))
+    forecasts = checks.add_gone_series(forecasts, live.fitted, tuple(gone))
     published = np.full((*forecasts.means.shape, 5), np.nan)
     if last is not None:
         _, published = earlier_forecasts(last, forecasts, live.schema)
     replaced = refused.union(passed.replaced)
     is_replaced = [ids in replaced for ids in ids_at(forecasts.panel, forecasts.series)]
-    forecasts, source = checks.with_replaced_series(
+    forecasts, source = checks.replace_series(
         forecasts,
         live.fitted,
         explained_output(pipeline),
@@ -192,7 +192,7 @@ def _fallen_back(
     )
     return CheckedForecasts(
         forecasts=forecasts,
-        totals=totals_of(pipeline, live, forecasts),
+        totals=compute_totals(pipeline, live, forecasts),
         source=source,
         replaced=tuple(sorted(replaced)),
     )
@@ -204,7 +204,7 @@ def _comparable(last: pd.DataFrame, forecasts: Forecasts, night: Night) -> Earli
     panel = forecasts.panel
     first = panel.offsets[forecasts.series] + panel.lengths[forecasts.series]
     slots = first[:, None] + np.arange(published.shape[1])
-    touched = actual.with_unknown_events(panel, night)[slots]
+    touched = actual.mark_unknown_events(panel, night)[slots]
     return names, np.where(touched[..., None], np.nan, published)
 
 
@@ -221,7 +221,7 @@ def refuse(passed: CheckedForecasts) -> None:
 def replayed_checks(pipeline: Pipeline, runs: int) -> list[str]:
     """A line for each recent run that would raise an alarm under the current limits; a summary."""
     with pipeline.hidden.kept_out():
-        records = [run for run in ledger_of(pipeline).runs(runs) if run.checks]
+        records = [run for run in open_ledger(pipeline).runs(runs) if run.checks]
     lines = []
     counts = Counter[str]()
     for record in reversed(records):

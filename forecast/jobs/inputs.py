@@ -15,19 +15,19 @@ from forecast.checks.table import age, age_text, check_age
 from forecast.durable import check_folder
 from forecast.ensemble.names import check_names
 from forecast.errors import BadData
-from forecast.inference.forecasting import with_tables
+from forecast.inference.forecasting import update_tables
 from forecast.inference.overrides import read_overrides
 from forecast.jobs import sinks
-from forecast.jobs.administration import claim_sinks, ledger_of, owner_to_replace
+from forecast.jobs.administration import claim_sinks, open_ledger, owner_to_replace
 from forecast.jobs.pipeline import Pipeline, keys_in_errors
 from forecast.jobs.refit import reason_to_fit, serving_version
 from forecast.ledger.ledger import KNOWN, Ledger, packed_known, series_number, series_text
 from forecast.logs import log
 from forecast.panel.panel import Panel, Vintages
-from forecast.panel.schema import Names, Schema, calendar_of
+from forecast.panel.schema import Names, Schema, build_calendar
 from forecast.reading.comparing import require_known
-from forecast.reading.dated import DatedTable, dated_table, normalised
-from forecast.reading.observations import slots_of
+from forecast.reading.dated import DatedTable, dated_table, normalise
+from forecast.reading.observations import find_slots
 from forecast.reading.reading import (
     Reading,
     Source,
@@ -37,18 +37,18 @@ from forecast.reading.reading import (
     read,
     read_as,
 )
-from forecast.reading.successors import refuse_unseen
-from forecast.reading.vintages import added, has_vintages, known_by
+from forecast.reading.successors import refuse_absent
+from forecast.reading.vintages import has_vintages, known_by, merge_vintages
 from forecast.settings import AFTER_FIT, OutputSettings, TableSettings
 from forecast.tables.reading import load_future, settings_as_at_fit
 from forecast.tables.table import Table
 from forecast.tables.writing import output_columns, refuse_clash
 from forecast.totals.periods import (
+    extend_to_periods,
+    find_levels,
     key_columns,
-    levels_of,
     longest,
     whole_periods,
-    with_next_periods,
 )
 from forecast.totals.sums import sum_columns
 
@@ -101,7 +101,7 @@ def check_sink(pipeline: Pipeline, schema: Schema, table: Table) -> list[str]:
         lines.append(sinks.check_file(pipeline.sink.path))
     for totals in pipeline.totals:
         sink = totals.sink(pipeline.sink)
-        ids = ("level", *key_columns(levels_of(totals.sums, schema), schema))
+        ids = ("level", *key_columns(find_levels(totals.sums, schema), schema))
         keys = (*ids, *schema.time)
         refuse_clash(keys, [*sum_columns(output), *sink.columns[:2]], "sums")
         if sink.table is not None:
@@ -148,11 +148,11 @@ def look(pipeline: Pipeline, store: Store, ledger: Ledger, instant: datetime) ->
         settings = _table_settings(pipeline)
         at_predict = settings.model_dump(include=set(AFTER_FIT), exclude_unset=True)
         newer = settings.events, settings.successors
-        predictor = with_tables(live.predictor, *newer, at_predict, refuses=False)
+        predictor = update_tables(live.predictor, *newer, at_predict, refuses=False)
         live = replace(live, predictor=predictor)
     future = pipeline.source.future
     return Inputs(
-        normalised(source),
+        normalise(source),
         None if future is None else load_future(future, text),
         live,
         why,
@@ -198,7 +198,7 @@ def read_to_fit(
         raise BadData(problem, place=table.name, cure=cure)
     check_sink(pipeline, schema, table)
     future = inputs.future
-    if future is not None and not has_vintages(normalised(future), schema):
+    if future is not None and not has_vintages(normalise(future), schema):
         future = None
     train = pipeline.train
     reading = read(
@@ -208,10 +208,10 @@ def read_to_fit(
         lookback=train.lookback,
         future=future,
     )
-    refuse_unseen(reading.panel, reading.schema, table.name)
+    refuse_absent(reading.panel, reading.schema, table.name)
     if train.horizon is None and not schema.known:  # values known in advance may end earlier
-        reading = with_next_periods(reading, pipeline._periods, later=True)
-    panel = with_earlier_known(pipeline, reading.panel, reading.schema, instant)
+        reading = extend_to_periods(reading, pipeline._periods, later=True)
+    panel = add_earlier_values(pipeline, reading.panel, reading.schema, instant)
     return replace(reading, panel=panel), dated
 
 
@@ -234,7 +234,7 @@ def read_as_live(
     if dated.times is not None and dated.times_by(live) is None:
         dated = dated_table(dated.table, live)
     reading = read_as(known_by(dated, live, instant), live, horizon=horizon)
-    return replace(reading, panel=with_earlier_known(pipeline, reading.panel, live, instant))
+    return replace(reading, panel=add_earlier_values(pipeline, reading.panel, live, instant))
 
 
 def check_job(pipeline: Pipeline, as_of: str | None = None, take_over: bool = False) -> list[str]:
@@ -243,7 +243,7 @@ def check_job(pipeline: Pipeline, as_of: str | None = None, take_over: bool = Fa
         pipeline._take_over = take_over
         owner = owner_to_replace(pipeline)
         instant = parse_as_of(as_of or pipeline.as_of)
-        inputs = look(pipeline, Store(pipeline.store), ledger_of(pipeline), instant)
+        inputs = look(pipeline, Store(pipeline.store), open_ledger(pipeline), instant)
         table = inputs.table
         source: Source
         if inputs.live is None or inputs.why:
@@ -255,7 +255,7 @@ def check_job(pipeline: Pipeline, as_of: str | None = None, take_over: bool = Fa
             horizon = inputs.live.fitted.config.horizon
             source = read_to_forecast(pipeline, instant, table, schema)
         panel = read_as(source, schema, horizon=horizon, future=inputs.future).panel
-        refuse_unseen(panel, schema, table.name)
+        refuse_absent(panel, schema, table.name)
         lines = [
             f"source   {table.name}: {len(table):,} rows",
             f"store    belongs to {owner or 'no job yet'}",
@@ -285,9 +285,9 @@ def known_differences(
     """
     if pipeline.source.vintages == "off" or not schema.known:
         return {}
-    if len(ledger_of(pipeline).known(after=as_text(instant))):
+    if len(open_ledger(pipeline).known(after=as_text(instant))):
         return {}  # after a later run, what was known before can no longer be told
-    calendar = calendar_of(schema)
+    calendar = build_calendar(schema)
     origin = panel.origin
     before = np.full(panel.known.shape, np.nan)
     earlier = _earlier_known(pipeline, panel, schema, instant, origin + 1)
@@ -319,7 +319,7 @@ def known_differences(
     return {KNOWN: packed_known(rows)}
 
 
-def with_earlier_known(
+def add_earlier_values(
     pipeline: Pipeline, panel: Panel, schema: Schema, instant: datetime
 ) -> Panel:
     """A panel to fit to, with the values of known columns that earlier runs knew at the time."""
@@ -329,19 +329,19 @@ def with_earlier_known(
     if not len(values):
         return panel
     log.info("known    what earlier runs kept is used; before them, columns have the values of now")
-    return added(panel, values, strict=False)
+    return merge_vintages(panel, values, strict=False)
 
 
 def _earlier_known(
     pipeline: Pipeline, panel: Panel, schema: Schema, instant: datetime, position: int
 ) -> Vintages:
     """What runs before an instant knew in advance of the grid positions from `position` on."""
-    calendar = calendar_of(schema)
+    calendar = build_calendar(schema)
     after = ""
     if schema.time_format.kind != STEPS:
         reach = calendar.times(np.array([position - panel.ahead])) - DAY  # a margin for any zone
         after = str(reach.astype("datetime64[s]")[0])
-    rows = ledger_of(pipeline).known(after, as_text(instant))
+    rows = open_ledger(pipeline).known(after, as_text(instant))
     rows = rows[rows["zone"] == (schema.time_format.zone or "")]
     column = series_number(rows, schema.known, "column")
     series = series_number(rows, [series_text(ids) for ids in panel.ids])
@@ -354,7 +354,7 @@ def _earlier_known(
     of_panel = (column >= 0) & ((series >= 0) | shared)
     used = of_panel & calendar.on_grid(times) & np.isfinite(value)
     positions = calendar.positions(times[used])
-    slot, index = slots_of(panel, None if shared else series[used], positions)
+    slot, index = find_slots(panel, None if shared else series[used], positions)
     cells = np.flatnonzero(used)[index]
     origins = rows["origin"].to_numpy()[cells]
     return Vintages(slot, column[cells], calendar.positions(origins), value[cells])

@@ -27,7 +27,7 @@ GAUGES = {
 }
 
 
-def _with_suffix(path: str) -> str:
+def _check_suffix(path: str) -> str:
     if not path.endswith(".prom"):
         raise ValueError("node_exporter reads only files whose names end with .prom; end it so")
     return path
@@ -36,7 +36,7 @@ def _with_suffix(path: str) -> str:
 class MonitoringSettings(SettingsGroup):
     """Where the gauges of a job go."""
 
-    path: Annotated[FilePath, AfterValidator(_with_suffix)] | None = Field(
+    path: Annotated[FilePath, AfterValidator(_check_suffix)] | None = Field(
         None, description="a .prom file of gauges for Prometheus, replaced after each run"
     )
 

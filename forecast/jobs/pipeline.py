@@ -31,7 +31,7 @@ from forecast.jobs.monitoring import MonitoringSettings
 from forecast.jobs.sinks import SinkSettings, TotalsSettings
 from forecast.jobs.sources import SourceSettings
 from forecast.ledger.ledger import KEEP, TABLES
-from forecast.settings import FILE, Facts, SettingsGroup, marked, seconds_of
+from forecast.settings import FILE, Facts, SettingsGroup, find_settings, parse_duration
 from forecast.tables.reading import SYNTHETIC
 from forecast.tables.writing import check_output
 
@@ -189,7 +189,7 @@ def _toml(path: str) -> Facts:
 def files_read(pipeline: Pipeline) -> dict[str, str | None]:
     files: dict[str, str | None] = {"the pipeline file": pipeline.file or None}
     for section in ("source", "table"):
-        for key, path in marked(getattr(pipeline, section), FILE).items():
+        for key, path in find_settings(getattr(pipeline, section), FILE).items():
             files[f"the table of [{section}] {key}"] = path
     return files
 
@@ -208,8 +208,8 @@ class _Reader:
                 schema = "(`forecast run --schema` prints all keys)"
                 raise UsageError(f"{where}unknown key '{name}'{_hint(name)} {schema}")
             is_secret = not group.model_fields[name].repr
-            nested = self._nested(group, name, value, where)
-            values[name] = self._expanded(nested, f"{where}{name}", is_secret)
+            nested = self._parse_subtable(group, name, value, where)
+            values[name] = self._expand(nested, f"{where}{name}", is_secret)
             if values[name] != nested:
                 from_variables.append(name)
             if is_secret and isinstance(values[name], str):
@@ -217,17 +217,17 @@ class _Reader:
         for name, use in (("source", sources.USE), ("sink", sinks.USE)):
             if group is Pipeline and name not in values:
                 raise UsageError(f"{where}the table [{name}] is missing: {use}")
-        with _placed(where):
+        with _name_place(where):
             checked = group.check(values, hidden=from_variables)
         whole = {
             key: self._whole_path(path, f"{where}{key}")
-            for key, path in marked(checked, FILE).items()
+            for key, path in find_settings(checked, FILE).items()
         }
         if "url" in values:
             whole["url"] = self._whole_url(values["url"])
         return checked.model_copy(update=whole)
 
-    def _nested(self, group: type[SettingsGroup], name: str, value: Any, where: str) -> Any:
+    def _parse_subtable(self, group: type[SettingsGroup], name: str, value: Any, where: str) -> Any:
         """A subtable as settings; any other value is returned unchanged."""
         if group is Pipeline and name == "totals":
             if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
@@ -250,15 +250,15 @@ class _Reader:
             value = field.default.model_dump() | value
         return self.settings(kind, value, f"{head} ")
 
-    def _expanded(self, value: Any, where: str, is_secret: bool) -> Any:
+    def _expand(self, value: Any, where: str, is_secret: bool) -> Any:
         """Replace each ${NAME} by that environment variable, which messages then hide."""
         if isinstance(value, dict):
             return {
-                name: self._expanded(item, f"{where}.{name}", is_secret)
+                name: self._expand(item, f"{where}.{name}", is_secret)
                 for name, item in value.items()
             }
         if isinstance(value, list):
-            return [self._expanded(item, where, is_secret) for item in value]
+            return [self._expand(item, where, is_secret) for item in value]
         if isinstance(value, date | time):  # TOML has its own dates and times, without quotes
             return value.isoformat()
         if not isinstance(value, str):
@@ -313,7 +313,7 @@ def _hint(name: str) -> str:
 
 
 @contextmanager
-def _placed(place: str) -> Iterator[None]:
+def _name_place(place: str) -> Iterator[None]:
     try:
         yield
     except UsageError as error:
@@ -322,16 +322,16 @@ def _placed(place: str) -> Iterator[None]:
 
 
 def _check_together(pipeline: Pipeline, where: str) -> None:
-    with _placed(f"{where}[source] "):
+    with _name_place(f"{where}[source] "):
         pipeline.source.check_keys()
-    with _placed(f"{where}[train] "):
+    with _name_place(f"{where}[train] "):
         check_models(pipeline.train)
     _check_places(pipeline, where)
     if pipeline.ledger == "sink" and pipeline.sink.url is None:
         raise UsageError(f'{where}ledger = "sink" needs the url and table of [sink]')
     warn = pipeline.checks.warn_after
     error = pipeline.checks.error_after
-    if warn and error and seconds_of(warn) > seconds_of(error):
+    if warn and error and parse_duration(warn) > parse_duration(error):
         raise UsageError(f"{where}[checks] warn_after {warn} lies beyond error_after {error}")
 
 
@@ -341,17 +341,17 @@ def _check_places(pipeline: Pipeline, where: str) -> None:
     files = {"[monitoring]": pipeline.monitoring.path}
     places = []
     for name, sink in pipeline.sinks.items():
-        with _placed(f"{where}{name} "):
+        with _name_place(f"{where}{name} "):
             sink.check_keys()
         files[name] = sink.path
         if sink.table is not None:
             if sink.table.rpartition(".")[2].lower() in own_tables:
                 problem = f"table {sink.table} is one of the program's own; write to another table"
                 raise UsageError(f"{where}{name} {problem}")
-            places.append((name, target_of(sink.table).lower(), sink.table))
+            places.append((name, strip_schema(sink.table).lower(), sink.table))
     for name, path in files.items():
         if path is not None:
-            with _placed(f"{where}{name} path "):
+            with _name_place(f"{where}{name} path "):
                 check_apart(path, files_read(pipeline), pipeline.store)
                 if name != "[monitoring]":
                     check_output(path)
@@ -364,7 +364,7 @@ def _check_places(pipeline: Pipeline, where: str) -> None:
         taken[place] = name
 
 
-def target_of(table: str) -> str:
+def strip_schema(table: str) -> str:
     """The name of a database table, without that of the default schema."""
     return table.removeprefix("public.").removeprefix("main.")
 

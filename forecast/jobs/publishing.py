@@ -13,7 +13,7 @@ from forecast.calendar.spec import as_text
 from forecast.durable import make_directory, replace_file
 from forecast.errors import ForecastError, UsageError
 from forecast.jobs import sinks
-from forecast.jobs.administration import claim_sinks, ledger_of, status_of
+from forecast.jobs.administration import build_status, claim_sinks, open_ledger
 from forecast.jobs.monitoring import exposition
 from forecast.jobs.pipeline import Pipeline
 from forecast.jobs.sinks import Results, SinkSettings
@@ -65,7 +65,7 @@ def run_to_accept(ledger: Ledger) -> Record:
     """The newest run that a check blocked; UsageError if none is, or a later run has published."""
     job = f"job '{ledger.job}'"
     runs = ledger.runs(MAX_RECORDS)
-    blocked = newest_blocked(runs)
+    blocked = find_blocked_run(runs)
     if blocked is None:
         raise UsageError(f"{job}: no run is blocked, so that there is nothing to accept")
     later = [run.as_of for run in runs if run.as_of > blocked.as_of and run.settled]
@@ -75,13 +75,13 @@ def run_to_accept(ledger: Ledger) -> Record:
     return blocked
 
 
-def newest_blocked(runs: Sequence[Record]) -> Record | None:
+def find_blocked_run(runs: Sequence[Record]) -> Record | None:
     """The run that a check blocked last."""
     blocked = [run for run in runs if run.blocked]
     return max(blocked, key=lambda run: run.started, default=None)
 
 
-def promote_owed(ledger: Ledger, store: Store, writer: Writer) -> None:
+def finish_promotion(ledger: Ledger, store: Store, writer: Writer) -> None:
     """Make the newest promoted version live, of this run or of one that was killed before that."""
     clock = as_text(datetime.now(UTC) + CLOCK_TOLERANCE)
     owed = [fit.version for fit in ledger.fits(clock) if fit.goes_live]
@@ -111,7 +111,7 @@ def write_record(record: Record, pipeline: Pipeline) -> None:
         return
     path = Path(pipeline.monitoring.path)
     try:
-        state = status_of(ledger_of(pipeline), pipeline.store)
+        state = build_status(open_ledger(pipeline), pipeline.store)
         make_directory(path.parent)
         replace_file(path, f"{exposition([state])}\n".encode())
     except ForecastError as error:  # the forecasts are written, and matter more

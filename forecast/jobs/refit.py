@@ -12,7 +12,7 @@ from forecast.artifacts.store import Store
 from forecast.calendar.frequency import parse_frequency
 from forecast.calendar.spec import STEPS, as_text, on_clock
 from forecast.calendar.zones import DAY, wall_clock
-from forecast.checks.promotion import ServingVersion, horizons_of, log_ratio
+from forecast.checks.promotion import ServingVersion, log_ratio, number_horizons
 from forecast.ensemble.ensemble import CHOSEN
 from forecast.errors import UsageError
 from forecast.inference.fitted import RUN_SETTINGS, Config, Fitted
@@ -21,7 +21,7 @@ from forecast.jobs.pipeline import Pipeline
 from forecast.ledger.ledger import DayScore, FitEntry, Ledger
 from forecast.ledger.record import CLOCK_TOLERANCE
 from forecast.logs import log
-from forecast.panel.schema import calendar_of
+from forecast.panel.schema import build_calendar
 from forecast.settings import TrainSettings
 
 RECENT_DAYS = 14  # so many of the newest scored days count as recent
@@ -57,7 +57,7 @@ def serving_version(
     if store.empty:
         return None
     versions = {info.id: info for info in store.versions()}
-    refused = ledger.refused()
+    refused = ledger.list_refusals()
     promoted = [version for version in reversed(versions) if version not in refused]
     for version in (taken, store.current(), *promoted):
         if version not in versions:
@@ -67,7 +67,7 @@ def serving_version(
         schema = serving.schema
         now = on_clock(instant, schema.time_format)
         newest_origin = serving.fitted.history.origins.max(keepdims=True)
-        (newest,) = calendar_of(schema).times(newest_origin)
+        (newest,) = build_calendar(schema).times(newest_origin)
         if now is None or not schema.dated or newest <= now:
             return serving
     return None
@@ -85,7 +85,7 @@ def reason_to_fit(
     fits = ledger.fits(at)
     if fits and fits[-1].as_of == at:
         return "", False  # an earlier run at this instant has fitted
-    changed = settings_changed(pipeline, live.version, live.fitted.config, fits)
+    changed = find_setting_changes(pipeline, live.version, live.fitted.config, fits)
     if changed is not None:
         return changed, True
     if pipeline.refit == "never":
@@ -112,7 +112,7 @@ def _worse(fitted: Fitted, days: list[DayScore]) -> str:
         return ""
     schema = fitted.schema
     steps = fitted.history.origin + np.array([0, fitted.config.horizon])
-    ends = calendar_of(schema).times(steps)
+    ends = build_calendar(schema).times(steps)
     if schema.dated and schema.time_format.kind != STEPS:
         ends = wall_clock(ends, schema.time_format.zone) // DAY
     scores = []
@@ -124,7 +124,7 @@ def _worse(fitted: Fitted, days: list[DayScore]) -> str:
         return ""
 
     dates, errors, counts = map(np.array, zip(*scores, strict=True))
-    horizon = horizons_of(dates, max(int(np.ptp(ends)), 1))
+    horizon = number_horizons(dates, max(int(np.ptp(ends)), 1))
     total = np.bincount(horizon, counts)
     summed = np.bincount(horizon, errors * counts)
     scored = total > 0
@@ -148,7 +148,7 @@ def settings_of_fit(pipeline: Pipeline) -> str:
     return pipeline.hidden(json.dumps(values, sort_keys=True))
 
 
-def settings_changed(
+def find_setting_changes(
     pipeline: Pipeline, version: str, config: Config, fits: list[FitEntry]
 ) -> str | None:
     """Why the settings of a file need another fit, or None; `UsageError` if the file forbids it."""

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from forecast.artifacts.format import installed
+from forecast.artifacts.format import find_package_versions
 from forecast.artifacts.store import Store, Writer, check_apart
 from forecast.calendar.spec import as_text, parse_as_of
-from forecast.changes.replay import RunInput, packed, unpacked
+from forecast.changes.replay import RunInput, pack_run, unpack_run
 from forecast.checks import accuracy
 from forecast.checks import table as table_checks
 from forecast.checks.actual import Night
@@ -37,22 +37,22 @@ from forecast.errors import (
 from forecast.inference.contents import to_contents
 from forecast.inference.fitted import Fitted, describe_fit
 from forecast.inference.forecasting import ForecastOptions, Forecasts, load_predictor
-from forecast.inference.overrides import overridden
+from forecast.inference.overrides import apply_overrides
 from forecast.inference.predictor import Predictor
 from forecast.intervals.corrections import PastIntervals, factors_of_levels, interval_factors
 from forecast.jobs import gate, inputs
-from forecast.jobs.administration import claim, ledger_of
+from forecast.jobs.administration import claim, open_ledger
 from forecast.jobs.pipeline import Pipeline, files_read, keys_in_errors
 from forecast.jobs.publishing import (
     Publication,
+    finish_promotion,
     places,
-    promote_owed,
     run_to_accept,
     write_record,
 )
 from forecast.jobs.refit import settings_of_fit
 from forecast.jobs.sinks import SinkSettings
-from forecast.jobs.sum_scores import compare_sums, sums_to_keep, totals_of
+from forecast.jobs.sum_scores import compare_sums, compute_totals, sums_to_keep
 from forecast.ledger.ledger import (
     BLOCKED,
     BLOCKED_INPUTS,
@@ -79,8 +79,8 @@ from forecast.panel.naming import series_key, series_names
 from forecast.panel.panel import Id, Ids, Integers, Numbers, Panel, ids_at
 from forecast.panel.schema import Schema, position_texts
 from forecast.reading.reading import Reading, Source, check_to_fit, describe_reading
-from forecast.reading.successors import refuse_unseen
-from forecast.registry import explained
+from forecast.reading.successors import refuse_absent
+from forecast.registry import explain_error
 from forecast.tables.writing import check_output
 from forecast.training.context import Progress
 
@@ -136,14 +136,18 @@ def run_job(
         started = as_text(datetime.now(UTC), "milliseconds")
         with store.lock(pipeline.wait) as writer:
             claim(pipeline)
-            ledger = ledger_of(pipeline)
+            ledger = open_ledger(pipeline)
             blocked = None
             if accept:
                 blocked = run_to_accept(ledger)
                 instant = parse_as_of(blocked.as_of)
             at = as_text(instant)
             record = Record(
-                id=f"{job}/{at}", job=job, as_of=at, started=started, packages=installed()
+                id=f"{job}/{at}",
+                job=job,
+                as_of=at,
+                started=started,
+                packages=find_package_versions(),
             )
             if blocked is not None:  # of an acceptance that is killed, the ledger has these, too
                 record.input = blocked.input
@@ -151,7 +155,7 @@ def run_job(
                 record.accepted = blocked.blocked_by
             record.pipeline_sha256 = sha256_of_file(pipeline.file)
             run = _Run(pipeline, instant, record, store, writer, ledger, on_step)
-            with _recorded(run):
+            with _record(run):
                 _begin(run, warn_of_later=output is None)
                 with keys_in_errors():
                     _read_fit_forecast_write(run)
@@ -159,7 +163,7 @@ def run_job(
 
 
 @contextmanager
-def _recorded(run: "_Run") -> Iterator[None]:
+def _record(run: "_Run") -> Iterator[None]:
     """Write the record, also of a run that fails."""
     record = run.record
     pipeline = run.pipeline
@@ -167,7 +171,7 @@ def _recorded(run: "_Run") -> Iterator[None]:
         with warnings_into(record.warnings, pipeline.hidden):
             yield
     except BaseException as error:
-        failure = error if isinstance(error, Interrupted) else explained(error)
+        failure = error if isinstance(error, Interrupted) else explain_error(error)
         record.error = pipeline.hidden(render(failure, as_flag)).split("\n")[0]
         record.exit_code = failure.exit_code
         try:
@@ -250,7 +254,7 @@ def _read_fit_forecast_write(run: _Run) -> None:
     pipeline = run.pipeline
     record = run.record
     ledger = run.ledger
-    promote_owed(ledger, run.store, run.writer)
+    finish_promotion(ledger, run.store, run.writer)
 
     job_inputs = inputs.look(pipeline, run.store, ledger, run.instant)
     table = job_inputs.table
@@ -281,7 +285,7 @@ def _read_fit_forecast_write(run: _Run) -> None:
     forecasts = forecast(serving.predictor, request).whole
     if not record.ahead_of_clock:
         run.kept |= inputs.known_differences(pipeline, forecasts.panel, serving.schema, run.instant)
-    passed = gate.checked(pipeline, serving, forecasts, record, past.last, past.night)
+    passed = gate.check_run(pipeline, serving, forecasts, record, past.last, past.night)
     raise_if_interrupted()
     publication = _publication(run, passed, forecasts.panel, serving, past, new_fit)
     if passed.problems:
@@ -291,7 +295,7 @@ def _read_fit_forecast_write(run: _Run) -> None:
     else:
         publication.publish(pipeline, ledger)
     if new_fit is not None:
-        promote_owed(ledger, run.store, run.writer)
+        finish_promotion(ledger, run.store, run.writer)
     gate.refuse(passed)
 
 
@@ -401,7 +405,7 @@ class _Comparison:
         record = run.record
         pipeline = run.pipeline
         horizon = serving.fitted.config.horizon
-        refuse_unseen(panel, serving.schema, self.table)
+        refuse_absent(panel, serving.schema, self.table)
         _check_age(run, panel, serving.schema, self.table)
         seconds_over = table_checks.age(panel.newest + horizon, serving.schema, run.instant)
         record.horizon_over = (seconds_over or 0) > 0
@@ -411,7 +415,9 @@ class _Comparison:
                 where = "ahead of its clock"
             text = "the run as of %s is %s, so that later runs learn nothing from it"
             log.warning(text, record.as_of, where)
-        self.lagging = table_checks.lagging(panel, serving.schema, pipeline.checks, self.table)
+        self.lagging = table_checks.find_lagging_series(
+            panel, serving.schema, pipeline.checks, self.table
+        )
         if pipeline.totals:
             if not self.fits:
                 inputs.check_periods(pipeline, serving.schema, panel.origin, horizon)
@@ -436,7 +442,7 @@ class _Comparison:
             # the last run with forecasts in the ledger, and its record
             at = str(self.last["as_of"].iloc[0])
             last_run = next((earlier for earlier in runs if earlier.as_of == at), None)
-            published = set(accuracy.ids_of(self.last))
+            published = set(accuracy.find_ids(self.last))
             if last_run is not None and len(published) < last_run.counts.get("series", 0):
                 published |= set(serving.fitted.ids)  # of a large run the ledger keeps a sample
             with_actual = accuracy.in_panel(self.last, panel, serving.schema)
@@ -445,14 +451,14 @@ class _Comparison:
                 self.night,
                 new=with_actual.dropna(subset="actual"),
                 published=published,
-                before=_input_of(self.run, last_run, serving),
+                before=_load_input(self.run, last_run, serving),
                 learned=() if effects is None else effects.labels,
             )
             trusted = [run for run in runs if run.settled and not run.dated_ahead]
             usual = [run.actuals for run in trusted]
             record.actuals = accuracy.since_last_run(self.last, panel, serving.schema, usual)
         overrides = ledger.forecasts(record.as_of, MAX_RECORDS, OVERRIDES)
-        if added := accuracy.value_added(overrides, panel, serving.schema):
+        if added := accuracy.measure_overrides(overrides, panel, serving.schema):
             record.actuals["overrides"] = added
         forecasts = ledger.forecasts(record.as_of, accuracy.NEWEST)
         past, self.days = accuracy.compare(forecasts, panel, serving.schema)
@@ -477,7 +483,7 @@ class _Comparison:
         return factors_of_levels(record.intervals, levels)
 
 
-def _input_of(run: _Run, last_run: Record | None, serving: ServingVersion) -> RunInput | None:
+def _load_input(run: _Run, last_run: Record | None, serving: ServingVersion) -> RunInput | None:
     """What an earlier run forecast from; None if its inputs or its version no longer exist."""
     if last_run is None or last_run.version is None:
         return None
@@ -490,7 +496,7 @@ def _input_of(run: _Run, last_run: Record | None, serving: ServingVersion) -> Ru
         if last_run.version != serving.version:
             store = run.pipeline.store
             predictor = load_predictor(store, last_run.version, train.device, train.engine)
-        return unpacked(data, predictor, last_run.version)
+        return unpack_run(data, predictor, last_run.version)
     except (ForecastError, *DAMAGED):
         return None
 
@@ -522,17 +528,17 @@ def _publication(
     output = inputs.explained_output(pipeline)
     people = pipeline.table.overrides
     # rows expire by themselves, and nobody is up at night to take them out
-    published, overrides = overridden(forecasts, fitted, output, people, may_be_over=True)
+    published, overrides = apply_overrides(forecasts, fitted, output, people, may_be_over=True)
     shown = passed
     if people is not None:
         more[OVERRIDES] = pd.DataFrame()  # instead of those of an earlier run with this `as_of`
     if overrides is not None:
         with held_back():
-            totals = totals_of(pipeline, serving, published)
+            totals = compute_totals(pipeline, serving, published)
         shown = replace(passed, forecasts=published, totals=totals)
         more[OVERRIDES] = accuracy.overrides_to_keep(published, overrides, serving.schema)
     tables = shown.tables(pipeline, serving)
-    incomplete = _without_new_values(run, forecasts, past.lagging)
+    incomplete = _find_incomplete_series(run, forecasts, past.lagging)
     record.exit_code = INCOMPLETE if incomplete or passed.replaced else 0
     record.counts = {
         "series": len(forecasts.series),
@@ -556,7 +562,7 @@ def _publication(
     newest = sorted((before | scores).items())[-7:]
     record.scores = [vars(score) for _, score in newest]
 
-    more[INPUTS] = packed(fitted, panel, pipeline.output, passed.replaced)
+    more[INPUTS] = pack_run(fitted, panel, pipeline.output, passed.replaced)
     if passed.totals:
         more[TOTALS] = sums_to_keep(passed.totals, forecasts)
     _finish(run)
@@ -571,10 +577,10 @@ def _publication(
     )
 
 
-def _without_new_values(run: _Run, forecasts: Forecasts, lagging: Ids) -> list[Id]:
+def _find_incomplete_series(run: _Run, forecasts: Forecasts, lagging: Ids) -> list[Id]:
     """The ids of series for which a run counts as incomplete; warns of them."""
     required = run.pipeline.checks.require_all
-    series = table_checks.without_forecast(forecasts.skipped, required)
+    series = table_checks.find_unforecast_series(forecasts.skipped, required)
     if required:
         series += [ids for ids in lagging if ids not in series]
     if series:

@@ -15,7 +15,7 @@ from forecast.durable import check_folder, make_directory
 from forecast.errors import CannotCreate, UsageError
 from forecast.ledger.record import sha256_of_file
 from forecast.panel.panel import Ids, Integers
-from forecast.panel.schema import Names, Schema, calendar_of, time_columns_at
+from forecast.panel.schema import Names, Schema, build_calendar, time_columns_at
 from forecast.reading.observations import id_codes, wide_columns
 from forecast.settings import (
     Facts,
@@ -28,7 +28,7 @@ from forecast.settings import (
 )
 from forecast.tables.table import Table
 from forecast.tables.writing import (
-    frame_of,
+    build_frame,
     guard_formulas,
     output_columns,
     write_frames,
@@ -190,7 +190,7 @@ def sample_rows(schema: Schema, table: Table, output: OutputSettings) -> pd.Data
     """Sample rows of the output: ids of the table, times on its grid, and arbitrary numbers."""
     # more steps than the hours of a day, so that a column of dates cannot hold them
     count = 100
-    calendar = calendar_of(schema)
+    calendar = build_calendar(schema)
     steps = calendar.positions(np.zeros(1, np.int64)) + np.arange(count)
     times = _times(calendar.times(steps), schema)
     columns: Facts = {}
@@ -198,7 +198,7 @@ def sample_rows(schema: Schema, table: Table, output: OutputSettings) -> pd.Data
     for name, value in zip(schema.ids, first_ids, strict=True):
         columns[name] = [value] * count
     if len(schema.time) > 1:
-        columns |= dict(frame_of(time_columns_at(schema, steps)))
+        columns |= dict(build_frame(time_columns_at(schema, steps)))
     else:
         columns[schema.time[0]] = times
     numbers = [name for name in output_columns(output) if name not in ADDED]

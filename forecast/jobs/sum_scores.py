@@ -8,16 +8,16 @@ import pandas as pd
 
 from forecast.checks.accuracy import MAX_FORECASTS, measures, summed_by
 from forecast.checks.promotion import ServingVersion
-from forecast.events.closed import with_fixed
+from forecast.events.closed import fill_closed_slots
 from forecast.inference.forecasting import Forecasts
-from forecast.inference.predictor import fixed_of
+from forecast.inference.predictor import find_closed_values
 from forecast.jobs.pipeline import Pipeline
 from forecast.ledger.ledger import PUBLISHED, SUM_COLUMNS, series_text
-from forecast.panel.grouping import keys_of
+from forecast.panel.grouping import iterate_keys
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
-from forecast.panel.schema import calendar_of
-from forecast.tables.writing import frame_of
-from forecast.totals.periods import levels_of
+from forecast.panel.schema import build_calendar
+from forecast.tables.writing import build_frame
+from forecast.totals.periods import find_levels
 from forecast.totals.sums import Totals, log_notes, significant
 from forecast.windows.origins import values_at
 
@@ -25,7 +25,7 @@ from forecast.windows.origins import values_at
 SCORE = ("level", "sums", "error", "bias", "coverage_80", "coverage_95")
 
 
-def totals_of(pipeline: Pipeline, live: ServingVersion, forecasts: Forecasts) -> list[Totals]:
+def compute_totals(pipeline: Pipeline, live: ServingVersion, forecasts: Forecasts) -> list[Totals]:
     """The sums of all forecasts of a run that the job asks for."""
     sums = []
     for settings in pipeline.totals:
@@ -42,17 +42,17 @@ def sums_to_keep(sums: Sequence[Totals], forecasts: Forecasts) -> pd.DataFrame:
     rows = []
     numbers = []
     for totals in sums:
-        calendar = calendar_of(totals.schema)
+        calendar = build_calendar(totals.schema)
         for groups in totals.groups:
             last = newest + groups.periods.edges[1:]
             first = np.append(groups.periods.first, last[:-1] + 1)
             number = np.arange(1, len(last) + 1)
             columns = [number, calendar.times(first), calendar.times(last)]
             spans = np.column_stack(columns).tolist()
-            for key in groups.ordered():
+            for key in groups.number_groups():
                 name = series_text((groups.level.name, *key))
                 rows += [(name, *span) for span in spans]
-        numbers.append(frame_of(totals.columns(totals.output.usual))[PUBLISHED])
+        numbers.append(build_frame(totals.columns(totals.output.usual))[PUBLISHED])
     frame = pd.DataFrame(rows, columns=SUM_COLUMNS[:4])
     frame = frame.join(pd.concat(numbers, ignore_index=True))
     frame = frame.drop_duplicates(["series", "step"])[:MAX_FORECASTS]
@@ -71,8 +71,8 @@ def compare_sums(
     stored = [sums.astype({"series": object}) for sums in runs]
     if not stored or not schema.dated:  # series without dates end at different steps
         return []
-    calendar = calendar_of(schema)
-    actuals = with_fixed(panel, fixed_of(live.fitted, panel))
+    calendar = build_calendar(schema)
+    actuals = fill_closed_slots(panel, find_closed_values(live.fitted, panel))
     actuals = actuals.select(np.flatnonzero(np.array(panel.status) != "missing"))
     ended = np.array(actuals.status) == "ended"
     groups = _groups(actuals, live, pipeline)
@@ -115,8 +115,8 @@ def _groups(
     """By level of sums, the group of each series [series], and the names of the groups."""
     groups = {}
     for totals in pipeline.totals:
-        for level in levels_of(totals.sums, live.schema):
-            keys = keys_of(panel, live.schema, level.by)
+        for level in find_levels(totals.sums, live.schema):
+            keys = iterate_keys(panel, live.schema, level.by)
             names = np.array([series_text((level.name, *key)) for key in keys], object)
             codes, different = pd.factorize(names)
             groups[level.name] = (codes, different.tolist())

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from forecast.databases.failures import translated
+from forecast.databases.failures import translate_errors
 from forecast.databases.queries import Connect, Execute, Row, Values, no_tables
 from forecast.databases.redaction import Redactor
 from forecast.durable import make_directory, remove_quietly, temporary_beside, write_new
@@ -101,7 +101,7 @@ Integers = NDArray[np.int64]
 More = Mapping[str, pd.DataFrame | bytes] | None  # by table
 
 
-def packed(forecasts: pd.DataFrame) -> bytes:
+def pack_forecasts(forecasts: pd.DataFrame) -> bytes:
     """Pack forecasts, or sums of them, as Parquet; raw numbers are float32 if there are many."""
     raw = forecasts.columns.intersection(RAW)
     precision = np.float32 if len(forecasts) > 2 * MAX_SAMPLE else np.float64
@@ -129,12 +129,12 @@ def _stored_table(data: bytes) -> pa.Table:
     return table.set_column(number, "series", table["series"].cast(TEXTS))
 
 
-def _frame_of(tables: list[pa.Table]) -> pd.DataFrame:
+def _build_frame(tables: list[pa.Table]) -> pd.DataFrame:
     table = pa.concat_tables(tables, promote_options="permissive").unify_dictionaries()
     return pd.DataFrame(table.to_pandas())
 
 
-def sampled(forecasts: pd.DataFrame, run: Integers | None = None) -> Flags:
+def sample_rows(forecasts: pd.DataFrame, run: Integers | None = None) -> Flags:
     """[rows], whether a row belongs to the sample of its run, which is enough for corrections.
 
     The sample is all rows of a small run, and every 2nd, 4th, 8th, ... row of a larger one. Which
@@ -216,7 +216,7 @@ class Ledger:
         if run.ahead_of_clock:  # later runs would learn from its forecasts
             forecasts = None
             more = {}
-        with self._writing(*more) as execute:
+        with self._open_transaction(*more) as execute:
             row = {"exit_code": run.exit_code, "record": run.model_dump_json()}
             self._replace(execute, "forecast_runs", at, [row])
             if fit is not None:
@@ -233,7 +233,7 @@ class Ledger:
 
     def add_fit(self, fit: FitEntry) -> None:
         """Record a fit; this replaces a fit as of the same time."""
-        with self._writing() as execute:
+        with self._open_transaction() as execute:
             self._replace_fit(execute, fit)
 
     def mark(self, version: str, promoted: bool, reason: str) -> None:
@@ -244,7 +244,7 @@ class Ledger:
         sql = "UPDATE forecast_fits SET promoted = :promoted, reason = :reason"
         sql = f"{sql} WHERE job = :job AND version = :version"
         values = {"job": self.key, "version": version, "promoted": int(promoted), "reason": reason}
-        with self._writing() as execute:
+        with self._open_transaction() as execute:
             execute(
                 f"UPDATE forecast_fits SET promoted = 1 WHERE job = :job AND promoted = {LIVE}",
                 {"job": self.key},
@@ -287,7 +287,7 @@ class Ledger:
         ]
         return [fit for fit in fits if unfinished or fit.reason != UNFINISHED]
 
-    def refused(self) -> set[str]:
+    def list_refusals(self) -> set[str]:
         """Return the versions that the gate, the user or a failed run kept from going live."""
         newest = {fit.version: fit.promoted for fit in self.fits(unfinished=True)}
         return {version for version, promoted in newest.items() if not promoted}
@@ -315,11 +315,11 @@ class Ledger:
                 batch.append(stored.append_column("as_of", as_of))
                 rows += len(stored)
                 if rows >= BATCH_ROWS:
-                    yield _frame_of(batch)
+                    yield _build_frame(batch)
                     batch = []
                     rows = 0
         if batch:
-            yield _frame_of(batch)
+            yield _build_frame(batch)
 
     def of_run(self, at: str, table: str = "forecast_cells") -> Kept:
         """Return the forecasts of a run, or those of another table; None if it has none."""
@@ -345,7 +345,7 @@ class Ledger:
                 tables.append(_stored_table(cells))
             except DAMAGED:
                 self._warn("known values", at)
-        return _frame_of(tables)
+        return _build_frame(tables)
 
     def days(self, count: int, before: str = ALWAYS) -> list[DayScore]:
         """Return the scores of the newest days, newest first.
@@ -382,7 +382,7 @@ class Ledger:
         self._named.add(problem)
 
     @contextmanager
-    def _writing(self, *more: str) -> Iterator[Execute]:
+    def _open_transaction(self, *more: str) -> Iterator[Execute]:
         """Open a transaction that writes, and create missing tables.
 
         `more` names further tables that have the columns of forecast_cells.
@@ -411,7 +411,11 @@ class Ledger:
         self, execute: Execute, at: str, forecasts: pd.DataFrame, table: str = "forecast_cells"
     ) -> None:
         """Store the forecasts or sums of a run, and reduce those of older runs to samples."""
-        rows = [{"count": len(forecasts), "cells": packed(forecasts)}] if len(forecasts) else []
+        rows = (
+            [{"count": len(forecasts), "cells": pack_forecasts(forecasts)}]
+            if len(forecasts)
+            else []
+        )
         self._replace(execute, table, at, rows)
         kept = execute(
             f"SELECT as_of, count FROM {table} WHERE job = :j ORDER BY as_of DESC", {"j": self.key}
@@ -423,8 +427,8 @@ class Ledger:
             stored = self._load(execute, table, older)
             sample = pd.DataFrame()
             if stored is not None:
-                whole = _frame_of([stored])
-                sample = whole[sampled(whole)]
+                whole = _build_frame([stored])
+                sample = whole[sample_rows(whole)]
             self._store(execute, older, sample, table)
 
     def _replace_fit(self, execute: Execute, fit: FitEntry) -> None:
@@ -476,7 +480,7 @@ def open_file(path: Path, reads: Collection[str] = ()) -> Iterator[Execute]:
     # not mode=ro: the unfinished transaction of a killed run must be rolled back before reading
     target = f"{path.absolute().as_uri()}?mode={'rw' if reads else 'rwc'}"
     opened = partial(sqlite3.connect, target, timeout=LOCK_PATIENCE, isolation_level=None, uri=True)
-    with _translated(path), closing(opened()) as connection:
+    with _translate_errors(path), closing(opened()) as connection:
 
         def execute(sql: str, parameters: Values = ()) -> list[Row]:
             once = isinstance(parameters, Mapping) or not parameters
@@ -493,9 +497,9 @@ def open_file(path: Path, reads: Collection[str] = ()) -> Iterator[Execute]:
 
 
 @contextmanager
-def _translated(path: Path) -> Iterator[None]:
+def _translate_errors(path: Path) -> Iterator[None]:
     try:
-        with translated("sink", str(path), Redactor(), ArtifactRefused):
+        with translate_errors("sink", str(path), Redactor(), ArtifactRefused):
             yield
     except CannotCreate:
         # SQLite does not say whether the disk is full; if it is, this raises StorageFailure

@@ -11,7 +11,7 @@ import pandas as pd
 from pydantic import BaseModel
 
 from forecast.errors import INCOMPLETE, Message, as_flag
-from forecast.logs import listening
+from forecast.logs import add_listener
 from forecast.settings import Facts
 
 FILE = "run.json"
@@ -133,8 +133,8 @@ def warnings_into(texts: list[str], hidden: Callable[[str], str] = str) -> Itera
 
     def collect(record: logging.LogRecord) -> bool:
         if record.levelno >= logging.WARNING:
-            texts.append(hidden(Message.of(record).render(as_flag)))
+            texts.append(hidden(Message.from_record(record).render(as_flag)))
         return True
 
-    with listening(collect):
+    with add_listener(collect):
         yield

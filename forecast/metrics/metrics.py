@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import Setting
-from forecast.metrics.quantiles import divided
-from forecast.panel.grouping import columns_named, keys_of, rows_of_keys
+from forecast.metrics.quantiles import divide
+from forecast.panel.grouping import find_columns, iterate_keys, rows_of_keys
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import Schema
-from forecast.settings import Metric, OutputSettings, intervals_of
-from forecast.tables.writing import Frame, frame_of, refuse_clash, stacked
+from forecast.settings import Metric, OutputSettings, find_intervals
+from forecast.tables.writing import Frame, build_frame, refuse_clash, stack_frames
 
 Axes = int | tuple[int, ...] | None
 
@@ -79,7 +79,7 @@ def seasonal_naive_errors(panel: Panel, season: int, power: int = 1) -> Numbers:
     series = panel.series_of_slots[slots]
     count = np.bincount(series, minlength=len(panel))
     total = np.bincount(series, changes, len(panel))
-    return divided(total, count)
+    return divide(total, count)
 
 
 def mae(actual: Numbers, forecast: Numbers, axis: Axes = None) -> Numbers:
@@ -292,7 +292,7 @@ def measures(outcome: Outcome, axis: Axes = None) -> dict[str, Numbers]:
     """
     actual = outcome.actual
     naive_error = outcome.naive_error
-    intervals = intervals_of(outcome.columns)
+    intervals = find_intervals(outcome.columns)
     results = {name: measure.function(outcome, axis) for name, measure in MEASURES.items()}
     quantiles = np.moveaxis(outcome.numbers[..., 1:], -1, 0)
     for level, (low, high) in intervals.items():
@@ -325,7 +325,7 @@ def result_columns(columns: Mapping[str, float]) -> list[str]:
 
 def skill(error: Numbers, reference: Numbers) -> Numbers:
     """Error reduction against a reference: 1 is perfect, 0 is as good, below 0 is worse."""
-    return 1 - divided(error, reference)
+    return 1 - divide(error, reference)
 
 
 def _scaled_mean(errors: Numbers, naive_error: Numbers, actual: Numbers, axis: Axes) -> Numbers:
@@ -342,13 +342,13 @@ def _scaled_mean(errors: Numbers, naive_error: Numbers, actual: Numbers, axis: A
 
 def _mean(errors: Numbers, actual: Numbers, axis: Axes) -> Numbers:
     count = np.isfinite(actual).sum(axis)
-    return divided(_sum(errors, actual, axis), count)
+    return divide(_sum(errors, actual, axis), count)
 
 
 def _share_of_sum(errors: Numbers, actual: Numbers, axis: Axes) -> Numbers:
     """Sum of the errors over the sum of absolute values."""
     size = _sum(np.abs(actual), actual, axis)
-    return divided(_sum(errors, actual, axis), size)
+    return divide(_sum(errors, actual, axis), size)
 
 
 def _sum(errors: Numbers, actual: Numbers, axis: Axes) -> Numbers:
@@ -404,20 +404,20 @@ class Measures:
         schema = self.evaluation.schema
         text = columns if isinstance(columns, str) else ",".join(columns)
         names = row_columns(text, schema)
-        keys = keys_of(self.evaluation.panel, schema, names)
+        keys = iterate_keys(self.evaluation.panel, schema, names)
         frames = list[Frame]()
         for key, series in rows_of_keys(keys).items():
-            frame = self.measured(series)
+            frame = self.measure(series)
             for column, value in enumerate(key):
                 frame.insert(column, names[column], value)
             frames.append(frame)
         # that of the first model after the reference, if there is one
         frames.sort(key=lambda frame: np.nan_to_num(frame["skill"][:2].iloc[-1], nan=np.inf))
-        return stacked(frames)
+        return stack_frames(frames)
 
-    def measured(self, series: list[int]) -> Frame:
+    def measure(self, series: list[int]) -> Frame:
         """The measures of some series, a row for each model."""
-        return frame_of(_measure(self.evaluation, None, FIRST, series))
+        return build_frame(_measure(self.evaluation, None, FIRST, series))
 
 
 def row_columns(text: str, schema: Schema) -> tuple[str, ...]:
@@ -426,7 +426,7 @@ def row_columns(text: str, schema: Schema) -> tuple[str, ...]:
     ``column:step`` is a column called step, where step alone has another meaning.
     """
     columns = text.rpartition("column:")[-1]
-    names = columns_named(columns, schema, Setting("by", text))
+    names = find_columns(columns, schema, Setting("by", text))
     refuse_clash(names, ["model", "skill", *MEASURES], "result")
     return names
 
@@ -453,7 +453,7 @@ def measure_frames(evaluation: Evaluation) -> tuple[Frame, Frame, Frame]:
     steps = np.arange(evaluation.actual.shape[2])
     by_step = {"step": np.repeat(steps + 1, models)}
     by_step |= _measure(evaluation, (0, 1), steps)
-    return frame_of(overall), frame_of(by_series), frame_of(by_step)
+    return build_frame(overall), build_frame(by_series), build_frame(by_step)
 
 
 def _measure(

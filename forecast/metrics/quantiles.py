@@ -17,7 +17,7 @@ EVEN_LEVELS = (np.arange(41) + 0.5) / 41  # quantile levels to compute standard 
 WHOLE = 2.0**53  # up to here float64 holds every whole number
 
 
-def divided(
+def divide(
     above: NDArray[Any], below: NDArray[Any], otherwise: Numbers | float = np.nan
 ) -> NDArray[np.float64]:
     """A quotient, or `otherwise` where the divisor is not above 0."""
@@ -37,7 +37,7 @@ def at_levels(quantiles: Numbers, have: tuple[float, ...], want: Iterable[float]
     return quantiles @ np.array(weights)
 
 
-def mean_of(quantiles: Numbers, levels: tuple[float, ...]) -> Numbers:
+def compute_mean(quantiles: Numbers, levels: tuple[float, ...]) -> Numbers:
     """Mean of a distribution, [...], from its quantiles [..., levels].
 
     Its quantile function is taken as linear between `levels` and constant beyond the outermost.
@@ -58,7 +58,7 @@ def standard_deviation(quantiles: Numbers, levels: tuple[float, ...]) -> Numbers
     return np.asarray(at_levels(quantiles, levels, EVEN_LEVELS).std(-1))
 
 
-def rounded(values: Numbers, digits: int = 7, decimals: int = 4) -> Numbers:
+def round_values(values: Numbers, digits: int = 7, decimals: int = 4) -> Numbers:
     """Round to the significant digits of float32, or to `decimals` where that is finer."""
     size = np.abs(values)
     with np.errstate(divide="ignore"):
@@ -70,7 +70,7 @@ def rounded(values: Numbers, digits: int = 7, decimals: int = 4) -> Numbers:
     return np.where(small, result, values) + 0.0
 
 
-def widening(sizes: Numbers, levels: tuple[float, ...]) -> Numbers:
+def compute_width_factors(sizes: Numbers, levels: tuple[float, ...]) -> Numbers:
     """Factors [..., levels] by which normal quantiles move outwards when their scale is estimated.
 
     `sizes` [...] are the numbers of independent values that the scale was estimated from. The

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from forecast.registry import entry_of, names
+from forecast.registry import find_entry, names
 
 if TYPE_CHECKING:
     from forecast.models.shared.model import RecurrentModel
@@ -14,5 +14,5 @@ def model_names() -> list[str]:
 
 def model_class(name: str) -> "type[RecurrentModel]":
     """The model's network class; imports torch."""
-    network: type[RecurrentModel] = entry_of("models", name).load()
+    network: type[RecurrentModel] = find_entry("models", name).load()
     return network

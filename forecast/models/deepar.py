@@ -8,7 +8,7 @@ from torch import Generator, Tensor, nn
 
 from forecast.models.shared.likelihoods import LIKELIHOODS, Likelihood, LikelihoodName
 from forecast.models.shared.model import RecurrentModel, Shape, weighted_mean
-from forecast.models.shared.parts import StackParams, padded_steps, recurrent, zeroed
+from forecast.models.shared.parts import StackParams, padded_steps, recurrent, zero_outputs
 from forecast.windows.windows import Batch
 
 ROWS = 2048  # paths that are sampled together on a CPU: as many as its caches hold
@@ -55,14 +55,14 @@ class Network(RecurrentModel):
         self.direct = nn.Linear(size, 1, bias=False)  # a linear autoregression beside the LSTM
         self.drop = nn.Dropout(params.dropout)
         self.head = nn.Linear(params.hidden_size, self.likelihood.parameters)
-        zeroed(self.direct, self.head)
+        zero_outputs(self.direct, self.head)
 
     def loss(self, batch: Batch) -> Tensor:
         """Mean negative log-likelihood: in training of past and horizon, otherwise of the
         horizon.
         """
         batch = self._embed(batch)
-        lagged = self._lagged(batch)
+        lagged = self._lag(batch)
         values = torch.cat([batch.past, batch.target], 1)
         mask = torch.cat([batch.mask, batch.target_mask], 1)
         before = _before(values, mask)
@@ -123,7 +123,7 @@ class Network(RecurrentModel):
         """
         batch = self._embed(batch)
         rows, lookback = batch.past.shape
-        lagged = self._lagged(batch)
+        lagged = self._lag(batch)
         steps = self._steps(batch, lagged)
         before = _before(batch.past, batch.mask)
         past = torch.cat([before, steps[:, :lookback]], -1)
@@ -155,9 +155,9 @@ class Network(RecurrentModel):
         center = raw[..., 0] + direct + lagged @ self.gate
         location = batch.location.to(center.dtype)
         scale = batch.scale.to(center.dtype)
-        return self.likelihood.of(center, raw[..., 1:], location, scale)
+        return self.likelihood.from_outputs(center, raw[..., 1:], location, scale)
 
-    def _lagged(self, batch: Batch) -> Tensor:
+    def _lag(self, batch: Batch) -> Tensor:
         """Earlier values at the same phase of the season, [batch, lookback + horizon, earlier].
 
         For steps of the past, values that are missing or lie before the window are replaced by the

@@ -70,7 +70,7 @@ class Network(RecurrentModel):
         return arrays
 
     def _windows(self, batch: Batch) -> PretrainedWindows:
-        return PretrainedWindows.of(batch, self.shape.seasons, self.shape.horizon)
+        return PretrainedWindows.from_batch(batch, self.shape.seasons, self.shape.horizon)
 
     def _of_columns(self, batch: Batch) -> Tensor:
         """What the other columns add to each token, [batch, tokens, width]."""

@@ -28,11 +28,11 @@ class Network(RecurrentModel):
         nn.init.zeros_(self.map.bias)
 
     def forward(self, batch: Batch) -> Tensor:
-        steps = batch.past + _mixed(inputs(batch)[..., 2:], self.mix)
-        point = self.map(steps) + _mixed(batch.future_covariates, self.known)  # [batch, horizon]
+        steps = batch.past + _mix(inputs(batch)[..., 2:], self.mix)
+        point = self.map(steps) + _mix(batch.future_covariates, self.known)  # [batch, horizon]
         return self._as_outputs(point, self.away, batch)
 
 
-def _mixed(columns: Tensor, weights: Tensor) -> Tensor:
+def _mix(columns: Tensor, weights: Tensor) -> Tensor:
     """[..., columns] -> [...]; onnxruntime takes fifty times as long to multiply by a vector."""
     return functional.linear(columns, weights[None])[..., 0]

@@ -29,7 +29,7 @@ class Network(SegmentModel):
         self.step = nn.GRUCell(size, size)
         self.drop = nn.Dropout(params.dropout)
         self.out = nn.Linear(size, self.shape.outputs * self.segment)
-        parts.zeroed(self.out)
+        parts.zero_outputs(self.out)
 
     def forward(self, batch: Batch) -> Tensor:
         states, _ = self.encoder(torch.relu(self.segments(batch)))
@@ -38,4 +38,4 @@ class Network(SegmentModel):
         repeated = state[:, None].expand(-1, self.future_segments, -1)
         decoded = self.step(queries.flatten(0, 1), repeated.flatten(0, 1))
         raw = self.out(self.drop(decoded))
-        return self.joined(raw, decoded, batch)
+        return self.join_segments(raw, decoded, batch)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from forecast.models.shared.model import Shape
-from forecast.models.shared.parts import SegmentModel, SegmentParams, StackParams, zeroed
+from forecast.models.shared.parts import SegmentModel, SegmentParams, StackParams, zero_outputs
 from forecast.windows.windows import Batch
 
 
@@ -126,7 +126,7 @@ class Network(SegmentModel):
         self.last = nn.LayerNorm(size)
         self.out = nn.Linear(size, self.shape.outputs * self.segment)
         # training starts from the seasonal skip: it then ends far better
-        zeroed(self.out)
+        zero_outputs(self.out)
         nn.init.zeros_(self.out.bias)
 
     def forward(self, batch: Batch) -> Tensor:
@@ -136,4 +136,4 @@ class Network(SegmentModel):
         queries = self.queries(batch, steps[:, -1:])
         decoded = self.last(self.decoder.each_after(queries, state))
         raw = self.out(self.drop(decoded))
-        return self.joined(raw, decoded, batch)
+        return self.join_segments(raw, decoded, batch)

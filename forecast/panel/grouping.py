@@ -13,7 +13,7 @@ SERIES = "series"  # the grouping in which each series is a group
 Key = tuple[str, ...]
 
 
-def columns_named(name: str, schema: Schema, setting: Setting) -> Key:
+def find_columns(name: str, schema: Schema, setting: Setting) -> Key:
     """The id and static columns that a `setting` names, comma-separated; all ids for `series`."""
     word = name.lower()
     if word in (ALL, SERIES) and name not in schema.ids:
@@ -34,7 +34,7 @@ def columns_named(name: str, schema: Schema, setting: Setting) -> Key:
     return tuple(column for column in grouping if column in columns)
 
 
-def keys_of(
+def iterate_keys(
     panel: Panel, schema: Schema, by: Key, series: Integers | slice = slice(None)
 ) -> Iterator[Key]:
     """The group key of each series: its values of the columns `by`, '' if blank."""

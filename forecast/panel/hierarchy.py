@@ -5,17 +5,17 @@ from dataclasses import replace
 import numpy as np
 
 from forecast.errors import BadData, Setting, UsageError
-from forecast.panel.grouping import columns_named
+from forecast.panel.grouping import find_columns
 from forecast.panel.panel import (
     ALWAYS,
     SUM,
     Numbers,
     Panel,
     Vintages,
-    joined,
+    join_panels,
+    join_vintages,
     running_sums,
     runs,
-    stacked,
 )
 from forecast.panel.schema import Names, Schema
 from forecast.tables.table import Flags, Integers
@@ -35,14 +35,14 @@ def hierarchy_levels(given: Names, schema: Schema) -> Levels:
     levels: list[Names] = [()]
     for text in given:
         setting = Setting("hierarchy", text)
-        names = columns_named(text, schema, setting)
+        names = find_columns(text, schema, setting)
         if not set(names) < set(ids):
             raise UsageError("nothing is summed", setting=setting, cure="name some id columns")
         levels.append(names)
     return tuple(dict.fromkeys(levels))
 
 
-def with_sums(panel: Panel, ids: Names, levels: Levels) -> Panel:
+def append_sums(panel: Panel, ids: Names, levels: Levels) -> Panel:
     """Append the sums of each level to the series of a panel.
 
     The id of a sum is blank in the columns that are summed over. A cell of a sum is observed if all
@@ -64,11 +64,11 @@ def with_sums(panel: Panel, ids: Names, levels: Levels) -> Panel:
     if len(members) > MOST_SUMS:
         problem = f"{len(members):,} sums are more than {MOST_SUMS:,}"
         raise UsageError(problem, setting=Setting("hierarchy"), cure="name coarser levels")
-    sums = [summed(panel, key, np.array(series)) for key, series in members.items()]
-    return stacked([panel, *sums])
+    sums = [sum_series(panel, key, np.array(series)) for key, series in members.items()]
+    return join_panels([panel, *sums])
 
 
-def members_of(panel: Panel) -> tuple[Integers, Flags]:
+def find_members(panel: Panel) -> tuple[Integers, Flags]:
     """Return the sums among the series of a panel, and the members of each, [sums, series]."""
     is_sum = np.array(panel.status) == SUM
     sums = np.flatnonzero(is_sum)
@@ -80,7 +80,7 @@ def members_of(panel: Panel) -> tuple[Integers, Flags]:
     return sums, members
 
 
-def summed(panel: Panel, ids: Names, members: Integers) -> Panel:
+def sum_series(panel: Panel, ids: Names, members: Integers) -> Panel:
     """Sum some series of a panel into a panel of one series; all must end at the same time.
 
     In a panel without statuses, series may have ended before.
@@ -151,10 +151,10 @@ def _mean_vintages(known: Numbers, vintages: Vintages, cell_of_slot: Integers) -
     A mean gets a new vintage whenever one of its values does. `cell_of_slot` is -1 for slots that
     belong to no cell.
     """
-    slot, column = np.nonzero(~np.isnan(vintages.blanked(known)))
+    slot, column = np.nonzero(~np.isnan(vintages.blank_vintages(known)))
     available = np.full(len(slot), ALWAYS)
     always = Vintages(slot, column, available, known[slot, column])
-    every = joined([vintages, always])
+    every = join_vintages([vintages, always])
     steps = np.diff([every.slot, every.column], prepend=-1)
     is_first = np.any(steps, axis=0)
     before = np.roll(every.value, 1)

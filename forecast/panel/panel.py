@@ -45,7 +45,7 @@ class Vintages:
 
     def __getitem__(self, slots: Integers) -> "Vintages":
         """Return the vintages of some slots, which are numbered anew from 0."""
-        owner, numbers = entries_of(slots, self.slot)
+        owner, numbers = find_entries(slots, self.slot)
         return replace(self.where(numbers), slot=owner)
 
     def where(self, chosen: Flags | Integers) -> "Vintages":
@@ -58,7 +58,7 @@ class Vintages:
         differs = np.diff(keys[:, order], append=-2)
         return self.where(order[np.any(differs, axis=0)])
 
-    def changing(self) -> "Vintages":
+    def drop_constant_cells(self) -> "Vintages":
         """Return the vintages of cells whose value was not the same at all origins."""
         cell = self.slot * (1 + self.column.max(initial=0)) + self.column
         _, first, number = np.unique(cell, return_index=True, return_inverse=True)
@@ -76,20 +76,20 @@ class Vintages:
 
         The result is NaN where nothing was known yet.
         """
-        result = self.blanked(known)
+        result = self.blank_vintages(known)
         then = self.until(origins)
         # of several vintages of a cell, the last assignment wins, which is the newest
         result[then.slot, then.column] = then.value
         return result
 
-    def blanked(self, known: Numbers) -> Numbers:
+    def blank_vintages(self, known: Numbers) -> Numbers:
         """Return columns known in advance [slots, columns], NaN where a cell has vintages."""
         result = known.copy()
         result[self.slot, self.column] = np.nan
         return result
 
 
-def joined(parts: list[Vintages]) -> Vintages:
+def join_vintages(parts: list[Vintages]) -> Vintages:
     """Concatenate vintages."""
     fields = [vars(part).values() for part in parts]
     return Vintages(*map(np.concatenate, zip(*fields, strict=True)))
@@ -245,7 +245,7 @@ class Panel:
         newest = self.origins - self.trailing_gap()
         return int(newest.max())
 
-    def lowest_seen(self) -> Numbers:
+    def find_minimum(self) -> Numbers:
         """[series], the lowest value of the whole past; infinity if no value was observed."""
         values = np.where(self.observed, self.values, np.inf)
         seen = np.minimum.reduceat(values, self.first_slots)
@@ -253,7 +253,7 @@ class Panel:
 
     def floor(self) -> Numbers:
         """[series], the lower bound of forecasts: 0, or minus infinity if a value is below 0."""
-        return np.where(self.lowest_seen() >= 0, 0.0, -np.inf)
+        return np.where(self.find_minimum() >= 0, 0.0, -np.inf)
 
     def is_count(self) -> Flags:
         """[series], whether all values are counts: whole numbers from 0 to 100."""
@@ -275,8 +275,8 @@ class Panel:
             offsets=offsets,
             status=tuple(self.status[i] for i in series) if self.status else (),
             regions=tuple(self.regions[i] for i in series) if self.regions else (),
-            **self.taken(BY_SLOT, slots),
-            **self.taken(BY_SERIES, series),
+            **self.take_arrays(BY_SLOT, slots),
+            **self.take_arrays(BY_SERIES, series),
         )
 
     def tail(self, steps: int | Integers) -> "Panel":
@@ -287,13 +287,13 @@ class Panel:
         lengths = np.minimum(self.lengths, steps)
         cut = self.lengths - lengths
         offsets, slots = runs(self.first_slots + cut, lengths + self.ahead)
-        arrays = self.taken(BY_SLOT, slots)
+        arrays = self.take_arrays(BY_SLOT, slots)
         arrays["spread"] = self.expanding_std()[slots]
         return replace(
             self,
             offsets=offsets,
             starts=self.starts + cut,
-            lowest=self.lowest_seen(),
+            lowest=self.find_minimum(),
             counted=self.is_count(),
             **arrays,
         )
@@ -313,7 +313,7 @@ class Panel:
         sizes = lengths + self.ahead
         offsets, slots = runs(begun.first_slots, sizes)
         newest = np.repeat(begun.first_slots + lengths - 1, sizes)
-        arrays = begun.taken(BY_SLOT, slots)
+        arrays = begun.take_arrays(BY_SLOT, slots)
         future = slots > newest
         arrays["values"][future] = 0.0
         arrays["observed"][future] = False
@@ -327,7 +327,7 @@ class Panel:
             arrays["vintages"] = vintages.until(origins)
         return replace(begun, offsets=offsets, **arrays)
 
-    def taken(self, names: tuple[str, ...], indices: Integers) -> dict[str, Any]:
+    def take_arrays(self, names: tuple[str, ...], indices: Integers) -> dict[str, Any]:
         """Return elements of some arrays, by name of the array; None for an array that is None."""
         arrays = ((name, getattr(self, name)) for name in names)
         return {name: None if array is None else array[indices] for name, array in arrays}
@@ -410,7 +410,7 @@ def runs(starts: Integers, sizes: Integers) -> tuple[Integers, Integers]:
     return offsets, shifts + np.arange(offsets[-1])
 
 
-def entries_of(keys: Integers, ascending: Integers) -> tuple[Integers, Integers]:
+def find_entries(keys: Integers, ascending: Integers) -> tuple[Integers, Integers]:
     """Find the entries of an ascending array that equal each key.
 
     Return the index of the key of each of these entries, and that of the entry.
@@ -421,7 +421,7 @@ def entries_of(keys: Integers, ascending: Integers) -> tuple[Integers, Integers]
     return np.repeat(np.arange(len(keys)), counts), numbers
 
 
-def stacked(panels: list[Panel]) -> Panel:
+def join_panels(panels: list[Panel]) -> Panel:
     """Join panels with the same columns and the same number of future slots.
 
     The same id may then occur several times.
@@ -449,6 +449,6 @@ def stacked(panels: list[Panel]) -> Panel:
         offsets=np.concatenate(offsets),
         status=tuple(word for panel in panels for word in panel.status),
         regions=tuple(region for panel in panels for region in panel.regions),
-        vintages=joined(vintages) if vintages else None,
+        vintages=join_vintages(vintages) if vintages else None,
         **arrays,
     )

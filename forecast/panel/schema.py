@@ -197,7 +197,7 @@ def event_names(events: tuple[Event, ...]) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def calendar_of(schema: Schema) -> Calendar:
+def build_calendar(schema: Schema) -> Calendar:
     country = None if holiday_columns(schema.holidays) else schema.holidays
     return Calendar(schema.calendar, schema.time_format.zone, country)
 
@@ -214,7 +214,7 @@ def format_positions(schema: Schema, positions: Integers) -> Column:
 
     If the table has several time columns, they become one text.
     """
-    times = calendar_of(schema).times(positions)
+    times = build_calendar(schema).times(positions)
     return format_times(times, schema.time_format)
 
 
@@ -225,4 +225,4 @@ def position_texts(schema: Schema, positions: Integers) -> list[str]:
 
 def time_columns_at(schema: Schema, positions: Integers) -> dict[str, Column]:
     """Return the time columns of grid positions [n], written as the table writes them."""
-    return time_columns(schema, calendar_of(schema).times(positions))
+    return time_columns(schema, build_calendar(schema).times(positions))

@@ -159,7 +159,7 @@ def _remainder(values: Numbers, length: int, confirmed: Seasons) -> Numbers | No
 
     Returns None if nothing is left.
     """
-    rest = _without_trend(values, length)
+    rest = _remove_trend(values, length)
     seen = np.isfinite(rest)
     for season in confirmed:  # less the mean of each phase
         phase = np.arange(len(rest)) % season
@@ -234,7 +234,7 @@ def _repeat_period(values: Numbers, seasons: Seasons, least: float, periods: int
     count = seen.sum()
     if count < 4:
         return 1
-    rest = np.where(seen, _without_line(values), 0.0)
+    rest = np.where(seen, _remove_line(values), 0.0)
     variance = float((rest**2).sum() / count)
     size = float(np.nanmax(np.abs(values)))
     if not variance > (FLAT * size) ** 2:
@@ -286,7 +286,7 @@ def _likeness(
     return 1 - differences / (2 * variance), pairs
 
 
-def _without_line(values: Numbers) -> Numbers:
+def _remove_line(values: Numbers) -> Numbers:
     seen = np.isfinite(values)
     if seen.sum() < 2:
         return values
@@ -298,9 +298,9 @@ def _without_line(values: Numbers) -> Numbers:
     return np.asarray(rest - slope * step)
 
 
-def _without_trend(values: Numbers, length: int) -> Numbers:
+def _remove_trend(values: Numbers, length: int) -> Numbers:
     """Subtract the straight line from values, then their moving average over one season."""
-    rest = _without_line(values)  # first the line, as the average is lopsided at both ends
+    rest = _remove_line(values)  # first the line, as the average is lopsided at both ends
     low = np.arange(len(values)) - length // 2
     low = np.clip(low, 0, len(values) - length)
 

@@ -23,7 +23,7 @@ SLOPE_RATES = (0.02, 0.1, 0.3)  # the weights of a trend line decay at these rat
 LEAST_SEASONS = 0.25  # least number of seasons beyond the first, for the noise of a seasonal index
 BORROWED = 3.0  # pairs of values that `_seasonal_error` adds from the change over one step
 SMALLEST_UNIT = 1e-3
-BEND = 3.0  # `squashed` is nearly linear below this many scales, and nearly a logarithm above
+BEND = 3.0  # `squash` is nearly linear below this many scales, and nearly a logarithm above
 # 0 is so many scales away at most: beyond that, a constant added to all values changes nothing
 FAR = 5.0
 MAX_FEATURE = 50.0  # features are clipped to plus and minus this
@@ -46,17 +46,17 @@ class Features:
     coarse: int  # number of coarse steps before them
 
 
-def squashed(values: Numbers) -> Numbers:
+def squash(values: Numbers) -> Numbers:
     """Compress large values, given in units of a window's scale, as a logarithm does."""
     return BEND * np.arcsinh(values / BEND)
 
 
-def unsquashed(scaled: Numbers) -> Numbers:
-    """The inverse of `squashed`."""
+def unsquash(scaled: Numbers) -> Numbers:
+    """The inverse of `squash`."""
     return BEND * np.sinh(scaled / BEND)
 
 
-def features_of(
+def compute_features(
     values: Numbers, observed: Flags, seasons: Integers, horizon: int, newest: int | None = None
 ) -> Features:
     """Compute the features of windows [windows, context], whose newest value is the last.
@@ -99,7 +99,7 @@ def _of_alike(
     known = observed.T.astype(np.float64, order="C")
     pairs = known[1:] * known[:-1]
     location, scale = _scale(values, known, pairs, seasons[0])
-    scaled = squashed((values - location) / scale) * known
+    scaled = squash((values - location) / scale) * known
     height = (location / scale).clip(-FAR, FAR)
     zero = known * (values == 0)
 
@@ -149,13 +149,13 @@ def _of_alike(
     guesses += [fast - level, slow - level]
     ahead = np.arange(1, horizon + 1)[:, None]
     guesses += [slope * ahead for slope in slopes]
-    guesses.append(squashed(-height) - level)  # that values are 0
+    guesses.append(squash(-height) - level)  # that values are 0
     others = np.stack(np.broadcast_arrays(*guesses), 1)  # [horizon, OTHERS, windows]
     return Features(
-        steps=_clipped(steps).transpose(2, 0, 1),
-        summary=_clipped(np.stack(summary)).T,
-        base=_clipped(base).T,
-        others=_clipped(others).transpose(2, 0, 1),
+        steps=_clip(steps).transpose(2, 0, 1),
+        summary=_clip(np.stack(summary)).T,
+        base=_clip(base).T,
+        others=_clip(others).transpose(2, 0, 1),
         unit=unit.astype(np.float32),
         location=location,
         scale=scale,
@@ -164,7 +164,7 @@ def _of_alike(
     )
 
 
-def _clipped(features: NDArray[np.floating]) -> Floats:
+def _clip(features: NDArray[np.floating]) -> Floats:
     return features.clip(-MAX_FEATURE, MAX_FEATURE).astype(np.float32, copy=False)
 
 

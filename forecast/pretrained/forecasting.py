@@ -16,8 +16,15 @@ from safetensors.numpy import load
 
 from forecast.errors import ArtifactRefused
 from forecast.panel.panel import Flags, Integers, Numbers
-from forecast.pretrained.features import TOKEN, features_of, unsquashed
-from forecast.pretrained.network import ARCHITECTURE, LEVELS, Weights, as_floats, layers_of, run
+from forecast.pretrained.features import TOKEN, compute_features, unsquash
+from forecast.pretrained.network import (
+    ARCHITECTURE,
+    LEVELS,
+    Weights,
+    as_floats,
+    convert_weights,
+    run,
+)
 
 CONTEXTS = (64, 128, 256, 512, 1024)  # the past of a window is padded to one of these lengths
 CONTEXT = CONTEXTS[-1]  # features depend on at most so many steps of the past
@@ -73,7 +80,7 @@ def load_network(data: bytes | None = None, file: str = FILE) -> Network:
     if architecture not in (str(MIRRORED), str(ARCHITECTURE)):
         problem = "the pretrained network is of another release, which forecasts otherwise"
         raise ArtifactRefused(problem)
-    return Network(data, digest, weights, layers_of(weights), int(architecture))
+    return Network(data, digest, weights, convert_weights(weights), int(architecture))
 
 
 def how_it_was_made(file: str = FILE) -> dict[str, Any]:
@@ -108,7 +115,7 @@ def forecast_quantiles(
             past = values[part, -context:]
             seen = observed[part, -context:]
             spanned = window_seasons(seasons, length[part])
-            quantiles = quantiles_of(network, past, seen, ahead, spanned)
+            quantiles = predict_quantiles(network, past, seen, ahead, spanned)
             result[part] = quantiles[:, :horizon]
     counts = are_counts(values, observed)
     result[counts] = np.round(result[counts])
@@ -130,7 +137,7 @@ def window_seasons(seasons: tuple[int, ...], length: Integers) -> Integers:
     return np.stack([spanned, second_spanned, calendar], 1)
 
 
-def quantiles_of(
+def predict_quantiles(
     network: Network, values: Numbers, observed: Flags, horizon: int, seasons: Integers
 ) -> Numbers:
     """Forecast quantiles at `LEVELS`, [windows, horizon, quantile levels].
@@ -144,7 +151,7 @@ def quantiles_of(
         one_way = are_counts(values, observed)[:, None, None]
         both_ways = (quantiles - turned[..., ::-1]) / 2
         return np.where(one_way, quantiles, both_ways)
-    sign = sign_of(values, observed)
+    sign = find_sign(values, observed)
     mostly_above = sign[:, None] * values
     quantiles = _one_way(network, mostly_above, observed, horizon, seasons)
     below = sign < 0
@@ -152,7 +159,7 @@ def quantiles_of(
     return quantiles
 
 
-def sign_of(values: Numbers, observed: Flags) -> Numbers:
+def find_sign(values: Numbers, observed: Flags) -> Numbers:
     """Return -1 for windows whose values add up to less than zero, and 1 for others, [windows]."""
     total = values.sum(1, where=observed)
     return np.where(total < 0, -1.0, 1.0)
@@ -171,8 +178,8 @@ def _one_way(
     network: Network, values: Numbers, observed: Flags, horizon: int, seasons: Integers
 ) -> Numbers:
     newest = CONTEXT if network.architecture == MIRRORED else NEWEST
-    features = features_of(values, observed, seasons, horizon, newest)
+    features = compute_features(values, observed, seasons, horizon, newest)
     squashed = run(network.layers, features).astype(np.float64)
-    distance = unsquashed(np.clip(squashed, -MAX_SQUASHED, MAX_SQUASHED))
+    distance = unsquash(np.clip(squashed, -MAX_SQUASHED, MAX_SQUASHED))
     location = features.location[:, None, None]
     return location + features.scale[:, None, None] * distance

@@ -33,7 +33,7 @@ SMALL = 1e-5  # added to variances, so that none is 0
 Weights = dict[str, Floats]
 
 
-def tokens_of(features: Features) -> Floats:
+def build_tokens(features: Features) -> Floats:
     """Return the inputs of each token, [windows, tokens, TOKEN_INPUTS].
 
     They are the features of its steps, the summary of the window, whether the token is coarse, past
@@ -53,7 +53,7 @@ def tokens_of(features: Features) -> Floats:
     return tokens.transpose(2, 0, 1)
 
 
-def inputs_of(features: Features) -> tuple[Floats, Floats, Floats, Floats]:
+def build_inputs(features: Features) -> tuple[Floats, Floats, Floats, Floats]:
     """Return the inputs of the network: tokens, first guesses, other guesses, and units.
 
     The gates of the network multiply the other guesses, [windows, horizon, OTHERS]. Guesses from
@@ -64,10 +64,10 @@ def inputs_of(features: Features) -> tuple[Floats, Floats, Floats, Floats]:
     gated = features.others.copy()
     seasons = gated[..., :SEASONAL]
     seasons[:] = most * np.tanh(seasons / most)
-    return tokens_of(features), features.base, gated, features.unit
+    return build_tokens(features), features.base, gated, features.unit
 
 
-def layers_of(weights: Weights) -> Weights:
+def convert_weights(weights: Weights) -> Weights:
     """Convert weights to the matrices that `run` multiplies by, [outputs, inputs + 1].
 
     The last column of a matrix is the bias, whose input is 1. The scale and shift of a
@@ -110,7 +110,7 @@ def run(layers: Weights, features: Features) -> Floats:
     Tokens are computed one after another, each for all windows, [width, windows]; what this needs
     fits into a processor's cache.
     """
-    tokens, base, gated, unit = inputs_of(features)
+    tokens, base, gated, unit = build_inputs(features)
     matrix = layers["inputs"][:, :-1]
     bias = layers["inputs"][:, -1:]
     states = [matrix @ token + bias for token in tokens.transpose(1, 2, 0)]
@@ -123,12 +123,12 @@ def run(layers: Weights, features: Features) -> Floats:
     for block in range(blocks):
         state[:] = 0
         for number, token in enumerate(states):
-            inputs = _normalised(token, read)
+            inputs = _normalise(token, read)
             token += _next(layers, f"blocks.{block}", read if number else inputs, state)
             if block < blocks - 1 or number >= future:  # past tokens of the last block are unused
-                token += _wider(layers, f"blocks.{block}", _normalised(token, read))
+                token += _wider(layers, f"blocks.{block}", _normalise(token, read))
     last = layers["outputs"]
-    outputs = np.stack([last @ _normalised(token, read) for token in states[future:]])
+    outputs = np.stack([last @ _normalise(token, read) for token in states[future:]])
     outputs = outputs.reshape(-1, OUTPUTS, len(base))
     return _quantiles(outputs, base.T, gated.transpose(1, 2, 0), unit)
 
@@ -152,7 +152,7 @@ def _quantiles(outputs: Floats, base: Floats, gated: Floats, unit: Floats) -> Fl
     return np.asarray(quantiles.transpose(2, 0, 1))
 
 
-def _normalised(states: Floats, read: Floats) -> Floats:
+def _normalise(states: Floats, read: Floats) -> Floats:
     """Normalise states [width, windows] to mean 0 and variance 1, and write them into `read`.
 
     Returns these rows of `read` and the row of 1 that follows them.

@@ -14,18 +14,18 @@ from forecast.events.kinds import has_kind
 from forecast.logs import log
 from forecast.panel.naming import series_name
 from forecast.panel.panel import Flags, Integers, Panel, runs, steps_within
-from forecast.panel.schema import Schema, calendar_of, position_texts
+from forecast.panel.schema import Schema, build_calendar, position_texts
 from forecast.reading.comparing import observed_spans
-from forecast.reading.dated import DatedTable, normalised, repeated_rows
+from forecast.reading.dated import DatedTable, normalise, repeated_rows
 from forecast.reading.observations import (
     Observations,
     TimedValues,
     covariates,
-    regions_of,
+    find_regions,
     static_values,
 )
 from forecast.reading.roles import repeated_row
-from forecast.reading.vintages import is_left_out, with_vintages
+from forecast.reading.vintages import add_vintages, is_left_out
 from forecast.tables.cells import MAX_VALUE, MIN_VALUE
 from forecast.tables.table import Table, distinct, repeats, rows_text
 
@@ -82,7 +82,7 @@ def fill(observations: Observations, schema: Schema, origin: str | None, reach: 
     Values after `origin` are not used. If `observations` is only a part of a table, `reach` is the
     time of the newest value of the whole table, see `reach_of`; the part may then have no value.
     """
-    calendar = calendar_of(schema)
+    calendar = build_calendar(schema)
     present = np.isfinite(observations.values)
     if reach is None and not present.any():
         problem = "no series has a value; the target is blank in every row"
@@ -97,13 +97,13 @@ def fill(observations: Observations, schema: Schema, origin: str | None, reach: 
     blank = observations.select(used & ~present)
     observed = observations.select(used & present)
     if schema.on_duplicate != "error":
-        observed = observed.combined(schema.on_duplicate)
+        observed = observed.combine(schema.on_duplicate)
     placed = observed.placed_on(calendar)
     if reach is None and schema.dated:
         _refuse_outlier(observations, distinct(placed.timestamps), schema)
     if schema.aggregate is not None:
-        placed = aggregated(observations, observed, blank, schema)
-    placed = placed.combined("first")
+        placed = aggregate(observations, observed, blank, schema)
+    placed = placed.combine("first")
     _check_sizes(observations, placed, schema)
     if end is None:
         newest = placed.timestamps.max()
@@ -165,7 +165,7 @@ def _refuse_outlier(observations: Observations, positions: Integers, schema: Sch
         gap = int(np.abs(others - position).min())
         if gap > FAR * max(span, FAR):
             times = observations.row_timestamps
-            row = np.argmax(calendar_of(schema).positions(times) == position)
+            row = np.argmax(build_calendar(schema).positions(times) == position)
             text = format_timestamp(int(times[row]), schema.time_format)
             problem = f"{text} lies {gap:,} steps from all other times, which span {span:,}"
             place = observations.table.place(row, schema.time)
@@ -208,7 +208,7 @@ def warn_sparse(name: str, grid: Grid, panel: Panel, schema: Schema) -> None:
         log.warning(f"{text} if they mean zero", name, np.floor(100 * share), zero)
 
 
-def aggregated(
+def aggregate(
     observations: Observations, observed: TimedValues, blank: TimedValues, schema: Schema
 ) -> TimedValues:
     """Aggregate values by series and period to their sum, mean or last value.
@@ -219,14 +219,14 @@ def aggregated(
     regular grid. If absent rows are unknown, a sum adds up the rows that are there, with a warning.
     """
     name = observations.table.name
-    calendar = calendar_of(schema)
+    calendar = build_calendar(schema)
     rows = observed
     fine = None  # the finer grid of the rows, None if they lie on no regular grid
     with suppress(BadData):
         spec = infer_calendar(observed.timestamps, observed.series, None, schema.time_format)
         fine = Calendar(spec, schema.time_format.zone)
     if fine is not None and schema.missing == "zero" and schema.aggregate != "sum":
-        rows = _with_zeros(observations, observed, blank, fine, schema)
+        rows = _fill_zeros(observations, observed, blank, fine, schema)
     low, high = _whole_periods(name, observed, fine, schema)
     placed = rows.placed_on(calendar)
     order = np.argsort(rows.timestamps, kind="stable")
@@ -235,7 +235,7 @@ def aggregated(
     if not len(placed.values):
         problem = Words("no period of ", Setting("freq", schema.calendar.name), " is complete")
         raise BadData(problem, place=name, cure=Words("pass a finer ", Setting("freq")))
-    sums = placed.combined(schema.aggregate or "sum")
+    sums = placed.combine(schema.aggregate or "sum")
     if schema.aggregate != "sum":
         return sums
     lacks = np.zeros(len(sums.values), bool)
@@ -250,7 +250,7 @@ def aggregated(
         first_period = periods[0]
         steps = np.bincount(periods - first_period, minlength=high - first_period + 1)
         ones = replace(placed, values=np.ones_like(placed.values))
-        counts = ones.combined("sum").values
+        counts = ones.combine("sum").values
         lacks = counts < steps[sums.timestamps - first_period]
     if lacks.any():
         text = "%s: %d of %d sums lack values of their period of %s; what is missing counts as 0."
@@ -265,7 +265,7 @@ def _whole_periods(
 
     The last period must be covered up to its end, and the first period of a sum from its start.
     """
-    calendar = calendar_of(schema)
+    calendar = build_calendar(schema)
     times = distinct(rows.timestamps)
     ends = times[[0, -1]]
     if fine is not None:
@@ -299,7 +299,7 @@ def _ends_early(times: Integers, calendar: Calendar) -> bool:
     return bool(as_early < max(1, EARLIEST * (len(to_end) - 1)))
 
 
-def _with_zeros(
+def _fill_zeros(
     observations: Observations,
     observed: TimedValues,
     blank: TimedValues,
@@ -362,7 +362,7 @@ def build_panel(schema: Schema, observations: Observations, grid: Grid, horizon:
         known=none,
         past=none,
         static=static_values(observations, schema),
-        regions=regions_of(observations, schema),
+        regions=find_regions(observations, schema),
     )
     past = covariates(panel, observations, schema, schema.past)
     past[~panel.before(grid.lengths)] = np.nan
@@ -370,7 +370,7 @@ def build_panel(schema: Schema, observations: Observations, grid: Grid, horizon:
     return replace(panel, known=known, past=past)
 
 
-def with_future(
+def add_future(
     panel: Panel,
     future: Table | None,
     schema: Schema,
@@ -383,8 +383,8 @@ def with_future(
     """
     if future is None or not schema.known:
         return panel
-    dated = DatedTable(normalised(future), schema.time, times, schema, instant)
-    return with_vintages(panel, dated, schema)
+    dated = DatedTable(normalise(future), schema.time, times, schema, instant)
+    return add_vintages(panel, dated, schema)
 
 
 def check_rows(observations: Observations, schema: Schema, whole: bool) -> None:
@@ -446,7 +446,7 @@ def _check_on_grid(table: Table, row_times: Integers, schema: Schema, whole: boo
     """Refuse times between those of the grid, and a whole table of a coarser frequency."""
     times = distinct(row_times)
     name = schema.calendar.name
-    calendar = calendar_of(schema)
+    calendar = build_calendar(schema)
     off = times[~calendar.on_grid(times)]
     steps = np.diff(calendar.positions(times))
     coarser = whole and len(steps) > 2 and steps.min() > 1

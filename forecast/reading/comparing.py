@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from forecast.errors import BadData, Setting, Words
-from forecast.events.kinds import closed_now, touched
+from forecast.events.kinds import closed_now, find_touched_slots
 from forecast.logs import log
 from forecast.panel.naming import first_names, series_name, series_names
 from forecast.panel.panel import Flags, Id, Ids, Integers, Numbers, Panel, ids_at, series_index
@@ -72,7 +72,7 @@ class Comparison:
         """The ids of the fit that no added part holds, ascending."""
         return sorted(self.fitted - self.seen)
 
-    def warn_missing(self) -> None:
+    def warn_of_missing_ids(self) -> None:
         """Warn of ids of the fit that are missing; perhaps their spelling has changed."""
         missing = self.missing
         if not missing:
@@ -114,7 +114,9 @@ def check_levels(
     log.warning("%s: %s; was the unit changed?", name, moves)
 
 
-def warn_seen(panel: Panel, fitted: Panel, schema: Schema, horizon: int, name: str) -> None:
+def warn_of_seen_values(
+    panel: Panel, fitted: Panel, schema: Schema, horizon: int, name: str
+) -> None:
     """Warn if forecasts begin before the end of the fit, since the model has seen these values."""
     ahead = _ends(panel, fitted) - panel.origins
     if (ahead > 0).any():
@@ -173,7 +175,7 @@ def _ends(panel: Panel, fitted: Panel) -> Numbers:
     return ends[series_index(fitted.ids, panel.ids)]
 
 
-def with_status(panel: Panel, schema: Schema, lookback: int | None = None) -> Panel:
+def set_status(panel: Panel, schema: Schema, lookback: int | None = None) -> Panel:
     """Set the status of each series; without a lookback, no series is `short` or `ended`."""
     spans, counts = observed_spans(panel)
     missing_share = (spans - counts) / spans
@@ -296,7 +298,7 @@ def _blank_ahead(panel: Panel, schema: Schema, horizon: int) -> Flags:
     first_ahead = panel.offsets[1:] - panel.ahead
     slots = first_ahead[:, None] + steps
     blank = np.isnan(panel.known[slots])
-    blank[touched(panel, schema, "closed")[slots]] = False
+    blank[find_touched_slots(panel, schema, "closed")[slots]] = False
     if panel.status:
         blank[panel.skipped] = False
     return np.asarray(blank)

@@ -12,9 +12,9 @@ from forecast.calendar.frequency import parse_frequency
 from forecast.calendar.inference import (
     PARTS,
     TIME_NAMES,
+    find_part,
     is_parts,
     looks_like_times,
-    part_named,
     resembles_times,
 )
 from forecast.calendar.parsing import ParsedTimes, parse_times
@@ -27,7 +27,7 @@ from forecast.panel.schema import SIGNS, Names, Schema
 from forecast.reading.roles import AVAILABLE_AT, FULL_YEAR, MAX_REPEATED, TARGET_NAMES, groups_rows
 from forecast.settings import TableSettings, holiday_columns
 from forecast.tables.cells import MISSING, counted_values, is_whole, numeric_columns
-from forecast.tables.headers import DATE_OR_FRACTION, LETTER, refuse_missing
+from forecast.tables.headers import DATE_OR_FRACTION, LETTER, require_columns
 from forecast.tables.table import Columns, Flags, Table, repeats
 
 UNNAMED = ("", "Unnamed: 0")  # names of a first column without a name; the second is by pandas
@@ -48,15 +48,15 @@ ROLES = ("time", "id", "target", "known", "past", "static")  # settings that nam
 TIME_FIELDS = ("time", "time_format", "date_format", "timezone", "dst", "aggregate")
 
 
-def normalised(table: Table) -> Table:
+def normalise(table: Table) -> Table:
     """Remove totals below the data, and give each column a name."""
-    table = _without_totals(table)
+    table = _drop_totals(table)
     if len(table.names) == 1:
-        return _with_row_numbers(table)
+        return _number_rows(table)
     return _name_first_column(table)
 
 
-def _without_totals(table: Table) -> Table:
+def _drop_totals(table: Table) -> Table:
     """Leave out totals and notes below the data: rows without a time at the end of the table.
 
     Each such row must contain a word that no row above it contains, unless it is a single row whose
@@ -99,7 +99,7 @@ def _are_totals(rows: Table, data: Table, time: str) -> bool:
     return bool(noted.all()) or (is_untimed and not has_words)
 
 
-def _with_row_numbers(table: Table) -> Table:
+def _number_rows(table: Table) -> Table:
     """Number the rows of a table that is a single column of values; the numbers are its times."""
     (name,) = table.names
     is_name = LETTER.search(name) and name.lower() not in (*TIME_NAMES, INDEX)
@@ -107,7 +107,7 @@ def _with_row_numbers(table: Table) -> Table:
         return table
     text = "%s has one column, '%s': its rows are numbered as steps of a time"
     log.warning(text, table.name, name)
-    return table.numbered(INDEX)
+    return table.number_rows(INDEX)
 
 
 def _name_first_column(table: Table) -> Table:
@@ -156,16 +156,16 @@ def find_time_columns(table: Table, settings: TableSettings) -> Names:
         named.add(AVAILABLE_AT)
     columns = [column for column in table.names if column not in named]
     unnumbered = [column for column in columns if column != table.numbering]
-    parts = {column: part for column in columns if (part := part_named(table, column))}
+    parts = {column: part for column in columns if (part := find_part(table, column))}
     candidates = [column for column in unnumbered if looks_like_times(table, column)]
     candidates = _coarsest(table, candidates, parts)
     if len(candidates) > 1:
         others = [*settings.id, *(column for column in columns if column not in candidates)]
-        candidates = _without_days(table, candidates, _possible_ids(table, others, parts, "day"))
+        candidates = _drop_days(table, candidates, _possible_ids(table, others, parts, "day"))
     by_name = [column for column in candidates if column.lower() in TIME_NAMES]
     by_name.sort(key=lambda column: TIME_NAMES.index(column.lower()))
     if by_name or len(candidates) == 1:
-        return _with_finer(table, (by_name or candidates)[0], columns, parts)
+        return _add_finer_parts(table, (by_name or candidates)[0], columns, parts)
     if candidates:
         cure = Words("name the one to use with ", Setting("time"))
         problem = f"columns {', '.join(candidates)} all hold times"
@@ -193,7 +193,7 @@ def _coarsest(table: Table, candidates: list[str], parts: dict[str, str]) -> lis
     return dates or candidates  # prefer dates, as they have a year
 
 
-def _without_days(table: Table, candidates: list[str], possible_ids: list[Names]) -> list[str]:
+def _drop_days(table: Table, candidates: list[str], possible_ids: list[Names]) -> list[str]:
     """Leave out columns of dates that are the days of finer times, and repeat in each series."""
     clocks = [column for column in candidates if _has_clock(table, column)]
     dates = [column for column in candidates if column not in clocks]
@@ -235,7 +235,7 @@ def _no_times(table: Table, columns: list[str]) -> BadData:
     )
 
 
-def _with_finer(table: Table, time: str, columns: list[str], parts: dict[str, str]) -> Names:
+def _add_finer_parts(table: Table, time: str, columns: list[str], parts: dict[str, str]) -> Names:
     """Return a time column, with columns of finer parts if rows differ only by these."""
     others = [column for column in columns if column != time]
     level = parts.get(time) or (None if _has_clock(table, time) else "day")
@@ -304,7 +304,7 @@ def heading_times(table: Table, names: list[str]) -> Names:
     """
     for count in range(2, min(len(names), len(PARTS)) + 1):
         columns = tuple(names[-count:])
-        if part_named(table, columns[-1]) and is_parts(table, columns):
+        if find_part(table, columns[-1]) and is_parts(table, columns):
             return columns
     times = [name for name in names if looks_like_times(table, name)]
     return (*names, *times)[-1:]
@@ -349,7 +349,7 @@ def dated_table(
     Years of two digits are in the century that the schema says. A fit that follows a live version
     uses the century of its schema, `live`.
     """
-    table = normalised(table)
+    table = normalise(table)
     if settings.strict and table.skipped:
         cure = Words("remove them, or leave out ", Setting("strict"))
         raise BadData(table.skipped, place=table.name, cure=cure)
@@ -357,7 +357,7 @@ def dated_table(
         time = settings.time if settings.dated else ()
         reading = settings.time_settings
     else:
-        settings = _with_whole_names(table, settings)
+        settings = _repair_names(table, settings)
         _check_settings(table, settings)
         time = _time_columns(table, settings)
         reading = TimeSettings.at_fit(settings, None if live is None else live.time_format.pivot)
@@ -398,7 +398,7 @@ def _starts(texts: Iterable[str]) -> set[str]:
     return {text.strip().lower()[:3] for text in texts}
 
 
-def _with_whole_names(table: Table, settings: TableSettings) -> TableSettings:
+def _repair_names(table: Table, settings: TableSettings) -> TableSettings:
     """Repair settings that name a column with a comma: such a name was split at the comma."""
     names = set(table.names)
     whole_names = {}
@@ -418,8 +418,8 @@ def _check_settings(table: Table, settings: TableSettings) -> None:
         problem = Words("pass the ", Setting("freq"), " to bring the table to")
         raise UsageError(problem, setting=Setting("aggregate", settings.aggregate))
     named = [(column, role) for role in ROLES for column in getattr(settings, role)]
-    refuse_missing(table, (*(column for column, _ in named), *settings.categorical))
-    refuse_missing(table, holiday_columns(settings.holidays))
+    require_columns(table, (*(column for column, _ in named), *settings.categorical))
+    require_columns(table, holiday_columns(settings.holidays))
     role_of: dict[str, str] = {}
     for column, role in named:
         if column in role_of:

@@ -18,11 +18,11 @@ from forecast.logs import held_back, log, log_kinds
 from forecast.panel.panel import Flags, Integers
 from forecast.panel.schema import Names, Schema
 from forecast.reading.building import MAX_NUMBERS
-from forecast.reading.dated import dated_table, normalised
-from forecast.reading.reading import columns_of_fit, infer_schema, reach_of
+from forecast.reading.dated import dated_table, normalise
+from forecast.reading.reading import columns_of_fit, find_end, infer_schema
 from forecast.reading.roles import AVAILABLE_AT
 from forecast.settings import TableSettings, TextSettings
-from forecast.tables.cells import flags_of, infer_decimal, lacks_value
+from forecast.tables.cells import convert_flags, infer_decimal, lacks_value
 from forecast.tables.contents import (
     CELL_PEAK,
     MEMORY_SHARE,
@@ -31,7 +31,7 @@ from forecast.tables.contents import (
     free_memory,
     readable,
 )
-from forecast.tables.headers import column_names, refuse_missing
+from forecast.tables.headers import column_names, require_columns
 from forecast.tables.storage import (
     PROBLEM,
     Location,
@@ -75,9 +75,9 @@ class LargeTable:
 
     def batches(self, columns: Columns) -> Iterator[Any]:
         """Yield the rows of each block, in order, with their line numbers in the column `ROW`."""
-        refuse_missing(Table(self.name, arrow_frame(self._empty(self.names))), columns)
+        require_columns(Table(self.name, arrow_frame(self._empty(self.names))), columns)
         row = 1 if self.delimiter is None else 2
-        with readable(self.name, "cannot be read: {}"), self.location.unchanged(self.pins):
+        with readable(self.name, "cannot be read: {}"), self.location.refuse_changes(self.pins):
             for batch in self._blocks(list(columns)):
                 if len(batch):
                     table = pa.Table.from_batches([batch]).replace_schema_metadata(None)
@@ -134,7 +134,7 @@ class LargeTable:
             decimal = infer_decimal(first, self.delimiter)
         return replace(blank, decimal=decimal)
 
-    def filtered(self, columns: Columns, by: Columns, keep: Callable[[Table], Flags]) -> Table:
+    def filter_rows(self, columns: Columns, by: Columns, keep: Callable[[Table], Flags]) -> Table:
         """Return the rows that `keep` selects, given the columns `by`.
 
         Only these rows and one block are in memory.
@@ -163,14 +163,14 @@ class LargeTable:
         """
         import pyarrow.dataset
 
-        def shared() -> Iterator[Any]:
+        def share_pool() -> Iterator[Any]:
             for rows in self.batches(columns):
                 shares = share(self.table(rows.select([*by, ROW])))
                 yield from rows.append_column(SHARE, pa.array(shares)).to_batches()
 
         schema = self._empty(columns).schema
         schema = schema.append(pa.field(SHARE, pa.int64()))
-        batches = pa.RecordBatchReader.from_batches(schema, shared())
+        batches = pa.RecordBatchReader.from_batches(schema, share_pool())
         pyarrow.dataset.write_dataset(
             batches,
             folder,
@@ -211,8 +211,8 @@ class LargeTable:
             starts.append(end + np.flatnonzero(begins))
             end += len(rows)
             first_rows = keys.filter(pa.array(begins)).columns
-            firsts.append(pa.table(list(map(_decoded, first_rows)), list(ids)))
-            has_value = ~_missing(rows[target])
+            firsts.append(pa.table(list(map(_decode, first_rows)), list(ids)))
+            has_value = ~_find_blanks(rows[target])
             valued = rows.select([*time, ROW]).filter(pa.array(has_value))
             groups = pa.concat_tables([times, valued]).group_by(list(time), use_threads=False)
             times = groups.aggregate([(ROW, "min")]).rename_columns([*time, ROW])
@@ -230,12 +230,12 @@ class LargeTable:
         return empty.append_column(ROW, pa.array([], pa.int64()))
 
 
-def _missing(column: Any) -> Flags:
+def _find_blanks(column: Any) -> Flags:
     """Say which cells of a column lack a value, [rows]."""
-    values = _decoded(column)
+    values = _decode(column)
     if _is_text(values):
         return lacks_value(pc.fill_null(values, ""))
-    return flags_of(values.is_null(nan_is_null=True))
+    return convert_flags(values.is_null(nan_is_null=True))
 
 
 def _stands_together(series: Any) -> bool:
@@ -253,7 +253,7 @@ def _is_text(column: Any) -> bool:
     return str(column.type).endswith("string")
 
 
-def _decoded(column: Any) -> Any:
+def _decode(column: Any) -> Any:
     if pa.types.is_dictionary(column.type):
         return column.cast(column.type.value_type)
     return column
@@ -266,7 +266,7 @@ def large_table(
 
     Returns None if it cannot be read this way, or has fewer than `least` rows.
     """
-    location = Location.of(source)
+    location = Location.parse(source)
     with readable(location.name, PROBLEM):
         files = parquet_files(location)
         if not files:
@@ -331,10 +331,12 @@ def newest_time(times: Table, schema: Schema) -> int:
     events = tuple(event for event in schema.dated_events if not event.ids)
     of_all = {"ids": (), "on_duplicate": "first", "dated_events": events}
     with held_back():  # warnings come later, when the times are read again with their series
-        return reach_of(normalised(times), schema.model_copy(update=of_all))
+        return find_end(normalise(times), schema.model_copy(update=of_all))
 
 
-def sampled(source: str, reading: TextSettings, settings: TableSettings, seed: int) -> Table | None:
+def sample_series(
+    source: str, reading: TextSettings, settings: TableSettings, seed: int
+) -> Table | None:
     """Read some series of a long table that does not fit in memory, drawn by hashes of their ids.
 
     Returns None if the table fits in memory, or cannot be read block by block.
@@ -358,7 +360,7 @@ def sampled(source: str, reading: TextSettings, settings: TableSettings, seed: i
             if not ids or not set(ids) <= set(table.names):
                 return None
 
-            sample = table.filtered(
+            sample = table.filter_rows(
                 table.names, ids, lambda rows: rows.hashes(ids, seed) % one_in == 0
             )
     except ForecastError:

@@ -13,20 +13,20 @@ from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.logs import log
 from forecast.panel.naming import first_alike, series_name, series_names
 from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, series_index
-from forecast.panel.schema import Names, Schema, calendar_of
+from forecast.panel.schema import Names, Schema, build_calendar
 from forecast.tables.cells import (
     WHOLE,
-    cells_of,
     is_blank,
     is_text,
-    matching,
+    join_cells,
+    match_cells,
     numeric_columns,
     parse_columns,
     parse_numbers,
     read_cells,
 )
-from forecast.tables.headers import listed
-from forecast.tables.table import Table, ranked, repeats, rows_text
+from forecast.tables.headers import list_names
+from forecast.tables.table import Table, rank, repeats, rows_text
 
 # a column of numbers, some cells of which are text, holds codes if it has at most this many
 # different values; with more, the text is taken for typing errors
@@ -57,7 +57,7 @@ class TimedValues:
         """Replace the times by grid positions."""
         return TimedValues(self.series, calendar.positions(self.timestamps), self.values)
 
-    def combined(self, rule: str) -> "TimedValues":
+    def combine(self, rule: str) -> "TimedValues":
         """Combine values of the same series and time, and sort by series and time.
 
         `rule` says how: first, last, mean or sum.
@@ -131,7 +131,7 @@ def id_codes(table: Table, columns: Names) -> tuple[Ids, Integers]:
         parts.append((ascending, codes))
         keys = keys * len(texts) + codes
         if len(parts) > 1:
-            keys, _ = ranked(keys)  # renumber, so that the keys of many columns cannot overflow
+            keys, _ = rank(keys)  # renumber, so that the keys of many columns cannot overflow
     first = np.empty(keys.max() + 1, np.int64)
     rows = np.arange(len(table))
     first[keys[::-1]] = rows[::-1]
@@ -188,7 +188,7 @@ def _rows(table: Table) -> Observations:
     return Observations(series, times, values, table, ids, order, no_times)
 
 
-def categories_of(table: Table, columns: Names, named: Names) -> dict[str, Names]:
+def find_categories(table: Table, columns: Names, named: Names) -> dict[str, Names]:
     """Return the categories of categorical columns: their different texts, ascending.
 
     Columns are categorical if they are in `named` or look like it.
@@ -209,7 +209,7 @@ def _looks_categorical(table: Table, column: str) -> bool:
         return True
     if not is_text(cells):
         return False
-    parsed = read_cells(cells_of([cells]), table)
+    parsed = read_cells(join_cells([cells]), table)
     present = ~parsed.blank
     letters = parsed.bad & present
     typing_errors = parsed.bad & parsed.numberlike
@@ -219,10 +219,10 @@ def _looks_categorical(table: Table, column: str) -> bool:
     if len(different) > min(MAX_CODES, present.sum() / MIN_ROWS):
         return False
     is_number = present & ~parsed.bad & ~parsed.word
-    return bool(matching(parsed.text.filter(is_number), WHOLE).all())
+    return bool(match_cells(parsed.text.filter(is_number), WHOLE).all())
 
 
-def rows_of(
+def locate_rows(
     table: Table, schema: Schema, ids: Ids, times: ParsedTimes | None
 ) -> tuple[Integers | None, Integers]:
     """Return the series of each row, as an index into `ids`, and its time, [rows] each.
@@ -233,7 +233,7 @@ def rows_of(
     by_series = schema.id_columns and set(schema.ids) <= set(table.names)
     names, codes = id_codes(table, schema.ids if by_series else ())
     times = times or parse_times(table, schema.time, schema.time_settings, codes)
-    off = ~calendar_of(schema).on_grid(times.timestamps)
+    off = ~build_calendar(schema).on_grid(times.timestamps)
     series = None
     if by_series:
         series = (series_index(ids, names) - 1)[codes]
@@ -249,7 +249,7 @@ def rows_of(
     return series, times.timestamps
 
 
-def slots_of(
+def find_slots(
     panel: Panel, series: Integers | None, positions: Integers
 ) -> tuple[Integers, Integers]:
     """Return the slots that lie at grid positions, and the index of the position of each, [slots].
@@ -277,8 +277,8 @@ def covariates(panel: Panel, observations: Observations, schema: Schema, columns
     if schema.aggregate:  # the last row of a period counts
         rows = np.argsort(times, kind="stable")
     series = observations.series[rows] if schema.id_columns else None
-    positions = calendar_of(schema).positions(times[rows])
-    slot, index = slots_of(panel, series, positions)
+    positions = build_calendar(schema).positions(times[rows])
+    slot, index = find_slots(panel, series, positions)
     for number, column in enumerate(columns):
         values = column_values(observations.table, column, schema)[rows[index]]
         present = ~np.isnan(values)
@@ -296,7 +296,7 @@ def static_values(observations: Observations, schema: Schema) -> Numbers:
     return result
 
 
-def regions_of(observations: Observations, schema: Schema) -> Names:
+def find_regions(observations: Observations, schema: Schema) -> Names:
     """Return the code of the region whose holidays each series has, [series], '' for none.
 
     Returns () if no column has the codes.
@@ -364,7 +364,7 @@ def column_values(table: Table, column: str, schema: Schema) -> Numbers:
     code_of[""] = np.nan
     values = np.array([code_of.get(text, 0.0) for text in texts])
     if rows := int((values == 0)[codes].sum()):
-        unseen = listed([text for text in texts if text not in code_of])
+        unseen = list_names([text for text in texts if text not in code_of])
         form = "%s: column '%s' has categories that fit did not see (%s), in %s; read as unknown."
         log.warning(form, table.name, column, unseen, rows_text(rows))
     return values[codes]

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from forecast.calendar.calendar import country_of, default_horizon, region_name
+from forecast.calendar.calendar import default_horizon, find_country, region_name
 from forecast.calendar.frequency import infer_calendar
 from forecast.calendar.parsing import ParsedTimes, parse_times
 from forecast.calendar.spec import CalendarSpec, TimeFormat, TimeSettings
@@ -16,11 +16,11 @@ from forecast.errors import (
     UsageError,
     Words,
     as_flag,
-    collected,
+    collect_errors,
     together,
 )
 from forecast.events.column_fit import shown_seasons
-from forecast.events.kinds import covered, has_kind, takes_events, without
+from forecast.events.kinds import find_covered_slots, has_kind, takes_events, without
 from forecast.events.newest import warn_of_newest
 from forecast.events.table import read_events
 from forecast.logs import held_back
@@ -28,7 +28,7 @@ from forecast.panel.panel import Integers, Panel
 from forecast.panel.schema import (
     Names,
     Schema,
-    calendar_of,
+    build_calendar,
     event_names,
     position_texts,
     time_columns_at,
@@ -36,18 +36,18 @@ from forecast.panel.schema import (
 from forecast.panel.season import lags_and_lookback
 from forecast.reading.building import (
     Grid,
+    add_future,
     build_panel,
     check_rows,
     fill,
     warn_gaps,
     warn_sparse,
-    with_future,
 )
-from forecast.reading.comparing import ended_before, warn_blank, warn_status, with_status
+from forecast.reading.comparing import ended_before, set_status, warn_blank, warn_status
 from forecast.reading.dated import DatedTable, dated_table
 from forecast.reading.observations import (
     Observations,
-    categories_of,
+    find_categories,
     id_codes,
     observe,
 )
@@ -58,11 +58,11 @@ from forecast.reading.roles import (
     no_numbers,
     target_column,
 )
-from forecast.reading.successors import read_successors, with_lent_pasts
-from forecast.reading.vintages import describe_vintages, known_by, one_row_a_time, with_vintages
+from forecast.reading.successors import lend_histories, read_successors
+from forecast.reading.vintages import add_vintages, describe_vintages, known_by, one_row_a_time
 from forecast.settings import TableSettings, TextSettings, holiday_columns
 from forecast.tables.cells import is_blank, numeric_columns
-from forecast.tables.headers import listed, refuse_missing
+from forecast.tables.headers import list_names, require_columns
 from forecast.tables.table import Columns, Table
 from forecast.tables.writing import refuse_clash
 
@@ -124,7 +124,7 @@ def read(
         settings = dated.settings  # these have column names with commas repaired
     schema, dated = infer_schema(dated, settings, reserved)
     dated = one_row_a_time(dated, schema)
-    observations = _observed(dated, schema)
+    observations = _collect_observations(dated, schema)
     successions = read_successors(settings.successors, schema)
     events = read_events(settings.events, schema, observations.ids)
     schema = schema.model_copy(update={"successions": successions, "dated_events": events})
@@ -138,11 +138,11 @@ def read(
         if ahead != panel.ahead:
             with held_back():  # what was said of the first panel
                 panel = _panel(dated, schema, observations, grid, ahead)
-    panel = with_future(panel, future, schema, instant=dated.instant)
+    panel = add_future(panel, future, schema, instant=dated.instant)
     warn_gaps(panel, schema, dated.name)
     warn_sparse(dated.name, grid, panel, schema)
     _, lookback = lags_and_lookback(panel, schema.season, lookback)
-    panel = with_status(panel, schema, lookback)
+    panel = set_status(panel, schema, lookback)
     return Reading(schema, panel, dated, observations, grid, lookback)
 
 
@@ -162,7 +162,7 @@ def read_as(
     If `source` is a reading, what it holds already is not read again. The lookback decides which
     series get the statuses `short` and `ended`. `future` is a table with more rows of columns known
     in advance; without id columns, it applies to all series. Values after the `origin` are not
-    used. For a part of a table, `reach` is that of the whole table, see `reach_of`. Series that had
+    used. For a part of a table, `reach` is that of the whole table, see `find_end`. Series that had
     ended in the panel of the fit (`fitted`) are not warned of again.
     """
     table = source.dated if isinstance(source, Reading) else source
@@ -178,25 +178,25 @@ def read_as(
         if horizon != panel.ahead or not schema.agrees(source.schema, COVARIATE_FIELDS):
             panel = _panel(dated, schema, observations, grid, horizon)
     else:
-        observations = _observed(dated, schema, reach)
+        observations = _collect_observations(dated, schema, reach)
         observations, grid = _on_grid(observations, schema, origin, reach)
         panel = _panel(dated, schema, observations, grid, horizon)
         warn_gaps(panel, schema, dated.name)
-    panel = with_future(panel, future, schema, instant=dated.instant)
-    panel = with_status(panel, schema, lookback)
+    panel = add_future(panel, future, schema, instant=dated.instant)
+    panel = set_status(panel, schema, lookback)
     if lookback is not None:
         before = warned or ended_before(panel, fitted)
         warn_status(panel, schema, dated.name, before, whole=reach is None)
     return Reading(schema, panel, dated, observations, grid, lookback)
 
 
-def reach_of(times: Table, schema: Schema) -> int:
+def find_end(times: Table, schema: Schema) -> int:
     """Return the time of the newest value of a table that is read in parts.
 
     `times` is a table with one row for each time.
     """
     dated = known_by(dated_table(times, schema), schema)
-    observations, _ = _on_grid(_observed(dated, schema), schema)
+    observations, _ = _on_grid(_collect_observations(dated, schema), schema)
     has_value = np.isfinite(observations.values)
     return int(observations.timestamps[has_value].max())
 
@@ -226,11 +226,13 @@ def _panel(
 ) -> Panel:
     panel = without(build_panel(schema, observations, grid, horizon), schema, "ignore")
     if dated.vintages is not None:
-        panel = with_vintages(panel, dated.vintages, schema, whole=True)
-    return with_lent_pasts(panel, schema, dated.name)
+        panel = add_vintages(panel, dated.vintages, schema, whole=True)
+    return lend_histories(panel, schema, dated.name)
 
 
-def _observed(dated: DatedTable, schema: Schema, reach: int | None = None) -> Observations:
+def _collect_observations(
+    dated: DatedTable, schema: Schema, reach: int | None = None
+) -> Observations:
     observations = observe(dated.table, schema, dated.times_by(schema))
     check_rows(observations, schema, whole=reach is None)
     return observations
@@ -244,13 +246,13 @@ def _on_grid(
 ) -> tuple[Observations, Grid]:
     """Blank the observations that events of the kind `ignore` touch, and place all on the grid."""
     if has_kind(schema, "ignore") and len(observations.values):
-        positions = calendar_of(schema).positions(observations.timestamps)
+        positions = build_calendar(schema).positions(observations.timestamps)
         first = positions.min()
         count = len(observations.ids)
         size = int(np.ptp(positions)) + 1
         starts = np.full(count, first)
         offsets = np.arange(count + 1) * size
-        ignored = covered(observations.ids, starts, offsets, schema, "ignore")
+        ignored = find_covered_slots(observations.ids, starts, offsets, schema, "ignore")
         ignored = ignored[observations.series * size + positions - first]
         values = np.where(ignored, np.nan, observations.values)
         observations = replace(observations, values=values)
@@ -296,7 +298,7 @@ def infer_schema(
     if (settings.holidays or "").startswith("column:"):
         (column,) = holiday_columns(settings.holidays)
         codes = {text.strip() for text in table.distinct(column)[1]} - {""}
-        update["holidays"] = f"{country_of(codes, column)}:{column}"
+        update["holidays"] = f"{find_country(codes, column)}:{column}"
     decimal = table.decimal if table.text else None
     update["inferred"] = TextSettings(delimiter=table.delimiter, decimal=decimal)
     return schema.model_copy(update=update), dated
@@ -316,7 +318,7 @@ def columns_of_fit(schema: Schema) -> Names:
 def check_schema(schema: Schema, table: Table) -> None:
     """Refuse a table that lacks a column that the fit used; the columns may be in any order."""
     if schema.dated:
-        refuse_missing(table, columns_of_fit(schema))
+        require_columns(table, columns_of_fit(schema))
 
 
 def describe(schema: Schema, panel: Panel) -> list[str]:
@@ -328,13 +330,13 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
     lines["target"] = schema.target or ""
     if schema.layout == "wide" and count > 1:
         names = [panel.ids[series][0] for series in panel.order]
-        first_names = listed(names, LISTED_COLUMNS, "")
+        first_names = list_names(names, LISTED_COLUMNS, "")
         lines["columns"] = f"{first_names}: each is forecast by itself"
     lines["time"] = _time_text(schema, panel)
     lines["season"] = ", ".join(map(str, schema.season)) or "none"
     shown = {}
     for name, texts in schema.categories.items():
-        shown[name] = f"{name} (categories {listed(texts, 5, '')})"
+        shown[name] = f"{name} (categories {list_names(texts, 5, '')})"
     for role in ("known", "past", "static"):
         columns = getattr(schema, role)
         lines[role] = ", ".join(shown.get(name, name) for name in columns)
@@ -346,17 +348,17 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
         regions = {*(panel.regions or [schema.holidays])} - {""}
         names = [f"{region} {region_name(region)}" for region in sorted(regions)]
         prefix = f"{schema.holidays}: " if panel.regions else ""
-        lines["holidays"] = prefix + listed(names, LISTED_COLUMNS, "") + idle
+        lines["holidays"] = prefix + list_names(names, LISTED_COLUMNS, "") + idle
     if schema.dated_events:
         days = sum((event.last - event.day).days + 1 for event in schema.dated_events)
-        events = listed(event_names(schema.dated_events), LISTED_COLUMNS, "")
+        events = list_names(event_names(schema.dated_events), LISTED_COLUMNS, "")
         lines["events"] = f"{days:,} days: {events}"
     given = schema.reading.model_dump(exclude_defaults=True)
     flags = [as_flag(Setting(name, value)) for name, value in given.items()]
     lines["reading"] = " ".join(flags)
     if schema.successions:
         names = sorted({row.name for row in schema.successions})
-        lines["lent"] = f"a past to {listed(names, LISTED_COLUMNS, '')}"
+        lines["lent"] = f"a past to {list_names(names, LISTED_COLUMNS, '')}"
     lines["left out"] = _ignored_text(schema)
     return [f"{key:<8} {text}" for key, text in lines.items() if text]
 
@@ -377,7 +379,7 @@ def _ignored_text(schema: Schema) -> str:
     cure = ""
     if schema.layout == "long" and any(name not in kinds for name in schema.ignored):
         cure = "; known, past or static columns help a forecast"
-    return listed(names, LISTED_COLUMNS, "") + cure
+    return list_names(names, LISTED_COLUMNS, "") + cure
 
 
 def _rows_schema(table: Table, settings: TableSettings) -> Schema:
@@ -429,7 +431,7 @@ def _timed_schema(
     roles: dict[str, Any]
     if layout == "long":
         target = ""
-        with collected(refusals):
+        with collect_errors(refusals):
             target = target_column(table, settings, numeric)
         used = {*ids, target, *holiday_columns(settings.holidays)}
         codes = id_codes(table, ids)[1]
@@ -449,7 +451,7 @@ def _timed_schema(
     if times.needs_series:
         reading = TimeSettings.at_fit(settings, times.format.pivot)
         times = parse_times(table, time, reading, codes)
-    with collected(refusals):
+    with collect_errors(refusals):
         calendar = _calendar(table, settings, time, times, codes)
     if refusals:
         raise together(refusals)
@@ -460,7 +462,7 @@ def _timed_schema(
         **roles,
         calendar=calendar,
         time_format=times.format,
-        categories=categories_of(table, covariates, settings.categorical),
+        categories=find_categories(table, covariates, settings.categorical),
         ignored=ignored,
         calendar_columns=repeating,
     )

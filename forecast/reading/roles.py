@@ -6,14 +6,14 @@ from itertools import chain, combinations
 import numpy as np
 
 from forecast.calendar.frequency import filled_frequency, parse_frequency
-from forecast.calendar.inference import TIME_NAMES, looks_like_times, part_named
+from forecast.calendar.inference import TIME_NAMES, find_part, looks_like_times
 from forecast.calendar.parsing import ParsedTimes, format_timestamp
 from forecast.calendar.zones import (
     DAY,
     HOUR,
     MINUTE,
+    count_months,
     first_days,
-    months_of,
     wall_clock,
     zone_cure,
 )
@@ -22,7 +22,7 @@ from forecast.panel.schema import Names
 from forecast.reading.observations import id_codes
 from forecast.settings import TableSettings
 from forecast.tables.cells import counted_values, is_blank, is_whole, parse_columns
-from forecast.tables.table import Flags, Integers, Table, encoded, ranked, repeats, rows_text
+from forecast.tables.table import Flags, Integers, Table, encode, rank, repeats, rows_text
 
 TARGET_NAMES = ("y", "target", "value", "sales", "units", "demand")
 AVAILABLE_AT = "available_at"  # the column that says when values known in advance became available
@@ -69,18 +69,18 @@ def id_columns(
         clear = ~times.unresolved
         table = table.rows(clear)
         times = times.rows(clear)
-    steps, _ = ranked(times.timestamps)
+    steps, _ = rank(times.timestamps)
     if settings.known and AVAILABLE_AT in table.names:
         first = ~table.frame.duplicated().to_numpy()  # equal rows are one
         table = table.rows(first)
         times = times.rows(first)
         issued = table.distinct(AVAILABLE_AT)[0]  # a time has a row for each issue
-        steps, _ = ranked(steps[first] * len(first) + issued)
+        steps, _ = rank(steps[first] * len(first) + issued)
     if not repeats(steps).any():
         return (), None
     texts, counts = _possible_ids(table, settings, others, numeric)
     freq = filled_frequency(times.timestamps, np.zeros_like(steps))
-    periods, _ = ranked(times.timestamps // parse_frequency(freq).every)
+    periods, _ = rank(times.timestamps // parse_frequency(freq).every)
     ids = _smallest_ids(table, settings, texts, numeric, steps, periods)
     ids = ids or _smallest_ids(table, settings, texts + counts, numeric, steps, periods)
     repeated = repeats(id_codes(table, ids)[1], steps)
@@ -114,7 +114,7 @@ def _possible_ids(
     # year, month or hour beside a date are parts of the time, never names of series
     columns = [name for name in others if name.lower() not in TIME_NAMES]
     columns = [name for name in columns if name not in settings.target]
-    columns = [name for name in columns if not part_named(table, name)]
+    columns = [name for name in columns if not find_part(table, name)]
     texts = [column for column in columns if _names_things(table, column, column in numeric)]
     whole = [column for column in columns if column in numeric and column not in texts]
     whole = [column for column in whole if column.lower() not in TARGET_NAMES]
@@ -175,7 +175,7 @@ def _repeated_share(
         return 1.0
     rows_of_step = np.bincount(steps)
     rows_of_series = np.bincount(codes)
-    cells, _ = encoded(codes * len(rows_of_step) + steps)
+    cells, _ = encode(codes * len(rows_of_step) + steps)
     rows_of_cell = np.bincount(cells)
     chance = _pairs(rows_of_series) / _pairs(np.array([len(codes)]))
     by_chance = _pairs(rows_of_step) * chance
@@ -275,7 +275,7 @@ def calendar_columns(table: Table, columns: list[str], times: ParsedTimes) -> di
 def _calendar_parts(wall: Integers) -> dict[str, Integers]:
     """Return the parts of wall-clock times, such as the month, by kind; [rows], from 0."""
     day = wall // DAY
-    months = months_of(day)
+    months = count_months(day)
     month = months % 12
     day_of_year = day - first_days(months - month)
     weekday = (day + 3) % 7  # 1970-01-01 was a Thursday

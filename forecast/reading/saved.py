@@ -10,11 +10,11 @@ from forecast.errors import BadData, Setting, Words
 from forecast.logs import log
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Ids, Integers, Numbers, Panel
-from forecast.panel.schema import Schema, calendar_of
+from forecast.panel.schema import Schema, build_calendar
 from forecast.reading.dated import heading_times
 from forecast.reading.observations import Observations, observe
 from forecast.reading.reading import Reading, read
-from forecast.settings import TableSettings, interval_levels, intervals_of
+from forecast.settings import TableSettings, find_intervals, interval_levels
 from forecast.tables.cells import parse_numbers
 from forecast.tables.table import Columns, Table, repeats
 
@@ -40,7 +40,7 @@ class SavedForecasts:
     columns: dict[str, float]  # the levels of the quantiles by column
 
 
-def read_saved(
+def read_saved_forecasts(
     forecasts: Table, actual: Table, settings: TableSettings
 ) -> tuple[Reading, SavedForecasts]:
     """Read forecasts and the table of their actuals, and place both on the grid of the actuals.
@@ -53,7 +53,7 @@ def read_saved(
         raise BadData(problem, place=forecasts.name, cure=PREDICTED)
     reading = read_actual(forecasts, names[: names.index(POINT)], actual, settings)
     schema = reading.schema
-    calendar = calendar_of(schema)
+    calendar = build_calendar(schema)
     observed = observed_forecasts(forecasts, actual.name, schema)
     to_one_frequency = Words(" with ", Setting("freq"), " and ", Setting("aggregate"))
     off = ~calendar.on_grid(observed.timestamps)
@@ -75,7 +75,7 @@ def read_saved(
         steps = f"{between.min()} steps ({schema.calendar.name}) of {actual.name}"
         text = "%s: times lie %s apart; unless values mean the same, bring them to its frequency%s"
         log.warning(text, forecasts.name, steps, to_one_frequency)
-    rows, columns = numbers_of(forecasts)
+    rows, columns = extract_predictions(forecasts)
     horizon = step.max() + 1
     shape = len(first), horizon, rows.shape[1]
     numbers = np.full(shape, np.nan)
@@ -135,12 +135,12 @@ def quantile_columns(names: Columns) -> dict[str, float]:
     return columns
 
 
-def numbers_of(forecasts: Table) -> tuple[Numbers, dict[str, float]]:
+def extract_predictions(forecasts: Table) -> tuple[Numbers, dict[str, float]]:
     """Point forecasts and quantiles, [rows, 1 + columns], and the levels of the quantiles."""
     columns = quantile_columns(forecasts.names)
     names = list(columns)
     numbers = np.stack([parse_numbers(forecasts, name) for name in [POINT, *names]], -1)
-    for ends in intervals_of(columns).values():
+    for ends in find_intervals(columns).values():
         lows, highs = numbers[:, 1:].T[list(ends)]
         crossed = lows > highs
         if not crossed.any():

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, did_you_mean
 from forecast.events.kinds import EPOCH, day_spans
-from forecast.events.table import cell_texts, days_of, refuse_others, side_table
+from forecast.events.table import cell_texts, parse_days, refuse_others, side_table
 from forecast.logs import log
-from forecast.panel.hierarchy import summed
-from forecast.panel.panel import BY_SLOT, Id, Numbers, Panel, stacked
-from forecast.panel.schema import Names, Schema, Succession, calendar_of
+from forecast.panel.hierarchy import sum_series
+from forecast.panel.panel import BY_SLOT, Id, Numbers, Panel, join_panels
+from forecast.panel.schema import Names, Schema, Succession, build_calendar
 from forecast.tables.cells import parse_numbers
-from forecast.tables.headers import refuse_missing
+from forecast.tables.headers import require_columns
 from forecast.tables.table import Table
 
 COLUMNS = ("replaces", "like", "from", "share")
@@ -42,10 +42,10 @@ def read_successors(source: Any, schema: Schema) -> tuple[Succession, ...]:
     if table is None:
         return ()
     refuse_others(table, schema, COLUMNS, "successors")
-    refuse_missing(table, (*schema.ids, FROM))
+    require_columns(table, (*schema.ids, FROM))
     texts = dict.fromkeys(COLUMNS, [""] * len(table))
     texts |= {name: cell_texts(table, name) for name in table.names}
-    days = days_of(table, FROM, schema, may_be_blank=False)
+    days = parse_days(table, FROM, schema, may_be_blank=False)
     shares, totals = _shares(table, np.array(texts[REPLACES]))
     rows: list[Succession] = []
     sorter: TopologicalSorter[str] = TopologicalSorter()
@@ -100,7 +100,7 @@ def _shares(table: Table, replaced: NDArray[np.str_]) -> tuple[Numbers, Numbers]
     return np.where(blank, np.where(replaced == "", 1.0, left), shares), totals
 
 
-def with_lent_pasts(panel: Panel, schema: Schema, table: str) -> Panel:
+def lend_histories(panel: Panel, schema: Schema, table: str) -> Panel:
     """Return a panel in which series start with the past of others.
 
     A series that others have replaced by the next step is left out, unless these have no row by
@@ -112,7 +112,7 @@ def with_lent_pasts(panel: Panel, schema: Schema, table: str) -> Panel:
     first = int(panel.starts.min())
     now = panel.origin + 1
     steps = np.arange(first, now + panel.ahead)
-    last_days = day_spans(calendar_of(schema), steps)[1]
+    last_days = day_spans(build_calendar(schema), steps)[1]
     panel = replace(panel, shut=np.zeros(len(panel.values), bool))
     number = {ids: series for series, ids in enumerate(panel.ids)}
     named = _by_joined_name([*panel.ids, *(row.ids for row in schema.successions)])
@@ -125,7 +125,7 @@ def with_lent_pasts(panel: Panel, schema: Schema, table: str) -> Panel:
 
     def lender(row: Succession) -> Id:
         found = named.get(row.of, [(row.of,)])
-        _refuse_shared(row, len(found), table)
+        _refuse_collision(row, len(found), table)
         return found[0]
 
     ends: dict[Id, tuple[Panel, int]] = {}  # the series that are replaced, and where they end
@@ -147,14 +147,14 @@ def with_lent_pasts(panel: Panel, schema: Schema, table: str) -> Panel:
             if row.replaces:
                 replaced[old_ids] = other, begin
         if begin < now and own is None:
-            _warn_unseen(rows[0], replaced, table)
+            _warn_of_absence(rows[0], replaced, table)
             if replaced:
                 continue
         ends |= replaced
         if begin in steps:  # else it starts after the horizon
-            new[ids] = _started(ids, parts, own, begin)
+            new[ids] = _start_series(ids, parts, own, begin)
 
-    return _end_replaced(panel, new, ends, table)
+    return _end_series(panel, new, ends, table)
 
 
 def _by_joined_name(every_ids: list[Id]) -> dict[str, list[Id]]:
@@ -164,7 +164,7 @@ def _by_joined_name(every_ids: list[Id]) -> dict[str, list[Id]]:
     return named
 
 
-def _end_replaced(
+def _end_series(
     panel: Panel, new: dict[Id, Panel], ends: dict[Id, tuple[Panel, int]], table: str
 ) -> Panel:
     """Add the series that start, and leave those out that are replaced by the next step."""
@@ -177,13 +177,13 @@ def _end_replaced(
         if count := (old.observed & is_over).sum():
             left_out = "%s: %d values of '%s' are left out, as another series replaces it"
             log.warning(left_out, table, count, "/".join(ids))
-    whole = stacked([panel, *new.values()])
+    whole = join_panels([panel, *new.values()])
     # the newest of several series with the same ids
     number = {ids: series for series, ids in enumerate(whole.ids) if ids not in over}
     return whole.select(np.array([number[ids] for ids in sorted(number)]))
 
 
-def _refuse_shared(row: Succession, count: int, table: str) -> None:
+def _refuse_collision(row: Succession, count: int, table: str) -> None:
     """Refuse the joined name of several series."""
     if count > 1:
         raise BadData(
@@ -203,18 +203,18 @@ def _nothing_to_lend(row: Succession, table: str) -> BadData:
     )
 
 
-def _warn_unseen(row: Succession, replaced: Iterable[Id], table: str) -> None:
+def _warn_of_absence(row: Succession, replaced: Iterable[Id], table: str) -> None:
     """Warn of a series that should have started, and of those that go on in its place."""
     names = ", ".join(map("/".join, replaced))
     kept = f"{names} goes on; " if names else ""
     log.warning("%s: " + NO_ROW + "; %scheck its name", table, row.name, row.day, kept)
 
 
-def refuse_unseen(panel: Panel, schema: Schema, table: str) -> None:
+def refuse_absent(panel: Panel, schema: Schema, table: str) -> None:
     """Refuse series that should have replaced others of a panel by now, and have no row."""
     over = {row.of for row in schema.successions}
     for row in schema.successions:
-        _, last_days = day_spans(calendar_of(schema), np.array([panel.origin]))
+        _, last_days = day_spans(build_calendar(schema), np.array([panel.origin]))
         is_due = row.day.toordinal() - EPOCH <= last_days[0]
         is_unseen = row.ids not in panel.ids and row.name not in over
         if row.replaces and is_due and is_unseen:
@@ -227,9 +227,9 @@ def refuse_unseen(panel: Panel, schema: Schema, table: str) -> None:
             )
 
 
-def _started(ids: Names, parts: list[Panel], own: Panel | None, begin: int) -> Panel:
+def _start_series(ids: Names, parts: list[Panel], own: Panel | None, begin: int) -> Panel:
     """A series that has the sum of others before position `begin`, and then values of its own."""
-    lent = summed(stacked(parts), ids, np.arange(len(parts)))
+    lent = sum_series(join_panels(parts), ids, np.arange(len(parts)))
     is_lent = lent.before(begin - lent.starts)
     lent = replace(
         lent,
@@ -245,7 +245,7 @@ def _started(ids: Names, parts: list[Panel], own: Panel | None, begin: int) -> P
     slots = np.arange(len(lent.values))  # its steps from its start on; both end together
     first_own = max(begin, own.starts[0]) - lent.starts[0]
     slots[first_own:] += len(own.values)
-    cells = stacked([lent, own]).taken(BY_SLOT, slots)
+    cells = join_panels([lent, own]).take_arrays(BY_SLOT, slots)
     return replace(lent, static=own.static, **cells)
 
 
@@ -260,7 +260,7 @@ def likely_successors(panel: Panel, schema: Schema) -> list[dict[str, str]]:
     rows = []
     ids = np.array(panel.ids)  # [series, columns]
     ends = panel.origins - panel.trailing_gap()
-    first_days, _ = day_spans(calendar_of(schema), panel.starts)
+    first_days, _ = day_spans(build_calendar(schema), panel.starts)
     days = first_days.astype("datetime64[D]").astype(str)
     for series in np.flatnonzero(panel.starts > panel.starts.min()):
         is_near = np.abs(panel.starts[series] - ends) <= schema.shortest_season

@@ -14,13 +14,19 @@ from forecast.calendar.spec import STEPS, TimeSettings, as_text, on_clock
 from forecast.calendar.zones import timestamps_at, wall_clock
 from forecast.errors import BadData, Setting, Words
 from forecast.logs import held_back, log
-from forecast.panel.panel import ALWAYS, Flags, Integers, Numbers, Panel, Vintages, joined
-from forecast.panel.schema import Schema, calendar_of
+from forecast.panel.panel import ALWAYS, Flags, Integers, Numbers, Panel, Vintages, join_vintages
+from forecast.panel.schema import Schema, build_calendar
 from forecast.reading.dated import DatedTable
-from forecast.reading.observations import column_values, id_codes, rows_of, slots_of, wide_columns
+from forecast.reading.observations import (
+    column_values,
+    find_slots,
+    id_codes,
+    locate_rows,
+    wide_columns,
+)
 from forecast.reading.roles import AVAILABLE_AT
-from forecast.tables.headers import refuse_missing
-from forecast.tables.table import Table, encoded, repeats
+from forecast.tables.headers import require_columns
+from forecast.tables.table import Table, encode, repeats
 
 
 def is_left_out(schema: Schema, name: str, level: int = logging.WARNING) -> bool:
@@ -48,7 +54,7 @@ def known_by(dated: DatedTable, schema: Schema, instant: datetime | None = None)
     if instant is not None:
         dated = replace(dated, instant=end)
     table = dated.table
-    calendar = calendar_of(schema)
+    calendar = build_calendar(schema)
     times = parsed.timestamps
     positions = calendar.positions(times)
     unfinished = calendar.ends(positions) > end
@@ -102,7 +108,7 @@ def one_row_a_time(dated: DatedTable, schema: Schema) -> DatedTable:
     times = dated.times_by(schema)
     settings = dated.settings if times else schema
     times = times or parse_times(table, schema.time, schema.time_settings, series)
-    key = series * len(table) + encoded(times.timestamps)[0]
+    key = series * len(table) + encode(times.timestamps)[0]
     _, first_rows, cell_of_row = np.unique(key, return_index=True, return_inverse=True)
     kept = np.zeros(len(table), bool)
     kept[first_rows] = True
@@ -131,7 +137,7 @@ def one_row_a_time(dated: DatedTable, schema: Schema) -> DatedTable:
     return replace(whole, table=table, times=times.rows(kept), vintages=whole)
 
 
-def with_vintages(panel: Panel, dated: DatedTable, schema: Schema, whole: bool = False) -> Panel:
+def add_vintages(panel: Panel, dated: DatedTable, schema: Schema, whole: bool = False) -> Panel:
     """Add the vintages of a table to a panel; the times of the table may not be parsed yet.
 
     A row that does not say when it became available is known from its own step on. A column without
@@ -141,11 +147,11 @@ def with_vintages(panel: Panel, dated: DatedTable, schema: Schema, whole: bool =
     the table holds all values of the panel.
     """
     table = dated.table
-    calendar = calendar_of(schema)
+    calendar = build_calendar(schema)
     names = [name for name in schema.known if name in table.names]
     partial = names and has_vintages(table, schema)
-    refuse_missing(table, (*schema.time, *(names if partial else schema.known)))
-    series, timestamps = rows_of(table, schema, panel.ids, dated.times)
+    require_columns(table, (*schema.time, *(names if partial else schema.known)))
+    series, timestamps = locate_rows(table, schema, panel.ids, dated.times)
     positions = calendar.positions(timestamps)
     has_stamp, stamps = _available_times(table, schema)
     rank = np.where(has_stamp, stamps, np.inf)
@@ -172,7 +178,7 @@ def with_vintages(panel: Panel, dated: DatedTable, schema: Schema, whole: bool =
             if series_of_rows is not None:
                 keys.append(series_of_rows)
             _refuse_conflicts(table, name, rows, keys, values[rows])
-        slot, index = slots_of(panel, series_of_rows, positions[rows])
+        slot, index = find_slots(panel, series_of_rows, positions[rows])
         rows = rows[index]
         column = schema.known.index(name)
         columns = np.full(len(slot), column)
@@ -182,10 +188,10 @@ def with_vintages(panel: Panel, dated: DatedTable, schema: Schema, whole: bool =
                 known = panel.known.copy()
                 known[:, column] = np.nan
                 panel = replace(panel, known=known)
-            panel = added(panel, new)
+            panel = merge_vintages(panel, new)
         else:
             always.append(new)
-    return panel if whole or not always else _known_always(panel, joined(always))
+    return panel if whole or not always else _known_always(panel, join_vintages(always))
 
 
 def _steps_known_at(stamps: Integers, calendar: Calendar) -> Integers:
@@ -251,7 +257,7 @@ def _available_times(table: Table, schema: Schema) -> tuple[Flags, Integers]:
     return has_stamp, stamps
 
 
-def added(panel: Panel, new: Vintages, strict: bool = True) -> Panel:
+def merge_vintages(panel: Panel, new: Vintages, strict: bool = True) -> Panel:
     """Add vintages to a panel; of several for the same cell and origin, the last is the newest.
 
     If `strict`, other values of the same columns that have no vintages yet are known from their own
@@ -262,7 +268,7 @@ def added(panel: Panel, new: Vintages, strict: bool = True) -> Panel:
     origins = np.repeat(panel.origins, panel.sizes)
     replaced = np.zeros(panel.known.shape, bool)
     replaced[slice(None) if strict else new.slot, new.column] = True
-    known = panel.vintages.blanked(panel.known) if panel.vintages else panel.known
+    known = panel.vintages.blank_vintages(panel.known) if panel.vintages else panel.known
     slot, column = np.nonzero(replaced & ~np.isnan(known))
     steps = panel.grid_positions[slot]
     if not strict:
@@ -271,9 +277,9 @@ def added(panel: Panel, new: Vintages, strict: bool = True) -> Panel:
     if not strict:
         always = np.full(len(slot), ALWAYS)
         vintages.append(replace(now, available=always))
-    every = joined([*vintages, new, now]).newest()
+    every = join_vintages([*vintages, new, now]).newest()
     known = every.at(np.where(replaced, np.nan, panel.known), origins)
-    changing = every.until(origins).changing()
+    changing = every.until(origins).drop_constant_cells()
     return replace(panel, known=known, vintages=changing if len(changing) else None)
 
 

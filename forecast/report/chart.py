@@ -14,10 +14,10 @@ from forecast.logs import log
 from forecast.metrics.metrics import mase, naive_errors_until
 from forecast.panel.naming import find_series, series_name
 from forecast.panel.panel import Ids, Integers, Numbers, Panel, ids_at, series_index
-from forecast.panel.schema import Schema, calendar_of, position_texts
+from forecast.panel.schema import Schema, build_calendar, position_texts
 from forecast.reading.saved import SavedForecasts
-from forecast.settings import OutputSettings, PictureSettings, intervals_of
-from forecast.windows.origins import values_at, values_of
+from forecast.settings import OutputSettings, PictureSettings, find_intervals
+from forecast.windows.origins import find_values, values_at
 
 EventSpan = tuple[float, float, str]
 """The first and the last time of an event, and its name."""
@@ -48,7 +48,7 @@ class PlotData:
     @property
     def intervals(self) -> dict[float, tuple[int, int]]:
         """The last axis of `numbers` at both ends of intervals, by level, the lowest first."""
-        intervals = sorted(intervals_of(self.columns).items())
+        intervals = sorted(find_intervals(self.columns).items())
         return {level: (1 + low, 1 + high) for level, (low, high) in intervals}
 
     @property
@@ -165,7 +165,7 @@ class Chart:
         return any(np.isfinite(series.actual).any() for series in self.series)
 
 
-def chart_of(
+def build_chart(
     data: PlotData, settings: PictureSettings, actuals: Panel | None = None, name: str = ""
 ) -> Chart:
     """The chart of some series, with the actual values of their panel, or of `actuals`.
@@ -174,7 +174,7 @@ def chart_of(
     """
     panel = data.panel
     schema = data.schema
-    actual = values_of(actuals or panel, data.ids, data.first, data.horizon)
+    actual = find_values(actuals or panel, data.ids, data.first, data.horizon)
     if actuals is not None and not np.isfinite(actual).any():
         log.warning("%s has no value at the times of the forecasts", name)
     point = data.numbers[..., 0]
@@ -246,7 +246,7 @@ def _series_chart(
     steps = int(np.clip(available, 1, history or data.usual_history))
     start = np.array([first - steps])
     past = values_at(panel, np.array([series]), start, steps)[0]
-    calendar = calendar_of(data.schema)
+    calendar = build_calendar(data.schema)
     times = calendar.wall(first + np.arange(-steps, data.horizon))
     shown = first + np.array([-steps, 0, data.horizon - 1])
     labels = position_texts(data.schema, shown)
@@ -283,7 +283,7 @@ def _events(panel: Panel, schema: Schema, series: int) -> list[EventSpan]:
     for label in np.unique(marks.label).tolist():
         if (name := marks.labels[label]) in marks.names:
             positions = panel.starts[0] + marks.slot[marks.label == label]
-            spans += _spans(calendar_of(schema), positions, visible(name))
+            spans += _spans(build_calendar(schema), positions, visible(name))
     return sorted(spans)
 
 

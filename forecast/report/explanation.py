@@ -8,14 +8,14 @@ import numpy as np
 
 from forecast.errors import BadData
 from forecast.events.effects import adjusted_panel
-from forecast.events.kinds import with_effects_only
+from forecast.events.kinds import select_effects
 from forecast.inference.forecasting import columns_at, forecast_series
-from forecast.inference.predictor import Predictor, fixed_of
+from forecast.inference.predictor import Predictor, find_closed_values
 from forecast.panel.naming import find_series
 from forecast.panel.panel import Ids, Integers, Numbers, Panel, ids_at, series_index
 from forecast.panel.schema import Schema
 from forecast.reading.comparing import require_known
-from forecast.tables.writing import Frame, frame_of
+from forecast.tables.writing import Frame, build_frame
 
 PARTS = ("median", "level", "season", "events", "known", "rest")
 """The columns of the parts; the others add up to the first, the median."""
@@ -32,7 +32,7 @@ class ExplanationPriors:
 PRIORS = ExplanationPriors()
 
 
-def parts_of(predictor: Predictor, panel: Panel, series: Integers) -> dict[str, Numbers]:
+def compute_parts(predictor: Predictor, panel: Panel, series: Integers) -> dict[str, Numbers]:
     """The `PARTS` of the forecasts of some series, each [series, horizon], in the target's unit.
 
     The median is neither rounded nor bounded. The part `events` is the effect of events that is
@@ -50,19 +50,19 @@ def parts_of(predictor: Predictor, panel: Panel, series: Integers) -> dict[str, 
     unique, rows = np.unique(series, return_inverse=True)
     part = panel.select(unique)
     index = series_index(fitted.history.ids, part.ids)
-    fixed = fixed_of(fitted, part)
-    _, adjustment = adjusted_panel(part, with_effects_only(schema), fitted.effects, index, fixed)
+    fixed = find_closed_values(fitted, part)
+    _, adjustment = adjusted_panel(part, select_effects(schema), fitted.effects, index, fixed)
     without_effects = part
     if adjustment is not None:
         # closed slots keep their values, by which they are found again;
         # events of other kinds act in each forecast
-        without_effects = replace(adjustment, fixed=None).removed(part)
-    serving = predictor.serving(replace(fitted, effects=None))
+        without_effects = replace(adjustment, fixed=None).remove(part)
+    serving = predictor.replace_fitted(replace(fitted, effects=None))
     without_events = medians(serving, without_effects)
     median = without_events if fitted.effects is None else medians(predictor, part)
     usual = without_events
     if schema.known:
-        usual = medians(serving, _with_usual_columns(without_effects, schema))
+        usual = medians(serving, _set_usual_columns(without_effects, schema))
     level = usual
     season = np.zeros_like(usual)
     length = max(schema.season, default=1)
@@ -75,7 +75,7 @@ def parts_of(predictor: Predictor, panel: Panel, series: Integers) -> dict[str, 
     return {name: numbers[rows] for name, numbers in zip(PARTS, parts, strict=True)}
 
 
-def _with_usual_columns(panel: Panel, schema: Schema) -> Panel:
+def _set_usual_columns(panel: Panel, schema: Schema) -> Panel:
     """A panel whose known columns have their usual values in the horizon.
 
     These are the median of the past, or its most frequent category.
@@ -181,7 +181,7 @@ def explain_panel(
         rows = [find_series(ids, series_name) for series_name in dict.fromkeys(names)]
         series = series[rows or [0]]
     require_known(panel, schema, horizon, name)
-    numbers = parts_of(predictor, panel, series)
+    numbers = compute_parts(predictor, panel, series)
     steps = np.arange(1, horizon + 1)
-    parts = frame_of(columns_at(panel, schema, series, steps, numbers))
+    parts = build_frame(columns_at(panel, schema, series, steps, numbers))
     return Explanation(parts, ids_at(panel, series))

@@ -20,7 +20,7 @@ from forecast.panel.naming import series_name
 from forecast.panel.panel import Id, Integers
 from forecast.panel.schema import position_texts
 from forecast.report.chart import PlotData
-from forecast.windows.origins import values_of
+from forecast.windows.origins import find_values
 
 MOST_NUMBERS = 2_700_000  # most numbers of all series together; 6 to 9 characters each
 SHORTEST = 8  # fewest steps of history
@@ -139,7 +139,7 @@ def _series(gallery: Gallery, count: int, time_index: Integers, steps: int) -> I
     data = gallery.data
     ids = data.ids[:count]
     start = data.first[:count] - steps
-    past = values_of(data.panel, ids, start, steps)
+    past = find_values(data.panel, ids, start, steps)
     starts = data.panel.starts[data.series[:count]]
     begun = np.clip(starts - start, 0, steps - 1)
     for i in range(count):
@@ -216,7 +216,7 @@ def check_report(output: str) -> None:
         raise UsageError(problem, setting=setting, cure="name such a file")
 
 
-def page_of(title: str, verdict: str, sections: Sequence[Section], made: str) -> Iterator[str]:
+def render_page(title: str, verdict: str, sections: Sequence[Section], made: str) -> Iterator[str]:
     """The HTML of a report, in pieces; `made` says which program made it, and when."""
     folder = files("forecast.report")
     style = folder.joinpath("page.css").read_text(encoding="utf-8")

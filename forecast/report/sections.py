@@ -9,8 +9,8 @@ import numpy as np
 
 from forecast.checks.accuracy import ADDED, actuals_lines
 from forecast.errors import BadData, Unavailable
-from forecast.events.kinds import touched
-from forecast.inference.fitted import Fitted, counted_models, models_of
+from forecast.events.kinds import find_touched_slots
+from forecast.inference.fitted import Fitted, counted_models, list_models
 from forecast.inference.forecasting import forecast_series
 from forecast.inference.predictor import Predictor
 from forecast.metrics.metrics import REFERENCE
@@ -91,7 +91,7 @@ class BacktestTables:
         self.steps = len(self.rows("by_step"))
         by_series = self.rows("by_series")
         self.ids = set(map(_ids, by_series))
-        self.errors = {_ids(row): error for row, error in _measured(by_series, ERROR)}
+        self.errors = {_ids(row): error for row, error in _select_rows(by_series, ERROR)}
 
     def rows(self, table: str, model: str | None = None) -> list[Row]:
         model = model or self.model
@@ -120,19 +120,19 @@ def _number(row: Row, name: str) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
-def _measured(rows: Iterable[Row], name: str) -> list[tuple[Row, float]]:
+def _select_rows(rows: Iterable[Row], name: str) -> list[tuple[Row, float]]:
     """The rows that have the measure `name`, with its value."""
     numbers = [(row, _number(row, name)) for row in rows]
     return [(row, value) for row, value in numbers if value is not None]
 
 
-def verdict_of(backtest: BacktestTables) -> str:
+def describe_accuracy(backtest: BacktestTables) -> str:
     """How good the forecasts were, in a sentence."""
     whole = backtest.rows("overall")[0]
     text = _comparison(backtest, whole)
     if len(backtest.models) > 2:
         text = f"{backtest.model}: {text}"
-    texts = [text, _held([whole]), _held(backtest.rows(SUMS), " of sums")]
+    texts = [text, _describe_coverage([whole]), _describe_coverage(backtest.rows(SUMS), " of sums")]
     if backtest.seen:
         texts.append(f"at its fit it had seen the values of {backtest.seen} of them")
     return "; ".join(filter(None, texts))
@@ -145,7 +145,7 @@ def _comparison(backtest: BacktestTables, whole: Row) -> str:
     if backtest.model == REFERENCE:
         return f"Seasonal naive alone was tested on {origins}"
     error = _number(whole, ERROR)
-    naive = _measured(backtest.rows("overall", REFERENCE), ERROR)
+    naive = _select_rows(backtest.rows("overall", REFERENCE), ERROR)
     if error is not None and naive and naive[0][1] < ROUNDING:
         if error < ROUNDING:
             return f"Exact on {origins}, as seasonal naive is"
@@ -167,7 +167,7 @@ def _worse(backtest: BacktestTables) -> str:
     It is "" if no series is forecast worse, or if all series are.
     """
     rows = backtest.rows("by_series")
-    skills = _measured(rows, "skill")
+    skills = _select_rows(rows, "skill")
     worse = [series_name(_ids(row)) for row, skill in skills if skill < 0]
     if not worse or len(worse) == len(rows):
         return ""
@@ -175,12 +175,12 @@ def _worse(backtest: BacktestTables) -> str:
     return f", but more for {len(worse):,} of {len(rows):,} series ({names})"
 
 
-def _held(rows: Sequence[Row], what: str = "") -> str:
+def _describe_coverage(rows: Sequence[Row], what: str = "") -> str:
     """How many values the intervals contained; a row of sums is weighted by its number of sums."""
     texts = []
     narrow = False
     for level in INTERVALS:
-        shares = _measured(rows, f"coverage_{level:g}")
+        shares = _select_rows(rows, f"coverage_{level:g}")
         values = [share for _, share in shares]
         counts = [_number(row, "sums") or 1.0 for row, _ in shares]
         if shares:
@@ -279,7 +279,7 @@ def read_section(fitted: Fitted, version: str) -> Section:
 def gaps_section(fitted: Fitted) -> Section:
     """Missing values of the past that the version holds, and series without a forecast."""
     panel = fitted.history
-    ignored = touched(panel, fitted.schema, "ignore")
+    ignored = find_touched_slots(panel, fitted.schema, "ignore")
     panel = replace(panel, observed=panel.observed | ignored)
     gaps = panel.before(panel.lengths) & ~panel.observed
     missing = np.add.reduceat(gaps.astype(np.int64), panel.first_slots)
@@ -337,7 +337,7 @@ def models_section(predictor: Predictor) -> Section:
     """
     fitted = predictor.fitted
     config = fitted.config
-    groups = _ids_by(models_of(fitted), fitted.history.ids)
+    groups = _ids_by(list_models(fitted), fitted.history.ids)
     mixtures = Rows()
     for name, ids in groups[:ROWS]:
         models = counted_models(name)
@@ -463,14 +463,14 @@ def changes_section(changes: Row) -> Section:
 
 def job_verdict(days: Sequence[Row]) -> str:
     """How good the forecasts of a job were, in a sentence; "" if there are no actual values."""
-    covered = _measured(days, "coverage_95")
+    covered = _select_rows(days, "coverage_95")
     values = sum(day["count"] for day, _ in covered)
     if not values:
         return ""
     held = sum(day["count"] * share for day, share in covered) / values
     text = f"In the job's last {len(covered)} scored days 95 % intervals held "
     text += f"{100 * held:.0f} % of {values:,} values"
-    scored = _measured((day for day, _ in covered), "mase")
+    scored = _select_rows((day for day, _ in covered), "mase")
     weight = sum(day["count"] for day, _ in scored)
     if weight:
         error = sum(day["count"] * mase for day, mase in scored) / weight

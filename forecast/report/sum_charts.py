@@ -11,15 +11,15 @@ from forecast.calendar.calendar import season_candidates
 from forecast.calendar.spec import CalendarSpec
 from forecast.calendar.zones import DAY, WEEK
 from forecast.errors import UsageError
-from forecast.events.closed import with_fixed
+from forecast.events.closed import fill_closed_slots
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts
-from forecast.inference.predictor import Predictor, fixed_of
+from forecast.inference.predictor import Predictor, find_closed_values
 from forecast.metrics.metrics import naive_errors_until
-from forecast.panel.grouping import ALL, keys_of
+from forecast.panel.grouping import ALL, iterate_keys
 from forecast.panel.panel import Ids, Integers, Panel, series_index
-from forecast.panel.schema import Schema, calendar_of
-from forecast.report.chart import Chart, PlotData, chart_of
+from forecast.panel.schema import Schema, build_calendar
+from forecast.report.chart import Chart, PlotData, build_chart
 from forecast.report.page import Gallery, Part, Section, Table, number
 from forecast.settings import Every, OutputSettings, PictureSettings, SumSettings
 from forecast.tables.writing import Column
@@ -27,9 +27,9 @@ from forecast.totals.periods import (
     MONTHS,
     SUNDAY,
     Level,
+    build_refusal,
+    find_periods,
     period_keys,
-    periods_of,
-    refused,
     steps_ahead,
 )
 from forecast.totals.summands import Groups
@@ -57,7 +57,7 @@ def schema_of_sums(schema: Schema, every: Every | None) -> Schema:
 def _period_numbers(schema: Schema, positions: Integers, every: Every | None) -> Integers:
     if every is None:
         return positions
-    return period_keys(calendar_of(schema), positions, every)
+    return period_keys(build_calendar(schema), positions, every)
 
 
 def past_sums(
@@ -75,7 +75,7 @@ def past_sums(
     newest values.
     """
     schema = fitted.schema
-    panel = with_fixed(panel, fixed_of(fitted, panel))
+    panel = fill_closed_slots(panel, find_closed_values(fitted, panel))
     newest = panel.origin
     steps = newest + 1 - int(panel.starts.min())
     positions = np.arange(newest - steps, newest + 2)  # with one position more on either side
@@ -87,7 +87,7 @@ def past_sums(
     ended = (status == "ended") | (panel.trailing_gap() > fitted.config.lookback)
     names_by_level = []
     for level in levels:
-        keys = keys_of(panel, schema, level.by)
+        keys = iterate_keys(panel, schema, level.by)
         names_by_level.append(tuple((level.group, *key) for key in keys))
     ids = tuple(sorted(set().union(*names_by_level)))
     codes_by_level = [series_index(ids, names) - 1 for names in names_by_level]
@@ -143,7 +143,7 @@ def plots_of_sums(
         levels = [groups.level for groups in same]
         ids: Ids = ()
         for groups in same:
-            ids += tuple((groups.level.group, *key) for key in groups.ordered())
+            ids += tuple((groups.level.group, *key) for key in groups.number_groups())
         numbers = np.concatenate([totals.numbers(groups, totals.output) for groups in same])
         numbers = numbers.reshape(len(ids), len(periods), -1)
         so_far = numbers[:, 0, -len(COLUMNS) + 1].tolist()
@@ -180,12 +180,12 @@ def chart_of_sums(
 ) -> Chart:
     """The chart of sums, one period after another; see `plots_of_sums` and `chart_of`."""
     plots = plots_of_sums(totals, past, actuals)
-    charts = [chart_of(data, settings, later, name) for data, later in plots]
+    charts = [build_chart(data, settings, later, name) for data, later in plots]
     if not charts:
         every = totals.settings.sum_every[0]
         problem = f"a sum over the {every} is one number, and no line"
         cure = "name a period of the calendar, or leave it out"
-        raise refused(every, problem, cure)
+        raise build_refusal(every, problem, cure)
     series = tuple(series for chart in charts for series in chart.series)
     total = sum(chart.total for chart in charts)
     return replace(charts[0], series=series, total=total)
@@ -228,9 +228,9 @@ def _usual_sums(schema: Schema, panel: Panel, horizon: int) -> SumSettings:
     origin = panel.origin
     for every in ("year", "quarter", "month", "week"):
         with suppress(UsageError):  # the table has no such periods
-            periods = periods_of(schema, origin, horizon, every)
+            periods = find_periods(schema, origin, horizon, every)
             ends = np.array([panel.starts.min() - 1, periods.first])
-            before, now = period_keys(calendar_of(schema), ends, every)
+            before, now = period_keys(build_calendar(schema), ends, every)
             if len(periods) and before < now - 1:
                 return SumSettings(sum_by=(ALL,), sum_every=(every,))
     return SumSettings(sum_by=(ALL,), sum_every=("horizon",))

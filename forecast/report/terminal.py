@@ -33,7 +33,7 @@ def terminal_lines(chart: Chart, width: int) -> list[Text]:
         if series.note:
             title.append(f"  {series.note}", "dim")
         lines += [Text(), title]
-        for row, cells in enumerate(_drawing(series, across)):
+        for row, cells in enumerate(_draw(series, across)):
             edge = f"{texts.get(row, ''):>{left - 1}} │"
             lines.append(Text.assemble(edge, *cells))
         margin = " " * (left + 1)
@@ -79,28 +79,28 @@ def _numbers(series: SeriesChart) -> dict[int, str]:
     return {row: number(value) for row, value in values.items()}
 
 
-def _drawing(series: SeriesChart, width: int) -> Iterator[Line]:
+def _draw(series: SeriesChart, width: int) -> Iterator[Line]:
     """The lines of text of a drawing; actual values cover lines, and lines cover intervals."""
     low, high = _range(series)
     first = float(series.past_times[0])
     length = max(float(series.times[-1]) - first, 1)
 
-    def columns_of(times: Integers) -> Numbers:
+    def locate_columns(times: Integers) -> Numbers:
         return np.asarray((times - first) / length * (2 * width - 1))
 
-    def rows_of(values: Numbers) -> Numbers:  # halves avoid overflow
+    def locate_rows(values: Numbers) -> Numbers:  # halves avoid overflow
         share = (high / 2 - values / 2) / (high / 2 - low / 2)
         return share * (4 * HEIGHT - 1)
 
     characters = np.full((HEIGHT, width), " ")
     styles = np.full((HEIGHT, width), "", object)
-    ahead = columns_of(series.times_ahead)
+    ahead = locate_columns(series.times_ahead)
     middles = 4 * np.arange(HEIGHT)[:, None] + 1.5
     cells = 2 * np.arange(width) + 0.5
     levels = range(series.low.shape[1])
     for level in reversed(levels):  # the widest comes first
-        top = rows_of(series.from_past(series.high[:, level]))
-        bottom = rows_of(series.from_past(series.low[:, level]))
+        top = locate_rows(series.from_past(series.high[:, level]))
+        bottom = locate_rows(series.from_past(series.low[:, level]))
         drawn = np.isfinite(top) & np.isfinite(bottom)
         if drawn.any():
             columns = ahead[drawn]
@@ -110,16 +110,16 @@ def _drawing(series: SeriesChart, width: int) -> Iterator[Line]:
             characters[inside] = _shade(levels, level)
             styles[inside] = STYLES["interval"]
 
-    past = columns_of(series.past_times), series.past
+    past = locate_columns(series.past_times), series.past
     forecast = ahead, series.from_past(series.forecast)
     for kind, (columns, values) in (("history", past), ("forecast", forecast)):
-        codes = _codes(columns, rows_of(values), width)
+        codes = _codes(columns, locate_rows(values), width)
         on = codes > 0
         characters[on] = BRAILLE[codes[on]]
         styles[on] = STYLES[kind]
     drawn = np.isfinite(series.actual)
-    rows = rows_of(series.actual[drawn]).astype(int) // 4
-    columns = columns_of(series.times[drawn]).astype(int) // 2
+    rows = locate_rows(series.actual[drawn]).astype(int) // 4
+    columns = locate_columns(series.times[drawn]).astype(int) // 2
     characters[rows, columns] = ACTUAL
     styles[rows, columns] = STYLES["actual"]
     for line in zip(characters, styles, strict=True):

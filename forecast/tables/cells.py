@@ -86,7 +86,7 @@ def read_cells(cells: Texts, table: Table) -> Cells:
     if table.decimal == "." and table.thousands is None:
         with suppress(pa.ArrowInvalid):  # the fast way, for columns of plain numbers
             values = _floats(pc.if_else(blank, None, cells))
-            blanks = flags_of(blank)
+            blanks = convert_flags(blank)
             # nan and inf cast as well: the exact way below handles them
             if (blanks | (np.abs(values) <= MAX_VALUE)).all():
                 return Cells(cells, values, blanks, none, none, none)
@@ -96,11 +96,11 @@ def read_cells(cells: Texts, table: Table) -> Cells:
     if table.thousands is not None:
         numbers = pc.replace_substring_regex(numbers, SEPARATORS[table.thousands], "")
     values = _floats(pc.replace_substring(numbers, table.decimal, "."))
-    good = flags_of(is_number)
+    good = convert_flags(is_number)
     blanks = lacks_value(cells, words=False)
     words = _are_words(cells)
     bad = ~(good | blanks | words) | (np.abs(values) > MAX_VALUE)
-    numberlike = bad & (good | matching(cells, FOREIGN_NUMBER)) if bad.any() else none
+    numberlike = bad & (good | match_cells(cells, FOREIGN_NUMBER)) if bad.any() else none
     return Cells(cells, values, blanks, words, bad, numberlike)
 
 
@@ -120,7 +120,7 @@ def column_groups(table: Table, columns: Columns) -> Iterator[tuple[int, list[st
         names = list(columns[start:end])
         cells = None
         if text[start]:
-            cells = cells_of([table.frame[name] for name in names])
+            cells = join_cells([table.frame[name] for name in names])
         yield start, names, cells
         start = end
 
@@ -130,7 +130,7 @@ def is_text(series: Series) -> bool:
     return bool(pd.api.types.is_string_dtype(plain_dtype(series)))
 
 
-def cells_of(series: Sequence[Series]) -> Texts:
+def join_cells(series: Sequence[Series]) -> Texts:
     """Join columns end to end into one array of text, '' where a value is missing."""
     chunks = [pa.array([], pa.large_string())]
     for column in series:
@@ -147,20 +147,20 @@ def cells_of(series: Sequence[Series]) -> Texts:
 def lacks_value(cells: Texts, words: bool = True) -> Flags:
     """Say which cells are blank or, if `words`, hold a word for missing."""
     cells = pc.utf8_trim_whitespace(cells)
-    blank = flags_of(pc.equal(cells, ""))
+    blank = convert_flags(pc.equal(cells, ""))
     return blank | _are_words(cells) if words else blank
 
 
 def _are_words(cells: Texts) -> Flags:
     words = pa.array(MISSING, cells.type)
-    return flags_of(pc.is_in(pc.ascii_lower(cells), value_set=words))
+    return convert_flags(pc.is_in(pc.ascii_lower(cells), value_set=words))
 
 
-def matching(cells: Texts, pattern: str) -> Flags:
-    return flags_of(pc.match_substring_regex(cells, pattern))
+def match_cells(cells: Texts, pattern: str) -> Flags:
+    return convert_flags(pc.match_substring_regex(cells, pattern))
 
 
-def flags_of(mask: Texts) -> Flags:
+def convert_flags(mask: Texts) -> Flags:
     """Convert booleans of Arrow to an array of NumPy."""
     return np.asarray(mask, np.bool_)
 
@@ -240,7 +240,7 @@ def numeric_columns(table: Table, columns: Columns) -> list[str]:
 def is_blank(table: Table, column: str, words: bool = False) -> bool:
     """Whether every cell is blank or, if `words`, a word for missing such as NA."""
     series = table.frame[column]
-    missing = lacks_value(cells_of([series]), words) if is_text(series) else series.isna()
+    missing = lacks_value(join_cells([series]), words) if is_text(series) else series.isna()
     return bool(missing.all())
 
 
@@ -249,9 +249,9 @@ def is_whole(table: Table, column: str) -> bool:
     series = table.frame[column]
     if not is_text(series):
         return table.kind(column) == "whole" and bool(series.notna().any())
-    cells = pc.utf8_trim_whitespace(cells_of([series]))
+    cells = pc.utf8_trim_whitespace(join_cells([series]))
     present = ~lacks_value(cells)
-    return bool(present.any() and matching(cells, WHOLE)[present].all())
+    return bool(present.any() and match_cells(cells, WHOLE)[present].all())
 
 
 def counted_values(table: Table, column: str, digits: int) -> Integers | None:
@@ -285,8 +285,8 @@ def infer_decimal(table: Table, delimiter: str) -> DecimalMark:
             continue
         cells = pc.utf8_trim_whitespace(texts)
         shape = (len(names), -1)
-        comma_or_none = matching(cells, number_pattern(",", table.thousands)).reshape(shape)
-        point_or_none = matching(cells, number_pattern(".", table.thousands)).reshape(shape)
+        comma_or_none = match_cells(cells, number_pattern(",", table.thousands)).reshape(shape)
+        point_or_none = match_cells(cells, number_pattern(".", table.thousands)).reshape(shape)
         number = comma_or_none | point_or_none
         present = (~lacks_value(cells)).reshape(shape).sum(axis=1, keepdims=True)
         number &= number.sum(axis=1, keepdims=True) >= np.maximum(1, NEARLY_ALL * present)
@@ -296,10 +296,10 @@ def infer_decimal(table: Table, delimiter: str) -> DecimalMark:
         first_point = first_point or _first_place(table, names, point)
         if point.any():
             beside = number & point.any(axis=1, keepdims=True)
-            all_thousands &= bool(matching(cells, THOUSANDS_OR_DECIMALS)[beside.ravel()].all())
+            all_thousands &= bool(match_cells(cells, THOUSANDS_OR_DECIMALS)[beside.ravel()].all())
         if comma.any():
             commas += comma.sum()
-            all_grouped &= bool(matching(cells, GROUPED)[comma.ravel()].all())
+            all_grouped &= bool(match_cells(cells, GROUPED)[comma.ravel()].all())
             all_marked &= comma.sum() == number[comma.any(axis=1)].sum()
     if not first_comma:
         if first_point and all_thousands and delimiter == ";":

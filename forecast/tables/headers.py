@@ -41,7 +41,7 @@ def rows_above(
     return skip, ""
 
 
-def with_header(
+def set_header(
     header: list[str],
     frame: pd.DataFrame,
     lines: Integers,
@@ -111,7 +111,7 @@ def column_names(
         cure = Words("give it one, or pass ", header_row)
         raise BadData(f"{where}: column {label(names.index('', 1))} has no name", cure=cure)
     if twice := duplicates(names):
-        raise BadData(f"{where}: several columns are called {listed(twice)}; rename them")
+        raise BadData(f"{where}: several columns are called {list_names(twice)}; rename them")
     if padded := sum(map(str.__ne__, header, names)):
         log.warning("%s: blanks around column names are removed: %d", name, padded)
     return names
@@ -133,19 +133,19 @@ def duplicates(names: list[str]) -> list[str]:
     return [name for name, count in Counter(names).items() if count > 1]
 
 
-def listed(names: Sequence[object], most: int = 5, quote: str = "'") -> str:
+def list_names(names: Sequence[object], most: int = 5, quote: str = "'") -> str:
     """The first names, in quotes, and how many more there are."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(f"{quote}{name}{quote}" for name in names[:most]) + more
 
 
-def refuse_missing(table: Table, needed: Columns) -> None:
+def require_columns(table: Table, needed: Columns) -> None:
     missing = [column for column in needed if column not in table.names]
     if not missing:
         return
     hint = did_you_mean(missing[0], table.names) if len(missing) == 1 else ""
     found = f"columns found: {', '.join(table.names[:20])}"
-    problem = f"no column {listed(missing, len(missing))}; {found}{hint}"
+    problem = f"no column {list_names(missing, len(missing))}; {found}{hint}"
     cure: object = ""
     if table.text and len(table.names) == 1:
         cure = Words("pass ", Setting("delimiter"), " if there are several")

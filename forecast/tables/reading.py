@@ -31,7 +31,7 @@ from forecast.tables.contents import (
     readable,
     require_memory,
 )
-from forecast.tables.headers import duplicates, listed
+from forecast.tables.headers import duplicates, list_names
 from forecast.tables.spreadsheet import is_workbook, workbook_table
 from forecast.tables.storage import PARQUET, arrow_frame, parquet_folder_frame, parquet_frame
 from forecast.tables.synthetic import synthesize
@@ -111,7 +111,7 @@ def read_table(source: str, settings: TextSettings, hashed: bool = False) -> Tab
 def _read(source: str, settings: TextSettings, hashed: bool) -> Table:
     if source == "-":
         name = "standard input"
-        return _from_bytes(_bytes_of(sys.stdin.buffer, name), name, settings)
+        return _from_bytes(_read_bytes(sys.stdin.buffer, name), name, settings)
     path = Path(source)
     try:
         if path.is_dir():
@@ -130,7 +130,7 @@ def _read(source: str, settings: TextSettings, hashed: bool) -> Table:
         # nobody may write to it meanwhile: its last number may be cut
         before = os.fstat(file.fileno())
         require_memory(MEMORY_FACTOR * before.st_size, path.name)
-        data = _bytes_of(file, path.name)
+        data = _read_bytes(file, path.name)
         table = _from_bytes(data, path.name, settings)
         after = before
         with suppress(OSError):  # removed since: what was read is whole
@@ -175,7 +175,7 @@ def table_from_frame(frame: Data, name: str = "DataFrame") -> Table:
     columns = [str(column) for column in frame.columns]
     index_names = _index_names(frame.index)
     if twice := duplicates([*index_names, *columns]):
-        problem = f"{name} has several columns (index included) called {listed(twice)}"
+        problem = f"{name} has several columns (index included) called {list_names(twice)}"
         raise BadData(f"{problem}; rename them")
     if not len(frame) or not (index_names or columns):
         raise NoRows(f"{name} holds no {'rows' if index_names or columns else 'columns'}")
@@ -208,7 +208,7 @@ def _index_names(index: "pd.Index[Any]") -> list[str]:
     return names
 
 
-def _read_limited(read: Callable[[int], bytes], name: str, packed: int | None = None) -> bytes:
+def _read_to_limit(read: Callable[[int], bytes], name: str, packed: int | None = None) -> bytes:
     """Read a stream to its end if it fits into memory as a table.
 
     `packed` is the size of what an archive holds, 0 if unknown, None for no archive.
@@ -235,9 +235,9 @@ def _read_limited(read: Callable[[int], bytes], name: str, packed: int | None = 
     return buffer.getvalue()
 
 
-def _bytes_of(file: IO[bytes], name: str) -> bytes:
+def _read_bytes(file: IO[bytes], name: str) -> bytes:
     try:
-        return _read_limited(file.read, name)
+        return _read_to_limit(file.read, name)
     except OSError as error:
         raise StorageFailure(f"{name} cannot be read to its end: {error}") from None
 
@@ -248,7 +248,7 @@ def _from_bytes(data: bytes, name: str, settings: TextSettings) -> Table:
     if data.startswith((GZIP, XZ)):
         unpack = lzma.open if data.startswith(XZ) else gzip.open
         with readable(name), unpack(io.BytesIO(data)) as unpacked:
-            data = _read_limited(unpacked.read, name, 0)  # a cut one has no true size
+            data = _read_to_limit(unpacked.read, name, 0)  # a cut one has no true size
     elif data.startswith(ZIP):
         with readable(name), zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = [
@@ -259,7 +259,7 @@ def _from_bytes(data: bytes, name: str, settings: TextSettings) -> Table:
             if len(members) != 1:
                 raise BadData(f"{name} holds {len(members)} files; unpack it and give one of them")
             size = min(members[0].file_size, DEFLATE * len(data))  # a damaged one may say anything
-            data = _read_limited(archive.open(members[0]).read, name, size)
+            data = _read_to_limit(archive.open(members[0]).read, name, size)
     if data.startswith(ARCHIVES):
         raise BadData(f"{name} is an archive that holds another archive; unpack it")
     if kind := foreign_kind(data):

@@ -19,7 +19,7 @@ from forecast.logs import log
 from forecast.settings import TextSettings
 from forecast.tables.cells import Series, infer_decimal
 from forecast.tables.contents import readable, require_memory
-from forecast.tables.headers import listed, rows_above, with_header
+from forecast.tables.headers import list_names, rows_above, set_header
 from forecast.tables.storage import text_type
 from forecast.tables.table import Table
 from forecast.tables.text import EMPTY
@@ -96,7 +96,7 @@ def workbook_table(data: bytes, name: str, settings: TextSettings) -> Table:
     columns = [_column([row[place] for row in body], mark) for place in range(len(header))]
     frame = pd.DataFrame(dict(enumerate(columns)))
     lines = np.arange(top + 1, top + 1 + len(rows))
-    frame, lines = with_header(
+    frame, lines = set_header(
         header, frame, lines, where, "row", lambda column: _letters(left + column)
     )
     table = Table(
@@ -160,7 +160,7 @@ def _choose(sheets: Mapping[str, Any], shown: set[str], named: str | None, name:
     # a sheet of one column holds notes
     chosen = next((sheet for sheet in filled if sheets[sheet].width > 1), filled[0])
     if len(filled) > 1:
-        others = listed([sheet for sheet in filled if sheet != chosen])
+        others = list_names([sheet for sheet in filled if sheet != chosen])
         text = "%s: read sheet '%s'; pass %s to read %s"
         log.warning(text, name, chosen, Setting("sheet"), others)
     return chosen

@@ -24,7 +24,7 @@ from forecast.errors import (
     UsageError,
 )
 from forecast.tables.contents import readable, reason, require_memory
-from forecast.tables.headers import listed
+from forecast.tables.headers import list_names
 from forecast.tables.table import Names
 
 LOCK = ".lock"  # in a folder, of the process that writes into it
@@ -51,7 +51,7 @@ class Location:
     path: str
 
     @classmethod
-    def of(cls, uri: str) -> "Location":
+    def parse(cls, uri: str) -> "Location":
         """The place of a path or a URI such as s3://bucket/folder; UsageError if it cannot be."""
         from pyarrow import fs
 
@@ -80,7 +80,7 @@ class Location:
         files = [info for info in below if info.is_file and info.base_name[0] not in "._"]
         return sorted(files, key=lambda info: str(info.path))
 
-    def beginning(self, path: str, size: int | None) -> bytes:
+    def read_start(self, path: str, size: int | None) -> bytes:
         """The first bytes of a file, or all of them."""
         with self.system.open_input_stream(path) as file:
             return bytes(file.read(size))
@@ -98,7 +98,7 @@ class Location:
             raise CannotCreate(f"{self.uri}/{name} cannot be written: {reason(error)}") from None
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def lock(self) -> Iterator[None]:
         """Hold this folder against other writers; in an object store an object says who writes.
 
         Two that begin at one moment are not kept apart there, as pyarrow writes objects whether
@@ -110,7 +110,7 @@ class Location:
                 yield
             return
         try:
-            holder = self.beginning(f"{self.path}/{LOCK}", None)
+            holder = self.read_start(f"{self.path}/{LOCK}", None)
         except FileNotFoundError:
             pass
         except (pa.ArrowException, OSError) as error:
@@ -130,7 +130,7 @@ class Location:
         return [(info.path, info.size, info.mtime_ns) for info in infos]
 
     @contextmanager
-    def unchanged(self, pins: list[tuple[Any, ...]]) -> Iterator[None]:
+    def refuse_changes(self, pins: list[tuple[Any, ...]]) -> Iterator[None]:
         """Refuse files that changed in a block, also where this made it fail."""
         failure = None
         try:
@@ -169,13 +169,13 @@ def parquet_frame(data: bytes, name: str) -> pd.DataFrame:
 
 def parquet_folder_frame(folder: str, name: str) -> pd.DataFrame:
     """Read Parquet files below a folder; folders called ``key=value`` become columns of text."""
-    root = Location.of(folder)
+    root = Location.parse(folder)
     with readable(name, PROBLEM):
         files = parquet_files(root)
         if not files:
             cure = "give a file, or a folder that holds some"
             raise NoInput(f"{folder} is a folder without Parquet files; {cure}")
-        with root.unchanged(root.pins(files)):
+        with root.refuse_changes(root.pins(files)):
             data = parquet_dataset(root, files, name)
             require_memory(_size_in_memory([part.metadata for part in data.get_fragments()]), name)
             return arrow_frame(data.to_table())
@@ -185,7 +185,7 @@ def parquet_files(root: Location) -> list[str]:
     """The paths of the Parquet files of a place, in their order."""
     paths = [info.path for info in root.files()]
     suffixes = (".parquet", ".pq")
-    return [p for p in paths if p.lower().endswith(suffixes) or root.beginning(p, 4) == PARQUET]
+    return [p for p in paths if p.lower().endswith(suffixes) or root.read_start(p, 4) == PARQUET]
 
 
 def parquet_dataset(root: Location, files: list[str], name: str, coded: Names = ()) -> Any:
@@ -203,7 +203,7 @@ def parquet_dataset(root: Location, files: list[str], name: str, coded: Names = 
     for path, schema in zip(files, schemas, strict=True):
         keys_here = _folder_keys(root, path)
         if sorted(schema.names) != sorted(schemas[0].names) or keys_here != keys:
-            odd = listed(sorted(set(schema.names) ^ first_names) or keys_here)
+            odd = list_names(sorted(set(schema.names) ^ first_names) or keys_here)
             pair = f"{path.rpartition('/')[2]} and {files[0].rpartition('/')[2]}"
             raise BadData(f"{name}: {pair} differ in columns {odd}; give one table")
     # text, so that an id 007 in a folder's name keeps its zeros

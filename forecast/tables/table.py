@@ -93,7 +93,7 @@ class Table:
         """The first cell as text, without blanks around it."""
         return str(self.frame[column].iloc[0]).strip()
 
-    def missing(self, column: str) -> Flags:
+    def find_blanks(self, column: str) -> Flags:
         """Say which cells are missing, [rows]; a blank text is not missing."""
         return np.asarray(self.frame[column].isna(), bool)
 
@@ -154,7 +154,7 @@ class Table:
         frame = self.frame.loc[chosen].reset_index(drop=True)
         return replace(self, frame=frame, lines=self._numbers()[chosen])
 
-    def numbered(self, name: str) -> "Table":
+    def number_rows(self, name: str) -> "Table":
         """The table with a first column that numbers its rows from 1; blank lines count, too."""
         lines = self._numbers()
         numbers = lines - lines[0] + 1
@@ -198,7 +198,7 @@ def _as_text(values: "pd.Series[Any]") -> "pd.Series[str]":
         return values.fillna("")
     if pd.api.types.is_float_dtype(values.dtype):
         values = pd.Series(values.to_numpy(float, na_value=np.nan))
-    return values.astype(object).where(values.notna(), "").map(_written)
+    return values.astype(object).where(values.notna(), "").map(_write_value)
 
 
 def rows_text(count: int) -> str:
@@ -210,7 +210,7 @@ def _seconds(index: pd.DatetimeIndex) -> Integers:
     return np.asarray(index.asi8 // PER_SECOND[index.unit], np.int64)
 
 
-def _written(value: object) -> str:
+def _write_value(value: object) -> str:
     """A value as text; a whole number among texts has no decimal mark either."""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
@@ -224,15 +224,15 @@ def distinct(values: Integers) -> Integers:
     return np.sort(np.asarray(pc.unique(pa.array(values)), np.int64))
 
 
-def encoded(values: Integers) -> tuple[Integers, Integers]:
+def encode(values: Integers) -> tuple[Integers, Integers]:
     """Return codes [n], and the different values in the order of their first occurrence."""
     dictionary = pc.dictionary_encode(pa.array(values))
     return np.asarray(dictionary.indices, np.int64), np.asarray(dictionary.dictionary, np.int64)
 
 
-def ranked(values: Integers) -> tuple[Integers, Integers]:
-    """Return codes like `encoded`, but with ascending values; faster than sorting all values."""
-    codes, unsorted = encoded(values)
+def rank(values: Integers) -> tuple[Integers, Integers]:
+    """Return codes like `encode`, but with ascending values; faster than sorting all values."""
+    codes, unsorted = encode(values)
     order = np.argsort(unsorted)
     return np.argsort(order)[codes], unsorted[order]
 

@@ -19,9 +19,9 @@ import pyarrow.compute as pc
 from forecast.errors import BadData, Setting, Words
 from forecast.logs import log
 from forecast.settings import Facts, TextSettings
-from forecast.tables.cells import cells_of, infer_decimal
+from forecast.tables.cells import infer_decimal, join_cells
 from forecast.tables.contents import SAMPLE, line_at, require_memory, to_utf8, utf16_guess
-from forecast.tables.headers import delimiter_name, rows_above, with_header
+from forecast.tables.headers import delimiter_name, rows_above, set_header
 from forecast.tables.storage import text_type
 from forecast.tables.table import Integers, Table
 
@@ -52,7 +52,7 @@ def text_table(data: bytes, name: str, settings: TextSettings) -> Table:
         raise BadData("holds a NUL byte", place=f"{name} line {line_at(data, nul)}", cure=cure)
     line = DELIMITER_LINE.match(data)
     skipped_lines = max(settings.skip_rows or 0, (settings.header_row or 1) - 1)
-    data = _blanked(data, max(skipped_lines, line is not None))
+    data = _blank_lines(data, max(skipped_lines, line is not None))
     if not data or data.isspace():
         raise BadData(f"{name} {EMPTY}")
     delimiter = given_delimiter(settings) or (line[1].decode() if line else best_delimiter(data))
@@ -60,11 +60,11 @@ def text_table(data: bytes, name: str, settings: TextSettings) -> Table:
     rows = csv.reader(io.StringIO(begin, newline=""), delimiter=delimiter)
     numbered = ((rows.line_num, row) for row in rows)
     above, skipped = rows_above(numbered, settings, name, "line")
-    data = _blanked(data, above)
+    data = _blank_lines(data, above)
 
     require_room(data, delimiter, name)
     header, frame, lines = cut_columns(data, delimiter, name)
-    frame, lines = with_header(header, frame, lines, name, "line")
+    frame, lines = set_header(header, frame, lines, name, "line")
     if not data.endswith((b"\n", b"\r")):
         _warn_cut(frame, lines, name)
     table = Table(
@@ -120,7 +120,7 @@ def json_table(data: bytes, name: str, settings: TextSettings) -> Table:
     frame = pd.DataFrame(texts, dtype=text_type()).fillna("")
     header = list(map(str, frame.columns))
     frame = frame.set_axis(range(len(header)), axis=1)
-    frame, lines = with_header(header, frame, np.array([0, *numbers]), name, unit)
+    frame, lines = set_header(header, frame, np.array([0, *numbers]), name, unit)
     return Table(name, frame, True, None if is_array else lines, mark, settings.thousands)
 
 
@@ -146,7 +146,7 @@ def _texts(record: Any, place: str) -> dict[str, str]:
     return texts
 
 
-def _blanked(data: bytes, lines: int) -> bytes:
+def _blank_lines(data: bytes, lines: int) -> bytes:
     """The text with its first lines blank, so that all others keep their numbers."""
     above = re.match(rb"(?:[^\r\n]*(?:\r\n?|\n)){%d}" % lines, data)
     return b"\n" * lines + data[above.end() :] if above else b""
@@ -159,7 +159,7 @@ def given_delimiter(settings: TextSettings) -> str | None:
 def _warn_cut(frame: pd.DataFrame, lines: Integers, name: str) -> None:
     """Warn of a last cell that is shorter than all above it: 12 where 123 was being written."""
     column = frame.columns[-1]
-    cells = cells_of([frame[column]])
+    cells = join_cells([frame[column]])
     last = cells[-1].as_py()
     lengths = pc.utf8_length(cells.filter(pc.not_equal(cells, "")))
     if last and len(lengths) > MIN_ROWS and len(last) < pc.min(lengths[:-1]).as_py():

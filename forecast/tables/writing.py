@@ -18,7 +18,7 @@ from pandas.api.types import is_string_dtype
 from forecast.durable import replace_file
 from forecast.errors import INSTALL, BadData, CannotCreate, Setting, Unavailable, UsageError
 from forecast.settings import OutputSettings, TextSettings
-from forecast.tables.headers import duplicates, listed
+from forecast.tables.headers import duplicates, list_names
 from forecast.tables.table import Columns
 from forecast.tables.text import given_delimiter
 
@@ -60,22 +60,24 @@ class Column:
         return [str(value) for value in self.index()]
 
 
-def frames_of(parts: Iterable[Mapping[str, Column | NDArray[Any]]], name: str) -> Iterator[Frame]:
+def build_frames(
+    parts: Iterable[Mapping[str, Column | NDArray[Any]]], name: str
+) -> Iterator[Frame]:
     """The parts of a table as frames; refuses a column of another type in one than in another."""
     types = None
     for columns in parts:
-        frame = frame_of(columns)
+        frame = build_frame(columns)
         types = frame.dtypes if types is None else types
         if (frame.dtypes != types).any():
             raise BadData("a column has another type in one part than in another", place=name)
         yield frame
 
 
-def stacked(frames: list[Frame]) -> Frame:
+def stack_frames(frames: list[Frame]) -> Frame:
     return pd.concat(frames, ignore_index=True)
 
 
-def frame_of(columns: Mapping[str, Column | NDArray[Any]], whole: Iterable[str] = ()) -> Frame:
+def build_frame(columns: Mapping[str, Column | NDArray[Any]], whole: Iterable[str] = ()) -> Frame:
     """Convert columns to a frame, whose types are the same if there are no rows.
 
     Columns named in `whole` become whole numbers if all their texts are whole numbers.
@@ -101,18 +103,18 @@ def refuse_clash(keys: Columns, columns: Columns, what: str = "forecasts") -> No
     """Refuse an output in which an id or time column (`keys`) has the name of another column."""
     taken = [name for name in duplicates([*keys, *columns]) if name in keys]
     if taken:
-        problem = f"columns {listed(taken)} have the names of columns of the {what}"
+        problem = f"columns {list_names(taken)} have the names of columns of the {what}"
         raise UsageError(f"{problem}; rename them in the input")
 
 
 def guard_formulas(frame: Frame, ids: Iterable[Any]) -> Frame:
     """Put ' before ids and names of columns that a spreadsheet would run as a formula."""
 
-    def guarded(text: object) -> object:
+    def guard(text: object) -> object:
         return f"'{text}" if str(text).startswith(FORMULA) else text
 
-    guarded_ids = {name: frame[name].map(guarded) for name in ids}
-    return frame.assign(**guarded_ids).rename(columns=guarded)
+    guarded_ids = {name: frame[name].map(guard) for name in ids}
+    return frame.assign(**guarded_ids).rename(columns=guard)
 
 
 def csv_bytes(frames: Iterable[Frame], text: TextSettings | None = None) -> Iterator[bytes]:

@@ -8,19 +8,19 @@ import numpy as np
 
 from forecast.ensemble.baseline_forecasts import baseline_points
 from forecast.errors import BadData, Setting, Words
-from forecast.events.closed import find_closed, fixed_values, with_fixed
+from forecast.events.closed import fill_closed_slots, find_closures, fixed_values
 from forecast.logs import log
 from forecast.metrics.metrics import REFERENCE, Outcome, mae, measures
-from forecast.panel.grouping import Key, keys_of, rows_of_keys
+from forecast.panel.grouping import Key, iterate_keys, rows_of_keys
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Ids, Integers, Numbers, Panel
 from forecast.panel.schema import Schema
 from forecast.panel.season import lags_and_lookback
-from forecast.reading.comparing import with_status
+from forecast.reading.comparing import set_status
 from forecast.reading.reading import read_as
 from forecast.reading.saved import (
     POINT,
-    numbers_of,
+    extract_predictions,
     observed_forecasts,
     quantile_columns,
     read_actual,
@@ -28,12 +28,12 @@ from forecast.reading.saved import (
 from forecast.settings import SumSettings, TableSettings
 from forecast.tables.cells import parse_numbers
 from forecast.tables.table import Table
-from forecast.tables.writing import Frame, frame_of
+from forecast.tables.writing import Frame, build_frame
 from forecast.totals.periods import (
+    build_refusal,
     checked_levels,
+    find_periods,
     period_of_level,
-    periods_of,
-    refused,
     steps_of_periods,
 )
 from forecast.totals.sums import COLUMNS
@@ -64,7 +64,7 @@ def score_totals(sums: Table, actual: Table, settings: TableSettings) -> TotalSc
     ids = [name for name in groups if name in actual.names and name not in settings.static]
     reading = read_actual(sums, [*ids, time], actual, settings)
     schema = reading.schema
-    spans = spans_of(sums, schema, actual.name)
+    spans = find_spans(sums, schema, actual.name)
     _, first_ahead, end = spans.T
     horizon = int(end.max() - first_ahead.min())
     panel = read_as(reading, schema, horizon=horizon).panel
@@ -78,14 +78,14 @@ def score_totals(sums: Table, actual: Table, settings: TableSettings) -> TotalSc
         problem = f"not all values of any sum are in {actual.name}; are they there yet?"
         raise BadData(problem, place=sums.name)
 
-    numbers, shown = numbers_of(sums)
+    numbers, shown = extract_predictions(sums)
     names = (POINT, *shown, "actual", "naive")
     arrays = (*numbers.T, *values.T)
     columns: dict[str, Any] = dict(zip(names, arrays, strict=True))
     columns["level"] = sums.texts("level")
     calibrated = sums.texts("calibrated").astype(str)
     columns["calibrated"] = np.char.lower(calibrated) == "true"
-    totals = measures_by_level(frame_of(columns).assign(model=POINT))
+    totals = measures_by_level(build_frame(columns).assign(model=POINT))
     return TotalScores(totals, schema.shortest_season, count, missing)
 
 
@@ -111,14 +111,14 @@ def measures_by_level(sums: Frame) -> Frame:
         text = "%d of %d sums do not count, as not all of their actual values are known"
         log.warning(text, unknown, len(sums))
     columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-    return frame_of(columns)
+    return build_frame(columns)
 
 
 def check_sums(schema: Schema, settings: SumSettings, origins: Integers, horizon: int) -> None:
     """Refuse, before any work, sums that a backtest cannot compare; origins are grid positions."""
     levels = checked_levels(settings, schema, [*COLUMNS, "origin", "actual", "naive"])
     whole = [
-        len(periods_of(schema, origin, horizon, level.every))
+        len(find_periods(schema, origin, horizon, level.every))
         for origin, level in product(origins.tolist(), levels)
     ]
     if any(whole):
@@ -126,10 +126,10 @@ def check_sums(schema: Schema, settings: SumSettings, origins: Integers, horizon
     every = levels[0].every
     problem = f"at no origin the horizon of {horizon} steps reaches the end of a {every}"
     cure = Words("pass a larger ", Setting("horizon"), ", or another ", Setting("step"))
-    raise refused(every, problem, cure)
+    raise build_refusal(every, problem, cure)
 
 
-def spans_of(sums: Table, schema: Schema, actual: str) -> Integers:
+def find_spans(sums: Table, schema: Schema, actual: str) -> Integers:
     """Three grid positions of each sum, [rows, 3].
 
     They are its first step, the first step that was forecast, and the one after its last step.
@@ -189,7 +189,7 @@ def actual_sums(
     for level in dict.fromkeys(levels):
         rows = np.flatnonzero(levels == level)
         by = tuple(name for name, texts in columns.items() if any(texts[rows]))
-        members = rows_of_keys(keys_of(panel, schema, by, series))
+        members = rows_of_keys(iterate_keys(panel, schema, by, series))
         for row in rows:
             key = tuple(columns[name][row] for name in by)
             steps = slice(spans[row, 0] - first, spans[row, 2] - first)
@@ -208,11 +208,11 @@ def _actual_and_naive(
 
     Both begin `back` steps before the origin.
     """
-    closed = fixed_values(find_closed(panel, schema, panel.lengths), panel, schema)
+    closed = fixed_values(find_closures(panel, schema, panel.lengths), panel, schema)
     series = np.arange(len(panel))
     steps = origin + 1 + np.arange(-back, panel.ahead)
     first = np.full(len(panel), steps[0])
-    actual = values_at(with_fixed(panel, closed), series, first, len(steps))
+    actual = values_at(fill_closed_slots(panel, closed), series, first, len(steps))
     starts = panel.starts[:, None]
     actual[(steps < starts) & (steps >= starts.min())] = 0
     values = np.stack([actual, actual], -1)
@@ -220,7 +220,7 @@ def _actual_and_naive(
     begun = np.flatnonzero(panel.starts <= origin)
     if not len(begun):  # the table has no values before the origin
         return series, values
-    past = with_status(panel.until(origin), schema, lookback)
+    past = set_status(panel.until(origin), schema, lookback)
     status = np.array(past.status)
     values[begun, back:, 1] = baseline_points(REFERENCE, schema.shortest_season, past)
     ended = begun[status == "ended"]

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from forecast.errors import UsageError
-from forecast.events.closed import with_fixed
+from forecast.events.closed import fill_closed_slots
 from forecast.inference.fitted import Filled
-from forecast.inference.predictor import Predictor, fixed_of
-from forecast.intervals.interval_ends import bounded, lower_bounds
+from forecast.inference.predictor import Predictor, find_closed_values
+from forecast.intervals.interval_ends import apply_bounds, lower_bounds
 from forecast.panel.panel import Flags, Numbers, Panel
 from forecast.settings import Every, OutputSettings
 from forecast.totals.periods import Periods, find_year_before
@@ -34,7 +34,7 @@ class Past:
     has_year_before: Flags  # [series, periods], whether a series had begun then
 
 
-def past_of(
+def read_past(
     predictor: Predictor,
     panel: Panel,
     periods: Periods,
@@ -48,7 +48,7 @@ def past_of(
     floor = lower_bounds(output, panel.floor())
     ceiling = np.inf if output.max is None else output.max
     floors = floor[missing.series]
-    quantiles = bounded(missing.quantiles[:, None], output, floors)[:, 0]
+    quantiles = apply_bounds(missing.quantiles[:, None], output, floors)[:, 0]
     means = fitted.ensemble.calibration.quantile_means(quantiles, fitted.config.levels)
     low = np.zeros(len(panel))
     high = np.zeros(len(panel))
@@ -80,7 +80,7 @@ def sum_year_before(
     none = np.zeros((len(panel), len(periods)), bool)
     if panel.spread is not None or fitted.schema.calendar.kind == "steps":
         return np.zeros(none.shape), none
-    closed = with_fixed(panel, fixed_of(fitted, panel))
+    closed = fill_closed_slots(panel, find_closed_values(fitted, panel))
     values = np.append(np.where(closed.observed, closed.values, np.nan), 0.0)
     begin, end = find_year_before(fitted.schema, periods, every)
     last = panel.lengths - panel.trailing_gap()
@@ -107,17 +107,17 @@ def to_date(predictor: Predictor, panel: Panel, count: int) -> tuple[Numbers, Fi
     inside = panel.before(lengths)
     newest = ~panel.before(lengths - count)
     gaps = (inside & ~panel.observed).any()
-    closed = with_fixed(panel, fixed_of(fitted, panel) if gaps else None)
+    closed = fill_closed_slots(panel, find_closed_values(fitted, panel) if gaps else None)
     begun = inside & (panel.positions > 0)  # the first value of a series has none before it
     skipped = np.repeat(panel.skipped, panel.sizes)
     missing = begun & ~closed.observed & ~skipped
     values = np.where(closed.observed & inside & newest, closed.values, 0.0)
     values = values.astype(np.longdouble)
     total = np.add.reduceat(values, panel.first_slots)
-    return total.astype(np.float64), _filled(predictor, panel, missing, missing & newest)
+    return total.astype(np.float64), _fill(predictor, panel, missing, missing & newest)
 
 
-def _filled(predictor: Predictor, panel: Panel, missing: Flags, chosen: Flags) -> Filled:
+def _fill(predictor: Predictor, panel: Panel, missing: Flags, chosen: Flags) -> Filled:
     """Forecasts of the `chosen` ones of the missing slots, each from the values before its gap."""
     config = predictor.fitted.config
     slots = np.flatnonzero(chosen)

@@ -10,7 +10,7 @@ import numpy as np
 
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Columns, Forecasts, columns_at
-from forecast.intervals.interval_ends import bounded
+from forecast.intervals.interval_ends import apply_bounds
 from forecast.metrics.quantiles import normal_deviates
 from forecast.panel.panel import Integers, Numbers, series_index
 from forecast.settings import OutputSettings
@@ -39,7 +39,7 @@ def path_columns(
     for start in range(0, len(forecasts.series), at_once):
         series = forecasts.series[start : start + at_once]
         floor = panel.floor()[series]
-        quantiles = bounded(forecasts.shown[start : start + at_once], output, floor)
+        quantiles = apply_bounds(forecasts.shown[start : start + at_once], output, floor)
         names = [repr(panel.ids[i]) for i in series]
         seeds = [crc32(name.encode()) for name in names]
         scores = draw_scores(index[series], seeds)[..., :horizon]
@@ -52,7 +52,7 @@ def path_columns(
         below = np.take_along_axis(quantiles, left, -1)
         above = np.take_along_axis(quantiles, right, -1)
         values = below + np.clip(share, 0.0, 1.0) * (above - below)
-        values = bounded(values, output, floor).reshape(len(series), -1)
+        values = apply_bounds(values, output, floor).reshape(len(series), -1)
         path = np.tile(one_to_count, (len(series), horizon))
         numbers = {"path": path, "value": values}
         yield columns_at(panel, fitted.schema, series, steps, numbers)

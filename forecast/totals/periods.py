@@ -10,9 +10,9 @@ from forecast.calendar.calendar import Calendar
 from forecast.calendar.spec import CalendarSpec
 from forecast.calendar.zones import DAY, WEEK, timestamps_at, wall_clock
 from forecast.errors import Setting, UsageError, Words
-from forecast.panel.grouping import ALL, SERIES, Key, columns_named
+from forecast.panel.grouping import ALL, SERIES, Key, find_columns
 from forecast.panel.panel import Integers
-from forecast.panel.schema import Schema, calendar_of
+from forecast.panel.schema import Schema, build_calendar
 from forecast.reading.reading import Reading, read_as
 from forecast.settings import MAX_AHEAD, PERIODS, Every, SumSettings, steps_of_next
 from forecast.tables.writing import refuse_clash
@@ -50,12 +50,12 @@ def period_of_level(name: str) -> Every | None:
     return period if period in PERIODS or steps_of_next(period) else None
 
 
-def periods_of(schema: Schema, origin: int, horizon: int, every: Every | None) -> Periods:
+def find_periods(schema: Schema, origin: int, horizon: int, every: Every | None) -> Periods:
     """The periods of steps after an origin (a grid position) that end within the horizon.
 
     Raises `UsageError` if a period of so many steps has more than the horizon.
     """
-    calendar = calendar_of(schema)
+    calendar = build_calendar(schema)
     start = origin + 1
     steps = start + np.arange(horizon)
     if every is None:
@@ -64,7 +64,7 @@ def periods_of(schema: Schema, origin: int, horizon: int, every: Every | None) -
         if ahead > horizon:
             problem = f"the horizon has only {horizon} steps"
             cure = Words("fit, or forecast at once, with ", Setting("horizon", ahead))
-            raise refused(every, problem, cure)
+            raise build_refusal(every, problem, cure)
         return Periods(start, np.array([0, ahead]), calendar.times(steps[:1]))
     check_period(schema, every)
 
@@ -90,7 +90,7 @@ def steps_of_periods(
 
     `names` are the timestamps that name the periods, see `Periods`.
     """
-    calendar = calendar_of(schema)
+    calendar = build_calendar(schema)
     if every is None or steps_ahead(every, 1) is not None:
         first = calendar.positions(names)
         return first, first + (1 if every is None else steps)
@@ -132,15 +132,15 @@ def horizon_of_next(schema: Schema, origin: int, every: tuple[Every, ...]) -> in
     for period in every:
         end = steps_ahead(period, 1)
         if end is None:
-            current = periods_of(schema, origin, 1, period)
+            current = find_periods(schema, origin, 1, period)
             end = current.next_horizon or 1
             if current.first <= origin:  # it has begun, and the next one is whole
-                end += periods_of(schema, origin + end, 1, period).next_horizon or 1
+                end += find_periods(schema, origin + end, 1, period).next_horizon or 1
         horizon = max(horizon, end)
     return horizon
 
 
-def with_next_periods(reading: Reading, every: tuple[Every, ...], later: bool = False) -> Reading:
+def extend_to_periods(reading: Reading, every: tuple[Every, ...], later: bool = False) -> Reading:
     """A reading whose horizon reaches the ends of the next whole periods.
 
     The horizon stays as it is if the past is too short for that. With `later` the horizon reaches
@@ -163,7 +163,7 @@ def whole_periods(
     schema: Schema, origin: int, horizon: int, kinds: Iterable[Every | None]
 ) -> dict[Every | None, Periods]:
     """The periods of each kind that end within a horizon; raises `UsageError` if none does."""
-    periods = {every: periods_of(schema, origin, horizon, every) for every in kinds}
+    periods = {every: find_periods(schema, origin, horizon, every) for every in kinds}
     if any(map(len, periods.values())):
         return periods
     every, first = next(iter(periods.items()))
@@ -172,7 +172,7 @@ def whole_periods(
     if needed > MAX_AHEAD:
         cure = f"name a shorter period; the end of this one is {needed:,} steps ahead"
     problem = f"the horizon of {horizon} steps does not reach the end of a {every}"
-    raise refused(every, problem, cure)
+    raise build_refusal(every, problem, cure)
 
 
 def longest(schema: Schema, every: Every) -> int:
@@ -228,17 +228,19 @@ def check_period(schema: Schema, every: Every) -> None:
     if steps_ahead(every, 1) is not None:
         return
     if spec.kind == "steps" or not schema.dated:
-        raise refused(every, "the rows have no dates", "sum over the horizon")
+        raise build_refusal(every, "the rows have no dates", "sum over the horizon")
     step_days: float = 1
     if spec.kind == "months":
         step_days = spec.every * 28
     elif spec.kind == "seconds":
         step_days = spec.every / DAY
     if step_days > MAX_DAYS[every]:
-        raise refused(every, "a period finer than the data", "name a longer one, or the horizon")
+        raise build_refusal(
+            every, "a period finer than the data", "name a longer one, or the horizon"
+        )
 
 
-def refused(every: Every | None, problem: str, cure: object) -> UsageError:
+def build_refusal(every: Every | None, problem: str, cure: object) -> UsageError:
     return UsageError(problem, setting=Setting("sum_every", every), cure=cure)
 
 
@@ -254,7 +256,7 @@ class Level:
         return self.group if self.every is None else f"{self.group}/{self.every}"
 
 
-def levels_of(settings: SumSettings, schema: Schema) -> list[Level]:
+def find_levels(settings: SumSettings, schema: Schema) -> list[Level]:
     """The levels of sums that are asked for: all pairs of groupings and periods, each once.
 
     With the period None each step is a period.
@@ -267,7 +269,7 @@ def levels_of(settings: SumSettings, schema: Schema) -> list[Level]:
         raise UsageError(problem, setting=Setting("sum_by"), cure=cure)
     groups = dict[Key, str]()
     for name in settings.sum_by or (SERIES,):
-        by = columns_named(name, schema, Setting("sum_by", name))
+        by = find_columns(name, schema, Setting("sum_by", name))
         group = name if name.lower() in (ALL, SERIES) else ",".join(by)
         groups.setdefault(by, group)
     periods: tuple[Every | None, ...] = (None,)
@@ -285,11 +287,11 @@ def levels_of(settings: SumSettings, schema: Schema) -> list[Level]:
 
 
 def checked_levels(settings: SumSettings, schema: Schema, columns: Sequence[str]) -> list[Level]:
-    """The `levels_of` a table of sums; raises if a column of the table would have two meanings.
+    """The `find_levels` a table of sums; raises if a column of the table would have two meanings.
 
     `columns` are its columns beside level, ids and time.
     """
-    levels = levels_of(settings, schema)
+    levels = find_levels(settings, schema)
     refuse_clash(key_columns(levels, schema) + schema.time, ["level", *columns], "sums")
     return levels
 

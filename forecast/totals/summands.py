@@ -14,7 +14,7 @@ MEAN, OBSERVED, FILLED, LOW, HIGH, YEAR_BEFORE = range(6)
 QUANTILES = 6  # the column of `exact` at which its quantiles begin
 ADDED_BY = {
     "exact": np.add,  # [series, periods, QUANTILES + levels]
-    "moments": np.add,  # [series, periods, 2 * windows + 4], see `moments_of`
+    "moments": np.add,  # [series, periods, 2 * windows + 4], see `compute_moments`
     "deviation": np.add,  # [series, horizon], standard deviations
     "is_count": np.logical_and,  # [series], whether all values are small whole numbers
     "ahead": np.logical_or,  # [series], whether something is forecast
@@ -24,7 +24,7 @@ Summands = dict[str, np.ndarray]
 """Arrays by the names of `ADDED_BY`, of series or of groups of them."""
 
 
-def moments_of(errors: Numbers, known: Flags, deviation: Numbers, alone: Numbers) -> Numbers:
+def compute_moments(errors: Numbers, known: Flags, deviation: Numbers, alone: Numbers) -> Numbers:
     """The moments of values, [..., 2 * windows + 4], which sums add up.
 
     `errors` [windows, ...] are past errors in standard deviations; `deviation` [...] is the
@@ -71,7 +71,7 @@ class Groups:
             sums[touched] = add(sums[touched], added)
             self.sums[name] = sums
 
-    def ordered(self) -> dict[Key, int]:
+    def number_groups(self) -> dict[Key, int]:
         """The keys of the groups of which something is forecast, with their numbers."""
         ahead = self.sums["ahead"]
         groups = sorted(self.keys.items())

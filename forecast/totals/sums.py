@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from forecast.errors import BadData, Setting, Words
 from forecast.inference.forecasting import Columns, Forecasts, checked_horizon
 from forecast.inference.predictor import Predictor
-from forecast.intervals.interval_ends import bounded, lower_bounds, unbounded_numbers
+from forecast.intervals.interval_ends import apply_bounds, lower_bounds, unbounded_numbers
 from forecast.intervals.joint_errors import (
     LEAST_WINDOWS,
     PAST_SHARE,
@@ -21,13 +21,13 @@ from forecast.intervals.joint_errors import (
     variance_share,
 )
 from forecast.logs import log
-from forecast.metrics.quantiles import divided, rounded, standard_deviation
-from forecast.panel.grouping import keys_of
+from forecast.metrics.quantiles import divide, round_values, standard_deviation
+from forecast.panel.grouping import iterate_keys
 from forecast.panel.panel import Flags, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import time_columns
 from forecast.settings import Every, OutputSettings, SumSettings
 from forecast.tables.writing import Column
-from forecast.totals.past import Past, past_of
+from forecast.totals.past import Past, read_past
 from forecast.totals.periods import checked_levels, key_columns, whole_periods
 from forecast.totals.summands import (
     FILLED,
@@ -39,7 +39,7 @@ from forecast.totals.summands import (
     YEAR_BEFORE,
     Groups,
     Summands,
-    moments_of,
+    compute_moments,
     of_one_value,
 )
 
@@ -93,11 +93,11 @@ class Totals:
             if periods.next_horizon:
                 self.left_out[every] = periods.next_horizon
             if len(periods):
-                pasts[every] = past_of(self.predictor, panel, periods, every, self.output)
+                pasts[every] = read_past(self.predictor, panel, periods, every, self.output)
         if not self.groups:
             for level in self.sum_levels:
                 if past := pasts.get(level.every):
-                    nothing = self._nothing(0, past)
+                    nothing = self._start_empty(0, past)
                     self.groups.append(Groups(level, past.periods, nothing))
 
         index = series_index(self.fitted.history.ids, panel.ids)
@@ -110,7 +110,7 @@ class Totals:
                 self._add_past(summands, past, series, index)
                 self._add_to_groups(every, panel, series, summands)
             if past.observed[ended].any() or past.has_year_before[ended].any():
-                summands = self._nothing(len(ended), past)
+                summands = self._start_empty(len(ended), past)
                 self._add_past(summands, past, ended, index)
                 self._add_to_groups(every, panel, ended, summands)
 
@@ -127,10 +127,10 @@ class Totals:
     ) -> None:
         for groups in self.groups:
             if groups.level.every == every:
-                keys = keys_of(panel, self.schema, groups.level.by, series)
+                keys = iterate_keys(panel, self.schema, groups.level.by, series)
                 groups.add(keys, summands)
 
-    def _nothing(self, count: int, past: Past) -> Summands:
+    def _start_empty(self, count: int, past: Past) -> Summands:
         """Summands of `count` series before anything is added."""
         config = self.fitted.config
         shape = count, len(past.periods)
@@ -152,8 +152,8 @@ class Totals:
         starts = edges[:-1]
         horizon = int(edges[-1])
         floor = panel.floor()[series]
-        quantiles = bounded(forecasts.shown[rows, :horizon], self.output, floor)
-        means = bounded(forecasts.means[rows, :horizon, None], self.output, floor)
+        quantiles = apply_bounds(forecasts.shown[rows, :horizon], self.output, floor)
+        means = apply_bounds(forecasts.means[rows, :horizon, None], self.output, floor)
         none = np.zeros_like(means)
         low = none + lower_bounds(self.output, floor)[:, None, None]
         ceiling = np.inf if self.output.max is None else self.output.max
@@ -166,8 +166,8 @@ class Totals:
 
         deviation = standard_deviation(quantiles, self.fitted.config.levels)
         errors, known = self.joint.at(index, horizon)
-        moments = moments_of(errors, known, deviation, none[..., 0])
-        summands = self._nothing(len(series), past)
+        moments = compute_moments(errors, known, deviation, none[..., 0])
+        summands = self._start_empty(len(series), past)
         np.add.reduceat(steps, starts, 1, out=summands["exact"])
         np.add.reduceat(moments, starts, 1, out=summands["moments"])
         summands["moments"][..., -1] = self._variances(deviation, edges)
@@ -206,7 +206,7 @@ class Totals:
         value = np.arange(len(rows))
         errors = errors[:, value, steps]
         known = known[:, value, steps]
-        moments = moments_of(errors, known, deviation, deviation**2)
+        moments = compute_moments(errors, known, deviation, deviation**2)
         np.add.at(summands["moments"][:, 0], rows, moments)
 
     def _variances(self, deviation: Numbers, edges: Integers) -> Numbers:
@@ -243,7 +243,7 @@ class Totals:
         """[rows of `columns`], the timestamp that names the period of each row."""
         times = []
         for groups in self.groups:
-            count = len(groups.ordered())
+            count = len(groups.number_groups())
             times.append(np.tile(groups.periods.times, count))
         return np.concatenate(times)
 
@@ -276,7 +276,7 @@ class Totals:
         """The level, ids and static columns of the sums of groups, [sums, columns]."""
         names = key_columns(self.sum_levels, self.schema)
         rows = []
-        for key in groups.ordered():
+        for key in groups.number_groups():
             texts = dict(zip(groups.level.by, key, strict=True))
             columns = [texts.get(name, "") for name in names]
             rows.append([groups.level.name, *columns])
@@ -289,7 +289,7 @@ class Totals:
         The columns are forecast, mean, quantiles, and those of `COLUMNS` from `observed` on.
         """
         edges = groups.periods.edges
-        used = list(groups.ordered().values())
+        used = list(groups.number_groups().values())
         sums = {name: table[used] for name, table in groups.sums.items()}
         exact = sums["exact"].astype(np.float64)
         exact = exact.reshape(-1, exact.shape[2])
@@ -304,7 +304,7 @@ class Totals:
         levels = self.fitted.config.levels
         numbers = unbounded_numbers(quantiles[:, None], levels, unbounded, counts, mean[:, None])
         no_floor = np.full(len(mean), -np.inf)
-        numbers = bounded(numbers, unbounded, no_floor)[:, 0]
+        numbers = apply_bounds(numbers, unbounded, no_floor)[:, 0]
         numbers = np.clip(numbers, low[:, None], high[:, None])
         mean = np.clip(significant(mean), low, high)
         point = mean if output.point == "mean" else numbers[:, 0]
@@ -339,7 +339,7 @@ class Totals:
         together = self._variances(sums["deviation"], edges).ravel()
         common = joint.series_correlation
         expected = common * together + (1 - common) * alone
-        expected = divided(expected, deviation**2, expected)
+        expected = divide(expected, deviation**2, expected)
         size = joint.independent_windows
         share = variance_share(errors, known, squares, variance, deviation, expected, size)
         share = np.where(single, 1.0, share)
@@ -349,7 +349,7 @@ class Totals:
 
 def significant(values: Numbers) -> Numbers:
     """Numbers rounded to the digits that do not depend on the order of adding."""
-    return rounded(values, DIGITS, -300)
+    return round_values(values, DIGITS, -300)
 
 
 def log_notes(totals: Totals) -> None:
@@ -367,7 +367,7 @@ def log_notes(totals: Totals) -> None:
         )
     warn_of_sums(totals)
     groups = totals.groups[0]
-    used = list(groups.ordered().values())
+    used = list(groups.number_groups().values())
     mean = groups.sums["exact"][used, :, MEAN].sum()
     change = totals.medians(used).sum() / mean - 1 if mean else 0.0
     if abs(change) > SLIGHT:

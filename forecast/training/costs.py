@@ -55,7 +55,7 @@ class StepCosts:
     # seconds of the fastest training step, by batch size
     measured: dict[int, float] = field(default_factory=dict)
 
-    def estimated(self, batch_size: int) -> float:
+    def estimate(self, batch_size: int) -> float:
         """Seconds of a training step on two cores, forward and backward, from its operations."""
         if self.network.rows_at_once:
             return self.network.seconds_to_learn(batch_size)

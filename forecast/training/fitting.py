@@ -146,7 +146,7 @@ class Fitter:
     _step_costs: dict[str, StepCosts] = field(default_factory=dict)  # by key of a candidate
 
     @classmethod
-    def of(cls, inputs: Inputs, split: Split, settings: TrainSettings) -> "Fitter":
+    def prepare(cls, inputs: Inputs, split: Split, settings: TrainSettings) -> "Fitter":
         device = pick_device(settings.device)
         windows = inputs.arrays.to(on_device(device))
         return cls(inputs, split, validation_windows(split), settings, device, windows)
@@ -225,7 +225,7 @@ class Fitter:
             except (RuntimeError, MemoryError) as error:
                 if not out_of_memory(error):
                     raise
-            members = _with_half_batches(members)
+            members = _halve_batches(members)
         return members, trained
 
     def _draw(self, candidate: Candidate) -> Draw:
@@ -247,13 +247,13 @@ class Fitter:
         if rows_at_once:
             rows = max(self.inputs.horizon, candidate.lookback // PAST_OF_A_ROW)
             return max(1, min(self.count, rows_at_once // rows))
-        estimated = self._costs(candidate).estimated
+        estimated = self._costs(candidate).estimate
         return self.settings.batch_size or default_batch_size(self.count, estimated, seconds)
 
     def _step_seconds(self, candidate: Candidate, batch_size: int, measure: bool) -> float:
         costs = self._costs(candidate)
         if not measure or model_class(candidate.model).rows_at_once:
-            return costs.estimated(batch_size)
+            return costs.estimate(batch_size)
         member = plan_member(candidate, 1, batch_size, refit=False)
         return costs.measure(member, self.settings, self._draw(candidate))
 
@@ -264,7 +264,7 @@ class Fitter:
         return enough_steps(self.count, batch_size, warm > 0, model.starts_trained)
 
 
-def _with_half_batches(members: list[Member]) -> list[Member]:
+def _halve_batches(members: list[Member]) -> list[Member]:
     largest = max(member.batch_size for member in members)
     if largest == 1:
         cure = Words("pass a smaller ", Setting("lookback"))

@@ -120,7 +120,7 @@ class _Rounds:
             self.costs[candidate.key] = self.fitter.cost(candidate, self.left(), self.measured)
         return self.costs[candidate.key]
 
-    def needed(self, candidates: list[Candidate], jobs: int) -> float:
+    def estimate_time(self, candidates: list[Candidate], jobs: int) -> float:
         """Seconds until all candidates are trained, `jobs` of them side by side."""
         costs = [self.cost(candidate) for candidate in candidates]
         return makespan(costs, jobs)
@@ -177,7 +177,7 @@ def _plan_by_cost(rounds: _Rounds, candidates: list[Candidate]) -> list[Member]:
     """Plan candidates within the time left; each gets the same share of the steps it needs."""
     jobs = rounds.jobs(len(candidates))
     start = PROCESS_START if jobs > 1 and rounds.measured else 0.0
-    share = (rounds.left() - start) / rounds.needed(candidates, jobs)
+    share = (rounds.left() - start) / rounds.estimate_time(candidates, jobs)
     seconds = [share * rounds.cost(candidate) for candidate in candidates]
     return rounds.fitter.plan(candidates, seconds, measure=rounds.measured)
 
@@ -198,8 +198,8 @@ def _affordable(rounds: _Rounds, candidates: list[Candidate]) -> list[Candidate]
     jobs = rounds.jobs(len(candidates))
     first = _within(PRIORS.first_round * left, rounds, candidates, jobs)
     if len(first) > jobs:
-        second_round = PRIORS.margin * rounds.needed(candidates[:1] * PAIR, jobs)
-        if rounds.needed(first, jobs) + second_round < left:
+        second_round = PRIORS.margin * rounds.estimate_time(candidates[:1] * PAIR, jobs)
+        if rounds.estimate_time(first, jobs) + second_round < left:
             return first
     return _within(PRIORS.single_round * left, rounds, candidates, jobs)
 
@@ -215,9 +215,9 @@ def _within(
     chosen: list[Candidate] = []
     for candidate in candidates:
         fills_core = len(chosen) < jobs and rounds.cost(candidate) < slow
-        if not chosen or fills_core or rounds.needed([*chosen, candidate], jobs) < seconds:
+        if not chosen or fills_core or rounds.estimate_time([*chosen, candidate], jobs) < seconds:
             chosen.append(candidate)
-        if len(chosen) >= jobs and rounds.needed(chosen, jobs) > seconds:
+        if len(chosen) >= jobs and rounds.estimate_time(chosen, jobs) > seconds:
             break
     return chosen
 
@@ -237,7 +237,7 @@ def _better_half(
     better = [trained[number][0].candidate for number in order[:half]]
     better = better[:most]
     while len(better) >= fewest:
-        needed = rounds.needed(better, rounds.jobs(len(better)))
+        needed = rounds.estimate_time(better, rounds.jobs(len(better)))
         if PRIORS.margin * needed <= rounds.left():
             return _plan_by_cost(rounds, better)
         better.pop()

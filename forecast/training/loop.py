@@ -19,7 +19,7 @@ from forecast.settings import TrainSettings
 from forecast.training.context import Progress, TrainingContext, Weights
 from forecast.training.plan import Member
 from forecast.training.sampling import Draw
-from forecast.training.state import TrainingState, diverged
+from forecast.training.state import TrainingState, build_divergence_error
 from forecast.windows.windows import Batch
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -120,7 +120,7 @@ def _finish(state: TrainingState, validation: list[Batch]) -> None:
         state.restore_best(validation)
     is_finite = all(bool(weights.isfinite().all()) for weights in state.network.parameters())
     if not is_finite:
-        raise diverged()
+        raise build_divergence_error()
     state.finished = True
 
 

@@ -7,7 +7,7 @@ import torch
 
 from forecast.training.devices import on_device
 from forecast.training.split import Split
-from forecast.windows.scaling import device_of
+from forecast.windows.scaling import find_device
 from forecast.windows.windows import Batch, WindowIndex, Windows
 
 VALIDATION_BATCH = 256  # windows
@@ -47,7 +47,7 @@ def _table(split: Split, held_out_too: bool) -> list[torch.Tensor]:
 
 
 def validation_batches(windows: Windows, index: WindowIndex) -> list[Batch]:
-    series, position = map(on_device(device_of(windows.values)), index)
+    series, position = map(on_device(find_device(windows.values)), index)
     size = VALIDATION_BATCH
     return [
         windows.batch(series[at : at + size], position[at : at + size])

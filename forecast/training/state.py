@@ -166,7 +166,7 @@ class TrainingState:
         with torch.no_grad():
             for batch in batches:
                 quantiles = self.network.quantiles(batch, levels)
-                forecasts.append(batch.unscaled(quantiles).cpu())
+                forecasts.append(batch.unscale(quantiles).cpu())
         self.held_out = torch.cat(forecasts)
 
     def _return_to_best(self) -> None:
@@ -176,7 +176,7 @@ class TrainingState:
 
     def _retry(self) -> None:
         if self.retries == 0:
-            raise diverged()
+            raise build_divergence_error()
         if self.retries == RETRIES:  # the first time only
             problem = "the loss became NaN; training goes on from the best weights"
             log.warning("%s with half the learning rate", problem)
@@ -199,6 +199,6 @@ def rate_at(step: int, steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * done))
 
 
-def diverged() -> BadData:
+def build_divergence_error() -> BadData:
     cure = Words("look for extreme values, or pass a smaller ", Setting("learning_rate"))
     return BadData("the loss became NaN and stays so", cure=cure)

@@ -7,13 +7,13 @@ import numpy as np
 
 from forecast.calendar.calendar import Calendar
 from forecast.errors import Setting, UsageError, Words
-from forecast.events.columns import ColumnEffects, with_columns_removed, without_monotone
+from forecast.events.columns import ColumnEffects, hide_monotone_columns, remove_columns
 from forecast.events.effects import Adjustment, Effects, adjusted_panel
-from forecast.events.kinds import blank_stand_ins, stand_ins, touched
-from forecast.events.newest import at_new_levels, without_newest_outliers
+from forecast.events.kinds import blank_stand_ins, find_touched_slots, stand_ins
+from forecast.events.newest import at_new_levels, remove_newest_outliers
 from forecast.panel import panel as panels
 from forecast.panel.panel import Flags, Floats, Ids, Integers, Numbers, Panel
-from forecast.panel.schema import Names, Schema, calendar_of
+from forecast.panel.schema import Names, Schema, build_calendar
 from forecast.panel.statistics import column_statistics
 from forecast.settings import Stored, TransformName
 from forecast.windows.windows import Columns, WindowIndex, Windows
@@ -50,7 +50,7 @@ def fit_statistics(panel: Panel, schema: Schema, before: Integers) -> Statistics
         origins = np.repeat(panel.starts + before - 1, panel.sizes)
         known = panel.vintages.at(known, origins)
 
-    def of(values: Numbers, names: Names) -> Pairs:
+    def collect(values: Numbers, names: Names) -> Pairs:
         pairs = []
         for name, column in zip(names, values.T, strict=True):
             coded = name in schema.categories
@@ -58,9 +58,9 @@ def fit_statistics(panel: Panel, schema: Schema, before: Integers) -> Statistics
             pairs.append((float(mean), float(deviation) or 1.0))
         return tuple(pairs)
 
-    known_pairs = of(known[used], schema.known)
-    past_pairs = of(panel.past[used], schema.past)
-    static_pairs = of(panel.static, schema.static)
+    known_pairs = collect(known[used], schema.known)
+    past_pairs = collect(panel.past[used], schema.past)
+    static_pairs = collect(panel.static, schema.static)
     return Statistics(known=known_pairs, past=past_pairs, static=static_pairs)
 
 
@@ -105,7 +105,7 @@ def _known_rows(panel: Panel, first: int) -> tuple[Numbers, Integers, int]:
     span = int(since.max(initial=0)) + 2
     keys, row = np.unique(vintages.slot * span + since, return_inverse=True)
     slot = keys // span
-    blank = vintages.blanked(panel.known)
+    blank = vintages.blank_vintages(panel.known)
     later = blank[slot]
     later[row, vintages.column] = vintages.value
 
@@ -199,7 +199,7 @@ def _applied_where_known(values: Numbers, power: float) -> Numbers:
     return np.where(known, apply_power(values, known, power), np.nan)
 
 
-def transformed(panel: Panel, power: float) -> Panel:
+def transform_values(panel: Panel, power: float) -> Panel:
     """Transform the values of a panel, and compute their expanding standard deviations.
 
     Raises UsageError like `apply_power`.
@@ -291,7 +291,7 @@ class Inputs:
         """
         if self.adjustment is None or self.adjustment.fixed is None:
             return None
-        by_event = touched(self.panel, self.schema, "closed")
+        by_event = find_touched_slots(self.panel, self.schema, "closed")
         fixed = np.where(by_event, np.nan, self.adjustment.fixed)
         return _applied_where_known(fixed, self.power)
 
@@ -317,7 +317,7 @@ class Inputs:
     def horizon(self) -> int:
         return self.arrays.horizon
 
-    def restored(self, values: Numbers, windows: WindowIndex) -> Numbers:
+    def restore(self, values: Numbers, windows: WindowIndex) -> Numbers:
         """Restore forecasts of windows, [windows, horizon, ...], to the unit of the target.
 
         The transform is inverted, and the effects of events are put back.
@@ -376,17 +376,17 @@ def make_inputs(
     power = transform.power
     index = panels.series_index(ids, panel.ids)
     adjusted, adjustment = adjusted_panel(panel, schema, transform.effects, index, transform.fixed)
-    adjusted, adjustment = with_columns_removed(
+    adjusted, adjustment = remove_columns(
         adjusted, adjustment, schema, transform.column_effects, index
     )
-    adjusted = without_monotone(adjusted, schema)
-    columns = make_columns(adjusted, schema, statistics, calendar_of(schema))
+    adjusted = hide_monotone_columns(adjusted, schema)
+    columns = make_columns(adjusted, schema, statistics, build_calendar(schema))
     season = lags[0] if lags else 1
     ends = transform.ends
     newest = panel.lengths if ends is None else ends
-    adjusted = without_newest_outliers(adjusted, season, newest)
+    adjusted = remove_newest_outliers(adjusted, season, newest)
     adjusted, adjustment = at_new_levels(adjusted, adjustment, season, newest)
-    ready = transformed(adjusted, power)
+    ready = transform_values(adjusted, power)
     arrays = Windows(ready, columns, horizon, lags, index)
     bound = None if adjustment is None else adjustment.bounds(panel)
     if bound is not None:
@@ -411,4 +411,4 @@ def make_inputs(
         bound = blanks if bound is None else np.fmax(blanks, bound)
     if bound is None:
         return inputs
-    return replace(inputs, bound=bound, arrays=arrays.with_stand_ins(bound))
+    return replace(inputs, bound=bound, arrays=arrays.substitute(bound))

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from forecast.events.kinds import touched
-from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, series_index, stacked
+from forecast.events.kinds import find_touched_slots
+from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, join_panels, series_index
 from forecast.panel.schema import Schema
 from forecast.windows.windows import WindowIndex
 
@@ -28,7 +28,7 @@ def cut(panel: Panel, origins: Integers) -> PastsAtOrigins:
     number, series = np.nonzero(origins >= panel.starts)
     first = origins[number, series] + 1
     actual = values_at(panel, series, first, panel.ahead)
-    pasts = stacked([panel.until(origin) for origin in origins])
+    pasts = join_panels([panel.until(origin) for origin in origins])
     return PastsAtOrigins(pasts, series, number, actual)
 
 
@@ -45,7 +45,7 @@ def values_at(panel: Panel, series: Integers, first: Integers, steps: int) -> Nu
     return np.where(observed, panel.values[slot], np.nan)
 
 
-def values_of(panel: Panel, ids: Ids, first: Integers, steps: int) -> Numbers:
+def find_values(panel: Panel, ids: Ids, first: Integers, steps: int) -> Numbers:
     """Return the values of series by their ids, like `values_at`.
 
     They are also NaN if the panel lacks the series.
@@ -61,7 +61,7 @@ def bounds_at(panel: Panel, schema: Schema, series: Integers, first: Integers) -
 
     The result is [n, horizon].
     """
-    slots = touched(panel, schema, "stock_out")
+    slots = find_touched_slots(panel, schema, "stock_out")
     marked = replace(panel, values=slots.astype(np.float64))
     return np.asarray(values_at(marked, series, first, panel.ahead) == 1)
 

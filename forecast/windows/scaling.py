@@ -30,7 +30,7 @@ def array_namespace(array: Array) -> Any:
     return array_api_compat.array_namespace(array)
 
 
-def device_of(array: Array) -> Any:
+def find_device(array: Array) -> Any:
     return getattr(array, "device", "cpu")  # arrays of older numpy have no such attribute
 
 
@@ -93,7 +93,7 @@ def _past(values: Array, mask: Array) -> Past:
 def _last(past: Past) -> tuple[Array, Array]:
     xp = array_namespace(past.values)
     lookback = past.values.shape[1]
-    steps = xp.arange(1, lookback + 1, device=device_of(past.values))
+    steps = xp.arange(1, lookback + 1, device=find_device(past.values))
     observed_steps = xp.where(past.mask, steps, 0)
     newest = xp.argmax(observed_steps, axis=1, keepdims=True)
     last = xp.take_along_axis(past.values, newest, axis=1)
@@ -107,7 +107,7 @@ def _robust(past: Past) -> tuple[Array, Array]:
     some = xp.any(past.mask, axis=1, keepdims=True)
     absent = xp.astype(xp.where(some, xp.nan, 0.0), kind)
     observed = xp.where(past.mask, past.values, absent)
-    shares = xp.asarray([0.25, 0.5, 0.75], dtype=kind, device=device_of(past.values))
+    shares = xp.asarray([0.25, 0.5, 0.75], dtype=kind, device=find_device(past.values))
     low, median, high = xp.nanquantile(observed, shares, axis=1, keepdims=True)
     deviation = (high - low) / NORMAL_RANGE
     return median, xp.maximum(deviation, 0.1 * past.deviation)

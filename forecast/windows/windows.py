@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from forecast.panel.panel import Floats, Integers, Numbers, Panel
 from forecast.settings import ScalingName
-from forecast.windows.scaling import Array, array_namespace, device_of, scale_windows
+from forecast.windows.scaling import Array, array_namespace, find_device, scale_windows
 
 # `Batch.unscaled` sets values to 0 that are below this share of the location: they are rounding
 # errors of single precision
@@ -53,7 +53,7 @@ class Batch:
     def __len__(self) -> int:
         return len(self.past)
 
-    def unscaled(self, scaled: Array) -> Array:
+    def unscale(self, scaled: Array) -> Array:
         """Convert scaled quantiles to the unit of the values, [batch, horizon, quantile levels].
 
         The quantiles of a window without variation are all equal to its location.
@@ -66,7 +66,7 @@ class Batch:
         is_rounding = xp.abs(values) <= ROUNDING * xp.abs(location)
         return xp.where(is_rounding, 0.0, values)
 
-    def padded(self, size: int) -> Self:
+    def pad(self, size: int) -> Self:
         """Repeat the last window until there are `size` windows.
 
         Kernels may round differently for batches of other sizes.
@@ -109,7 +109,7 @@ class Columns:
     span: int
 
 
-def _with_arrays(holder: Holder, to_array: ToArray) -> Holder:
+def _convert_arrays(holder: Holder, to_array: ToArray) -> Holder:
     """Copy an object, and convert its arrays of numpy with `to_array`."""
     other = copy(holder)
     for name, value in vars(holder).items():
@@ -161,7 +161,7 @@ class Windows:
             seasons_back = self.steps // lag + 1
             self.seasonal[number] = self.steps - lag * seasons_back
 
-    def with_stand_ins(self, values: Numbers) -> Self:
+    def substitute(self, values: Numbers) -> Self:
         """Return windows whose past shows `values` [slots] in place of their own; NaN changes none.
 
         These values are never targets, and do not influence location and scale.
@@ -174,8 +174,8 @@ class Windows:
 
     def to(self, to_array: ToArray) -> Self:
         """Return the same windows on arrays that `to_array` has converted."""
-        other = _with_arrays(self, to_array)
-        other.columns = _with_arrays(self.columns, to_array)
+        other = _convert_arrays(self, to_array)
+        other.columns = _convert_arrays(self.columns, to_array)
         return other
 
     def cut(self, lookback: int, scaling: ScalingName) -> Self:
@@ -213,18 +213,18 @@ class Windows:
         ends = self.lengths[series] if limit is None else limit
         target_mask = self.observed[ahead_slots] & (ahead < ends[:, None])
 
-        def scaled(slots: Array, present: Array) -> Array:
+        def rescale(slots: Array, present: Array) -> Array:
             # float32 only after the location is subtracted
             values = (self.values[slots] - location) / scale
             return xp.astype(xp.where(present, values, 0.0), xp.float32)
 
         empty = (len(series), self.horizon, 0)
-        seasonal = [xp.zeros(empty, dtype=xp.float32, device=device_of(location))]
+        seasonal = [xp.zeros(empty, dtype=xp.float32, device=find_device(location))]
         for back in self.seasonal:
             lagged = position[:, None] + back
             slots = first_slot + xp.clip(lagged, min=0)
             present = (lagged >= 0) & self.visible[slots]
-            seasonal.append(scaled(slots, present)[..., None])
+            seasonal.append(rescale(slots, present)[..., None])
 
         columns = self.columns
         origin = self.grid[series] + position  # on the calendar
@@ -238,7 +238,7 @@ class Windows:
         future_columns = [self._calendar(series, ahead), columns.known[known_ahead]]
         past_codes = [columns.known_codes[known], columns.past_codes[past.slots]]
         return Batch(
-            past=scaled(past.slots, mask),
+            past=rescale(past.slots, mask),
             mask=xp.astype(mask, xp.float32),
             past_covariates=xp.concat(past_columns, axis=-1) * inside,
             future_covariates=xp.concat(future_columns, axis=-1),
@@ -248,7 +248,7 @@ class Windows:
             future_codes=columns.known_codes[known_ahead],
             static_codes=columns.static_codes[series],
             seasonal=xp.concat(seasonal, axis=-1),
-            target=scaled(ahead_slots, target_mask),
+            target=rescale(ahead_slots, target_mask),
             target_mask=xp.astype(target_mask, xp.float32),
             weight=xp.astype(weight, xp.float32),
             location=location,
@@ -257,7 +257,7 @@ class Windows:
 
     def _past(self, series: Array, position: Array) -> PastSlots:
         xp = array_namespace(position)
-        back = xp.arange(-self.lookback, 0, device=device_of(position))
+        back = xp.arange(-self.lookback, 0, device=find_device(position))
         positions = position[:, None] + back
         first_slot = self.offsets[series][:, None]
         slots = first_slot + xp.clip(positions, min=0)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from forecast.artifacts.specs import Spec, checked, from_lists
+from forecast.artifacts.specs import Spec, build_record, from_lists
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ SOUND: dict[str, Any] = {
 
 
 def test_arrays_within_their_bounds_pass() -> None:
-    arrays = checked(Stored, SOUND, SIZES)
+    arrays = build_record(Stored, SOUND, SIZES)
     assert vars(arrays) == SOUND
 
 
@@ -45,7 +45,7 @@ def test_arrays_within_their_bounds_pass() -> None:
 )
 def test_other_arrays_are_refused_with_the_reason(change: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        checked(Stored, SOUND | change, SIZES)
+        build_record(Stored, SOUND | change, SIZES)
 
 
 def test_lists_become_arrays_where_no_number_changes() -> None:

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
-from forecast.reading.dated import normalised
+from forecast.reading.dated import normalise
 from forecast.settings import TextSettings
 from forecast.tables.reading import read_table
 
@@ -96,7 +96,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of each clean table, with a forecaster that is a baseline."""
     folder = tmp_path_factory.mktemp("stores")
     for name, (file, knobs) in STORES.items():
-        table = normalised(read_table(str(FILES / file), TextSettings()))
+        table = normalise(read_table(str(FILES / file), TextSettings()))
         Forecaster(**{"model": "last", "horizon": 2, **knobs}).fit(table).save(str(folder / name))
     return folder
 

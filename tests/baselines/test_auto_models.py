@@ -20,7 +20,7 @@ from forecast.ensemble import baseline_forecasts
 from forecast.ensemble.baseline_forecasts import FEW_SERIES, MIN_COMPARED
 from forecast.ensemble.names import FROM_PACKAGE
 from forecast.errors import Unavailable
-from forecast.reading.dated import normalised
+from forecast.reading.dated import normalise
 from forecast.settings import TrainSettings
 from forecast.tables.reading import table_from_frame
 from tests.baselines._windows import forecast_windows
@@ -60,7 +60,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> type[Level]:
     package.models = models  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, PACKAGE, package)
     monkeypatch.setitem(sys.modules, f"{PACKAGE}.models", models)
-    auto_models._fitted.cache_clear()
+    auto_models._fit.cache_clear()
     Level.fits = 0
     return Level
 
@@ -122,7 +122,7 @@ def test_a_version_that_uses_them_says_what_its_forecasts_need(
 
 
 def test_a_panel_is_compared_on_few_windows(stand_in: type[Level]) -> None:
-    table = normalised(table_from_frame(panel(FEW_SERIES)))
+    table = normalise(table_from_frame(panel(FEW_SERIES)))
     fit(FitRequest(table, TrainSettings(model="ces", horizon=4), sums=False))
     assert 0 < stand_in.fits <= 2 * MIN_COMPARED  # held-out windows, and windows in the past
 
@@ -147,7 +147,7 @@ def test_a_forecast_sees_its_past_only(stand_in: type[Level], carries: bool) -> 
         return model.forecast_series(values, seen, values, start, np.array(ends), 3, (48,))
 
     later = ahead(values, 5, 333, 420, 500)
-    auto_models._fitted.cache_clear()
+    auto_models._fit.cache_clear()
     assert (ahead(values[:420], 5, 420) == later[1]).all()
     other = values.copy()
     other[420:] = 1e6

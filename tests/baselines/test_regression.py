@@ -195,7 +195,7 @@ def test_a_window_sees_columns_as_they_were_known_at_its_origin() -> None:
     model = Forecaster(model="regression", **words).fit(
         table.assign(sales=table["sales"].where(table.index < 200 - HORIZON)).drop(columns="kind")
     )
-    panel, predictor = model.fitted_.history, model._serving()
+    panel, predictor = model.fitted_.history, model._build_predictor()
     end = int(panel.lengths[0]) - 30
     slots = np.arange(
         end, end + HORIZON

@@ -8,7 +8,7 @@ from forecast.baselines.shared.seasons import (
     remove_season,
     restore_season,
     seasonal_index,
-    smoothed,
+    smooth_profile,
 )
 
 FACTORS, SUMMANDS = np.array([0.5, 1.0, 1.5, 1.0]), np.array([-3.0, 0.0, 3.0, 0.0])
@@ -93,4 +93,6 @@ def test_a_long_season_seen_three_times_is_smoothed_and_a_rough_one_is_not() -> 
 
 def test_a_season_of_500_steps_is_left_as_it_is() -> None:
     profile, values = np.random.default_rng(0).normal(size=(1, 500)), np.zeros((1, 1500))
-    assert smoothed(profile, np.full((1, 500), 2.0), values, np.ones((1, 1500), bool)) is profile
+    assert (
+        smooth_profile(profile, np.full((1, 500), 2.0), values, np.ones((1, 1500), bool)) is profile
+    )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from forecast import Forecaster
 from forecast.calendar.parsing import parse_times
 from forecast.calendar.spec import TimeSettings
-from forecast.calendar.zones import offsets_at, timestamps_at, wall_clock, zone_of
+from forecast.calendar.zones import find_zone, offsets_at, timestamps_at, wall_clock
 from forecast.errors import BadData, UsageError
 from forecast.tables.reading import table_from_frame
 
@@ -70,11 +70,11 @@ class TestZones:
     )
     def test_an_unknown_zone_is_a_usage_error(self, name):
         with pytest.raises(UsageError, match="no such time zone"):
-            zone_of(name)
+            find_zone(name)
 
     def test_the_nearest_zone_is_named(self):
         with pytest.raises(UsageError, match="did you mean 'Europe/Berlin'"):
-            zone_of("Europe/Berlim")
+            find_zone("Europe/Berlim")
 
 
 CHANGES = {

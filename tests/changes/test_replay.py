@@ -14,7 +14,7 @@ from forecast.changes.replay import (
     SERIES,
     STEPS,
     by_step,
-    packed,
+    pack_run,
     rows_differ,
 )
 from forecast.settings import OutputSettings
@@ -58,6 +58,6 @@ def test_steps_add_up_to_the_change_and_what_no_replay_explains_is_named() -> No
 
 def test_of_a_single_series_all_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     fitted = Forecaster(model="last", horizon=2).fit(synthesize("seasonal", length=40)).fitted_
-    whole = packed(fitted, fitted.history, OutputSettings())
+    whole = pack_run(fitted, fitted.history, OutputSettings())
     monkeypatch.setattr(replay, "MAX_NUMBERS", 1)
-    assert packed(fitted, fitted.history, OutputSettings()) == whole
+    assert pack_run(fitted, fitted.history, OutputSettings()) == whole

@@ -15,7 +15,7 @@ from forecast.inference.contents import from_contents, to_contents
 from forecast.ledger import ledger
 from forecast.ledger.ledger import PUBLISHED, RAW
 from forecast.panel.panel import Panel
-from forecast.panel.schema import calendar_of
+from forecast.panel.schema import build_calendar
 from forecast.reading.reading import read
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
@@ -284,7 +284,7 @@ def found_tonight(values: np.ndarray, past: int = 30) -> dict:
     schema = read(
         table_from_frame(pd.DataFrame({"day": TIMES, "s": 10.0})), TableSettings(), horizon=1
     ).schema
-    start = int(calendar_of(schema).positions(np.array([instant]))[0])
+    start = int(build_calendar(schema).positions(np.array([instant]))[0])
     panel = Panel(
         ids=tuple((name,) for name in names),
         order=np.arange(count),

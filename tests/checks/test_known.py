@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast.checks.known import known_finding
+from forecast.checks.known import check_known_columns
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
 from forecast.reading.reading import read
@@ -33,11 +33,11 @@ def test_hours_of_a_day_that_moved_are_found(hours: int) -> None:
     moved = known.copy()
     moved[DAY] = np.roll(known, hours)[DAY]
     tonight, _ = panel_of(moved)
-    finding = known_finding(tonight, before, schema, None)
+    finding = check_known_columns(tonight, before, schema, None)
     assert finding.share == 24
     assert "2026-03-08 00:00" in finding.text
     assert "24 moved by hours" in finding.text
-    assert known_finding(before, before, schema, None).share == 0
+    assert check_known_columns(before, before, schema, None).share == 0
 
 
 @pytest.mark.parametrize(("level", "wrong"), [(1.0, 0), (20.0, 12)])
@@ -46,7 +46,7 @@ def test_a_flag_has_no_scale_and_a_price_has_one(level: float, wrong: int) -> No
     before, schema = panel_of(known)
     known[-12:] = 0.0
     tonight, _ = panel_of(known)
-    assert known_finding(tonight, before, schema, None).share == wrong
+    assert check_known_columns(tonight, before, schema, None).share == wrong
 
 
 def test_a_series_of_less_than_a_horizon_has_no_range() -> None:
@@ -55,7 +55,7 @@ def test_a_series_of_less_than_a_horizon_has_no_range() -> None:
     before = before.tail(23)
     known[-12:] = 0.0
     tonight, _ = panel_of(known)
-    assert known_finding(tonight, before, schema, None).share == 0
+    assert check_known_columns(tonight, before, schema, None).share == 0
 
 
 def test_new_forecasts_of_the_weather_are_no_fault() -> None:
@@ -64,4 +64,4 @@ def test_new_forecasts_of_the_weather_are_no_fault() -> None:
     before, schema = panel_of(known)
     known[-24:] += generator.normal(0, 1, 24)
     tonight, _ = panel_of(known)
-    assert known_finding(tonight, before, schema, None).share == 0
+    assert check_known_columns(tonight, before, schema, None).share == 0

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from forecast.checks.limits import MIN_RUNS, has_held, teaching, usual_size
+from forecast.checks.limits import MIN_RUNS, has_held, select_reference_runs, usual_size
 from forecast.ledger.record import Record
 
 NIGHT = "2025-03-{:02}T02:00:00Z"
@@ -39,12 +39,12 @@ def run(day: int, **facts: Any) -> Record:
     ],
 )
 def test_nights_that_were_right_teach(facts: dict[str, Any], teaches: bool) -> None:
-    assert (len(teaching([run(2, **facts)])) == 1) == teaches
+    assert (len(select_reference_runs([run(2, **facts)])) == 1) == teaches
 
 
 def test_a_night_whose_values_were_revised_since_teaches_nothing() -> None:
     later, earlier = run(3, revised=[NIGHT.format(2)]), run(2)
-    assert teaching([later, earlier]) == [later]
+    assert select_reference_runs([later, earlier]) == [later]
 
 
 def test_what_is_usual_is_a_quantile_and_one_large_night_does_not_set_it() -> None:

@@ -20,7 +20,7 @@ from forecast.checks.limits import (
     blocks,
     outcome,
 )
-from forecast.checks.output import Output, _missing, findings
+from forecast.checks.output import Output, _check_missing_series, findings
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import forecast_table
 from forecast.ledger.record import Record
@@ -98,7 +98,7 @@ def nights() -> tuple[Callable[..., Night], Any]:
         model="seasonal-mean", horizon=HORIZON, id="shop", target="units", time="day", season=7
     )
     model.fit(shops(DAYS - 10))
-    predictor = model._serving()
+    predictor = model._build_predictor()
 
     def night(table: pd.DataFrame | None = None) -> Night:
         last = forecast_table(predictor, table_from_frame(shops(DAYS - 1)))
@@ -338,7 +338,7 @@ def test_a_known_column_that_is_shifted_by_a_day_is_a_jump() -> None:
         season=7,
         known="promo",
     ).fit(table(DAYS - HORIZON - 1))
-    predictor, schema = model._serving(), model._serving().fitted.config.table
+    predictor, schema = model._build_predictor(), model._build_predictor().fitted.config.table
     last = forecast_table(predictor, table_from_frame(table(DAYS - HORIZON - 1)))
     for late, expected in ((0, ""), (1, "error")):
         forecasts = forecast_table(predictor, table_from_frame(table(DAYS - HORIZON, late)))
@@ -360,7 +360,7 @@ def test_only_a_successor_that_is_there_excuses_a_series_that_is_gone(calm: Nigh
         schema = calm.fitted.schema.model_copy(update={"successions": (row,)})
         config = calm.fitted.config.model_copy(update={"table": schema})
         output = replace(calm.output, fitted=replace(calm.fitted, config=config))
-        return _missing(output, tuple(before)).share
+        return _check_missing_series(output, tuple(before)).share
 
     assert gone("s00", [("a/b",)]) == 0
     assert gone("s99", [("a/b",)]) == 1

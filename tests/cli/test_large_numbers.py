@@ -117,11 +117,11 @@ def test_a_covariate_of_large_numbers_keeps_what_it_says() -> None:
     schema = read(table, TableSettings(target="y", past="meter")).schema
     panel = read_as(table, schema, horizon=3).panel
     assert panel.past[:60, 0].tolist() == frame["meter"].tolist()
-    from forecast.panel.schema import calendar_of
+    from forecast.panel.schema import build_calendar
     from forecast.windows.inputs import fit_statistics, make_columns
 
     ready = make_columns(
-        panel, schema, fit_statistics(panel, schema, panel.lengths), calendar_of(schema)
+        panel, schema, fit_statistics(panel, schema, panel.lengths), build_calendar(schema)
     )
     assert ready.past.dtype == np.float32
     assert abs(float(ready.past[:60].std()) - 1) < 0.01
@@ -158,7 +158,7 @@ def test_windows_are_single_precision_after_their_location_is_taken_away() -> No
         == batch.weight.dtype
         == np.float32
     )
-    back = batch.unscaled(batch.target[..., None])
+    back = batch.unscale(batch.target[..., None])
     np.testing.assert_allclose(back.ravel(), values[18:21], rtol=0, atol=1e-4)
 
 

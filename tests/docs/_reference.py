@@ -13,7 +13,7 @@ from forecast.cli._command import NAMED, Command
 from forecast.ensemble.baseline_forecasts import FEW_SERIES
 from forecast.ensemble.names import FROM_PACKAGE
 from forecast.models import model_class, model_names
-from forecast.registry import baseline_names, default_baselines, entry_of
+from forecast.registry import baseline_names, default_baselines, find_entry
 from forecast.settings import SettingsGroup
 
 EVERYWHERE = ("quiet", "log_format")  # options of each command, which the page names once
@@ -51,7 +51,7 @@ def models() -> str:
     """All models with their settings, and the baselines."""
     lines = []
     for name in model_names():
-        lines += [f"## {name}", "", f"{entry_of('models', name).summary()}.", ""]
+        lines += [f"## {name}", "", f"{find_entry('models', name).summary()}.", ""]
         fields = model_class(name).Params.model_fields
         if fields:
             lines += ["| setting | default | meaning |", "|---|---|---|"]

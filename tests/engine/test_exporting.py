@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from forecast.engine import exporting
-from forecast.engine.exporting import with_exports
+from forecast.engine.exporting import add_exports
 from forecast.engine.fit import fit
 from forecast.engine.requests import FitRequest
 from forecast.inference.fitted import Fitted
@@ -31,14 +31,14 @@ def fitted() -> Fitted:
 
 @pytest.fixture
 def packages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exporting, "installed", lambda package: True)
+    monkeypatch.setattr(exporting, "has_package", lambda package: True)
 
 
 def test_without_the_packages_nothing_is_exported(
     fitted: Fitted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exporting, "installed", lambda package: package != "onnx")
-    assert with_exports(fitted) is fitted
+    monkeypatch.setattr(exporting, "has_package", lambda package: package != "onnx")
+    assert add_exports(fitted) is fitted
 
 
 class Wrong:
@@ -59,7 +59,7 @@ def test_an_export_that_computes_something_else_is_not_kept(
         "forecast.models.shared.exporting.export", lambda network, batch, opset: b"file"
     )
     monkeypatch.setattr(exporting, "Graph", Wrong)
-    found = with_exports(fitted)
+    found = add_exports(fitted)
     assert not found.exports
     assert found.unexported[0].startswith("it differs from torch by 1e+06 ")
 
@@ -72,9 +72,9 @@ def test_a_file_that_cannot_be_written_or_is_too_large_is_said(
         raise RuntimeError("no such\noperator")
 
     monkeypatch.setattr("forecast.models.shared.exporting.export", broken)
-    assert with_exports(fitted).unexported[0] == "torch cannot write it (no such operator)"
+    assert add_exports(fitted).unexported[0] == "torch cannot write it (no such operator)"
     monkeypatch.setattr(
         "forecast.models.shared.exporting.export", lambda network, batch, opset: b"123456"
     )
     monkeypatch.setattr(exporting, "LARGEST_EXPORT", 5)
-    assert with_exports(fitted).unexported[0] == "its file would have 6 bytes"
+    assert add_exports(fitted).unexported[0] == "its file would have 6 bytes"

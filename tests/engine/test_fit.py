@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from forecast.engine.fit import SHARES, deadline_of, fit
+from forecast.engine.fit import SHARES, compute_deadline, fit
 from forecast.engine.holdout import HeldOut, hold_out
 from forecast.engine.requests import FitRequest, FitTask
 from forecast.errors import BadData, Unavailable, UsageError
@@ -45,7 +45,7 @@ def fit_of(reading: Reading, **settings: object) -> Fitted:
 
 
 def test_without_a_budget_there_is_no_deadline(reading: Reading) -> None:
-    assert deadline_of(asked(reading)) is None
+    assert compute_deadline(asked(reading)) is None
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_training_leaves_time_for_exports_where_they_can_be_made(
     )
     expected = 100 + (1 - SHARES.sums) * budget - exports - SHARES.rest
     request = replace(asked(reading, budget=budget), started=100.0, sums=True)
-    assert deadline_of(request) == pytest.approx(expected)
+    assert compute_deadline(request) == pytest.approx(expected)
 
 
 def test_a_network_that_a_budget_taught_nothing_is_left_out(

@@ -248,7 +248,7 @@ def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         str(tmp_path / "bucket"), fs.LocalFileSystem()
     )  # as pyarrow has it: not local
     (tmp_path / "bucket" / "forecasts").mkdir(parents=True)
-    real = storage.Location.of
+    real = storage.Location.parse
 
     def of(uri: str) -> storage.Location:
         return (

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from forecast.engine.sums import with_joint_errors
+from forecast.engine.sums import add_joint_errors
 from forecast.inference.fitted import Fitted
 from forecast.panel.panel import Panel
 from forecast.reading.reading import read
@@ -29,7 +29,7 @@ def test_a_later_value_changes_no_error_of_an_earlier_window(fit: Fit) -> None:
     fitted, panel = fit
     late = panel.before(panel.lengths) & ~panel.before(panel.lengths - 20)
     changed = replace(panel, values=np.where(late, 3 * panel.values, panel.values))
-    one, other = (with_joint_errors(fitted, table, "cpu").joint for table in (panel, changed))
+    one, other = (add_joint_errors(fitted, table, "cpu").joint for table in (panel, changed))
     assert one is not None
     assert other is not None
     assert fitted.joint is not None
@@ -42,7 +42,7 @@ def test_a_later_value_changes_no_error_of_an_earlier_window(fit: Fit) -> None:
 
 
 def test_a_deadline_that_has_passed_leaves_no_time_for_an_origin(fit: Fit) -> None:
-    late = with_joint_errors(*fit, "cpu", time.monotonic() - 1.5)
+    late = add_joint_errors(*fit, "cpu", time.monotonic() - 1.5)
     assert late.config.plan.origins == 0
     assert late.joint is not None
     assert late.joint.values.shape[0] == 0

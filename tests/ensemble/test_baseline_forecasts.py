@@ -15,9 +15,9 @@ from forecast.ensemble import baseline_forecasts
 from forecast.ensemble.baseline_forecasts import (
     VALUES,
     base_name,
-    baseline_labelled,
-    baselines_of,
     context_length,
+    find_baseline,
+    find_baselines,
 )
 from forecast.pretrained.forecasting import Network, forecast_quantiles, network_for
 from forecast.registry import default_baselines
@@ -25,20 +25,21 @@ from forecast.registry import default_baselines
 
 def test_a_baseline_that_repeats_a_season_comes_once_for_each_season() -> None:
     labels = [
-        baseline.label for baseline in baselines_of(("last", "seasonal-naive", "theta"), (24, 168))
+        baseline.label
+        for baseline in find_baselines(("last", "seasonal-naive", "theta"), (24, 168))
     ]
     assert labels == ["last", "seasonal-naive", "seasonal-naive-168", "theta"]
-    assert [baseline.season for baseline in baselines_of(("last", "seasonal-mean"), ())] == [1, 1]
+    assert [baseline.season for baseline in find_baselines(("last", "seasonal-mean"), ())] == [1, 1]
 
 
 def test_without_a_season_a_baseline_that_is_then_another_one_is_left_out() -> None:
     names = ("last", "seasonal-naive", "drift", "seasonal-drift", "seasonal-mean")
-    assert [baseline.label for baseline in baselines_of(names, ())] == [
+    assert [baseline.label for baseline in find_baselines(names, ())] == [
         "last",
         "drift",
         "seasonal-mean",
     ]
-    assert [baseline.label for baseline in baselines_of(("seasonal-naive", "theta"), ())] == [
+    assert [baseline.label for baseline in find_baselines(("seasonal-naive", "theta"), ())] == [
         "seasonal-naive",
         "theta",
     ]
@@ -53,15 +54,15 @@ def test_without_a_season_a_baseline_that_is_then_another_one_is_left_out() -> N
 
 
 def test_a_label_leads_back_to_its_baseline() -> None:
-    for baseline in baselines_of(default_baselines(), (7, 365)):
-        assert baseline_labelled(baseline.label, (7, 365)) == baseline
+    for baseline in find_baselines(default_baselines(), (7, 365)):
+        assert find_baseline(baseline.label, (7, 365)) == baseline
         assert base_name(baseline.label) == baseline.name
 
 
 @pytest.mark.parametrize("label", ["seasonal-naive-8", "last-365", "segrnn", "", "theta-"])
 def test_a_label_of_no_baseline_is_refused(label: str) -> None:
     with pytest.raises(ValueError, match="no baseline"):
-        baseline_labelled(label, (7, 365))
+        find_baseline(label, (7, 365))
 
 
 def test_baselines_see_enough_seasons_and_no_more_than_there_is() -> None:
@@ -97,7 +98,7 @@ def test_windows_shorter_than_a_day_are_forecast_by_the_network_of_hours_too(
 def test_only_the_pretrained_network_has_quantiles_of_its_own_and_comes_once() -> None:
     own = [name for name in default_baselines() if baseline_method(name).quantiles is not None]
     assert own == ["pretrained"]
-    assert [each.label for each in baselines_of(("pretrained",), (24, 168))] == ["pretrained"]
+    assert [each.label for each in find_baselines(("pretrained",), (24, 168))] == ["pretrained"]
 
 
 def test_a_baseline_that_takes_time_is_asked_for_some_windows_only(

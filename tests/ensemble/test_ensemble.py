@@ -46,12 +46,14 @@ def validation(inputs: Inputs) -> ValidationSet:
     """The newest windows of each series, one horizon apart."""
     ends = inputs.panel.lengths[:, None] - HORIZON * np.arange(ORIGINS, 0, -1)
     windows = np.repeat(np.arange(len(ends)), ORIGINS), ends.ravel().astype(np.int64)
-    return ValidationSet.of(inputs, windows, LOOKBACK, "mase", CONTEXT)
+    return ValidationSet.measure(inputs, windows, LOOKBACK, "mase", CONTEXT)
 
 
 @pytest.fixture(scope="module")
 def baselines(inputs: Inputs, validation: ValidationSet) -> BaselineForecasts:
-    return BaselineForecasts.of(inputs, validation, ("last", "seasonal-mean"), CONTEXT, None, None)
+    return BaselineForecasts.compute(
+        inputs, validation, ("last", "seasonal-mean"), CONTEXT, None, None
+    )
 
 
 def around(points: np.ndarray, width: float = 1.0) -> np.ndarray:

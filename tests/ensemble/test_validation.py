@@ -29,7 +29,7 @@ def at(*windows: tuple[int, int]) -> WindowIndex:
 def validation_of(
     inputs: Inputs, windows: WindowIndex, power: float = 1.0, metric: str = "mase"
 ) -> ValidationSet:
-    return ValidationSet.of(replace(inputs, power=power), windows, LOOKBACK, metric, LOOKBACK)
+    return ValidationSet.measure(replace(inputs, power=power), windows, LOOKBACK, metric, LOOKBACK)
 
 
 def test_errors_are_counted_in_the_unit_of_each_series_and_gaps_not_at_all(inputs: Inputs) -> None:
@@ -100,19 +100,19 @@ def test_errors_grow_with_the_sizes_of_steps_as_far_as_they_did() -> None:
 def test_windows_without_points_are_left_out_of_what_is_kept(inputs: Inputs) -> None:
     found = validation_of(inputs, at((0, 8), (1, 8), (2, 7)))
     points = np.array([[8.0, 9], [NAN, NAN], [5, 6]])
-    kept = ValidationForecasts.of(found, inputs, points, rival=points + 1)
+    kept = ValidationForecasts.measure(found, inputs, points, rival=points + 1)
     assert kept is not None
     assert kept.series.tolist() == [0, 2]
     assert (kept.first - inputs.panel.starts[[0, 2]]).tolist() == [8, 7]
     assert kept.losses(kept.points)[0] == 0
     assert kept.rival is not None
     assert kept.losses(kept.rival)[0] == pytest.approx(1.0)
-    assert ValidationForecasts.of(found, inputs, np.full((3, 2), NAN), rival=None) is None
+    assert ValidationForecasts.measure(found, inputs, np.full((3, 2), NAN), rival=None) is None
 
 
 def test_some_windows_and_steps_are_selected_together(inputs: Inputs) -> None:
     found = validation_of(inputs, at((0, 8), (0, 6)))
-    kept = ValidationForecasts.of(found, inputs, found.actual, rival=None)
+    kept = ValidationForecasts.measure(found, inputs, found.actual, rival=None)
     assert kept is not None
     seen = np.array([[True, True], [True, False]])
     one = kept.select(np.array([False, True]), seen)

@@ -91,14 +91,14 @@ def test_losses_on_windows_that_a_candidate_was_not_asked_for_are_estimated_from
     whole = losses([1.0, 2.0, 0.5], 20, 5, 0.1)
     asked = whole.values.copy()
     asked[2, 1::2] = np.nan
-    found = Losses(asked, whole.series, whole.block).completed()
+    found = Losses(asked, whole.series, whole.block).impute()
     assert (found.values[:2] == whole.values[:2]).all()
     assert (found.values[2, ::2] == whole.values[2, ::2]).all()
     others = whole.values[:2].mean(0)
     ratio = whole.values[2, ::2].sum() / others[::2].sum()
     assert found.values[2, 1::2] == pytest.approx(ratio * others[1::2])
     nothing = np.isnan(
-        Losses(np.full((2, 4), np.nan), np.zeros(4, int), np.arange(4)).completed().values
+        Losses(np.full((2, 4), np.nan), np.zeros(4, int), np.arange(4)).impute().values
     )
     assert nothing.all()
 
@@ -106,7 +106,7 @@ def test_losses_on_windows_that_a_candidate_was_not_asked_for_are_estimated_from
 def test_a_candidate_that_is_asked_for_some_windows_leaves_the_others_their_weights() -> None:
     two = losses([1.0, 0.98], 20, 5, 0.1)
     worse = np.where(np.arange(100) % 10 == 0, 3.0, np.nan)
-    three = Losses(np.concatenate([two.values, worse[None]]), two.series, two.block).completed()
+    three = Losses(np.concatenate([two.values, worse[None]]), two.series, two.block).impute()
     assert panel_weights(three, three, 0)[:2] == pytest.approx(panel_weights(two, two, 0))
 
 

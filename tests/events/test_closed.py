@@ -14,9 +14,9 @@ from forecast.events.closed import (
     NONE_CLOSED,
     closed_groups,
     closed_now,
-    find_closed,
+    drop_contradictions,
+    find_closures,
     fixed_values,
-    unless_contradicted,
 )
 from forecast.panel.panel import series_index
 from forecast.reading.reading import Reading, read
@@ -45,14 +45,14 @@ def table(
 
 def found(reading: Reading) -> list[tuple[int, str, float]]:
     return closed_groups(
-        find_closed(reading.panel, reading.schema, reading.panel.lengths), reading.schema
+        find_closures(reading.panel, reading.schema, reading.panel.lengths), reading.schema
     )
 
 
 def fixed(reading: Reading) -> np.ndarray:
     """The values of all slots of one series, those ahead included."""
     panel, schema = reading.panel, reading.schema
-    values = fixed_values(find_closed(panel, schema, panel.lengths), panel, schema)
+    values = fixed_values(find_closures(panel, schema, panel.lengths), panel, schema)
     return np.full(len(panel.values), np.nan) if values is None else values
 
 
@@ -132,15 +132,15 @@ def test_months_weekdays_hours_of_a_week_and_steps_are_named() -> None:
 def test_later_values_change_nothing() -> None:
     reading, before = table(a=sales(1), b=sales(2)), np.array([500, 300])
     panel, schema = reading.panel, reading.schema
-    first = find_closed(panel, schema, before)
+    first = find_closures(panel, schema, before)
     late = np.arange(len(panel.values)) - np.repeat(
         panel.offsets[:-1], np.diff(panel.offsets)
     ) >= np.repeat(before, 714)
     other = replace(panel, values=np.where(late, panel.values * 3 + 7, panel.values))
-    for name, value in vars(find_closed(other, schema, before)).items():
+    for name, value in vars(find_closures(other, schema, before)).items():
         np.testing.assert_array_equal(value, getattr(first, name))
     assert len(first) == 2
-    kept = unless_contradicted(first, other, schema, np.array([500, panel.lengths[1]]))
+    kept = drop_contradictions(first, other, schema, np.array([500, panel.lengths[1]]))
     assert kept.series.tolist() == [0]
 
 
@@ -148,7 +148,7 @@ def test_a_new_series_is_searched_by_itself() -> None:
     reading = table(a=sales(1), b=sales(2))
     panel, schema = reading.panel, reading.schema
     index = series_index((("a",),), panel.ids)
-    closed = find_closed(panel.select(np.array([0])), schema, panel.lengths[:1])
+    closed = find_closures(panel.select(np.array([0])), schema, panel.lengths[:1])
     assert closed_now(closed, panel, schema, index, panel.lengths, 1).series.tolist() == [0, 1]
     assert closed_now(NONE_CLOSED, panel, schema, index, panel.lengths, 1).series.tolist() == [1]
 
@@ -178,8 +178,8 @@ def test_a_new_event_may_open_a_day_later() -> None:
     values[-1] = 90
     reading = table(events, a=values)
     panel, schema = reading.panel, reading.schema
-    closed = find_closed(panel, schema, np.array([600]))
-    kept = unless_contradicted(closed, panel, schema, panel.lengths)
+    closed = find_closures(panel, schema, np.array([600]))
+    kept = drop_contradictions(closed, panel, schema, panel.lengths)
     assert kept.opened == ((0, "fair"),)
     slots = fixed_values(kept, panel, schema)
     assert slots is not None

@@ -86,7 +86,7 @@ def test_effects_are_taken_out_and_put_back() -> None:
     reading = christmases(rides(2))
     panel, effects = reading.panel, found_in(reading)
     moved = adjustment(panel, reading.schema, effects, series_index(panel.ids, panel.ids))
-    adjusted = moved.removed(panel)
+    adjusted = moved.remove(panel)
     days = pd.date_range("2018-01-01", periods=len(panel.values))
     christmas = np.flatnonzero(is_christmas(days) & panel.observed)
     neighbours = (panel.values[christmas - 7] + panel.values[christmas - 14]) / 2
@@ -104,7 +104,7 @@ def test_a_closed_day_is_forecast_as_zero_and_hidden_from_models() -> None:
     closed = np.flatnonzero(panel.observed & (panel.values == 0))
     assert len(closed) == 3
     assert (moved.factor[closed] == 0).all()
-    assert not moved.removed(panel).observed[closed].any()
+    assert not moved.remove(panel).observed[closed].any()
 
 
 def test_series_share_an_effect_and_each_reacts_in_its_own_way() -> None:

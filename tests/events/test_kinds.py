@@ -12,8 +12,8 @@ import pytest
 from forecast import Forecaster
 from forecast.checks.scoring import score
 from forecast.errors import BadData, UsageError
-from forecast.events.kinds import mark, touched
-from forecast.events.table import read_events, renewed
+from forecast.events.kinds import find_touched_slots, mark
+from forecast.events.table import merge_events, read_events
 from forecast.reading.reading import Reading, read
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
@@ -315,7 +315,7 @@ def test_a_period_is_touched_by_a_day_in_it_and_closed_as_a_whole(
     times = pd.date_range("2024-01-01", periods=60, freq=freq)
     table = table_from_frame(pd.DataFrame({"time": times, "y": np.arange(60) % 7 + 1.0}))
     found = read(table, TableSettings().model_copy(update={"events": events(kind, *span)}))
-    slots = touched(found.panel, found.schema, kind)  # type: ignore[arg-type]
+    slots = find_touched_slots(found.panel, found.schema, kind)  # type: ignore[arg-type]
     assert np.flatnonzero(slots).tolist() == list(hit)
 
 
@@ -596,7 +596,7 @@ def test_a_newer_table_holds_from_its_first_day_on() -> None:
         frame = pd.DataFrame({"date": dates, "name": "promo"})
         return read_events(table_from_frame(frame), found.schema, found.panel.ids)
 
-    after = renewed(events("2024-01-10", "2024-02-10"), events("2024-02-01", "2024-03-01"))
+    after = merge_events(events("2024-01-10", "2024-02-10"), events("2024-02-01", "2024-03-01"))
     assert [str(event.day) for event in after] == ["2024-01-10", "2024-02-01", "2024-03-01"]
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from forecast import Forecaster
 from forecast.artifacts.format import FORMAT, combined_hash, encode
-from forecast.engine.exporting import with_exports
+from forecast.engine.exporting import add_exports
 from forecast.inference.contents import to_contents
 from forecast.inference.fitted import Fitted
 from forecast.tables.synthetic import synthesize
@@ -129,7 +129,7 @@ def network_files() -> dict[str, bytes]:
 @cache
 def exported_files() -> dict[str, bytes]:
     """The same files with an export of the network; without one where the extra `onnx` is not installed."""
-    return encode(to_contents(with_exports(_network())))
+    return encode(to_contents(add_exports(_network())))
 
 
 @cache

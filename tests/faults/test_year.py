@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from forecast.artifacts.store import Store
-from forecast.ledger.ledger import packed
+from forecast.ledger.ledger import pack_forecasts
 from tests.faults._commands import Commands, Ended
 from tests.faults._counts import Counts
 from tests.faults._night_job import NightJob
@@ -95,7 +95,7 @@ def change(
         for as_of, cells in connection.execute(
             f"SELECT as_of, cells FROM forecast_cells WHERE {condition}"
         ).fetchall():
-            row = packed(change(pd.read_parquet(BytesIO(cells)))), as_of
+            row = pack_forecasts(change(pd.read_parquet(BytesIO(cells)))), as_of
             connection.execute("UPDATE forecast_cells SET cells = ? WHERE as_of = ?", row)
 
 

@@ -11,7 +11,7 @@ from forecast.artifacts.specs import as_lists
 from forecast.events.closed import Closed
 from forecast.events.columns import ColumnEffects
 from forecast.events.effects import Effects
-from forecast.inference.contents import read_closed, read_column_effects, read_effects
+from forecast.inference.contents import read_closures, read_column_effects, read_effects
 from forecast.panel.schema import Schema
 from forecast.reading.reading import read
 from forecast.settings import TableSettings
@@ -44,7 +44,7 @@ EFFECTS = Effects(
 
 
 def test_closed_positions_and_effects_come_back_from_lists() -> None:
-    assert as_lists(read_closed(as_lists(CLOSED), SIZES)) == as_lists(CLOSED)
+    assert as_lists(read_closures(as_lists(CLOSED), SIZES)) == as_lists(CLOSED)
     assert as_lists(read_effects(as_lists(EFFECTS), SIZES)) == as_lists(EFFECTS)
 
 
@@ -64,7 +64,7 @@ def test_closed_positions_and_effects_come_back_from_lists() -> None:
 )
 def test_closed_positions_that_contradict_each_other_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises((ValueError, TypeError)):  # each with a reason of its own
-        read_closed(as_lists(CLOSED) | change, SIZES)
+        read_closures(as_lists(CLOSED) | change, SIZES)
 
 
 @pytest.mark.parametrize(

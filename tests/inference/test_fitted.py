@@ -18,8 +18,8 @@ from forecast.inference.fitted import (
     Fitted,
     counted_models,
     describe_fit,
-    models_of,
-    ranking_of,
+    list_models,
+    rank_candidates,
     verdict,
 )
 from forecast.settings import TrainSettings
@@ -84,7 +84,7 @@ def test_repeated_networks_are_counted(model: str, counted: str) -> None:
 
 def test_one_model_for_all_series_is_named_alone(fitted: Fitted) -> None:
     one = mixed(fitted, (1, 0), (1, 0), (1, 0), (1, 0))
-    assert models_of(one) == ["last"] * 3
+    assert list_models(one) == ["last"] * 3
     assert describe_fit(one)[0] == "model    last"
 
 
@@ -111,7 +111,7 @@ def test_the_comparison_follows_and_nothing_is_said_of_what_is_not_there(fitted:
     lines = describe_fit(fitted)
     assert [line.split()[0] for line in lines] == ["model", "guard"]
     assert "on held-out values" in lines[1]
-    assert ranking_of(fitted)[0].startswith("MASE")
+    assert rank_candidates(fitted)[0].startswith("MASE")
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_without_held_out_values_the_sentence_says_so() -> None:
 def test_the_table_lists_all_candidates_the_best_first(fitted: Fitted) -> None:
     def table(scores: dict[str, float]) -> list[str]:
         config = {"scores": scores, "settings": {"metric": "rmsse"}}
-        return ranking_of(replace(fitted, config=fitted.config.model_copy(update=config)))
+        return rank_candidates(replace(fitted, config=fitted.config.model_copy(update=config)))
 
     lines = table({"theta": 0.9, "segrnn": 0.712, CHOSEN: 0.7})
     assert lines == ["RMSSE  on held-out values", "  0.7  chosen", "0.712  segrnn", "  0.9  theta"]

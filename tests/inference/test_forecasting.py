@@ -13,12 +13,12 @@ from forecast.inference.forecasting import (
     forecast_table,
     load_predictor,
     panel_to_forecast,
-    with_tables,
+    update_tables,
 )
 from forecast.inference.predictor import Predictor
 from forecast.panel.panel import Integers, Numbers
 from forecast.tables.reading import table_from_frame
-from forecast.tables.writing import frame_of
+from forecast.tables.writing import build_frame
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def test_without_a_table_the_series_of_the_fit_go_on(
     predictor: Predictor, months: pd.DataFrame
 ) -> None:
     alone, again = forecast_table(predictor), forecast_table(predictor, table_from_frame(months))
-    assert alone.rows == predictor.fitted.config.horizon == len(frame_of(alone.columns))
+    assert alone.rows == predictor.fitted.config.horizon == len(build_frame(alone.columns))
     np.testing.assert_allclose(alone.quantiles, again.quantiles, rtol=1e-5)
     assert alone.skipped == {}
 
@@ -48,8 +48,8 @@ def test_values_after_the_origin_change_nothing(predictor: Predictor, months: pd
         forecast_table(predictor, table_from_frame(frame), origin=str(origin))
         for frame in (months, changed)
     )
-    pd.testing.assert_frame_equal(frame_of(first.columns), frame_of(other.columns))
-    assert frame_of(first.columns)[time].iloc[0] == months[time].iloc[-24]
+    pd.testing.assert_frame_equal(build_frame(first.columns), build_frame(other.columns))
+    assert build_frame(first.columns)[time].iloc[0] == months[time].iloc[-24]
 
 
 def test_an_origin_needs_a_table(predictor: Predictor) -> None:
@@ -59,8 +59,8 @@ def test_an_origin_needs_a_table(predictor: Predictor) -> None:
 
 def test_a_shorter_horizon_is_the_beginning_of_the_whole(predictor: Predictor) -> None:
     whole, short = (
-        frame_of(forecast_table(predictor).columns),
-        frame_of(forecast_table(predictor, horizon=2).columns),
+        build_frame(forecast_table(predictor).columns),
+        build_frame(forecast_table(predictor, horizon=2).columns),
     )
     pd.testing.assert_frame_equal(short, whole.head(2))
     with pytest.raises(UsageError, match="horizon"):
@@ -73,7 +73,7 @@ def test_factors_widen_the_intervals_and_leave_the_median(predictor: Predictor) 
 
     usual = forecast_table(predictor)
     wide = forecast_table(predictor, on_panel=lambda panel: ForecastOptions(factors=twice))
-    before, after = (frame_of(found.columns) for found in (usual, wide))
+    before, after = (build_frame(found.columns) for found in (usual, wide))
     assert (after["hi_95"] - after["lo_95"] > 1.5 * (before["hi_95"] - before["lo_95"])).all()
     np.testing.assert_array_equal(usual.quantiles, wide.quantiles)
 
@@ -95,7 +95,7 @@ def test_columns_of_forecasts_lie_at_their_steps_and_clash_with_none(predictor: 
     history, schema = predictor.fitted.history, predictor.fitted.config.table
     series, steps = np.zeros(1, np.int64), np.array([-1, 0, 1])
     columns = columns_at(history, schema, series, steps, {"number": np.array([[1.0, 2.0, 3.0]])})
-    frame = frame_of(columns)
+    frame = build_frame(columns)
     assert frame["number"].tolist() == [1, 2, 3]
     assert frame[schema.time[0]].iloc[1] == predictor.fitted.config.train_end
     with pytest.raises(UsageError, match="rename them in the input"):
@@ -103,9 +103,9 @@ def test_columns_of_forecasts_lie_at_their_steps_and_clash_with_none(predictor: 
 
 
 def test_events_without_effects_need_none_at_the_fit(predictor: Predictor) -> None:
-    assert with_tables(predictor, None, None) is predictor
+    assert update_tables(predictor, None, None) is predictor
     table = pd.DataFrame({"date": ["1961-05-01"], "name": "strike"})
     with pytest.raises(UsageError, match="events need days, and the table has steps of MS"):
-        with_tables(predictor, table_from_frame(table), None)
-    later = with_tables(predictor, table_from_frame(table.assign(kind="ignore")), None)
+        update_tables(predictor, table_from_frame(table), None)
+    later = update_tables(predictor, table_from_frame(table.assign(kind="ignore")), None)
     assert [event.kind for event in later.fitted.config.table.dated_events] == ["ignore"]

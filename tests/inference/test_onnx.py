@@ -179,7 +179,7 @@ def test_what_a_budget_trained_to_its_end_forecasts_without_torch(
     )
     assert forecast("fit", passengers, *small).code == 0
     monkeypatch.setattr(
-        "forecast.inference.predictor.installed", lambda package: package != "torch"
+        "forecast.inference.predictor.has_package", lambda package: package != "torch"
     )
     assert len(forecast("predict", "--artifact", tmp_path / "store").frame) == 18
 
@@ -201,7 +201,7 @@ def test_what_to_install_is_said(
     cure: tuple[str, ...],
 ) -> None:
     monkeypatch.setattr(
-        "forecast.inference.predictor.installed", lambda package: package not in missing
+        "forecast.inference.predictor.has_package", lambda package: package not in missing
     )
     refused = forecast("predict", "--artifact", store, "--engine", engine)
     assert (refused.code, refused.out) == (69, "")
@@ -213,7 +213,7 @@ def test_without_onnxruntime_a_version_with_exports_is_forecast_by_torch(
 ) -> None:
     by_torch = forecast("predict", "--artifact", store, "--engine", "torch", "--quiet")
     monkeypatch.setattr(
-        "forecast.inference.predictor.installed", lambda package: package == "torch"
+        "forecast.inference.predictor.has_package", lambda package: package == "torch"
     )
     assert forecast("predict", "--artifact", store, "--quiet").out == by_torch.out
 

@@ -13,8 +13,8 @@ from forecast import Forecaster
 from forecast.errors import Unavailable, UsageError
 from forecast.inference import predictor
 from forecast.inference.fitted import Fitted
-from forecast.inference.forecasting import load_fitted
-from forecast.inference.predictor import _agreed, pick_engine, require_engine
+from forecast.inference.forecasting import load_forecaster
+from forecast.inference.predictor import _reconcile_series, pick_engine, require_engine
 from forecast.tables.synthetic import synthesize
 from forecast.windows.windows import Batch, Windows
 from tests.conftest import PackageCopy
@@ -94,12 +94,12 @@ def test_a_batch_is_gathered_once_for_all_members_that_read_it(
 @pytest.fixture(scope="module")
 def fitted(store: Path) -> Fitted:
     """With an export of each network."""
-    found = load_fitted(str(store))
+    found = load_forecaster(str(store))
     return replace(found, exports=dict.fromkeys(range(len(found.network_weights)), b""))
 
 
 def only(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
-    monkeypatch.setattr(predictor, "installed", lambda package: package in packages)
+    monkeypatch.setattr(predictor, "has_package", lambda package: package in packages)
 
 
 @pytest.mark.parametrize(
@@ -171,8 +171,8 @@ def test_a_model_is_not_trained_for_an_engine_that_cannot_run_it(
 
 
 def test_a_package_that_cannot_be_imported_is_not_installed() -> None:
-    assert predictor.installed("json")
-    assert not predictor.installed("no_such_package_of_ours")
+    assert predictor.has_package("json")
+    assert not predictor.has_package("no_such_package_of_ours")
 
 
 STATES = {"n": 3.0, "s": 9.0}
@@ -265,8 +265,8 @@ def test_least_squares_share_a_gap_by_variances() -> None:
     means = np.array([[10.0], [20.0], [36.0]])
     deviation = np.array([[1.0], [2.0], [1.0]])
     is_sum, members = np.array([False, False, True]), np.array([[True, True]])
-    moved = _agreed(base, means, deviation, is_sum, members, np.full(3, -np.inf))
+    moved = _reconcile_series(base, means, deviation, is_sum, members, np.full(3, -np.inf))
     assert moved[:, 0, 1].tolist() == pytest.approx([10 + 1, 20 + 4])  # 6 * variance / (1 + 4 + 1)
     assert np.diff(moved[0, 0]).tolist() == pytest.approx([1, 1])
-    scaled = _agreed(base, means, deviation, is_sum, members, np.zeros(3))
+    scaled = _reconcile_series(base, means, deviation, is_sum, members, np.zeros(3))
     assert (scaled[1, 0] / base[1, 0]).tolist() == pytest.approx([1.2] * 3)

@@ -5,7 +5,7 @@ import pytest
 
 from forecast.errors import Unavailable
 from forecast.inference.fitted import Fitted
-from forecast.inference.predictor import inputs_of
+from forecast.inference.predictor import prepare_inputs
 from forecast.inference.torch import Networks
 from forecast.windows.windows import Batch
 from tests._inputs import read_days
@@ -24,7 +24,7 @@ def fits() -> dict[str, Fitted]:
 def newest(fitted: Fitted, networks: Networks) -> Batch:
     member = fitted.config.members()[0][0]
     windows = (
-        inputs_of(fitted, fitted.history)
+        prepare_inputs(fitted, fitted.history)
         .arrays.to(networks.to_array)
         .cut(member.lookback, member.scaling)
     )
@@ -55,6 +55,6 @@ def test_memory_that_runs_out_is_said(fits: dict[str, Fitted]) -> None:
     networks = Networks(fits["gru"], "cpu")
     with (
         pytest.raises(Unavailable, match="out of memory; forecast fewer series at once"),
-        networks.running(),
+        networks.guard_run(),
     ):
         raise MemoryError

@@ -11,12 +11,12 @@ from forecast.intervals import calibration
 from forecast.intervals.calibration import (
     Calibration,
     at_least,
-    capped,
+    cap,
     moved_by,
     warn_uncalibrated,
 )
 from forecast.intervals.own_past import Pasts, Recent
-from forecast.metrics.quantiles import LEVELS, mean_of
+from forecast.metrics.quantiles import LEVELS, compute_mean
 
 ALL = np.ones((500, 8), bool)
 STEPS = np.arange(1, 9)
@@ -129,7 +129,9 @@ def test_the_mean_of_rare_values_follows_what_came() -> None:
         calibrate(quantiles, actual, ALL, np.ones(500), LEVELS, size).mean_share
         for size in (1e12, 4)
     ]
-    assert shares[0] * mean_of(quantiles, LEVELS).mean() == pytest.approx(actual.mean(), rel=0.05)
+    assert shares[0] * compute_mean(quantiles, LEVELS).mean() == pytest.approx(
+        actual.mean(), rel=0.05
+    )
     assert shares[1] == pytest.approx((shares[0] + 1) / 2, rel=1e-6)
     none = np.zeros_like(ALL)
     assert calibrate(quantiles, actual, none, np.ones(500), LEVELS).mean_share == 1
@@ -151,8 +153,8 @@ def test_intervals_grow_with_roughness_as_far_as_errors_do() -> None:
     assert same.slope < 0.1
     new = np.zeros(1, np.int64)
     sizes = np.ones((1, 8))
-    unknown = growing.moved(quantiles[:1], scale[:1], np.array([np.nan]), sizes, new)
-    usual = growing.moved(quantiles[:1], scale[:1], np.array([growing.mean_roughness]), sizes, new)
+    unknown = growing.adjust(quantiles[:1], scale[:1], np.array([np.nan]), sizes, new)
+    usual = growing.adjust(quantiles[:1], scale[:1], np.array([growing.mean_roughness]), sizes, new)
     assert (unknown == usual).all()
 
 
@@ -182,7 +184,7 @@ def test_intervals_are_wider_at_noisy_steps_of_the_season() -> None:
     noisy = calibrate(quantiles, actual * noise, seen, scale, LEVELS, 4, pasts)
     even = calibrate(quantiles, actual, seen, scale, LEVELS, 4, pasts)
     unknown, series = np.full(400, np.nan), pasts.series
-    moved = noisy.moved(quantiles, scale, unknown, pasts.sizes, series)
+    moved = noisy.adjust(quantiles, scale, unknown, pasts.sizes, series)
     inside = coverage(actual * noise, moved, 1, 7)
     assert np.ptp(inside) < 0.1
     assert even.step_share < 0.05
@@ -196,16 +198,18 @@ def test_margins_of_intervals_without_width_carry_over_to_wide_ones() -> None:
     actual = np.where(random.random((500, 8)) < 0.25, random.gamma(4, 1.0, (500, 8)), 0.0)
     made = calibrate(quantiles, actual, ALL, np.ones(500), LEVELS)
     unknown = np.full(500, np.nan)
-    moved = made.moved(quantiles, np.ones(500), unknown, np.ones((500, 8)), np.zeros(500, np.int64))
+    moved = made.adjust(
+        quantiles, np.ones(500), unknown, np.ones((500, 8)), np.zeros(500, np.int64)
+    )
     assert moved.max() < 2 * actual.max()
     assert (moved[:, :, 7] > 0).all()
     assert coverage(actual, moved, 1, 7).mean() > 0.94
 
 
 def test_the_highest_quantiles_are_bounded_and_stay_in_order() -> None:
-    found = capped(np.array([[[0, 1, 2, 3, 4, 5, 60, 70, 80.0]]]), np.array([[10.0]]))
+    found = cap(np.array([[[0, 1, 2, 3, 4, 5, 60, 70, 80.0]]]), np.array([[10.0]]))
     np.testing.assert_array_equal(found, [[[0, 1, 2, 3, 4, 5, 10, 10, 10]]])
-    found = capped(np.array([[[0, 1, 2, 3, 4, 50, 60, 70, 80.0]]]), np.array([[10.0]]))
+    found = cap(np.array([[[0, 1, 2, 3, 4, 50, 60, 70, 80.0]]]), np.array([[10.0]]))
     np.testing.assert_array_equal(found, [[[0, 1, 2, 3, 4, 50, 50, 50, 50]]])
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from forecast.intervals.joint_errors import STEP, JointErrors, sum_quantiles, variance_share
-from forecast.metrics.quantiles import LEVELS, mean_of, normal_deviates
+from forecast.metrics.quantiles import LEVELS, compute_mean, normal_deviates
 
 WINDOWS, SERIES, HORIZON = 40, 30, 4
 
@@ -22,7 +22,7 @@ def errors_of(common: float) -> np.ndarray:
 def test_errors_are_stored_in_small_steps_and_unknown_ones_are_known_as_such() -> None:
     errors = errors_of(0.5)
     errors[3, 2] = np.nan
-    joint = JointErrors.of(errors, 2)
+    joint = JointErrors.estimate(errors, 2)
     assert joint.values.nbytes == errors.size
     found, known = joint.at(np.array([3, 0, 1]), HORIZON)
     assert not known[3, 0].any()
@@ -30,20 +30,20 @@ def test_errors_are_stored_in_small_steps_and_unknown_ones_are_known_as_such() -
     assert known.sum() == (2 * WINDOWS - 1) * HORIZON
     assert np.abs(found[:, 2] - errors[:, 0]).max() <= STEP / 2 + 1e-9
     assert (found[~known] == 0).all()
-    far = JointErrors.of(np.full((1, 1, 1), -1e9), 1).at(np.array([1]), 1)
+    far = JointErrors.estimate(np.full((1, 1, 1), -1e9), 1).at(np.array([1]), 1)
     assert far[1].all()
     assert far[0].item() < -6
 
 
 @pytest.mark.parametrize(("stride", "windows"), [(1, 1 + 39 / 4), (4, 40), (9, 40)])
 def test_windows_that_overlap_count_in_part(stride: int, windows: float) -> None:
-    assert JointErrors.of(errors_of(0), stride).independent_windows == pytest.approx(windows)
-    assert JointErrors.of(np.zeros((0, 2, 3)), 1).independent_windows == 0
+    assert JointErrors.estimate(errors_of(0), stride).independent_windows == pytest.approx(windows)
+    assert JointErrors.estimate(np.zeros((0, 2, 3)), 1).independent_windows == 0
 
 
 @pytest.mark.parametrize("common", [0.0, 0.5, 1.0])
 def test_the_share_of_series_in_common_is_found(common: float) -> None:
-    joint = JointErrors.of(errors_of(common), HORIZON)
+    joint = JointErrors.estimate(errors_of(common), HORIZON)
     assert joint.series_correlation == pytest.approx(common, abs=0.2)
     np.testing.assert_allclose(joint.step_correlation, np.eye(HORIZON), atol=0.35)
 
@@ -71,7 +71,7 @@ def test_the_variance_of_a_sum_is_that_of_its_series_and_of_what_they_share(comm
 
 def test_a_sum_whose_cells_are_one_has_their_quantiles_and_one_of_many_is_normal() -> None:
     quantiles = np.exp(normal_deviates(LEVELS))[None]  # lopsided
-    mean = mean_of(quantiles, LEVELS)
+    mean = compute_mean(quantiles, LEVELS)
     np.testing.assert_allclose(
         sum_quantiles(quantiles, mean, np.ones(1), 40.0, LEVELS), quantiles, rtol=1e-4
     )

@@ -55,12 +55,12 @@ def test_the_largest_value_is_that_of_the_newest_steps() -> None:
 
 
 def test_the_recent_mean_counts_new_values_more_and_gaps_not_at_all() -> None:
-    rising, falling = (Recent.of(panel_of(values), (np.zeros(1, np.int64), np.array([6]))) for values in (
+    rising, falling = (Recent.measure(panel_of(values), (np.zeros(1, np.int64), np.array([6]))) for values in (
         [0, 0, 0, 6, 6, 6], [6, 6, 6, 0, 0, 0]
     ))  # fmt: skip
     assert rising.mean[0] > 4 > 2 > falling.mean[0]
     assert rising.mean[0] + falling.mean[0] == pytest.approx(6)
-    assert Recent.of(panel_of([7, NAN, 7, NAN]), (np.zeros(1, np.int64), np.array([4]))).mean[
+    assert Recent.measure(panel_of([7, NAN, 7, NAN]), (np.zeros(1, np.int64), np.array([4]))).mean[
         0
     ] == pytest.approx(7)
 
@@ -70,7 +70,7 @@ def test_a_series_rests_where_more_than_half_of_it_lies_at_its_median(
     zeros: int, rest: float
 ) -> None:
     values = [0.0] * zeros + [float(number) for number in range(3, 13 - zeros)]
-    recent = Recent.of(panel_of(values), (np.zeros(1, np.int64), np.array([10])))
+    recent = Recent.measure(panel_of(values), (np.zeros(1, np.int64), np.array([10])))
     assert recent.at_rest[0] == pytest.approx(rest)
     assert recent.shift(np.array([[recent.mean[0] + 1]]))[0, 0] == pytest.approx(-rest)
 
@@ -80,5 +80,7 @@ def test_what_comes_after_a_window_does_not_change_its_past() -> None:
     changed = replace(PANEL, values=np.where(np.arange(len(PANEL.values)) >= 3, 1e9, PANEL.values))
     for before, after in zip(pasts(PANEL, windows, 4), pasts(changed, windows, 4), strict=True):
         np.testing.assert_array_equal(before[0], after[0])
-    np.testing.assert_array_equal(Recent.of(PANEL, windows).mean, Recent.of(changed, windows).mean)
+    np.testing.assert_array_equal(
+        Recent.measure(PANEL, windows).mean, Recent.measure(changed, windows).mean
+    )
     np.testing.assert_array_equal(largest(PANEL, windows, 4), largest(changed, windows, 4))

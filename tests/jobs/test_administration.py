@@ -42,11 +42,11 @@ def test_status_is_for_a_monitor(job: Job, forecast: Run, at: At) -> None:
 
 
 def test_a_killed_run_leaves_a_trace_in_the_status(job: Job, forecast: Run, at: At) -> None:
-    from forecast.jobs.administration import ledger_of
+    from forecast.jobs.administration import open_ledger
     from forecast.jobs.pipeline import read_pipeline
 
     forecast("run", job.file, "--as-of", at(150))
-    ledger = ledger_of(read_pipeline(str(job.file)))
+    ledger = open_ledger(read_pipeline(str(job.file)))
     begun = {
         **job.record(),
         "as_of": "2024-05-31T20:00:00Z",

@@ -15,7 +15,7 @@ import pytest
 
 from forecast.artifacts.store import Store
 from forecast.engine.requests import Forecast, ForecastRequest
-from forecast.inference.forecasting import numbered, tabulated
+from forecast.inference.forecasting import add_columns, add_predictions
 from forecast.jobs import run as module
 from forecast.jobs.pipeline import read_pipeline
 from forecast.jobs.run import run_job
@@ -45,7 +45,7 @@ def spoil(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             changed = replace(found, means=found.means * scale[:, None], **parts)
             fitted = predictor.fitted
             output = request.output
-            changed = tabulated(numbered(changed, fitted, output), fitted, output)
+            changed = add_columns(add_predictions(changed, fitted, output), fitted, output)
             return replace(answer, parts=(changed,))
 
         monkeypatch.setattr(module, "forecast", spoiled)

@@ -44,8 +44,8 @@ def killed_before_promotion(
 
     with monkeypatch.context() as patched:
         steps = iter((module.promote_owed, kill))  # at the start of a run, and at its end
-        patched.setattr(module, "promote_owed", lambda *given: next(steps)(*given))
-        patched.setattr(module, "_recorded", _without_a_trace)
+        patched.setattr(module, "finish_promotion", lambda *given: next(steps)(*given))
+        patched.setattr(module, "_record", _without_a_trace)
         pipeline = module_pipeline(job)
         with pytest.raises(Killed):
             module.run_job(pipeline, as_of=at(160))
@@ -250,7 +250,7 @@ def _kill_an_acceptance(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
 
     with monkeypatch.context() as patched:
         patched.setattr(Publication, "publish", kill)
-        patched.setattr(module, "_recorded", _without_a_trace)
+        patched.setattr(module, "_record", _without_a_trace)
         with pytest.raises(Killed):
             module.run_job(read_pipeline(str(job.file)), accept=True)
 

@@ -19,7 +19,7 @@ from forecast.ledger.ledger import (
     DayScore,
     FitEntry,
     Ledger,
-    packed,
+    pack_forecasts,
 )
 from forecast.ledger.record import Record
 from tests._databases import sqlite_first
@@ -269,7 +269,7 @@ def numbers(values: list[float]) -> pd.DataFrame:
 )
 def test_published_numbers_keep_all_of_their_digits(values: list[float]) -> None:
     with np.errstate(over="ignore"):  # raw ones do not
-        found = pd.read_parquet(BytesIO(packed(numbers(values))))
+        found = pd.read_parquet(BytesIO(pack_forecasts(numbers(values))))
     assert (found[PUBLISHED] == np.array(values)[:, None]).all(axis=None)
     assert found["unit"].tolist() == [0.1] * len(values)
 
@@ -282,10 +282,10 @@ def test_samples_hold_all_series_and_steps_and_those_of_two_runs_agree(
         [[f"s{number}" for number in range(300)], range(1, 25)], names=["series", "step"]
     )
     forecasts = index.to_frame(index=False).astype({"series": "category"})
-    sample = forecasts[module.sampled(forecasts)]
+    sample = forecasts[module.sample_rows(forecasts)]
     assert 400 <= len(sample) <= 500
     assert sample["series"].nunique() == 300
     assert sample["step"].nunique() == 24
     others = forecasts[forecasts["series"].isin([f"s{number}" for number in range(90, 300)])]
-    fewer = others[module.sampled(others)]
+    fewer = others[module.sample_rows(others)]
     assert len(fewer.merge(sample)) >= 0.9 * len(sample[sample["series"].isin(fewer["series"])])

@@ -11,13 +11,13 @@ from hypothesis.extra.numpy import arrays
 
 from forecast import Forecaster
 from forecast.intervals.baseline_errors import error_quantiles, independent_windows
-from forecast.intervals.interval_ends import bounded, raised, unbounded_numbers
+from forecast.intervals.interval_ends import apply_bounds, compare_with_floor, unbounded_numbers
 from forecast.metrics.quantiles import (
     LEVELS,
     at_levels,
-    mean_of,
-    rounded,
-    widening,
+    compute_mean,
+    compute_width_factors,
+    round_values,
 )
 from forecast.settings import OutputSettings, interval_levels
 
@@ -34,8 +34,8 @@ def test_levels_of_a_normal_are_exact(interval: float) -> None:
 
 
 def test_the_mean_of_a_symmetric_distribution_is_its_median() -> None:
-    assert mean_of(NORMAL, LEVELS) == pytest.approx(100)
-    assert mean_of(np.exp(NORMAL / 15), LEVELS) > np.exp(100 / 15)
+    assert compute_mean(NORMAL, LEVELS) == pytest.approx(100)
+    assert compute_mean(np.exp(NORMAL / 15), LEVELS) > np.exp(100 / 15)
 
 
 @given(arrays(np.float64, 9, elements=st.floats(-1e8, 1e8)))
@@ -48,7 +48,7 @@ def test_wider_levels_lie_outside_narrower_ones(values: np.ndarray) -> None:
 @given(arrays(np.float64, 20, elements=st.floats(-1e30, 1e30)))
 def test_rounding_keeps_order_and_seven_digits(values: np.ndarray) -> None:
     values = np.sort(values)
-    found = rounded(values)
+    found = round_values(values)
     assert (np.diff(found) >= 0).all()
     np.testing.assert_allclose(found, values, rtol=1e-6, atol=1e-290)
 
@@ -83,28 +83,32 @@ def test_levels_of_orders_are_the_smallest_whole_numbers_that_serve_what_is_aske
 
 def test_the_mean_of_a_straight_quantile_function_by_hand() -> None:
     # flat at 0 up to .25 and at 8 from .75 on, straight between: a quarter each of 0 and 8, and half of 4 on average
-    assert mean_of(np.array([0.0, 4.0, 8.0]), (0.25, 0.5, 0.75)) == pytest.approx(4)
-    assert mean_of(np.array([0.0, 2.0, 8.0]), (0.25, 0.5, 0.75)) == pytest.approx(
+    assert compute_mean(np.array([0.0, 4.0, 8.0]), (0.25, 0.5, 0.75)) == pytest.approx(4)
+    assert compute_mean(np.array([0.0, 2.0, 8.0]), (0.25, 0.5, 0.75)) == pytest.approx(
         0.25 * 1 + 0.25 * 5 + 0.25 * 8
     )
 
 
 def test_large_numbers_keep_their_decimals() -> None:
-    found = rounded(np.array([1234567.8912345, 0.000123456789, -0.0, 12.0]))
+    found = round_values(np.array([1234567.8912345, 0.000123456789, -0.0, 12.0]))
     np.testing.assert_array_equal(found, [1234567.8912, 0.0001234568, 0.0, 12.0])
 
 
 def test_bounds_hold_for_every_number_and_whole_bounds_come_first() -> None:
     numbers = np.array([[[-2.0, -5.0, 9.7]]])
-    np.testing.assert_array_equal(bounded(numbers, OutputSettings(), np.zeros(1)), [[[0, 0, 9.7]]])
     np.testing.assert_array_equal(
-        bounded(numbers, OutputSettings(min=-3), np.zeros(1)), [[[-2, -3, 9.7]]]
+        apply_bounds(numbers, OutputSettings(), np.zeros(1)), [[[0, 0, 9.7]]]
+    )
+    np.testing.assert_array_equal(
+        apply_bounds(numbers, OutputSettings(min=-3), np.zeros(1)), [[[-2, -3, 9.7]]]
     )
     output = OutputSettings(min=-2.5, max=8.5, integer=True)
-    np.testing.assert_array_equal(bounded(numbers, output, np.zeros(1)), [[[-2, -2, 8]]])
-    assert raised(numbers, OutputSettings(), np.zeros(1)).tolist() == [[True, True]]
-    assert raised(-numbers, OutputSettings(), np.zeros(1)).tolist() == [[False, True]]
-    assert raised(numbers, OutputSettings(min=-9), np.zeros(1)).tolist() == [[False, False]]
+    np.testing.assert_array_equal(apply_bounds(numbers, output, np.zeros(1)), [[[-2, -2, 8]]])
+    assert compare_with_floor(numbers, OutputSettings(), np.zeros(1)).tolist() == [[True, True]]
+    assert compare_with_floor(-numbers, OutputSettings(), np.zeros(1)).tolist() == [[False, True]]
+    assert compare_with_floor(numbers, OutputSettings(min=-9), np.zeros(1)).tolist() == [
+        [False, False]
+    ]
 
 
 LOW, HIGH = LEVELS.index(0.1), LEVELS.index(0.9)
@@ -195,7 +199,7 @@ def test_windows_within_a_horizon_are_one_and_those_of_other_series_add_less() -
 
 
 def test_widening_fades_as_windows_grow() -> None:
-    found = widening(np.array([1.0, 10.0, 1e6]), LEVELS)
+    found = compute_width_factors(np.array([1.0, 10.0, 1e6]), LEVELS)
     assert (np.diff(found[:, -2]) < 0).all()
     np.testing.assert_allclose(found[2], 1, atol=1e-4)
     assert found[0, -1] > found[0, -2] > found[0, LEVELS.index(0.5)] == 1

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from forecast.errors import UsageError
 from forecast.models import model_class
-from forecast.models.shared.dilated import DilatedStack, DilationParams, default_dilations, dilated
+from forecast.models.shared.dilated import DilatedStack, DilationParams, default_dilations, dilate
 from forecast.models.shared.model import Shape
 
 SHAPE = Shape(lookback=24, horizon=5)
@@ -37,7 +37,7 @@ def test_folding_computes_what_the_loop_over_steps_computes(
     layer, steps = nn.LSTM(3, 5, batch_first=True), torch.randn(2, length, 3)
     with torch.no_grad():
         torch.testing.assert_close(
-            dilated(layer, steps, dilation), by_definition(layer, steps, dilation)
+            dilate(layer, steps, dilation), by_definition(layer, steps, dilation)
         )
 
 

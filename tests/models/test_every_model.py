@@ -11,7 +11,7 @@ from forecast import Forecaster, RecurrentRegressor
 from forecast.models import model_class, model_names
 from forecast.models.shared.building import build
 from forecast.models.shared.model import Shape
-from forecast.registry import entry_of
+from forecast.registry import find_entry
 from forecast.settings import TrainSettings
 from forecast.tables.synthetic import synthesize, toy_windows
 from forecast.windows.windows import Batch
@@ -151,4 +151,4 @@ def test_series_of_different_lengths_are_forecast_together_as_alone(name: str) -
 
 @every_model
 def test_the_registry_says_what_a_model_is_and_whose(name: str) -> None:
-    assert "(" in entry_of("models", name).summary(), "the first line of a model names its paper"
+    assert "(" in find_entry("models", name).summary(), "the first line of a model names its paper"

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from forecast.models.shared.building import build
-from forecast.models.shared.exporting import UNREAD, computed, export, random_batch
+from forecast.models.shared.exporting import UNREAD, compute, export, random_batch
 from forecast.models.shared.model import Shape
 from forecast.training.plan import Candidate
 
@@ -30,7 +30,7 @@ def test_a_batch_is_the_same_for_a_seed_and_within_its_bounds() -> None:
 
 
 def test_a_batch_runs_through_a_network_of_its_shape() -> None:
-    inputs, expected = computed(build(GRU, SHAPE), random_batch(SHAPE, 5, 0))
+    inputs, expected = compute(build(GRU, SHAPE), random_batch(SHAPE, 5, 0))
     assert expected.shape == (5, 2, 3)
     assert (np.diff(expected, axis=-1) >= 0).all()
     assert not inputs.keys() & UNREAD
@@ -38,8 +38,8 @@ def test_a_batch_runs_through_a_network_of_its_shape() -> None:
 
 def test_targets_and_scales_change_nothing_that_an_export_computes() -> None:
     network, batch = build(GRU, SHAPE), random_batch(SHAPE, 5, 0)
-    _, before = computed(network, batch)
-    _, after = computed(
+    _, before = compute(network, batch)
+    _, after = compute(
         network, replace(batch, **{name: getattr(batch, name) + 7 for name in UNREAD})
     )
     np.testing.assert_array_equal(before, after)
@@ -54,7 +54,7 @@ def test_the_file_computes_what_the_network_does_for_any_number_of_windows() -> 
             weight.add_(0.1)
     session = runtime.InferenceSession(export(network, random_batch(SHAPE, 2, 0), 17))
     for rows in (1, 7):
-        inputs, expected = computed(network, random_batch(SHAPE, rows, 3))
+        inputs, expected = compute(network, random_batch(SHAPE, rows, 3))
         (found,) = session.run(
             ["quantiles"], {one.name: inputs[one.name] for one in session.get_inputs()}
         )

@@ -36,7 +36,7 @@ def test_before_it_trains_it_forecasts_as_without_training(counts: bool, season:
     )
     network = build(TrainSettings(model="finetuned"), shape).eval()
     with torch.no_grad():
-        found = batch.unscaled(network.quantiles(batch, LEVELS)).numpy()
+        found = batch.unscale(network.quantiles(batch, LEVELS)).numpy()
     data = network_for((season,)).data.replace(b'"architecture":"2"', b'"architecture":"1"')
     whole = load_network(data)  # as it trains
     expected = forecast_quantiles(whole, values, np.ones((3, 64), bool), 12, (season,))

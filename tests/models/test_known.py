@@ -10,7 +10,7 @@ import torch
 from forecast import Forecaster
 from forecast.models import model_names
 from forecast.models.shared.building import build, rebuild, to_arrays
-from forecast.models.shared.exporting import computed, export, random_batch
+from forecast.models.shared.exporting import compute, export, random_batch
 from forecast.models.shared.known import REACH, KnownEffects
 from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.training.plan import Candidate
@@ -20,7 +20,7 @@ SHAPE = Shape(lookback=12, horizon=6, past=4, future=3, calendar=1, future_categ
 
 
 EARLIER = replace(
-    SHAPE, calendar=SHAPE.embedded().future
+    SHAPE, calendar=SHAPE.embed().future
 )  # what a network of an earlier release was built for
 own_columns = pytest.mark.parametrize(
     "model", [name for name in model_names() if name != "finetuned"]
@@ -88,7 +88,7 @@ def test_known_columns_do_the_same_in_an_export(model: str) -> None:
     pytest.importorskip("onnx")
     network = trained(model, SHAPE)
     session = runtime.InferenceSession(export(network, random_batch(SHAPE, 2, 0), 17))
-    inputs, expected = computed(network, random_batch(SHAPE, 5, 3))
+    inputs, expected = compute(network, random_batch(SHAPE, 5, 3))
     (found,) = session.run(
         ["quantiles"], {one.name: inputs[one.name] for one in session.get_inputs()}
     )

@@ -96,7 +96,9 @@ def test_counts_are_drawn_with_their_mean_and_variance(rate: float, excess: floa
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 def test_the_approximate_quantiles_lie_near_those_of_draws(likelihood: str) -> None:
     one = torch.ones(1, 1)
-    told = LIKELIHOODS[likelihood].of(one, one[..., None] * torch.ones(2), 100 * one, 20 * one)
+    told = LIKELIHOODS[likelihood].from_outputs(
+        one, one[..., None] * torch.ones(2), 100 * one, 20 * one
+    )
     near = told.at(torch.special.ndtri(torch.tensor(LEVELS)))[0]
     drawn = told.draw(shares(told.draws)).quantile(torch.tensor(LEVELS))
     width = float(drawn[-1] - drawn[0])
@@ -107,7 +109,9 @@ def test_the_approximate_quantiles_lie_near_those_of_draws(likelihood: str) -> N
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 def test_the_mean_is_that_of_draws(likelihood: str) -> None:
     one = torch.ones(1, 1)
-    told = LIKELIHOODS[likelihood].of(one, one[..., None] * torch.ones(2), 100 * one, 20 * one)
+    told = LIKELIHOODS[likelihood].from_outputs(
+        one, one[..., None] * torch.ones(2), 100 * one, 20 * one
+    )
     drawn = told.draw(shares(told.draws))
     assert float(drawn.mean()) == pytest.approx(
         float(told.mean()), abs=5 * float(drawn.std()) / MANY**0.5
@@ -117,7 +121,7 @@ def test_the_mean_is_that_of_draws(likelihood: str) -> None:
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 def test_no_raw_output_makes_a_density_without_bound(likelihood: str) -> None:
     one = torch.ones(1, 1)
-    told = LIKELIHOODS[likelihood].of(
+    told = LIKELIHOODS[likelihood].from_outputs(
         one, one[..., None] * torch.full((2,), -200.0), 100 * one, 20 * one
     )
     assert torch.isfinite(told.log_density(one))

@@ -98,7 +98,7 @@ def test_a_horizon_that_no_segment_divides_is_forecast_to_its_end() -> None:
     )
     batch = random_batch(SHAPE, 5, 0)
     assert network(network._embed(batch)).shape == (5, 4, SHAPE.outputs)
-    joined = network.joined(
+    joined = network.join_segments(
         torch.arange(6.0 * SHAPE.outputs).reshape(2, -1), torch.zeros(2, 4), batch
     )
     assert joined[0, :, 0].tolist() == [

@@ -11,7 +11,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 
 from forecast import Forecaster
 from forecast.models.shared.building import build
-from forecast.models.shared.exporting import computed, export, random_batch
+from forecast.models.shared.exporting import compute, export, random_batch
 from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.models.trees import Network
 from forecast.training.plan import Candidate
@@ -72,7 +72,7 @@ def test_an_export_computes_what_the_trees_do() -> None:
     pytest.importorskip("onnx")
     network, _ = grown()
     session = runtime.InferenceSession(export(network, random_batch(SHAPE, 2, 0), 17))
-    inputs, expected = computed(network, random_batch(SHAPE, 7, 3))
+    inputs, expected = compute(network, random_batch(SHAPE, 7, 3))
     (found,) = session.run(
         ["quantiles"], {entry.name: inputs[entry.name] for entry in session.get_inputs()}
     )

@@ -7,15 +7,15 @@ import pandas as pd
 import pytest
 
 from forecast.errors import BadData, UsageError
-from forecast.panel.hierarchy import hierarchy_levels, members_of, with_sums
+from forecast.panel.hierarchy import append_sums, find_members, hierarchy_levels
 from forecast.panel.panel import SUM
-from forecast.parameters import table_of
+from forecast.parameters import convert_table
 from forecast.reading.reading import Reading, read
 from forecast.settings import TableSettings
 
 
 def reading_of(frame: pd.DataFrame) -> Reading:
-    return read(table_of(frame), TableSettings(id=("region", "shop")), horizon=2)
+    return read(convert_table(frame), TableSettings(id=("region", "shop")), horizon=2)
 
 
 def frame_of(shops: dict[tuple[str, str], list[float]]) -> pd.DataFrame:
@@ -35,7 +35,7 @@ def test_a_cell_of_a_sum_is_known_where_all_its_series_are_that_have_begun() -> 
     )
     levels = hierarchy_levels(("region",), reading.schema)
     assert levels == ((), ("region",))
-    panel = with_sums(reading.panel, reading.schema.ids, levels)
+    panel = append_sums(reading.panel, reading.schema.ids, levels)
     assert panel.ids[-3:] == (("", ""), ("n", ""), ("s", ""))
     assert panel.status[-3:] == (SUM, SUM, SUM)
     assert panel.skipped.tolist() == [False] * 3 + [True] * 3
@@ -43,14 +43,14 @@ def test_a_cell_of_a_sum_is_known_where_all_its_series_are_that_have_begun() -> 
     assert everything[:20].tolist() == (11 * long[:20]).tolist()
     assert not panel.observed[panel.slots(3)][20]
     assert everything[-5:].tolist() == (11 * long[-5:] + 1000).tolist()
-    sums, members = members_of(panel)
+    sums, members = find_members(panel)
     assert sums.tolist() == [3, 4, 5]
     assert members[:, :3].tolist() == [
         [True, True, True],
         [True, True, False],
         [False, False, True],
     ]
-    assert with_sums(panel, reading.schema.ids, levels) is panel
+    assert append_sums(panel, reading.schema.ids, levels) is panel
 
 
 def test_a_series_that_ended_counts_up_to_its_end() -> None:
@@ -59,7 +59,7 @@ def test_a_series_that_ended_counts_up_to_its_end() -> None:
     observed = panel.observed.copy()
     observed[panel.slots(1)] = np.arange(30) < 10
     ended = replace(panel, observed=observed, status=("ok", "ended"))
-    total = with_sums(ended, reading.schema.ids, ((),))
+    total = append_sums(ended, reading.schema.ids, ((),))
     assert total.values[total.slots(2)].tolist() == [6.0] * 10 + [1.0] * 20
 
 
@@ -77,14 +77,14 @@ def test_a_blank_id_is_refused() -> None:
     reading = reading_of(frame_of({("n", "a"): [1.0] * 9, ("n", "b"): [5.0] * 9}))
     blank = replace(reading.panel, ids=(("n", "a"), ("n", "")))
     with pytest.raises(BadData, match="blank id"):
-        with_sums(blank, reading.schema.ids, ((),))
+        append_sums(blank, reading.schema.ids, ((),))
 
 
 def test_covariates_of_a_sum_are_means() -> None:
     frame = frame_of({("n", "a"): [1.0] * 12, ("n", "b"): [5.0] * 12})
     frame["price"] = np.where(frame["shop"] == "a", 2.0, 4.0)
     future = frame.tail(2).assign(units=np.nan, day=["2024-04-01", "2024-04-02"])
-    table = table_of(pd.concat([frame, future, future.assign(shop="a", price=2.0)]))
+    table = convert_table(pd.concat([frame, future, future.assign(shop="a", price=2.0)]))
     reading = read(table, TableSettings(known=("price",)), horizon=2)
-    total = with_sums(reading.panel, reading.schema.ids, ((),))
+    total = append_sums(reading.panel, reading.schema.ids, ((),))
     assert total.known[total.offsets[2] :].ravel().tolist() == [3.0] * 14

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forecast.panel.panel import Panel, stacked, steps_within
+from forecast.panel.panel import Panel, join_panels, steps_within
 from forecast.reading.reading import read, read_as
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
@@ -70,7 +70,7 @@ def test_a_panel_until_an_origin_is_what_was_there(panel: Panel) -> None:
 
 def test_panels_stack_to_one_with_the_same_series(panel: Panel) -> None:
     parts = [panel.until(int(panel.origins[0]) - back) for back in (30, 5)]
-    both = stacked(parts)
+    both = join_panels(parts)
     assert both.ids == parts[0].ids + parts[1].ids
     last = both.select(np.arange(3, len(both)))
     for name in ("offsets", "starts", "values", "observed", "known", "past", "static"):
@@ -84,7 +84,7 @@ def test_the_tail_of_a_panel_knows_what_came_before_it(panel: Panel) -> None:
     tail = panel.tail(10)
     assert (tail.lengths == 10).all()
     np.testing.assert_array_equal(tail.origins, panel.origins)
-    np.testing.assert_array_equal(tail.lowest_seen(), panel.lowest_seen())
+    np.testing.assert_array_equal(tail.find_minimum(), panel.find_minimum())
     np.testing.assert_array_equal(
         tail.expanding_std()[tail.slots(1)], panel.expanding_std()[panel.slots(1)][-10:]
     )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from forecast.errors import ArtifactRefused
 from forecast.pretrained import forecasting
-from forecast.pretrained.features import features_of
+from forecast.pretrained.features import compute_features
 from forecast.pretrained.forecasting import (
     FILE,
     HOURS_FILE,
@@ -19,7 +19,7 @@ from forecast.pretrained.forecasting import (
     load_network,
     network_for,
 )
-from forecast.pretrained.network import LEVELS, run, tokens_of
+from forecast.pretrained.network import LEVELS, build_tokens, run
 
 NETWORK = load_network()
 MIDDLE = LEVELS.index(0.5)
@@ -127,7 +127,7 @@ def test_features_of_the_past_do_not_depend_on_the_horizon() -> None:
     values = np.random.default_rng(4).normal(size=(3, 64))
     seasons = np.array([[12, 0, 12], [1, 0, 70], [7, 28, 7]])
     near, far = (
-        features_of(values, np.ones((3, 64), bool), seasons, horizon) for horizon in (8, 40)
+        compute_features(values, np.ones((3, 64), bool), seasons, horizon) for horizon in (8, 40)
     )
     assert np.array_equal(near.steps[:, :64], far.steps[:, :64])
     assert np.array_equal(near.summary, far.summary)
@@ -137,7 +137,10 @@ def test_steps_before_the_newest_come_as_means_of_those_observed() -> None:
     values, seen = np.random.default_rng(4).normal(size=(3, 256)), np.ones((3, 256), bool)
     seen[:, 96:110] = seen[1, :70] = False
     seasons = np.array([[12, 0, 12], [1, 0, 70], [7, 28, 7]])
-    whole, recent = features_of(values, seen, seasons, 8), features_of(values, seen, seasons, 8, 64)
+    whole, recent = (
+        compute_features(values, seen, seasons, 8),
+        compute_features(values, seen, seasons, 8, 64),
+    )
     assert (recent.coarse, recent.context, whole.coarse) == (16, 64, 0)
     assert np.array_equal(recent.steps[:, 16:], whole.steps[:, 192:])
     assert np.array_equal(recent.summary, whole.summary)
@@ -214,11 +217,13 @@ def test_weights_of_another_architecture_are_refused() -> None:
 def test_the_network_takes_little_memory_beside_its_inputs() -> None:
     """What is computed of one token fits into a cache, and waits for no other token."""
     values = np.tile(_sine(256, 7), (64, 1))
-    features = features_of(values, np.ones(values.shape, bool), np.tile([7, 0, 7], (64, 1)), 16, 64)
+    features = compute_features(
+        values, np.ones(values.shape, bool), np.tile([7, 0, 7], (64, 1)), 16, 64
+    )
     tracemalloc.start()
     run(NETWORK.layers, features)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    tokens = tokens_of(features)
+    tokens = build_tokens(features)
     assert peak < 2.8 * tokens.nbytes
     assert tokens.transpose(1, 2, 0).flags.c_contiguous  # token by token, as it reads them

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from forecast.errors import BadData, Unavailable, UsageError
 from forecast.panel.panel import Panel
-from forecast.panel.schema import Schema, calendar_of, format_positions
+from forecast.panel.schema import Schema, build_calendar, format_positions
 from forecast.reading import building
-from forecast.reading.building import with_future
-from forecast.reading.comparing import require_known, warn_status, with_status
+from forecast.reading.building import add_future
+from forecast.reading.comparing import require_known, set_status, warn_status
 from forecast.reading.reading import read, read_as
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.reading import read_table, table_from_frame
@@ -267,13 +267,13 @@ class TestStatus:
     def test_constant_series_is_marked_and_said(self, csv, said):
         schema, panel = built(csv(lines("date,a,b", *days(["1,5", "2,5", "3,5"]))))
         assert panel.status == ("ok", "constant")
-        warn_status(with_status(panel, schema, 1), schema, "sales.csv")
+        warn_status(set_status(panel, schema, 1), schema, "sales.csv")
         assert "sales.csv: 1 series never change: b" in said.text
 
     def test_series_without_values_is_missing_and_named(self, csv, said):
         schema, panel = built(csv(lines("date,a,b", *days(["1,", "2,", "3,"]))))
         assert panel.status == ("ok", "missing")
-        warn_status(with_status(panel, schema, 1), schema, "sales.csv")
+        warn_status(set_status(panel, schema, 1), schema, "sales.csv")
         assert (
             "1 series miss more than 50% of their values (max_missing=) and get no forecast: b"
             in said.text
@@ -287,7 +287,7 @@ class TestStatus:
     def test_no_series_left_is_refused(self, csv):
         schema, panel = built(csv(lines("date,a", *days(["1", "", "", "", "1"]))))
         with pytest.raises(BadData, match="no series is left to forecast"):
-            warn_status(with_status(panel, schema, 1), schema, "sales.csv")
+            warn_status(set_status(panel, schema, 1), schema, "sales.csv")
 
     def test_table_without_any_value_is_refused(self, csv):
         with pytest.raises(
@@ -298,14 +298,14 @@ class TestStatus:
     def test_series_that_ended_before_a_lookback_gets_no_forecast(self, csv, said):
         rows = [f"{i % 5},{i % 3 if i < 10 else ''},{i % 3 if i > 17 else ''}" for i in range(20)]
         schema, panel = built(csv(lines("date,a,b,c", *days(rows))))
-        judged = with_status(panel, schema, 5)
+        judged = set_status(panel, schema, 5)
         warn_status(judged, schema, "sales.csv")
         assert judged.status == ("ok", "ended", "short")
         assert (
             "1 series ended more than a lookback before the last time and get no forecast: b"
             in said.text
         )
-        assert with_status(panel, schema, 10).status[1] == "ok"
+        assert set_status(panel, schema, 10).status[1] == "ok"
 
     def test_huge_grid_is_refused_before_memory_is_taken(self, csv, monkeypatch):
         monkeypatch.setattr(building, "MAX_NUMBERS", 10)
@@ -349,7 +349,7 @@ class TestKnown:
         future = csv(lines("promo,date", "1,2024-01-04", "0,2024-01-05"), "future.csv")
         panel = read_as(table, schema, horizon=2, future=future).panel
         assert panel.known[:, 0].tolist() == [0, 1, 0, 1, 0] * 2
-        assert same(with_future(read_as(table, schema, horizon=2).panel, future, schema), panel)
+        assert same(add_future(read_as(table, schema, horizon=2).panel, future, schema), panel)
 
     def test_future_table_of_a_long_table_is_read_by_id(self, csv, said):
         table = csv(
@@ -661,7 +661,7 @@ def test_wide_long_and_any_order_of_rows_give_the_same_panel(frame, random):
 @given(frame=wide_frames())
 def test_panel_holds_every_value_at_its_time(frame):
     schema, panel = built(table_from_frame(frame), ahead=2, layout="wide")
-    positions = calendar_of(schema).positions(pd.DatetimeIndex(frame["date"]).as_unit("s").asi8)
+    positions = build_calendar(schema).positions(pd.DatetimeIndex(frame["date"]).as_unit("s").asi8)
     for index, (name,) in enumerate(panel.ids):
         observed = dict(zip(positions.tolist(), frame[name], strict=True))
         own = panel.slots(index)

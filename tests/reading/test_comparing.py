@@ -13,8 +13,8 @@ from forecast.reading.comparing import (
     check_levels,
     mean_level,
     observed_spans,
+    set_status,
     warn_status,
-    with_status,
 )
 from tests._inputs import read_days
 from tests.metrics.panels import NAN, panel_of
@@ -26,7 +26,7 @@ def test_new_series_get_a_status_and_lost_ones_are_named(caplog: pytest.LogCaptu
     panel = panel_of((0, [1.0]), (0, [1.0]), (0, [1.0]), horizon=1)
     comparison = Comparison((("a",), ("c",), ("z",)), "t.csv", end=0)
     assert comparison.add(panel).status == ("ok", "new", "ok")
-    comparison.warn_missing()
+    comparison.warn_of_missing_ids()
     assert "1 series were not seen at fit (b)" in caplog.text
     assert "1 series of the fit are not here (z)" in caplog.text
 
@@ -109,12 +109,12 @@ def schema() -> Schema:
 def test_the_gravest_word_is_that_of_the_series(
     schema: Schema, values: list[float], status: str
 ) -> None:
-    assert with_status(panel_of((0, values), horizon=2), schema, LOOKBACK).status == (status,)
+    assert set_status(panel_of((0, values), horizon=2), schema, LOOKBACK).status == (status,)
 
 
 def test_without_a_lookback_no_series_is_short_or_ended(schema: Schema) -> None:
     panel = panel_of((0, [1.0, 2]), (0, [1.0, 2, 3, 4, 5, NAN, NAN, NAN, NAN, NAN]), horizon=2)
-    assert with_status(panel, schema).status == ("ok", "ok")
+    assert set_status(panel, schema).status == ("ok", "ok")
 
 
 def test_spans_end_with_the_last_value() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from forecast import Forecaster
 from forecast.errors import BadData, UsageError
-from forecast.reading.dated import normalised
+from forecast.reading.dated import normalise
 from forecast.settings import TextSettings
 from forecast.tables.reading import read_table
 from tests.jobs.a_job import Job, at, job
@@ -52,14 +52,14 @@ def test_other_unnamed_first_columns_are_kept_and_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str, name: str
 ) -> None:
     (tmp_path / "sales.csv").write_text(content)
-    table = normalised(read_table(str(tmp_path / "sales.csv"), TextSettings()))
+    table = normalise(read_table(str(tmp_path / "sales.csv"), TextSettings()))
     assert table.frame.columns[0] == name
     assert f"called '{name}'" in caplog.text
 
 
 def read(folder: Path, content: str) -> pd.DataFrame:
     (folder / "values.csv").write_text(content)
-    return normalised(read_table(str(folder / "values.csv"), TextSettings())).frame
+    return normalise(read_table(str(folder / "values.csv"), TextSettings())).frame
 
 
 def test_rows_of_a_single_column_are_numbered_and_a_blank_line_is_a_missing_value(

@@ -79,7 +79,9 @@ def test_some_rows_and_shares_keep_their_order_and_lines(table: LargeTable, tmp_
     table.write_shares(COLUMNS, ["shop"], share, str(tmp_path / "shares"))
     for number in (1, 2):
         shared = table.read_share(str(tmp_path / "shares"), number)
-        kept = table.filtered(COLUMNS, ["shop"], lambda part, number=number: share(part) == number)
+        kept = table.filter_rows(
+            COLUMNS, ["shop"], lambda part, number=number: share(part) == number
+        )
         assert shared is not None
         pd.testing.assert_frame_equal(shared.frame, kept.frame)
         assert shared.lines.tolist() == kept.lines.tolist()

@@ -27,7 +27,7 @@ def rows_of(*rows: tuple[int, int, float]) -> TimedValues:
     ("how", "value"), [("first", 5.0), ("last", 1.0), ("mean", 3.0), ("sum", 9.0)]
 )
 def test_rows_of_one_series_and_time_become_one(how: str, value: float) -> None:
-    made = rows_of((1, 20, 5.0), (0, 30, 7.0), (1, 20, 3.0), (1, 10, 2.0), (1, 20, 1.0)).combined(
+    made = rows_of((1, 20, 5.0), (0, 30, 7.0), (1, 20, 3.0), (1, 10, 2.0), (1, 20, 1.0)).combine(
         how
     )
     assert made.series.tolist() == [0, 1, 1]
@@ -37,9 +37,9 @@ def test_rows_of_one_series_and_time_become_one(how: str, value: float) -> None:
 
 def test_rows_in_order_stay_as_they_are() -> None:
     rows = rows_of((0, 10, 1.0), (0, 20, 2.0), (1, 10, 3.0))
-    assert rows.combined("sum") is rows
+    assert rows.combine("sum") is rows
     nothing = rows.select(np.zeros(3, bool))
-    assert len(nothing.combined("sum").values) == 0
+    assert len(nothing.combine("sum").values) == 0
 
 
 def test_ids_of_several_columns_are_ascending_and_coded_by_row() -> None:

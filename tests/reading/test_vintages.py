@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from forecast.errors import ForecastError
-from forecast.panel.hierarchy import with_sums
-from forecast.panel.panel import Panel, stacked
-from forecast.panel.schema import calendar_of
+from forecast.panel.hierarchy import append_sums
+from forecast.panel.panel import Panel, join_panels
+from forecast.panel.schema import build_calendar
 from forecast.reading.reading import Reading, read, read_as
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
@@ -191,11 +191,11 @@ def test_series_are_found_although_their_rows_repeat_and_sums_have_means() -> No
     panel = reading.panel
     assert reading.schema.ids == ("shop",)
     assert panel.known[panel.offsets[1:] - 1, 0].tolist() == [2.0, 6.0]
-    whole = with_sums(panel, ("shop",), ((),))
+    whole = append_sums(panel, ("shop",), ((),))
     assert whole.known[-AHEAD:, 0].tolist() == [4.0, 4.0]
     assert whole.until(whole.origins - 2).known[-1, 0] == 4.0
     assert whole.until(whole.origins - 3).known[-1, 0] == 2.0  # of a alone, at the end of 3 January
-    parts = stacked([panel.until(panel.origins - 1), panel.until(panel.origins - 1)]).until(
+    parts = join_panels([panel.until(panel.origins - 1), panel.until(panel.origins - 1)]).until(
         panel.origins[0] - 2
     )
     assert parts.known[-AHEAD:, 0].tolist() != parts.known[:AHEAD, 0].tolist()
@@ -224,7 +224,7 @@ def test_a_vintage_counts_from_the_first_origin_whose_step_has_ended(freq: str) 
     stamps = dates[3] + pd.to_timedelta(np.arange(0, 60 * 24, 7), unit="h")
     rows = [*past, *((dates[-1], None, float(number), at) for number, at in enumerate(stamps))]
     reading = reading_of(rows, freq=freq)
-    panel, calendar = reading.panel, calendar_of(reading.schema)
+    panel, calendar = reading.panel, build_calendar(reading.schema)
     ends = calendar.ends(np.arange(panel.starts[0], panel.origins[0] + 1))
     seconds = (stamps - pd.Timestamp(0)) // pd.Timedelta(seconds=1)
     origins = np.searchsorted(ends, seconds)  # the first step that ends then or later

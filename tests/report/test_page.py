@@ -5,13 +5,13 @@ import re
 
 import pytest
 
-from forecast.report.page import Bar, Commands, LineChart, Section, Table, number, page_of
+from forecast.report.page import Bar, Commands, LineChart, Section, Table, number, render_page
 
 WILD = "</script><b>&\x1b"
 
 
 def html(*parts: object) -> str:
-    return "".join(page_of("title", "verdict", (Section("section", parts),), "made"))
+    return "".join(render_page("title", "verdict", (Section("section", parts),), "made"))
 
 
 def test_text_of_users_is_text_everywhere() -> None:

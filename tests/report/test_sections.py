@@ -4,7 +4,12 @@ import pytest
 
 from forecast.errors import BadData
 from forecast.report.page import LineChart, Table
-from forecast.report.sections import BacktestTables, coverage_section, error_section, verdict_of
+from forecast.report.sections import (
+    BacktestTables,
+    coverage_section,
+    describe_accuracy,
+    error_section,
+)
 
 
 @pytest.mark.parametrize(
@@ -25,7 +30,7 @@ def test_an_exact_forecast_is_said_to_be_exact(
         {"model": "theta", "skill": skill, "mase": own},
     ]
     tables = {"overall": rows, "by_series": rows, "by_step": rows, "origins": ["a", "b"]}
-    assert f"{verdict_of(BacktestTables(tables, 'tests.json'))}." == verdict
+    assert f"{describe_accuracy(BacktestTables(tables, 'tests.json'))}." == verdict
 
 
 def test_the_verdict_names_series_that_are_forecast_worse_and_intervals_that_hold_too_few_values() -> (
@@ -38,7 +43,7 @@ def test_the_verdict_names_series_that_are_forecast_worse_and_intervals_that_hol
         for name, skill in skills.items()
     ]
     tables = {"overall": [whole], "by_series": rows, "by_step": [whole], "origins": ["x", "y"]}
-    text = verdict_of(BacktestTables(tables, "tests.json"))
+    text = describe_accuracy(BacktestTables(tables, "tests.json"))
     assert text == (
         "26 % less error than seasonal naive on 2 origins, but more for 4 of 6 series (b, c, d, ...); "
         "80 % intervals held 71 %, 95 % intervals held 90 %, too few"

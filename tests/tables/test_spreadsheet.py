@@ -14,7 +14,7 @@ import pytest
 
 from forecast.errors import BadData, Unavailable, UsageError
 from forecast.reading import reading
-from forecast.reading.dated import normalised
+from forecast.reading.dated import normalise
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables import contents
 from forecast.tables.cells import parse_numbers
@@ -111,7 +111,7 @@ def test_hidden_sheets_are_read_only_when_named(read: Any) -> None:
 def test_a_title_above_the_header_and_a_total_below_are_left_out(read: Any, caplog: Any) -> None:
     for above in (["Sales of 2024"], ["Sales of 2024", None]):
         caplog.clear()
-        table = normalised(read(xlsx(Sales=[above, [], *SALES, ["Total", 390.5]])))
+        table = normalise(read(xlsx(Sales=[above, [], *SALES, ["Total", 390.5]])))
         assert (table.names, len(table), table.line(0)) == (["day", "units"], 30, "row 4")
         assert (
             "left out the title above the header (row 1 to 2); pass header_row=3 to say so"
@@ -138,7 +138,7 @@ def test_a_title_above_the_header_and_a_total_below_are_left_out(read: Any, capl
 @pytest.mark.parametrize("total", [["Total", None, 3], [None, "Total", 3]])
 def test_hours_stay_hours_beside_a_total(read: Any, total: list[Any]) -> None:
     hours = [[datetime(2024, 1, 1) + timedelta(hours=i), "a", i % 7] for i in range(60)]
-    table = normalised(read(xlsx(Sales=[["at", "shop", "units"], *hours, total])))
+    table = normalise(read(xlsx(Sales=[["at", "shop", "units"], *hours, total])))
     assert (len(table), reading.read(table, TableSettings()).schema.calendar.name) == (60, "h")
 
 
@@ -229,7 +229,7 @@ def test_years_in_numbers_are_times(read: Any) -> None:
 def test_an_unnamed_index_of_pandas_is_left_out(read: Any, tmp_path: Path) -> None:
     frame = pd.DataFrame({"day": pd.to_datetime(DAYS), "units": 1.5})
     frame.to_excel(tmp_path / "book.xlsx", engine="xlsxwriter")
-    table = normalised(read_table(str(tmp_path / "book.xlsx"), TextSettings()))
+    table = normalise(read_table(str(tmp_path / "book.xlsx"), TextSettings()))
     pd.testing.assert_frame_equal(table.frame, frame.astype({"day": "datetime64[s]"}))
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forecast.tables.storage import text_type
-from forecast.tables.table import Table, distinct, encoded, repeats
+from forecast.tables.table import Table, distinct, encode, repeats
 
 DAYS = pd.date_range("2024-01-01", periods=3)
 KINDS = {
@@ -94,7 +94,7 @@ SOME = st.lists(st.integers(-5, 5), max_size=30)
 @given(SOME)
 def test_codes_lead_back_to_the_values_in_order_of_appearance(values: list[int]) -> None:
     array = np.array(values, np.int64)
-    codes, unique = encoded(array)
+    codes, unique = encode(array)
     assert unique[codes].tolist() == values
     assert unique.tolist() == list(dict.fromkeys(values))
     assert distinct(array).tolist() == sorted(set(values))

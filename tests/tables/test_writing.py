@@ -14,7 +14,7 @@ import python_calamine
 
 from forecast.errors import CannotCreate
 from forecast.tables import writing
-from forecast.tables.writing import Column, frame_of, write_frames
+from forecast.tables.writing import Column, build_frame, write_frames
 
 Run = Callable[..., Any]
 
@@ -149,7 +149,7 @@ def test_a_column_has_the_type_of_the_input(
 
 
 def test_columns_of_both_kinds_become_a_frame_in_their_order() -> None:
-    frame = frame_of(
+    frame = build_frame(
         {
             "id": Column(np.array(["a", "a"], object)),
             "step": Column(np.array([1, 2])),

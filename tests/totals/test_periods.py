@@ -7,21 +7,21 @@ import pandas as pd
 import pytest
 
 from forecast.errors import UsageError
-from forecast.panel.grouping import keys_of
-from forecast.panel.schema import calendar_of, time_columns
+from forecast.panel.grouping import iterate_keys
+from forecast.panel.schema import build_calendar, time_columns
 from forecast.reading.reading import Reading, read
 from forecast.settings import Every, SumSettings, TableSettings
 from forecast.tables.reading import table_from_frame
 from forecast.totals.periods import (
     Periods,
+    extend_to_periods,
+    find_levels,
+    find_periods,
     horizon_of_next,
     key_columns,
-    levels_of,
     period_keys,
-    periods_of,
     steps_of_periods,
     whole_periods,
-    with_next_periods,
 )
 from tests.totals._sales import fitted, sales
 
@@ -38,7 +38,7 @@ def found(
 ) -> tuple[Periods, list[str]]:
     """The periods after the last of some times, and their names as the table writes its times."""
     reading = reading_of(times, **settings)
-    periods = periods_of(reading.schema, int(reading.panel.origins.max()), horizon, every)
+    periods = find_periods(reading.schema, int(reading.panel.origins.max()), horizon, every)
     columns = time_columns(reading.schema, periods.times)
     return periods, columns["time"].texts()
 
@@ -117,9 +117,9 @@ def test_the_next_steps_are_one_period_from_the_first_step_on() -> None:
 def test_a_horizon_that_is_not_set_has_the_next_steps() -> None:
     reading = reading_of(days("2024-01-10"))
     for later in (False, True):
-        assert with_next_periods(reading, ("next 9", "horizon"), later).panel.ahead == 9
-        assert with_next_periods(reading, ("next 4",), later).panel.ahead == reading.panel.ahead
-        too_many = with_next_periods(reading, ("next 80",), later=False)
+        assert extend_to_periods(reading, ("next 9", "horizon"), later).panel.ahead == 9
+        assert extend_to_periods(reading, ("next 4",), later).panel.ahead == reading.panel.ahead
+        too_many = extend_to_periods(reading, ("next 80",), later=False)
         assert too_many.panel.ahead == reading.panel.ahead
 
 
@@ -144,12 +144,12 @@ def test_a_period_may_have_any_number_of_steps(freq: str, every: Every, bounds: 
     )
     schema, origin = reading.schema, int(reading.panel.origins.max())
     times = pd.to_datetime(bounds).to_numpy().astype("datetime64[s]").astype(np.int64)
-    start, end, after = calendar_of(schema).positions(times).tolist()
-    periods = periods_of(schema, end - 30, 29, every)
+    start, end, after = build_calendar(schema).positions(times).tolist()
+    periods = find_periods(schema, end - 30, 29, every)
     assert (periods.first, periods.edges.tolist(), periods.next_horizon) == (start, [0, 29], None)
     name = times[0] + (6 * 86_400 if every == "week" else 0)  # a week is named by its Sunday
     assert periods.times.tolist() == [name]
-    assert periods_of(schema, origin, 5, every).next_horizon == end - origin - 1
+    assert find_periods(schema, origin, 5, every).next_horizon == end - origin - 1
     assert horizon_of_next(schema, origin, (every,)) == after - origin - 1
     with pytest.raises(UsageError) as refused:
         whole_periods(schema, origin, 5, [every])
@@ -178,7 +178,7 @@ def test_several_time_columns_hold_the_start() -> None:
     months = pd.date_range("2015-02-01", periods=60, freq="MS")
     frame = pd.DataFrame({"year": months.year, "month": months.month, "value": np.arange(60.0) % 7})
     reading = read(table_from_frame(frame), TableSettings(time=("year", "month")), horizon=5)
-    periods = periods_of(reading.schema, int(reading.panel.origins.max()), 5, "quarter")
+    periods = find_periods(reading.schema, int(reading.panel.origins.max()), 5, "quarter")
     columns = time_columns(reading.schema, periods.times)
     assert {name: column.texts() for name, column in columns.items()} == {
         "year": ["2020"] * 2,
@@ -191,7 +191,7 @@ def test_several_time_columns_hold_the_start() -> None:
 def test_keys_ascend_and_change_where_the_start_says(freq: str, every: Every) -> None:
     times = pd.date_range("2020-01-01", periods=3000, freq=freq)
     reading = reading_of(times.strftime("%Y-%m-%dT%H:%M:%S"))
-    calendar, first = calendar_of(reading.schema), int(reading.panel.starts[0])
+    calendar, first = build_calendar(reading.schema), int(reading.panel.starts[0])
     keys = period_keys(calendar, first + np.arange(3000), every)
     weekly = freq.startswith("W")
     wall = times - pd.Timedelta(days=6) if freq in ("W-SUN", "W-WED") else times
@@ -238,17 +238,19 @@ def reading() -> Reading:
 def test_groups_are_the_values_of_id_and_static_columns(
     reading: Reading, by: str, name: str, keys: list[tuple[str, ...]]
 ) -> None:
-    level = levels_of(SumSettings(sum_by=by, sum_every="week"), reading.schema)[0]
+    level = find_levels(SumSettings(sum_by=by, sum_every="week"), reading.schema)[0]
     assert level.name == f"{name}/week"
     assert (
-        list(keys_of(reading.panel, reading.schema, level.by, reading.panel.order[[0, 2, 1, 3]]))
+        list(
+            iterate_keys(reading.panel, reading.schema, level.by, reading.panel.order[[0, 2, 1, 3]])
+        )
         == keys
     )
 
 
 def test_each_pair_of_group_and_period_is_a_level_once(reading: Reading) -> None:
     asked = SumSettings(sum_by=("region", "all", "region"), sum_every=("week", "month", "week"))
-    found = levels_of(asked, reading.schema)
+    found = find_levels(asked, reading.schema)
     assert [level.name for level in found] == [
         "region/week",
         "region/month",
@@ -256,7 +258,7 @@ def test_each_pair_of_group_and_period_is_a_level_once(reading: Reading) -> None
         "all/month",
     ]
     assert key_columns(found, reading.schema) == ("region", "shop")
-    assert key_columns(levels_of(SumSettings(sum_by="size"), reading.schema), reading.schema) == (
+    assert key_columns(find_levels(SumSettings(sum_by="size"), reading.schema), reading.schema) == (
         "region",
         "shop",
         "size",
@@ -274,7 +276,7 @@ def test_the_grand_total_is_written_in_capitals_beside_a_column_called_all() -> 
     found = fitted(frame, 7, id=("all", "shop")).totals(by=("ALL", "all"), every="horizon")
     assert found["level"].tolist() == ["ALL/horizon", "all/horizon", "all/horizon"]
     assert found["mean"][0] == pytest.approx(found["mean"][1:].sum(), rel=1e-6)
-    assert levels_of(SumSettings(sum_by="ALL"), reading_of(range(20)).schema)[0].by == ()
+    assert find_levels(SumSettings(sum_by="ALL"), reading_of(range(20)).schema)[0].by == ()
 
 
 def test_columns_of_a_wide_table_are_added_up() -> None:

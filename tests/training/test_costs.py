@@ -22,7 +22,7 @@ SHAPE = Shape(lookback=48, horizon=4, levels=(0.1, 0.5, 0.9))
 
 def seconds(model: str, windows: int = 64, shape: Shape = SHAPE, **params: object) -> float:
     network = build(Candidate(model=model, params=params, lookback=shape.lookback), shape)
-    return StepCosts(network, random_batch(shape, 8, 0)).estimated(windows)
+    return StepCosts(network, random_batch(shape, 8, 0)).estimate(windows)
 
 
 def test_wide_deep_and_long_networks_cost_more_and_more_windows_too() -> None:
@@ -38,7 +38,7 @@ def test_wide_deep_and_long_networks_cost_more_and_more_windows_too() -> None:
 def test_an_estimate_is_the_same_each_time_and_leaves_the_network_as_it_is() -> None:
     assert seconds("segrnn") == seconds("segrnn")
     network, batch = build(Candidate(model="gru", lookback=48), SHAPE), random_batch(SHAPE, 8, 0)
-    StepCosts(network, batch).estimated(64)
+    StepCosts(network, batch).estimate(64)
     assert not any(layer._forward_hooks for layer in network.modules())
 
 

@@ -222,14 +222,14 @@ def test_all_that_training_gathers_lies_on_the_device_of_the_network() -> None:
     from forecast.training.plan import Candidate
 
     made: list[Fitter] = []
-    real = Fitter.of.__func__
+    real = Fitter.prepare.__func__
 
     def spied(cls: type[Fitter], *parts: object) -> Fitter:
         made.append(real(cls, *parts))
         return made[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Fitter, "of", classmethod(spied))
+        patch.setattr(Fitter, "prepare", classmethod(spied))
         Forecaster(**{**SETTINGS, "steps": 2}).fit(frame())
     fitter = made[0]
     arrays = {**vars(fitter.windows), **vars(fitter.windows.columns)}

@@ -31,7 +31,7 @@ def fitter_of(*series: list[float], lags: tuple[int, ...] = (), **settings: obje
     inputs = inputs_of(*(series or (DAYS, DAYS[:60])), lags=lags)
     lengths = np.asarray(inputs.panel.lengths)
     split = split_windows(lengths, 8, inputs.horizon, 1)
-    return Fitter.of(inputs, split, TrainSettings(device="cpu", **settings))
+    return Fitter.prepare(inputs, split, TrainSettings(device="cpu", **settings))
 
 
 def test_steps_of_the_user_are_taken_and_a_fifth_of_them_sees_what_was_held_out() -> None:

@@ -114,7 +114,7 @@ def test_the_best_weights_are_kept_and_forecast_what_was_held_out() -> None:
     state.restore_best([BATCH])
     np.testing.assert_array_equal(weights(state), best)
     with torch.no_grad():
-        expected = BATCH.unscaled(state.network.outputs(BATCH))
+        expected = BATCH.unscale(state.network.outputs(BATCH))
     torch.testing.assert_close(state.held_out, expected)
 
 

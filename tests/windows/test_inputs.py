@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from forecast.panel.panel import Panel
-from forecast.panel.schema import Schema, calendar_of
+from forecast.panel.schema import Schema, build_calendar
 from forecast.reading.reading import read, read_as
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
@@ -34,8 +34,8 @@ def test_what_is_restored_is_in_the_unit_of_the_table(power: float) -> None:
     inputs = inputs_of(DAYS, power=power)
     windows = np.zeros(1, np.int64), np.array([4])
     ahead = inputs.panel.values[4:6][None]
-    assert inputs.restored(ahead, windows)[0] == pytest.approx([25, 36])
-    assert inputs.restored(ahead[..., None], windows).shape == (1, 2, 1)
+    assert inputs.restore(ahead, windows)[0] == pytest.approx([25, 36])
+    assert inputs.restore(ahead[..., None], windows).shape == (1, 2, 1)
 
 
 def test_a_series_that_the_fit_did_not_see_has_index_zero() -> None:
@@ -89,7 +89,7 @@ def test_closed_slots_are_put_back_into_what_follows() -> None:
     assert inputs.closed is not None
     assert np.flatnonzero(np.isfinite(inputs.closed)).tolist() == [2, 5]
     windows = np.zeros(1, np.int64), np.array([4])
-    assert inputs.restored(np.array([[8.0, 9.0]]), windows).tolist() == [[8.0, 0.0]]
+    assert inputs.restore(np.array([[8.0, 9.0]]), windows).tolist() == [[8.0, 0.0]]
     assert inputs_of(DAYS).closed is None
 
 
@@ -143,7 +143,7 @@ def test_a_constant_or_blank_column_is_divided_by_one(
 def test_blanks_are_the_mean_and_unknown_categories_zero(table: tuple[Panel, Schema]) -> None:
     panel, schema = table
     statistics = Statistics(known=((2.0, 1.0), (0.0, 1.0)))
-    columns = make_columns(panel, schema, statistics, calendar_of(schema))
+    columns = make_columns(panel, schema, statistics, build_calendar(schema))
     assert columns.known[:, 0].tolist() == [
         -1,
         1,

@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from forecast.panel.panel import Panel
-from forecast.panel.schema import calendar_of
+from forecast.panel.schema import build_calendar
 from forecast.reading.reading import read
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
@@ -65,7 +65,7 @@ def test_each_window_sees_the_newest_value_that_was_known_at_its_origin(rows: li
     assume(any(hours is not None for _, _, hours, _ in rows))
     panel = panel_of(rows)
     schema = read_schema()
-    columns = make_columns(panel, schema, Statistics(known=((0.0, 1.0),)), calendar_of(schema))
+    columns = make_columns(panel, schema, Statistics(known=((0.0, 1.0),)), build_calendar(schema))
     windows = Windows(panel, columns, AHEAD, (), np.arange(1, 3)).cut(LOOKBACK, "standard")
     series, position = np.repeat(np.arange(2), DAYS), np.tile(np.arange(1, DAYS + 1), 2)
     ours = windows.batch(series, position)

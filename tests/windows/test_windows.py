@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from forecast.panel.schema import calendar_of
+from forecast.panel.schema import build_calendar
 from forecast.reading.reading import read
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
@@ -22,7 +22,7 @@ def windows_of(frame: pd.DataFrame, scaling: str) -> Windows:
     reading = read(table, settings, horizon=5)
     panel, schema = reading.panel, reading.schema
     columns = make_columns(
-        panel, schema, fit_statistics(panel, schema, panel.lengths), calendar_of(schema)
+        panel, schema, fit_statistics(panel, schema, panel.lengths), build_calendar(schema)
     )
     return Windows(panel, columns, 5, (7, 14), np.arange(1, len(panel) + 1)).cut(14, scaling)
 
@@ -47,7 +47,7 @@ def test_numpy_and_torch_gather_the_same_batch(panel_frame: pd.DataFrame, scalin
 
 def test_padding_repeats_the_last_window_and_changes_no_other(panel_frame: pd.DataFrame) -> None:
     batch = windows_of(panel_frame, "standard").batch(np.array([0, 1, 2]), np.array([40, 50, 60]))
-    padded = batch.padded(8)
+    padded = batch.pad(8)
     for field in fields(Batch):
         one, other = getattr(batch, field.name), getattr(padded, field.name)
         np.testing.assert_array_equal(other[:3], one)
@@ -59,5 +59,5 @@ def test_a_forecast_of_zero_is_zero_whatever_rounds_on_the_way(panel_frame: pd.D
     frame = panel_frame.assign(units=panel_frame["units"].abs() + 1)
     batch = windows_of(frame, "standard").batch(np.array([0, 1]), np.array([60, 60]))
     zero = -(batch.location / batch.scale).astype(np.float32)[..., None]
-    assert not batch.unscaled(zero).any()
-    assert (batch.unscaled(zero * np.float32(1 - 1e-5)) > 0).all()
+    assert not batch.unscale(zero).any()
+    assert (batch.unscale(zero * np.float32(1 - 1e-5)) > 0).all()

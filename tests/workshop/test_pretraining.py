@@ -9,7 +9,7 @@ import torch
 from click.testing import CliRunner
 
 from forecast.pretrained.forecasting import load_network
-from forecast.pretrained.network import LEVELS, as_floats, inputs_of, layers_of, run
+from forecast.pretrained.network import LEVELS, as_floats, build_inputs, convert_weights, run
 from workshop import pretraining
 from workshop.pretraining import Pretraining, Recipe, draw_sample, main, sample_of
 
@@ -110,8 +110,8 @@ def test_numpy_computes_what_torch_does() -> None:
     with torch.no_grad():
         for weights in training.network.parameters():
             weights += 0.1 * torch.randn_like(weights)
-        expected = training.network(*map(torch.from_numpy, inputs_of(sample.features))).numpy()
-    assert run(layers_of(as_floats(_weights(training))), sample.features) == pytest.approx(
+        expected = training.network(*map(torch.from_numpy, build_inputs(sample.features))).numpy()
+    assert run(convert_weights(as_floats(_weights(training))), sample.features) == pytest.approx(
         expected, abs=1e-4
     )
 

@@ -88,7 +88,7 @@ class AutoModel:
         old = recent[: len(recent) - newer]
         with warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):
             try:
-                model = _fitted(self, models, old.tobytes(), 1 if is_removed else season)
+                model = _fit(self, models, old.tobytes(), 1 if is_removed else season)
                 points = model.forward(recent, horizon) if newer else model.predict(horizon)
             except Exception:  # the package has no error class of its own
                 return nothing
@@ -96,7 +96,7 @@ class AutoModel:
 
 
 @lru_cache(maxsize=512)  # windows of a series share fits
-def _fitted(model: AutoModel, models: Any, value_bytes: bytes, season: int) -> Any:
+def _fit(model: AutoModel, models: Any, value_bytes: bytes, season: int) -> Any:
     kind = getattr(models, model.name)
     unfitted = kind(season_length=season, **dict(model.options))
     return unfitted.fit(np.frombuffer(value_bytes))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.pretrained.forecasting import Network
-from forecast.registry import entry_of
+from forecast.registry import find_entry
 
 Values = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -72,5 +72,5 @@ def baseline_method(name: str) -> Method:
 
     An unknown name raises `UsageError`, which suggests the nearest one.
     """
-    method: Method = entry_of("baselines", name).load()
+    method: Method = find_entry("baselines", name).load()
     return method

@@ -84,7 +84,7 @@ def by_season(slots: NDArray[Slot], season: int) -> NDArray[Slot]:
     return padded.reshape(windows, seasons, season)
 
 
-def smoothed(profile: Values, counts: Values, values: Values, observed: Mask) -> Values:
+def smooth_profile(profile: Values, counts: Values, values: Values, observed: Mask) -> Values:
     """A long seasonal profile [windows, season] without the noise of its steps, each the mean of
     `counts` values.
 
@@ -177,7 +177,7 @@ def _decompose(values: Values, start: Counts, season: int, multiplicative: bool)
     present = np.arange(span) >= start[:, None]
     if multiplicative:
         level = values.sum(1) / (span - start)
-        index = smoothed(index, counts, values / level[:, None], present)
+        index = smooth_profile(index, counts, values / level[:, None], present)
         return np.asarray(index / index.mean(1, keepdims=True))
-    index = smoothed(index, counts, values, present)
+    index = smooth_profile(index, counts, values, present)
     return np.asarray(index - index.mean(1, keepdims=True))

@@ -8,7 +8,7 @@ import numpy as np
 from forecast.baselines.shared.gaps import MAX_SMOOTHED, newest_steps
 from forecast.baselines.shared.method import Counts, Values
 from forecast.baselines.shared.seasons import remove_season, restore_season, seasonal_index
-from forecast.baselines.shared.trends import line_of
+from forecast.baselines.shared.trends import fit_line
 
 # 0.02 to 1, closest at both ends; a finer grid gains nothing
 SMOOTHING = np.sin(np.arange(2, 25) * np.pi / 48) ** 2
@@ -34,12 +34,12 @@ def theta_forecast(
     span = values.shape[1]
     index, factors = seasonal_index(values, start, season)  # [windows, season], [windows]
     plain = remove_season(values, index, factors)
-    mean, slope, time, centred = line_of(plain, start)
+    mean, slope, time, centred = fit_line(plain, start)
     trend = slope * time
     if best_theta:
         level, weight = _smoothed_with_trend(centred, trend, start)
     else:
-        level = _smoothed(centred - trend / 2, start)
+        level = _smooth(centred - trend / 2, start)
         weight = np.full(len(values), 0.5)
     steps = time[:, -1:] + np.arange(1, horizon + 1)
     slope = weight[:, None] * slope
@@ -49,7 +49,7 @@ def theta_forecast(
     return restore_season(points, index, factors)
 
 
-def _smoothed(values: Values, start: Counts) -> Values:
+def _smooth(values: Values, start: Counts) -> Values:
     """Last level of simple exponential smoothing, coefficient and first level by least squares,
     [windows].
     """

@@ -15,7 +15,7 @@ ROUNDING = 1e-24  # smaller squared errors, as a share of squares, are nothing b
 TINY = 1e-200  # stands for the squares of zeros
 
 
-def line_of(values: Values, start: Counts) -> tuple[Values, Values, Values, Values]:
+def fit_line(values: Values, start: Counts) -> tuple[Values, Values, Values, Values]:
     """The line of least squared errors through the values from column `start` on.
 
     Returns mean and slope, [windows, 1], and steps from the middle and values less their mean,
@@ -56,7 +56,7 @@ def clear_lines(values: Values, observed: Mask, horizon: int, season: int) -> tu
     positive = present & (lowest > 0)[:, None]
     logs = np.log(np.where(positive, plain, 1.0))
     both = np.concatenate([plain, logs])
-    mean, slope, time, centred = line_of(both, np.tile(start, 2))
+    mean, slope, time, centred = fit_line(both, np.tile(start, 2))
 
     errors = centred - slope * time
     products = (errors[:, 1:] * errors[:, :-1]).sum(1)

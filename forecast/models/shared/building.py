@@ -13,7 +13,7 @@ from forecast.errors import ArtifactRefused
 from forecast.models import model_class
 from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.panel.panel import Integers
-from forecast.panel.schema import Schema, calendar_of
+from forecast.panel.schema import Schema, build_calendar
 from forecast.settings import LossName
 from forecast.windows.inputs import category_sizes, numeric_count
 
@@ -63,7 +63,7 @@ def to_arrays(tensors: dict[str, Tensor]) -> Arrays:
     return {name: tensor.numpy(force=True).copy() for name, tensor in tensors.items()}
 
 
-def layout_of(tensors: Mapping[str, Tensor]) -> Layout:
+def read_layout(tensors: Mapping[str, Tensor]) -> Layout:
     """Shape and type of each tensor, by name."""
     return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
 
@@ -74,15 +74,15 @@ def carry_weights(named: Named, shape: Shape, weights: Arrays, earlier: Integers
     Weights of single series move with the series: `earlier` [series] is the index that each series
     had in the earlier fit.
     """
-    expected = layout_of(build(named, shape).state_dict())
+    expected = read_layout(build(named, shape).state_dict())
     wider = replace(shape, series=shape.series + 1)
-    of_wider = layout_of(build(named, wider).state_dict())
+    of_wider = read_layout(build(named, wider).state_dict())
     rows = np.concatenate([[0], earlier])
     carried = {}
     for name, array in weights.items():
         by_series = expected.get(name) != of_wider.get(name)
         carried[name] = array[rows] if by_series else array
-    if layout_of(to_tensors(carried)) != expected:
+    if read_layout(to_tensors(carried)) != expected:
         return None
     return carried
 
@@ -96,7 +96,7 @@ def network_shape(
     series: int,
     loss: LossName,
 ) -> Shape:
-    calendar = len(calendar_of(schema).feature_names)
+    calendar = len(build_calendar(schema).feature_names)
     known = numeric_count(schema.known, schema)
     return Shape(
         lookback=lookback,

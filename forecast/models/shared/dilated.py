@@ -46,7 +46,7 @@ def default_dilations(shape: Shape) -> tuple[int, ...]:
     return sparse or dilations[-1:]
 
 
-def dilated(layer: nn.Module, steps: Tensor, dilation: int) -> Tensor:
+def dilate(layer: nn.Module, steps: Tensor, dilation: int) -> Tensor:
     """Run an LSTM whose state follows the one `dilation` steps before (Chang et al. 2017).
 
     Each of the `dilation` interleaved sequences becomes a row of a larger batch, so that one fused
@@ -92,12 +92,12 @@ class DilatedStack(nn.Module):
         """[batch, steps, size] -> [batch, hidden size], the state of the last step."""
         stride = self.strides[0]
         segments = past_segments(steps, stride)
-        states = dilated(self.blocks[0], segments, self.dilations[0] // stride)
+        states = dilate(self.blocks[0], segments, self.dilations[0] // stride)
         for number in range(1, len(self.blocks)):
             skip = self.strides[number] // stride
             stride = self.strides[number]
             first = (states.shape[1] - 1) % skip
             states = states[:, first::skip]
             dilation = self.dilations[number] // stride
-            states = dilated(self.blocks[number], self.drop(states), dilation) + states
+            states = dilate(self.blocks[number], self.drop(states), dilation) + states
         return states[:, -1]

@@ -68,7 +68,7 @@ def export(network: RecurrentModel, batch: Batch, opset: int) -> bytes:
     return file.getvalue()
 
 
-def computed(network: RecurrentModel, batch: Batch) -> tuple[dict[str, NDArray[Any]], NDArray[Any]]:
+def compute(network: RecurrentModel, batch: Batch) -> tuple[dict[str, NDArray[Any]], NDArray[Any]]:
     """The inputs of an export for a batch, and what the network computes from them, in numpy."""
     core = _Core(network, batch).eval()
     with torch.no_grad():

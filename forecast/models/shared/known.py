@@ -27,12 +27,12 @@ class KnownEffects(nn.Sequential):
         with torch.no_grad():  # gradients through the past would take as long as the network
             before = functional.pad(self(past), (0, 0, REACH, 0))
             around_past = torch.cat([before, after[:, :REACH]], 1)
-            of_past = _summed(around_past)
+            of_past = _sum_neighbours(around_past)
         around_horizon = torch.cat([before[:, -REACH:], after], 1)
-        return of_past, _summed(around_horizon)
+        return of_past, _sum_neighbours(around_horizon)
 
 
-def _summed(effects: Tensor) -> Tensor:
+def _sum_neighbours(effects: Tensor) -> Tensor:
     """The effect on each step, [batch, steps], summed over the steps around it.
 
     `effects` has, for each step, its effects on the steps around it, the latest of these first.

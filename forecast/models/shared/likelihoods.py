@@ -25,7 +25,7 @@ class Gaussian:
     draws: ClassVar[int] = 1  # uniform random numbers that drawing one value takes
 
     @classmethod
-    def of(cls, center: Tensor, raw: Tensor, location: Tensor, scale: Tensor) -> Self:
+    def from_outputs(cls, center: Tensor, raw: Tensor, location: Tensor, scale: Tensor) -> Self:
         """From `center` [batch, steps], `raw` [batch, steps, parameters - 1] and the scaling."""
         return cls(center, functional.softplus(raw[..., 0]) + FLOOR)
 
@@ -56,7 +56,7 @@ class StudentT(Gaussian):
     draws: ClassVar[int] = 2
 
     @classmethod
-    def of(cls, center: Tensor, raw: Tensor, location: Tensor, scale: Tensor) -> Self:
+    def from_outputs(cls, center: Tensor, raw: Tensor, location: Tensor, scale: Tensor) -> Self:
         positive = functional.softplus(raw)
         return cls(center, positive[..., 0] + FLOOR, positive[..., 1] + 2)
 
@@ -100,7 +100,7 @@ class NegativeBinomial:
     draws: ClassVar[int] = 2 * TRIES + 2
 
     @classmethod
-    def of(cls, center: Tensor, raw: Tensor, location: Tensor, scale: Tensor) -> Self:
+    def from_outputs(cls, center: Tensor, raw: Tensor, location: Tensor, scale: Tensor) -> Self:
         rate = scale * functional.softplus(location / scale + center)
         excess = functional.softplus(raw[..., 0])
         return cls(rate + 1e-6, excess + 1e-4, location, scale)
@@ -118,19 +118,19 @@ class NegativeBinomial:
         return (ways + failures + successes).to(value.dtype)
 
     def mean(self) -> Tensor:
-        return self._scaled(self.rate)
+        return self._scale_count(self.rate)
 
     def at(self, deviates: Tensor) -> Tensor:
         variance = self.rate + self.excess * self.rate.square()
         count = self.rate + variance.sqrt() * deviates
-        return self._scaled(count.clamp(min=0))
+        return self._scale_count(count.clamp(min=0))
 
     def draw(self, uniform: Tensor) -> Tensor:
         gamma = gamma_draws(1 / self.excess, uniform[:-1])
         rate = self.rate * self.excess * gamma
-        return self._scaled(poisson_quantile(rate, uniform[-1]))
+        return self._scale_count(poisson_quantile(rate, uniform[-1]))
 
-    def _scaled(self, count: Tensor) -> Tensor:
+    def _scale_count(self, count: Tensor) -> Tensor:
         return (count - self.offset) / self.unit
 
 

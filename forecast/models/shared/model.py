@@ -66,7 +66,7 @@ class Shape:
         """How many outputs a network has for each horizon step: quantiles and earlier values."""
         return len(self.levels) + self.earlier
 
-    def embedded(self) -> "Shape":
+    def embed(self) -> "Shape":
         """The shape as a network's layers see it, with categories embedded."""
         return replace(
             self,
@@ -106,7 +106,7 @@ class RecurrentModel(nn.Module):
     def __init__(self, params: Any, shape: Shape) -> None:
         super().__init__()
         self.params = params
-        self.shape = shape.embedded()
+        self.shape = shape.embed()
         self.middle = shape.levels.index(0.5)
         self.known_numbers = shape.future
         self.past_tables = _embeddings(shape.past_categories)
@@ -223,7 +223,7 @@ class RecurrentModel(nn.Module):
     def _known_past(self, batch: Batch) -> Tensor:
         """The columns of `future_covariates` in the past, [batch, lookback, future]."""
         numbers = batch.past_covariates[..., : self.known_numbers]
-        return _joined(numbers, self.future_tables, batch.past_codes)
+        return _join(numbers, self.future_tables, batch.past_codes)
 
     def _prepare(self, batch: Batch) -> tuple[Batch, Tensor | None]:
         """The embedded batch, its past without effects of known columns, and the effects ahead."""
@@ -235,9 +235,9 @@ class RecurrentModel(nn.Module):
         return replace(batch, past=without_effects), ahead
 
     def _embed(self, batch: Batch) -> Batch:
-        past = _joined(batch.past_covariates, self.past_tables, batch.past_codes)
-        future = _joined(batch.future_covariates, self.future_tables, batch.future_codes)
-        static = _joined(batch.static, self.static_tables, batch.static_codes)
+        past = _join(batch.past_covariates, self.past_tables, batch.past_codes)
+        future = _join(batch.future_covariates, self.future_tables, batch.future_codes)
+        static = _join(batch.static, self.static_tables, batch.static_codes)
         return replace(batch, past_covariates=past, future_covariates=future, static=static)
 
 
@@ -251,7 +251,7 @@ def _embeddings(sizes: tuple[int, ...]) -> nn.ModuleList:
     return nn.ModuleList(nn.Embedding(codes, embedding_size(codes)) for codes in sizes)
 
 
-def _joined(numbers: Tensor, tables: nn.ModuleList, codes: Tensor) -> Tensor:
+def _join(numbers: Tensor, tables: nn.ModuleList, codes: Tensor) -> Tensor:
     """Numeric columns and the embedded codes of categorical ones."""
     embedded = [table(codes[..., column]) for column, table in enumerate(tables)]
     return torch.cat([numbers, *embedded], -1)

@@ -108,7 +108,7 @@ def default_segment(shape: Shape) -> int:
     return max(1, math.isqrt(shape.lookback))
 
 
-def zeroed(*layers: nn.Linear) -> None:
+def zero_outputs(*layers: nn.Linear) -> None:
     """Set the weights of output layers to zero.
 
     Training then starts from the seasonal skip instead of a random mixture.
@@ -133,7 +133,7 @@ class StepDecoder(nn.Module):
         self.mix = nn.Linear(context + shape.future, 2 * context)
         self.out = nn.Linear(2 * context, shape.outputs)
         self.direct = nn.Linear(size, shape.horizon)
-        zeroed(self.out, self.direct)
+        zero_outputs(self.out, self.direct)
 
     def forward(self, state: Tensor, future: Tensor) -> Tensor:
         """[batch, size] and [batch, horizon, future] -> [batch, horizon, outputs]."""
@@ -199,7 +199,7 @@ class SegmentModel(RecurrentModel):
         """Columns of the horizon, with zeros added after its end to fill the last segment."""
         return padded_steps(columns, after=-self.shape.horizon % self.segment)
 
-    def joined(self, raw: Tensor, states: Tensor, batch: Batch) -> Tensor:
+    def join_segments(self, raw: Tensor, states: Tensor, batch: Batch) -> Tensor:
         """Raw outputs [batch (x) future segments, outputs * segment] -> [batch, horizon, outputs].
 
         The decoder `own` adds the effects of known columns of the table, from the same `states`.

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from forecast.panel.panel import Flags, Floats, Numbers
-from forecast.pretrained.features import BEND, TOKEN, Features, features_of
+from forecast.pretrained.features import BEND, TOKEN, Features, compute_features
 from forecast.pretrained.forecasting import MAX_SQUASHED, are_counts, window_seasons
-from forecast.pretrained.network import LEVELS, inputs_of
-from forecast.windows.scaling import Array, array_namespace, device_of
+from forecast.pretrained.network import LEVELS, build_inputs
+from forecast.windows.scaling import Array, array_namespace, find_device
 from forecast.windows.windows import Batch
 
 # a value this close to a whole number, as a share of the batch's scale, is one: the difference
@@ -40,7 +40,9 @@ class PretrainedWindows:
     horizon: int
 
     @classmethod
-    def of(cls, batch: Batch, seasons: tuple[int, ...], horizon: int) -> "PretrainedWindows":
+    def from_batch(
+        cls, batch: Batch, seasons: tuple[int, ...], horizon: int
+    ) -> "PretrainedWindows":
         scale = _numpy(batch.scale)
         deviations = _numpy(batch.past).astype(np.float64)
         values = _numpy(batch.location) + scale * deviations
@@ -66,7 +68,7 @@ class PretrainedWindows:
         sign = np.where(mirrored & ~self.counts, -1.0, 1.0)
         whole_tokens = -(-self.horizon // TOKEN) * TOKEN
         past = sign[:, None] * self.past
-        features = features_of(past, self.observed, seasons, whole_tokens)
+        features = compute_features(past, self.observed, seasons, whole_tokens)
 
         # a constant past has no scale of its own
         batch_scale = _numpy(self.batch.scale)[:, 0]
@@ -74,7 +76,7 @@ class PretrainedWindows:
         scale = np.where(constant, batch_scale, features.scale)
         unit = np.where(constant, np.float32(1), features.unit)
         features = replace(features, scale=scale, unit=unit)
-        arrays = (*inputs_of(features), sign.astype(np.float32))
+        arrays = (*build_inputs(features), sign.astype(np.float32))
         return features, dict(zip(INPUTS, map(self.like, arrays), strict=True))
 
     def quantiles(self, run: Run, mirrored: Flags) -> Array:
@@ -96,11 +98,11 @@ class PretrainedWindows:
         xp = array_namespace(values)
         scale = xp.clip(self.batch.scale[..., None], min=TINY)
         scaled = (values - self.batch.location[..., None]) / scale
-        return xp.astype(scaled, xp.float32) @ self.like(between(levels))
+        return xp.astype(scaled, xp.float32) @ self.like(interpolate_levels(levels))
 
     def like(self, array: Any) -> Array:
         past = self.batch.past
-        return array_namespace(past).asarray(array, device=device_of(past))
+        return array_namespace(past).asarray(array, device=find_device(past))
 
 
 def both_ways(windows: PretrainedWindows, run: Run, levels: tuple[float, ...]) -> Array:
@@ -119,7 +121,7 @@ def both_ways(windows: PretrainedWindows, run: Run, levels: tuple[float, ...]) -
 
 
 @cache
-def between(levels: tuple[float, ...]) -> Floats:
+def interpolate_levels(levels: tuple[float, ...]) -> Floats:
     """The matrix that turns quantiles at the network's levels into others, [LEVELS, levels]."""
     inverse = NormalDist().inv_cdf
     network_deviates = list(map(inverse, LEVELS))
