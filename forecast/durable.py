@@ -29,7 +29,7 @@ from forecast.logs import log
 
 TEMPORARY = ".forecast-*.tmp"  # glob pattern of temporary files, which a killed process may leave
 # seconds without a write after which a temporary file no longer belongs to a process
-STALE = 3600.0
+STALE_SECONDS = 3600.0
 _TEMPORARY_NAME = re.compile(r"\.forecast-[0-9a-f]{16}\.tmp")
 POSIX = hasattr(os, "O_DIRECTORY")  # folders can be synced, and open files can be renamed
 BINARY: int = getattr(os, "O_BINARY", 0)  # else Windows turns \n into \r\n
@@ -202,7 +202,7 @@ def _sweep(folder: Path) -> None:
         for entry in entries:
             if _TEMPORARY_NAME.fullmatch(entry.name):
                 status = entry.stat(follow_symlinks=False)
-                if stat.S_ISREG(status.st_mode) and status.st_mtime < time.time() - STALE:
+                if stat.S_ISREG(status.st_mode) and status.st_mtime < time.time() - STALE_SECONDS:
                     remove_quietly(Path(entry))
 
 

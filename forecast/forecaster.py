@@ -31,7 +31,7 @@ from forecast.parameters import (
     ForecasterParams,
     Levels,
     Names,
-    Output,
+    OutputParams,
     convert_table,
 )
 from forecast.reading.comparing import actuals_after
@@ -41,7 +41,7 @@ from forecast.report.explanation import Explanation, explain_panel
 from forecast.report.vega import altair_chart
 from forecast.settings import (
     AFTER_FIT,
-    STORE,
+    DEFAULT_STORE,
     BacktestSettings,
     DeviceName,
     EngineName,
@@ -154,7 +154,7 @@ class Forecaster(ForecasterParams, BaseEstimator):
         origin: Origin | None = None,
         horizon: int | None = None,
         explain: bool = False,
-        **output: Unpack[Output],
+        **output: Unpack[OutputParams],
     ) -> pd.DataFrame:
         """Forecast what comes after the series seen at fit, or after those of another table.
 
@@ -193,7 +193,7 @@ class Forecaster(ForecasterParams, BaseEstimator):
         future: Data | None = None,
         origin: Origin | None = None,
         horizon: int | None = None,
-        **output: Unpack[Output],
+        **output: Unpack[OutputParams],
     ) -> pd.DataFrame:
         """Forecast sums over groups of series and over time, with intervals of the sums.
 
@@ -225,7 +225,7 @@ class Forecaster(ForecasterParams, BaseEstimator):
         since: Origin | None = None,
         by: Names = (),
         every: Names = (),
-        **output: Unpack[Output],
+        **output: Unpack[OutputParams],
     ) -> pd.DataFrame:
         """Forecast under other values: forecast, what_if, difference and its intervals.
 
@@ -262,7 +262,7 @@ class Forecaster(ForecasterParams, BaseEstimator):
         future: Data | None = None,
         origin: Origin | None = None,
         horizon: int | None = None,
-        **output: Unpack[Output],
+        **output: Unpack[OutputParams],
     ) -> "altair.LayerChart | altair.ConcatChart":
         """Draw the past of some series, their forecasts with intervals, and the actual values.
 
@@ -402,7 +402,7 @@ class Forecaster(ForecasterParams, BaseEstimator):
         columns = forecasting.columns_at(panel, self.schema_, series, steps, {"weight": weights})
         return self._frame(columns)
 
-    def save(self, store: str | Writer, keep: int = STORE.keep) -> VersionInfo:
+    def save(self, store: str | Writer, keep: int = DEFAULT_STORE.keep) -> VersionInfo:
         """Write a new version into a store, make it the live one, and prune old ones.
 
         Parameters

@@ -13,7 +13,7 @@ from forecast.forecaster import Forecaster
 from forecast.settings import INTERVALS
 from forecast.tables.reading import Data, table_from_frame
 
-STORE = "store"  # the folder of the version among the data of a model
+STORE_FOLDER = "store"  # the folder of the version among the data of a model
 
 
 def save_model(forecaster: Forecaster, path: str, X: Data) -> None:
@@ -44,7 +44,7 @@ def load_model(model_uri: str) -> Forecaster:
     """
     with _mlflow(model_uri) as mlflow:
         folder = mlflow.artifacts.download_artifacts(model_uri)
-    return Forecaster.load(f"{folder}/data/{STORE}")
+    return Forecaster.load(f"{folder}/data/{STORE_FOLDER}")
 
 
 @contextmanager
@@ -73,7 +73,7 @@ def _model(forecaster: Forecaster, X: Data) -> Iterator[tuple[Any, dict[str, Any
     rows = rows.assign(**dict.fromkeys(whole))
     params = {"horizon": config.horizon, "levels": [*INTERVALS]}
     with _mlflow() as mlflow, TemporaryDirectory() as folder:
-        store = f"{folder}/{STORE}"
+        store = f"{folder}/{STORE_FOLDER}"
         forecaster.save(store)
         yield (
             mlflow,

@@ -8,8 +8,8 @@ from typing import Any
 
 from forecast.errors import INSTALL, Setting, Unavailable, UsageError, did_you_mean
 
-RETRIES = 3  # how often a cluster repeats work that was lost with a worker
-AUTO = "auto"  # the cluster of Ray that this machine is a node of
+CLUSTER_RETRIES = 3  # how often a cluster repeats work that was lost with a worker
+AUTO_CLUSTER = "auto"  # the cluster of Ray that this machine is a node of
 
 Task = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]  # as `joblib.delayed` makes it
 
@@ -94,11 +94,11 @@ def _ray(host: str, stack: ExitStack) -> tuple[int, dict[str, Any]]:
 
     # Ray prints what happens to its workers; data go to stdout
     stack.enter_context(redirect_stdout(sys.stderr))
-    address = AUTO if host == AUTO else f"ray://{host}"
+    address = AUTO_CLUSTER if host == AUTO_CLUSTER else f"ray://{host}"
     ray.init(address=address, log_to_driver=False, logging_level="ERROR", namespace="forecast")
     stack.callback(ray.shutdown)
     register_ray()
-    retries = {"max_restarts": -1, "max_task_retries": RETRIES, "num_cpus": 1}
+    retries = {"max_restarts": -1, "max_task_retries": CLUSTER_RETRIES, "num_cpus": 1}
     cpus = int(ray.cluster_resources().get("CPU", 0))
     return cpus, {"backend": "ray", "ray_remote_args": retries}
 

@@ -28,7 +28,7 @@ class NotFitted(ForecastError, NotFittedError, exit_code=66):
     """A method that needs a fitted forecaster was called before fit."""
 
 
-class Output(TypedDict, total=False):
+class OutputParams(TypedDict, total=False):
     """The settings of the numbers that are forecast, as in `OutputSettings`."""
 
     levels: Levels | None

@@ -24,7 +24,7 @@ from forecast.logs import log
 ROOMS = {"models": ("Network", "RecurrentModel"), "baselines": ("METHOD", "Method")}
 """What a module of a room defines, and its class; entry points have the group ``forecast.ROOM``."""
 DEBUG = "FORECAST_TRACEBACK"  # if this variable is set, the traceback of a bug is shown
-NAME = re.compile("[a-z][a-z0-9]*(-[a-z0-9]+)*")
+ENTRY_NAME = re.compile("[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
 class Entry(NamedTuple):
@@ -95,7 +95,7 @@ def plugins() -> dict[str, Entry]:
     for name, point in sorted((point.name, point) for point in points):
         package = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
         taken = {"auto", *entries, *built_in("models"), *built_in("baselines")}
-        if name in taken or not NAME.fullmatch(name):
+        if name in taken or not ENTRY_NAME.fullmatch(name):
             reason = "the name is taken, or not of small letters, digits and -"
             problem = "the model '%s' of the package %s is left out: %s"
             log.warning(problem, visible(name), package, reason)

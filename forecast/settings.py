@@ -33,14 +33,14 @@ SIDE_TABLES = ("events", "successors", "overrides")
 _SECONDS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 # marks of settings, for help and for pipeline files
-FILE = "the path of a file or folder; in a pipeline file it starts at the folder of that file"
-FilePath = Annotated[str, FILE, Field(min_length=1)]
-WHOLE = "a list whose items may contain commas; each is an option of its own"
+PATH_MARK = "the path of a file or folder; in a pipeline file it starts at the folder of that file"
+FilePath = Annotated[str, PATH_MARK, Field(min_length=1)]
+WHOLE_ITEMS = "a list whose items may contain commas; each is an option of its own"
 Kind = TypeVar("Kind")
 Facts = dict[str, Any]
 """Plain values by name, as JSON and TOML have them."""
-FIRST = "a setting that help shows at once, not only with --help-all"
-First = Annotated[Kind, FIRST]
+SHOWN_FIRST = "a setting that help shows at once, not only with --help-all"
+First = Annotated[Kind, SHOWN_FIRST]
 Layout = Literal["long", "wide", "rows"]
 Aggregate = Literal["sum", "mean", "last"]
 PERIODS = ("day", "week", "month", "quarter", "year", "horizon")
@@ -147,13 +147,13 @@ class Heading(str):
     """Marks a setting: the purpose under which the help of a command lists it."""
 
 
-Series = Annotated[tuple[str, ...], BeforeValidator(_as_many), WHOLE]
+Series = Annotated[tuple[str, ...], BeforeValidator(_as_many), WHOLE_ITEMS]
 OnCalendar = Annotated[Kind, Heading("Calendar")]
 OfRows = Annotated[Kind, Heading("Rows")]
 Optimizing = Annotated[Kind, Heading("Optimizer")]
 Training = Annotated[Kind, Heading("Training")]
 
-PeriodNames = Annotated[tuple[Every, ...], BeforeValidator(_as_many), WHOLE]
+PeriodNames = Annotated[tuple[Every, ...], BeforeValidator(_as_many), WHOLE_ITEMS]
 
 
 def parse_duration(duration: str) -> float:
@@ -272,7 +272,7 @@ class TextSettings(SettingsGroup, heading="File"):
     )
 
 
-UNFINISHED: Unfinished = Field(
+UNFINISHED_FIELD: Unfinished = Field(
     default="leave out",
     description="what to do with values of a last period that is not over, or ends early: such "
     "as today's",
@@ -369,7 +369,7 @@ class TableSettings(SettingsGroup, heading="Columns"):
         description="what absent rows mean: unknown, or zero from a series' first row to the "
         "last time",
     )
-    unfinished: OfRows[Unfinished] = UNFINISHED
+    unfinished: OfRows[Unfinished] = UNFINISHED_FIELD
     strict: OfRows[bool] = Field(
         default=False,
         description="refuse titles and totals around a table, and levels moved tenfold",
@@ -618,5 +618,5 @@ class StoreSettings(SettingsGroup, heading="Store"):
     )
 
 
-STORE = StoreSettings.model_construct()
+DEFAULT_STORE = StoreSettings.model_construct()
 """The defaults of a store."""

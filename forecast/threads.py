@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 OnPart = Callable[[int, int], None]
 """Receives how many parts of some work are done, and how many there are."""
 
-MOST = 4  # parts that `in_order` works on at once, each of which takes memory
+MOST_PARTS = 4  # parts that `in_order` works on at once, each of which takes memory
 _busy: ContextVar[bool] = ContextVar("busy", default=False)
 _libraries = cache(ThreadpoolController)
 _limiting = Lock()
@@ -48,7 +48,10 @@ def in_threads(work: Callable[[Part], None], parts: Sequence[Part], threads: boo
 
 
 def in_order(
-    work: Callable[[Part], Result], parts: Iterable[Part], threads: bool = True, most: int = MOST
+    work: Callable[[Part], Result],
+    parts: Iterable[Part],
+    threads: bool = True,
+    most: int = MOST_PARTS,
 ) -> Iterator[Result]:
     """Yield the result of each part in their order, while `work` is at the next ones."""
     count = min(cores(), most)

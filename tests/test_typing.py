@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 
 import forecast
 from forecast import Forecaster
-from forecast.parameters import Output
+from forecast.parameters import OutputParams
 from forecast.settings import OutputSettings
 
 USER = Path(__file__).with_name("_user.py")
@@ -102,7 +102,7 @@ def test_no_public_signature_holds_any() -> None:
 
 def test_all_forecasts_take_the_same_words() -> None:
     expected = get_type_hints(Forecaster.predict)
-    assert get_type_hints(Output).keys() < OutputSettings.model_fields.keys()
+    assert get_type_hints(OutputParams).keys() < OutputSettings.model_fields.keys()
     for name, words in (
         ("totals", {"X", "future", "origin", "horizon", "output"}),
         ("plot", {"X", "future", "origin", "horizon", "output"}),

@@ -25,7 +25,7 @@ from forecast.panel.panel import Flags, Floats, Numbers
 from forecast.pretrained.features import Features, compute_features, squash
 from forecast.pretrained.forecasting import (
     MIRRORED,
-    NEWEST,
+    NEWEST_STEPS,
     Network,
     find_sign,
     load_network,
@@ -83,7 +83,7 @@ def draw_sample(seed: int, number: int, teacher: Network | None = None, hours: i
     series, seasons = draw_series(rng, rows, context + horizon, hours)
     observed = _observed(rng, rows, context, SHORTENED_HOURS if hours else SHORTENED)
     # what is trained further reads more than a forecast at once
-    newest = None if teacher is None else 2 * NEWEST if number % 4 == 3 else NEWEST
+    newest = None if teacher is None else 2 * NEWEST_STEPS if number % 4 == 3 else NEWEST_STEPS
     return sample_of(
         series, observed, _given_seasons(rng, seasons, observed), horizon, newest, teacher
     )

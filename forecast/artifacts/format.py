@@ -32,9 +32,9 @@ from forecast.version import __version__
 FORMAT = 3
 NEEDS = ">=0.3"  # the versions of this package that can read it
 MANIFEST = "MANIFEST.json"
-PRETRAINED = "pretrained.safetensors"
+PRETRAINED_FILE = "pretrained.safetensors"
 # bytes of each file, which are read into memory
-LIMITS = {
+SIZE_LIMITS = {
     MANIFEST: 2**20,
     "config.json": 2**24,
     "scaler.json": 2**27,
@@ -42,7 +42,7 @@ LIMITS = {
     "history.safetensors": 2**31,
     "calibration.safetensors": 2**30,
     "base.safetensors": 2**31,
-    PRETRAINED: 2**23,
+    PRETRAINED_FILE: 2**23,
 }
 EXPORT = re.compile(r"network-(0|[1-9][0-9]{0,2})\.onnx")  # a network, exported, by its number
 LARGEST_EXPORT = 2**27  # bytes
@@ -119,7 +119,7 @@ class Contents:
 
 def most_bytes(name: str) -> int:
     """Return the largest size of a file of a version in bytes; -1 if no file has this name."""
-    return LARGEST_EXPORT if EXPORT.fullmatch(name) else LIMITS.get(name, -1)
+    return LARGEST_EXPORT if EXPORT.fullmatch(name) else SIZE_LIMITS.get(name, -1)
 
 
 def artifact_hash(files: Mapping[str, bytes]) -> str:
@@ -201,7 +201,7 @@ _FILES = {
     "history.safetensors": _File("history", dump_arrays, load_arrays),
     "calibration.safetensors": _File("calibration", dump_arrays, load_arrays),
     "base.safetensors": _File("base", dump_arrays, load_arrays),
-    PRETRAINED: _File("pretrained", bytes, bytes),
+    PRETRAINED_FILE: _File("pretrained", bytes, bytes),
 }
 
 

@@ -31,7 +31,7 @@ INT64 = 7  # its number among the types of ONNX
 MAX_NUMBER = 2**31
 ENDS = (2**63 - 1, -(2**63 - 1))
 # bytes of a number, by type: float32, int32, int64, bool, float64
-SIZES = {1: 4, 6: 4, INT64: 8, 9: 1, 11: 8}
+TYPE_SIZES = {1: 4, 6: 4, INT64: 8, 9: 1, 11: 8}
 
 # the messages of ONNX with the fields that exports have: number, name, * where it is repeated, and
 # type or message
@@ -125,9 +125,9 @@ def _check_tensor(tensor: Any) -> None:
     """A tensor has as many bytes as its sizes say, in the file itself."""
     if len(tensor.size) > MAX_RANK:
         raise ValueError(f"a tensor of the graph has more than {MAX_RANK} axes")
-    if tensor.type not in SIZES:
+    if tensor.type not in TYPE_SIZES:
         raise ValueError(f"a tensor of the graph has an unknown type ({tensor.type})")
-    size = math.prod(tensor.size) * SIZES[tensor.type]
+    size = math.prod(tensor.size) * TYPE_SIZES[tensor.type]
     if min(tensor.size, default=0) < 0 or size != len(tensor.data):
         raise ValueError("a tensor of the graph is not as large as it says")
     if tensor.type == INT64:

@@ -11,7 +11,7 @@ from forecast.tables.cells import MAX_VALUE
 
 Record = TypeVar("Record")
 FINITE = np.finfo(np.float64).max
-TINY = np.finfo(np.float64).tiny  # the smallest number above 0 with full precision
+SMALLEST_NORMAL = np.finfo(np.float64).tiny  # the smallest number above 0 with full precision
 
 
 @dataclass(frozen=True)

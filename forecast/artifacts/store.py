@@ -13,8 +13,8 @@ from pathlib import Path
 
 from forecast import durable
 from forecast.artifacts.format import (
-    LIMITS,
     MANIFEST,
+    SIZE_LIMITS,
     Contents,
     Manifest,
     artifact_hash,
@@ -27,12 +27,12 @@ from forecast.artifacts.format import (
 )
 from forecast.errors import ArtifactRefused, CannotCreate, NoInput, Setting, UsageError, Words
 from forecast.logs import log
-from forecast.settings import STORE
+from forecast.settings import DEFAULT_STORE
 
 POINTER = "CURRENT"
 LOCK = ".lock"
 OWNER = "OWNER"  # says which job the store belongs to; a store of `fit` alone has none
-NAMED = 5  # the number of versions that a message lists
+VERSIONS_NAMED = 5  # the number of versions that a message lists
 READ_ATTEMPTS = 3  # attempts to read a version that another process may be pruning
 
 _POINTER = re.compile(r"(v-[0-9TZ.]+-[0-9a-f]{8}) ([0-9a-f]{64})\n")
@@ -54,7 +54,7 @@ class Store:
         self.path = Path(path)
 
     @contextmanager
-    def lock(self, wait: float = STORE.wait) -> Iterator["Writer"]:
+    def lock(self, wait: float = DEFAULT_STORE.wait) -> Iterator["Writer"]:
         """Hold the store, which is created, for writing; Busy after `wait` seconds."""
         durable.make_directory(self.path)
         self._refuse_foreign_folder()
@@ -131,7 +131,7 @@ class Store:
         """The manifest of a version, what it says of it, and the sha256 of its bytes."""
         path = self.path / version / MANIFEST
         durable.check_kind(path.parent)
-        data = durable.read_file(path, LIMITS[MANIFEST])
+        data = durable.read_file(path, SIZE_LIMITS[MANIFEST])
         manifest = load_manifest(data, str(path))
         created = saved_at(version)
         if manifest.version != version or created is None:
@@ -156,8 +156,12 @@ class Store:
     def _known(self) -> str:
         """The newest versions, as words."""
         versions = self._version_ids()[::-1]
-        more = f" and {len(versions) - NAMED} older ones" if len(versions) > NAMED else ""
-        return f"{', '.join(versions[:NAMED]) or 'none'}{more}"
+        more = (
+            f" and {len(versions) - VERSIONS_NAMED} older ones"
+            if len(versions) > VERSIONS_NAMED
+            else ""
+        )
+        return f"{', '.join(versions[:VERSIONS_NAMED]) or 'none'}{more}"
 
     def _names(self) -> list[str]:
         with durable.raised_as(_no_store, self.path):
@@ -185,7 +189,7 @@ class Writer:
     def save(
         self,
         contents: Contents,
-        keep: int = STORE.keep,
+        keep: int = DEFAULT_STORE.keep,
         created: datetime | None = None,
         promote: bool = True,
         reuse: bool = False,

@@ -9,14 +9,14 @@ from forecast.baselines.shared.method import Counts, Mask, Method, Values
 MIN_LAGS = 24
 MAX_LAGS = 64
 LAGS_PER_SEASON = 4 / 3
-MIN_VALUES = 4  # with fewer values, the forecast repeats the last one
-PENALTIES = 10.0 ** np.arange(-12, 2)  # ridge penalties, as shares of the largest eigenvalue
+MIN_LAGGED_VALUES = 4  # with fewer values, the forecast repeats the last one
+LAG_PENALTIES = 10.0 ** np.arange(-12, 2)  # ridge penalties, as shares of the largest eigenvalue
 # smaller errors, as a share of the sum of squares, are nothing but rounding
-ERROR_ROUNDING = 1e-15
-MIN_FREEDOM = 0.5  # a fit must leave so many degrees of freedom, or its errors say nothing
+LAG_ERROR_ROUNDING = 1e-15
+MIN_LAG_FREEDOM = 0.5  # a fit must leave so many degrees of freedom, or its errors say nothing
 # smaller eigenvalues, as a share of the sum of squares of a lag, are nothing but rounding
 EIGENVALUE_ROUNDING = 1e-13
-WINDOWS_AT_ONCE = 64  # so many windows fit into a cache
+LAG_WINDOWS_AT_ONCE = 64  # so many windows fit into a cache
 
 
 def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Values:
@@ -36,10 +36,10 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
     lengths = values.shape[1] - start
     # one order for windows of nearly one length: their equations are solved together
     orders = np.minimum(lengths // 2, max_lags(season))
-    has_enough = lengths >= MIN_VALUES
+    has_enough = lengths >= MIN_LAGGED_VALUES
     for order in np.unique(orders[has_enough]).tolist():
         rows = np.flatnonzero((orders == order) & has_enough)
-        cuts = range(WINDOWS_AT_ONCE, len(rows), WINDOWS_AT_ONCE)
+        cuts = range(LAG_WINDOWS_AT_ONCE, len(rows), LAG_WINDOWS_AT_ONCE)
         for part in np.split(rows, cuts):
             points[part] = _extrapolate(values[part], start[part], order, horizon)
     return points
@@ -102,14 +102,14 @@ def _fit_lags(scaled: Values, present: Mask, order: int) -> tuple[Values, Values
     total = (target**2).sum(1)
     best = np.full(len(scaled), np.inf)
     chosen = np.zeros_like(size)
-    for penalty in PENALTIES:
+    for penalty in LAG_PENALTIES:
         shrunk = 1 / (size + penalty * largest)
         share = shrunk * size
         explained = ((2 - share) * shrunk * product**2).sum(1)
-        squares = np.maximum(total - explained, ERROR_ROUNDING * total)
+        squares = np.maximum(total - explained, LAG_ERROR_ROUNDING * total)
         freedom = count[:, 0] - 1 - share.sum(1)
-        score = squares / np.maximum(freedom, MIN_FREEDOM) ** 2
-        better = (freedom > MIN_FREEDOM) & (score < best)
+        score = squares / np.maximum(freedom, MIN_LAG_FREEDOM) ** 2
+        better = (freedom > MIN_LAG_FREEDOM) & (score < best)
         chosen[better] = shrunk[better]
         best[better] = score[better]
     turned = chosen * product  # in the directions of the eigenvectors

@@ -17,20 +17,20 @@ from forecast.baselines.shared.method import Counts, Mask, Method, Values
 from forecast.baselines.shared.seasons import remove_season, restore_season, seasonal_index
 
 # the grid of smoothing parameters
-LEVELS = (0.02, 0.1, 0.25, 0.45, 0.7, 0.95)  # alpha: the share of an error added to the level
+ALPHAS = (0.02, 0.1, 0.25, 0.45, 0.7, 0.95)  # alpha: the share of an error added to the level
 TRENDS = (0.05, 0.2)  # the share of the change of the level that is added to the trend
 DAMPINGS = (0.0, 0.85, 0.95, 1.0)  # phi: the share of the trend left a step later; 0 is no trend
-SEASONS = (0.1, 0.5)  # the share of the rest of an error that is added to the season, if updated
+GAMMAS = (0.1, 0.5)  # the share of the rest of an error that is added to the season, if updated
 LONG_SEASON = 24  # a season with more steps is not updated
 FIRST_VALUES = 10  # the first level and trend are estimated from this many values
-MIN_VALUES = 5  # with fewer values, the forecast repeats the last one
+MIN_SMOOTHED_VALUES = 5  # with fewer values, the forecast repeats the last one
 # every batch has this many windows, as the last bits of a matrix product depend on its size
-WINDOWS_AT_ONCE = 64
+SMOOTHED_AT_ONCE = 64
 MIN_ERROR = 1e-12  # smallest standard deviation of errors; values are at most 1
 # smaller squared errors, as a share of those with an endless future, are nothing but rounding
-ERROR_ROUNDING = 1e-13
+SMOOTHING_ERROR_ROUNDING = 1e-13
 DOUBLINGS = 20  # a filter must forget a value within 2**DOUBLINGS steps
-FORGOTTEN = 1e-3  # the share of a value that may be left then
+LEAST_MEMORY = 1e-3  # the share of a value that may be left then
 
 
 def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Values:
@@ -51,15 +51,15 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
     span = 1 << (values.shape[1] - 1).bit_length()
     updated = index.any(1) & (season <= LONG_SEASON)
     forms = np.where(updated, 1 + factors, 0)
-    forms[values.shape[1] - start < MIN_VALUES] = -1
+    forms[values.shape[1] - start < MIN_SMOOTHED_VALUES] = -1
     for form in range(3):
         rows = np.flatnonzero(forms == form)
         if not len(rows):
             continue
         filters = _filters(season if form else 1, span)
-        for low in range(0, len(rows), WINDOWS_AT_ONCE):
-            part = rows[low : low + WINDOWS_AT_ONCE]
-            full = np.resize(part, WINDOWS_AT_ONCE)
+        for low in range(0, len(rows), SMOOTHED_AT_ONCE):
+            part = rows[low : low + SMOOTHED_AT_ONCE]
+            full = np.resize(part, SMOOTHED_AT_ONCE)
             arguments = filters, values[full], start[full], index[full], factors[full], horizon
             if form == 2:
                 ahead = _forecast_mixture(*arguments)
@@ -101,7 +101,7 @@ def _filters(season: int, span: int) -> Grid:
     grid = {damping: [_filter(span, damping, 0, (0.0,))] for damping in DAMPINGS}
     if season > 1:
         for damping, filters in grid.items():
-            filters.append(_filter(span, damping, season, SEASONS))
+            filters.append(_filter(span, damping, season, GAMMAS))
     return grid
 
 
@@ -112,7 +112,7 @@ def _filter(span: int, damping: float, season: int, rates: tuple[float, ...]) ->
     to the states.
     """
     trends = TRENDS if damping else TRENDS[:1]
-    points = np.array(list(product(LEVELS, trends, rates)))
+    points = np.array(list(product(ALPHAS, trends, rates)))
     level, trend, rate = points.T
     states = 2 + season
     gain = np.zeros((len(points), states))
@@ -157,7 +157,7 @@ def _energies(measurement: Values, closed_loop: Values) -> tuple[Values, Mask]:
         for _ in range(DOUBLINGS):
             energy = energy + later.transpose(0, 2, 1) @ energy @ later
             later = later @ later
-        admissible = np.abs(measurement @ later).max(1) < FORGOTTEN
+        admissible = np.abs(measurement @ later).max(1) < LEAST_MEMORY
     return energy[admissible], admissible
 
 
@@ -267,7 +267,7 @@ def _run_filter(grid: list[_Filters], deviations: Values) -> Iterator[tuple[Valu
         endless = filters.spectra @ periodogram.T
         energy = filters.energies @ last
         future = (energy * last).sum(1)
-        squares = np.maximum(endless - future, ERROR_ROUNDING * endless)
+        squares = np.maximum(endless - future, SMOOTHING_ERROR_ROUNDING * endless)
         yield squares, last
 
 

@@ -3,7 +3,12 @@
 import numpy as np
 
 from forecast.baselines.shared.method import Mask, Method, Values
-from forecast.pretrained.forecasting import CONTEXT, Network, forecast_quantiles, network_for
+from forecast.pretrained.forecasting import (
+    NETWORK_CONTEXT,
+    Network,
+    forecast_quantiles,
+    network_for,
+)
 from forecast.pretrained.network import LEVELS
 
 
@@ -36,7 +41,7 @@ def about() -> str:
     weights = sum(array.size for array in network_for(()).weights.values())
     return (
         f"a recurrent network of {weights:,} weights, and another for hours, trained on synthetic "
-        f"series only; they see up to {CONTEXT:,} steps of the past"
+        f"series only; they see up to {NETWORK_CONTEXT:,} steps of the past"
     )
 
 
@@ -45,7 +50,7 @@ METHOD = Method(
     default_rank=11,
     about=about,
     quantiles=quantiles,
-    context=CONTEXT,
+    context=NETWORK_CONTEXT,
     as_read=True,
     evens=True,
     straightens=True,

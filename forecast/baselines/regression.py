@@ -49,9 +49,11 @@ class RegressionPriors:
     refits: int = 8
 
 
-PRIORS = RegressionPriors()
-MAX_STEPS = 17_500  # at most so many newest steps are learned from
-CONTEXT = MAX_STEPS + 2_500  # steps that a forecast may depend on, as effects may be older
+REGRESSION_PRIORS = RegressionPriors()
+MAX_LEARNED_STEPS = 17_500  # at most so many newest steps are learned from
+REGRESSION_CONTEXT = (
+    MAX_LEARNED_STEPS + 2_500
+)  # steps that a forecast may depend on, as effects may be older
 NORMAL_DEVIATION = 0.6745  # median absolute deviation of a standard normal distribution
 REFIT_COST = 4e7  # fixed cost of a forecast, in operations
 
@@ -84,20 +86,22 @@ def forecast_series(
     """
     season = seasons[0] if seasons else 1
     counts = [steps // season for steps in seasons[1:] if steps % season == 0]
-    long_season = next((count for count in counts if count <= PRIORS.most_long), 1)  # in seasons
+    long_season = next(
+        (count for count in counts if count <= REGRESSION_PRIORS.most_long), 1
+    )  # in seasons
 
-    old = np.minimum(ends, MAX_STEPS) // (PRIORS.refits * season)
-    old = np.clip(old, 1, PRIORS.refits)
+    old = np.minimum(ends, MAX_LEARNED_STEPS) // (REGRESSION_PRIORS.refits * season)
+    old = np.clip(old, 1, REGRESSION_PRIORS.refits)
     doublings = np.log2(old).astype(np.int64)
     every = season * 2**doublings
     learned = (start + ends) // every * every - start
-    usable = (learned > 0) & (ends - learned <= CONTEXT - MAX_STEPS)
+    usable = (learned > 0) & (ends - learned <= REGRESSION_CONTEXT - MAX_LEARNED_STEPS)
     learned = np.where(usable, learned, ends)
 
     points = np.zeros((len(ends), horizon))
     for age in np.unique(learned).tolist():
         rows = np.flatnonzero(learned == age)
-        low = max(0, age - MAX_STEPS)
+        low = max(0, age - MAX_LEARNED_STEPS)
         low += int(observed[low:age].argmax())
         stop = int(ends[rows].max())
         gaps = observed[None, low:stop]
@@ -130,24 +134,24 @@ class _Learner:
 
         points = np.zeros((len(ends), horizon))
         for row, end in enumerate(ends.tolist()):
-            spans = {min(end, span * self.season) for span in PRIORS.spans}
+            spans = {min(end, span * self.season) for span in REGRESSION_PRIORS.spans}
             pasts = [rest[end - span : end] for span in sorted(spans)]
             ahead = [self._next_seasons(past, horizon) for past in pasts]
             points[row] = np.mean(ahead, 0)
-        seasons = self.long_season if self.long_season > 1 else PRIORS.window_seasons
+        seasons = self.long_season if self.long_season > 1 else REGRESSION_PRIORS.window_seasons
         lags = self.season * seasons
         steps = ends[:, None] + np.arange(horizon)
-        if self.season <= PRIORS.most_season and self.age - horizon >= 2 * lags:
+        if self.season <= REGRESSION_PRIORS.most_season and self.age - horizon >= 2 * lags:
             profile = self._profile(rest[: self.age])
             profile = np.resize(profile, len(rest) + horizon)
             beyond = rest - profile[: len(rest)]
             by_window = self._from_windows(beyond, ends, horizon, lags) + profile[steps]
-            points += PRIORS.share_of_windows * (by_window - points)
+            points += REGRESSION_PRIORS.share_of_windows * (by_window - points)
         points += effect[steps]
 
         low = past.min()
         high = past.max()
-        reach = PRIORS.widened * (high - low)
+        reach = REGRESSION_PRIORS.widened * (high - low)
         bounds = np.array([low - reach, high + reach])
         bounds = np.arcsinh((bounds - middle) / unit)
         points = np.clip(points, *bounds)
@@ -160,7 +164,7 @@ class _Learner:
         """
         effect = np.zeros(len(self.known))
         spans = np.zeros(len(self.known))
-        begins = {max(0, self.age - span * self.season) for span in PRIORS.spans[1:]}
+        begins = {max(0, self.age - span * self.season) for span in REGRESSION_PRIORS.spans[1:]}
         for begin in begins:
             spans[begin:] += 1
             if self.known.shape[1]:
@@ -178,7 +182,7 @@ class _Learner:
         count = age // season
         before = max(2, self.long_season)
         rows = count - before
-        if rows < PRIORS.rows:
+        if rows < REGRESSION_PRIORS.rows:
             return np.zeros(len(known))
         begin = age % season
 
@@ -186,8 +190,8 @@ class _Learner:
             """Subtract shares of values a season and a week earlier, [season, rows, columns]."""
             by_season = steps[begin:age].reshape(count, season, -1)
             by_season = by_season.swapaxes(0, 1)
-            last_season = PRIORS.last_season * by_season[:, before - 1 : -1]
-            last_week = PRIORS.last_week * by_season[:, :-before]
+            last_season = REGRESSION_PRIORS.last_season * by_season[:, before - 1 : -1]
+            last_week = REGRESSION_PRIORS.last_week * by_season[:, :-before]
             return by_season[:, before:] - last_season - last_week
 
         columns = _features(known, age, season)
@@ -226,13 +230,13 @@ class _Learner:
         """
         count = len(whole)
         week = self.long_season - later % self.long_season
-        back = sorted({*PRIORS.near, week})
+        back = sorted({*REGRESSION_PRIORS.near, week})
         dummies = self._dummies(np.arange(count + 1))
-        if self.long_season == 1 or count - later - back[-1] < PRIORS.rows:
-            back = sorted(PRIORS.near)
+        if self.long_season == 1 or count - later - back[-1] < REGRESSION_PRIORS.rows:
+            back = sorted(REGRESSION_PRIORS.near)
             dummies = dummies[:, :0]
         rows = np.arange(back[-1], count - later)
-        if len(rows) < PRIORS.rows:
+        if len(rows) < REGRESSION_PRIORS.rows:
             return np.asarray(whole[-1])
 
         def columns(at: Counts) -> Values:
@@ -257,7 +261,7 @@ class _Learner:
         phase = np.arange(len(values)) % length
         total = np.bincount(phase, values - values.mean(), length)
         count = np.bincount(phase, minlength=length)
-        return total / (count + PRIORS.profile)
+        return total / (count + REGRESSION_PRIORS.profile)
 
     def _from_windows(self, values: Values, ends: Counts, horizon: int, lags: int) -> Values:
         """Forecast the next steps of windows, [windows, horizon], by one linear map.
@@ -269,7 +273,7 @@ class _Learner:
         season = self.season
         last = self.age - horizon
         positions = last - lags
-        every = max(1, -(-positions // PRIORS.windows))
+        every = max(1, -(-positions // REGRESSION_PRIORS.windows))
         rows = np.arange(last, lags - 1, -every)
         read = np.r_[-lags : 2 * season - lags, -season:0]
         ahead = np.arange(horizon)
@@ -282,14 +286,16 @@ class _Learner:
             mean = mean[:, None] / lags
             square = squares[at] - squares[at - lags]
             square = square[:, None] / lags
-            variance = np.maximum(square - mean**2, PRIORS.smallest**2)
+            variance = np.maximum(square - mean**2, REGRESSION_PRIORS.smallest**2)
             return mean, np.sqrt(variance)
 
         def rescale(at: Counts, steps: Counts) -> Values:
             mean, unit = scale(at)
             window = values[at[:, None] + steps]
             distance = (window - mean) / unit
-            return np.asarray(np.clip(distance, -PRIORS.farthest, PRIORS.farthest))
+            return np.asarray(
+                np.clip(distance, -REGRESSION_PRIORS.farthest, REGRESSION_PRIORS.farthest)
+            )
 
         weights, intercept = ridge(rescale(rows, read), rescale(rows, ahead))
         mean, unit = scale(ends)
@@ -309,8 +315,8 @@ def _scale(past: Values) -> tuple[float, float]:
     unit = max(distance / NORMAL_DEVIATION, deviation)
     scaled = (past - past.mean()) / (deviation or 1.0)
     skewness = (scaled**3).mean()
-    if abs(skewness) > PRIORS.skewed:
-        level = PRIORS.low if skewness > 0 else 1 - PRIORS.low
+    if abs(skewness) > REGRESSION_PRIORS.skewed:
+        level = REGRESSION_PRIORS.low if skewness > 0 else 1 - REGRESSION_PRIORS.low
         middle = np.quantile(past, level)
         unit = np.abs(past - middle).mean()
     return middle, unit
@@ -324,18 +330,18 @@ def _features(known: Values, age: int, season: int) -> Values:
     mean, deviation = column_statistics(known[:age])
     unit = np.where(deviation > 0, deviation, np.inf)
     scaled = np.where(np.isfinite(known), known - mean, 0.0) / unit
-    scaled = np.clip(scaled, -PRIORS.farthest, PRIORS.farthest)
+    scaled = np.clip(scaled, -REGRESSION_PRIORS.farthest, REGRESSION_PRIORS.farthest)
     columns = [scaled]
     for column in scaled.T:
         if len(np.unique(column[:age])) > 2:
-            knots = np.quantile(column[:age], PRIORS.hinges)
+            knots = np.quantile(column[:age], REGRESSION_PRIORS.hinges)
             columns.append(np.maximum(column[:, None] - knots, 0.0))
     now = np.concatenate(columns, 1)
 
     steps = np.arange(len(now))
-    features = [now[np.maximum(steps - back, 0)] for back in PRIORS.steps_back]
+    features = [now[np.maximum(steps - back, 0)] for back in REGRESSION_PRIORS.steps_back]
     sums = np.insert(np.cumsum(now, 0), 0, 0.0, axis=0)
-    for seasons in PRIORS.means:
+    for seasons in REGRESSION_PRIORS.means:
         oldest = np.maximum(steps + 1 - seasons * season, 0)
         count = steps + 1 - oldest
         total = sums[1:] - sums[oldest]
@@ -345,22 +351,24 @@ def _features(known: Values, age: int, season: int) -> Values:
 
 def cost(steps: float, columns: int, horizon: int, season: int) -> float:
     """Estimate the number of operations for the forecast of one window of a series."""
-    steps = min(steps, MAX_STEPS)
-    lagged = len(PRIORS.steps_back) + len(PRIORS.means)
-    features = lagged * (1 + len(PRIORS.hinges)) * columns
+    steps = min(steps, MAX_LEARNED_STEPS)
+    lagged = len(REGRESSION_PRIORS.steps_back) + len(REGRESSION_PRIORS.means)
+    features = lagged * (1 + len(REGRESSION_PRIORS.hinges)) * columns
     effects = 4 * steps * features**2 + 10 * season * features**3
-    effects *= len(PRIORS.spans) - 1
+    effects *= len(REGRESSION_PRIORS.spans) - 1
 
-    read = 3 * season * (season <= PRIORS.most_season)
-    windows = min(steps, PRIORS.windows)
+    read = 3 * season * (season <= REGRESSION_PRIORS.most_season)
+    windows = min(steps, REGRESSION_PRIORS.windows)
     any_step = 2 * read * windows * (read + horizon) + 10 * read**3
 
     seasons = steps / season
-    wide = (len(PRIORS.near) + 1) * season
+    wide = (len(REGRESSION_PRIORS.near) + 1) * season
     narrow = min(seasons, wide)
-    maps = len(PRIORS.spans) * -(-horizon // season)
+    maps = len(REGRESSION_PRIORS.spans) * -(-horizon // season)
     by_season = maps * narrow * (2 * seasons * wide + 10 * narrow**2)
     return REFIT_COST + effects + any_step + by_season
 
 
-METHOD = Method(default_rank=12, context=CONTEXT, forecast_series=forecast_series, cost=cost)
+METHOD = Method(
+    default_rank=12, context=REGRESSION_CONTEXT, forecast_series=forecast_series, cost=cost
+)

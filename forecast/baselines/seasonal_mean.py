@@ -6,12 +6,12 @@ from forecast.baselines import seasonal_naive
 from forecast.baselines.shared.method import Mask, Method, Values
 from forecast.baselines.shared.seasons import by_season, smooth_profile
 
-MAX_SEASONS = 8  # seasons that the mean is taken over
+SEASONS_AVERAGED = 8  # seasons that the mean is taken over
 
 
 def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Values:
-    counts = by_season(observed, season)[:, -MAX_SEASONS:].sum(1)  # [windows, season]
-    sums = by_season(values, season)[:, -MAX_SEASONS:].sum(1)
+    counts = by_season(observed, season)[:, -SEASONS_AVERAGED:].sum(1)  # [windows, season]
+    sums = by_season(values, season)[:, -SEASONS_AVERAGED:].sum(1)
     latest = seasonal_naive.forecast(values, observed, season, season)
     means = sums / np.maximum(counts, 1)
     means = np.where(counts > 0, means, latest)

@@ -16,7 +16,7 @@ from forecast.errors import BadData, Setting, Words
 from forecast.tables.cells import Texts
 from forecast.tables.table import PER_SECOND, Flags, Integers, Names, Table, TypedTimes, encode
 
-WHOLE = re.compile(r"-?\d{1,19}(\.0*)?")
+WHOLE_TIME = re.compile(r"-?\d{1,19}(\.0*)?")
 GERMAN_MONTH = re.compile(  # where it is not written as in English
     r"\b(Mrz|Mär|Mai|Okt|Dez|Januar|Februar|März|Juni|Juli|Oktober|Dezember)\b", re.IGNORECASE
 )
@@ -25,7 +25,7 @@ YEAR_NAMES = "year yr date time ds period"
 EPOCH_NAMES = "timestamp epoch unix unixtime unix_time time datetime date ts ds t"
 STEP_NAMES = "step t time ds period index hour week"
 # epoch seconds of 1980 and 2100
-EARLIEST = 315_532_800
+EARLIEST_EPOCH = 315_532_800
 LATEST = 4_102_444_800
 DAY_NUMBERS = 25_000  # steps that begin above it may be a spreadsheet's days, from 1968 on
 
@@ -47,7 +47,7 @@ NUMBER_FORMS = [
 ]
 for unit, size in PER_SECOND.items():
     epoch = TimeFormat(kind="epoch", unit=unit, zone="UTC")
-    NUMBER_FORMS.append(NumberForm(epoch, EARLIEST * size, LATEST * size - 1, EPOCH_NAMES))
+    NUMBER_FORMS.append(NumberForm(epoch, EARLIEST_EPOCH * size, LATEST * size - 1, EPOCH_NAMES))
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def time_cells(table: Table, column: str, rows: int | None = None) -> TimeCells:
         return typed_cells(table, column, table.times(column))
     codes, texts = table.distinct(column, rows)
     texts = [text.strip() for text in texts]
-    if all(map(WHOLE.fullmatch, texts)):  # such as epochs that are written as floats
+    if all(map(WHOLE_TIME.fullmatch, texts)):  # such as epochs that are written as floats
         texts = [text.partition(".")[0] for text in texts]
     is_number = kind in ("whole", "number", "boolean")
     return TimeCells(table, (column,), codes, texts, "number" if is_number else "text")
@@ -161,7 +161,7 @@ def candidates(cells: TimeCells, certain: bool) -> Iterator[tuple[TimeFormat, Fl
             time_format = time_format.model_copy(update={"kind": kind})
         if fits.any():
             yield time_format, fits
-    small = np.abs(numbers).max() < EARLIEST
+    small = np.abs(numbers).max() < EARLIEST_EPOCH
     counts = small and numbers.min() <= DAY_NUMBERS
     if counts and (not certain or name in STEP_NAMES.split()):
         yield TimeFormat(kind="integer"), np.ones(len(numbers), bool)
@@ -182,7 +182,7 @@ def infer_numbers(cells: TimeCells, settings: TimeSettings) -> TimeFormat | None
         return None
     if not settings.steps:
         time_format = recognise(cells, certain=False)
-        if time_format or not WHOLE.fullmatch(cells.texts[0]):
+        if time_format or not WHOLE_TIME.fullmatch(cells.texts[0]):
             return time_format
     if settings.steps and cells.numbers is not None:
         return TimeFormat(kind="integer")

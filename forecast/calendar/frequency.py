@@ -23,10 +23,10 @@ from forecast.errors import BadData, Setting, UsageError, Words, did_you_mean
 from forecast.tables.table import Integers, distinct
 
 SECONDS = {"s": 1, "min": MINUTE, "t": MINUTE, "h": HOUR, "d": DAY, "w": WEEK}
-MONTHS = {"m": 1, "q": 3, "y": 12, "a": 12}
-WEEKDAYS = tuple(name[:3].upper() for name in patterns.WEEKDAYS)
+MONTHS_BY_UNIT = {"m": 1, "q": 3, "y": 12, "a": 12}
+WEEKDAY_ANCHORS = tuple(name[:3].upper() for name in patterns.WEEKDAY_WORDS)
 MONTH_NAMES = tuple(name.upper() for name in patterns.ABBREVIATIONS)
-ANCHORS = {"w": WEEKDAYS} | dict.fromkeys("qya", MONTH_NAMES)
+ANCHORS = {"w": WEEKDAY_ANCHORS} | dict.fromkeys("qya", MONTH_NAMES)
 BUSINESS_DAYS = (0, 1, 2, 3, 4)
 COUNT = r"[1-9]\d{0,8}"
 ALIAS = re.compile(
@@ -65,7 +65,7 @@ def parse_frequency(text: str) -> Frequency:
             if unit in SECONDS:
                 return Frequency("seconds", every * SECONDS[unit], anchor=number)
             end = side.lower() == "e" if side else None
-            return Frequency("months", every * MONTHS[unit], end, number)
+            return Frequency("months", every * MONTHS_BY_UNIT[unit], end, number)
     hint = did_you_mean(text, EXAMPLES.split(", "))
     problem = f"not a frequency{hint} (such as {EXAMPLES}, or 1)"
     raise UsageError(problem, setting=Setting("freq", text))
@@ -296,7 +296,7 @@ def _of_seconds(every: int, anchor: int, offset: int = 0) -> CalendarSpec:
     anchor = anchor % every + offset
     name = _name_step(every, W=WEEK, D=DAY, h=HOUR, min=MINUTE, s=1)
     if every % WEEK == 0:
-        name += f"-{WEEKDAYS[(anchor // DAY + 3) % 7]}"
+        name += f"-{WEEKDAY_ANCHORS[(anchor // DAY + 3) % 7]}"
     return CalendarSpec(kind="seconds", every=every, anchor=anchor, name=name)
 
 
@@ -309,6 +309,6 @@ def _of_months(every: int, anchor: int, day: int, offset: int) -> CalendarSpec:
 
 
 def _of_weekdays(weekdays: tuple[int, ...], offset: int) -> CalendarSpec:
-    names = "-".join(WEEKDAYS[day].capitalize() for day in weekdays)
+    names = "-".join(WEEKDAY_ANCHORS[day].capitalize() for day in weekdays)
     name = "B" if weekdays == BUSINESS_DAYS else names
     return CalendarSpec(kind="weekdays", weekdays=weekdays, offset=offset, name=name)

@@ -7,7 +7,7 @@ import numpy as np
 
 from forecast.calendar import patterns
 from forecast.calendar.cells import (
-    WHOLE,
+    WHOLE_TIME,
     TimeCells,
     filled_cells,
     recognise,
@@ -17,7 +17,7 @@ from forecast.calendar.patterns import ParsedTexts, find_codes
 from forecast.calendar.spec import TimeFormat, TimeSettings
 from forecast.calendar.zones import DAY, count_months
 from forecast.errors import BadData, Setting, UsageError, Words
-from forecast.tables.table import SAMPLE, Flags, Names, Table, encode, repeats
+from forecast.tables.table import SAMPLE_CELLS, Flags, Names, Table, encode, repeats
 
 TIME_NAMES = (
     "date", "datetime", "time", "timestamp", "ds", "date_time", "day", "month", "week", "quarter",
@@ -26,8 +26,10 @@ TIME_NAMES = (
 CLOCK_ONLY = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?")
 DECIMAL = re.compile(r"\d+\.\d+")
 YEAR_MONTH = re.compile(r"[12]\d{3}\.(0[1-9]|1[0-2])")
-CLOCKS = tuple(
-    clock + zone for clock in (*patterns.CLOCKS[:-1], "%H%M", "%H.%M.%S") for zone in patterns.ZONES
+CLOCK_PATTERNS = tuple(
+    clock + zone
+    for clock in (*patterns.CLOCK_FORMATS[:-1], "%H%M", "%H.%M.%S")
+    for zone in patterns.ZONES
 )
 DATE_CODES = set("YyGmbBdqVj")
 CLOCK_CODES = set("HIKMS")
@@ -44,9 +46,9 @@ def looks_like_times(table: Table, column: str, named: bool = False) -> bool:
     if kind in ("datetime", "date", "period"):
         return True
     first = table.first(column)
-    if not (WHOLE.fullmatch(first) or patterns.guesses(first)):
+    if not (WHOLE_TIME.fullmatch(first) or patterns.guesses(first)):
         return False  # most columns of a wide table end here
-    return all(_are_times(time_cells(table, column, rows), named) for rows in (SAMPLE, None))
+    return all(_are_times(time_cells(table, column, rows), named) for rows in (SAMPLE_CELLS, None))
 
 
 def _are_times(cells: TimeCells, named: bool) -> bool:
@@ -58,7 +60,7 @@ def _are_times(cells: TimeCells, named: bool) -> bool:
         return not (named and time_format.kind == "integer")
     if all(map(DECIMAL.fullmatch, texts)):  # 1707.4 is a number, and no April
         return all(map(YEAR_MONTH.fullmatch, texts))
-    if WHOLE.fullmatch(texts[0]):
+    if WHOLE_TIME.fullmatch(texts[0]):
         return False
     guesses = patterns.guesses(texts[0])
     return any(patterns.matches(cells.array, guess).all() for guess in guesses)
@@ -72,7 +74,7 @@ def resembles_times(table: Table, column: str) -> bool:
     first = table.first(column)
     if CLOCK_ONLY.fullmatch(first) or column.lower() in TIME_NAMES:
         return True
-    return bool(patterns.guesses(first)) and not WHOLE.fullmatch(first)
+    return bool(patterns.guesses(first)) and not WHOLE_TIME.fullmatch(first)
 
 
 def infer_pattern(cells: TimeCells, settings: TimeSettings) -> ParsedTexts:
@@ -182,24 +184,24 @@ def _day_or_month_first(cells: TimeCells, fitting: list[ParsedTexts]) -> ParsedT
     raise cells.fault(f"can be {ways}, and no row decides", "pass ", *options[1:])
 
 
-class Part(NamedTuple):
+class TimePart(NamedTuple):
     """A part of a time: the names of its column, and the patterns in which it may be written."""
 
     names: str  # with blanks between them
     forms: Names
 
 
-PARTS = {  # from coarse to fine
-    "year": Part("year yr yyyy yy y", ("%Y", "%y")),
-    "quarter": Part("quarter qtr qu q period", ("%q", "Q%q", "q%q", "Q0%q")),
-    "month": Part("month mnth mon mo mm m period", ("%-m", "%b", "%B", "M%-m")),
-    "week": Part("week wk isoweek iso_week week_of_year weekofyear w", ("%-V", "W%-V")),
-    "yearday": Part("yday doy day_of_year dayofyear", ("%-j",)),
-    "day": Part("day dd mday dom day_of_month dayofmonth d", ("%-d",)),
-    "hour": Part("hour hr hh h hour_of_day", ("%-H", "%-K")),
-    "minute": Part("minute min", ("%-M",)),
-    "second": Part("second sec", ("%-S",)),
-    "clock": Part("time clock hhmm time_of_day timeofday hour hr", CLOCKS),
+TIME_PARTS = {  # from coarse to fine
+    "year": TimePart("year yr yyyy yy y", ("%Y", "%y")),
+    "quarter": TimePart("quarter qtr qu q period", ("%q", "Q%q", "q%q", "Q0%q")),
+    "month": TimePart("month mnth mon mo mm m period", ("%-m", "%b", "%B", "M%-m")),
+    "week": TimePart("week wk isoweek iso_week week_of_year weekofyear w", ("%-V", "W%-V")),
+    "yearday": TimePart("yday doy day_of_year dayofyear", ("%-j",)),
+    "day": TimePart("day dd mday dom day_of_month dayofmonth d", ("%-d",)),
+    "hour": TimePart("hour hr hh h hour_of_day", ("%-H", "%-K")),
+    "minute": TimePart("minute min", ("%-M",)),
+    "second": TimePart("second sec", ("%-S",)),
+    "clock": TimePart("time clock hhmm time_of_day timeofday hour hr", CLOCK_PATTERNS),
 }
 ISO_DATES = {  # by the finest part of a date
     "q": "%YQ%q", "V": "%G-W%V", "j": "%Y-%j", "d": "%Y-%m-%d",
@@ -245,7 +247,7 @@ def find_part(table: Table, column: str) -> str | None:
     if not names or is_other or table.find_blanks(column).any():
         return None
     cells = time_cells(table, column)
-    whole = WHOLE.fullmatch(cells.texts[0])
+    whole = WHOLE_TIME.fullmatch(cells.texts[0])
     if whole and column.strip().lower() == "period":
         return None  # M01 is a month, 1 may be anything
     for name in names:
@@ -272,7 +274,7 @@ def _is_date(pattern: str) -> bool:
 
 def _parts_by_name(column: str) -> list[str]:
     column = column.strip().lower()
-    return [name for name, part in PARTS.items() if column in part.names.split()]
+    return [name for name, part in TIME_PARTS.items() if column in part.names.split()]
 
 
 def _infer_forms(parts: list[TimeCells], settings: TimeSettings) -> Names:
@@ -301,14 +303,14 @@ def _infer_form(part: TimeCells, settings: TimeSettings) -> str:
     if not names:
         cure = ("pass ", Setting("date_format"), " with a part for each column, such as '%Y %m'")
         raise part.fault("is not a part of a time that can be recognised", *cure)
-    flags = [_match_part(part, form) for form in PARTS[names[0]].forms]
+    flags = [_match_part(part, form) for form in TIME_PARTS[names[0]].forms]
     closest = max(flags, key=np.sum)
     name = "time of day" if names[0] == "clock" else names[0]
     raise part.fault(f"is not a {name}", "correct it, or name other columns", wrong=~closest)
 
 
 def _form(part: TimeCells, name: str) -> str | None:
-    for form in PARTS[name].forms:
+    for form in TIME_PARTS[name].forms:
         if _match_part(part, form).all():
             return form
     return None

@@ -24,7 +24,7 @@ from forecast.tables.table import Flags, Integers
 
 # Beside strftime's own: %q quarter; %-d not padded; %^b upper case; %3f fraction of 3 digits;
 # %:z +02:00; %-z +02; %K hour from 1 to 24
-TOKEN = re.compile(
+PATTERN_TOKEN = re.compile(
     r"%(?P<flag>-(?=[YGyqjmdHIKVMSz])|\^(?=[bBaAp])|[1-9](?=f)|:(?=z)|)"
     r"(?P<code>[YGyqjmdHIKVMSbBaApfz])"
     r"|(?P<literal>%%|[^%]+)|%[-:^0-9]?[A-Za-z]?"
@@ -49,12 +49,12 @@ SHAPES = {  # the expression of each code, and of a flag and a code where it dif
     "-z": r"[+-]\d{2}",
 }
 SHORTHANDS = {"%F": "%Y-%m-%d", "%T": "%H:%M:%S", "%R": "%H:%M", "%D": "%m/%d/%y"}
-MONTHS = (
+MONTH_WORDS = (
     "january", "february", "march", "april", "may", "june",
     "july", "august", "september", "october", "november", "december",
 )  # fmt: skip
-ABBREVIATIONS = tuple(name[:3] for name in MONTHS)
-WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+ABBREVIATIONS = tuple(name[:3] for name in MONTH_WORDS)
+WEEKDAY_WORDS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 DATES = (  # the likeliest first
     "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d",
@@ -67,14 +67,16 @@ DATES = (  # the likeliest first
     "%d-%b-%y", "%d %b %y", "%b-%y", "%b %y", "%y-%m-%d",
     "%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%m.%d.%y", "%d-%m-%y", "%m-%d-%y",
 )  # fmt: skip
-CLOCKS = ("%H:%M:%S.%f", "%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p", "%H")
-TIMES = (
-    *(f"{mark}{clock}" for mark in (" ", "T", ", ") for clock in CLOCKS),
+CLOCK_FORMATS = ("%H:%M:%S.%f", "%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p", "%H")
+TIME_FORMATS = (
+    *(f"{mark}{clock}" for mark in (" ", "T", ", ") for clock in CLOCK_FORMATS),
     "T%H%M%S",
     "T%H%M",
 )
 ZONES = ("", "Z", " UTC", "%z", "%:z", "%-z", " %z", " %:z")
-ENDINGS = tuple(time + zone for time in TIMES for zone in ZONES)  # of a date with a time of day
+ENDINGS = tuple(
+    time + zone for time in TIME_FORMATS for zone in ZONES
+)  # of a date with a time of day
 ZERO = {"%z": "+0000", "%:z": "+00:00", "%-z": "+00"}  # offsets of UTC
 UTC_MARKS = ("Z", " UTC", *ZERO.values(), *(f" {offset}" for offset in ZERO.values()))
 
@@ -93,7 +95,7 @@ def tokens(pattern: str) -> list[Token]:
         pattern = pattern.replace(short, long)
     setting = Setting("date_format", pattern)
     parts = []
-    for part in TOKEN.finditer(pattern):
+    for part in PATTERN_TOKEN.finditer(pattern):
         flag, code, literal = part.group("flag", "code", "literal")
         if literal:
             parts.append(Token("", "", literal.replace("%%", "%")))
@@ -280,7 +282,7 @@ def _month(groups: _Groups) -> Integers:
     """Months from 1, 0 where a name is that of none."""
     if "q" in groups.codes:
         return 3 * groups.number("q") - 2
-    for code, names in (("b", ABBREVIATIONS), ("B", MONTHS)):
+    for code, names in (("b", ABBREVIATIONS), ("B", MONTH_WORDS)):
         if code in groups.codes:
             words = pc.utf8_lower(groups.words(code))
             positions = pc.index_in(words, value_set=pa.array(names))
@@ -382,7 +384,7 @@ def _format_part(part: Token, time: datetime, offset: int) -> str:
         case "p":
             return "AM" if time.hour < 12 else "PM"
         case "b" | "B" | "a" | "A":  # in English, whatever the locale
-            name = MONTHS[time.month - 1] if code in "bB" else WEEKDAYS[time.weekday()]
+            name = MONTH_WORDS[time.month - 1] if code in "bB" else WEEKDAY_WORDS[time.weekday()]
             name = name[:3] if code in "ba" else name
             return name.upper() if flag == "^" else name.capitalize()
         case "K":

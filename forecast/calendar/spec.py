@@ -9,7 +9,7 @@ from pydantic import Field
 from forecast.errors import UsageError
 from forecast.settings import ClockChange, Stored, TableSettings
 
-STEPS = "integer"  # the kind of times that count steps: no instant can be compared with them
+STEP_KIND = "integer"  # the kind of times that count steps: no instant can be compared with them
 
 
 class CalendarSpec(Stored):
@@ -89,7 +89,7 @@ def on_clock(instant: datetime, time_format: TimeFormat) -> int | None:
 
     The clock is UTC if the table has a zone, else that of this machine.
     """
-    if time_format.kind == STEPS:
+    if time_format.kind == STEP_KIND:
         return None
     if time_format.zone is not None:
         return int(instant.timestamp())

@@ -16,7 +16,7 @@ DAY = 86_400
 WEEK = 604_800
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # a day inside the years that datetime knows, 1 to 9999
-FIRST = -62_135_510_400
+FIRST_SECOND = -62_135_510_400
 LAST = 253_402_214_400
 # each puts its clocks back at another time than the others
 CHANGING_ZONES = (
@@ -76,7 +76,7 @@ def offsets_at(timestamps: Integers, zone: str | None) -> Integers:
 
 @lru_cache(maxsize=1 << 17)
 def _offset(zone: str, timestamp: int) -> int:
-    time = EPOCH + timedelta(seconds=min(max(timestamp, FIRST), LAST))
+    time = EPOCH + timedelta(seconds=min(max(timestamp, FIRST_SECOND), LAST))
     offset = time.astimezone(find_zone(zone)).utcoffset()
     return int(offset.total_seconds()) if offset else 0
 

@@ -1,7 +1,7 @@
 """Store what a run forecast from, as differences from its version, and replay the run later.
 
 The replay explains why forecasts changed: it goes from the inputs of one run to those of a later
-run step by step (`STEPS`), and forecasts after each step.
+run step by step (`REPLAY_STEPS`), and forecasts after each step.
 """
 
 import io
@@ -41,31 +41,43 @@ from forecast.settings import Facts, OutputSettings, SumSettings, steps_of_next
 from forecast.totals.periods import Level, find_levels, key_columns, period_keys
 
 # most numbers that a run stores; of a larger table, an evenly spaced sample of the series
-MAX_NUMBERS = 5_000_000
+MAX_REPLAYED_NUMBERS = 5_000_000
 # what an element gets that no panel has, by array; NaN in the other arrays
 BLANK = {"values": 0.0, "observed": False, "spread": 0.0, "lowest": np.inf, "counted": True}
 POINTS = {"min", "max", "point", "integer"}  # output settings that change point forecasts
 # arrays of a panel, beside its layout; vintages are left out, as a run stores the values of
 # columns known in advance as it knew them, and steps at which a series has not begun
-ARRAYS = (*BY_SLOT[:5], *BY_SERIES[1:])
+REPLAY_ARRAYS = (*BY_SLOT[:5], *BY_SERIES[1:])
 LAYOUT = ("starts", "sizes", "order")
 # two versions read a table into the same panel if these fields of their schemas are equal
-READING = ("calendar", "ids", "layout", "known", "past", "static", "categories")
+READING_FIELDS = ("calendar", "ids", "layout", "known", "past", "static", "categories")
 
 # the steps that lead from the inputs of a run to those of a later one
 REPLAYED = "replayed"
-SERIES = "series"  # what new series add to sums, and what series that are gone took away
-HISTORY = "revised history"
+SERIES_STEP = "series"  # what new series add to sums, and what series that are gone took away
+HISTORY_STEP = "revised history"
 ACTUALS = "new actuals"
-KNOWN = "known columns"
+KNOWN_STEP = "known columns"
 EVENTS = "events"
-REFIT = "refit"
+REFIT_STEP = "refit"
 BOUNDS = "bounds and rounding"
-INTERVALS = "interval corrections"  # never changes a point forecast
+INTERVAL_STEP = "interval corrections"  # never changes a point forecast
 FALLBACK = "fallback"
 PEOPLE = "overrides"  # what people changed of what the model says
 REST = "not reproduced"
-STEPS = (SERIES, HISTORY, ACTUALS, KNOWN, EVENTS, REFIT, BOUNDS, INTERVALS, FALLBACK, PEOPLE, REST)
+REPLAY_STEPS = (
+    SERIES_STEP,
+    HISTORY_STEP,
+    ACTUALS,
+    KNOWN_STEP,
+    EVENTS,
+    REFIT_STEP,
+    BOUNDS,
+    INTERVAL_STEP,
+    FALLBACK,
+    PEOPLE,
+    REST,
+)
 """In the order in which they are taken."""
 
 Arrays = dict[str, NDArray[Any]]
@@ -119,7 +131,7 @@ def iterate_arrays(
     for panel in panels:
         series = series_index(panel.ids, ids) - 1
         places.append((panel, series, slots_in(panel, ids, starts, sizes)))
-    for name in ARRAYS:
+    for name in REPLAY_ARRAYS:
         source = getattr(panels[0], name)
         rows = len(ids) if name in BY_SERIES else sizes.sum()
         array = np.full((rows, *source.shape[1:]), BLANK.get(name, np.nan), source.dtype)
@@ -142,7 +154,7 @@ def pack_run(fitted: Fitted, panel: Panel, output: OutputSettings, fallback: Ids
     begins = panel.starts
     panel = _as_far_back(panel, fitted.history)
     arrays = _differences(panel, fitted.history)
-    every = sum(array.size for array in arrays.values()) // MAX_NUMBERS + 1
+    every = sum(array.size for array in arrays.values()) // MAX_REPLAYED_NUMBERS + 1
     if every > 1:
         panel = panel.select(np.arange(0, count, every))
         arrays = _differences(panel, fitted.history)
@@ -254,7 +266,7 @@ class Changes:
     def steps(self) -> Rows:
         """For each step, how much it changes the sum of all forecasts, and its relative size."""
         rows = []
-        for name, part in zip(STEPS, self.parts, strict=True):
+        for name, part in zip(REPLAY_STEPS, self.parts, strict=True):
             size = self._share(part)
             if name not in (PEOPLE, REST) or size:
                 rows.append({"step": name, "change": float(part.sum()), "size": size})
@@ -270,7 +282,7 @@ class Changes:
         change = self.new - self.old
         numbers = {"old": self.old, "new": self.new, "change": change, "moved": np.abs(change)}
         sums = _sum_groups(numbers, groups, len(names))
-        parts = dict(zip(STEPS, self.parts, strict=True))
+        parts = dict(zip(REPLAY_STEPS, self.parts, strict=True))
         steps = _sum_groups(parts, groups, len(names))
         rows = zip(names, sums, steps, strict=True)
         return [{**name, **row, "steps": by_step} for name, row, by_step in rows]
@@ -293,12 +305,12 @@ def by_step(
 
     `points` has the replayed forecasts after each step, of series in both runs.
     """
-    parts = np.zeros((len(STEPS), len(old)))
-    part_of = dict(zip(STEPS, parts, strict=True))  # views of the rows of `parts`
-    part_of[SERIES][~both] = (new - old)[~both]
+    parts = np.zeros((len(REPLAY_STEPS), len(old)))
+    part_of = dict(zip(REPLAY_STEPS, parts, strict=True))  # views of the rows of `parts`
+    part_of[SERIES_STEP][~both] = (new - old)[~both]
     published = old[both]
     first = last = points.get(REPLAYED, published)
-    for name in STEPS:
+    for name in REPLAY_STEPS:
         if name in points:
             part_of[name][both] = points[name] - last
             last = points[name]
@@ -401,14 +413,14 @@ def _states(before: RunInput, after: RunInput) -> Iterator[tuple[str, RunInput]]
         schema = before.schema.model_copy(update=events)
         serving = replace_schema(before.predictor, schema)
         yield EVENTS, replace(state, predictor=serving)
-    yield REFIT, replace(after, output=before.output)
+    yield REFIT_STEP, replace(after, output=before.output)
     yield BOUNDS, after
 
 
 def alike(before: RunInput, after: RunInput) -> bool:
     """Whether the versions of two runs read a table into panels with the same horizon."""
     same_horizon = before.panel.ahead == after.panel.ahead
-    return same_horizon and before.schema.agrees(after.schema, READING)
+    return same_horizon and before.schema.agrees(after.schema, READING_FIELDS)
 
 
 def changed_inputs(before: RunInput, after: RunInput) -> Iterator[str]:
@@ -419,13 +431,13 @@ def changed_inputs(before: RunInput, after: RunInput) -> Iterator[str]:
     position = panel.grid_positions
     is_there = (series_index(after.panel.ids, panel.ids) > 0)[series]
     steps = dict(_panels(before, after, reconciles=False))
-    new = steps[HISTORY]
+    new = steps[HISTORY_STEP]
     slots = slots_in(new, panel.ids, panel.starts, panel.sizes)
     differs = panel.observed != new.observed[slots]
     differs |= rows_differ(panel.values, new.values[slots])
     differs = np.where(slots >= 0, differs, panel.observed)  # or lost
-    changed = {HISTORY: panel.before(panel.lengths) & is_there & differs}
-    new = steps[KNOWN]
+    changed = {HISTORY_STEP: panel.before(panel.lengths) & is_there & differs}
+    new = steps[KNOWN_STEP]
     slots = slots_in(new, panel.ids, panel.starts, panel.sizes)
     for column, name in enumerate(schema.known):
         rows = rows_differ(panel.known[:, column], new.known[slots, column])
@@ -459,17 +471,17 @@ def _panels(before: RunInput, after: RunInput, reconciles: bool) -> Iterator[tup
     earliest = np.where(was_there, np.minimum(old.starts[index], new.starts), new.starts)
     if reconciles:  # else series are independent
         # new series join, up to the end of the earlier run
-        yield SERIES, _overlaid(new, earliest, new, old).until(ends)
+        yield SERIES_STEP, _overlaid(new, earliest, new, old).until(ends)
     begins = np.minimum(np.maximum(earliest, after.begins), new.starts)
     window = before.begins.min() + new.origin - old.origin  # of the source: moves as its end does
     kept = np.where(begins > window, begins, earliest)
-    for name, starts in ((HISTORY, kept), (ACTUALS, begins)):
+    for name, starts in ((HISTORY_STEP, kept), (ACTUALS, begins)):
         whole = _overlaid(new, starts, old, new)
         not_yet = replace(whole, known=_overlaid(new, starts, new, old).known)
         # values up to the end of the earlier run are those of the later run, which may have
         # revised them
-        yield name, not_yet.until(ends) if name == HISTORY else not_yet
-    yield KNOWN, whole
+        yield name, not_yet.until(ends) if name == HISTORY_STEP else not_yet
+    yield KNOWN_STEP, whole
 
 
 def _overlaid(like: Panel, starts: Integers, *panels: Panel) -> Panel:
@@ -487,7 +499,7 @@ def _differ(before: RunInput, after: RunInput) -> bool:
         return True
     if before.schema.dated_events != after.schema.dated_events or old.ids != new.ids:
         return True
-    for name in ("starts", "offsets", *ARRAYS):
+    for name in ("starts", "offsets", *REPLAY_ARRAYS):
         if not np.array_equal(getattr(old, name), getattr(new, name), equal_nan=True):
             return True
     return False

@@ -16,7 +16,7 @@ from forecast.inference.forecasting import Columns, Forecasts
 from forecast.inference.predictor import Predictor
 from forecast.logs import log
 from forecast.metrics.quantiles import normal_deviates, round_values
-from forecast.panel.naming import NAMED, first_names
+from forecast.panel.naming import SERIES_NAMED, first_names
 from forecast.panel.panel import Flags, Numbers, Panel, series_index
 from forecast.panel.schema import Names, Schema, build_calendar
 from forecast.reading.building import add_future
@@ -24,12 +24,14 @@ from forecast.tables.cells import MAX_VALUE
 from forecast.tables.table import Table
 
 CHANGES = {"*": np.multiply, "+": np.add, "-": np.subtract}
-TINY = 1e-30  # a weight, where all forecasts are 0
+LEAST_WEIGHT = 1e-30  # a weight, where all forecasts are 0
 CLIPPED = "%s counts as %.4g where it is beyond that: effects reach no farther, intervals widen"
-FEW = 10  # most values that a message names
+VALUES_NAMED = 10  # most values that a message names
 PARTS_OF_SUMS = ("steps", "observed")  # columns of a table of sums that describe what is summed
 STRANGE = "%s: columns that are not known in advance change nothing: %s"
-UNSEEN = "%s is %s, beyond what the past shows here (first in %s); what it would do is a guess"
+UNSEEN_VALUE = (
+    "%s is %s, beyond what the past shows here (first in %s); what it would do is a guess"
+)
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def what_if(
 
     of_series = np.asarray(before.whole.columns["forecast"])
     reacts = of_series != np.asarray(after.whole.columns["forecast"])
-    share = np.average(reacts, weights=np.abs(of_series) + TINY)
+    share = np.average(reacts, weights=np.abs(of_series) + LEAST_WEIGHT)
     log.info("reacts   %.3g %% of the forecast", 100 * share)
     columns = _render(before)
     points = np.asarray(columns["forecast"])
@@ -154,7 +156,7 @@ def _changed_panel(
         values[~ahead] = np.nan
         used = (*schema.keys, *schema.known, *schema.static, *schema.past, schema.target)
         if strange := [name for name in changed.names if name not in used]:
-            log.warning(STRANGE, changed.name, first_names(strange, NAMED))
+            log.warning(STRANGE, changed.name, first_names(strange, SERIES_NAMED))
     else:
         for key, value in changed.items():
             text = str(value)
@@ -212,7 +214,7 @@ def _number(name: str, value: object, categories: Names | None) -> float:
         share = str(value).lstrip("+-")
         hint = f"a share follows = with a sign: =+{share} or =-{share}"
     if categories is not None:
-        hint = f"the fit has seen {', '.join(categories[:FEW])}"
+        hint = f"the fit has seen {', '.join(categories[:VALUES_NAMED])}"
     setting = Setting("what_if", f"{name}={value}")
     raise UsageError(f"{name} cannot be that; {hint}", setting=setting)
 
@@ -249,7 +251,7 @@ def _warn_of_unseen_values(panel: Panel, other: Panel, changed: Flags, schema: S
             texts = [f"{value:g}" for value in np.unique(values[unseen])]
         if unseen.any():
             ids = panel.ids[series[unseen.argmax()]]
-            log.warning(UNSEEN, name, " or ".join(texts[:FEW]), "/".join(ids))
+            log.warning(UNSEEN_VALUE, name, " or ".join(texts[:VALUES_NAMED]), "/".join(ids))
 
 
 def _warn_of_clipped_values(

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from forecast.calendar.spec import STEPS
+from forecast.calendar.spec import STEP_KIND
 from forecast.calendar.zones import DAY, wall_clock
 from forecast.events.kinds import find_touched_slots
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts
 from forecast.inference.overrides import Overrides
-from forecast.intervals.corrections import SHARES, PastIntervals, RawIntervals
+from forecast.intervals.corrections import CORRECTED_SHARES, PastIntervals, RawIntervals
 from forecast.ledger.ledger import (
-    COLUMNS,
+    LEDGER_COLUMNS,
     PUBLISHED,
     RAW,
     DayScore,
@@ -23,17 +23,17 @@ from forecast.ledger.ledger import (
     series_number,
     series_text,
 )
-from forecast.panel.naming import NAMED, series_name
+from forecast.panel.naming import SERIES_NAMED, series_name
 from forecast.panel.panel import Ids, Integers, Numbers, Panel, ids_at, series_index
 from forecast.panel.schema import Schema, build_calendar, position_texts
 from forecast.settings import Facts
 
-NEWEST = 60  # so many of the newest runs are compared with actuals
+NEWEST_RUNS = 60  # so many of the newest runs are compared with actuals
 MAX_FORECASTS = 5_000_000  # of a larger run, the ledger keeps an even sample of the series
-MIN_RUNS = 20  # fewest past runs that show which share is usual
-SHOWN = 3  # most series that a status names
+MIN_SHARE_RUNS = 20  # fewest past runs that show which share is usual
+SERIES_SHOWN = 3  # most series that a status names
 SAMPLED = ["panel", "run", "instant", "actual", *RAW]  # columns for interval corrections
-ADDED = ("overrides_by", "runs", "error", "value_added", "standard_error", "share")
+VALUE_ADDED_COLUMNS = ("overrides_by", "runs", "error", "value_added", "standard_error", "share")
 
 # the ids of the series of an earlier run, and what it published for the series and times of another
 # run, [series, horizon, 5], NaN where it has no forecast
@@ -82,7 +82,7 @@ def compare(
 def _days(rows: pd.DataFrame, schema: Schema) -> Any:
     """[rows], the day of each forecast as text, or its step where days are unknown."""
     times, inverse = np.unique(rows["instant"], return_inverse=True)
-    if schema.time_format.kind == STEPS or not schema.dated:
+    if schema.time_format.kind == STEP_KIND or not schema.dated:
         days = np.array([f"{step:012d}" for step in times.tolist()], np.str_)
     else:
         day = wall_clock(times, schema.time_format.zone) // DAY
@@ -162,7 +162,7 @@ def _rows(
     names = pd.Index([series_text(ids) for ids in ids_at(panel, series)])
     code = np.arange(count).repeat(horizon)
     shares = np.array(levels)
-    columns = [np.argmin(np.abs(shares - share)) for share in SHARES]
+    columns = [np.argmin(np.abs(shares - share)) for share in CORRECTED_SHARES]
     ends = quantiles[..., columns].reshape(-1, len(RAW))
     rows = pd.DataFrame(ends, columns=RAW)
     rows["series"] = pd.Categorical.from_codes(code, names)
@@ -191,7 +191,7 @@ def forecasts_to_keep(forecasts: Forecasts, fitted: Fitted) -> pd.DataFrame:
         first_ahead = panel.offsets[series + 1] - panel.ahead
         slot = first_ahead + rows["step"] - 1
         rows = rows[~panel.shut[slot]]
-    return rows[COLUMNS]
+    return rows[LEDGER_COLUMNS]
 
 
 def overrides_to_keep(forecasts: Forecasts, overrides: Overrides, schema: Schema) -> pd.DataFrame:
@@ -255,7 +255,7 @@ def since_last_run(
     for level in ("80", "95"):
         key = f"outside_{level}"
         shares = [run[key] for run in past if key in run]
-        usual = [min(shares), max(shares)] if len(shares) >= MIN_RUNS else None
+        usual = [min(shares), max(shares)] if len(shares) >= MIN_SHARE_RUNS else None
         share = 1 - _inside(rows, level).mean()
         summary[key] = round(float(share), 6)
         summary[f"usual_{level}"] = usual
@@ -270,7 +270,7 @@ def _farthest(rows: pd.DataFrame, panel: Panel, schema: Schema) -> list[Facts]:
     outside = widths.notna() & ~_inside(rows, "80")
     rows = rows.assign(widths=widths)[outside]
     rows = rows.sort_values("widths", key=np.abs, ascending=False, kind="stable")
-    rows = rows.drop_duplicates("panel")[:NAMED]
+    rows = rows.drop_duplicates("panel")[:SERIES_NAMED]
     if not len(rows):
         return []
     calendar = build_calendar(schema)
@@ -293,7 +293,7 @@ def actuals_lines(summary: Mapping[str, Any]) -> list[str]:
 
     value = "{series} {time}: {actual:.6g}, forecast {forecast:.6g} ({lo_80:.6g} to {hi_80:.6g})"
     if summary["farthest"]:
-        farthest = [value.format_map(row).strip() for row in summary["farthest"][:SHOWN]]
+        farthest = [value.format_map(row).strip() for row in summary["farthest"][:SERIES_SHOWN]]
         lines.append(f"farthest {'; '.join(farthest)}")
     return lines
 
@@ -330,5 +330,5 @@ def measure_overrides(runs: Iterable[pd.DataFrame], panel: Panel, schema: Schema
         share = gain / (error or np.nan)
         numbers = [len(means), error, gain, standard_error, share]
         texts = [None if np.isnan(number) else number for number in numbers]
-        added.append(dict(zip(ADDED, (who, *texts), strict=True)))
+        added.append(dict(zip(VALUE_ADDED_COLUMNS, (who, *texts), strict=True)))
     return added

@@ -15,12 +15,12 @@ from forecast.checks.limits import Finding, select_reference_runs, usual_size
 from forecast.checks.table import age_text, duration_text
 from forecast.events.kinds import closed_now, touched_by_events
 from forecast.ledger.record import Record
-from forecast.panel.naming import NAMED, first_names, series_names
+from forecast.panel.naming import SERIES_NAMED, first_names, series_names
 from forecast.panel.panel import Flags, Id, Integers, Numbers, Panel, ids_at, series_index
 from forecast.panel.schema import Schema, position_texts
 from forecast.tables.writing import Frame
 
-MIN_VALUES = 20  # fewest values of a series that is checked for copies or for new values
+MIN_COPIED_VALUES = 20  # fewest values of a series that is checked for copies or for new values
 FEW_COPIES = 100  # in smaller panels, copies are counted as a share of so many series
 FEW_NEW = 25  # in smaller panels, new series are counted as a share of so many series
 GAP_STEPS = 60  # newest steps of the past that show which gaps are usual in a group
@@ -76,7 +76,7 @@ def _had_short_past(night: Night, new: Frame) -> Flags:
     """[series], whether the last run had few values of a series, so its intervals were a guess."""
     panel = night.panel
     before = panel.counts - np.bincount(new["panel"], minlength=len(panel))
-    return before < max(MIN_VALUES, 2 * night.schema.shortest_season)
+    return before < max(MIN_COPIED_VALUES, 2 * night.schema.shortest_season)
 
 
 def mark_unknown_events(panel: Panel, night: Night) -> Flags:
@@ -143,7 +143,7 @@ def _digest(panel: Panel, series: int) -> bytes | None:
     slots = panel.slots(series)
     steps = np.flatnonzero(panel.observed[slots])
     values = panel.values[slots][steps]
-    if len(values) < MIN_VALUES or np.ptp(values) == 0:
+    if len(values) < MIN_COPIED_VALUES or np.ptp(values) == 0:
         return None
     times = steps + panel.starts[series]
     return blake2b(times.tobytes() + values.tobytes(), digest_size=16).digest()
@@ -159,7 +159,7 @@ def _silent(night: Night, before: Panel) -> Finding:
     lacking = dict(_silent_groups(panel, night.schema))
     names = lacking.keys() - lacked_before
     silent = np.isin(np.arange(len(panel)), [i for name in names for i in lacking[name]])
-    text = f"no values of {first_names(sorted(names), NAMED)} at the newest times that others have"
+    text = f"no values of {first_names(sorted(names), SERIES_NAMED)} at the newest times that others have"
     series = ids_at(panel, np.flatnonzero(silent))
     return Finding(share=float(silent.mean()), series=series, text=text)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from forecast.changes.replay import times_text
 from forecast.checks.limits import Finding, usual_size
-from forecast.intervals.corrections import PRIORS as OF_INTERVALS
+from forecast.intervals.corrections import CORRECTION_PRIORS as OF_INTERVALS
 from forecast.ledger.record import Record
 from forecast.panel.naming import series_name
 from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, ids_at
@@ -16,7 +16,7 @@ from forecast.panel.schema import Schema
 from forecast.tables.writing import Frame
 
 MIN_MEMBERS = 5  # fewest values of a group that is compared
-TINY = np.finfo(float).tiny
+LEAST_DEVIATION = np.finfo(float).tiny
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class GroupPriors:
     farthest: float = 20.0
 
 
-PRIORS = GroupPriors()
+GROUP_PRIORS = GroupPriors()
 
 
 class Grouping(NamedTuple):
@@ -80,14 +80,14 @@ def check_groups(new: Frame, panel: Panel, schema: Schema, past: Sequence[Record
         statistic = f"by {grouping.column}"
         distances[statistic] = float(distance.max())
         learned = usual_size(past, "group", statistic)
-        usual = PRIORS.times_usual * (PRIORS.unlearned if learned is None else learned)
+        usual = GROUP_PRIORS.times_usual * (GROUP_PRIORS.unlearned if learned is None else learned)
 
         sizes = np.bincount(grouping.codes)[: len(distance)]
         alone = (sizes == 1) & (len(panel) > 1)
-        least = np.where(alone, PRIORS.least_alone, PRIORS.least)
+        least = np.where(alone, GROUP_PRIORS.least_alone, GROUP_PRIORS.least)
         beyond = _are_aside(new, group) & (distance > np.maximum(usual, least))
         number = int(np.argmax(np.where(beyond, distance, 0.0)))
-        ratio = distance[number] / max(usual, TINY)
+        ratio = distance[number] / max(usual, LEAST_DEVIATION)
         if beyond[number] and ratio > farthest_ratio:
             farthest_ratio = ratio
             members = new[group == number]
@@ -107,7 +107,7 @@ def check_values(new: Frame, panel: Panel, schema: Schema, past: Sequence[Record
     value = new.iloc[row]
     series = (panel.ids[value["panel"]],)
     learned = usual_size(past, "value")
-    usual = None if learned is None else PRIORS.times_usual * learned
+    usual = None if learned is None else GROUP_PRIORS.times_usual * learned
     interval = f"95 % interval {value['lo_95']:.6g} to {value['hi_95']:.6g}"
     name = f"{series_name(series[0])} {_times(new[row : row + 1], panel, schema)}"
     text = f"{name}: {value['actual']:.6g}, {interval}".strip()
@@ -157,7 +157,7 @@ def _distances(new: Frame, group: Integers) -> Numbers:
         relative = np.abs(actual - forecast) / reach
         log_ratio = np.abs(np.log(actual) - np.log(forecast))
     distance = np.where(positive, log_ratio, relative)
-    return np.where(actual == forecast, 0.0, np.minimum(distance, PRIORS.farthest))
+    return np.where(actual == forecast, 0.0, np.minimum(distance, GROUP_PRIORS.farthest))
 
 
 def _are_aside(new: Frame, group: Integers) -> Flags:
@@ -167,8 +167,8 @@ def _are_aside(new: Frame, group: Integers) -> Flags:
     outside = scores * np.sign(medians)[group] > 1
     counts = np.bincount(group)
     shares = np.bincount(group, outside) / np.maximum(counts, 1)
-    far = np.abs(medians) > PRIORS.most_beyond
-    return far & (shares > PRIORS.outside)
+    far = np.abs(medians) > GROUP_PRIORS.most_beyond
+    return far & (shares > GROUP_PRIORS.outside)
 
 
 def _medians(scores: Numbers, group: Integers) -> Numbers:

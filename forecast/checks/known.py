@@ -11,7 +11,7 @@ from forecast.checks.limits import Finding
 from forecast.panel.panel import Flags, Integers, Panel, ids_at, series_index
 from forecast.panel.schema import Schema
 
-TIMES = 2.0  # a value so many times beyond the range of its past has another scale
+MAX_RANGE_RATIO = 2.0  # a value so many times beyond the range of its past has another scale
 
 
 def check_known_columns(
@@ -66,7 +66,9 @@ def _find_scale_changes(panel: Panel, before: Panel, column: int) -> Flags:
     low[is_flag | (before.lengths < before.ahead)] = 0.0
     low, high = (np.append(np.nan, ends)[rank] for ends in (low, high))
     new = panel.known[:, column]
-    return (low > 0) & (low <= high) & ((new > TIMES * high) | (new < low / TIMES))
+    return (
+        (low > 0) & (low <= high) & ((new > MAX_RANGE_RATIO * high) | (new < low / MAX_RANGE_RATIO))
+    )
 
 
 def _find_hour_shifts(

@@ -13,7 +13,7 @@ from forecast.panel.naming import series_names
 from forecast.panel.panel import Ids
 from forecast.settings import CheckSettings, SettingsGroup
 
-MIN_RUNS = 20  # fewest past runs with which a run is compared
+MIN_REFERENCE_RUNS = 20  # fewest past runs with which a run is compared
 USUAL = 0.95  # quantile of the statistics of past runs up to which a statistic is usual
 HELD_RUNS = 7  # a finding of so many runs, over as many days, is taken for the new normal
 HARD = {
@@ -253,7 +253,7 @@ def usual_size(past: Sequence[Record], name: str, what: str = "share") -> float 
     sized = [run for run in past if what in run.checks.get(name, {})]
     sizes = [run.checks[name][what] for run in sized]
     usual = [run.checks[name][what] for run in sized[:HELD_RUNS] if is_accepted(run)]
-    if len(sizes) >= MIN_RUNS:
+    if len(sizes) >= MIN_REFERENCE_RUNS:
         usual.append(float(np.quantile(sizes, USUAL)))
     return max(usual, default=None)
 

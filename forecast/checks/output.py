@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.baselines.shared.gaps import fill_gaps
-from forecast.calendar.spec import STEPS
+from forecast.calendar.spec import STEP_KIND
 from forecast.calendar.zones import DAY
 from forecast.changes.replay import iterate_arrays
 from forecast.checks.accuracy import Earlier
@@ -17,7 +17,7 @@ from forecast.checks.limits import HELD_RUNS, Finding, is_accepted, usual_size
 from forecast.events.kinds import closed_now
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts, add_columns, add_predictions
-from forecast.intervals.corrections import SHARES
+from forecast.intervals.corrections import CORRECTED_SHARES
 from forecast.intervals.interval_ends import lower_bounds
 from forecast.ledger.record import Record
 from forecast.metrics.quantiles import at_levels, normal_deviates
@@ -40,7 +40,7 @@ from forecast.windows.origins import values_at
 SOURCE = "source"  # the column that says where the numbers of a row come from
 THIS_RUN = "forecast"  # the value of that column for numbers of the current run
 MOST_REPLACED = 0.1  # share of the series; if more are refused, the whole run is blocked
-SEASONS = 10  # how many seasons of the past seasonal naive looks back
+SEASONS_BACK = 10  # how many seasons of the past seasonal naive looks back
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class OutputPriors:
     few: int = 20
 
 
-PRIORS = OutputPriors()
+OUTPUT_PRIORS = OutputPriors()
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def _against_past(output: Output) -> dict[str, Finding]:
     position = panel.grid_positions
     newest = panel.origins.max(keepdims=True)
     recent = panel.observed & (position < newest)
-    if output.fitted.schema.dated and output.fitted.schema.time_format.kind != STEPS:
+    if output.fitted.schema.dated and output.fitted.schema.time_format.kind != STEP_KIND:
         time = calendar.times(newest)
         recent &= position >= calendar.positions(time - 373 * DAY)
         if not any(map(is_accepted, output.past[:HELD_RUNS])):
@@ -167,10 +167,10 @@ def _against_past(output: Output) -> dict[str, Finding]:
     largest = np.maximum(np.abs(lowest), np.abs(highest))[series]
     if output.earlier is not None:
         before = np.fmax.reduce(np.abs(output.earlier[1][..., 0]), 1)
-        accepted = before > PRIORS.times_beyond * largest
+        accepted = before > OUTPUT_PRIORS.times_beyond * largest
         largest = np.where(accepted, before, largest)
-    has_enough = panel.counts[series] >= PRIORS.few
-    beyond = np.abs(points).max(1) > PRIORS.times_beyond * largest
+    has_enough = panel.counts[series] >= OUTPUT_PRIORS.few
+    beyond = np.abs(points).max(1) > OUTPUT_PRIORS.times_beyond * largest
     out_of_bounds = has_enough & (largest > 0) & beyond
     constant = np.ptp(points, axis=1) == 0
     varied = (highest > lowest)[series]
@@ -191,21 +191,21 @@ def _against_last_run(output: Output, series_before: Ids, published: Numbers) ->
     width_before = (before[..., 2] - before[..., 1]).sum(1)
     width_now = (now[..., 2] - now[..., 1]).sum(1)
     panel = output.forecasts.panel
-    has_enough = panel.counts[output.forecasts.series] >= PRIORS.few
+    has_enough = panel.counts[output.forecasts.series] >= OUTPUT_PRIORS.few
     has_width = has_enough & (width_before > 0)
     unit = np.where(has_width, width_before, 1.0)
     count = _count(has_width)
 
     jumps = np.abs(change).sum(1) / unit
     usual_jump = usual_size(output.past, "jump", "size") or 0.0
-    far = has_width & (jumps > max(1.0, PRIORS.jump_beyond * usual_jump))
-    size = float(np.quantile(jumps[has_width], PRIORS.nearly_all)) if count else None
+    far = has_width & (jumps > max(1.0, OUTPUT_PRIORS.jump_beyond * usual_jump))
+    size = float(np.quantile(jumps[has_width], OUTPUT_PRIORS.nearly_all)) if count else None
     jump = output.share(far, count, usual_size(output.past, "jump"), size)
 
     ratio = width_now / unit
-    other = (ratio > PRIORS.times_beyond) | (ratio < 1 / PRIORS.times_beyond)
+    other = (ratio > OUTPUT_PRIORS.times_beyond) | (ratio < 1 / OUTPUT_PRIORS.times_beyond)
     usual_width = usual_size(output.past, "width")
-    width = output.share(has_width & other, max(count, PRIORS.few), usual_width)
+    width = output.share(has_width & other, max(count, OUTPUT_PRIORS.few), usual_width)
 
     is_new = np.array([ids in output.new for ids in output.ids], bool)
     shared_steps = shared.any((0, 2))
@@ -214,7 +214,7 @@ def _against_last_run(output: Output, series_before: Ids, published: Numbers) ->
     total_change = abs(change.sum() + added) / total if total else None
     usual_change = usual_size(output.past, "total_jump")
     if usual_change is not None:
-        usual_change *= PRIORS.times_beyond
+        usual_change *= OUTPUT_PRIORS.times_beyond
     return {
         "series_missing": _check_missing_series(output, series_before),
         "jump": jump,
@@ -279,8 +279,8 @@ def replace_series(
     has_last = np.isfinite(published[..., 0])
     naive = _naive(forecasts, fitted, forecasts.series[series], published[..., 0])
     numbers = np.where(has_last[..., None], published, naive)
-    order = np.argsort(SHARES)
-    levels = tuple(SHARES[i] for i in order)
+    order = np.argsort(CORRECTED_SHARES)
+    levels = tuple(CORRECTED_SHARES[i] for i in order)
     replacing = at_levels(numbers[..., order], levels, fitted.config.levels)
 
     quantiles = forecasts.quantiles.copy()
@@ -303,7 +303,7 @@ def _naive(forecasts: Forecasts, fitted: Fitted, series: Integers, medians: Numb
     panel = forecasts.panel
     season = fitted.schema.shortest_season
     horizon = medians.shape[1]
-    back = SEASONS * season
+    back = SEASONS_BACK * season
     past = values_at(panel, series, panel.origins[series] + 1 - back, back)
     values = np.concatenate([past, medians], 1)
     filled = fill_gaps(np.nan_to_num(values), np.isfinite(values), season)
@@ -311,5 +311,5 @@ def _naive(forecasts: Forecasts, fitted: Fitted, series: Integers, medians: Numb
     mean_error = np.nan_to_num(np.r_[np.nan, fitted.naive_error])[in_fit]
     # the standard deviation of a normal distribution whose mean absolute deviation is the error
     deviation = np.sqrt(np.pi / 2) * mean_error
-    errors = np.multiply.outer(deviation, normal_deviates(SHARES))  # [series, 5]
+    errors = np.multiply.outer(deviation, normal_deviates(CORRECTED_SHARES))  # [series, 5]
     return np.asarray(filled[:, -horizon:, None] + errors[:, None])

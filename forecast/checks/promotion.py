@@ -31,7 +31,7 @@ class PromotionPriors:
     nothing: float = 1e-3
 
 
-PRIORS = PromotionPriors()
+PROMOTION_PRIORS = PromotionPriors()
 
 
 @dataclass(frozen=True)
@@ -83,10 +83,10 @@ def is_worse(ours: Numbers, theirs: Numbers) -> tuple[bool, str]:
     """Whether losses [horizons] are worse than those of another fit, and the rule in words."""
     mean, error = log_ratio(ours, theirs)
     over = "less than two horizons"
-    tolerance = PRIORS.much_worse
-    if len(ours) >= PRIORS.enough:
+    tolerance = PROMOTION_PRIORS.much_worse
+    if len(ours) >= PROMOTION_PRIORS.enough:
         over = f"{len(ours)} horizons"
-        tolerance = PRIORS.no_worse
+        tolerance = PROMOTION_PRIORS.no_worse
     change = 100 * np.expm1(mean)
     limit = 100 * np.expm1(np.log(tolerance) + error)
     rule = f"{change:+.1f} % over {over}, where more than {limit:.1f} % counts as worse"
@@ -100,7 +100,7 @@ def log_ratio(ours: Numbers, theirs: Numbers) -> tuple[float, float]:
     would for a small n. Horizons that share no value are hardly correlated, so their covariance is
     left out.
     """
-    nothing = PRIORS.nothing * (ours.mean() + theirs.mean())
+    nothing = PROMOTION_PRIORS.nothing * (ours.mean() + theirs.mean())
     nothing += np.finfo(float).tiny
     ratios = np.log((ours + nothing) / (theirs + nothing))
     count = len(ratios)

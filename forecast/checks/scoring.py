@@ -21,7 +21,7 @@ from forecast.panel.schema import Schema, position_texts
 from forecast.reading.dated import normalise
 from forecast.reading.reading import read_as
 from forecast.reading.saved import (
-    PLAIN,
+    PLAIN_SETTINGS,
     POINT,
     SavedForecasts,
     missing_series,
@@ -160,7 +160,7 @@ def _beside(
     Others stand in a `column` of a table with the ids and times of the actual values.
     """
     others = _as_table(against, "other forecasts")
-    schema = ours.schema.model_copy(update=PLAIN | {"target": column})
+    schema = ours.schema.model_copy(update=PLAIN_SETTINGS | {"target": column})
     panel = read_as(others, schema, horizon=0).panel
     theirs = find_values(panel, ours.panel.ids, first, ours.actual.shape[2])
     is_ours = np.isfinite(ours.numbers[POINT][:, 0, :, 0])

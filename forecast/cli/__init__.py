@@ -59,7 +59,7 @@ them.
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Commands(click.Group):
+class CommandGroup(click.Group):
     """A group of commands, each of which is declared when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -83,7 +83,7 @@ class Commands(click.Group):
 
 
 @click.group(
-    cls=Commands,
+    cls=CommandGroup,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
 )

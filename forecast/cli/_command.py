@@ -20,8 +20,8 @@ from forecast.cli._console import listen, style
 from forecast.errors import ForecastError, Interrupted, Setting, UsageError
 from forecast.registry import explain_error
 from forecast.settings import (
-    FIRST,
-    WHOLE,
+    SHOWN_FIRST,
+    WHOLE_ITEMS,
     Facts,
     FilePath,
     Heading,
@@ -31,11 +31,11 @@ from forecast.settings import (
 )
 
 INPUT = "Input"  # headings of options
-OUTPUT = "Output"
-RUN = "Run"
+OUTPUT_SECTION = "Output"
+RUN_SECTION = "Run"
 MESSAGES = "Messages"
 REFUSED = {"now": ("past", "static")}  # settings that a command refuses, and that its help omits
-NAMED = ("overrides",)  # settings that a command has only if its declaration names them
+BY_DEFAULT_NONE = ("overrides",)  # settings that a command has only if its declaration names them
 _ALL = "forecast.help-all"  # key in the context of a call that lists all options
 
 Group = TypeVar("Group", bound=SettingsGroup)
@@ -104,7 +104,7 @@ class Request(types.SimpleNamespace):
     @property
     def store(self) -> str:
         """The folder of the store that the command names, or the default folder."""
-        return self.artifact or settings.STORE.store
+        return self.artifact or settings.DEFAULT_STORE.store
 
     @property
     def sums(self) -> settings.SumSettings | None:
@@ -157,7 +157,9 @@ class Command(click.Command):
             group_and_names = parameter if isinstance(parameter, tuple) else (parameter,)
             group, *names = group_and_names
             self.groups.append(group)
-            fields = names or [field for field in group.model_fields if field not in NAMED]
+            fields = names or [
+                field for field in group.model_fields if field not in BY_DEFAULT_NONE
+            ]
             params += [_option(field, group, name) for field in fields]
         about = f"{purpose}\n\n{cleandoc(declaration.details)}"
         super().__init__(name, help=about, params=[*params, _QUIET, _LOG_FORMAT])
@@ -235,7 +237,7 @@ def _option(name: str, group: type[SettingsGroup], command: str) -> Option:
     elif kind is bool:
         flag = f"{flag}/--no-{flag[2:]}"
         attributes["default"] = None
-    elif WHOLE in field.metadata:
+    elif WHOLE_ITEMS in field.metadata:
         flag += " TEXT"
         attributes["multiple"] = True
     elif get_origin(kind) is tuple:
@@ -250,7 +252,7 @@ def _option(name: str, group: type[SettingsGroup], command: str) -> Option:
         attributes["type"] = next((number for number in (int, float) if number in kinds), str)
     help = f"{field.description}{_shown_default(field.default)}"
     heading = next((mark for mark in field.metadata if isinstance(mark, Heading)), group.heading)
-    return Option(flag, help, heading, name=name, first=FIRST in field.metadata, **attributes)
+    return Option(flag, help, heading, name=name, first=SHOWN_FIRST in field.metadata, **attributes)
 
 
 def _names(text: str) -> object:
@@ -306,7 +308,7 @@ _LOG_FORMAT = Option(
 
 def name_artifact(artifact: str) -> CommandLine:
     """The words that name a store on the command line; none for the default one."""
-    return () if artifact == settings.STORE.store else ("--artifact", artifact)
+    return () if artifact == settings.DEFAULT_STORE.store else ("--artifact", artifact)
 
 
 def build_predict_command(artifact: str, known: Sequence[str]) -> CommandLine:

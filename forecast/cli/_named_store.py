@@ -10,9 +10,9 @@ from forecast.errors import UsageError
 from forecast.jobs.administration import open_ledger, open_ledgers
 from forecast.jobs.pipeline import Pipeline, read_pipeline
 from forecast.ledger.ledger import Ledger
-from forecast.settings import STORE
+from forecast.settings import DEFAULT_STORE
 
-SUFFIX = ".toml"
+PIPELINE_SUFFIX = ".toml"
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def named_store(job: str | None, artifact: str | None) -> Iterator[NamedStore]:
     Errors that end the block do not show the secrets of the file.
     """
     if job is None:
-        yield NamedStore(artifact or STORE.store)
+        yield NamedStore(artifact or DEFAULT_STORE.store)
         return
     if artifact is not None:
         problem = f"--artifact {artifact}: {job} names the store already"

@@ -7,7 +7,7 @@ from forecast.cli._command import Request, build_predict_command
 from forecast.cli._console import fold_bar, log, log_lines, suggest, using_cluster
 from forecast.cli._data import check_outputs, load, load_later, write
 from forecast.cli._forecasts import Saved
-from forecast.cli.score import LEVEL, TABLES, put_measures
+from forecast.cli.score import LEVEL, SCORE_TABLES, put_measures
 from forecast.engine.backtest import Backtest, BacktestRequest, backtest
 from forecast.engine.fit import read_to_fit
 from forecast.engine.requests import Callbacks, FitRequest, TableFile
@@ -42,7 +42,7 @@ def run(request: Request) -> int:
     check_output(request.output, ".json")
     check_names(request.read_group(TrainSettings), models)
     asked = _of_table(request) if request.artifact is None else _request_saved_forecaster(request)
-    if request.by not in TABLES.values():
+    if request.by not in SCORE_TABLES.values():
         row_columns(request.by, asked.reading.schema)
     with using_cluster(request.cluster), fold_bar() as (on_fold, on_step):
         callbacks = Callbacks(on_fold=on_fold, on_step=on_step)

@@ -6,7 +6,15 @@ Nothing is imported that help does not need.
 import click
 
 from forecast import settings
-from forecast.cli._command import NAMED, OUTPUT, RUN, Command, Declaration, Option, file_argument
+from forecast.cli._command import (
+    BY_DEFAULT_NONE,
+    OUTPUT_SECTION,
+    RUN_SECTION,
+    Command,
+    Declaration,
+    Option,
+    file_argument,
+)
 from forecast.settings import (
     OutputSettings,
     StoreSettings,
@@ -16,13 +24,13 @@ from forecast.settings import (
     TrainSettings,
 )
 
-DATA = file_argument("data")
+DATA_ARGUMENT = file_argument("data")
 DATA_OR_FIT = file_argument("data", required=False)
-FORMATS = "DATA is a CSV, .csv.gz, .xz, JSON, .xlsx or Parquet file, a folder of Parquet, "
-FORMATS += "- for stdin, or synth:KIND."
-READING = TableSettings, TextSettings
+DATA_FORMATS = "DATA is a CSV, .csv.gz, .xz, JSON, .xlsx or Parquet file, a folder of Parquet, "
+DATA_FORMATS += "- for stdin, or synth:KIND."
+READING_SETTINGS = TableSettings, TextSettings
 OF_STORE = StoreSettings.heading
-DEFAULT = f"[default: {settings.STORE.store}]"
+DEFAULT = f"[default: {settings.DEFAULT_STORE.store}]"
 ARTIFACT = Option("--artifact DIR", f"folder of the saved versions  {DEFAULT}", OF_STORE)
 VERSION = Option(
     "--version ID", "a version of the store; default the live one", OF_STORE, first=False
@@ -32,25 +40,27 @@ JOB = file_argument("job", required=False)
 JOB_OR_STORE = JOB, ARTIFACT
 PATHS = click.IntRange(1, 10_000)
 RUNS = click.IntRange(1, 1_000)
-LIMIT = click.IntRange(1)
+LIMIT_TYPE = click.IntRange(1)
 STATUS_FORMATS = click.Choice(["text", "json", "prometheus"])
-BY = Option("--by WORD", "a row for each series, step, level of sums, or value of a column", OUTPUT)
+BY = Option(
+    "--by WORD", "a row for each series, step, level of sums, or value of a column", OUTPUT_SECTION
+)
 FUTURE = Option("--future FILE", "table with the future values of known covariates")
 MORE_KNOWN = Option("--future FILE", "table with more values of known covariates", first=False)
 FEWER_STEPS = Option(
     "--horizon", "number of steps, fewer than at fit", OutputSettings.heading, type=int
 )
 WRITE_TABLE = Option(
-    "--output FILE", "write a .csv, .parquet or .xlsx file; default stdout", OUTPUT
+    "--output FILE", "write a .csv, .parquet or .xlsx file; default stdout", OUTPUT_SECTION
 )
 SUMS_HEADING = SumSettings.heading
-TOTALS = Option(
+TOTALS_OPTION = Option(
     "--totals FILE", "write the sums here, and the series as without them", SUMS_HEADING
 )
 PATHS_OPTION = Option(
     "--paths N", "write N paths of all series, as NAME.paths.parquet", SUMS_HEADING, type=PATHS
 )
-SUMS = SumSettings, TOTALS, PATHS_OPTION
+SUMS_OPTIONS = SumSettings, TOTALS_OPTION, PATHS_OPTION
 AS_OF = Option(
     "--as-of TIME", "time at which the age of the data is measured  [default: now]", first=False
 )
@@ -59,16 +69,21 @@ SHAPE = ("levels", "point", "min", "max", "integer")
 WHERE = ("horizon", "device", "engine")
 MACHINE = (TrainSettings, "device", "engine")
 CLUSTER = (settings.ClusterSettings, "cluster")
-ON_SAVED = (*settings.AFTER_FIT, *(name for name in settings.SIDE_TABLES if name not in NAMED))
+ON_SAVED = (
+    *settings.AFTER_FIT,
+    *(name for name in settings.SIDE_TABLES if name not in BY_DEFAULT_NONE),
+)
 
 
 def _json(help: str) -> Option:
-    return Option("--json", help, OUTPUT, name="as_json")
+    return Option("--json", help, OUTPUT_SECTION, name="as_json")
 
 
-MEASURES = (
+MEASURES_OPTION = (
     BY,
-    Option("--output FILE", "write the table to a .csv, .json, .parquet or .xlsx file", OUTPUT),
+    Option(
+        "--output FILE", "write the table to a .csv, .json, .parquet or .xlsx file", OUTPUT_SECTION
+    ),
     _json("print all tables as one JSON object"),
     (OutputSettings, "excel_safe"),
 )
@@ -77,20 +92,20 @@ COMMANDS: dict[str, Declaration] = {}
 
 COMMANDS["now"] = Declaration(
     f"""
-    {FORMATS}
+    {DATA_FORMATS}
 
     The pretrained network and the quick baselines forecast, weighed on the past of DATA.
     `forecast fit` trains and saves, and takes other covariates than those known in advance.
     """,
     [
-        DATA,
+        DATA_ARGUMENT,
         WRITE_TABLE,
         FUTURE,
         AS_OF,
         OutputSettings,
-        *SUMS,
+        *SUMS_OPTIONS,
         settings.CheckSettings,
-        *READING,
+        *READING_SETTINGS,
         (TableSettings, "overrides"),
         (TrainSettings, "horizon"),
     ],
@@ -103,12 +118,12 @@ COMMANDS["now"] = Declaration(
 
 COMMANDS["fit"] = Declaration(
     f"""
-    {FORMATS} The forecaster becomes the live version of a store.
+    {DATA_FORMATS} The forecaster becomes the live version of a store.
     """,
     [
-        DATA,
+        DATA_ARGUMENT,
         MORE_KNOWN,
-        *READING,
+        *READING_SETTINGS,
         TrainSettings,
         (StoreSettings, "keep", "wait"),
         CLUSTER,
@@ -133,7 +148,7 @@ COMMANDS["predict"] = Declaration(
         Option(
             "--output FILE",
             "write .csv, .parquet or .xlsx, with --shards a folder; default stdout",
-            OUTPUT,
+            OUTPUT_SECTION,
         ),
         Option("--origin TIME", "forecast from this time of DATA; later values are not used"),
         FUTURE,
@@ -150,7 +165,7 @@ COMMANDS["predict"] = Declaration(
         AS_OF,
         FEWER_STEPS,
         OutputSettings,
-        *SUMS,
+        *SUMS_OPTIONS,
         settings.CheckSettings,
         TextSettings,
         settings.ClusterSettings,
@@ -176,9 +191,11 @@ COMMANDS["plot"] = Declaration(
         DATA_OR_FIT,
         Option("--actual FILE", "table with the actual values; default those of DATA"),
         Option(
-            "--output FILE", "write a .png, .svg, .pdf or .html file; default the terminal", OUTPUT
+            "--output FILE",
+            "write a .png, .svg, .pdf or .html file; default the terminal",
+            OUTPUT_SECTION,
         ),
-        Option("--terminal", "draw in the terminal, with --output too", OUTPUT),
+        Option("--terminal", "draw in the terminal, with --output too", OUTPUT_SECTION),
         Option("--forecast FILE", "draw this table of forecasts, which predict wrote, beside DATA"),
         Option("--now", "draw the forecasts of `forecast now`, even where there is a store"),
         FUTURE,
@@ -186,7 +203,7 @@ COMMANDS["plot"] = Declaration(
         *OF_VERSION,
         settings.PictureSettings,
         SumSettings,
-        *READING,
+        *READING_SETTINGS,
         (TrainSettings, *WHERE),
         (OutputSettings, *SHAPE),
     ],
@@ -212,9 +229,11 @@ COMMANDS["report"] = Declaration(
         FUTURE,
         FEWER_STEPS,
         Option(
-            "--by COLUMN", "with errors by the values of a column, which --backtest has", OUTPUT
+            "--by COLUMN",
+            "with errors by the values of a column, which --backtest has",
+            OUTPUT_SECTION,
         ),
-        Option("--output FILE", "the .html file to write", OUTPUT, required=True),
+        Option("--output FILE", "the .html file to write", OUTPUT_SECTION, required=True),
     ],
     (
         "forecast report --output report.html",
@@ -252,7 +271,7 @@ COMMANDS["inspect"] = Declaration(
     """,
     [
         DATA_OR_FIT,
-        *READING,
+        *READING_SETTINGS,
         (TrainSettings, "horizon", "lookback"),
         *OF_VERSION,
         _json("print one JSON object"),
@@ -271,12 +290,12 @@ COMMANDS["backtest"] = Declaration(
     --model segrnn,lstm,theta. --budget limits each fit.
     """,
     [
-        DATA,
+        DATA_ARGUMENT,
         MORE_KNOWN,
         settings.BacktestSettings,
         SumSettings,
         (OutputSettings, "quantiles"),
-        *READING,
+        *READING_SETTINGS,
         TrainSettings,
         CLUSTER,
         Option("--artifact DIR", "test the live forecaster of this store, without a fit", OF_STORE),
@@ -286,9 +305,9 @@ COMMANDS["backtest"] = Declaration(
         Option(
             "--forecasts FILE",
             "write all forecasts and actual values, .csv, .parquet or .xlsx",
-            OUTPUT,
+            OUTPUT_SECTION,
         ),
-        *MEASURES,
+        *MEASURES_OPTION,
     ],
     (
         "forecast backtest sales.csv",
@@ -308,11 +327,11 @@ COMMANDS["score"] = Declaration(
     [
         file_argument("forecast"),
         file_argument("actual"),
-        *READING,
+        *READING_SETTINGS,
         Option("--against FILE", "other forecasts of these values, or a plan, to compare with"),
         Option("--against-column NAME", "the column of --against", default="forecast"),
         Option("--artifact DIR", "read ACTUAL as the fit of this store did", OF_STORE),
-        *MEASURES,
+        *MEASURES_OPTION,
     ],
     (
         "forecast score forecasts.csv sales.csv",
@@ -340,8 +359,8 @@ COMMANDS["synth"] = Declaration(
     """,
     [
         click.Argument(["kind"], required=False),
-        Option("--series", "number of series", "Series", type=LIMIT, default=1),
-        Option("--length", "steps of each series; default by kind", "Series", type=LIMIT),
+        Option("--series", "number of series", "Series", type=LIMIT_TYPE, default=1),
+        Option("--length", "steps of each series; default by kind", "Series", type=LIMIT_TYPE),
         Option("--seed", "seed of all random numbers", "Series", type=click.IntRange(0), default=0),
         WRITE_TABLE,
     ],
@@ -359,28 +378,30 @@ COMMANDS["run"] = Declaration(
     [
         JOB,
         Option("--as-of TIME", "run as of this time; nothing later is read  [default: now]"),
-        Option("--output FILE", "write here, and not to the sink of the job", OUTPUT),
+        Option("--output FILE", "write here, and not to the sink of the job", OUTPUT_SECTION),
         Option(
             "--take-over",
             "take store and sinks from another job, which this one replaces",
-            RUN,
+            RUN_SECTION,
             first=False,
         ),
         Option(
             "--check",
             "check the file, the source, its columns and age, and the sink; write nothing",
-            RUN,
+            RUN_SECTION,
         ),
         Option(
-            "--accept", "repeat the newest run that a check blocked, and accept what it found", RUN
+            "--accept",
+            "repeat the newest run that a check blocked, and accept what it found",
+            RUN_SECTION,
         ),
         Option(
             "--replay",
             "with --check: what the checks of forecasts say of so many past runs",
-            RUN,
+            RUN_SECTION,
             type=RUNS,
         ),
-        Option("--schema", "print the JSON schema of pipeline files, for editors", OUTPUT),
+        Option("--schema", "print the JSON schema of pipeline files, for editors", OUTPUT_SECTION),
         _json("print the record of the run to stdout"),
         (StoreSettings, "wait"),
     ],
@@ -404,16 +425,20 @@ COMMANDS["status"] = Declaration(
         Option(
             "--as-of TIME", "show the status at this time, from the runs until then  [default: now]"
         ),
-        Option("--runs", "number of runs to show", OUTPUT, type=RUNS, default=10),
-        Option("--by COLUMN", "scores of the newest runs by the values of a column", OUTPUT),
+        Option("--runs", "number of runs to show", OUTPUT_SECTION, type=RUNS, default=10),
+        Option(
+            "--by COLUMN", "scores of the newest runs by the values of a column", OUTPUT_SECTION
+        ),
         Option(
             "--format",
             "text, a list of objects as JSON, one for each job, or gauges for Prometheus",
-            OUTPUT,
+            OUTPUT_SECTION,
             type=STATUS_FORMATS,
             default="text",
         ),
-        Option("--json", "the same as --format json", OUTPUT, name="format", flag_value="json"),
+        Option(
+            "--json", "the same as --format json", OUTPUT_SECTION, name="format", flag_value="json"
+        ),
     ],
     (
         "forecast status job.toml",
@@ -434,7 +459,7 @@ COMMANDS["diff"] = Declaration(
         Option("--to RUN", "the later run; default the newest", name="after"),
         SumSettings,
         MACHINE,
-        Option("--limit", "series to show", OUTPUT, type=LIMIT, default=10),
+        Option("--limit", "series to show", OUTPUT_SECTION, type=LIMIT_TYPE, default=10),
         _json("print a list of objects, one for each job"),
     ],
     (

@@ -11,10 +11,10 @@ from forecast.cli._data import load, load_later
 from forecast.cli._forecasts import Saved
 from forecast.inference.forecasting import panel_to_forecast
 from forecast.panel.naming import series_name
-from forecast.report.explanation import PARTS, Explanation, explain_panel
+from forecast.report.explanation import FORECAST_PARTS, Explanation, explain_panel
 from forecast.settings import PictureSettings
 
-TINY = 1e-6  # a number below this share of the largest one is shown as 0
+LEAST_SHOWN = 1e-6  # a number below this share of the largest one is shown as 0
 
 
 def run(request: Request) -> None:
@@ -42,14 +42,14 @@ def _put_parts(explanation: Explanation, time: tuple[str, ...]) -> None:
     horizon = len(explanation.parts) // len(explanation.ids)
     for number, ids in enumerate(explanation.ids):
         rows = explanation.parts[number * horizon : (number + 1) * horizon]
-        numbers = rows[list(PARTS)].to_numpy()
+        numbers = rows[list(FORECAST_PARTS)].to_numpy()
         cells = _cells(rows[list(time)], numbers)
-        put_numbers((*time, *PARTS), len(time), cells, series_name(ids))
+        put_numbers((*time, *FORECAST_PARTS), len(time), cells, series_name(ids))
 
 
 def _cells(texts: Any, numbers: NDArray[Any]) -> list[list[str]]:
     """Rows of texts and numbers; a number that is tiny beside the largest is shown as 0."""
-    least = TINY * np.abs(numbers).max()
+    least = LEAST_SHOWN * np.abs(numbers).max()
     rows = []
     for words, values in zip(texts.itertuples(index=False), numbers, strict=True):
         shown = [f"{value:.5g}" if abs(value) > least else "0" for value in values]

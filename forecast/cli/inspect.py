@@ -8,7 +8,7 @@ import pandas as pd
 from forecast.artifacts.store import Store
 from forecast.cli._command import Request, build_predict_command
 from forecast.cli._console import put, put_json, suggest
-from forecast.cli._named_store import SUFFIX, named_store
+from forecast.cli._named_store import PIPELINE_SUFFIX, named_store
 from forecast.events.closed import Row, closed_groups, suspects
 from forecast.inference.fitted import Config, describe_fit, list_models, rank_candidates
 from forecast.inference.forecasting import load_forecaster
@@ -37,7 +37,7 @@ MOST_NETWORKS = 6
 
 def run(request: Request) -> None:
     data = request.data
-    if data is None or data.lower().endswith(SUFFIX):
+    if data is None or data.lower().endswith(PIPELINE_SUFFIX):
         with named_store(data, request.artifact) as store:
             lines, facts = _of_version(store.folder, request.version)
         after = store.use

@@ -19,7 +19,7 @@ from forecast.cli._forecasts import (
 )
 from forecast.engine.forecast import forecast
 from forecast.engine.requests import ForecastRequest, TableFile
-from forecast.engine.shards import MANIFEST, forecast_shards, plan_shards
+from forecast.engine.shards import SHARDS_MANIFEST, forecast_shards, plan_shards
 from forecast.errors import BadData, Setting, Unavailable, UsageError, Words, as_flag
 from forecast.inference.forecasting import future_template
 from forecast.parallel import on_cluster, workers
@@ -36,13 +36,13 @@ from forecast.totals.sums import log_notes
 
 SHARDS = 16  # on a cluster of any size, so that the files do not depend on the cluster
 SHARDED = ("shards", "cluster")
-TOTALS = ("totals", "paths")
+TOTALS_OPTIONS = ("totals", "paths")
 # by option, those that it does not go with
 EXCLUSIVE = {
     **dict.fromkeys(SHARDED, ("origin", "paths")),
-    "what_if": (*SHARDED, *TOTALS, "future_template"),
+    "what_if": (*SHARDED, *TOTALS_OPTIONS, "future_template"),
     "overrides": (*SHARDED, "what_if", "future_template"),
-    "future_template": ("future", "output", *SHARDED, *TOTALS, *SumSettings.model_fields),
+    "future_template": ("future", "output", *SHARDED, *TOTALS_OPTIONS, *SumSettings.model_fields),
 }
 
 
@@ -168,7 +168,7 @@ def _put_shards(saved: Saved, request: Request, question: ForecastRequest, shard
         jobs = max(request.jobs or 1, workers() if on_cluster() else 1)
         manifest, answer = forecast_shards(work, shards, jobs)
     sizes = f"{manifest.series:,} series, {manifest.rows:,} rows in {len(manifest.files)} files"
-    log(f"saved    {request.output}/{MANIFEST}: {sizes}")
+    log(f"saved    {request.output}/{SHARDS_MANIFEST}: {sizes}")
     if answer.totals is not None:
         put_sums(answer.totals, request)
     return log_result(answer, request)

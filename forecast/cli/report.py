@@ -19,7 +19,7 @@ from forecast.cli._data import check_outputs, load_later
 from forecast.cli._named_store import NamedStore, named_store
 from forecast.durable import replace_file
 from forecast.engine.forecast import forecast
-from forecast.engine.requests import OUTPUT, ForecastRequest
+from forecast.engine.requests import DEFAULT_OUTPUT, ForecastRequest
 from forecast.errors import ArtifactRefused, BadData, NoInput, UsageError
 from forecast.inference.fitted import Fitted, counted_models, verdict
 from forecast.inference.forecasting import Forecasts, checked_horizon, load_predictor
@@ -32,11 +32,11 @@ from forecast.panel.schema import build_calendar
 from forecast.reading.saved import SavedForecasts
 from forecast.report import sections
 from forecast.report.chart import PlotData, plot_of_forecasts, plot_of_history, plot_of_table
-from forecast.report.page import Commands, Gallery, Section, check_report, render_page
+from forecast.report.page import CommandBlock, Gallery, Section, check_report, render_page
 from forecast.report.sections import BacktestTables
 from forecast.report.sum_charts import sums_section
 from forecast.settings import (
-    STORE,
+    DEFAULT_STORE,
     TableSettings,
     TextSettings,
     TrainSettings,
@@ -85,7 +85,7 @@ def _find_version(
     if store.pipeline is not None and versions.empty:
         command = f"forecast run {store.pipeline.file or 'JOB.toml'}"
         raise NoInput(f"{store.pipeline.shown_name} has not run yet; run `{command}` first")
-    explicit = store != NamedStore(STORE.store) or request.version is not None
+    explicit = store != NamedStore(DEFAULT_STORE.store) or request.version is not None
     explicit |= request.horizon is not None
     if backtest is not None and not explicit and versions.empty:
         return None
@@ -225,7 +225,7 @@ def _plot_data(
     if config.table.dated:
         end = f"{config.train_end}, the last time at fit"
     text = f"Forecasts of {forecasts.numbers.shape[1]} steps after {end}."
-    return plot_of_forecasts(forecasts, saved.fitted, OUTPUT), text
+    return plot_of_forecasts(forecasts, saved.fitted, DEFAULT_OUTPUT), text
 
 
 def _plot_of_run(ledger: Ledger, store: str, most: int | None) -> tuple[PlotData, str]:
@@ -242,7 +242,7 @@ def _plot_of_run(ledger: Ledger, store: str, most: int | None) -> tuple[PlotData
         ids=tuple(tuple(json.loads(text)) for text in series.categories),
         first=first,
         numbers=numbers[:, :most],
-        columns=OUTPUT.columns,
+        columns=DEFAULT_OUTPUT.columns,
     )
     data = plot_of_table(inputs.panel, inputs.schema, saved)
     text = f"Forecasts of the run as of {run.as_of}, beside the values that it knew."
@@ -271,7 +271,7 @@ def _fit_words(fitted: Fitted) -> list[str]:
     return words
 
 
-def _commands(store: NamedStore, request: Request, saved: ServingVersion | None) -> Commands:
+def _commands(store: NamedStore, request: Request, saved: ServingVersion | None) -> CommandBlock:
     words = request.words(more=("backtest", "future", "horizon", "output"))
     if saved is None:
         return _lines(store, ("report", *words))
@@ -294,7 +294,7 @@ def _commands(store: NamedStore, request: Request, saved: ServingVersion | None)
     )
 
 
-def _lines(store: NamedStore, *commands: CommandLine) -> Commands:
+def _lines(store: NamedStore, *commands: CommandLine) -> CommandBlock:
     """Command lines, without secrets."""
     lines = [shlex.join(("forecast", *map(store.redact, words))) for words in commands]
-    return Commands(tuple(lines))
+    return CommandBlock(tuple(lines))

@@ -21,7 +21,7 @@ from forecast.totals.actual_sums import TotalScores, is_totals, score_totals
 
 LEVEL = "level"  # the value of --by for the measures of sums
 BY_GROUP = "by_group"  # the table of measures by the values of columns
-TABLES = {"overall": None, "by_series": "series", "by_step": "step", "totals": LEVEL}
+SCORE_TABLES = {"overall": None, "by_series": "series", "by_step": "step", "totals": LEVEL}
 """The names of all tables of measures, and what --by calls them; other words name columns."""
 # the measures for which a terminal of 80 columns has room; the CSV has all
 HEADS = {"skill": "skill"}
@@ -78,10 +78,10 @@ def put_measures(measures: object, request: Request, more: Facts) -> Facts:
     A terminal gets the main measures only, and --json also gets `more`.
     """
     frames: dict[str, Any] = {}
-    for name in TABLES:
+    for name in SCORE_TABLES:
         if (table := getattr(measures, name, None)) is not None:
             frames[name] = table
-    chosen = next((name for name in frames if TABLES[name] == request.by), BY_GROUP)
+    chosen = next((name for name in frames if SCORE_TABLES[name] == request.by), BY_GROUP)
     if request.by is None:
         chosen = next(iter(frames))
     elif chosen == BY_GROUP:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from forecast.calendar.spec import as_text, parse_as_of
-from forecast.checks.accuracy import ADDED, actuals_lines
+from forecast.checks.accuracy import VALUE_ADDED_COLUMNS, actuals_lines
 from forecast.checks.table import age_text
 from forecast.cli._command import Request
 from forecast.cli._console import echo, put, put_json, put_rows, suggest
@@ -12,9 +12,9 @@ from forecast.jobs.administration import build_status, run_note
 from forecast.jobs.diff import group_scores
 from forecast.jobs.monitoring import exposition
 
-MEASURES = ("MASE", "bias", "in 80 %", "in 95 %")
+MEASURES_SHOWN = ("MASE", "bias", "in 80 %", "in 95 %")
 MOST_WARNINGS = 5
-RUN = ("as_of", "exit_code", "seconds", "version")
+RUN_FIELDS = ("as_of", "exit_code", "seconds", "version")
 
 
 def run(request: Request) -> int:
@@ -58,9 +58,9 @@ def _put(state: dict[str, Any]) -> None:
     for line in actuals_lines(state["actuals"]):
         put(f"{label:8} {line}")
         label = ""
-    runs = [[*(run[name] for name in RUN), run_note(run)] for run in state["runs"]]
+    runs = [[*(run[name] for name in RUN_FIELDS), run_note(run)] for run in state["runs"]]
     put_rows(("run as of", "exit", "seconds", "version", "what"), runs, "{:.1f}")
-    put_rows(("day", "values", *MEASURES), map(dict.values, state["days"]))
+    put_rows(("day", "values", *MEASURES_SHOWN), map(dict.values, state["days"]))
     put_rows(list(*state["groups"][:1]), map(dict.values, state["groups"]))
-    put_rows(ADDED, map(dict.values, state["actuals"].get("overrides", ())))
-    put_rows(("totals", "sums", "error", *MEASURES[1:]), map(dict.values, state["totals"]))
+    put_rows(VALUE_ADDED_COLUMNS, map(dict.values, state["actuals"].get("overrides", ())))
+    put_rows(("totals", "sums", "error", *MEASURES_SHOWN[1:]), map(dict.values, state["totals"]))

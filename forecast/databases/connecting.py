@@ -28,13 +28,13 @@ from forecast.errors import (
     UsageError,
 )
 from forecast.tables.contents import free_memory, require_memory
-from forecast.tables.storage import MEMORY_FACTOR, arrow_frame
+from forecast.tables.storage import PARQUET_MEMORY_FACTOR, arrow_frame
 
-LOCK_PATIENCE = 60  # seconds to wait for another process that writes
-LOCK = 0x666F7265  # number of this application's advisory lock in PostgreSQL
-BATCH_ROWS = 50_000  # rows that are fetched or sent at once
+DATABASE_PATIENCE = 60  # seconds to wait for another process that writes
+ADVISORY_LOCK = 0x666F7265  # number of this application's advisory lock in PostgreSQL
+FETCHED_ROWS = 50_000  # rows that are fetched or sent at once
 CONNECT_ARGUMENTS: dict[str, dict[str, Any]] = {
-    "sqlite": {"timeout": LOCK_PATIENCE},
+    "sqlite": {"timeout": DATABASE_PATIENCE},
     "postgresql": {
         "application_name": "forecast",
         "connect_timeout": 10,
@@ -97,7 +97,7 @@ def transaction(
             connection.execution_options(postgresql_readonly=reads)
         with connection.begin() as changes:
             if postgresql:
-                connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_PATIENCE}s'")
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{DATABASE_PATIENCE}s'")
             yield connection
             if purpose != "write":
                 changes.rollback()
@@ -125,12 +125,12 @@ def read_query(url: str, sql: str) -> pd.DataFrame:
                 raise UsageError("source.sql returns no rows; write one SELECT")
             names = [column[0] for column in cursor.description]
             pieces: list[list[pa.Array]] = [[] for _ in names]
-            while rows := cursor.fetchmany(BATCH_ROWS):
+            while rows := cursor.fetchmany(FETCHED_ROWS):
                 columns = zip(*rows, strict=True)
                 for name, piece, values in zip(names, pieces, columns, strict=True):
                     piece.append(_array(values, f"source.sql, column '{name}'"))
                     stored += piece[-1].nbytes
-                require_memory(MEMORY_FACTOR * stored, "source.sql", free)
+                require_memory(PARQUET_MEMORY_FACTOR * stored, "source.sql", free)
     return arrow_frame(pa.table([_join_pieces(piece) for piece in pieces], names=names))
 
 
@@ -140,7 +140,7 @@ def exclude_others(connection: sa.Connection) -> None:
     SQLite has one writer anyway.
     """
     if connection.dialect.name == "postgresql":
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(ADVISORY_LOCK)))
 
 
 def _missing_file(url: sa.URL) -> Path | None:

@@ -13,11 +13,11 @@ import pyarrow.csv
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from forecast.databases.connecting import BATCH_ROWS, exclude_others, transaction
+from forecast.databases.connecting import FETCHED_ROWS, exclude_others, transaction
 from forecast.errors import BadData, UsageError, did_you_mean
 
 TableRows = tuple[str, pd.DataFrame, Sequence[str]]  # a table, rows for it, and its keys
-WHOLE = r"^(0|-?[1-9][0-9]*)$"
+PLAIN_INTEGER = r"^(0|-?[1-9][0-9]*)$"
 MAX_NAME_BYTES = 63  # PostgreSQL cuts longer ones without an error
 SQL_TYPES: dict[pa.DataType, Any] = {
     pa.string(): sa.Text(),
@@ -188,7 +188,7 @@ def _misfit(values: Any, declared: Any, in_postgresql: bool) -> str:
         if isinstance(declared, sa.DateTime) and in_postgresql and declared.timezone != zone:
             return f"is of times with{'out' if zone else ''} a zone, unlike the forecasts"
     if pa.types.is_string(values.type) and isinstance(declared, sa.Integer):  # ids
-        whole = pc.all(pc.match_substring_regex(values, WHOLE)).as_py() is not False
+        whole = pc.all(pc.match_substring_regex(values, PLAIN_INTEGER)).as_py() is not False
         return "" if whole else "is of whole numbers, the forecasts have text"
     return ""
 
@@ -197,7 +197,7 @@ def _send_to_sqlite(
     connection: sa.Connection, target: sa.TableClause, rows: pa.Table, keys: Sequence[str]
 ) -> None:
     statement = str(_build_upsert(sqlite.insert(target), keys).compile(dialect=connection.dialect))
-    for batch in rows.to_batches(BATCH_ROWS):
+    for batch in rows.to_batches(FETCHED_ROWS):
         values = map(_sqlite_values, batch.columns)
         connection.exec_driver_sql(statement, list(zip(*values, strict=True)))
 
@@ -227,7 +227,7 @@ def _send_to_postgresql(
     options = pyarrow.csv.WriteOptions(include_header=False, quoting_style="needed")
     driver: Any = connection.connection
     with closing(driver.cursor()) as cursor, cursor.copy(into) as copy:
-        for batch in rows.to_batches(BATCH_ROWS):
+        for batch in rows.to_batches(FETCHED_ROWS):
             buffer = io.BytesIO()
             pyarrow.csv.write_csv(batch, buffer, options)
             copy.write(buffer.getvalue())

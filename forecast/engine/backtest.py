@@ -9,7 +9,14 @@ from itertools import islice
 import numpy as np
 
 from forecast.engine.fit import fit
-from forecast.engine.requests import NO_CALLBACKS, OUTPUT, Callbacks, FitRequest, Fold, ReadPanel
+from forecast.engine.requests import (
+    DEFAULT_OUTPUT,
+    NO_CALLBACKS,
+    Callbacks,
+    FitRequest,
+    Fold,
+    ReadPanel,
+)
 from forecast.engine.rolling import choose_origins
 from forecast.ensemble.names import is_baseline
 from forecast.errors import BadData, Message, Setting, UsageError, Words
@@ -71,7 +78,7 @@ class BacktestRequest:
 
     @property
     def output(self) -> OutputSettings:
-        return OUTPUT.model_copy(update={"quantiles": self.quantiles})
+        return DEFAULT_OUTPUT.model_copy(update={"quantiles": self.quantiles})
 
 
 @dataclass(frozen=True)
@@ -186,7 +193,7 @@ class Model:
     settings: TrainSettings
     callbacks: Callbacks = NO_CALLBACKS
     sums: SumSettings | None = None  # the sums that are asked for
-    output: OutputSettings = OUTPUT  # of these sums
+    output: OutputSettings = DEFAULT_OUTPUT  # of these sums
     predictor: Predictor | None = None  # that of the newest fit
     frozen: bool = False  # whether that predictor is kept at all origins
     lags: tuple[int, ...] | None = None  # the seasons in steps; default: inferred from the data

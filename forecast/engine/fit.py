@@ -45,7 +45,7 @@ class BudgetShares:
     least_baselines: float = 1.0  # seconds for baselines, at least; half of what is left, at most
 
 
-SHARES = BudgetShares()
+BUDGET_SHARES = BudgetShares()
 
 
 def fit(request: FitRequest) -> Fitted:
@@ -128,15 +128,15 @@ def compute_deadline(request: FitRequest) -> float | None:
     if budget is None:
         return None
     started = time.monotonic() if request.started is None else request.started
-    share = 1 - SHARES.sums * request.sums
+    share = 1 - BUDGET_SHARES.sums * request.sums
     deadline = started + share * budget
     if not request.saves:
         return deadline
     exports = 0.0
     if all(map(find_spec, EXTRA_PACKAGES)):
-        least = min(SHARES.exports_seconds, SHARES.most_exports * budget)
-        exports = max(SHARES.exports * budget, least)
-    return deadline - exports - SHARES.rest
+        least = min(BUDGET_SHARES.exports_seconds, BUDGET_SHARES.most_exports * budget)
+        exports = max(BUDGET_SHARES.exports * budget, least)
+    return deadline - exports - BUDGET_SHARES.rest
 
 
 def _fit_hierarchy(task: FitTask, panel: Panel, levels: Levels) -> Fitted:
@@ -167,7 +167,7 @@ def _fit_panel(task: FitTask) -> Fitted:
         now = time.monotonic()
         deadline = task.deadline + began - now
         task = replace(task, deadline=deadline)
-        until = now + max(SHARES.least_baselines, (deadline - now) / 2)
+        until = now + max(BUDGET_SHARES.least_baselines, (deadline - now) / 2)
     at_once = settings.model == PRETRAINED
     names = affordable_baselines(compared_with(settings), held_out.inputs, at_once)
     baselines = BaselineForecasts.compute(
@@ -203,5 +203,5 @@ def _add_joint_errors(task: FitTask, fitted: Fitted, panel: Panel) -> Fitted:
     settings = task.settings
     until = None
     if task.deadline is not None and settings.budget is not None:
-        until = task.deadline + SHARES.sums * settings.budget
+        until = task.deadline + BUDGET_SHARES.sums * settings.budget
     return add_joint_errors(fitted, panel, settings.device, until)

@@ -35,7 +35,9 @@ from forecast.windows.inputs import (
 
 TOO_SHORT = "the longest series has %d values, too few to learn a horizon of %d from"
 ON_BASELINES = TOO_SHORT + ": the forecast rests on the pretrained network and simple baselines"
-MIN_VALUES = 4  # fewest values of the longest series, which also needs at least a horizon of them
+MIN_FITTED_VALUES = (
+    4  # fewest values of the longest series, which also needs at least a horizon of them
+)
 
 
 @dataclass(frozen=True)
@@ -168,12 +170,12 @@ def _require_values(task: FitTask, longest: int) -> None:
     """Refuse series that are too short, unless the pretrained network can forecast them."""
     settings = task.settings
     horizon = task.panel.ahead
-    if settings.model == PRETRAINED or longest >= max(horizon, MIN_VALUES):
+    if settings.model == PRETRAINED or longest >= max(horizon, MIN_FITTED_VALUES):
         return
     if _may_skip_training(settings) and PRETRAINED in settings.baselines and longest > 1:
         log.warning(ON_BASELINES, longest, horizon)
         return
-    learnable = longest if longest >= MIN_VALUES else 0
+    learnable = longest if longest >= MIN_FITTED_VALUES else 0
     raise too_short(task, longest, learnable, PRETRAINED)
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from forecast.engine.answer import forecast_part, new_totals
 from forecast.engine.requests import Forecast, ForecastRequest, TableFile
 from forecast.errors import BadData, ForecastError
-from forecast.inference.forecasting import Forecasts, Part
-from forecast.inference.predictor import WINDOWS_AT_ONCE, Predictor
+from forecast.inference.forecasting import ForecastPart, Forecasts
+from forecast.inference.predictor import NETWORK_WINDOWS_AT_ONCE, Predictor
 from forecast.logs import held_back, log_kinds
 from forecast.panel.panel import Id, Integers
 from forecast.panel.schema import Schema, build_calendar
@@ -51,7 +51,7 @@ class LargeForecast:
 
     def of_part(self, rows: Table, comparison: Comparison) -> tuple[Forecast, Messages]:
         """The forecast of some whole series, and messages to log after all parts are forecast."""
-        part = Part(normalise(rows), self.reach, comparison)
+        part = ForecastPart(normalise(rows), self.reach, comparison)
         with held_back() as messages:
             request = replace(self.request, source=part)
             return forecast_part(self.predictor, request), messages
@@ -130,7 +130,7 @@ def _collect(
     """
     table = work.table
     backend = work.predictor.backend
-    cuts = [*starts[:-1:WINDOWS_AT_ONCE].tolist(), int(starts[-1])]
+    cuts = [*starts[:-1:NETWORK_WINDOWS_AT_ONCE].tolist(), int(starts[-1])]
     needed = needed_columns(work.schema, table)
     rows = table.parts(needed, cuts)
     done = 0

@@ -6,7 +6,7 @@ from typing import Any
 
 from forecast.errors import Setting, UsageError
 from forecast.inference.fitted import Fitted
-from forecast.inference.forecasting import Columns, ForecastOptions, Forecasts, Part
+from forecast.inference.forecasting import Columns, ForecastOptions, ForecastPart, Forecasts
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
 from forecast.reading.dated import normalise
@@ -26,7 +26,7 @@ from forecast.totals.sums import Totals
 from forecast.training.context import OnStep
 
 INFERRED = TableSettings()  # everything that can be inferred of a table is inferred
-OUTPUT = OutputSettings()
+DEFAULT_OUTPUT = OutputSettings()
 
 
 @dataclass(frozen=True)
@@ -117,11 +117,11 @@ class FitTask:
 class ForecastRequest:
     """A question to a fitted forecaster: which series to forecast, and which tables to return."""
 
-    source: Source | TableFile | Part | Panel | None = None  # default: series of the fit
+    source: Source | TableFile | ForecastPart | Panel | None = None  # default: series of the fit
     future: Table | None = None  # rows of columns known in advance
     origin: str | None = None  # time after which no value of the table is used
     horizon: int | None = None  # fewer steps than at fit
-    output: OutputSettings = OUTPUT
+    output: OutputSettings = DEFAULT_OUTPUT
     sums: SumSettings | None = None
     paths: int | None = None  # number of sample paths of all series
     overrides: Any = None  # a table, frame or path of forecasts set by hand

@@ -25,7 +25,7 @@ from forecast.reading.comparing import Comparison
 from forecast.reading.large import large_table, needed_columns, newest_time
 from forecast.reading.observations import id_codes
 from forecast.settings import Stored
-from forecast.tables.storage import LOCK, Location
+from forecast.tables.storage import FOLDER_LOCK, Location
 from forecast.tables.table import Table
 from forecast.tables.writing import (
     build_frame,
@@ -36,15 +36,15 @@ from forecast.tables.writing import (
 )
 from forecast.totals.sums import Totals
 
-MANIFEST = "MANIFEST.json"
-FORMAT = 1  # version of the format of the manifest
-DIGITS = 12  # digits of the sha256 in the name of a file
-NAME = r"^part-\d{5}-of-\d{5}-[0-9a-f]{12}\.parquet$"
-TABLES = (".csv", ".parquet", ".pq", ".gz")  # suffixes that no folder may have
+SHARDS_MANIFEST = "MANIFEST.json"
+SHARDS_FORMAT = 1  # version of the format of the manifest
+HASH_DIGITS = 12  # digits of the sha256 in the name of a file
+SHARD_NAME = r"^part-\d{5}-of-\d{5}-[0-9a-f]{12}\.parquet$"
+TABLE_SUFFIXES = (".csv", ".parquet", ".pq", ".gz")  # suffixes that no folder may have
 
 
 class File(Stored):
-    file: str = Field(pattern=NAME, description="name in the folder")
+    file: str = Field(pattern=SHARD_NAME, description="name in the folder")
     shard: str
     rows: int = Field(ge=0)
     series: int = Field(ge=0)
@@ -52,10 +52,10 @@ class File(Stored):
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
-class Manifest(Stored):
+class ShardsManifest(Stored):
     """What a folder of forecasts contains."""
 
-    format: int = FORMAT
+    format: int = SHARDS_FORMAT
     shards: int = Field(ge=1)
     origin: str = Field(description="the last time at which the table has a value")
     rows: int = Field(ge=0)
@@ -98,7 +98,7 @@ class ShardedForecast(LargeForecast):
             frame = guard_formulas(frame, self.schema.ids)
         data = b"".join(parquet_bytes([frame]))
         digest = hashlib.sha256(data).hexdigest()
-        name = f"part-{shard.number:05}-of-{shard.count:05}-{digest[:DIGITS]}.parquet"
+        name = f"part-{shard.number:05}-of-{shard.count:05}-{digest[:HASH_DIGITS]}.parquet"
         Location.parse(self.folder).write(name, data)
         return File(
             file=name,
@@ -137,13 +137,13 @@ def plan_shards(predictor: Predictor, request: ForecastRequest, folder: str) -> 
     if not isinstance(source, TableFile):
         raise UsageError("shards are read from Parquet or CSV", setting=Setting("shards"))
     refuse_clash(schema.keys, output_columns(request.output))
-    if folder.lower().endswith(TABLES):
+    if folder.lower().endswith(TABLE_SUFFIXES):
         problem = "shards are written into a folder"
         raise CannotCreate(
             problem, setting=Setting("output", folder), cure="name a folder or a URI of one"
         )
     checked_horizon(request.horizon, predictor.fitted.config.horizon)
-    if Path(folder, LOCK).exists():  # notice another process before the table is read
+    if Path(folder, FOLDER_LOCK).exists():  # notice another process before the table is read
         with Location.parse(folder).lock():
             pass
     table = large_table(source.path, source.text)
@@ -158,7 +158,9 @@ def plan_shards(predictor: Predictor, request: ForecastRequest, folder: str) -> 
     return work
 
 
-def forecast_shards(work: ShardedForecast, shards: int, jobs: int = 1) -> tuple[Manifest, Forecast]:
+def forecast_shards(
+    work: ShardedForecast, shards: int, jobs: int = 1
+) -> tuple[ShardsManifest, Forecast]:
     """Forecast all shards of a table into files, `jobs` of them in parallel.
 
     The manifest of an earlier run stays until all new files are written; then the files of earlier
@@ -174,7 +176,7 @@ def forecast_shards(work: ShardedForecast, shards: int, jobs: int = 1) -> tuple[
             if shard.file is not None:
                 files.append(shard.file)
         collected.finish(has_forecasts=bool(files))
-        manifest = Manifest(
+        manifest = ShardsManifest(
             shards=shards,
             origin=position_texts(work.schema, np.array([work.newest]))[0],
             rows=sum(file.rows for file in files),
@@ -182,11 +184,11 @@ def forecast_shards(work: ShardedForecast, shards: int, jobs: int = 1) -> tuple[
             files=tuple(files),
         )
         text = json.dumps(manifest.model_dump(mode="json"), indent=1) + "\n"
-        folder.write(MANIFEST, text.encode())
+        folder.write(SHARDS_MANIFEST, text.encode())
         names = {file.file for file in files}
         for info in folder.files():
             path = PurePath(info.path)
-            is_older = re.fullmatch(NAME, path.name) and path.name not in names
+            is_older = re.fullmatch(SHARD_NAME, path.name) and path.name not in names
             if is_older and path.parent == PurePath(folder.path):
                 folder.remove(path.name)
     return manifest, Forecast(

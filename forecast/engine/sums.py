@@ -31,10 +31,10 @@ class OriginLimits:
     compared: int = 12  # newest origins at which reconciled forecasts are compared with others
 
 
-LIMITS = OriginLimits()
+ORIGIN_LIMITS = OriginLimits()
 GRACE = 1.0  # the first origin may begin up to so many seconds after the deadline
 LEAST_GAIN = 1e-3  # reconciliation must lower the mean error by this share
-MAX_BYTES = 1 << 26  # size limit of stored errors, and of forecasts of missing values
+MAX_ERROR_BYTES = 1 << 26  # size limit of stored errors, and of forecasts of missing values
 
 
 def choose_reconciliation(fitted: Fitted, panel: Panel, levels: Levels, device: str) -> Fitted:
@@ -66,7 +66,7 @@ def _absolute_errors(fitted: Fitted, panel: Panel, device: str) -> Numbers:
     errors = np.zeros(len(panel))
     sums, members = find_members(panel)
     single = np.flatnonzero(~panel.skipped)
-    newest_origins = _origins(fitted, panel)[: LIMITS.compared]
+    newest_origins = _origins(fitted, panel)[: ORIGIN_LIMITS.compared]
     for steps_back in newest_origins.tolist():
         position = panel.lengths - steps_back
         is_long = position >= _least_past(fitted)
@@ -122,7 +122,7 @@ def _add_past_sums(fitted: Fitted, predictor: Predictor, panel: Panel) -> Fitted
     filled = None
     for count in sorted(counts):
         sums[count], filled = to_date(predictor, panel, count)
-    if filled is not None and filled.quantiles.nbytes > MAX_BYTES:
+    if filled is not None and filled.quantiles.nbytes > MAX_ERROR_BYTES:
         return fitted
     return replace(fitted, to_date=sums, filled=filled)
 
@@ -131,9 +131,11 @@ def _origins(fitted: Fitted, panel: Panel) -> Integers:
     """Steps from the end of the series back to each origin, the newest first."""
     horizon = fitted.config.horizon
     series = max(1, int((~panel.skipped).sum()))
-    fewest = min(LIMITS.fewest, max(LIMITS.fewest_of_large, LIMITS.large // series))
-    most = max(fewest, min(LIMITS.windows // series, MAX_ORIGINS))
-    most = min(most, max(1, MAX_BYTES // max(1, len(panel) * horizon)))
+    fewest = min(
+        ORIGIN_LIMITS.fewest, max(ORIGIN_LIMITS.fewest_of_large, ORIGIN_LIMITS.large // series)
+    )
+    most = max(fewest, min(ORIGIN_LIMITS.windows // series, MAX_ORIGINS))
+    most = min(most, max(1, MAX_ERROR_BYTES // max(1, len(panel) * horizon)))
     span = int(PAST_SHARE * panel.longest) - horizon
     if span < 0:
         return np.zeros(0, np.int64)

@@ -15,7 +15,7 @@ from forecast.training.plan import Candidate
 
 SAME_SETTINGS = ("model", "params", "scaling", "transform", "loss")  # these must be equal
 # fields of a schema that do not change the inputs of a network
-FREE = {
+FREE_SETTINGS = {
     "inferred",
     "dated_events",
     "series",
@@ -63,7 +63,9 @@ def _misfit(
     networks = len(candidates)
     if not candidates:
         return "no network has a share in its forecasts"
-    reads_alike = config.table.model_dump(exclude=FREE) == schema.model_dump(exclude=FREE)
+    reads_alike = config.table.model_dump(exclude=FREE_SETTINGS) == schema.model_dump(
+        exclude=FREE_SETTINGS
+    )
     if not reads_alike or config.lags != fitter.inputs.lags:
         return "it reads tables differently, or sees other seasons"
     if config.horizon != fitter.inputs.horizon:

@@ -37,17 +37,19 @@ SHORT = 8  # steps; the scale of a shorter window says little
 MIN_ERRORS = 4  # windows in the past that error quantiles need, at least
 # most values of the past that a baseline reads for the validation windows, and again for windows in
 # the past; the number of windows is limited accordingly, but not below MIN_COMPARED
-VALUES = 10_000_000
+MAX_CONTEXT_VALUES = 10_000_000
 COMPARED = 192  # windows that a slow baseline forecasts, at most, and again as many in the past
 MIN_COMPARED = 32
 DRAWN_BY = 16  # newest values of a window, whose hash decides whether the window is drawn
-NEWEST = 12  # newest windows in the past of a series that errors come from: older hardly count
+NEWEST_WINDOWS = (
+    12  # newest windows in the past of a series that errors come from: older hardly count
+)
 # limits for baselines that forecast a whole series at a time, with columns known in advance
-MIN_SEASONS = 15  # seasons that the longest series must have; with fewer they learn little
+MIN_COMPARED_SEASONS = 15  # seasons that the longest series must have; with fewer they learn little
 AFFORDABLE = 8e8  # operations for each window that is compared, which take some seconds in all
-REFITS = 20  # fits to a series for windows that are compared, at most
+MAX_REFITS = 20  # fits to a series for windows that are compared, at most
 LATE = "the budget has no time for %s, left out; pass a larger %s"
-FEW_SERIES = 50  # with more, baselines of an optional package run only when asked for
+FEW_SLOW_SERIES = 50  # with more, baselines of an optional package run only when asked for
 
 
 @dataclass(frozen=True)
@@ -228,7 +230,7 @@ class BaselineForecasts:
             step_shares=np.zeros(count),
             middle=inputs.levels.index(0.5),
         )
-        affordable = max(MIN_COMPARED, VALUES // context)
+        affordable = max(MIN_COMPARED, MAX_CONTEXT_VALUES // context)
         compared = _drawn(panel, held_out.windows, np.arange(len(held_out)), affordable)
         known = _drawn(panel, past.windows, np.arange(len(past)), affordable)
         for number, baseline in enumerate(baselines):
@@ -350,7 +352,7 @@ def _recent(series: Integers, method: Method) -> Flags | None:
     """
     if method.forecast_series is not None:  # old errors hardly count in its error quantiles
         ends = np.searchsorted(series, series, side="right")
-        return ends - np.arange(len(series)) <= NEWEST
+        return ends - np.arange(len(series)) <= NEWEST_WINDOWS
     if method.quantiles is None:
         return None
     return newer_half(series)  # for its losses
@@ -384,7 +386,7 @@ def affordable_baselines(names: tuple[str, ...], inputs: Inputs, at_once: bool) 
     has_defaults = set(default_baselines()) <= set(names)
     if not has_defaults or not len(panel):
         return names
-    if not at_once and len(panel) <= FEW_SERIES and find_spec("statsforecast"):
+    if not at_once and len(panel) <= FEW_SLOW_SERIES and find_spec("statsforecast"):
         names = tuple(dict.fromkeys([*names, *FROM_PACKAGE]))
     return tuple(name for name in names if _is_affordable(name, inputs))
 
@@ -397,10 +399,10 @@ def _is_affordable(name: str, inputs: Inputs) -> bool:
     season = inputs.season
     first = np.zeros(1, np.int64)
     columns = known_columns(inputs, first, 0).shape[1]
-    if (season == 1 and not columns) or panel.longest < MIN_SEASONS * season:
+    if (season == 1 and not columns) or panel.longest < MIN_COMPARED_SEASONS * season:
         return False
     series = len(panel)
-    forecasts = series + min(2 * COMPARED, REFITS * series)
+    forecasts = series + min(2 * COMPARED, MAX_REFITS * series)
     steps = float(panel.lengths.mean())
     operations = cost(steps, columns, inputs.horizon, season)
     if operations * forecasts <= AFFORDABLE * COMPARED:

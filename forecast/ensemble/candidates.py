@@ -1,8 +1,8 @@
 """Which networks and baselines a fit compares, the best bets first."""
 
-from forecast.ensemble.names import AUTO, FINETUNED, FIRST, PRETRAINED, is_baseline
+from forecast.ensemble.names import AUTO, FINETUNED, FIRST_NETWORK, PRETRAINED, is_baseline
 from forecast.panel.schema import Schema
-from forecast.panel.season import MAX_SEASONS
+from forecast.panel.season import MAX_LOOKBACK_SEASONS
 from forecast.settings import ScalingName, TrainSettings
 from forecast.training.plan import Candidate
 
@@ -14,12 +14,12 @@ FEW_WINDOWS = 1000
 
 Entry = tuple[str, ScalingName, int]
 CANDIDATES: tuple[Entry, ...] = (
-    (FIRST, "standard", 1),
+    (FIRST_NETWORK, "standard", 1),
     (TREES, "standard", 4),
     (TREES, "standard", 1),
     (FINETUNED, "standard", 0),
-    (FIRST, "last", 1),
-    (FIRST, "standard", 2),
+    (FIRST_NETWORK, "last", 1),
+    (FIRST_NETWORK, "standard", 2),
     ("slstm", "standard", 1),
     ("mingru", "standard", 1),
     ("linear", "last", 1),
@@ -100,7 +100,7 @@ def candidates_for(
     tried = list(candidates.values())
     if not (params or settings.steps):
         return tried
-    first = FIRST if settings.model == AUTO else settings.model
+    first = FIRST_NETWORK if settings.model == AUTO else settings.model
     scaling = tried[0].scaling
     return [one for one in tried if (one.model, one.scaling) == (first, scaling)]
 
@@ -112,7 +112,7 @@ def _lookbacks(settings: TrainSettings, lookback: int, longest: int, season: int
         return lookbacks
     lookbacks[0] = max(lookback, min(FINETUNED_LOOKBACK, 2 * longest))
     if settings.steps is None:
-        wider = min(2 * lookback, MAX_SEASONS * season)
+        wider = min(2 * lookback, MAX_LOOKBACK_SEASONS * season)
         if lookback < wider <= longest:
             lookbacks[2] = lookbacks[4] = wider
         if 4 * lookback <= longest:

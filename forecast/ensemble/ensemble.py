@@ -31,7 +31,7 @@ from forecast.intervals import calibration as calibrating
 from forecast.intervals.baseline_errors import independent_windows
 from forecast.intervals.calibration import Calibration, at_least, data_weight
 from forecast.intervals.own_past import (
-    STEPS,
+    MEAN_STEPS,
     Pasts,
     Recent,
     error_unit,
@@ -92,7 +92,7 @@ class Ensemble:
         whole = self.calibration.mean_weight == 1 and not self.calibration.rests
         if whole:
             return steps
-        return max(steps, STEPS)
+        return max(steps, MEAN_STEPS)
 
     def names(self, series_index: Integers) -> list[str]:
         """The components that forecast each series, joined by +, such as segrnn+seasonal-naive.
@@ -325,7 +325,7 @@ def _calibrate(
     scale = validation.scale
     recent = Recent.measure(inputs.panel, windows)
     if recent.at_rest.any():
-        steps = max(steps, STEPS)
+        steps = max(steps, MEAN_STEPS)
     if alone:
         recent = replace(recent, median=np.full_like(recent.median, np.nan))
 
@@ -334,7 +334,7 @@ def _calibrate(
     ratios = divide(values, most[:, None], 0.0)
     is_scaled = scale > 0
     ratios = ratios[validation.observed & is_scaled[:, None]]  # 0 where nothing is bounded
-    cap_factor = calibrating.PRIORS.cap_factor
+    cap_factor = calibrating.CALIBRATION_PRIORS.cap_factor
     if len(ratios):
         highest = calibrating.score_at(ratios, inputs.levels[-1])
         cap_factor = max(cap_factor, highest)

@@ -16,7 +16,9 @@ PRETRAINED = "pretrained"
 FINETUNED = "finetuned"  # the pretrained network as a candidate, trained further
 # baselines from an optional package, which a fit compares as well where it is installed
 FROM_PACKAGE = ("arima", "ces", "ets")
-FIRST = "segrnn"  # the network that auto trains if hyperparameters or steps of a network are given
+FIRST_NETWORK = (
+    "segrnn"  # the network that auto trains if hyperparameters or steps of a network are given
+)
 
 
 def check_names(settings: TrainSettings, models: tuple[str, ...] = ()) -> None:
@@ -27,7 +29,7 @@ def check_names(settings: TrainSettings, models: tuple[str, ...] = ()) -> None:
     check_models(settings, models)
     for name in models or (settings.model,):
         if settings.params and not is_baseline(name):
-            network = FIRST if name == AUTO else name
+            network = FIRST_NETWORK if name == AUTO else name
             with suppress(ModuleNotFoundError):  # without torch no network is fitted
                 model_class(network).Params.check(
                     settings.params, f"model {network}: ", within="params"

@@ -13,7 +13,7 @@ from forecast.windows.inputs import Inputs, undo_power
 from forecast.windows.origins import values_at
 from forecast.windows.windows import WindowIndex
 
-EXACT = 1e-3  # an error below this share of the naive error counts as none
+EXACT_ERROR = 1e-3  # an error below this share of the naive error counts as none
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class ValidationSet:
         power = MEASURES[self.metric].error_power
         naive_error = self.naive_error ** (1 / power)
         errors = self._losses("mase", points, naive_error)
-        return bool(np.isfinite(errors).any() and np.nanmax(errors) < EXACT)
+        return bool(np.isfinite(errors).any() and np.nanmax(errors) < EXACT_ERROR)
 
     def _losses(self, metric: Metric, points: Numbers, naive_error: Numbers) -> Numbers:
         """Losses [windows] by a metric, measured after the target's transform has been undone."""

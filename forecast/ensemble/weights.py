@@ -46,9 +46,11 @@ class WeightPriors:
     trimmed: float = 0.1
 
 
-PRIORS = WeightPriors()
+WEIGHT_PRIORS = WeightPriors()
 FOLDS = 5  # parts of the validation windows; each is forecast with weights from the others
-TINY = 1e-9  # losses below this share of the largest one are rounding errors, and count as equal
+LOSS_ROUNDING = (
+    1e-9  # losses below this share of the largest one are rounding errors, and count as equal
+)
 
 
 def prior_factors(labels: Sequence[str], networks: int) -> Numbers:
@@ -57,7 +59,7 @@ def prior_factors(labels: Sequence[str], networks: int) -> Numbers:
     The first candidates are the networks. Beside networks that were trained, the pretrained one
     counts as any baseline.
     """
-    alone = PRIORS.pretrained if networks == 0 else 1.0
+    alone = WEIGHT_PRIORS.pretrained if networks == 0 else 1.0
     return np.array([alone if label == PRETRAINED else 1.0 for label in labels])
 
 
@@ -74,8 +76,8 @@ def mixture(weights: Numbers, forecasts: Numbers) -> Numbers:
         mean += share * np.where(is_used, values, 0.0)
     low = np.min(forecasts, 0, where=used, initial=np.inf)
     high = np.max(forecasts, 0, where=used, initial=-np.inf)
-    outermost = PRIORS.trimmed * (low + high)
-    trimmed = (mean - outermost) / (1 - 2 * PRIORS.trimmed)
+    outermost = WEIGHT_PRIORS.trimmed * (low + high)
+    trimmed = (mean - outermost) / (1 - 2 * WEIGHT_PRIORS.trimmed)
     return np.asarray(np.where(low == high, low, trimmed))
 
 
@@ -192,14 +194,14 @@ def _log_weights(validation: Losses, past: Losses, networks: int, factors: Numbe
     candidates = len(validation.values)
     prior = np.zeros(candidates)
     if networks < candidates:
-        likelihood = _log_likelihood(past, PRIORS.decay)
+        likelihood = _log_likelihood(past, WEIGHT_PRIORS.decay)
         likelihood = np.where(_is_copy(past), -np.inf, likelihood)
         likelihood += np.log(factors[networks:])
         prior[networks:] = likelihood - np.logaddexp.reduce(likelihood)
         prior[:networks] = -np.log(max(networks, 1))
         if not len(validation.block):  # without validation nothing shows how good networks are
             prior[:networks] = -np.inf
-    return prior + _log_likelihood(validation, most=PRIORS.tempered)
+    return prior + _log_likelihood(validation, most=WEIGHT_PRIORS.tempered)
 
 
 def _log_likelihood(losses: Losses, decay: float = np.inf, most: float = np.inf) -> Numbers:
@@ -227,7 +229,7 @@ def _is_copy(losses: Losses) -> Flags:
     This happens with baselines that differ in their season only.
     """
     values = _floor(losses.values)
-    rows = np.rint(values / _largest(values) / TINY)
+    rows = np.rint(values / _largest(values) / LOSS_ROUNDING)
     _, first = np.unique(rows, axis=0, return_index=True)
     copies = np.ones(len(values), bool)
     copies[first] = False
@@ -236,7 +238,7 @@ def _is_copy(losses: Losses) -> Flags:
 
 def _floor(values: Numbers) -> Numbers:
     """Losses raised to a tiny positive number, so that those of mere rounding errors are equal."""
-    return np.maximum(values, TINY * _largest(values))
+    return np.maximum(values, LOSS_ROUNDING * _largest(values))
 
 
 def _largest(values: Numbers) -> float:
@@ -249,9 +251,9 @@ def _in_parts(log_weights: Numbers) -> Numbers:
     They are rounded to multiples of 1 / parts by the method of largest remainders.
     """
     weights = np.exp(log_weights - log_weights.max())
-    exact = PRIORS.parts * weights / weights.sum()
+    exact = WEIGHT_PRIORS.parts * weights / weights.sum()
     parts = np.floor(exact)
-    missing = round(PRIORS.parts - parts.sum())
+    missing = round(WEIGHT_PRIORS.parts - parts.sum())
     largest_rests = np.argsort(parts - exact, kind="stable")[:missing]
     parts[largest_rests] += 1
-    return np.asarray(parts / PRIORS.parts)
+    return np.asarray(parts / WEIGHT_PRIORS.parts)

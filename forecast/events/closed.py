@@ -31,7 +31,7 @@ from forecast.panel.schema import Schema, build_calendar
 from forecast.tables.table import rank
 
 CYCLES = 8  # a closed position must have held its value in at least this many cycles
-ROUNDING = 1e-12  # values that differ by less than this share of the largest value are the same
+EQUAL_SHARE = 1e-12  # values that differ by less than this share of the largest value are the same
 # a short series takes over closed positions that this share of the other series has
 AGREED = 0.9
 LEAST_SERIES = 5  # so many series must have a value on a day on which all are closed
@@ -56,7 +56,7 @@ class SuspectLimits:
     low: float = 0.3  # a value is low below this share of those of the four seasons around it
 
 
-LIMITS = SuspectLimits()
+SUSPECT_LIMITS = SuspectLimits()
 
 Row = tuple[str, str, str, str, tuple[str, ...]]
 """First and last day, name, kind, and the ids of the series; () where all series have it."""
@@ -97,11 +97,11 @@ class Closed:
         for number, label in self.opened:
             if number in new_numbers:
                 opened.append((new_numbers[number], label))
-        arrays = {name: getattr(self, name)[numbers] for name in ARRAYS}
+        arrays = {name: getattr(self, name)[numbers] for name in CLOSED_ARRAYS}
         return Closed(**arrays, opened=tuple(sorted(opened)))
 
 
-ARRAYS = ("series", "season", "phase", "value")
+CLOSED_ARRAYS = ("series", "season", "phase", "value")
 _NO_POSITIONS = np.zeros(0, np.int64)
 NONE_CLOSED = Closed(_NO_POSITIONS, _NO_POSITIONS, _NO_POSITIONS, np.zeros(0))
 
@@ -241,7 +241,7 @@ def closed_groups(closed: Closed, schema: Schema) -> list[tuple[int, str, float]
     The most frequent positions come first.
     """
     phases = defaultdict[tuple[int, int, float], list[int]](list)
-    columns = [getattr(closed, name).tolist() for name in ARRAYS]
+    columns = [getattr(closed, name).tolist() for name in CLOSED_ARRAYS]
     for series, season, phase, value in zip(*columns, strict=True):
         phases[series, season, value].append(phase)
 
@@ -340,7 +340,7 @@ def _have_one_value(values: Numbers, group_of: Integers, series: Integers) -> Fl
     sizes = np.maximum(np.abs(low), np.abs(high))
     largest = np.zeros(series.max() + 1)
     np.maximum.at(largest, series, sizes)
-    return np.asarray(high - low <= ROUNDING * largest[series])
+    return np.asarray(high - low <= EQUAL_SHARE * largest[series])
 
 
 def _join(groups: list[Closed]) -> Closed:
@@ -351,7 +351,7 @@ def _join(groups: list[Closed]) -> Closed:
         opened += [(first + number, label) for number, label in closed.opened]
         first += len(closed)
     arrays = {}
-    for name in ARRAYS:
+    for name in CLOSED_ARRAYS:
         of_groups = [getattr(closed, name) for closed in groups]
         arrays[name] = np.concatenate(of_groups)
     whole = Closed(**arrays, opened=tuple(opened))
@@ -448,11 +448,11 @@ def suspects(panel: Panel, schema: Schema) -> list[Row]:
     if steps_a_day(schema.calendar) == 1:  # events name whole days
         rows, panel = _zero_days(panel, schema)
     season = compared_season(schema)
-    cycle = max(season, LIMITS.shortest_cycle)
+    cycle = max(season, SUSPECT_LIMITS.shortest_cycle)
     never_negative = panel.find_minimum() >= 0
     steps = np.arange(1, 5) * (season if season > 1 else cycle)
     usual = _usual(panel, np.arange(len(panel.values)), steps)
-    is_low = panel.values < LIMITS.low * usual
+    is_low = panel.values < SUSPECT_LIMITS.low * usual
     is_low &= never_negative[panel.series_of_slots]
     values = np.where(is_low, 0.0, panel.values)  # runs of low values are found as those of zeros
     first, last = _runs(replace(panel, values=values), cycle)
@@ -550,9 +550,9 @@ def _runs(panel: Panel, cycle: int) -> tuple[Integers, Integers]:
     # a series that never falls, such as a meter reading, may rest
     has_fallen = np.bincount(series, falls)[series] > 0
     begins_later = is_first & is_zero
-    is_long = size >= LIMITS.run_length * (1 + cycle * share)
+    is_long = size >= SUSPECT_LIMITS.run_length * (1 + cycle * share)
     suspect = is_long & has_fallen & ~begins_later
-    suspect &= share < LIMITS.most_equal
+    suspect &= share < SUSPECT_LIMITS.most_equal
     first = start[suspect]
     return slots[first], slots[first + repeats[suspect]]
 
@@ -569,10 +569,10 @@ def _outliers(panel: Panel, season: int) -> Integers:
 
     order = np.lexsort((distance, series))
     is_farthest = np.append(np.diff(series) > 0, True)  # in `order`, the last of its series
-    has_values = np.bincount(series)[series] >= LIMITS.outlier_values
+    has_values = np.bincount(series)[series] >= SUSPECT_LIMITS.outlier_values
     farthest = np.flatnonzero(is_farthest & has_values)
     next_distance = distance[order[farthest - 1]]
-    is_far = distance[order[farthest]] > LIMITS.outlier_distance * next_distance
+    is_far = distance[order[farthest]] > SUSPECT_LIMITS.outlier_distance * next_distance
     is_far &= next_distance > 0
     outliers = farthest[is_far]
     return np.sort(slots[order[outliers]])

@@ -84,13 +84,13 @@ class ColumnPriors:
     own: float = 0.05  # share of a column's variance that season and trend must leave
 
 
-PRIORS = ColumnPriors()
+COLUMN_PRIORS = ColumnPriors()
 DAYS_OF_WEEK = 7
 MEDIAN = np.pi / 2  # variance of a median, in that of a mean
-FORGOTTEN = 1e-9  # share of a value that a level may still hold
-ROUNDING = 1e-10  # smaller prior variances, as a share of that of the errors, are 0
+LEAST_LEVEL_MEMORY = 1e-9  # share of a value that a level may still hold
+VARIANCE_ROUNDING = 1e-10  # smaller prior variances, as a share of that of the errors, are 0
 LEAST_RIDGE = 1e-3  # penalty for comparisons, as a share of the mean eigenvalue
-STILL = 1e18  # unit of a column that never changed
+CONSTANT_UNIT = 1e18  # unit of a column that never changed
 ALIKE = "%s moves with a season or a trend: the past can hardly tell their effects apart"
 
 
@@ -124,9 +124,9 @@ def fit_columns(
     best = _likeliest(pasts, seasons, shown, month, choices)
     if best is None:
         return None
-    whole = _Regression.prepare(pasts, best.effects, best.kept)
+    whole = _ColumnRegression.prepare(pasts, best.effects, best.kept)
     effects = whole.solve()
-    too_large = _deviation(pasts, effects) > PRIORS.factor
+    too_large = _deviation(pasts, effects) > COLUMN_PRIORS.factor
     if earlier is None:
         if 0 < year <= DAYS_OF_YEAR:
             month = _month(pasts, schema, effects, best.kept)
@@ -171,7 +171,7 @@ def shown_seasons(panel: Panel, schema: Schema) -> Seasons:
     seasons = panel_seasons(panel, schema.calendar)
     if seasons or not schema.known:
         return seasons
-    panel = panel.select(np.arange(min(PRIORS.searched, len(panel))))
+    panel = panel.select(np.arange(min(COLUMN_PRIORS.searched, len(panel))))
     usual = season_candidates(schema.calendar)
     effects = fit_columns(panel, schema, usual, panel.lengths, 0.0, None, with_draws=False)
     own = series_index(panel.ids, panel.ids)
@@ -184,10 +184,10 @@ def _may_show_year(panel: Panel, before: Integers, year: float) -> bool:
 
     Rare sales would no longer be zero where a wave was taken off.
     """
-    if year < PRIORS.weeks or before.max() < PRIORS.years * year:
+    if year < COLUMN_PRIORS.weeks or before.max() < COLUMN_PRIORS.years * year:
         return False
     seen = panel.observed & panel.before(before)
-    return bool((panel.values[seen] != 0).mean() >= PRIORS.positive)
+    return bool((panel.values[seen] != 0).mean() >= COLUMN_PRIORS.positive)
 
 
 def _moments(
@@ -218,7 +218,7 @@ def _moments(
 
 
 @dataclass(frozen=True)
-class _Past:
+class _SeriesPast:
     """The past of one series."""
 
     series: int
@@ -229,7 +229,7 @@ class _Past:
     position: Integers  # [steps], on the calendar grid
     phases: Numbers  # [steps, phases], indicators of the level and of seasons; a trend; waves
 
-    def newest(self, steps: int) -> "_Past":
+    def newest(self, steps: int) -> "_SeriesPast":
         newest = {name: value[-steps:] for name, value in vars(self).items() if np.ndim(value)}
         return replace(self, **newest)
 
@@ -269,8 +269,8 @@ class _Past:
             has_week_before = np.arange(len(usable)) >= week
             usable = usable & has_value_before & has_week_before
             errors = columns.copy()
-            errors[day:] -= PRIORS.last_day * columns[:-day]
-            errors[week:] -= PRIORS.last_week * columns[:-week]
+            errors[day:] -= COLUMN_PRIORS.last_day * columns[:-day]
+            errors[week:] -= COLUMN_PRIORS.last_week * columns[:-week]
             errors = errors[usable]
         count = self.phases.shape[1]
         free = len(errors) - count
@@ -280,7 +280,7 @@ class _Past:
         rest = errors[:, count:]
         rest = rest - basis @ (basis.T @ rest)
         squares = (rest[:, -1] ** 2).sum()
-        variance = max(squares / free, ROUNDING)
+        variance = max(squares / free, VARIANCE_ROUNDING)
         # a density for each of the errors that phases leave: with one for each value, seasons would
         # make adding likelier than multiplying
         likelihood = -free / 2 * np.log(variance) - free * log_unit[usable].mean()
@@ -302,17 +302,17 @@ def _pasts(
     year: float,
     month: Numbers,
     beside: float,
-) -> list[_Past]:
+) -> list[_SeriesPast]:
     """The newest past of series, evenly spaced if there are too many values."""
     pasts = []
     units = _units(panel, before)
-    rows = int(np.minimum(before, PRIORS.steps).sum())
-    every = -(-rows // PRIORS.rows)
+    rows = int(np.minimum(before, COLUMN_PRIORS.steps).sum())
+    every = -(-rows // COLUMN_PRIORS.rows)
     settled = panel.settled
     for series in range(0, len(panel), max(1, every)):
         first = int(panel.offsets[series])
         end = first + int(before[series])
-        slots = np.arange(max(first, end - PRIORS.steps), end)
+        slots = np.arange(max(first, end - COLUMN_PRIORS.steps), end)
         observed = panel.observed[slots]
         if observed.sum() < 2:
             continue
@@ -322,7 +322,7 @@ def _pasts(
         beside_columns = (_phases(position, seasons), trend, waves_of_year(position, beside))
         seen_slots = slots[observed]
         waves = columns_of_calendar(position, schema, year, month)
-        past = _Past(
+        past = _SeriesPast(
             series=series,
             unit=float(units[series]),
             values=np.interp(slots, seen_slots, panel.values[seen_slots]),
@@ -341,7 +341,7 @@ def _phases(position: Integers, seasons: tuple[int, ...]) -> Numbers:
     shorter = 1
     for season in seasons:
         count = season // shorter
-        if season % shorter or count > PRIORS.phases or len(position) < 2 * season:
+        if season % shorter or count > COLUMN_PRIORS.phases or len(position) < 2 * season:
             continue
         place = position // shorter % count
         phases.append(np.eye(count)[place][:, 1:])
@@ -349,7 +349,9 @@ def _phases(position: Integers, seasons: tuple[int, ...]) -> Numbers:
     return np.concatenate(phases, 1)
 
 
-def _month(pasts: list[_Past], schema: Schema, effects: ColumnEffects, kept: float) -> Numbers:
+def _month(
+    pasts: list[_SeriesPast], schema: Schema, effects: ColumnEffects, kept: float
+) -> Numbers:
     """What each day of the month does, [31]; 0 where the past does not show it.
 
     It is a median, as no Christmas must make a 25th, of errors and a 0.
@@ -364,13 +366,15 @@ def _month(pasts: list[_Past], schema: Schema, effects: ColumnEffects, kept: flo
     day = np.concatenate(days)
     month = np.array([np.median(error[day == number]) for number in range(DAYS_OF_MONTH)])
     # in standard errors, as if series moved together
-    squares = month**2 * np.bincount(day) / (MEDIAN * error.var() * len(pasts) + ROUNDING)
-    shown = (squares > PRIORS.bend) & (squares.sum() > PRIORS.evidence * DAYS_OF_MONTH)
+    squares = month**2 * np.bincount(day) / (MEDIAN * error.var() * len(pasts) + VARIANCE_ROUNDING)
+    shown = (squares > COLUMN_PRIORS.bend) & (
+        squares.sum() > COLUMN_PRIORS.evidence * DAYS_OF_MONTH
+    )
     return np.asarray(month * shown)
 
 
 def _prepare(
-    pasts: list[_Past],
+    pasts: list[_SeriesPast],
     multiplies: bool,
     seasons: tuple[int, ...],
     year: float,
@@ -384,7 +388,7 @@ def _prepare(
     first = np.cumsum([0, *(len(past.columns) for past in pasts[:-1])])
     largest = np.maximum.reduceat(np.where(seen, logarithms, -np.inf), first)
     smallest = np.minimum.reduceat(np.where(seen, logarithms, np.inf), first)
-    most = np.log(PRIORS.narrow)
+    most = np.log(COLUMN_PRIORS.narrow)
     narrow = (largest - smallest <= most).all(0)
     of_price = above_zero & narrow
     # prices of cheap and of dear items have one slope: bends would be those of single items
@@ -393,31 +397,31 @@ def _prepare(
     logarithm = above_zero & multiplies & (narrow | less_skewed)
     values = np.where(logarithm, logarithms, known)
     middle, deviation = column_statistics(np.where(seen, values, np.nan))
-    unit = np.where(deviation > 0, deviation, STILL)
+    unit = np.where(deviation > 0, deviation, CONSTANT_UNIT)
     scaled = np.nan_to_num((values - middle) / unit)
-    step = np.log(PRIORS.dearer)
+    step = np.log(COLUMN_PRIORS.dearer)
     prices = np.stack([smallest.min(0) - step, largest.max(0) + step])  # [2, columns]
     prices = np.where(logarithm, prices, np.exp(prices))
     cheapest, dearest = np.where(of_price, (prices - middle) / unit, np.nan)
-    low = np.fmin(scaled.min(0, initial=0.0) - PRIORS.beyond, cheapest)
-    high = np.fmax(scaled.max(0, initial=0.0) + PRIORS.beyond, dearest)
+    low = np.fmin(scaled.min(0, initial=0.0) - COLUMN_PRIORS.beyond, cheapest)
+    high = np.fmax(scaled.max(0, initial=0.0) + COLUMN_PRIORS.beyond, dearest)
     limits = np.stack([low, high], 1)
 
-    knots = np.repeat(limits[:, 1:], len(PRIORS.knots), 1)  # there, a slope never changes
+    knots = np.repeat(limits[:, 1:], len(COLUMN_PRIORS.knots), 1)  # there, a slope never changes
     count = known.shape[1]
     of_table = count - 2 * YEAR_WAVES * (year > 0) - month.any()
     for number, column in enumerate(scaled.T[:of_table]):
-        if len(np.unique(column)) >= PRIORS.different and not apart[number]:
-            knots[number] = np.quantile(column, PRIORS.knots)
-    by_day = bool(seasons) and seasons[0] % PRIORS.day == 0
+        if len(np.unique(column)) >= COLUMN_PRIORS.different and not apart[number]:
+            knots[number] = np.quantile(column, COLUMN_PRIORS.knots)
+    by_day = bool(seasons) and seasons[0] % COLUMN_PRIORS.day == 0
     effects = ColumnEffects(
         multiplies=multiplies,
         season=seasons[0] if by_day else 1,
-        waves=PRIORS.waves if by_day else 0,
+        waves=COLUMN_PRIORS.waves if by_day else 0,
         year=year,
         month=month,
-        lags=np.array(PRIORS.lags_in_days if by_day else PRIORS.lags),
-        means=np.array(PRIORS.means_in_days if by_day else (), np.int64),
+        lags=np.array(COLUMN_PRIORS.lags_in_days if by_day else COLUMN_PRIORS.lags),
+        means=np.array(COLUMN_PRIORS.means_in_days if by_day else (), np.int64),
         logarithm=np.asarray(logarithm, np.int64),
         middle=middle,
         unit=unit,
@@ -438,7 +442,7 @@ def _affordable(effects: ColumnEffects, has_columns: bool, rows: int) -> ColumnE
     """The effects with as many terms as that many rows allow; None if they allow no term."""
     at_once = replace(effects, lags=effects.lags[:1], means=effects.means[:0])
     simplest = replace(at_once, waves=0, knots=effects.knots[:, :0])
-    most_weights = min(PRIORS.features, rows // PRIORS.rows_each)
+    most_weights = min(COLUMN_PRIORS.features, rows // COLUMN_PRIORS.rows_each)
     candidates = (effects, at_once, simplest) if has_columns else (simplest,)
     for candidate in candidates:
         weights = np.zeros((len(effects.knots), candidate.width))
@@ -456,7 +460,7 @@ def _skewness(columns: Numbers) -> Numbers:
 
 
 @dataclass(frozen=True)
-class _Regression:
+class _ColumnRegression:
     """Sums over series of products of the errors of terms and of values, by block of time."""
 
     effects: ColumnEffects  # without coefficients
@@ -466,16 +470,18 @@ class _Regression:
     likelihood: float = 0.0  # its logarithm
 
     @classmethod
-    def prepare(cls, pasts: list[_Past], effects: ColumnEffects, kept: float) -> "_Regression":
+    def prepare(
+        cls, pasts: list[_SeriesPast], effects: ColumnEffects, kept: float
+    ) -> "_ColumnRegression":
         first = min(int(past.position[0]) for past in pasts)
         end = 1 + max(int(past.position[-1]) for past in pasts)
         size = effects.weights.size
-        products = np.zeros((PRIORS.blocks, size + 1, size + 1))
-        counts = np.zeros(PRIORS.blocks, np.int64)
+        products = np.zeros((COLUMN_PRIORS.blocks, size + 1, size + 1))
+        counts = np.zeros(COLUMN_PRIORS.blocks, np.int64)
         likelihood = 0.0
         for past in pasts:
             errors, position, alone = past.errors(effects, past.terms(effects), kept)
-            block = (position - first) * PRIORS.blocks // (end - first)
+            block = (position - first) * COLUMN_PRIORS.blocks // (end - first)
             for number in np.unique(block):
                 own = errors[block == number]
                 products[number] += own.T @ own
@@ -483,10 +489,10 @@ class _Regression:
             likelihood += alone
         sums = cls(effects, kept, products, counts)
         terms, product, square, count = sums.moments
-        ridge = LEAST_RIDGE * np.trace(terms) / size + ROUNDING
+        ridge = LEAST_RIDGE * np.trace(terms) / size + VARIANCE_ROUNDING
         penalised = terms + ridge * np.eye(size)
         explained = product @ np.linalg.solve(penalised, product)
-        left = max(square - float(explained), ROUNDING)
+        left = max(square - float(explained), VARIANCE_ROUNDING)
         variance = left / max(count, 1)
         likelihood -= count / 2 * np.log(variance)
         return replace(sums, likelihood=likelihood)
@@ -512,7 +518,7 @@ class _Regression:
         terms, product, square, count = self.moments
         own = weights.ravel()
         left = square - 2 * own @ product + own @ terms @ own
-        noise = max(left / max(count, 1), ROUNDING)
+        noise = max(left / max(count, 1), VARIANCE_ROUNDING)
         low, high = self.effects.limits.T
         spans = np.where(
             high > low, high - low, np.inf
@@ -522,7 +528,7 @@ class _Regression:
         root = np.sqrt(variance.ravel())
         # in axes of their own, as the terms of categories may add up to one another
         information, axes = np.linalg.eigh(root[:, None] * terms * root / noise)
-        information = np.maximum(information, ROUNDING)
+        information = np.maximum(information, VARIANCE_ROUNDING)
         pull = (root * product) @ axes / noise
         mean = pull / (1 + information)
         # errors that last, or that series share, make sums of a block larger than chance does
@@ -531,16 +537,16 @@ class _Regression:
         excess = np.maximum((scores**2).sum(0) / information, 1.0)
         precision = 1 + information / excess
         mean = pull / excess / precision
-        chance = np.random.default_rng(0).standard_normal((PRIORS.draws, len(root)))
+        chance = np.random.default_rng(0).standard_normal((COLUMN_PRIORS.draws, len(root)))
         draws = root * ((mean + chance / np.sqrt(precision)) @ axes.T)
         return np.asarray(draws.reshape(-1, *weights.shape))
 
     def solve(self) -> ColumnEffects:
         """The effects with coefficients; a column that is not worth its coefficients has none."""
         terms, product, square, count = self.moments
-        offered = np.diag(terms) > ROUNDING
+        offered = np.diag(terms) > VARIANCE_ROUNDING
         weights, covariance = relevant_weights(terms, product, square, count, offered)
-        unsure = weights**2 <= PRIORS.bend * np.diag(covariance)
+        unsure = weights**2 <= COLUMN_PRIORS.bend * np.diag(covariance)
         unsure &= self.effects.is_bend
         if unsure.any():
             weights, covariance = relevant_weights(terms, product, square, count, offered & ~unsure)
@@ -552,44 +558,44 @@ class _Regression:
             precision = np.linalg.pinv(covariance[within])
             gain = own @ precision @ own
             coefficients = 1 + offered[column].sum()
-            if gain <= PRIORS.evidence * coefficients:
+            if gain <= COLUMN_PRIORS.evidence * coefficients:
                 weights[column] = 0.0
         return replace(self.effects, weights=weights.reshape(-1, width))
 
 
-def _choices(pasts: list[_Past]) -> list[bool]:
+def _choices(pasts: list[_SeriesPast]) -> list[bool]:
     """Whether effects may multiply values: they may always be added."""
     values = np.concatenate([past.values for past in pasts])
-    if values.min() >= 0 and (values > 0).mean() >= PRIORS.positive:
+    if values.min() >= 0 and (values > 0).mean() >= COLUMN_PRIORS.positive:
         return [False, True]
     return [False]
 
 
-def _deviation(pasts: list[_Past], effects: ColumnEffects) -> float:
+def _deviation(pasts: list[_SeriesPast], effects: ColumnEffects) -> float:
     """The standard deviation of all effects together within a series."""
     squares = [past.by_column(effects).sum(1).var() for past in pasts]
     return float(np.sqrt(np.mean(squares)))
 
 
 def _likeliest(
-    pasts: list[_Past],
+    pasts: list[_SeriesPast],
     seasons: tuple[int, ...],
     year: float,
     month: Numbers,
     choices: list[bool],
-) -> _Regression | None:
+) -> _ColumnRegression | None:
     """The regression of the newest past that makes its values likeliest.
 
     It tells which share of an error a level keeps, and whether effects multiply or are added.
     """
-    newest = [past.newest(PRIORS.compared) for past in pasts]
+    newest = [past.newest(COLUMN_PRIORS.compared) for past in pasts]
     regressions = []
     for multiplies in choices:
         effects = _prepare(pasts, multiplies, seasons, year, month)
         if effects is None:
             return None
-        kept = PRIORS.kept if effects.season == 1 else (0.0,)
-        regressions += [_Regression.prepare(newest, effects, share) for share in kept]
+        kept = COLUMN_PRIORS.kept if effects.season == 1 else (0.0,)
+        regressions += [_ColumnRegression.prepare(newest, effects, share) for share in kept]
     return max(regressions, key=lambda regression: regression.likelihood)
 
 
@@ -614,7 +620,7 @@ def _enforce_sign(effects: ColumnEffects, weights: Numbers, sign: int) -> Number
     of_means = np.minimum((1 + since) / days, 1.0)
     later = np.hstack([of_lags, of_means])
     against = -(sign * later @ weights[1:slopes]).min(initial=0.0)
-    share = np.abs(slope).min() / max(against, ROUNDING)
+    share = np.abs(slope).min() / max(against, VARIANCE_ROUNDING)
     signed[1:slopes] *= min(1.0, share)
     return signed
 
@@ -631,7 +637,7 @@ def relevant_weights(
     variance = offered * 1.0
     covariance = np.zeros_like(terms)
     noise = 1.0
-    for _ in range(PRIORS.rounds):
+    for _ in range(COLUMN_PRIORS.rounds):
         used = np.flatnonzero(variance)
         root = np.sqrt(variance[used])
         within = np.ix_(used, used)
@@ -643,18 +649,18 @@ def relevant_weights(
         determined = 1 - np.diag(inverse)
         explained = 2 * own @ used_product - own @ used_terms @ own
         free = max(count - determined.sum(), 1.0)
-        noise = max((square - explained) / free, ROUNDING)
+        noise = max((square - explained) / free, VARIANCE_ROUNDING)
 
         weights[:] = 0.0
         weights[used] = own
         squares = weights**2
-        variance = np.where(squares < ROUNDING, 0.0, squares)
-        variance[used] /= np.maximum(determined, ROUNDING)
+        variance = np.where(squares < VARIANCE_ROUNDING, 0.0, squares)
+        variance[used] /= np.maximum(determined, VARIANCE_ROUNDING)
     covariance[within] = noise * np.linalg.pinv(used_terms)
     return weights, covariance
 
 
-def _warn_alike(pasts: list[_Past], effects: ColumnEffects, places: dict[str, slice]) -> None:
+def _warn_alike(pasts: list[_SeriesPast], effects: ColumnEffects, places: dict[str, slice]) -> None:
     """Warn of columns that hardly move but with a season, a trend or waves of the year."""
     squares = np.zeros((2, len(effects.weights)))
     for past in pasts:
@@ -667,11 +673,11 @@ def _warn_alike(pasts: list[_Past], effects: ColumnEffects, places: dict[str, sl
             squares[number] += (rest**2).sum(0)
     for name, place in places.items():
         whole, own = squares[:, place].sum(1)
-        if own < PRIORS.own * whole:
+        if own < COLUMN_PRIORS.own * whole:
             log.warning(ALIKE, name)
 
 
-def _reactions(pasts: list[_Past], effects: ColumnEffects, kept: float) -> Numbers:
+def _reactions(pasts: list[_SeriesPast], effects: ColumnEffects, kept: float) -> Numbers:
     """How strongly each series reacts to each column, [series, columns].
 
     The less certain a reaction is, the more it is shrunk towards 1 (empirical Bayes).
@@ -686,11 +692,11 @@ def _reactions(pasts: list[_Past], effects: ColumnEffects, kept: float) -> Numbe
         rest = errors[:, -1] - own.sum(1)
         moments[number] = own.T @ rest
     precision = np.diagonal(products, axis1=1, axis2=2)
-    shown = precision > ROUNDING
+    shown = precision > VARIANCE_ROUNDING
     distance = moments**2 / np.where(shown, precision, 1.0)  # squares, in standard errors
     excess = (distance - 1).sum(0, where=shown)
-    total = np.maximum(precision.sum(0), ROUNDING)
-    variance = np.maximum(excess / total, ROUNDING)
+    total = np.maximum(precision.sum(0), VARIANCE_ROUNDING)
+    variance = np.maximum(excess / total, VARIANCE_ROUNDING)
     prior = np.diag(1 / variance)
     change = np.linalg.solve(products + prior, moments[..., None])
     return np.asarray(1 + change[..., 0])
@@ -701,7 +707,7 @@ def _beside_level(columns: Numbers, kept: float) -> Numbers:
     level = kept * columns
     decay = 1 - kept
     step = 1
-    while step < len(level) and decay > FORGOTTEN:
+    while step < len(level) and decay > LEAST_LEVEL_MEMORY:
         level[step:] = level[step:] + decay * level[:-step]
         decay = decay**2
         step *= 2

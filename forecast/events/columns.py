@@ -10,9 +10,9 @@ from typing import Annotated
 
 import numpy as np
 
-from forecast.artifacts.specs import TINY, Spec, of_values
+from forecast.artifacts.specs import SMALLEST_NORMAL, Spec, of_values
 from forecast.calendar.zones import count_months, first_days
-from forecast.events.effects import NAMED, Adjustment
+from forecast.events.effects import EFFECTS_NAMED, Adjustment
 from forecast.events.kinds import day_spans
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import Schema, build_calendar
@@ -27,7 +27,7 @@ DAYS_OF_MONTH = 31
 PART = 1 << 20  # slots whose effects are computed at once, about
 # units are rounded to multiples of 2**-20 before they are summed: sums are exact then, and do not
 # depend on the series beside
-GRID = 2.0**20
+COLUMN_GRID = 2.0**20
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,9 @@ class ColumnEffects:
     # [columns], where each category has a column: 1 if the logarithm of the column acts
     logarithm: Annotated[Integers, Spec("columns", 0, 1)]
     middle: Annotated[Numbers, of_values("columns")]  # mean in the past
-    unit: Annotated[Numbers, of_values("columns", low=TINY)]  # standard deviation in the past
+    unit: Annotated[
+        Numbers, of_values("columns", low=SMALLEST_NORMAL)
+    ]  # standard deviation in the past
     limits: Annotated[Numbers, of_values("columns 2")]  # the range that counts, in units
     knots: Annotated[Numbers, of_values("columns knots")]  # in units
     weights: Annotated[Numbers, of_values("columns terms")]  # in the order of `terms`
@@ -110,7 +112,7 @@ class ColumnEffects:
         columns[:, self.of_table :] = 0.0
         for lag in self.lags.tolist():
             yield scaled if lag == 0 else columns[np.maximum(step - lag, first)]
-        rounded = np.round(columns * GRID) / GRID
+        rounded = np.round(columns * COLUMN_GRID) / COLUMN_GRID
         sums = np.insert(np.cumsum(rounded, 0), 0, 0.0, axis=0)
         for days in self.means.tolist():
             oldest = np.maximum(step + 1 - days * self.season, first)
@@ -300,7 +302,7 @@ def describe_columns(effects: ColumnEffects, schema: Schema) -> str:
     sizes = {name: float(np.linalg.norm(effects.typical[own])) for name, own in places.items()}
     names = sorted(sizes, key=lambda name: -sizes[name])
     texts = []
-    for name in names[:NAMED]:
+    for name in names[:EFFECTS_NAMED]:
         size = sizes[name]
         if size > 0:
             percent = np.expm1(size) * 100
@@ -309,5 +311,5 @@ def describe_columns(effects: ColumnEffects, schema: Schema) -> str:
     without = [name for name in names if sizes[name] == 0 and name in schema.known]
     lines = [f"typical effect: {', '.join(texts)}"] if texts else []
     if without:
-        lines.append(f"no effect: {', '.join(without[:NAMED])}")
+        lines.append(f"no effect: {', '.join(without[:EFFECTS_NAMED])}")
     return "; ".join(lines)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import numpy as np
 
-from forecast.artifacts.specs import TINY, Spec, of_values
+from forecast.artifacts.specs import SMALLEST_NORMAL, Spec, of_values
 from forecast.calendar.zones import WEEK
 from forecast.events.kinds import (
     KEY_STRIDE,
@@ -21,9 +21,9 @@ from forecast.panel.schema import Schema
 from forecast.tables.headers import list_names
 
 Real = Numbers | Integers
-WEEKDAYS = 7
+DAYS_A_WEEK = 7
 NOT_COMPARED = -1  # stands for the label set of a slot that must not serve as a comparison
-NAMED = 4  # the number of effects that `describe_effects` lists by name
+EFFECTS_NAMED = 4  # the number of effects that `describe_effects` lists by name
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class EffectPriors:
     shape_chance: float = 4.0
 
 
-PRIORS = EffectPriors()
+EFFECT_PRIORS = EffectPriors()
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ class DayShapes:
     """The shape of each weekday, and how much the days of events have the shape of one of them."""
 
     # the value at each phase of the day divided by the mean of the day; row 0 is for new series
-    shape: Annotated[Numbers, of_values("series+1 7 phases", low=TINY)]
-    weekday: Annotated[Integers, Spec("1", 0, WEEKDAYS - 1)]  # the one that events resemble most
+    shape: Annotated[Numbers, of_values("series+1 7 phases", low=SMALLEST_NORMAL)]
+    weekday: Annotated[Integers, Spec("1", 0, DAYS_A_WEEK - 1)]  # the one that events resemble most
     share: Annotated[Numbers, Spec("labels", 0, 1)]  # of its shape; the rest is the day's own
 
     def factors(self, marks: Marks, slot: Integers, label: Integers, row: Integers) -> Numbers:
@@ -110,7 +110,7 @@ class Effects:
     exponent: int
     # the mean of each weekday divided by the mean of all days; here and below, row 0 is for series
     # that were not in the fit
-    profile: Annotated[Numbers, of_values("series+1 7", low=TINY)]
+    profile: Annotated[Numbers, of_values("series+1 7", low=SMALLEST_NORMAL)]
     # 0 on the relative scale, else the standard deviation of the values
     unit: Annotated[Numbers, of_values("series+1", low=0)]
     # how strongly each series reacts to events; 1 means as strongly as all series do on average
@@ -207,13 +207,13 @@ def adjustment(
     amount = of_slot * effects.reaction[row]
     profile = effects.profile[row, marks.weekday]
     share = amount * profile**effects.exponent
-    factor = np.clip(1 + share, 0, PRIORS.largest_factor)
+    factor = np.clip(1 + share, 0, EFFECT_PRIORS.largest_factor)
     if effects.shapes is not None:
         factor *= effects.shapes.factors(marks, slot, label, row)
     always_zero = slot[effects.always_zero[row[slot], label] > 0]
-    factor[always_zero] *= factor[always_zero] >= PRIORS.closed
+    factor[always_zero] *= factor[always_zero] >= EFFECT_PRIORS.closed
     factor[is_additive] = 1.0
-    return Adjustment(factor, amount * unit, factor >= PRIORS.hidden)
+    return Adjustment(factor, amount * unit, factor >= EFFECT_PRIORS.hidden)
 
 
 def adjusted_panel(
@@ -264,7 +264,7 @@ def describe_effects(effects: Effects) -> str:
         text = f"{size:+.1f} deviations" if is_additive else f"{100 * size:+.0f} %"
         if round(abs(size), 3) > 0:
             texts.append(f"{effects.labels[label]} {text}")
-    return list_names(texts, NAMED, "") or "no effect beyond chance"
+    return list_names(texts, EFFECTS_NAMED, "") or "no effect beyond chance"
 
 
 def unseen_events(panel: Panel, schema: Schema, effects: Effects) -> list[str]:
@@ -290,7 +290,7 @@ def fit_effects(
     marks = mark(panel, schema)
     usable = panel.observed & panel.before(before)
     closed = np.zeros_like(usable) if fixed is None else usable & np.isfinite(fixed)
-    past = _Past(panel, schema, marks, usable & ~closed)
+    past = _EffectPast(panel, schema, marks, usable & ~closed)
     days = _compare(past, past.marked[past.observed[past.marked]])
     series = past.series[days.slot]
     weekday = marks.weekday[days.slot]
@@ -299,16 +299,16 @@ def fit_effects(
     weight = _weights(past, days)
 
     labels = len(marks.labels)
-    effect = np.zeros((2, labels, 1 + WEEKDAYS))
+    effect = np.zeros((2, labels, 1 + DAYS_A_WEEK))
     typical = np.zeros((2, labels))
-    exponent = PRIORS.exponents[0]
+    exponent = EFFECT_PRIORS.exponents[0]
     reaction = np.ones(len(panel) + 1)
     is_additive = past.unit[series] > 0
     for scale, used in enumerate((~is_additive, is_additive)):
         if not used.any():
             continue
         sets, own_set = np.unique(weekday_set[used], return_inverse=True)
-        regression = _Regression(
+        regression = _EventRegression(
             series=series[used],
             deviation=days.deviation[used],
             weight=weight[used],
@@ -319,7 +319,7 @@ def fit_effects(
         designs = {0: np.ones(len(own_set))}  # on the additive scale
         if scale == 0:
             expected = days.expected[used]
-            designs = {power: expected * own_level**power for power in PRIORS.exponents}
+            designs = {power: expected * own_level**power for power in EFFECT_PRIORS.exponents}
         power, effect[scale], reactions = regression.solve(designs)
         if scale == 0:
             exponent = power
@@ -346,7 +346,7 @@ def fit_effects(
     )
 
 
-class _Past:
+class _EffectPast:
     """The past of a panel: which slots hold values, and which of these no event touches."""
 
     def __init__(self, panel: Panel, schema: Schema, marks: Marks, observed: Flags) -> None:
@@ -373,7 +373,7 @@ class _Past:
 
         Row 0 is the profile over all series.
         """
-        return self.profile_by(self.marks.weekday, WEEKDAYS)
+        return self.profile_by(self.marks.weekday, DAYS_A_WEEK)
 
     def profile_by(self, group: Integers, groups: int) -> Numbers:
         """[series + 1, groups], like `profile`, but for groups of slots; `group` is [slots]."""
@@ -387,10 +387,12 @@ class _Past:
         # the profile of each series, multiplied by the number of values
         total = _ratio(sums, level, counts)
         shared = _ratio(total.sum(0), counts.sum(0), np.ones(groups))
-        prior = PRIORS.prior_days
+        prior = EFFECT_PRIORS.prior_days
         of_series = (total + prior * shared) / (counts + prior)
         profile = np.concatenate([shared[None], of_series])
-        return np.asarray(np.clip(profile, PRIORS.lowest_profile, PRIORS.highest_profile))
+        return np.asarray(
+            np.clip(profile, EFFECT_PRIORS.lowest_profile, EFFECT_PRIORS.highest_profile)
+        )
 
     @cached_property
     def unit(self) -> Numbers:
@@ -422,7 +424,7 @@ class _Days:
     expected: Numbers  # [days], what the days that it is compared with let expect
 
 
-def _compare(past: _Past, slots: Integers) -> _Days:
+def _compare(past: _EffectPast, slots: Integers) -> _Days:
     """Compare the days of slots with other days; days without any to compare with are left out."""
     marks = past.marks
     untouched = np.where(past.untouched, NO_LABELS, NOT_COMPARED)
@@ -446,10 +448,10 @@ def _compare(past: _Past, slots: Integers) -> _Days:
     return _Days(slots[first], deviation / level_of_day, expected)
 
 
-def _levels(past: _Past, slots: Integers) -> Numbers:
+def _levels(past: _EffectPast, slots: Integers) -> Numbers:
     """[slots], the mean of the untouched values around; on the additive scale, the unit."""
     series = past.series[slots]
-    steps = PRIORS.level_weeks * max(past.week, 2)
+    steps = EFFECT_PRIORS.level_weeks * max(past.week, 2)
     left = np.maximum(slots - steps, past.offsets[series])
     right = np.minimum(slots + steps + 1, past.offsets[series + 1])
     values = np.where(past.untouched, past.values, 0.0)
@@ -462,7 +464,7 @@ def _levels(past: _Past, slots: Integers) -> Numbers:
 
 
 def _average_neighbours(
-    past: _Past, slots: Integers, label_sets: Integers, asked: Integers
+    past: _EffectPast, slots: Integers, label_sets: Integers, asked: Integers
 ) -> Numbers:
     """[slots], the mean of the same hour of the week in weeks around it.
 
@@ -472,11 +474,11 @@ def _average_neighbours(
     series = past.series[slots]
     low = past.offsets[series]
     high = past.offsets[series + 1]
-    side = PRIORS.weeks_each_side
+    side = EFFECT_PRIORS.weeks_each_side
     around = np.full((len(slots), 2 * side), np.nan)
     for first, step in ((0, -past.week), (side, past.week)):
         count = np.zeros(len(slots), np.int64)
-        for weeks in range(1, PRIORS.weeks_searched + 1):
+        for weeks in range(1, EFFECT_PRIORS.weeks_searched + 1):
             near = slots + weeks * step
             inside = (near >= low) & (near < high)
             used = np.flatnonzero(inside & (count < side))
@@ -496,7 +498,7 @@ def _average_neighbours(
     return np.where(count[:, 0] > 0, mean, np.nan)
 
 
-def _weights(past: _Past, days: _Days) -> Numbers:
+def _weights(past: _EffectPast, days: _Days) -> Numbers:
     """[days], the inverse of the variance of each day.
 
     Series deviate together, so a day weighs less if other series deviate on the same date.
@@ -505,12 +507,12 @@ def _weights(past: _Past, days: _Days) -> Numbers:
     dates = past.marks.date[days.slot]
     _, date, on_date = np.unique(dates, return_inverse=True, return_counts=True)
     others = on_date[date] - 1  # series that deviate on the same date
-    inflation = 1 + PRIORS.correlation * others
+    inflation = 1 + EFFECT_PRIORS.correlation * others
     variance = _noise(past)[series] ** 2 * inflation
     return 1 / variance
 
 
-def _noise(past: _Past) -> Numbers:
+def _noise(past: _EffectPast) -> Numbers:
     """[series], the standard deviation of untouched days around their expected values.
 
     A series with few such days is shrunk towards the mean of all series.
@@ -525,17 +527,17 @@ def _noise(past: _Past) -> Numbers:
     pooled = size.mean() if len(size) else 1.0
     sums = np.bincount(series, size, len(past.size))
     counts = np.bincount(series, minlength=len(past.size))
-    mean = (sums + PRIORS.prior_days * pooled) / (counts + PRIORS.prior_days)
+    mean = (sums + EFFECT_PRIORS.prior_days * pooled) / (counts + EFFECT_PRIORS.prior_days)
     deviation = np.sqrt(np.pi / 2) * mean
-    return np.asarray(np.maximum(deviation, PRIORS.least))
+    return np.asarray(np.maximum(deviation, EFFECT_PRIORS.least))
 
 
-def _day_shapes(past: _Past, labels: Integers) -> DayShapes | None:
+def _day_shapes(past: _EffectPast, labels: Integers) -> DayShapes | None:
     """Estimate the shapes of days with some labels; None if no label changes the shape."""
     marks = past.marks
     phases = marks.phase.max() + 1
-    profile = past.profile_by(marks.weekday * phases + marks.phase, WEEKDAYS * phases)
-    shape = profile.reshape(-1, WEEKDAYS, phases)
+    profile = past.profile_by(marks.weekday * phases + marks.phase, DAYS_A_WEEK * phases)
+    shape = profile.reshape(-1, DAYS_A_WEEK, phases)
     shape = shape / shape.mean(-1, keepdims=True)
     usable = past.observed & (past.unit == 0)[past.series]  # [slots]
     is_used = usable[marks.slot]
@@ -555,13 +557,13 @@ def _day_shapes(past: _Past, labels: Integers) -> DayShapes | None:
     change = actual - level[:, None] * own
     by_weekday = [sum_labels(shapes) for shapes in of_weekdays]
     ways = level[:, None] * (by_weekday - own)
-    squares = np.maximum((ways**2).sum(-1), TINY)  # [weekdays, labels]
+    squares = np.maximum((ways**2).sum(-1), SMALLEST_NORMAL)  # [weekdays, labels]
     products = (ways * change).sum(-1)
     shares = np.clip(products / squares, 0, 1)
     rest = change - shares[..., None] * ways
     errors = np.square(rest).sum(-1)
     weekday = errors.sum(1).argmin(keepdims=True)
-    chance = PRIORS.shape_chance * errors / max(phases - 1, 1)
+    chance = EFFECT_PRIORS.shape_chance * errors / max(phases - 1, 1)
     shrunk = shares * squares / (squares + chance)
     is_certain = shares**2 * squares > chance
     share = np.where(is_certain, shrunk, 0.0)[weekday[0]]
@@ -575,7 +577,7 @@ def _weekday_sets(slots: Integers, marks: Marks) -> tuple[Integers, Numbers]:
     column is 1 for each label of the set, the other seven are 1 for its labels on its weekday.
     """
     weekday = marks.weekday[slots]
-    keys = marks.label_set[slots] * WEEKDAYS + weekday
+    keys = marks.label_set[slots] * DAYS_A_WEEK + weekday
     _, first, weekday_set = np.unique(keys, return_index=True, return_inverse=True)
     number = np.full(len(marks.date), -1)
     number[slots[first]] = np.arange(len(first))
@@ -583,7 +585,7 @@ def _weekday_sets(slots: Integers, marks: Marks) -> tuple[Integers, Numbers]:
     inside = set_of_mark >= 0
     sets = set_of_mark[inside]
     labels = marks.label[inside]
-    matrix = np.zeros((len(first), len(marks.labels), 1 + WEEKDAYS))
+    matrix = np.zeros((len(first), len(marks.labels), 1 + DAYS_A_WEEK))
     matrix[sets, labels, 0] = 1.0
     matrix[sets, labels, 1 + weekday[first][sets]] = 1.0
     # a label that always falls on the same weekday has no separate weekday effects
@@ -593,7 +595,7 @@ def _weekday_sets(slots: Integers, marks: Marks) -> tuple[Integers, Numbers]:
 
 
 @dataclass(frozen=True)
-class _Regression:
+class _EventRegression:
     """A weighted ridge regression of the deviations of days on their labels."""
 
     series: Integers  # [days]
@@ -615,21 +617,21 @@ class _Regression:
             effects[power] = self._ridge(design, self.deviation, any_day)
             errors = self._errors(design, any_day, effects[power])
             costs[power] = (self.weight * errors**2).sum()
-            if power != PRIORS.exponents[0]:
-                costs[power] += PRIORS.exponent_cost
+            if power != EFFECT_PRIORS.exponents[0]:
+                costs[power] += EFFECT_PRIORS.exponent_cost
         exponent = min(costs, key=lambda power: costs[power])
 
         effect = effects[exponent]
         design = designs[exponent]
         reaction = np.ones(self.series.max() + 1)
         if len(np.unique(self.series)) > 1:
-            for _ in range(PRIORS.reaction_rounds):
+            for _ in range(EFFECT_PRIORS.reaction_rounds):
                 of_set = any_day @ effect
                 reaction = self._reactions(design * of_set[self.weekday_set])
                 effect = self._ridge(design * reaction[self.series], self.deviation, any_day)
         design = design * reaction[self.series]
         errors = self._errors(design, any_day, effect)
-        weekday_effect = self._ridge(design, errors, weekdays).reshape(-1, WEEKDAYS)
+        weekday_effect = self._ridge(design, errors, weekdays).reshape(-1, DAYS_A_WEEK)
         return exponent, np.column_stack([effect, weekday_effect]), reaction
 
     def typical(self, effect: Numbers, share: Numbers) -> Numbers:
@@ -660,13 +662,13 @@ class _Regression:
         moment = columns.T @ weighted
         effect = np.zeros(matrix.shape[1])
         squares = np.ones(len(used))
-        for _ in range(PRIORS.ridge_rounds if len(used) else 0):
+        for _ in range(EFFECT_PRIORS.ridge_rounds if len(used) else 0):
             shrunk = (squares + squares.mean()) / 2
-            variance = np.maximum(shrunk, PRIORS.least**4)
+            variance = np.maximum(shrunk, EFFECT_PRIORS.least**4)
             ridge = np.diag(1 / variance)
             effect[used] = np.linalg.solve(gram + ridge, moment)
             squares = effect[used] ** 2
-        effect[np.abs(effect) <= PRIORS.least] = 0.0
+        effect[np.abs(effect) <= EFFECT_PRIORS.least] = 0.0
         return effect
 
     def _reactions(self, predicted: Numbers) -> Numbers:
@@ -681,6 +683,6 @@ class _Regression:
         change = single - 1
         distance = precision * change**2
         excess = distance[shown].sum() - shown.sum()
-        variance = max(0.0, excess / max(precision.sum(), PRIORS.least))
+        variance = max(0.0, excess / max(precision.sum(), EFFECT_PRIORS.least))
         evidence = variance * precision
         return np.asarray(1 + change * evidence / (1 + evidence))

@@ -14,11 +14,11 @@ from forecast.calendar.zones import DAY, HOUR, WEEK
 from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, running_sums, runs
 from forecast.panel.schema import EventKind, Names, Schema, build_calendar
 
-EPOCH = date(1970, 1, 1).toordinal()
+EPOCH_DAY = date(1970, 1, 1).toordinal()
 # labels of the day before an event, of the event, and of the day after it
 EVENT_DAYS = ("eve of {}", "{}", "day after {}")
 NO_LABELS = 0  # the label set of a slot that no event touches
-ROUNDING = 1e-9  # share of a sum of errors; sums that differ by less are the same
+ERROR_SHARE = 1e-9  # share of a sum of errors; sums that differ by less are the same
 KEY_STRIDE = 2**32  # larger than any date or label, so that two fit into one integer
 
 Owners = tuple[str | None, ...]
@@ -40,7 +40,7 @@ class LevelRules:
     stand_in_seasons: int = 10
 
 
-LEVELS = LevelRules()
+LEVEL_RULES = LevelRules()
 KINDS_OF_DAYS: tuple[EventKind, ...] = ("ignore", "closed", "stock_out")
 """Kinds of which a value has one at most."""
 
@@ -167,8 +167,8 @@ def _by_series(ids: Ids, schema: Schema, kind: EventKind) -> Iterator[tuple[Inte
     events = defaultdict[Owners, list[Span]](list)
     for event in schema.dated_events:
         if event.kind == kind:
-            begin = event.day.toordinal() - EPOCH
-            end = event.last.toordinal() - EPOCH
+            begin = event.day.toordinal() - EPOCH_DAY
+            end = event.last.toordinal() - EPOCH_DAY
             events[event.ids].append((begin, end, event.name))
 
     series = defaultdict[Owners, list[int]](list)
@@ -343,7 +343,7 @@ def steps_of_shifts(panel: Panel, schema: Schema, steps: int) -> int:
     which blanks are filled.
     """
     if _fills_blanks(schema):
-        steps += LEVELS.stand_in_values * WEEK // schema.calendar.every
+        steps += LEVEL_RULES.stand_in_values * WEEK // schema.calendar.every
     if not has_kind(schema, "level_shift"):
         return steps
     series, position = _shifts(panel, schema)
@@ -363,9 +363,9 @@ def stand_ins(panel: Panel, bound: Numbers, season: int) -> Numbers:
     first = panel.offsets[panel.series_of_slots[slots]]
     sums = np.zeros(len(slots))
     count = np.zeros(len(slots))
-    for back in range(1, LEVELS.stand_in_seasons + 1):
+    for back in range(1, LEVEL_RULES.stand_in_seasons + 1):
         near = slots - back * season
-        used = (near >= first) & (count < LEVELS.stand_in_values)
+        used = (near >= first) & (count < LEVEL_RULES.stand_in_values)
         used[used] = panel.observed[near[used]]
         sums[used] += panel.values[near[used]]
         count[used] += 1
@@ -446,13 +446,13 @@ def _shifts(panel: Panel, schema: Schema) -> tuple[Integers, Integers]:
 
 def compared_season(schema: Schema) -> int:
     """Return the length in steps of the season that levels are compared by; 1 means no season."""
-    seasons = [season for season in schema.season if season <= LEVELS.longest_season]
+    seasons = [season for season in schema.season if season <= LEVEL_RULES.longest_season]
     return max(seasons, default=1)
 
 
 def _count_steps(season: int) -> int:
     """Return how many steps on each side of a shift are compared; they are whole seasons."""
-    return season * max(LEVELS.seasons, -(-LEVELS.steps // season))
+    return season * max(LEVEL_RULES.seasons, -(-LEVEL_RULES.steps // season))
 
 
 def _move(
@@ -518,7 +518,7 @@ def is_likelier_ratio(
     count = np.isfinite(after).sum(-1) - 1  # one is lost to the estimate of the shift
     total = count + np.isfinite(noise).sum(-1)
     share = count / np.maximum(total, 1)
-    return np.asarray(of_ratio * ratio**share <= of_summand * (1 + ROUNDING))
+    return np.asarray(of_ratio * ratio**share <= of_summand * (1 + ERROR_SHARE))
 
 
 def median(values: Numbers) -> Numbers:

@@ -36,7 +36,7 @@ class NewestLimits:
     compared: int = 200  # newest steps that tell a new level, or more where seasons are long
 
 
-LIMITS = NewestLimits()
+NEWEST_LIMITS = NewestLimits()
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def newest_outliers(panel: Panel, season: int, ends: Integers) -> list[int]:
     """
     return [
         series
-        for series in np.flatnonzero(ends >= LIMITS.values).tolist()
+        for series in np.flatnonzero(ends >= NEWEST_LIMITS.values).tolist()
         if _ends_with_outlier(_past(panel, series, ends), season)
     ]
 
@@ -63,7 +63,7 @@ def newest_outliers(panel: Panel, season: int, ends: Integers) -> list[int]:
 def _ends_with_outlier(past: Numbers, season: int) -> bool:
     """Whether the last of some values is an outlier; missing values are NaN."""
     position = np.flatnonzero(np.isfinite(past))
-    if len(position) < LIMITS.values or np.isnan(past[-1]):
+    if len(position) < NEWEST_LIMITS.values or np.isnan(past[-1]):
         return False
     distance = np.abs(np.diff(past[position]))
     if season > 1:
@@ -72,7 +72,7 @@ def _ends_with_outlier(past: Numbers, season: int) -> bool:
         seasonal = np.where(before >= 0, changes, np.nan)
         distance = np.fmin(distance, np.abs(seasonal))
     farthest = distance[:-1].max()
-    return bool(0 < LIMITS.times * farthest < distance[-1])
+    return bool(0 < NEWEST_LIMITS.times * farthest < distance[-1])
 
 
 def new_levels(panel: Panel, season: int, ends: Integers) -> list[NewLevel]:
@@ -83,7 +83,7 @@ def new_levels(panel: Panel, season: int, ends: Integers) -> list[NewLevel]:
     """
     span = _span(season)
     levels = []
-    for series in np.flatnonzero(ends >= (LIMITS.blocks + 1) * span).tolist():
+    for series in np.flatnonzero(ends >= (NEWEST_LIMITS.blocks + 1) * span).tolist():
         past = _past(panel, series, ends)[-steps_compared(season) :]
         values = past if (past <= 0).any() else np.log(past)
         change = np.nan_to_num(_beyond(values, span))
@@ -95,12 +95,12 @@ def new_levels(panel: Panel, season: int, ends: Integers) -> list[NewLevel]:
 
 def steps_compared(season: int) -> int:
     """How many of the newest steps tell a new level."""
-    return max(LIMITS.compared, (LIMITS.blocks + 1) * _span(season))
+    return max(NEWEST_LIMITS.compared, (NEWEST_LIMITS.blocks + 1) * _span(season))
 
 
 def _span(season: int) -> int:
     """The steps over which levels are compared, a whole number of seasons."""
-    return season * -(-LIMITS.steps // season)
+    return season * -(-NEWEST_LIMITS.steps // season)
 
 
 def _steps_since(change: Numbers, span: int) -> int:
@@ -111,7 +111,7 @@ def _steps_since(change: Numbers, span: int) -> int:
     steps = len(change)
     sums = np.append(0.0, change.cumsum())
     # mean changes over `width` steps before `end`, [widths, ends]
-    width = np.arange(LIMITS.confirming, span + 1)[:, None]
+    width = np.arange(NEWEST_LIMITS.confirming, span + 1)[:, None]
     end = np.arange(steps + 1)
     first = np.maximum(end - width, 0)
     means = np.abs(sums[end] - sums[first]) / width
@@ -119,14 +119,14 @@ def _steps_since(change: Numbers, span: int) -> int:
     ends[-1] = means[-1].argmax()
     others = np.where(np.abs(end - ends) < width, 0.0, means)
     moved = np.take_along_axis(means, ends, 1)
-    is_new = moved > LIMITS.level_times * others.max(1, keepdims=True)
-    is_new &= ends > LIMITS.blocks * width
+    is_new = moved > NEWEST_LIMITS.level_times * others.max(1, keepdims=True)
+    is_new &= ends > NEWEST_LIMITS.blocks * width
     best = (is_new * moved * width**0.5).argmax()
     place = int(ends[best, 0] - width[best, 0])
     older = change[:place]
-    held = np.abs(older).sum() < LIMITS.held * np.abs(np.diff(older)).sum()
+    held = np.abs(older).sum() < NEWEST_LIMITS.held * np.abs(np.diff(older)).sum()
     # the first and the last values at a new level have moved to it, and none before
-    few = LIMITS.confirming
+    few = NEWEST_LIMITS.confirming
     starts = place, ends[best, 0] - few, place - few
     start, last, before = (change[start : start + few].mean() for start in starts)
     half = moved[best, 0] / 2

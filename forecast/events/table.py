@@ -11,7 +11,7 @@ from forecast.calendar.parsing import parse_times
 from forecast.calendar.spec import TimeSettings
 from forecast.calendar.zones import DAY, wall_clock
 from forecast.errors import BadData, NoRows, Setting, UsageError, did_you_mean
-from forecast.events.kinds import EPOCH, KINDS_OF_DAYS, takes_events
+from forecast.events.kinds import EPOCH_DAY, KINDS_OF_DAYS, takes_events
 from forecast.logs import log
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Ids
@@ -21,10 +21,10 @@ from forecast.tables.headers import require_columns
 from forecast.tables.reading import read_table, table_from_frame
 from forecast.tables.table import Columns, Table
 
-COLUMNS = ("date", "start", "end", "name", "kind")
-DATE, START, END, NAME, KIND = COLUMNS
-KINDS: tuple[EventKind, ...] = get_args(EventKind)
-EFFECT = KINDS[0]
+EVENT_COLUMNS = ("date", "start", "end", "name", "kind")
+DATE, START, END, NAME, KIND = EVENT_COLUMNS
+EVENT_KINDS: tuple[EventKind, ...] = get_args(EventKind)
+EFFECT = EVENT_KINDS[0]
 MAX_NAMES = 500  # different names of events
 MAX_NAME = 200  # characters of a name
 
@@ -44,7 +44,7 @@ def read_events(source: Any, schema: Schema, ids: Ids) -> tuple[Event, ...]:
     table = side_table(source, "events")
     if table is None:
         return ()
-    columns = [name for name in COLUMNS if name in (DATE, NAME) or name not in schema.ids]
+    columns = [name for name in EVENT_COLUMNS if name in (DATE, NAME) or name not in schema.ids]
     used = [name for name in columns if name in table.names]
     has_spans = START in used or END in used
     require_columns(table, (NAME,) if has_spans else (DATE, NAME))
@@ -168,7 +168,7 @@ def parse_days(table: Table, column: str, schema: Schema, may_be_blank: bool) ->
             cure="write the date alone",
         )
     for index, day in zip(np.flatnonzero(filled), wall // DAY, strict=True):
-        days[index] = date.fromordinal(int(day) + EPOCH)
+        days[index] = date.fromordinal(int(day) + EPOCH_DAY)
     return days
 
 
@@ -176,9 +176,9 @@ def _kinds(table: Table) -> list[str]:
     """Read the kinds of events, [rows]; a blank cell means `effect`."""
     kinds = [text or EFFECT for text in cell_texts(table, KIND)]
     for row, text in enumerate(kinds):
-        if text not in KINDS:
-            hint = did_you_mean(text, list(KINDS))
-            problem = f"'{text}' is no kind of event{hint} (kinds: {', '.join(KINDS)})"
+        if text not in EVENT_KINDS:
+            hint = did_you_mean(text, list(EVENT_KINDS))
+            problem = f"'{text}' is no kind of event{hint} (kinds: {', '.join(EVENT_KINDS)})"
             raise BadData(problem, place=table.place(row, KIND))
     return kinds
 

@@ -25,8 +25,8 @@ MAX_TEXT = 200  # most characters of a pattern, a frequency or a package name
 MAX_LABEL = 2 * MAX_TEXT  # most characters of the label of an event
 MAX_EXPONENT = 4
 # how far from its anchor a grid may reach: to about the year 10,000
-FARTHEST = {"steps": 2**62, "seconds": 2**38, "months": 120_000, "weekdays": 3_500_000}
-NUMBERS = tuple("YGyqmdHKVjMS")  # directives that write whole numbers
+FARTHEST_POSITIONS = {"steps": 2**62, "seconds": 2**38, "months": 120_000, "weekdays": 3_500_000}
+NUMBER_DIRECTIVES = tuple("YGyqmdHKVjMS")  # directives that write whole numbers
 DATETIMES = ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S")
 
 
@@ -82,7 +82,7 @@ def _check_time_columns(table: Schema) -> None:
         raise ValueError("times in several columns need a pattern and a type for each")
     for pattern, kind in zip(times.parts, times.kinds, strict=True):
         tokens = patterns.tokens(pattern)
-        is_number = len(tokens) == 1 and tokens[0][1] in NUMBERS
+        is_number = len(tokens) == 1 and tokens[0][1] in NUMBER_DIRECTIVES
         lacks_number = kind == "number" and not is_number
         lacks_datetime = kind == "datetime" and pattern not in DATETIMES
         if lacks_number or lacks_datetime:
@@ -239,6 +239,6 @@ def _check_times(panel: Panel, config: Config) -> None:
     ends = [first, last]
     if spec.kind != "weekdays":
         ends += [spec.anchor + first * spec.every, spec.anchor + last * spec.every]
-    if last < first or max(map(abs, ends)) > FARTHEST[spec.kind]:
+    if last < first or max(map(abs, ends)) > FARTHEST_POSITIONS[spec.kind]:
         raise ValueError("the history lies at no time")
     position_texts(config.table, np.array([first, last]))

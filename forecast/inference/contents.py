@@ -35,7 +35,7 @@ from forecast.inference.stored_arrays import (
 )
 from forecast.intervals.calibration import Calibration
 from forecast.intervals.joint_errors import JointErrors
-from forecast.panel.panel import ARRAYS, Numbers, Panel, Vintages
+from forecast.panel.panel import PANEL_ARRAYS, Numbers, Panel, Vintages
 from forecast.panel.schema import Schema
 from forecast.pretrained.forecasting import Network, load_network
 from forecast.settings import TrainSettings
@@ -49,7 +49,7 @@ JOINT = "joint_"
 TO_DATE = "to_date_"
 # the arrays of a calibration, and its numbers
 CALIBRATED = ("margins", "coverage", "relative", "growth")
-NUMBERS = (
+NUMBER_FIELDS = (
     "mean_share",
     "mean_weight",
     "tied",
@@ -212,7 +212,7 @@ def _history(panel: Panel) -> Arrays:
     vintages = {} if panel.vintages is None else vars(panel.vintages)
     shut = {"shut": panel.shut} if np.any(panel.shut) else {}
     return {
-        **{name: getattr(panel, name) for name in ARRAYS},
+        **{name: getattr(panel, name) for name in PANEL_ARRAYS},
         **_add_prefix(VINTAGE, vintages),
         **shut,
         "spread": panel.expanding_std(),
@@ -257,7 +257,7 @@ def _calibration(ensemble: Ensemble) -> Arrays:
         "step_shares": ensemble.step_shares,
         "windows": np.array([calibration.windows], np.int64),
         **{name: getattr(calibration, name) for name in CALIBRATED},
-        **{name: np.array([getattr(calibration, name)], np.float32) for name in NUMBERS},
+        **{name: np.array([getattr(calibration, name)], np.float32) for name in NUMBER_FIELDS},
     }
 
 
@@ -272,7 +272,7 @@ def _read_ensemble(
     calibration = Calibration(
         windows=int(arrays.windows[0]),
         **{name: getattr(arrays, name) for name in CALIBRATED},
-        **{name: getattr(arrays, name).item() for name in NUMBERS},
+        **{name: getattr(arrays, name).item() for name in NUMBER_FIELDS},
     )
     return Ensemble(
         components=config.components,

@@ -12,7 +12,7 @@ from forecast.artifacts.specs import Spec
 from forecast.ensemble.ensemble import CHOSEN, NETWORKS, Ensemble
 from forecast.events.closed import Closed, closed_groups
 from forecast.events.columns import ColumnEffects, describe_columns
-from forecast.events.effects import NAMED, Effects, describe_effects, unseen_events
+from forecast.events.effects import EFFECTS_NAMED, Effects, describe_effects, unseen_events
 from forecast.intervals.joint_errors import JointErrors
 from forecast.panel.panel import SUM, Flags, Integers, Numbers, Panel
 from forecast.panel.schema import Schema
@@ -190,13 +190,13 @@ def describe_fit(fitted: Fitted) -> list[str]:
     if len(fitted.closed):
         groups = closed_groups(fitted.closed, fitted.schema)
         shown = [f"{count:,} series {where}, always {value:g}" for count, where, value in groups]
-        more = f", and {len(groups) - NAMED} more" if len(groups) > NAMED else ""
-        lines.append(f"closed   {'; '.join(shown[:NAMED])}{more}")
+        more = f", and {len(groups) - EFFECTS_NAMED} more" if len(groups) > EFFECTS_NAMED else ""
+        lines.append(f"closed   {'; '.join(shown[:EFFECTS_NAMED])}{more}")
     if fitted.effects is not None:
         line = describe_effects(fitted.effects)
         unseen = unseen_events(fitted.history, fitted.schema, fitted.effects)
         if unseen:
-            names = ", ".join(unseen[:NAMED])
+            names = ", ".join(unseen[:EFFECTS_NAMED])
             line += f"; without effect, as the past has not shown them: {names}"
         lines.append(f"effects  {line}")
     if fitted.column_effects is not None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from forecast.artifacts.store import Store
 from forecast.errors import ArtifactRefused, BadData, ForecastError, Setting, UsageError, Words
-from forecast.events.effects import NAMED, unseen_events
+from forecast.events.effects import EFFECTS_NAMED, unseen_events
 from forecast.events.kinds import remove_censored_values, without
 from forecast.events.newest import warn_of_newest
 from forecast.events.table import merge_events, read_events
@@ -48,14 +48,14 @@ from forecast.tables.table import Table
 from forecast.tables.writing import Column, output_columns, refuse_clash
 
 Columns = dict[str, Column | NDArray[Any]]
-UNSEEN = "without effect, as the past of the fit has not shown them: %s"
+UNSEEN_EVENTS = "without effect, as the past of the fit has not shown them: %s"
 NO_KNOWN = "this forecaster uses no columns that are known in advance"
 NO_LIMIT = Words("; ", Setting("min", float("-inf")), " turns this off")
 FOR_TOTALS = Words("for totals pass ", Setting("sum_by", "all"), " or ", Setting("point", "mean"))
 
 
 @dataclass(frozen=True)
-class Part:
+class ForecastPart:
     """A part of a large table, and what it needs to know of the rest."""
 
     table: Table  # the rows of some whole series
@@ -132,7 +132,7 @@ def _name_place(place: str) -> Iterator[None]:
 
 def forecast_table(
     predictor: Predictor,
-    source: Source | Part | None = None,
+    source: Source | ForecastPart | None = None,
     *,
     future: Table | None = None,
     origin: str | None = None,
@@ -142,7 +142,7 @@ def forecast_table(
 ) -> Forecasts:
     """Forecast what comes after the series of a table, by default those of the fit.
 
-    If the source is a `Part`, the caller handles series of the fit that it lacks. Values after
+    If the source is a `ForecastPart`, the caller handles series of the fit that it lacks. Values after
     `origin` are not used; `future` has rows of the columns known in advance. `on_panel` is called
     with the panel before it is forecast, and may raise to stop. Raises `UsageError` and `BadData`
     if the table cannot be used, or values known in advance are missing for the horizon.
@@ -159,7 +159,7 @@ def forecast_table(
     if fitted.effects is not None:
         unseen = unseen_events(panel, schema, fitted.effects)
         if unseen:
-            log.warning(UNSEEN, ", ".join(unseen[:NAMED]))
+            log.warning(UNSEEN_EVENTS, ", ".join(unseen[:EFFECTS_NAMED]))
     read_ahead = fitted.config.horizon if fitted.config.networks else horizon
     warn_blank_ahead(panel, schema, read_ahead, name)
     if source is not None:
@@ -170,7 +170,7 @@ def forecast_table(
     forecasts = forecast_panel(predictor, panel, horizon, output, options, refuse)
     words = zip(panel.ids, panel.status, strict=True)
     skipped = {ids: status for ids, status in words if status in SKIPPED and status != SUM}
-    if not isinstance(source, Part):
+    if not isinstance(source, ForecastPart):
         gone = sorted(set(fitted.ids) - set(panel.ids))
         skipped |= dict.fromkeys(gone, "gone")
     return replace(add_columns(forecasts, fitted, output), skipped=skipped)
@@ -255,7 +255,7 @@ def forecast_series(panel: Panel) -> Integers:
 
 def panel_to_forecast(
     fitted: Fitted,
-    source: Source | Part | None = None,
+    source: Source | ForecastPart | None = None,
     future: Table | None = None,
     origin: str | None = None,
 ) -> Panel:
@@ -286,15 +286,18 @@ def panel_to_forecast(
 
 
 def reading_to_forecast(
-    fitted: Fitted, source: Source | Part, future: Table | None = None, origin: str | None = None
+    fitted: Fitted,
+    source: Source | ForecastPart,
+    future: Table | None = None,
+    origin: str | None = None,
 ) -> Reading:
     """Read a table as the fit read its own, and compare its series with those of the fit."""
     config = fitted.config
     history = fitted.history
     schema = fitted.schema
-    part = source if isinstance(source, Part) else None
+    part = source if isinstance(source, ForecastPart) else None
     reading = read_as(
-        source.table if isinstance(source, Part) else source,
+        source.table if isinstance(source, ForecastPart) else source,
         schema,
         horizon=config.horizon,
         lookback=config.lookback,
@@ -386,7 +389,7 @@ def update_tables(
                 setting=Setting("events", events if isinstance(events, str) else None),
                 cure="fit again with them",
             )
-        log.warning(UNSEEN, ", ".join(sorted(effects)[:NAMED]))
+        log.warning(UNSEEN_EVENTS, ", ".join(sorted(effects)[:EFFECTS_NAMED]))
     dated_events = merge_events(schema.dated_events, newer)
     schema = schema.model_copy(update={"dated_events": dated_events})
     return replace_schema(predictor, schema)

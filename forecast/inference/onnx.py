@@ -18,7 +18,7 @@ from forecast.panel.panel import Numbers
 from forecast.pretrained.network import LEVELS
 from forecast.windows.windows import Batch
 
-MEMORY = 3 * 2**28  # most bytes that all exported networks may use, including weights
+MAX_GRAPH_MEMORY = 3 * 2**28  # most bytes that all exported networks may use, including weights
 TYPES = {"tensor(float)": np.float32, "tensor(int64)": np.int64}
 ON_OWN_SCALE = ("finetuned",)  # models that scale windows themselves, through `PretrainedWindows`
 
@@ -44,7 +44,7 @@ class Graph:
             outputs = self.session.run(None, inputs)
         except Exception as error:  # onnxruntime has no error class of its own
             # raises MemoryError if the machine lacks memory, and the export is not at fault
-            np.empty(MEMORY, np.uint8)
+            np.empty(MAX_GRAPH_MEMORY, np.uint8)
             raise self._build_refusal(f"cannot be run: {one_line(error)}") from None
         shapes = [(output.shape, output.dtype) for output in outputs]
         if shapes != [((rows, *size), np.float32)]:
@@ -125,4 +125,6 @@ def _limit_memory() -> None:
 
     kind = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR
     info = onnxruntime.OrtMemoryInfo("Cpu", kind, 0, onnxruntime.OrtMemType.DEFAULT)
-    onnxruntime.create_and_register_allocator(info, onnxruntime.OrtArenaCfg({"max_mem": MEMORY}))
+    onnxruntime.create_and_register_allocator(
+        info, onnxruntime.OrtArenaCfg({"max_mem": MAX_GRAPH_MEMORY})
+    )

@@ -18,7 +18,7 @@ from forecast.inference.forecasting import Forecasts, add_columns
 from forecast.inference.predictor import find_closed_values
 from forecast.intervals.interval_ends import apply_bounds
 from forecast.logs import log
-from forecast.panel.naming import NAMED, first_names
+from forecast.panel.naming import SERIES_NAMED, first_names
 from forecast.panel.panel import Ids, Integers, Numbers, Panel
 from forecast.panel.schema import Schema, build_calendar
 from forecast.settings import OutputSettings
@@ -26,15 +26,15 @@ from forecast.tables.headers import require_columns
 from forecast.tables.table import Table
 
 DAYS = ("from", "to")
-COLUMNS = ("value", "who", "why")
+OVERRIDE_COLUMNS = ("value", "who", "why")
 NUMBER = r"\d{1,15}(?:\.\d*)?"
 # a new value, a factor or a bound; or a percentage
-VALUES = re.compile(rf"(|\*|>=|<=)(-?{NUMBER})|([+-]{NUMBER})%")
+OVERRIDE_VALUE = re.compile(rf"(|\*|>=|<=)(-?{NUMBER})|([+-]{NUMBER})%")
 NO_EFFECT = (
     "%s: without effect: %s; there is no forecast for this series and time, or the day is closed"
 )
 CUT = "%s: beyond the bounds of forecasts, and cut there: %s"
-FAR = 10  # times the forecast, or its inverse, beyond which an override is named
+FAR_RATIO = 10  # times the forecast, or its inverse, beyond which an override is named
 TOO_FAR = "%s: more than ten times from the forecast: %s"
 
 
@@ -79,7 +79,7 @@ def apply_overrides(
     unused_rows = np.setdiff1d(np.arange(len(table)), row)
     unused = [table.line(i) for i in unused_rows]
     if unused:
-        log.warning(NO_EFFECT, table.name, first_names(unused, NAMED))
+        log.warning(NO_EFFECT, table.name, first_names(unused, SERIES_NAMED))
 
     factor, low, high = overrides.change.T[:, row, None]
     point = numbers[..., :1]
@@ -96,11 +96,11 @@ def apply_overrides(
     moved = np.where(is_meant[..., None], within, numbers)
     is_within = np.isclose(within[..., 0], wanted[..., 0], 1e-3, 0.5 * output.integer)
     factors = np.abs(ratio[..., 0])
-    is_far = (factors > FAR) | ((factors > 0) & (factors < 1 / FAR))
+    is_far = (factors > FAR_RATIO) | ((factors > 0) & (factors < 1 / FAR_RATIO))
     for text, flags in ((CUT, ~is_within), (TOO_FAR, is_far)):
         lines = [table.line(i) for i in np.unique(row[is_meant & flags])]
         if lines:
-            log.warning(text, table.name, first_names(lines, NAMED))
+            log.warning(text, table.name, first_names(lines, SERIES_NAMED))
     if is_meant.any():
         who = overrides.people[row[is_meant], 0]
         people = ", ".join(np.unique(who))
@@ -124,15 +124,15 @@ def read_overrides(
     if table is None:
         return None
     times = DAYS if DAYS[0] in table.names else schema.time
-    refuse_others(table, schema, (*times, *COLUMNS), "overrides")
-    require_columns(table, (*times, *COLUMNS[:2]))
+    refuse_others(table, schema, (*times, *OVERRIDE_COLUMNS), "overrides")
+    require_columns(table, (*times, *OVERRIDE_COLUMNS[:2]))
     first, last = _find_steps(table, times, schema, panel)
     series_ids = np.array([*panel.ids, *ids])  # [series, columns], the first those of the panel
     row_of = np.full((len(series_ids), panel.ahead), -1)
     blank = [""] * len(table)
     columns = [
         cell_texts(table, name) if name in table.names else blank
-        for name in (*schema.ids, *COLUMNS)
+        for name in (*schema.ids, *OVERRIDE_COLUMNS)
     ]
     cells = np.array(columns).T
     change = []
@@ -141,7 +141,7 @@ def read_overrides(
         is_meant = matches.all(1)
         meant = np.ix_(is_meant, range(first[row], last[row]))
         earlier = row_of[meant].max(initial=-1)
-        match = VALUES.fullmatch(value)
+        match = OVERRIDE_VALUE.fullmatch(value)
         problem = ""
         if not (is_meant.any() or may_be_over):
             problem = f"there is no series {'/'.join(filter(None, names))}"

@@ -23,7 +23,7 @@ from forecast.windows.windows import NETWORK_BATCH, Batch, ToArray, WindowIndex,
 
 EXTRA = "onnx"  # the optional dependency group of this package
 EXTRA_PACKAGES = ("onnx", "onnxruntime")  # onnxruntime alone is enough to forecast
-WINDOWS_AT_ONCE = 1024
+NETWORK_WINDOWS_AT_ONCE = 1024
 TORCH = "torch"  # the only backend that returns attention weights
 # share of the trace of a covariance matrix that is added to its diagonal to make it invertible
 JITTER = 1e-12
@@ -174,8 +174,8 @@ class Predictor:
             with self.backend.guard_run():
                 windows = inputs.arrays.to(self.backend.to_array)
         quantiles = [np.zeros((0, config.horizon, len(config.levels)))]
-        for start in range(0, len(series), WINDOWS_AT_ONCE):
-            end = min(start + WINDOWS_AT_ONCE, len(series))
+        for start in range(0, len(series), NETWORK_WINDOWS_AT_ONCE):
+            end = min(start + NETWORK_WINDOWS_AT_ONCE, len(series))
             chunk = start + np.flatnonzero(used[start:end])
             index = series[chunk], ends[chunk]
             with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses infinite values

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from forecast.artifacts.specs import Spec, of_values
-from forecast.panel.panel import ALWAYS, Flags, Floats, Integers, Numbers
+from forecast.panel.panel import BEFORE_ALL_ORIGINS, Flags, Floats, Integers, Numbers
 from forecast.settings import Stored
 from forecast.windows.inputs import Statistics
 
@@ -50,7 +50,7 @@ class VintageArrays:
 
     slot: Annotated[Integers, Spec("vintages", low=0, below="slots")]
     column: Annotated[Integers, Spec("vintages", low=0, below="known")]
-    available: Annotated[Integers, Spec("vintages", ALWAYS, -ALWAYS)]
+    available: Annotated[Integers, Spec("vintages", BEFORE_ALL_ORIGINS, -BEFORE_ALL_ORIGINS)]
     value: Annotated[Numbers, of_values("vintages")]
 
 

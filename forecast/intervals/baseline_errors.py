@@ -32,9 +32,9 @@ class ErrorPriors:
     max_ratio: float = 8.0  # a larger error counts as this multiple of the usual one at its step
 
 
-PRIORS = ErrorPriors()
+ERROR_PRIORS = ErrorPriors()
 CORRELATION = 0.1  # assumed, between the errors of two series at the same time
-MAX_STEPS = 200  # steps of a longer horizon that are computed; the others are interpolated
+MAX_ERROR_STEPS = 200  # steps of a longer horizon that are computed; the others are interpolated
 
 
 def error_quantiles(
@@ -61,13 +61,13 @@ def error_quantiles(
     series, position = windows
     horizon = points.shape[1]
     table = np.zeros((horizon, len(levels)))
-    even_steps = np.linspace(0, horizon - 1, min(horizon, MAX_STEPS))
+    even_steps = np.linspace(0, horizon - 1, min(horizon, MAX_ERROR_STEPS))
     steps = np.unique(even_steps.astype(np.int64))
     usable = observed & (scale > 0)  # [windows, horizon]
     used = usable[:, steps]
     if not used.any():
         return table
-    decay = max(PRIORS.decay * horizon, PRIORS.min_decay)
+    decay = max(ERROR_PRIORS.decay * horizon, ERROR_PRIORS.min_decay)
     recency = np.exp(-_age(windows) / decay)  # [windows]
     weights = used * recency[:, None]
     scaled_errors = divide(actual - points, scale, 0.0)
@@ -138,7 +138,7 @@ def _mean_errors(steps: Integers, errors: Numbers, weights: Numbers, sizes: Numb
     # intervals of all are
     roots = (weights * np.sqrt(size)).sum(0)
     usual = divide(roots, total, 0.0) ** 2  # [steps]
-    size = np.minimum(size, PRIORS.max_ratio * usual)
+    size = np.minimum(size, ERROR_PRIORS.max_ratio * usual)
     near = len(steps) // 10
     sums = _sum_neighbours((weights * size).sum(0), near)
     means = divide(sums, _sum_neighbours(total, near), 0.0)
@@ -156,9 +156,9 @@ def _mean_errors(steps: Integers, errors: Numbers, weights: Numbers, sizes: Numb
     weighted = sizes.max() * share * step
     covariance = weighted @ (level - mean_level)
     variance = weighted @ step
-    slope = (covariance + PRIORS.growth) / (variance + 1)
+    slope = (covariance + ERROR_PRIORS.growth) / (variance + 1)
     curve = mean_level + slope * step
-    pooled = (sizes * level + PRIORS.curve * curve) / (sizes + PRIORS.curve)
+    pooled = (sizes * level + ERROR_PRIORS.curve * curve) / (sizes + ERROR_PRIORS.curve)
     return np.asarray(np.exp(pooled))
 
 
@@ -183,7 +183,7 @@ def _shape(values: Numbers, weights: Numbers, levels: tuple[float, ...], size: f
     shares = 2 * np.array(levels[middle + 1 :]) - 1  # of the errors within symmetric quantiles
     upper = _weighted_quantiles(np.abs(values), weights, shares)
     symmetric = np.concatenate([-upper[::-1], [0.0], upper])
-    share = size / (size + PRIORS.symmetric)
+    share = size / (size + ERROR_PRIORS.symmetric)
     shape = share * empirical + (1 - share) * symmetric
     shape[:middle] = np.minimum(shape[:middle], 0.0)
     shape[middle] = 0.0

@@ -61,7 +61,7 @@ class CalibrationPriors:
     capped_levels: int = 3  # how many of the highest quantiles are bounded
 
 
-PRIORS = CalibrationPriors()
+CALIBRATION_PRIORS = CalibrationPriors()
 ADAPTATION_RATE = 0.02  # learning rate of adaptive conformal inference
 MIN_WINDOWS = 4  # windows before the target share starts to move; at least a quarter of all
 
@@ -198,7 +198,7 @@ def calibrate(
     grown = _grown(quantiles, rougher, pasts.sizes, share)
 
     _, ties = np.unique(actual[observed], return_counts=True)
-    tied = bool(ties.max() / observed.sum() >= PRIORS.ties)
+    tied = bool(ties.max() / observed.sum() >= CALIBRATION_PRIORS.ties)
     unit = np.where(scale > 0, scale, 1.0)
     errors = (actual[..., None] - grown) / half_widths(grown, unit, tied)
     weight = data_weight(size)
@@ -265,7 +265,7 @@ def data_weight(size: float) -> float:
 
     The remaining weight is that of what was known without them.
     """
-    return size / (size + PRIORS.windows)
+    return size / (size + CALIBRATION_PRIORS.windows)
 
 
 def _measure_misses(quantiles: Numbers, actual: Numbers, observed: Flags) -> Numbers:
@@ -291,7 +291,7 @@ def _slope(missed: Numbers, pasts: Pasts) -> tuple[float, float]:
     used = np.isfinite(pasts.roughness + missed)
     series = pasts.series[used]
     _, group, counts = np.unique(series, return_inverse=True, return_counts=True)
-    if len(counts) < PRIORS.series:
+    if len(counts) < CALIBRATION_PRIORS.series:
         return 0.0, 0.0
     roughness = np.bincount(group, pasts.roughness[used]) / counts  # [series]
     missed = np.bincount(group, missed[used]) / counts
@@ -325,7 +325,9 @@ def _growth(missed: Numbers, pasts: Pasts) -> Margins:
     relative = ratios / means[group] - 1
     squares = (relative**2).sum()
     freedom = len(ratios) - len(series)
-    within = (squares + PRIORS.windows) / (freedom + PRIORS.windows)  # variance
+    within = (squares + CALIBRATION_PRIORS.windows) / (
+        freedom + CALIBRATION_PRIORS.windows
+    )  # variance
     chance = within / sizes
     level = np.log(means)
     variance = level.var(ddof=1)
@@ -382,13 +384,13 @@ def _margins(scores: Numbers, observed: Flags, share: float, weight: float) -> N
         if not len(used):
             return np.nan
         width = 1 + score_at(used, share)
-        return float(np.log(max(PRIORS.min_width, width)))
+        return float(np.log(max(CALIBRATION_PRIORS.min_width, width)))
 
     pooled = log_width(slice(None))
     by_step = np.full(scores.shape[1], pooled)
     for step in range(len(by_step)):
-        first = max(0, step - PRIORS.neighbours)
-        end = step + PRIORS.neighbours + 1
+        first = max(0, step - CALIBRATION_PRIORS.neighbours)
+        end = step + CALIBRATION_PRIORS.neighbours + 1
         near = log_width(slice(first, end))
         if np.isfinite(near):
             by_step[step] = near
@@ -402,7 +404,7 @@ def half_widths(quantiles: Numbers, scale: Numbers, tied: bool) -> Numbers:
     The shape is [windows, horizon, levels]. No half width is below a share of the window's scale,
     which is larger where values are `tied`.
     """
-    least = PRIORS.tied_half_width if tied else PRIORS.half_width
+    least = CALIBRATION_PRIORS.tied_half_width if tied else CALIBRATION_PRIORS.half_width
     width = np.abs(quantiles[..., ::-1] - quantiles)
     return np.maximum(width / 2, least * scale[:, None, None])
 
@@ -427,7 +429,7 @@ def cap(quantiles: Numbers, limit: Numbers) -> Numbers:
     A quantile that is bounded does not fall below the next lower one.
     """
     bounded = quantiles.copy()
-    for level in range(-PRIORS.capped_levels, 0):
+    for level in range(-CALIBRATION_PRIORS.capped_levels, 0):
         most = np.maximum(bounded[..., level - 1], limit)
         bounded[..., level] = np.minimum(bounded[..., level], most)
     return bounded

@@ -13,7 +13,7 @@ from forecast.metrics.quantiles import divide
 from forecast.panel.panel import Flags, Integers, Numbers
 from forecast.settings import INTERVALS, interval_levels
 
-SHARES = (0.5, *(share for level in INTERVALS for share in interval_levels(level)))
+CORRECTED_SHARES = (0.5, *(share for level in INTERVALS for share in interval_levels(level)))
 """The quantiles that runs publish and keep: the median and the ends of the 80 and 95 % intervals."""
 
 
@@ -29,7 +29,7 @@ class CorrectionPriors:
     largest_score: float = 100.0  # bound of scores; the score if an interval has no width
 
 
-PRIORS = CorrectionPriors()
+CORRECTION_PRIORS = CorrectionPriors()
 
 
 @dataclass(frozen=True)
@@ -103,14 +103,14 @@ def _scores(past: PastIntervals, number: int) -> Numbers:
     high = past.raw[:, 2 + 2 * number]
     error = np.abs(past.actual - median)
     half_width = np.where(past.actual >= median, high - median, median - low)
-    ratio = divide(error, half_width, PRIORS.largest_score)
-    return np.where(error == 0, 0.0, np.minimum(ratio, PRIORS.largest_score))
+    ratio = divide(error, half_width, CORRECTION_PRIORS.largest_score)
+    return np.where(error == 0, 0.0, np.minimum(ratio, CORRECTION_PRIORS.largest_score))
 
 
 def _factor(scores: Numbers, times: Integers, of_version: Flags, share: float) -> float:
     """The factor of an interval that is to hold a `share` of values, from scores [values]."""
     counts = np.unique(times, return_counts=True)[1]
-    if len(scores) < PRIORS.min_values or len(counts) < PRIORS.min_times:
+    if len(scores) < CORRECTION_PRIORS.min_values or len(counts) < CORRECTION_PRIORS.min_times:
         return 1.0
     by_time = np.full((len(counts), counts.max()), np.nan)  # [times, most values of a time]
     filled = np.arange(by_time.shape[1]) < counts[:, None]
@@ -118,14 +118,16 @@ def _factor(scores: Numbers, times: Integers, of_version: Flags, share: float) -
     share = adapted_share(by_time, np.isfinite(by_time), share)
 
     order = np.argsort(scores)
-    other_weight = PRIORS.other_versions if of_version.any() else 1.0
+    other_weight = CORRECTION_PRIORS.other_versions if of_version.any() else 1.0
     weight = np.where(of_version, 1.0, other_weight)
     below = np.cumsum(weight[order])
     total = below[-1] + 1  # a new value, of weight 1, counts as above all of them
     rank = int(np.searchsorted(below, share * total))
     rank = min(rank, len(scores) - 1)
     factor = scores[order[rank]]
-    return float(np.clip(factor, PRIORS.smallest_factor, PRIORS.largest_factor))
+    return float(
+        np.clip(factor, CORRECTION_PRIORS.smallest_factor, CORRECTION_PRIORS.largest_factor)
+    )
 
 
 def _width_ratios(

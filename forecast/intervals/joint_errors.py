@@ -18,7 +18,7 @@ from forecast.metrics.quantiles import (
 )
 from forecast.panel.panel import Flags, Integers, Numbers
 
-STEP = 0.05  # resolution of stored errors, in standard deviations
+ERROR_STEP = 0.05  # resolution of stored errors, in standard deviations
 UNKNOWN = 0  # stored for an unknown error
 NO_ERROR = 128  # stored for an error of 0
 # independent windows (an amount of evidence) from which on intervals of sums count as calibrated
@@ -39,7 +39,7 @@ class CorrelationPriors:
     windows: float = 5.0  # independent windows that weigh as much as these priors
 
 
-PRIORS = CorrelationPriors()
+CORRELATION_PRIORS = CorrelationPriors()
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class JointErrors:
     @classmethod
     def estimate(cls, errors: Numbers, stride: int) -> "JointErrors":
         """From errors [windows, series, horizon], NaN where they are unknown."""
-        steps = NO_ERROR + np.round(np.nan_to_num(errors) / STEP)
+        steps = NO_ERROR + np.round(np.nan_to_num(errors) / ERROR_STEP)
         stored = np.clip(steps, UNKNOWN + 1, 255)
         stored[np.isnan(errors)] = UNKNOWN
         return cls(stored.astype(np.uint8), stride)
@@ -67,7 +67,7 @@ class JointErrors:
         known = stored != UNKNOWN
         known &= (series_index > 0)[:, None]
         steps = stored.astype(np.float64) - NO_ERROR
-        errors = steps * STEP
+        errors = steps * ERROR_STEP
         return np.where(known, errors, 0.0), known
 
     @property
@@ -112,7 +112,7 @@ class JointErrors:
         seen = np.clip(products / np.maximum(pairs, 1), -1, 1)
         step = np.arange(horizon)
         distance = np.abs(step[:, None] - step)
-        usual = PRIORS.steps**distance
+        usual = CORRELATION_PRIORS.steps**distance
         weight = self.data_weight
         correlation = weight * seen + (1 - weight) * usual
         np.fill_diagonal(correlation, 1.0)
@@ -132,12 +132,12 @@ class JointErrors:
         seen = divide(products, pairs, 0.0)
         seen = np.clip(seen, 0, 1)
         weight = self.data_weight
-        return float(weight * seen + (1 - weight) * PRIORS.series)
+        return float(weight * seen + (1 - weight) * CORRELATION_PRIORS.series)
 
 
 def weight_of_windows(windows: float) -> float:
     """The weight of what independent windows say; it is close to 0 if they are few."""
-    return windows**2 / (windows**2 + PRIORS.windows**2)
+    return windows**2 / (windows**2 + CORRELATION_PRIORS.windows**2)
 
 
 def sum_quantiles(

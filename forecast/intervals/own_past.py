@@ -16,7 +16,7 @@ from forecast.windows.inputs import Inputs
 from forecast.windows.origins import pasts
 from forecast.windows.windows import WindowIndex
 
-STEPS = 1024  # steps that recent means look back; fewer would hold too few of the rare sales
+MEAN_STEPS = 1024  # steps that recent means look back; fewer would hold too few of the rare sales
 AT_REST = 0.01  # a value at most so many deviations from the median is at rest
 # age, as a share of the past, at which a value counts 1/e: the past may be half a year or eighty
 DECAY = 0.5
@@ -24,7 +24,7 @@ MIN_PAIRS = 4  # pairs of values a season apart that the roughness of a window n
 # equal values say nothing of how far others lie if they are fewer than this, or than a season
 FEW_VALUES = 4
 PRIOR = 2.0  # prior: so many seasons in which the changes at all steps had the same size
-TINY = 1e-6  # a variance of step sizes below this counts as none
+LEAST_VARIANCE = 1e-6  # a variance of step sizes below this counts as none
 LEAST_ROUGH = 0.01  # changes count as at least this share of a window's scale
 
 
@@ -41,7 +41,7 @@ class Recent:
     @classmethod
     def measure(cls, panel: Panel, windows: WindowIndex) -> Self:
         """From the pasts of windows of a panel, in the unit of its values."""
-        steps = min(STEPS, panel.longest)
+        steps = min(MEAN_STEPS, panel.longest)
         chunks = pasts(panel, windows, steps)
         recent = [_recent(past, observed) for past, observed in chunks]
         mean, at_rest, median = np.concatenate([np.zeros((3, 0)), *recent], 1)
@@ -172,7 +172,7 @@ def step_share(errors: Numbers, sizes: Numbers) -> float:
     used = np.isfinite(errors)
     error = np.abs(errors[used])
     excess = sizes[used] - 1
-    if len(error) < MIN_PAIRS or excess.var() < TINY or not error.any():
+    if len(error) < MIN_PAIRS or excess.var() < LEAST_VARIANCE or not error.any():
         return 0.0
     windows = int(used.any(1).sum())  # errors in one window are alike, and count as one
     slope, certainty = slope_beyond_chance(excess, error, windows)

@@ -28,9 +28,16 @@ from forecast.errors import (
     Words,
 )
 from forecast.jobs.monitoring import gauges
-from forecast.jobs.pipeline import ROWS, Pipeline, strip_schema
-from forecast.ledger.ledger import ALWAYS, KILLED, MAX_RECORDS, Ledger, open_file, series_text
-from forecast.ledger.ledger import FILE as LEDGER_FILE
+from forecast.jobs.pipeline import OWNERS_TABLE, Pipeline, strip_schema
+from forecast.ledger.ledger import (
+    AFTER_ALL_TIMES,
+    KILLED,
+    MAX_RECORDS,
+    Ledger,
+    open_file,
+    series_text,
+)
+from forecast.ledger.ledger import LEDGER_FILE as LEDGER_FILE
 from forecast.ledger.record import Record
 from forecast.logs import log
 from forecast.panel.panel import Ids
@@ -40,12 +47,12 @@ MISSED_RUNS = 3  # from so many missed runs on, a status reports them
 MIN_INTERVAL = 600.0  # fewest seconds between two runs of a schedule
 
 # exit codes of `forecast status`
-FINE = 0
+FINE_STATUS = 0
 PARTIAL = 3
-STALE = 4
+STALE_INTERVALS = 4
 
 # the fields of a run that a status shows
-SHOWN = (
+FIELDS_SHOWN = (
     "as_of",
     "exit_code",
     "version",
@@ -153,11 +160,11 @@ def claim_sinks(pipeline: Pipeline, series: Ids, write: bool = False) -> None:
     if pipeline.sink.url is None:
         return
     try:
-        reads = () if write else (ROWS,)
+        reads = () if write else (OWNERS_TABLE,)
         with databases.connect(pipeline.sink.url, reads) as execute:
             if write:
                 columns = "target TEXT, series TEXT, owner TEXT, PRIMARY KEY (target, series)"
-                execute(f"CREATE TABLE IF NOT EXISTS {ROWS} ({columns})")
+                execute(f"CREATE TABLE IF NOT EXISTS {OWNERS_TABLE} ({columns})")
             for sink in pipeline.sinks.values():
                 if sink.table is not None:
                     names = series if sink is pipeline.sink else ((),)
@@ -177,14 +184,14 @@ def _claim_rows(
 ) -> None:
     text = owner.model_dump_json()
     rows = [{"target": target, "series": series_text(ids), "owner": text} for ids in series]
-    sql = f"SELECT series, owner FROM {ROWS} WHERE target = :target"
+    sql = f"SELECT series, owner FROM {OWNERS_TABLE} WHERE target = :target"
     before: dict[str, str] = dict(execute(sql, {"target": target}))
     for other in {before.get(row["series"], text) for row in rows}:
         _refuse_other(pipeline, owner, Owner.model_validate_json(other), f"sink.table {target}")
     new = [row for row in rows if before.get(row["series"]) != text]
     if write and new:
-        execute(f"DELETE FROM {ROWS} WHERE target = :target AND series = :series", new)
-        execute(f"INSERT INTO {ROWS} VALUES (:target, :series, :owner)", new)
+        execute(f"DELETE FROM {OWNERS_TABLE} WHERE target = :target AND series = :series", new)
+        execute(f"INSERT INTO {OWNERS_TABLE} VALUES (:target, :series, :owner)", new)
 
 
 def _refuse_other(pipeline: Pipeline, owner: Owner, other: Owner | None, place: str) -> None:
@@ -273,7 +280,7 @@ def build_status(
 ) -> Facts:
     """The status of a job now or at `as_of`, with its newest runs; `NoInput` if it had not run."""
     now = as_of or datetime.now(UTC)
-    until = ALWAYS if as_of is None else as_text(as_of)
+    until = AFTER_ALL_TIMES if as_of is None else as_text(as_of)
     all_runs = ledger.runs(MAX_RECORDS, until)
     running = bool(all_runs) and all_runs[0].exit_code == KILLED and is_held(Path(store) / LOCK)
     ended = all_runs[running:]
@@ -289,7 +296,7 @@ def build_status(
     newest = next(not_ahead, newest_runs[0])
     read = next((run for run in newest_runs if run.data_age is not None), None)
     age = None
-    stale = newest.exit_code == STALE
+    stale = newest.exit_code == STALE_INTERVALS
     if read is not None and read.data_age is not None:
         since_run = now - datetime.fromisoformat(read.as_of)
         age = read.data_age + since_run.total_seconds()
@@ -297,7 +304,7 @@ def build_status(
         stale |= limit is not None and age >= parse_duration(limit)
 
     problems = []
-    if newest.exit_code not in (FINE, STALE):
+    if newest.exit_code not in (FINE_STATUS, STALE_INTERVALS):
         problems.append(newest.error or "some series were left out")
     last = max(all_runs, key=lambda run: run.started)
     if last.ahead_of_clock:
@@ -306,18 +313,18 @@ def build_status(
         problems.append(f"the data are {'stale' if age is None else age_text(age)}")
     else:
         problems += _find_missed_runs(newest_runs, now)
-    code = FINE
+    code = FINE_STATUS
     if problems:
         code = PARTIAL
     if stale:
-        code = STALE
+        code = STALE_INTERVALS
     warnings = len(newest.warnings)
     fine = f"it ran, with {warnings} warning{'s' * (warnings > 1)}" if warnings else "all is well"
     if as_of is not None:
         live = next((run.version for run in all_runs if run.settled), None)
     else:
         live = None if Store(store).empty else Store(store).current()
-    days = ledger.days(14, before=until + ALWAYS)
+    days = ledger.days(14, before=until + AFTER_ALL_TIMES)
     return {
         "job": ledger.job,
         "code": code,
@@ -326,7 +333,7 @@ def build_status(
         "owner": str(read_owner(store) or ""),
         "data_end": None if read is None else read.data_end,
         "data_age": age,  # seconds from the end of the data to now
-        "runs": [{name: getattr(run, name) for name in SHOWN} for run in newest_runs],
+        "runs": [{name: getattr(run, name) for name in FIELDS_SHOWN} for run in newest_runs],
         "days": [asdict(day) for day in days],
         "gauges": gauges(ended, days, age),
         "totals": next((run.totals for run in newest_runs if run.totals), []),

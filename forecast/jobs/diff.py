@@ -9,7 +9,7 @@ import pandas as pd
 
 from forecast.changes.replay import (
     PEOPLE,
-    STEPS,
+    REPLAY_STEPS,
     Changes,
     RunInput,
     alike,
@@ -19,16 +19,16 @@ from forecast.changes.replay import (
     rows_of_sums,
     unpack_run,
 )
-from forecast.checks.accuracy import NEWEST, compare
+from forecast.checks.accuracy import NEWEST_RUNS, compare
 from forecast.errors import ArtifactRefused, NoInput, Setting, UsageError
 from forecast.inference.forecasting import load_predictor
 from forecast.jobs.publishing import find_blocked_run
 from forecast.ledger.ledger import (
-    ALWAYS,
+    AFTER_ALL_TIMES,
     BLOCKED,
     BLOCKED_INPUTS,
-    DAMAGED,
-    INPUTS,
+    DAMAGE_ERRORS,
+    INPUTS_TABLE,
     KEEP,
     MAX_RECORDS,
     OVERRIDES,
@@ -101,7 +101,7 @@ def group_scores(ledger: Ledger, store: str, by: str | None) -> list[Facts]:
     keys = iterate_keys(knew.panel, knew.schema, names)
     key_of = np.array(list(map(series_text, keys)), object)
     rows = []
-    published = ledger.forecasts(ALWAYS, NEWEST)
+    published = ledger.forecasts(AFTER_ALL_TIMES, NEWEST_RUNS)
     for score in compare(published, knew.panel, knew.schema, key_of)[1]:
         row = dict(zip(names, json.loads(score.day), strict=True)) | vars(score)
         del row["day"]
@@ -135,12 +135,12 @@ def _read_run(
         overrides = ledger.of_run(at, OVERRIDES)
     inputs_of = f"what the run as of {at} forecast from"
     if frame is None or data is None:
-        cure = f"compare newer runs; the newest {KEEP[INPUTS]} of this release keep it"
+        cure = f"compare newer runs; the newest {KEEP[INPUTS_TABLE]} of this release keep it"
         problem = f"job '{ledger.job}': the ledger does not hold {inputs_of}"
         raise NoInput(problem, cure=cure)
     try:
         return frame, unpack_run(data, load(run.version), str(run.version)), overrides
-    except DAMAGED:
+    except DAMAGE_ERRORS:
         problem = f"job '{ledger.job}': {inputs_of} is damaged in the ledger"
         raise ArtifactRefused(problem, cure="compare other runs") from None
 
@@ -229,7 +229,7 @@ def _changes(
     grids = [_grid(frame, names, times) for frame in published]
     shown = [np.nan_to_num(grid[series, time]) for grid in grids]
     shown_was, shown_now = shown
-    steps[STEPS.index(PEOPLE)] = shown_now - now - (shown_was - was)
+    steps[REPLAY_STEPS.index(PEOPLE)] = shown_now - now - (shown_was - was)
     return Changes(ids, series, times[time], shown_was, shown_now, both, steps)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from forecast.artifacts.store import Store
-from forecast.calendar.spec import STEPS, as_text, parse_as_of
+from forecast.calendar.spec import STEP_KIND, as_text, parse_as_of
 from forecast.calendar.zones import DAY
 from forecast.checks.output import SOURCE
 from forecast.checks.promotion import ServingVersion
@@ -21,7 +21,7 @@ from forecast.jobs import sinks
 from forecast.jobs.administration import claim_sinks, open_ledger, owner_to_replace
 from forecast.jobs.pipeline import Pipeline, keys_in_errors
 from forecast.jobs.refit import reason_to_fit, serving_version
-from forecast.ledger.ledger import KNOWN, Ledger, packed_known, series_number, series_text
+from forecast.ledger.ledger import KNOWN_TABLE, Ledger, packed_known, series_number, series_text
 from forecast.logs import log
 from forecast.panel.panel import Panel, Vintages
 from forecast.panel.schema import Names, Schema, build_calendar
@@ -54,7 +54,7 @@ from forecast.totals.sums import sum_columns
 
 
 @dataclass(frozen=True)
-class Inputs:
+class JobInputs:
     """What a run and its check begin with.
 
     Attributes
@@ -125,7 +125,7 @@ def check_periods(pipeline: Pipeline, schema: Schema, origin: int, horizon: int)
             log.warning(f"{text}, {cure}", horizon, every, needed)
 
 
-def look(pipeline: Pipeline, store: Store, ledger: Ledger, instant: datetime) -> Inputs:
+def look(pipeline: Pipeline, store: Store, ledger: Ledger, instant: datetime) -> JobInputs:
     """Choose the version that forecasts, find out whether a fit is due, and read the tables."""
     at = as_text(instant)
     earlier = [run.version for run in ledger.runs(1, at) if run.as_of == at and run.settled]
@@ -151,7 +151,7 @@ def look(pipeline: Pipeline, store: Store, ledger: Ledger, instant: datetime) ->
         predictor = update_tables(live.predictor, *newer, at_predict, refuses=False)
         live = replace(live, predictor=predictor)
     future = pipeline.source.future
-    return Inputs(
+    return JobInputs(
         normalise(source),
         None if future is None else load_future(future, text),
         live,
@@ -176,7 +176,7 @@ def read_to_forecast(
 
 
 def read_to_fit(
-    pipeline: Pipeline, instant: datetime, inputs: Inputs
+    pipeline: Pipeline, instant: datetime, inputs: JobInputs
 ) -> tuple[Reading, DatedTable]:
     """Read what was known of a table at the time of a run, for a fit; also the whole table."""
     table = inputs.table
@@ -316,7 +316,7 @@ def known_differences(
         "time": times,
         "value": values,
     }
-    return {KNOWN: packed_known(rows)}
+    return {KNOWN_TABLE: packed_known(rows)}
 
 
 def add_earlier_values(
@@ -338,7 +338,7 @@ def _earlier_known(
     """What runs before an instant knew in advance of the grid positions from `position` on."""
     calendar = build_calendar(schema)
     after = ""
-    if schema.time_format.kind != STEPS:
+    if schema.time_format.kind != STEP_KIND:
         reach = calendar.times(np.array([position - panel.ahead])) - DAY  # a margin for any zone
         after = str(reach.astype("datetime64[s]")[0])
     rows = open_ledger(pipeline).known(after, as_text(instant))

@@ -30,22 +30,22 @@ from forecast.jobs import sinks, sources
 from forecast.jobs.monitoring import MonitoringSettings
 from forecast.jobs.sinks import SinkSettings, TotalsSettings
 from forecast.jobs.sources import SourceSettings
-from forecast.ledger.ledger import KEEP, TABLES
-from forecast.settings import FILE, Facts, SettingsGroup, find_settings, parse_duration
+from forecast.ledger.ledger import KEEP, LEDGER_TABLES
+from forecast.settings import PATH_MARK, Facts, SettingsGroup, find_settings, parse_duration
 from forecast.tables.reading import SYNTHETIC
 from forecast.tables.writing import check_output
 
 SQLITE = "sqlite:///"
-SUMS = "[[totals]]"
-ROWS = "forecast_owners"  # database table: which job writes the rows of which series
-MAX_LENGTH = 1_000_000  # characters of a pipeline file
-REFIT = re.compile("never|daily|weekly|when worse|every [1-9][0-9]{0,3} days?")
+SUMS_SECTION = "[[totals]]"
+OWNERS_TABLE = "forecast_owners"  # database table: which job writes the rows of which series
+MAX_PIPELINE_LENGTH = 1_000_000  # characters of a pipeline file
+REFIT_RULE = re.compile("never|daily|weekly|when worse|every [1-9][0-9]{0,3} days?")
 VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
 def _refit_text(value: object) -> object:
     text = f"every {value} days" if type(value) is int else value
-    if not isinstance(text, str) or not REFIT.fullmatch(text):
+    if not isinstance(text, str) or not REFIT_RULE.fullmatch(text):
         raise ValueError(
             "it is never, daily, weekly, 'when worse', or 'every N days' with N from 1"
         )
@@ -126,7 +126,7 @@ class Pipeline(JobSettings):
     def sinks(self) -> dict[str, SinkSettings]:
         """The sinks of forecasts and of sums, by their tables in the file; [sink] comes first."""
         sums = {
-            f"{SUMS} {number}": totals.sink(self.sink)
+            f"{SUMS_SECTION} {number}": totals.sink(self.sink)
             for number, totals in enumerate(self.totals, start=1)
         }
         return {"[sink]": self.sink, **sums}
@@ -138,7 +138,7 @@ SECTIONS = {
     if name not in JobSettings.model_fields
 }
 SECTIONS["totals"] = TotalsSettings
-_HEADS = {section: f"[{section}]" for section in SECTIONS} | {"totals": SUMS}
+_HEADS = {section: f"[{section}]" for section in SECTIONS} | {"totals": SUMS_SECTION}
 _HOMES = {
     **dict.fromkeys(OutputCheckSettings.model_fields, "[checks.output]"),
     **dict.fromkeys(ActualCheckSettings.model_fields, "[checks.actual]"),
@@ -171,9 +171,9 @@ def read_pipeline(path: str) -> Pipeline:
 def _toml(path: str) -> Facts:
     try:
         with open(path, encoding="utf-8-sig") as file:
-            text = file.read(MAX_LENGTH + 1)
-        if len(text) > MAX_LENGTH:
-            problem = f"has more than {MAX_LENGTH:,} characters; is it a pipeline file?"
+            text = file.read(MAX_PIPELINE_LENGTH + 1)
+        if len(text) > MAX_PIPELINE_LENGTH:
+            problem = f"has more than {MAX_PIPELINE_LENGTH:,} characters; is it a pipeline file?"
             raise UsageError(problem, place=path)
         return tomllib.loads(text)
     except FileNotFoundError:
@@ -189,7 +189,7 @@ def _toml(path: str) -> Facts:
 def files_read(pipeline: Pipeline) -> dict[str, str | None]:
     files: dict[str, str | None] = {"the pipeline file": pipeline.file or None}
     for section in ("source", "table"):
-        for key, path in find_settings(getattr(pipeline, section), FILE).items():
+        for key, path in find_settings(getattr(pipeline, section), PATH_MARK).items():
             files[f"the table of [{section}] {key}"] = path
     return files
 
@@ -214,14 +214,14 @@ class _Reader:
                 from_variables.append(name)
             if is_secret and isinstance(values[name], str):
                 self.hidden.add(values[name])
-        for name, use in (("source", sources.USE), ("sink", sinks.USE)):
+        for name, use in (("source", sources.SOURCE_USE), ("sink", sinks.SINK_USE)):
             if group is Pipeline and name not in values:
                 raise UsageError(f"{where}the table [{name}] is missing: {use}")
         with _name_place(where):
             checked = group.check(values, hidden=from_variables)
         whole = {
             key: self._whole_path(path, f"{where}{key}")
-            for key, path in find_settings(checked, FILE).items()
+            for key, path in find_settings(checked, PATH_MARK).items()
         }
         if "url" in values:
             whole["url"] = self._whole_url(values["url"])
@@ -231,10 +231,10 @@ class _Reader:
         """A subtable as settings; any other value is returned unchanged."""
         if group is Pipeline and name == "totals":
             if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-                use = f"write {SUMS} on a line of its own for each"
+                use = f"write {SUMS_SECTION} on a line of its own for each"
                 raise UsageError(f"{where}'totals' is a list of tables: {use}")
             return tuple(
-                self.settings(TotalsSettings, item, f"{where}{SUMS} {number} ")
+                self.settings(TotalsSettings, item, f"{where}{SUMS_SECTION} {number} ")
                 for number, item in enumerate(value, start=1)
             )
         field = group.model_fields[name]
@@ -337,7 +337,9 @@ def _check_together(pipeline: Pipeline, where: str) -> None:
 
 def _check_places(pipeline: Pipeline, where: str) -> None:
     """Refuse to write files and tables that the job reads, that are the ledger's, or twice."""
-    own_tables = {*TABLES, *KEEP, ROWS} if pipeline.ledger == "sink" else {ROWS}
+    own_tables = (
+        {*LEDGER_TABLES, *KEEP, OWNERS_TABLE} if pipeline.ledger == "sink" else {OWNERS_TABLE}
+    )
     files = {"[monitoring]": pipeline.monitoring.path}
     places = []
     for name, sink in pipeline.sinks.items():

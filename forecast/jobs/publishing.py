@@ -18,7 +18,7 @@ from forecast.jobs.monitoring import exposition
 from forecast.jobs.pipeline import Pipeline
 from forecast.jobs.sinks import Results, SinkSettings
 from forecast.ledger.ledger import MAX_RECORDS, DayScore, FitEntry, Ledger
-from forecast.ledger.record import CLOCK_TOLERANCE, FILE, Record
+from forecast.ledger.record import CLOCK_TOLERANCE, RECORD_FILE, Record
 from forecast.logs import log
 from forecast.panel.panel import Ids
 from forecast.settings import Facts
@@ -104,7 +104,7 @@ def places(pipeline: Pipeline, sink: SinkSettings) -> Facts:
 
 def write_record(record: Record, pipeline: Pipeline) -> None:
     """Write the newest record of a job, and its gauges where the file has [monitoring]."""
-    path = runs_folder(pipeline.store) / FILE
+    path = runs_folder(pipeline.store) / RECORD_FILE
     make_directory(path.parent)
     replace_file(path, (record.model_dump_json(indent=2) + "\n").encode())
     if pipeline.monitoring.path is None:

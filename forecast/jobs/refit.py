@@ -10,7 +10,7 @@ import numpy as np
 from forecast.artifacts.format import saved_at
 from forecast.artifacts.store import Store
 from forecast.calendar.frequency import parse_frequency
-from forecast.calendar.spec import STEPS, as_text, on_clock
+from forecast.calendar.spec import STEP_KIND, as_text, on_clock
 from forecast.calendar.zones import DAY, wall_clock
 from forecast.checks.promotion import ServingVersion, log_ratio, number_horizons
 from forecast.ensemble.ensemble import CHOSEN
@@ -26,7 +26,7 @@ from forecast.settings import TrainSettings
 
 RECENT_DAYS = 14  # so many of the newest scored days count as recent
 # table settings in which a version may differ from the pipeline file
-FREE = {"strict", "on_duplicate", "unfinished", "freq"}
+FREE_FIELDS = {"strict", "on_duplicate", "unfinished", "freq"}
 # settings that do not change the result of a fit
 WITHOUT_EFFECT = {"jobs", "device", "engine", "unfinished", "overrides"}
 
@@ -39,7 +39,7 @@ class WorsePriors:
     min_scores: int = 30  # fewest scored values
 
 
-PRIORS = WorsePriors()
+WORSE_PRIORS = WorsePriors()
 
 
 def serving_version(
@@ -113,14 +113,14 @@ def _worse(fitted: Fitted, days: list[DayScore]) -> str:
     schema = fitted.schema
     steps = fitted.history.origin + np.array([0, fitted.config.horizon])
     ends = build_calendar(schema).times(steps)
-    if schema.dated and schema.time_format.kind != STEPS:
+    if schema.dated and schema.time_format.kind != STEP_KIND:
         ends = wall_clock(ends, schema.time_format.zone) // DAY
     scores = []
     for day in days:
         date = int(np.datetime64(day.day, "D").astype(int)) if "-" in day.day else int(day.day)
         if day.mase is not None and date > ends[1]:
             scores.append((date, day.mase, day.count))
-    if sum(count for *_, count in scores) < PRIORS.min_scores:
+    if sum(count for *_, count in scores) < WORSE_PRIORS.min_scores:
         return ""
 
     dates, errors, counts = map(np.array, zip(*scores, strict=True))
@@ -130,9 +130,9 @@ def _worse(fitted: Fitted, days: list[DayScore]) -> str:
     scored = total > 0
     recent = summed[scored] / total[scored]
     mean, deviation = log_ratio(recent, np.array([error_at_fit]))
-    if mean - deviation <= np.log(PRIORS.ratio):
+    if mean - deviation <= np.log(WORSE_PRIORS.ratio):
         return ""
-    least = f"over {100 * (PRIORS.ratio - 1):.0f} % more"
+    least = f"over {100 * (WORSE_PRIORS.ratio - 1):.0f} % more"
     limit = f"{least} after one standard error of {100 * deviation:.0f} %"
     now = f"MASE {recent.mean():.4g} over {len(recent)} horizon(s) of recent days"
     return f"{now}, and {error_at_fit:.4g} at fit: {limit}"
@@ -187,7 +187,7 @@ def settings_differences(pipeline: Pipeline, config: Config) -> str:
     read_as["target"] = schema.series if schema.target is None else (schema.target,)
     if not schema.dated_events:
         read_as["events"] = None  # a file of events may grow from run to run
-    for name in FREE & read_as.keys():
+    for name in FREE_FIELDS & read_as.keys():
         del read_as[name]
     fitted = {"train": trained, "table": read_as}
 

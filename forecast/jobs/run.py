@@ -56,13 +56,13 @@ from forecast.jobs.sum_scores import compare_sums, compute_totals, sums_to_keep
 from forecast.ledger.ledger import (
     BLOCKED,
     BLOCKED_INPUTS,
-    DAMAGED,
-    INPUTS,
+    DAMAGE_ERRORS,
+    INPUTS_TABLE,
     KILLED,
     MAX_RECORDS,
     OVERRIDES,
-    TOTALS,
-    UNFINISHED,
+    TOTALS_TABLE,
+    UNFINISHED_RUN,
     DayScore,
     FitEntry,
     Ledger,
@@ -84,7 +84,7 @@ from forecast.registry import explain_error
 from forecast.tables.writing import check_output
 from forecast.training.context import Progress
 
-NAMED_SERIES = 10  # a message names at most so many series without a forecast
+SKIPPED_NAMED = 10  # a message names at most so many series without a forecast
 MAX_RECORDED = 100  # the record names at most so many series without a forecast
 
 
@@ -240,7 +240,7 @@ def _begin(run: _Run, warn_of_later: bool) -> None:
     later = None
     if warn_of_later:
         written = places(run.pipeline, run.pipeline.sink)
-        later = written_later(ledger.runs(accuracy.NEWEST), record.as_of, written)
+        later = written_later(ledger.runs(accuracy.NEWEST_RUNS), record.as_of, written)
     killed = {"exit_code": KILLED, "error": "it began, and did not end; run it again"}
     ledger.add_run(record.model_copy(update=killed))
     if later is not None:
@@ -291,7 +291,7 @@ def _read_fit_forecast_write(run: _Run) -> None:
     if passed.problems:
         if pipeline._publishes:
             run.kept[BLOCKED] = publication.forecasts
-            run.kept[BLOCKED_INPUTS] = publication.more[INPUTS]
+            run.kept[BLOCKED_INPUTS] = publication.more[INPUTS_TABLE]
     else:
         publication.publish(pipeline, ledger)
     if new_fit is not None:
@@ -299,7 +299,7 @@ def _read_fit_forecast_write(run: _Run) -> None:
     gate.refuse(passed)
 
 
-def _fit(run: _Run, job_inputs: inputs.Inputs) -> _Fit:
+def _fit(run: _Run, job_inputs: inputs.JobInputs) -> _Fit:
     """Fit, compare the fit with the live version, and save it."""
     pipeline = run.pipeline
     live = job_inputs.live
@@ -353,7 +353,7 @@ def _save(
 ) -> tuple[FitEntry, ServingVersion]:
     """Enter a version in the ledger, then save it, so that a killed run never makes it live."""
     pipeline = run.pipeline
-    begun = FitEntry(run.record.as_of, "", False, UNFINISHED, settings_of_fit(pipeline))
+    begun = FitEntry(run.record.as_of, "", False, UNFINISHED_RUN, settings_of_fit(pipeline))
     follows_live = run.store.empty if live is None else live.version == run.store.current()
     version = run.writer.save(
         to_contents(fitted),
@@ -421,7 +421,7 @@ class _Comparison:
         if pipeline.totals:
             if not self.fits:
                 inputs.check_periods(pipeline, serving.schema, panel.origin, horizon)
-            sums = run.ledger.forecasts(record.as_of, accuracy.NEWEST, TOTALS)
+            sums = run.ledger.forecasts(record.as_of, accuracy.NEWEST_RUNS, TOTALS_TABLE)
             record.totals = compare_sums(sums, panel, serving, pipeline)
         return ForecastOptions(factors=partial(self._factors, panel, self._compare(panel)))
 
@@ -433,7 +433,7 @@ class _Comparison:
         serving = self.serving
         ledger = self.run.ledger
         record = self.run.record
-        before = ledger.runs(accuracy.NEWEST + 1, record.as_of)
+        before = ledger.runs(accuracy.NEWEST_RUNS + 1, record.as_of)
         # a run with the same `as_of` is this one, repeated
         runs = [earlier for earlier in before if earlier.as_of < record.as_of]
         self.night = Night(panel, serving.schema, runs)
@@ -460,7 +460,7 @@ class _Comparison:
         overrides = ledger.forecasts(record.as_of, MAX_RECORDS, OVERRIDES)
         if added := accuracy.measure_overrides(overrides, panel, serving.schema):
             record.actuals["overrides"] = added
-        forecasts = ledger.forecasts(record.as_of, accuracy.NEWEST)
+        forecasts = ledger.forecasts(record.as_of, accuracy.NEWEST_RUNS)
         past, self.days = accuracy.compare(forecasts, panel, serving.schema)
         return past
 
@@ -497,7 +497,7 @@ def _load_input(run: _Run, last_run: Record | None, serving: ServingVersion) -> 
             store = run.pipeline.store
             predictor = load_predictor(store, last_run.version, train.device, train.engine)
         return unpack_run(data, predictor, last_run.version)
-    except (ForecastError, *DAMAGED):
+    except (ForecastError, *DAMAGE_ERRORS):
         return None
 
 
@@ -562,9 +562,9 @@ def _publication(
     newest = sorted((before | scores).items())[-7:]
     record.scores = [vars(score) for _, score in newest]
 
-    more[INPUTS] = pack_run(fitted, panel, pipeline.output, passed.replaced)
+    more[INPUTS_TABLE] = pack_run(fitted, panel, pipeline.output, passed.replaced)
     if passed.totals:
-        more[TOTALS] = sums_to_keep(passed.totals, forecasts)
+        more[TOTALS_TABLE] = sums_to_keep(passed.totals, forecasts)
     _finish(run)
     return Publication(
         record=record,
@@ -584,7 +584,7 @@ def _find_incomplete_series(run: _Run, forecasts: Forecasts, lagging: Ids) -> li
     if required:
         series += [ids for ids in lagging if ids not in series]
     if series:
-        names = series_names(series, NAMED_SERIES)
+        names = series_names(series, SKIPPED_NAMED)
         text = "%d series got no forecast, or one from old values: %s"
         log.warning(text, len(series), names)
     return series

@@ -35,8 +35,13 @@ from forecast.tables.writing import (
 )
 from forecast.totals.sums import sum_columns
 
-USE = "give it path, or url and table, or several of these"
-ADDED = ("origin", "version", "model", "status")  # columns of a table of a database; sums have two
+SINK_USE = "give it path, or url and table, or several of these"
+ADDED_COLUMNS = (
+    "origin",
+    "version",
+    "model",
+    "status",
+)  # columns of a table of a database; sums have two
 
 
 class _Places(SettingsGroup):
@@ -63,14 +68,14 @@ class SinkSettings(_Places):
     @property
     def columns(self) -> Names:
         """The columns beside ids, time and numbers."""
-        return () if self.table is None else ADDED
+        return () if self.table is None else ADDED_COLUMNS
 
     def check_keys(self) -> None:
         """Refuse what does not name a sink."""
         if (self.url is None) != (self.table is None):
             raise UsageError("url and table go together")
         if not self.places:
-            raise UsageError(USE)
+            raise UsageError(SINK_USE)
 
 
 class TotalsSettings(_Places):
@@ -173,7 +178,7 @@ def _rows(results: Results) -> pd.DataFrame:
     if len(schema.time) == 1:
         frame = frame.assign(**{schema.time[0]: _times(results.times, schema)})
     frame = frame.assign(origin=_times(results.origins, schema), version=results.version)
-    last = [name for name in ADDED if name in frame]
+    last = [name for name in ADDED_COLUMNS if name in frame]
     return frame[[*frame.columns.drop(last), *last]]
 
 
@@ -201,7 +206,7 @@ def sample_rows(schema: Schema, table: Table, output: OutputSettings) -> pd.Data
         columns |= dict(build_frame(time_columns_at(schema, steps)))
     else:
         columns[schema.time[0]] = times
-    numbers = [name for name in output_columns(output) if name not in ADDED]
+    numbers = [name for name in output_columns(output) if name not in ADDED_COLUMNS]
     columns |= dict.fromkeys(numbers, 0 if output.integer else 0.5)
     columns["origin"] = times
     columns["version"] = "v-20240101T000000.000000Z-00000000"
@@ -217,7 +222,7 @@ def sample_sums(
     blanks = {name: "" for name in ids if name not in rows}
     rows = rows.assign(**blanks, **numbers)
     rows.loc[0, [*ids]] = ""  # an id is blank if sums run over all its values
-    return rows[[*ids, *schema.time, *numbers, *ADDED[:2]]]
+    return rows[[*ids, *schema.time, *numbers, *ADDED_COLUMNS[:2]]]
 
 
 def _times(seconds: Integers, schema: Schema) -> "pd.Index[Any]":

@@ -7,11 +7,11 @@ from pydantic import Field
 
 from forecast import databases
 from forecast.errors import UsageError
-from forecast.settings import UNFINISHED, FilePath, TextSettings, Unfinished
+from forecast.settings import UNFINISHED_FIELD, FilePath, TextSettings, Unfinished
 from forecast.tables.reading import load_table, table_from_frame
 from forecast.tables.table import Table
 
-USE = "give either path, or url and sql"
+SOURCE_USE = "give either path, or url and sql"
 
 
 class SourceSettings(TextSettings):
@@ -34,7 +34,7 @@ class SourceSettings(TextSettings):
     vintages: Literal["keep", "off"] = Field(
         "keep", description="keep what each run knows in advance for later fits"
     )
-    unfinished: Unfinished = UNFINISHED
+    unfinished: Unfinished = UNFINISHED_FIELD
 
     def text(self) -> TextSettings:
         """How text is read."""
@@ -45,7 +45,7 @@ class SourceSettings(TextSettings):
         in_file = self.path is not None
         in_database = self.url is not None or self.sql is not None
         if in_file == in_database or (in_database and None in (self.url, self.sql)):
-            raise UsageError(USE)
+            raise UsageError(SOURCE_USE)
 
     def read(self, text: TextSettings) -> Table:
         if self.url is not None and self.sql is not None:

@@ -36,7 +36,7 @@ RAW = ["raw_median", *(f"raw_{name}" for name in PUBLISHED[1:])]
 # - step: the step of the forecast, from 1
 # - instant: the time of the value, on the clock of the table
 # - unit: the seasonal naive error of the series
-COLUMNS = ["series", "step", "instant", *PUBLISHED, "unit", *RAW]
+LEDGER_COLUMNS = ["series", "step", "instant", *PUBLISHED, "unit", *RAW]
 # The columns of stored forecasts of sums:
 # - series: the level of the sums and the group, as JSON
 # - step: the number of the period
@@ -49,9 +49,9 @@ KNOWN_COLUMNS = pa.schema(
     dict.fromkeys(["zone", "series", "column", "word"], TEXTS)
     | {"origin": pa.int64(), "time": pa.int64(), "value": pa.float64()}
 )
-DAMAGED = (ValueError, LookupError, TypeError, AttributeError, OSError, NotImplementedError)
-FILE = "ledger.db"
-BATCH_ROWS = 20_000  # `Ledger.forecasts` yields frames of about this many rows
+DAMAGE_ERRORS = (ValueError, LookupError, TypeError, AttributeError, OSError, NotImplementedError)
+LEDGER_FILE = "ledger.db"
+FRAME_ROWS = 20_000  # `Ledger.forecasts` yields frames of about this many rows
 # the forecasts and scores of this many runs are kept; of older runs, only scores of days that no
 # newer run has scored
 MAX_RUNS = 90
@@ -60,14 +60,14 @@ WHOLE_RUNS = 3  # so many of the newest runs keep all their forecasts
 WHOLE_FORECASTS = 3_400_000
 MAX_RECORDS = 1_000  # the records of this many runs are kept, and this many fits
 KILLED = 137  # exit code of a run that began and did not end: that of SIGKILL
-LOCK_PATIENCE = 30.0  # seconds to wait for another process that writes
+LEDGER_PATIENCE = 30.0  # seconds to wait for another process that writes
 # the reason of a fit until its run is in the ledger; until then, the fit is not valid
-UNFINISHED = "its run has not ended"
-ALWAYS = "9"  # sorts after every time
+UNFINISHED_RUN = "its run has not ended"
+AFTER_ALL_TIMES = "9"  # sorts after every time
 LIVE = 2  # value of `promoted` for a fit that its own run makes the live version
 
 # written in SQL that SQLite and PostgreSQL share; the columns job and as_of come first
-TABLES = {
+LEDGER_TABLES = {
     "forecast_runs": "exit_code INTEGER NOT NULL, record TEXT NOT NULL, PRIMARY KEY (job, as_of)",
     "forecast_fits": "version TEXT NOT NULL, promoted INTEGER NOT NULL, reason TEXT NOT NULL, "
     "settings TEXT NOT NULL, PRIMARY KEY (job, as_of)",
@@ -78,10 +78,10 @@ TABLES = {
     "PRIMARY KEY (job, as_of, day)",
 }
 # these have the columns of forecast_cells, and are created when they are first needed
-TOTALS = "forecast_totals"  # forecasts of sums
-INPUTS = "forecast_inputs"  # the data that runs forecast from, see `changes/replay.py`
+TOTALS_TABLE = "forecast_totals"  # forecasts of sums
+INPUTS_TABLE = "forecast_inputs"  # the data that runs forecast from, see `changes/replay.py`
 # values known in advance that a run had and no earlier run had, see `jobs/inputs.py`
-KNOWN = "forecast_known"
+KNOWN_TABLE = "forecast_known"
 # forecasts that the table of overrides changed, see `inference/overrides.py`
 OVERRIDES = "forecast_overrides"
 # the forecasts of the newest blocked run, and the data that it forecast from
@@ -90,9 +90,9 @@ BLOCKED_INPUTS = "forecast_blocked_inputs"
 KEEP = {
     BLOCKED: 1,
     BLOCKED_INPUTS: 1,
-    TOTALS: MAX_RUNS,
-    INPUTS: 10,
-    KNOWN: 4_000,
+    TOTALS_TABLE: MAX_RUNS,
+    INPUTS_TABLE: 10,
+    KNOWN_TABLE: 4_000,
     OVERRIDES: MAX_RECORDS,
 }  # the newest so many runs keep them
 Kept = pd.DataFrame | None
@@ -256,7 +256,7 @@ class Ledger:
             name for (name,) in self._read("SELECT DISTINCT job FROM forecast_runs ORDER BY job")
         ]
 
-    def runs(self, count: int, until: str = ALWAYS) -> list[Record]:
+    def runs(self, count: int, until: str = AFTER_ALL_TIMES) -> list[Record]:
         """Return the newest runs, newest first; runs ahead of their clock come last.
 
         Damaged records are left out.
@@ -274,7 +274,7 @@ class Ledger:
                 runs.append(record.model_copy(update={"as_of": as_of, "exit_code": code}))
         return sorted(runs, key=lambda run: run.ahead_of_clock)
 
-    def fits(self, until: str = ALWAYS, unfinished: bool = False) -> list[FitEntry]:
+    def fits(self, until: str = AFTER_ALL_TIMES, unfinished: bool = False) -> list[FitEntry]:
         """Return the fits up to and including a time, oldest first.
 
         Fits whose run has not ended are included only if `unfinished`.
@@ -285,7 +285,7 @@ class Ledger:
             FitEntry(at, version, sign > 0, why, used, sign == LIVE)
             for at, version, sign, why, used in rows
         ]
-        return [fit for fit in fits if unfinished or fit.reason != UNFINISHED]
+        return [fit for fit in fits if unfinished or fit.reason != UNFINISHED_RUN]
 
     def list_refusals(self) -> set[str]:
         """Return the versions that the gate, the user or a failed run kept from going live."""
@@ -314,7 +314,7 @@ class Ledger:
                 as_of = pa.DictionaryArray.from_arrays(np.zeros(len(stored), np.int32), [at])
                 batch.append(stored.append_column("as_of", as_of))
                 rows += len(stored)
-                if rows >= BATCH_ROWS:
+                if rows >= FRAME_ROWS:
                     yield _build_frame(batch)
                     batch = []
                     rows = 0
@@ -323,31 +323,31 @@ class Ledger:
 
     def of_run(self, at: str, table: str = "forecast_cells") -> Kept:
         """Return the forecasts of a run, or those of another table; None if it has none."""
-        newest = next(self.forecasts(at + ALWAYS, 1, table), None)
+        newest = next(self.forecasts(at + AFTER_ALL_TIMES, 1, table), None)
         return None if newest is None or newest["as_of"].iloc[0] != at else newest
 
-    def inputs(self, at: str, table: str = INPUTS) -> bytes | None:
+    def inputs(self, at: str, table: str = INPUTS_TABLE) -> bytes | None:
         """Return the packed inputs of a run, the data it forecast from; None if not stored."""
         sql = f"SELECT cells FROM {table} WHERE job = :job AND as_of = :at"
         rows = self._read(sql, table, at=at)
         return bytes(rows[0][0]) if rows else None
 
-    def known(self, after: str, before: str = ALWAYS) -> pd.DataFrame:
+    def known(self, after: str, before: str = AFTER_ALL_TIMES) -> pd.DataFrame:
         """Return the values that runs between two times knew in advance, oldest run first.
 
         Damaged values are left out.
         """
-        sql = f"SELECT as_of, cells FROM {KNOWN} WHERE job = :job"
+        sql = f"SELECT as_of, cells FROM {KNOWN_TABLE} WHERE job = :job"
         sql = f"{sql} AND as_of > :after AND as_of < :before ORDER BY as_of"
         tables = [KNOWN_COLUMNS.empty_table()]
-        for at, cells in self._read(sql, KNOWN, after=after, before=before):
+        for at, cells in self._read(sql, KNOWN_TABLE, after=after, before=before):
             try:
                 tables.append(_stored_table(cells))
-            except DAMAGED:
+            except DAMAGE_ERRORS:
                 self._warn("known values", at)
         return _build_frame(tables)
 
-    def days(self, count: int, before: str = ALWAYS) -> list[DayScore]:
+    def days(self, count: int, before: str = AFTER_ALL_TIMES) -> list[DayScore]:
         """Return the scores of the newest days, newest first.
 
         The scores of a day come from the newest run that scored it.
@@ -370,7 +370,7 @@ class Ledger:
         rows = execute(sql, {"job": self.key, "at": at})
         try:
             return _stored_table(rows[0][0])
-        except DAMAGED:
+        except DAMAGE_ERRORS:
             self._warn("forecasts", at)
             return None
 
@@ -388,7 +388,9 @@ class Ledger:
         `more` names further tables that have the columns of forecast_cells.
         """
         with self._connect() as execute:
-            for table, columns in (TABLES | dict.fromkeys(more, TABLES["forecast_cells"])).items():
+            for table, columns in (
+                LEDGER_TABLES | dict.fromkeys(more, LEDGER_TABLES["forecast_cells"])
+            ).items():
                 key = "job TEXT NOT NULL, as_of TEXT NOT NULL"
                 execute(f"CREATE TABLE IF NOT EXISTS {table} ({key}, {columns})")
             yield execute
@@ -479,7 +481,9 @@ def open_file(path: Path, reads: Collection[str] = ()) -> Iterator[Execute]:
         return
     # not mode=ro: the unfinished transaction of a killed run must be rolled back before reading
     target = f"{path.absolute().as_uri()}?mode={'rw' if reads else 'rwc'}"
-    opened = partial(sqlite3.connect, target, timeout=LOCK_PATIENCE, isolation_level=None, uri=True)
+    opened = partial(
+        sqlite3.connect, target, timeout=LEDGER_PATIENCE, isolation_level=None, uri=True
+    )
     with _translate_errors(path), closing(opened()) as connection:
 
         def execute(sql: str, parameters: Values = ()) -> list[Row]:

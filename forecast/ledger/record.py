@@ -14,7 +14,7 @@ from forecast.errors import INCOMPLETE, Message, as_flag
 from forecast.logs import add_listener
 from forecast.settings import Facts
 
-FILE = "run.json"
+RECORD_FILE = "run.json"
 CLOCK_TOLERANCE = timedelta(
     hours=1
 )  # cron may start a job so much early or late, and the clocks of two machines may differ so much

@@ -27,7 +27,7 @@ from forecast.tables.writing import Frame, build_frame, refuse_clash, stack_fram
 Axes = int | tuple[int, ...] | None
 
 # an in-sample error below this share of the series' mean deviation counts as a rounding error
-ROUNDING = 1e-9
+METRIC_ROUNDING = 1e-9
 BOTTOM = np.array(-np.inf)  # the lower end of an interval that is open below
 # how measures of a quantile begin, such as below_p95: the share of values that are no larger
 BELOW = "below_"
@@ -36,7 +36,7 @@ LOSS_LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)
 """The levels of `wql`, whichever quantiles are shown: the median, and the ends of usual intervals."""
 REFERENCE = "seasonal-naive"
 """The model that skill is measured against."""
-FIRST = np.zeros(1, np.int64)  # the only row of a table over all
+FIRST_ROW = np.zeros(1, np.int64)  # the only row of a table over all
 
 
 def naive_errors(panel: Panel, season: int, power: int = 1) -> Numbers:
@@ -57,7 +57,7 @@ def naive_errors(panel: Panel, season: int, power: int = 1) -> Numbers:
         return np.bincount(series, used, len(panel)) / count
 
     distances = np.abs(values - mean(values)[series])
-    rounding = ROUNDING**power * mean(distances**power)
+    rounding = METRIC_ROUNDING**power * mean(distances**power)
     error = seasonal_naive_errors(panel, season, power)
     step_error = seasonal_naive_errors(panel, 1, power)
     error = np.where(error > rounding, error, step_error)
@@ -417,7 +417,7 @@ class Measures:
 
     def measure(self, series: list[int]) -> Frame:
         """The measures of some series, a row for each model."""
-        return build_frame(_measure(self.evaluation, None, FIRST, series))
+        return build_frame(_measure(self.evaluation, None, FIRST_ROW, series))
 
 
 def row_columns(text: str, schema: Schema) -> tuple[str, ...]:
@@ -445,7 +445,7 @@ def measure_frames(evaluation: Evaluation) -> tuple[Frame, Frame, Frame]:
     """The tables of `Measures`: overall, by series, by step."""
     order = evaluation.panel.order
     models = len(evaluation.numbers)
-    overall = _measure(evaluation, None, FIRST)
+    overall = _measure(evaluation, None, FIRST_ROW)
     ids = np.array(evaluation.panel.ids, object)[order].T  # [ids, series]
     names = zip(evaluation.schema.ids, ids, strict=True)
     by_series = {name: np.repeat(column, models) for name, column in names}

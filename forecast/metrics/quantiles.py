@@ -14,7 +14,7 @@ from forecast.panel.panel import Numbers
 from forecast.pretrained.network import LEVELS as LEVELS  # of networks and baselines alike
 
 EVEN_LEVELS = (np.arange(41) + 0.5) / 41  # quantile levels to compute standard deviations from
-WHOLE = 2.0**53  # up to here float64 holds every whole number
+LARGEST_WHOLE = 2.0**53  # up to here float64 holds every whole number
 
 
 def divide(
@@ -64,7 +64,7 @@ def round_values(values: Numbers, digits: int = 7, decimals: int = 4) -> Numbers
     with np.errstate(divide="ignore"):
         exponent = np.floor(np.log10(size))
     unit = 10.0 ** np.clip(digits - 1 - exponent, decimals, 300)
-    small = size < WHOLE / 10.0**decimals  # larger ones have no more decimals
+    small = size < LARGEST_WHOLE / 10.0**decimals  # larger ones have no more decimals
     in_units = np.where(small, values, 0.0) * unit
     result = np.round(in_units) / unit
     return np.where(small, result, values) + 0.0

@@ -11,7 +11,7 @@ from forecast.models.shared.model import RecurrentModel, Shape, weighted_mean
 from forecast.models.shared.parts import StackParams, padded_steps, recurrent, zero_outputs
 from forecast.windows.windows import Batch
 
-ROWS = 2048  # paths that are sampled together on a CPU: as many as its caches hold
+PATHS_AT_ONCE = 2048  # paths that are sampled together on a CPU: as many as its caches hold
 MANY_ROWS = 1 << 18  # the same on other devices
 
 Take = Callable[[int, Likelihood], tuple[Tensor, Tensor]]
@@ -110,7 +110,7 @@ class Network(RecurrentModel):
             values = likelihood.draw(uniform[step, :, None, :])  # [batch, paths]
             return values, _sample_quantiles(values, levels)
 
-        rows = ROWS if device.type == "cpu" else MANY_ROWS
+        rows = PATHS_AT_ONCE if device.type == "cpu" else MANY_ROWS
         # a power of two, so that groups of a batch are equal
         group = 1 << max(0, (rows // paths).bit_length() - 1)
         groups = [self._roll(windows, paths, draw) for windows in batch.split(group)]

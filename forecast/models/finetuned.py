@@ -13,7 +13,7 @@ from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.models.shared.parts import padded_steps, past_segments
 from forecast.models.shared.pretrained import Pretrained
 from forecast.models.shared.pretrained_windows import PretrainedWindows, both_ways
-from forecast.pretrained.features import TOKEN
+from forecast.pretrained.features import TOKEN_STEPS
 from forecast.pretrained.forecasting import network_for
 from forecast.windows.windows import Batch
 
@@ -37,8 +37,8 @@ class Network(RecurrentModel):
         blocks = sum(".before.weight" in name for name in weights)
         self.network = Pretrained(width, blocks)
         self.network.load_state_dict(to_tensors(weights))
-        self.of_past = nn.Parameter(torch.zeros(TOKEN * self.shape.past, width))
-        self.of_future = nn.Parameter(torch.zeros(TOKEN * self.shape.future, width))
+        self.of_past = nn.Parameter(torch.zeros(TOKEN_STEPS * self.shape.past, width))
+        self.of_future = nn.Parameter(torch.zeros(TOKEN_STEPS * self.shape.future, width))
         self.direct = nn.Parameter(torch.zeros(self.shape.future))  # added to the step itself
         self.of_static = nn.Parameter(torch.zeros(self.shape.static, width))
 
@@ -74,9 +74,9 @@ class Network(RecurrentModel):
 
     def _of_columns(self, batch: Batch) -> Tensor:
         """What the other columns add to each token, [batch, tokens, width]."""
-        past = past_segments(batch.past_covariates, TOKEN)
-        future = padded_steps(batch.future_covariates, after=-self.shape.horizon % TOKEN)
-        by_token = [past @ self.of_past, past_segments(future, TOKEN) @ self.of_future]
+        past = past_segments(batch.past_covariates, TOKEN_STEPS)
+        future = padded_steps(batch.future_covariates, after=-self.shape.horizon % TOKEN_STEPS)
+        by_token = [past @ self.of_past, past_segments(future, TOKEN_STEPS) @ self.of_future]
         static = (batch.static @ self.of_static)[:, None]
         added: Tensor = torch.cat(by_token, 1) + static
         return GAIN * added

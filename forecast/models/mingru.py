@@ -35,7 +35,7 @@ class Network(SegmentModel):
     def __init__(self, params: MinimalParams, shape: Shape) -> None:
         super().__init__(params, shape)
         size = params.hidden_size
-        blocks = [Block(size, params.dropout) for _ in range(params.layers)]
+        blocks = [MinGRUBlock(size, params.dropout) for _ in range(params.layers)]
         self.blocks = nn.Sequential(*blocks)
         self.norm = nn.LayerNorm(size)
         self.decoder = StepDecoder(size, self.shape, params.dropout)
@@ -46,7 +46,7 @@ class Network(SegmentModel):
         return self.decoder(state, batch.future_covariates)  # type: ignore[no-any-return]
 
 
-class Block(nn.Module):
+class MinGRUBlock(nn.Module):
     """A minimal GRU and a perceptron, each with a normalised input and a residual connection."""
 
     def __init__(self, size: int, dropout: float) -> None:

@@ -73,7 +73,7 @@ class Cell(nn.Module):
         return State(output, held, normaliser, stabiliser)
 
 
-class Block(nn.Module):
+class SLSTMBlock(nn.Module):
     """A cell, then a gated feed-forward layer; both are normalised and residual."""
 
     def __init__(self, size: int, heads: int) -> None:
@@ -118,10 +118,10 @@ class Network(SegmentModel):
     def __init__(self, params: HeadParams, shape: Shape) -> None:
         super().__init__(params, shape)
         size = params.hidden_size
-        blocks = [Block(size, params.heads) for _ in range(params.layers)]
+        blocks = [SLSTMBlock(size, params.heads) for _ in range(params.layers)]
         self.blocks = nn.ModuleList(blocks)
         self.build_queries(size)
-        self.decoder = Block(size, params.heads)
+        self.decoder = SLSTMBlock(size, params.heads)
         self.drop = nn.Dropout(params.dropout)
         self.last = nn.LayerNorm(size)
         self.out = nn.Linear(size, self.shape.outputs * self.segment)

@@ -17,9 +17,9 @@ from forecast.windows.windows import Batch
 # chosen on hourly demand of electricity, rented bikes and particles in the air
 BASE = 7  # newest seasons, whose mean is the forecast that trees correct
 NEIGHBOURS = range(-3, 4)  # offsets of the steps whose known columns are features of a step
-NEWEST = 3  # values before the horizon that are features of each step
+NEWEST_VALUES = 3  # values before the horizon that are features of each step
 # features are rounded to multiples of 1 / 1024: sums that are equal must not differ between engines
-GRID = 1024
+TREE_GRID = 1024
 
 NO_SPLIT = float(np.finfo(np.float32).max)  # a threshold that nothing exceeds
 FEW_ERRORS = 20  # a horizon step with fewer errors takes the size of errors from all steps
@@ -193,7 +193,7 @@ class Network(RecurrentModel):
         steps = torch.arange(horizon, device=batch.past.device)
         season = self.shape.seasons[0] if self.shape.seasons else horizon
         season = min(season, self.shape.lookback)
-        newest = batch.past[:, -NEWEST:]
+        newest = batch.past[:, -NEWEST_VALUES:]
         own_past = batch.past_covariates[:, -season:, self.known_numbers :]
         count = batch.mask[:, -season:].sum(1, keepdim=True)
         total = batch.past[:, -season:].sum(1, keepdim=True)
@@ -215,7 +215,7 @@ class Network(RecurrentModel):
             past = self._known_past(batch)[..., self.calendar_columns :]
             ahead = batch.future_covariates[..., self.calendar_columns :]
             features += self._of_known(past, ahead, season)
-        return torch.round(torch.cat(features, -1) * GRID) / GRID
+        return torch.round(torch.cat(features, -1) * TREE_GRID) / TREE_GRID
 
     def _of_known(self, past: Tensor, ahead: Tensor, season: int) -> list[Tensor]:
         """Features from known columns: around a step, their mean over a season, and changes.

@@ -9,19 +9,19 @@ from forecast.panel.panel import Integers, Panel
 from forecast.panel.schema import Schema
 
 ALL = "all"  # names the grand total; if a column is called so, write it in capitals
-SERIES = "series"  # the grouping in which each series is a group
+EACH_SERIES = "series"  # the grouping in which each series is a group
 Key = tuple[str, ...]
 
 
 def find_columns(name: str, schema: Schema, setting: Setting) -> Key:
     """The id and static columns that a `setting` names, comma-separated; all ids for `series`."""
     word = name.lower()
-    if word in (ALL, SERIES) and name not in schema.ids:
+    if word in (ALL, EACH_SERIES) and name not in schema.ids:
         return () if word == ALL else schema.ids
     grouping = (*schema.ids, *schema.static)
     columns = [column.strip() for column in name.split(",")]
     for column in columns:
-        if column in (ALL, SERIES) and column not in grouping:
+        if column in (ALL, EACH_SERIES) and column not in grouping:
             problem = f"'{column}' is no column, and stands alone"
             raise UsageError(problem, setting=setting, cure=f"name '{column}' without others")
         if column not in grouping:

@@ -7,7 +7,7 @@ import numpy as np
 from forecast.errors import BadData, Setting, UsageError
 from forecast.panel.grouping import find_columns
 from forecast.panel.panel import (
-    ALWAYS,
+    BEFORE_ALL_ORIGINS,
     SUM,
     Numbers,
     Panel,
@@ -152,7 +152,7 @@ def _mean_vintages(known: Numbers, vintages: Vintages, cell_of_slot: Integers) -
     belong to no cell.
     """
     slot, column = np.nonzero(~np.isnan(vintages.blank_vintages(known)))
-    available = np.full(len(slot), ALWAYS)
+    available = np.full(len(slot), BEFORE_ALL_ORIGINS)
     always = Vintages(slot, column, available, known[slot, column])
     every = join_vintages([vintages, always])
     steps = np.diff([every.slot, every.column], prepend=-1)

@@ -11,15 +11,15 @@ from forecast.errors import Setting, UsageError, did_you_mean
 from forecast.panel.panel import Id, Ids, Integers
 from forecast.tables.writing import Column
 
-NAMED = 5  # the number of series that a message lists by name
-MAX_LENGTH = 200  # the number of letters of a name that a message shows
+SERIES_NAMED = 5  # the number of series that a message lists by name
+MAX_NAME_LENGTH = 200  # the number of letters of a name that a message shows
 
 
 def series_name(ids: Id) -> str:
     """Name a series, such as FLORAL/292, or '' if series have no ids; a long name is cut."""
     name = "/".join(ids)
-    if len(name) > MAX_LENGTH:
-        return f"{name[:MAX_LENGTH]}..."
+    if len(name) > MAX_NAME_LENGTH:
+        return f"{name[:MAX_NAME_LENGTH]}..."
     return name or "''" * bool(ids)
 
 
@@ -29,7 +29,7 @@ def series_key(ids: Id) -> str:
     return "/".join([*(part.replace("/", "\\/") for part in before), last])
 
 
-def series_names(series: Sequence[Id], most: int = NAMED) -> str:
+def series_names(series: Sequence[Id], most: int = SERIES_NAMED) -> str:
     """Name the first of several series: FLORAL/292, FLORAL/356, ..."""
     names = [series_name(ids) for ids in series[: most + 1]]
     return first_names(names, most)

@@ -11,17 +11,19 @@ Integers = NDArray[np.int64]
 Numbers = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-ALWAYS = -(2**62)  # stands for an origin before all others: the value was known at every origin
+BEFORE_ALL_ORIGINS = -(
+    2**62
+)  # stands for an origin before all others: the value was known at every origin
 Id = tuple[str, ...]
 """The id of a series, one text for each id column."""
 Ids = tuple[Id, ...]
-ARRAYS = ("order", "offsets", "starts", "values", "observed", "known", "past", "static")
+PANEL_ARRAYS = ("order", "offsets", "starts", "values", "observed", "known", "past", "static")
 """The arrays that every panel has."""
 BY_SLOT = ("values", "observed", "known", "past", "spread", "shut", "vintages")
 BY_SERIES = ("starts", "static", "lowest", "counted")
 SUM = "sum"  # the status of a series that is a sum of others, see `hierarchy`
 SKIPPED = ("ended", "missing", SUM)  # the statuses of series that get no forecast of their own
-VALUES_AT_ONCE = 1_000_000  # values that are laid out side by side
+PANEL_VALUES_AT_ONCE = 1_000_000  # values that are laid out side by side
 # a series of whole numbers from 0 to this one holds counts: its intervals end at whole numbers
 LARGEST_COUNT = 100
 
@@ -63,7 +65,7 @@ class Vintages:
         cell = self.slot * (1 + self.column.max(initial=0)) + self.column
         _, first, number = np.unique(cell, return_index=True, return_inverse=True)
         oldest = first[number]
-        differs = self.available[oldest] > ALWAYS
+        differs = self.available[oldest] > BEFORE_ALL_ORIGINS
         differs |= self.value != self.value[oldest]
         return self.where(np.isin(number, number[differs]))
 
@@ -368,7 +370,7 @@ def running_sums(values: Numbers, offsets: Integers) -> Numbers:
         return np.cumsum(rows, 1).ravel()
     order = np.argsort(sizes, kind="stable")  # series of similar length are summed together
     sums = np.empty_like(values)
-    at_once = max(1, VALUES_AT_ONCE // int(sizes.max(initial=1)))
+    at_once = max(1, PANEL_VALUES_AT_ONCE // int(sizes.max(initial=1)))
     for low in range(0, len(order), at_once):
         series = order[low : low + at_once]
         step = np.arange(sizes[series].max())

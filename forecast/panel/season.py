@@ -14,17 +14,19 @@ from forecast.panel.panel import Numbers, Panel
 Seasons = tuple[int, ...]  # lengths in steps, ascending
 
 LONGEST_SEASON = 168  # steps of a season that a default lookback covers
-MAX_SEASONS = 14  # a default lookback has at most so many: networks overfit a longer past
+MAX_LOOKBACK_SEASONS = 14  # a default lookback has at most so many: networks overfit a longer past
 UNSEASONAL = 30  # steps of a default lookback if there is no season
 MIN_DAY = 24  # a season of so many steps may be a day
-WEEK = 7  # days
+WEEK_DAYS = 7  # days
 # ratio of the error of repeating the value of a week ago to that of a day ago; if it is larger, the
 # series drifts
 MAX_WEEK_RATIO = 1.6
 MAX_SERIES = 200  # at most so many series are searched for seasons
-MAX_STEPS = 20_000  # at most so many steps of each are searched
-FLAT = 1e-14  # a series varies less than this, relative to the size of its values, if it is flat
-ROUNDING = 1e-9  # rounding error of a likeness, which is 1 for an exact repeat
+MAX_SEARCHED_STEPS = 20_000  # at most so many steps of each are searched
+FLAT_SHARE = (
+    1e-14  # a series varies less than this, relative to the size of its values, if it is flat
+)
+LIKENESS_ROUNDING = 1e-9  # rounding error of a likeness, which is 1 for an exact repeat
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class SeasonPriors:
     min_halved: int = 32  # steps: longer series are also searched in their newest half
 
 
-PRIORS = SeasonPriors()
+SEASON_PRIORS = SeasonPriors()
 
 
 def choose_lags(panel: Panel, season: Seasons) -> Seasons:
@@ -58,7 +60,7 @@ def choose_lags(panel: Panel, season: Seasons) -> Seasons:
     if len(season) != 1 or season[0] < MIN_DAY:
         return season
     day = season[0]
-    week = WEEK * day
+    week = WEEK_DAYS * day
     shows_week = _error(panel, week, week) < MAX_WEEK_RATIO * _error(panel, day, week)
     return (day, week) if shows_week else season
 
@@ -75,7 +77,7 @@ def choose_lookback(horizon: int, lags: Seasons, longest: int) -> int:
         lookback = max(lookback, UNSEASONAL)
     else:
         shortest = lags[0]
-        lookback = min(max(lookback, 10), MAX_SEASONS * shortest)
+        lookback = min(max(lookback, 10), MAX_LOOKBACK_SEASONS * shortest)
         covered = [lag for lag in lags if lag <= LONGEST_SEASON]
         lookback = max(lookback, min(4 * shortest, LONGEST_SEASON), *covered)
         if covered:
@@ -113,7 +115,7 @@ def _error(panel: Panel, lag: int, span: int) -> float:
 
 
 def confirm_seasons(
-    candidates: Seasons, series: Sequence[Numbers], errors: float = PRIORS.errors_together
+    candidates: Seasons, series: Sequence[Numbers], errors: float = SEASON_PRIORS.errors_together
 ) -> Seasons:
     """Return the season lengths at which the data repeat themselves.
 
@@ -132,7 +134,7 @@ def confirm_seasons(
         lags = np.array([length, length // 2, 3 * length // 4, *nearby])
         products = np.zeros(len(lags))
         pairs = np.zeros(len(lags))
-        cycles = 3 if length >= PRIORS.long_season else 2
+        cycles = 3 if length >= SEASON_PRIORS.long_season else 2
         for values in series:
             if len(values) < cycles * length:
                 continue
@@ -148,7 +150,7 @@ def confirm_seasons(
         squares = correlations[3:] ** 2
         variance = 1 + 2 * step * float(squares.sum())
         chance = errors * np.sqrt(variance / max(pairs[0], 1))
-        needed = max(PRIORS.min_correlation, chance, correlations[1:3].min())
+        needed = max(SEASON_PRIORS.min_correlation, chance, correlations[1:3].min())
         if pairs[0] >= length and correlations[0] > needed:
             confirmed += (length,)
     return confirmed
@@ -171,7 +173,7 @@ def _remainder(values: Numbers, length: int, confirmed: Seasons) -> Numbers | No
         return None
     scale = np.sqrt(np.nanmean(rest**2))
     size = float(np.nanmax(np.abs(values)))
-    return rest / scale if scale > FLAT * size else None
+    return rest / scale if scale > FLAT_SHARE * size else None
 
 
 def panel_seasons(panel: Panel, spec: CalendarSpec) -> Seasons:
@@ -182,7 +184,7 @@ def panel_seasons(panel: Panel, spec: CalendarSpec) -> Seasons:
     for series in range(min(MAX_SERIES, len(panel))):
         past = values[panel.slots(series)][: -gaps[series] or None]
         if len(past):
-            pasts.append(past[-MAX_STEPS:])
+            pasts.append(past[-MAX_SEARCHED_STEPS:])
     return shown_seasons(spec, pasts)
 
 
@@ -197,15 +199,15 @@ def shown_seasons(spec: CalendarSpec, series: Sequence[Numbers]) -> Seasons:
     usual = season_candidates(spec)
     alone = Counter[int]()
     for values in series:
-        alone.update(confirm_seasons(usual, [values], PRIORS.errors_alone))
-    needed = max(PRIORS.min_share * len(series), 1)
+        alone.update(confirm_seasons(usual, [values], SEASON_PRIORS.errors_alone))
+    needed = max(SEASON_PRIORS.min_share * len(series), 1)
     confirmed = {length for length in usual if alone[length] >= needed}
     confirmed.update(confirm_seasons(usual, series))
     known = tuple(sorted(confirmed))
     periods = Counter(repeat_period(values, known) for values in series)
     del periods[1]
     shown = sorted(period for period, count in periods.items() if count >= needed)
-    confirmed.update(shown[: PRIORS.max_periods])
+    confirmed.update(shown[: SEASON_PRIORS.max_periods])
     return tuple(sorted(confirmed))
 
 
@@ -218,10 +220,10 @@ def repeat_period(values: Numbers, seasons: Seasons = ()) -> int:
     have changed, the newest half, quarter and so on are searched, too; these must repeat exactly,
     and hold four periods.
     """
-    period = _repeat_period(values, seasons, PRIORS.min_likeness, 2)
-    while period == 1 and len(values) > PRIORS.min_halved:
+    period = _repeat_period(values, seasons, SEASON_PRIORS.min_likeness, 2)
+    while period == 1 and len(values) > SEASON_PRIORS.min_halved:
         values = values[len(values) // 2 :]
-        period = _repeat_period(values, seasons, 1 - ROUNDING, 4)
+        period = _repeat_period(values, seasons, 1 - LIKENESS_ROUNDING, 4)
     return period
 
 
@@ -237,7 +239,7 @@ def _repeat_period(values: Numbers, seasons: Seasons, least: float, periods: int
     rest = np.where(seen, _remove_line(values), 0.0)
     variance = float((rest**2).sum() / count)
     size = float(np.nanmax(np.abs(values)))
-    if not variance > (FLAT * size) ** 2:
+    if not variance > (FLAT_SHARE * size) ** 2:
         return 1
     longest = len(values) // periods
     # the likeness is 1 for an exact repeat and 0 for none; one more lag gives the last a neighbour
@@ -246,13 +248,13 @@ def _repeat_period(values: Numbers, seasons: Seasons, least: float, periods: int
     is_after = np.minimum.accumulate(inside) < 0  # a slow wander resembles itself nearby
     before = np.concatenate([[-np.inf], inside[:-1]])
     is_peak = inside >= before
-    is_peak &= inside >= likeness[1:] - ROUNDING
+    is_peak &= inside >= likeness[1:] - LIKENESS_ROUNDING
     lags = np.arange(1, longest + 1)
     needed_pairs = np.maximum((periods - 1) * lags, 2)
     for season in seasons:
         if season <= longest:
-            remainder = PRIORS.max_remainder * (1 - inside[season - 1])
-            least = max(least, 1 - remainder + ROUNDING)
+            remainder = SEASON_PRIORS.max_remainder * (1 - inside[season - 1])
+            least = max(least, 1 - remainder + LIKENESS_ROUNDING)
     repeats = is_after & is_peak
     repeats &= pairs[:longest] >= needed_pairs
     repeats &= inside >= least

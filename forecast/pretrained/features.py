@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from forecast.panel.panel import Flags, Floats, Integers, Numbers
 
-TOKEN = 8  # steps per token
+TOKEN_STEPS = 8  # steps per token
 COARSE = 16  # a coarse step is the mean over this many steps
 COARSE_TOKENS = 4  # at most this many tokens of coarse steps precede those of the newest steps
 STEP_FEATURES, SUMMARY_FEATURES, OTHERS = 15, 23, 11
@@ -27,7 +27,15 @@ BEND = 3.0  # `squash` is nearly linear below this many scales, and nearly a log
 # 0 is so many scales away at most: beyond that, a constant added to all values changes nothing
 FAR = 5.0
 MAX_FEATURE = 50.0  # features are clipped to plus and minus this
-ARRAYS = ("steps", "summary", "base", "others", "unit", "location", "scale")  # of `Features`
+FEATURE_ARRAYS = (
+    "steps",
+    "summary",
+    "base",
+    "others",
+    "unit",
+    "location",
+    "scale",
+)  # of `Features`
 
 
 @dataclass(frozen=True)
@@ -80,7 +88,7 @@ def compute_features(
     order = np.argsort(member, kind="stable")
     rank = np.argsort(order)
     arrays: dict[str, Any] = {}
-    for name in ARRAYS:
+    for name in FEATURE_ARRAYS:
         joined = np.concatenate([getattr(part, name) for part in parts])
         arrays[name] = joined[rank]
     return replace(parts[0], **arrays)
@@ -126,7 +134,7 @@ def _of_alike(
     ]
 
     past = context - newest
-    coarse = TOKEN * min(COARSE_TOKENS, -(-past // (TOKEN * COARSE)))
+    coarse = TOKEN_STEPS * min(COARSE_TOKENS, -(-past // (TOKEN_STEPS * COARSE)))
     steps = np.zeros((coarse + newest + horizon, STEP_FEATURES, windows), np.float32)
     by_step = np.stack([scaled, known, adjusted, zero], 1).astype(np.float32)
     steps[:coarse, :4] = _coarse_means(by_step[:past], coarse)

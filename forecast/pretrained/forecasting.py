@@ -16,7 +16,7 @@ from safetensors.numpy import load
 
 from forecast.errors import ArtifactRefused
 from forecast.panel.panel import Flags, Integers, Numbers
-from forecast.pretrained.features import TOKEN, compute_features, unsquash
+from forecast.pretrained.features import TOKEN_STEPS, compute_features, unsquash
 from forecast.pretrained.network import (
     ARCHITECTURE,
     LEVELS,
@@ -27,16 +27,20 @@ from forecast.pretrained.network import (
 )
 
 CONTEXTS = (64, 128, 256, 512, 1024)  # the past of a window is padded to one of these lengths
-CONTEXT = CONTEXTS[-1]  # features depend on at most so many steps of the past
-NEWEST = 8 * TOKEN  # the network reads so many newest steps one by one
+NETWORK_CONTEXT = CONTEXTS[-1]  # features depend on at most so many steps of the past
+NEWEST_STEPS = 8 * TOKEN_STEPS  # the network reads so many newest steps one by one
 # the architecture that reads all steps of the past one by one, and forecasts both a series and its
 # mirror image, as `finetuned` does
 MIRRORED = 1
 HOURLY_SEASONS = (24, 48, 96)  # steps of a day whose series have a network of their own
 FILE, HOURS_FILE = "weights.safetensors", "hours.safetensors"
-CELLS_AT_ONCE = 1 << 16  # at most so many steps of windows run together: they fit into a cache
+NETWORK_CELLS_AT_ONCE = (
+    1 << 16
+)  # at most so many steps of windows run together: they fit into a cache
 ROUND = 16  # matrix products are fastest if the number of windows is a multiple of this
-FEW = 10.0  # forecasts of counts are whole numbers if the mean of the counts is at most this
+LARGEST_COUNT_MEAN = (
+    10.0  # forecasts of counts are whole numbers if the mean of the counts is at most this
+)
 MAX_SQUASHED = 25.0  # largest squashed value; unsquashed it is 6,200 scales
 
 
@@ -99,17 +103,17 @@ def forecast_quantiles(
     (1,) means no season.
     """
     # a forecast may depend on how far a window is padded, but not on the windows beside it
-    missing = max(CONTEXT - values.shape[1], 0)
+    missing = max(NETWORK_CONTEXT - values.shape[1], 0)
     padding = ((0, 0), (missing, 0))
-    values = np.pad(values, padding)[:, -CONTEXT:]
-    observed = np.pad(observed, padding)[:, -CONTEXT:]
-    length = CONTEXT - observed.argmax(1)
+    values = np.pad(values, padding)[:, -NETWORK_CONTEXT:]
+    observed = np.pad(observed, padding)[:, -NETWORK_CONTEXT:]
+    length = NETWORK_CONTEXT - observed.argmax(1)
     contexts = np.array(CONTEXTS)[np.searchsorted(CONTEXTS, length)]
-    ahead = -(-horizon // TOKEN) * TOKEN
+    ahead = -(-horizon // TOKEN_STEPS) * TOKEN_STEPS
     result = np.zeros((len(values), horizon, len(LEVELS)))
     for context in np.unique(contexts).tolist():
         rows = np.flatnonzero(contexts == context)
-        parts = -(-len(rows) * (context + ahead) // CELLS_AT_ONCE)
+        parts = -(-len(rows) * (context + ahead) // NETWORK_CELLS_AT_ONCE)
         at_once = -(-len(rows) // (parts * ROUND)) * ROUND
         for part in np.split(rows, range(at_once, len(rows), at_once)):
             past = values[part, -context:]
@@ -170,14 +174,14 @@ def are_counts(values: Numbers, observed: Flags) -> Flags:
     whole = values == np.round(values)
     whole &= values >= 0
     total = values.sum(1, where=observed)
-    few = total <= FEW * observed.sum(1)
+    few = total <= LARGEST_COUNT_MEAN * observed.sum(1)
     return np.asarray(few & whole.all(1, where=observed))
 
 
 def _one_way(
     network: Network, values: Numbers, observed: Flags, horizon: int, seasons: Integers
 ) -> Numbers:
-    newest = CONTEXT if network.architecture == MIRRORED else NEWEST
+    newest = NETWORK_CONTEXT if network.architecture == MIRRORED else NEWEST_STEPS
     features = compute_features(values, observed, seasons, horizon, newest)
     squashed = run(network.layers, features).astype(np.float64)
     distance = unsquash(np.clip(squashed, -MAX_SQUASHED, MAX_SQUASHED))

@@ -15,7 +15,7 @@ from forecast.pretrained.features import (
     OTHERS,
     STEP_FEATURES,
     SUMMARY_FEATURES,
-    TOKEN,
+    TOKEN_STEPS,
     Features,
 )
 
@@ -26,8 +26,10 @@ LEVELS = (0.005, 0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975, 0.995)
 MIDDLE = LEVELS.index(0.5)
 SEASONAL = 5  # so many of `Features.others`, the first ones, are guesses from seasons
 OUTPUTS = OTHERS + len(LEVELS)
-TOKEN_INPUTS = TOKEN * STEP_FEATURES + SUMMARY_FEATURES + 2
-MOST = 4.0  # a guess from a season may change the forecast by at most so many units, at a gate of 1
+TOKEN_INPUTS = TOKEN_STEPS * STEP_FEATURES + SUMMARY_FEATURES + 2
+MOST_CHANGE = (
+    4.0  # a guess from a season may change the forecast by at most so many units, at a gate of 1
+)
 SMALL = 1e-5  # added to variances, so that none is 0
 
 Weights = dict[str, Floats]
@@ -40,12 +42,12 @@ def build_tokens(features: Features) -> Floats:
     or future, and how far ahead it lies.
     """
     windows, steps, width = features.steps.shape
-    number = np.arange(steps // TOKEN) - features.coarse // TOKEN
-    ahead = np.maximum(number - features.context // TOKEN + 1, 0)
+    number = np.arange(steps // TOKEN_STEPS) - features.coarse // TOKEN_STEPS
+    ahead = np.maximum(number - features.context // TOKEN_STEPS + 1, 0)
     place = np.where(number < 0, -1, ahead > 0)  # -1 for coarse steps, 0 for the past, 1 ahead
     tokens = np.empty((len(number), TOKEN_INPUTS, windows), np.float32)
     by_step = features.steps.transpose(1, 2, 0)
-    of_steps = TOKEN * width
+    of_steps = TOKEN_STEPS * width
     tokens[:, :of_steps] = by_step.reshape(len(number), -1, windows)
     tokens[:, of_steps:-2] = features.summary.T
     tokens[:, -2] = place[:, None]
@@ -60,7 +62,7 @@ def build_inputs(features: Features) -> tuple[Floats, Floats, Floats, Floats]:
     seasons are limited to some units, so that a gate of 0.03 cannot spoil a season that repeats
     exactly.
     """
-    most = MOST * features.unit[:, None, None]
+    most = MOST_CHANGE * features.unit[:, None, None]
     gated = features.others.copy()
     seasons = gated[..., :SEASONAL]
     seasons[:] = most * np.tanh(seasons / most)
@@ -114,7 +116,7 @@ def run(layers: Weights, features: Features) -> Floats:
     matrix = layers["inputs"][:, :-1]
     bias = layers["inputs"][:, -1:]
     states = [matrix @ token + bias for token in tokens.transpose(1, 2, 0)]
-    future = (features.coarse + features.context) // TOKEN
+    future = (features.coarse + features.context) // TOKEN_STEPS
     blocks = sum(name.endswith(".wide") for name in layers)
     width = len(bias)
     # rows of `read`: the inputs of a layer, a row of 1, and the state of a block

@@ -31,14 +31,18 @@ from forecast.tables.table import Table, distinct, repeats, rows_text
 
 MIN_TIMES = 4  # with this many different times or fewer, none is an outlier
 # an outlier lies farther from the other times than this many times the span of the other times
-FAR = 10
+FAR_SPANS = 10
 MIN_ABSENT = 0.5  # a table of counts looks sparse if a larger share of its rows is absent
 MAX_ZEROS = 0.1  # a table with a larger share of zeros writes zeros, so absent rows are not zeros
 # the last period is complete if at least this share of earlier periods ends as early
-EARLIEST = 0.1
-MAX_STEPS = 10_000_000  # steps of the finer grid that are counted to find out what periods lack
+EARLY_SHARE = 0.1
+MAX_FINER_STEPS = (
+    10_000_000  # steps of the finer grid that are counted to find out what periods lack
+)
 MAX_ROWS = 100_000_000  # rows of a table, including zeros for absent rows
-MAX_NUMBERS = 250_000_000  # values and covariates of a panel: about 4 GB with what training adds
+MAX_PANEL_NUMBERS = (
+    250_000_000  # values and covariates of a panel: about 4 GB with what training adds
+)
 
 
 @dataclass(frozen=True)
@@ -163,7 +167,7 @@ def _refuse_outlier(observations: Observations, positions: Integers, schema: Sch
     for position, others in ends:
         span = int(np.ptp(others))
         gap = int(np.abs(others - position).min())
-        if gap > FAR * max(span, FAR):
+        if gap > FAR_SPANS * max(span, FAR_SPANS):
             times = observations.row_timestamps
             row = np.argmax(build_calendar(schema).positions(times) == position)
             text = format_timestamp(int(times[row]), schema.time_format)
@@ -245,7 +249,7 @@ def aggregate(
     elif fine is not None:  # a sum lacks values if it has fewer than its period has finer steps
         ends = distinct(observed.timestamps)[[0, -1]]
         first, last = fine.positions(ends)
-        fine_positions = np.arange(first, min(last + 1, first + MAX_STEPS))
+        fine_positions = np.arange(first, min(last + 1, first + MAX_FINER_STEPS))
         periods = calendar.positions(fine.times(fine_positions))
         first_period = periods[0]
         steps = np.bincount(periods - first_period, minlength=high - first_period + 1)
@@ -296,7 +300,7 @@ def _ends_early(times: Integers, calendar: Calendar) -> bool:
     last_rows = np.diff(positions, append=positions[-1] + 1) > 0
     to_end = (calendar.ends(positions) - times)[last_rows]
     as_early = (to_end[:-1] >= to_end[-1]).sum()
-    return bool(as_early < max(1, EARLIEST * (len(to_end) - 1)))
+    return bool(as_early < max(1, EARLY_SHARE * (len(to_end) - 1)))
 
 
 def _fill_zeros(
@@ -338,7 +342,7 @@ def build_panel(schema: Schema, observations: Observations, grid: Grid, horizon:
     """
     sizes = grid.lengths + horizon
     steps = sizes.sum()
-    if steps * (2 + len(schema.known) + len(schema.past)) > MAX_NUMBERS:
+    if steps * (2 + len(schema.known) + len(schema.past)) > MAX_PANEL_NUMBERS:
         on_grid = f"{len(sizes):,} series on the grid {schema.calendar.name}"
         need = f"need {steps:,} steps, more than fit in memory"
         problem = f"{on_grid} from first to last time {need}"

@@ -11,8 +11,8 @@ from forecast.panel.naming import first_names, series_name, series_names
 from forecast.panel.panel import Flags, Id, Ids, Integers, Numbers, Panel, ids_at, series_index
 from forecast.panel.schema import Schema, position_texts
 
-MAX_RATIO = 10.0  # if a level rises or falls by a larger factor, the unit may have changed
-NAMED_SERIES = 3  # the number of series that a warning lists by name
+MAX_LEVEL_CHANGE = 10.0  # if a level rises or falls by a larger factor, the unit may have changed
+WARNED_NAMED = 3  # the number of series that a warning lists by name
 STATUSES = {
     "constant": "never change",
     "ended": "ended more than a lookback before the last time and get no forecast",
@@ -56,7 +56,7 @@ class Comparison:
         self.new += ids_at(panel, np.flatnonzero(is_new))
         unseen = ids_at(panel, np.flatnonzero(is_new & (panel.starts <= self.end)))
         if unseen:
-            names = series_names(unseen, NAMED_SERIES)
+            names = series_names(unseen, WARNED_NAMED)
             text = "%s: %d series were not seen at fit (%s); they are forecast anyway"
             log.warning(text, self.name, len(unseen), names)
         status = np.array(panel.status, object)
@@ -77,7 +77,7 @@ class Comparison:
         missing = self.missing
         if not missing:
             return
-        names = series_names(missing, NAMED_SERIES)
+        names = series_names(missing, WARNED_NAMED)
         text = "%s: %d series of the fit are not here (%s); they get no forecast%s"
         none = "" if self.seen else "; none of the fit is left: is this the right table?"
         log.warning(text, self.name, len(missing), names, none)
@@ -101,11 +101,11 @@ def check_levels(
     index = series_index(ids, panel.ids)
     now = mean_level(panel, lookback)
     then = np.concatenate([[0.0], level])[index]
-    far = (now > MAX_RATIO * then) | (then > MAX_RATIO * now)
+    far = (now > MAX_LEVEL_CHANGE * then) | (then > MAX_LEVEL_CHANGE * now)
     moved = np.flatnonzero(far & (now > 0) & (then > 0))
     if not len(moved):
         return
-    names = series_names([panel.ids[series] for series in moved], NAMED_SERIES)
+    names = series_names([panel.ids[series] for series in moved], WARNED_NAMED)
     moves = f"the level of {len(moved)} series moved more than tenfold since the fit ({names})"
     if strict:
         without = " this is a warning"
@@ -222,7 +222,7 @@ def warn_status(
         changed = np.flatnonzero(is_new & (status == word))
         ids = [panel.ids[series] for series in changed]
         if ids:
-            names = series_names(ids, NAMED_SERIES) or "the whole table"
+            names = series_names(ids, WARNED_NAMED) or "the whole table"
             details = (limit, setting) if word == "missing" else ()
             log.warning(f"%s: %d series {text}: %s", name, len(ids), *details, names)
     if whole and panel.skipped.all():

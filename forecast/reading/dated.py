@@ -7,11 +7,11 @@ from itertools import product
 
 import numpy as np
 
-from forecast.calendar.cells import WHOLE
+from forecast.calendar.cells import WHOLE_TIME
 from forecast.calendar.frequency import parse_frequency
 from forecast.calendar.inference import (
-    PARTS,
     TIME_NAMES,
+    TIME_PARTS,
     find_part,
     is_parts,
     looks_like_times,
@@ -26,14 +26,14 @@ from forecast.logs import log
 from forecast.panel.schema import SIGNS, Names, Schema
 from forecast.reading.roles import AVAILABLE_AT, FULL_YEAR, MAX_REPEATED, TARGET_NAMES, groups_rows
 from forecast.settings import TableSettings, holiday_columns
-from forecast.tables.cells import MISSING, counted_values, is_whole, numeric_columns
+from forecast.tables.cells import MISSING_WORDS, counted_values, is_whole, numeric_columns
 from forecast.tables.headers import DATE_OR_FRACTION, LETTER, require_columns
 from forecast.tables.table import Columns, Flags, Table, repeats
 
 UNNAMED = ("", "Unnamed: 0")  # names of a first column without a name; the second is by pandas
 INDEX = "index"
 MAX_ROWS_BELOW = 20  # at most this many rows at the end are searched for totals and notes
-STEP = r"[Vv]?\d+"  # names of the columns of steps, in a table with one series in each row
+STEP_NAME = r"[Vv]?\d+"  # names of the columns of steps, in a table with one series in each row
 PERIODS_OF_YEAR = {"month": set(ABBREVIATIONS), "quarter": {"q1", "q2", "q3", "q4"}}
 FINER: dict[str, Names] = {  # the parts that may follow each part of a time
     "year": ("month", "quarter", "week", "yearday"),
@@ -92,7 +92,7 @@ def _are_totals(rows: Table, data: Table, time: str) -> bool:
     for name in rows.names:
         texts = rows.texts(name)
         for row, text in enumerate(texts):
-            if LETTER.search(text) and text.lower() not in MISSING:
+            if LETTER.search(text) and text.lower() not in MISSING_WORDS:
                 has_words = True
                 noted[row] |= text not in data.texts(name)
     is_untimed = list(rows.texts(time)) == [""]
@@ -119,7 +119,7 @@ def _name_first_column(table: Table) -> Table:
     if numbered:
         rest = replace(table, frame=table.frame.drop(columns=first), numbering=None)
         timed = (looks_like_times(rest, name) or resembles_times(rest, name) for name in others)
-        has_ids = not re.fullmatch(STEP, others[0])
+        has_ids = not re.fullmatch(STEP_NAME, others[0])
         if any(timed) or (has_ids and _looks_like_rows(rest)):
             text = "%s: the unnamed first column holds row numbers and was left out"
             log.warning(text, table.name)
@@ -189,7 +189,7 @@ def _coarsest(table: Table, candidates: list[str], parts: dict[str, str]) -> lis
     if not years:
         return candidates
     dates = [column for column in candidates if column not in parts]
-    dates = [column for column in dates if not WHOLE.fullmatch(table.first(column))]
+    dates = [column for column in dates if not WHOLE_TIME.fullmatch(table.first(column))]
     return dates or candidates  # prefer dates, as they have a year
 
 
@@ -302,7 +302,7 @@ def heading_times(table: Table, names: list[str]) -> Names:
     They are the last of the columns `names`, which precede the forecasts, that holds times, or
     several that are joined. Steps are in the last of `names`.
     """
-    for count in range(2, min(len(names), len(PARTS)) + 1):
+    for count in range(2, min(len(names), len(TIME_PARTS)) + 1):
         columns = tuple(names[-count:])
         if find_part(table, columns[-1]) and is_parts(table, columns):
             return columns
@@ -447,7 +447,7 @@ def _looks_like_rows(table: Table) -> bool:
     first, *others = table.names
     is_numbering = first == table.numbering
     # if row numbers stand first, columns 0, 1, 2 are series: pandas names columns of arrays so
-    numbered = STEP.replace("?", "") if is_numbering else STEP
+    numbered = STEP_NAME.replace("?", "") if is_numbering else STEP_NAME
     matches = [re.fullmatch(numbered, column) for column in others]
     if len(others) < 2 or not all(matches):
         return False

@@ -17,7 +17,7 @@ from forecast.errors import BadData, ForecastError
 from forecast.logs import held_back, log, log_kinds
 from forecast.panel.panel import Flags, Integers
 from forecast.panel.schema import Names, Schema
-from forecast.reading.building import MAX_NUMBERS
+from forecast.reading.building import MAX_PANEL_NUMBERS
 from forecast.reading.dated import dated_table, normalise
 from forecast.reading.reading import columns_of_fit, find_end, infer_schema
 from forecast.reading.roles import AVAILABLE_AT
@@ -26,7 +26,7 @@ from forecast.tables.cells import convert_flags, infer_decimal, lacks_value
 from forecast.tables.contents import (
     CELL_PEAK,
     MEMORY_SHARE,
-    SAMPLE,
+    SAMPLE_BYTES,
     foreign_kind,
     free_memory,
     readable,
@@ -47,9 +47,9 @@ Shares = Callable[[Table], Integers]
 ROWS_AT_ONCE = 1 << 18  # rows of a block of Parquet
 BYTES_AT_ONCE = 1 << 23  # bytes of a block of a CSV
 # the least number of bytes of a row of a CSV: an id, a time, a value, two delimiters, a line end
-SHORTEST = 6
+SHORTEST_ROW = 6
 # names of columns that are added to those of a table
-ROW = "\0row"
+ROW_COLUMN = "\0row"
 SHARE = "\0share"
 OPEN_AT_ONCE = 200  # number of files of shares that are open at once
 
@@ -74,7 +74,7 @@ class LargeTable:
         return [str(name) for name in self.data.schema.names]
 
     def batches(self, columns: Columns) -> Iterator[Any]:
-        """Yield the rows of each block, in order, with their line numbers in the column `ROW`."""
+        """Yield the rows of each block, in order, with their line numbers in the column `ROW_COLUMN`."""
         require_columns(Table(self.name, arrow_frame(self._empty(self.names))), columns)
         row = 1 if self.delimiter is None else 2
         with readable(self.name, "cannot be read: {}"), self.location.refuse_changes(self.pins):
@@ -82,7 +82,7 @@ class LargeTable:
                 if len(batch):
                     table = pa.Table.from_batches([batch]).replace_schema_metadata(None)
                     lines = pa.array(np.arange(row, row + len(batch)))
-                    yield table.append_column(ROW, lines)
+                    yield table.append_column(ROW_COLUMN, lines)
                     row += len(batch)
 
     def _blocks(self, columns: list[str]) -> Any:
@@ -113,8 +113,8 @@ class LargeTable:
         return pyarrow.csv.open_csv(file, reading, parsing, conversion)
 
     def table(self, rows: Any) -> Table:
-        frame = arrow_frame(rows.drop_columns([ROW]))
-        return replace(self._blank, frame=frame, lines=rows[ROW].to_numpy())
+        frame = arrow_frame(rows.drop_columns([ROW_COLUMN]))
+        return replace(self._blank, frame=frame, lines=rows[ROW_COLUMN].to_numpy())
 
     @cached_property
     def _blank(self) -> Table:
@@ -130,7 +130,7 @@ class LargeTable:
         decimal = self.settings.decimal
         if decimal is None:
             rows = next(self.batches(self.names))
-            first = replace(blank, frame=arrow_frame(rows.drop_columns([ROW])))
+            first = replace(blank, frame=arrow_frame(rows.drop_columns([ROW_COLUMN])))
             decimal = infer_decimal(first, self.delimiter)
         return replace(blank, decimal=decimal)
 
@@ -141,7 +141,7 @@ class LargeTable:
         """
         kept = [self._empty(columns)]
         for rows in self.batches(columns):
-            flags = keep(self.table(rows.select([*by, ROW])))
+            flags = keep(self.table(rows.select([*by, ROW_COLUMN])))
             kept.append(rows.filter(pa.array(flags)))
         return self.table(pa.concat_tables(kept).combine_chunks())
 
@@ -165,7 +165,7 @@ class LargeTable:
 
         def share_pool() -> Iterator[Any]:
             for rows in self.batches(columns):
-                shares = share(self.table(rows.select([*by, ROW])))
+                shares = share(self.table(rows.select([*by, ROW_COLUMN])))
                 yield from rows.append_column(SHARE, pa.array(shares)).to_batches()
 
         schema = self._empty(columns).schema
@@ -188,7 +188,7 @@ class LargeTable:
         if not path.exists():
             return None
         rows = pyarrow.dataset.dataset(path, format="feather").to_table()
-        return self.table(rows.sort_by(ROW))
+        return self.table(rows.sort_by(ROW_COLUMN))
 
     def survey(self, ids: Columns, time: Columns, target: str) -> tuple[Integers | None, Table]:
         """Find where series begin, and which times there are.
@@ -213,9 +213,9 @@ class LargeTable:
             first_rows = keys.filter(pa.array(begins)).columns
             firsts.append(pa.table(list(map(_decode, first_rows)), list(ids)))
             has_value = ~_find_blanks(rows[target])
-            valued = rows.select([*time, ROW]).filter(pa.array(has_value))
+            valued = rows.select([*time, ROW_COLUMN]).filter(pa.array(has_value))
             groups = pa.concat_tables([times, valued]).group_by(list(time), use_threads=False)
-            times = groups.aggregate([(ROW, "min")]).rename_columns([*time, ROW])
+            times = groups.aggregate([(ROW_COLUMN, "min")]).rename_columns([*time, ROW_COLUMN])
         values = pa.array(np.ones(len(times)))
         if self.delimiter:
             values = values.cast(pa.string())
@@ -227,7 +227,7 @@ class LargeTable:
     def _empty(self, columns: Columns) -> Any:
         """Return a table of pyarrow without rows, with the columns of a batch."""
         empty = self.data.schema.empty_table().select(list(columns)).replace_schema_metadata(None)
-        return empty.append_column(ROW, pa.array([], pa.int64()))
+        return empty.append_column(ROW_COLUMN, pa.array([], pa.int64()))
 
 
 def _find_blanks(column: Any) -> Flags:
@@ -283,11 +283,11 @@ def _plain_csv(location: Location, settings: TextSettings, least: int) -> LargeT
     """Open a CSV in UTF-8 in which each line is a row, under a plain header; None for others."""
     file, *others = location.files()
     as_given = settings.encoding or settings.header_row or settings.skip_rows
-    if others or as_given or file.size < SHORTEST * least:
+    if others or as_given or file.size < SHORTEST_ROW * least:
         return None
     pins = location.pins([file.path])
     with location.system.open_input_file(file.path) as opened:
-        sample = opened.read_at(SAMPLE, 0)
+        sample = opened.read_at(SAMPLE_BYTES, 0)
         end = opened.read_at(1, file.size - 1)
     header, _, rest = sample.partition(b"\n")
     begins = sample[:1].isalnum() or sample[:1] == b'"'
@@ -348,7 +348,7 @@ def sample_series(
                 return None
             needed = table.rows * len(table.names) * CELL_PEAK
             free = free_memory()
-            times_too_large = max(needed / free, 2 * table.rows / MAX_NUMBERS) / MEMORY_SHARE
+            times_too_large = max(needed / free, 2 * table.rows / MAX_PANEL_NUMBERS) / MEMORY_SHARE
             one_in = math.ceil(times_too_large)
             if one_in < 2:
                 return None

@@ -15,7 +15,7 @@ from forecast.panel.naming import first_alike, series_name, series_names
 from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Names, Schema, build_calendar
 from forecast.tables.cells import (
-    WHOLE,
+    WHOLE_NUMBER,
     is_blank,
     is_text,
     join_cells,
@@ -31,7 +31,7 @@ from forecast.tables.table import Table, rank, repeats, rows_text
 # a column of numbers, some cells of which are text, holds codes if it has at most this many
 # different values; with more, the text is taken for typing errors
 MAX_CODES = 30
-MIN_ROWS = 2  # a column of codes has at least this many rows for each code, and cells of text
+MIN_CODE_ROWS = 2  # a column of codes has at least this many rows for each code, and cells of text
 TRUTH = {"false": False, "0": False, "true": True, "1": True}
 
 
@@ -213,13 +213,13 @@ def _looks_categorical(table: Table, column: str) -> bool:
     present = ~parsed.blank
     letters = parsed.bad & present
     typing_errors = parsed.bad & parsed.numberlike
-    if typing_errors.any() or letters.sum() < MIN_ROWS:
+    if typing_errors.any() or letters.sum() < MIN_CODE_ROWS:
         return False
     different = pc.unique(parsed.text.filter(present))
-    if len(different) > min(MAX_CODES, present.sum() / MIN_ROWS):
+    if len(different) > min(MAX_CODES, present.sum() / MIN_CODE_ROWS):
         return False
     is_number = present & ~parsed.bad & ~parsed.word
-    return bool(match_cells(parsed.text.filter(is_number), WHOLE).all())
+    return bool(match_cells(parsed.text.filter(is_number), WHOLE_NUMBER).all())
 
 
 def locate_rows(

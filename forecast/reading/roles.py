@@ -32,9 +32,11 @@ MIN_ALONE = (
     0.8  # if a larger share of rows is alone at its time, one series is likelier than several
 )
 ROWS_TRIED = 20_000  # of larger tables, about so many rows rule out most sets of columns as ids
-MIN_ROWS = 10  # a column that equals the calendar in this many rows does not do so by chance
+MIN_CALENDAR_ROWS = (
+    10  # a column that equals the calendar in this many rows does not do so by chance
+)
 ROW_NUMBER = "row number"
-CODE = re.compile(r"\s*0[0-9]+\s*")  # such as 007
+CODE_WITH_ZERO = re.compile(r"\s*0[0-9]+\s*")  # such as 007
 FULL_YEAR = re.compile(r"[12]\d{3}(\.0*)?")
 # names of columns of each kind, whole or as a part of the name
 CALENDAR_NAMES: dict[str, str] = {
@@ -158,7 +160,7 @@ def _smallest_ids(
 def _names_things(table: Table, column: str, is_numeric: bool) -> bool:
     """Whether a column holds text or codes such as 007, which may be ids."""
     texts = table.distinct(column)[1]
-    return any(map(CODE.fullmatch, texts)) if is_numeric else any(texts)
+    return any(map(CODE_WITH_ZERO.fullmatch, texts)) if is_numeric else any(texts)
 
 
 def _repeated_share(
@@ -262,7 +264,7 @@ def calendar_columns(table: Table, columns: list[str], times: ParsedTimes) -> di
     name does not matter for full years, and for row numbers in the first column. The result is
     empty if no other column would be left.
     """
-    if len(table) < MIN_ROWS:
+    if len(table) < MIN_CALENDAR_ROWS:
         return {}
     parts = {}
     if times.format.kind != "integer":

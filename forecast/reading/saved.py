@@ -20,7 +20,7 @@ from forecast.tables.table import Columns, Table, repeats
 
 POINT = "forecast"
 # how a schema reads a table of forecasts
-PLAIN: dict[str, Any] = {
+PLAIN_SETTINGS: dict[str, Any] = {
     "layout": "long",
     "target": POINT,
     "aggregate": None,
@@ -111,7 +111,7 @@ def observed_forecasts(forecasts: Table, actual: str, schema: Schema) -> Observa
         cure = Words("name the columns that both have with ", ids_and_time)
         raise BadData(problem, place=forecasts.name, cure=cure)
     try:
-        observed = observe(forecasts, schema.model_copy(update=PLAIN))
+        observed = observe(forecasts, schema.model_copy(update=PLAIN_SETTINGS))
     except BadData as error:
         problem = str(error.problem).replace("at fit", f"in {actual}")
         raise BadData(problem, setting=error.setting, place=error.place, cure=error.cure) from None

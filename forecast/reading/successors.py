@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, did_you_mean
-from forecast.events.kinds import EPOCH, day_spans
+from forecast.events.kinds import EPOCH_DAY, day_spans
 from forecast.events.table import cell_texts, parse_days, refuse_others, side_table
 from forecast.logs import log
 from forecast.panel.hierarchy import sum_series
@@ -21,11 +21,11 @@ from forecast.tables.cells import parse_numbers
 from forecast.tables.headers import require_columns
 from forecast.tables.table import Table
 
-COLUMNS = ("replaces", "like", "from", "share")
-REPLACES, LIKE, FROM, SHARE = COLUMNS
+SUCCESSOR_COLUMNS = ("replaces", "like", "from", "share")
+REPLACES, LIKE, FROM, SHARE = SUCCESSOR_COLUMNS
 NO_ROW = "'%s', which starts on %s, has no row of its own"
 LEAST_SHARE = 0.001  # and its inverse is the largest
-ROUNDING = 1e-6  # by which shares that are written with few digits may exceed 1
+SHARE_ROUNDING = 1e-6  # by which shares that are written with few digits may exceed 1
 
 
 def read_successors(source: Any, schema: Schema) -> tuple[Succession, ...]:
@@ -41,9 +41,9 @@ def read_successors(source: Any, schema: Schema) -> tuple[Succession, ...]:
     table = side_table(source, "successors")
     if table is None:
         return ()
-    refuse_others(table, schema, COLUMNS, "successors")
+    refuse_others(table, schema, SUCCESSOR_COLUMNS, "successors")
     require_columns(table, (*schema.ids, FROM))
-    texts = dict.fromkeys(COLUMNS, [""] * len(table))
+    texts = dict.fromkeys(SUCCESSOR_COLUMNS, [""] * len(table))
     texts |= {name: cell_texts(table, name) for name in table.names}
     days = parse_days(table, FROM, schema, may_be_blank=False)
     shares, totals = _shares(table, np.array(texts[REPLACES]))
@@ -63,7 +63,7 @@ def read_successors(source: Any, schema: Schema) -> tuple[Succession, ...]:
         problem = ""
         if row.replaces == bool(like):
             problem = f"a row has either {REPLACES} or {LIKE}"
-        elif replaced and totals[number] > 1 + ROUNDING:
+        elif replaced and totals[number] > 1 + SHARE_ROUNDING:
             problem = f"the shares of '{replaced}' add up to {totals[number]:g}, which is above 1"
         elif not LEAST_SHARE <= row.share <= 1 / LEAST_SHARE:
             limits = f"from {LEAST_SHARE:g} to {1 / LEAST_SHARE:g}"
@@ -132,7 +132,7 @@ def lend_histories(panel: Panel, schema: Schema, table: str) -> Panel:
     for ids, group in groupby(schema.successions, attrgetter("ids")):
         rows = list(group)
         lenders = list(map(lender, rows))
-        day = rows[0].day.toordinal() - EPOCH
+        day = rows[0].day.toordinal() - EPOCH_DAY
         begin = first + int(np.searchsorted(last_days, day))
         own = find(ids)
         if begin == first and own is not None and find(lenders[0]) is None:
@@ -215,7 +215,7 @@ def refuse_absent(panel: Panel, schema: Schema, table: str) -> None:
     over = {row.of for row in schema.successions}
     for row in schema.successions:
         _, last_days = day_spans(build_calendar(schema), np.array([panel.origin]))
-        is_due = row.day.toordinal() - EPOCH <= last_days[0]
+        is_due = row.day.toordinal() - EPOCH_DAY <= last_days[0]
         is_unseen = row.ids not in panel.ids and row.name not in over
         if row.replaces and is_due and is_unseen:
             names = list(map("/".join, panel.ids))

@@ -10,11 +10,19 @@ from numpy.typing import NDArray
 
 from forecast.calendar.calendar import Calendar
 from forecast.calendar.parsing import parse_times
-from forecast.calendar.spec import STEPS, TimeSettings, as_text, on_clock
+from forecast.calendar.spec import STEP_KIND, TimeSettings, as_text, on_clock
 from forecast.calendar.zones import timestamps_at, wall_clock
 from forecast.errors import BadData, Setting, Words
 from forecast.logs import held_back, log
-from forecast.panel.panel import ALWAYS, Flags, Integers, Numbers, Panel, Vintages, join_vintages
+from forecast.panel.panel import (
+    BEFORE_ALL_ORIGINS,
+    Flags,
+    Integers,
+    Numbers,
+    Panel,
+    Vintages,
+    join_vintages,
+)
 from forecast.panel.schema import Schema, build_calendar
 from forecast.reading.dated import DatedTable
 from forecast.reading.observations import (
@@ -236,7 +244,7 @@ def _available_times(table: Table, schema: Schema) -> tuple[Flags, Integers]:
     if not has_stamp.any():
         return has_stamp, stamps
     place = table.place(np.argmax(has_stamp), AVAILABLE_AT)
-    if schema.time_format.kind == STEPS:
+    if schema.time_format.kind == STEP_KIND:
         problem = "the times of the table are steps, with which no date can be compared"
         raise BadData(problem, place=place, cure="rename the column, or give the table dates")
     zone = schema.time_format.zone
@@ -275,7 +283,7 @@ def merge_vintages(panel: Panel, new: Vintages, strict: bool = True) -> Panel:
         steps = np.minimum(steps, origins[slot])
     now = Vintages(slot, column, steps, panel.known[slot, column])
     if not strict:
-        always = np.full(len(slot), ALWAYS)
+        always = np.full(len(slot), BEFORE_ALL_ORIGINS)
         vintages.append(replace(now, available=always))
     every = join_vintages([*vintages, new, now]).newest()
     known = every.at(np.where(replaced, np.nan, panel.known), origins)

@@ -17,7 +17,7 @@ from forecast.panel.schema import Schema
 from forecast.reading.comparing import require_known
 from forecast.tables.writing import Frame, build_frame
 
-PARTS = ("median", "level", "season", "events", "known", "rest")
+FORECAST_PARTS = ("median", "level", "season", "events", "known", "rest")
 """The columns of the parts; the others add up to the first, the median."""
 
 
@@ -29,11 +29,11 @@ class ExplanationPriors:
     weight: float = 0.1  # weight of these priors, against a weight of 1 of each forecast step
 
 
-PRIORS = ExplanationPriors()
+EXPLANATION_PRIORS = ExplanationPriors()
 
 
 def compute_parts(predictor: Predictor, panel: Panel, series: Integers) -> dict[str, Numbers]:
-    """The `PARTS` of the forecasts of some series, each [series, horizon], in the target's unit.
+    """The `FORECAST_PARTS` of the forecasts of some series, each [series, horizon], in the target's unit.
 
     The median is neither rounded nor bounded. The part `events` is the effect of events that is
     added back to the forecast. The part `known` is the difference from a forecast for which columns
@@ -72,7 +72,7 @@ def compute_parts(predictor: Predictor, panel: Panel, series: Integers) -> dict[
         level, season = _split(usual, profiles, slopes)
     columns = without_events - usual
     parts = (median, level, season, median - without_events, columns, usual - level - season)
-    return {name: numbers[rows] for name, numbers in zip(PARTS, parts, strict=True)}
+    return {name: numbers[rows] for name, numbers in zip(FORECAST_PARTS, parts, strict=True)}
 
 
 def _set_usual_columns(panel: Panel, schema: Schema) -> Panel:
@@ -102,7 +102,7 @@ def _past_season(panel: Panel, series: int, length: int) -> tuple[Numbers, float
     """
     slots = panel.slots(series)
     values = np.where(panel.observed[slots], panel.values[slots], np.nan)
-    count = min(len(values) // length, PRIORS.seasons)
+    count = min(len(values) // length, EXPLANATION_PRIORS.seasons)
     if not count:
         return np.zeros(length), 0.0
     folded = values[len(values) - count * length :].reshape(count, length)
@@ -135,7 +135,7 @@ def _split(path: Numbers, seasons: Numbers, slopes: Numbers) -> tuple[Numbers, N
     dummies = np.eye(phases)[phase]
     line = np.stack([np.ones(horizon), steps / horizon], 1)
     design = np.concatenate([line, dummies], 1)
-    weights = [PRIORS.weight] * (1 + phases)
+    weights = [EXPLANATION_PRIORS.weight] * (1 + phases)
     prior = np.diag([0.0, *weights])
     level = slopes[:, None] * steps
     season = seasons[:, phase]

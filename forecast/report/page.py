@@ -23,7 +23,7 @@ from forecast.report.chart import PlotData
 from forecast.windows.origins import find_values
 
 MOST_NUMBERS = 2_700_000  # most numbers of all series together; 6 to 9 characters each
-SHORTEST = 8  # fewest steps of history
+SHORTEST_HISTORY = 8  # fewest steps of history
 PER_PAGE = 12  # series on a page of the gallery
 
 CONTROLS = """<form id="controls" role="search" aria-label="Series" hidden>\
@@ -36,10 +36,10 @@ CONTROLS = """<form id="controls" role="search" aria-label="Series" hidden>\
 <div id="series"></div>
 """
 APART = '<div class="sums"><ul class="legend"></ul><div class="series"></div>'
-SUFFIX = ".html"
-CODE = re.compile("`([^`]+)`")
+PAGE_SUFFIX = ".html"
+CODE_MARK = re.compile("`([^`]+)`")
 MOST_LINES = 6  # most lines of a chart, as the style tells no more apart
-PAGE = """<!DOCTYPE html>
+REPORT_PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -94,9 +94,9 @@ def gallery_html(gallery: Gallery) -> Iterator[str]:
     last, time_index = np.unique(data.first - 1, return_inverse=True)
     times_share = 2 * len(last) * (1 + horizon) / total  # what times cost, as numbers a series
     ahead = int(columns * horizon + times_share)
-    room = max(1, MOST_NUMBERS // (ahead + SHORTEST))
+    room = max(1, MOST_NUMBERS // (ahead + SHORTEST_HISTORY))
     count = min(total, room) if gallery.searched else min(total, room, PER_PAGE)
-    steps = int(np.clip(MOST_NUMBERS // count - ahead, SHORTEST, data.usual_history))
+    steps = int(np.clip(MOST_NUMBERS // count - ahead, SHORTEST_HISTORY, data.usual_history))
     if total > count:
         yield f"<p>The first {count:,} of {total:,} series have room in this file.</p>\n"
     if gallery.searched:
@@ -177,7 +177,7 @@ Rows = list[tuple[Cell, ...]]
 
 
 @dataclass(frozen=True)
-class Table:
+class PageTable:
     caption: str
     head: Sequence[str]
     rows: Sequence[Sequence[Cell]]  # numbers get three digits; None is an empty cell
@@ -196,11 +196,11 @@ class LineChart:
 
 
 @dataclass(frozen=True)
-class Commands:
+class CommandBlock:
     lines: tuple[str, ...]  # command lines of a shell
 
 
-Part = str | Table | LineChart | Commands | Gallery
+Part = str | PageTable | LineChart | CommandBlock | Gallery
 
 
 @dataclass(frozen=True)
@@ -210,9 +210,9 @@ class Section:
 
 
 def check_report(output: str) -> None:
-    if not output.lower().endswith(SUFFIX):
+    if not output.lower().endswith(PAGE_SUFFIX):
         setting = Setting("output", output)
-        problem = f"a report is written as {SUFFIX}"
+        problem = f"a report is written as {PAGE_SUFFIX}"
         raise UsageError(problem, setting=setting, cure="name such a file")
 
 
@@ -223,7 +223,7 @@ def render_page(title: str, verdict: str, sections: Sequence[Section], made: str
     script = folder.joinpath("page.js").read_text(encoding="utf-8")
     titles = [_text(section.title) for section in sections]
     links = [f'<li><a href="#s{i}">{text}</a></li>' for i, text in enumerate(titles, 1)]
-    yield PAGE.format(
+    yield REPORT_PAGE.format(
         title=_text(title),
         verdict=_text(verdict).replace(" %", "&nbsp;%"),
         style=style,
@@ -260,15 +260,15 @@ def _text(text: str) -> str:
 def _html(part: Part) -> Iterator[str]:
     match part:
         case str():
-            yield "<p>" + CODE.sub(r"<code>\1</code>", _text(part)) + "</p>\n"
-        case Commands():
+            yield "<p>" + CODE_MARK.sub(r"<code>\1</code>", _text(part)) + "</p>\n"
+        case CommandBlock():
             lines = "\n".join(map(_text, part.lines))
             yield f'<pre tabindex="0"><code>{lines}</code></pre>\n'
         case LineChart():
             yield _figure(part)
         case Gallery():
             yield from gallery_html(part)
-        case Table():
+        case PageTable():
             yield from _table(part)
 
 
@@ -285,7 +285,7 @@ def _figure(chart: LineChart) -> str:
     return f'<figure class="lines"><figcaption>{_text(chart.title)}</figcaption>{data}</figure>\n'
 
 
-def _table(table: Table) -> Iterator[str]:
+def _table(table: PageTable) -> Iterator[str]:
     caption = _text(table.caption)
     if table.folded:
         yield f"<details><summary>{caption}</summary>\n"

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from forecast.checks.accuracy import ADDED, actuals_lines
+from forecast.checks.accuracy import VALUE_ADDED_COLUMNS, actuals_lines
 from forecast.errors import BadData, Unavailable
 from forecast.events.kinds import find_touched_slots
 from forecast.inference.fitted import Fitted, counted_models, list_models
@@ -22,25 +22,25 @@ from forecast.report.page import (
     MOST_LINES,
     Cell,
     LineChart,
+    PageTable,
     Part,
     Rows,
     Section,
-    Table,
     bars,
 )
 from forecast.settings import INTERVALS
 
 Row = Mapping[str, Any]
 
-TABLES = ("overall", "by_series", "by_step")
-SUMS = "totals"  # the table of sums of a backtest, if it has one
+BACKTEST_TABLES = ("overall", "by_series", "by_step")
+SUMS_TABLE = "totals"  # the table of sums of a backtest, if it has one
 GROUPS = "by_group"  # its measures by the values of columns, if it has them
-NAMED = 3  # most series that a sentence or a cell names
-ROWS = 20  # most rows of a table
+MOST_NAMED = 3  # most series that a sentence or a cell names
+MOST_ROWS = 20  # most rows of a table
 ERROR = "mase"
-ROUNDING = 1e-9  # a forecast with a MASE below this one counts as exact
+EXACT_MASE = 1e-9  # a forecast with a MASE below this one counts as exact
 NARROW = 0.75  # a share of values in 80 % intervals below this one is called too small
-HEADS = {
+MEASURE_HEADS = {
     "skill": "skill",
     ERROR: "MASE",
     "rmsse": "RMSSE",
@@ -51,8 +51,8 @@ HEADS = {
 COVERED = {"coverage_80": "in 80 %", "coverage_95": "in 95 %", "msis": "MSIS"}
 DAY = {"count": "values", "mase": "MASE", "bias": "bias"}
 DAY |= {f"coverage_{level:g}": f"in {level:g} %" for level in INTERVALS}
-RUN = {"as_of": "run as of", "exit_code": "exit code", "seconds": "seconds"}
-RUN |= {"version": "version", "what": "what"}
+RUN_HEADS = {"as_of": "run as of", "exit_code": "exit code", "seconds": "seconds"}
+RUN_HEADS |= {"version": "version", "what": "what"}
 TARGETS = tuple(level / 100 for level in INTERVALS)  # shares in intervals
 MEANINGS = {
     "ok": "forecast",
@@ -76,12 +76,12 @@ class BacktestTables:
 
     def __init__(self, content: object, name: str) -> None:
         whole: Mapping[str, Any] = content if isinstance(content, Mapping) else {}
-        tables: list[Any] = [whole.get(table) for table in TABLES]
+        tables: list[Any] = [whole.get(table) for table in BACKTEST_TABLES]
         if not whole.get("origins") or not all(map(_is_table, tables)):
             cure = "name a .json file that `forecast backtest` wrote as its output"
             raise BadData("has no measures of a backtest", place=name, cure=cure)
-        self.tables: dict[str, list[Row]] = dict(zip(TABLES, tables, strict=True))
-        self.tables |= {table: whole.get(table) or [] for table in (SUMS, GROUPS)}
+        self.tables: dict[str, list[Row]] = dict(zip(BACKTEST_TABLES, tables, strict=True))
+        self.tables |= {table: whole.get(table) or [] for table in (SUMS_TABLE, GROUPS)}
         self.by = ",".join(next(map(_columns, self.tables[GROUPS]), ()))
         self.models: list[str] = [row["model"] for row in whole["overall"]]
         others = [model for model in self.models if model != REFERENCE]
@@ -132,7 +132,11 @@ def describe_accuracy(backtest: BacktestTables) -> str:
     text = _comparison(backtest, whole)
     if len(backtest.models) > 2:
         text = f"{backtest.model}: {text}"
-    texts = [text, _describe_coverage([whole]), _describe_coverage(backtest.rows(SUMS), " of sums")]
+    texts = [
+        text,
+        _describe_coverage([whole]),
+        _describe_coverage(backtest.rows(SUMS_TABLE), " of sums"),
+    ]
     if backtest.seen:
         texts.append(f"at its fit it had seen the values of {backtest.seen} of them")
     return "; ".join(filter(None, texts))
@@ -146,8 +150,8 @@ def _comparison(backtest: BacktestTables, whole: Row) -> str:
         return f"Seasonal naive alone was tested on {origins}"
     error = _number(whole, ERROR)
     naive = _select_rows(backtest.rows("overall", REFERENCE), ERROR)
-    if error is not None and naive and naive[0][1] < ROUNDING:
-        if error < ROUNDING:
+    if error is not None and naive and naive[0][1] < EXACT_MASE:
+        if error < EXACT_MASE:
             return f"Exact on {origins}, as seasonal naive is"
         return f"MASE {error:.3g} on {origins}, where seasonal naive is exact"
     skill = _number(whole, "skill")
@@ -171,7 +175,7 @@ def _worse(backtest: BacktestTables) -> str:
     worse = [series_name(_ids(row)) for row, skill in skills if skill < 0]
     if not worse or len(worse) == len(rows):
         return ""
-    names = first_names(worse, NAMED)
+    names = first_names(worse, MOST_NAMED)
     return f", but more for {len(worse):,} of {len(rows):,} series ({names})"
 
 
@@ -205,19 +209,19 @@ def error_section(backtest: BacktestTables) -> Section:
     steps = [row for row in backtest.tables["by_step"] if row["model"] in models]
     measures = {ERROR: "MASE", **COVERED}
     numbers = _table("Numbers by step", steps, ("step", "model"), measures, folded=True)
-    overall = _table("By model", backtest.tables["overall"], ("model",), HEADS)
+    overall = _table("By model", backtest.tables["overall"], ("model",), MEASURE_HEADS)
     parts: list[Part] = [text, overall, chart, numbers]
     if backtest.by:
         title = f"By {backtest.by}, the worst first"
         columns = tuple(backtest.by.split(","))
-        parts.append(_table(title, backtest.rows(GROUPS), columns, HEADS))
+        parts.append(_table(title, backtest.rows(GROUPS), columns, MEASURE_HEADS))
     rows = backtest.rows("by_series")
     if len(rows) > 1 and backtest.errors:
         named = [{"series": series_name(_ids(row)), **row} for row in rows]
         named.sort(key=lambda row: -(_number(row, ERROR) or 0.0))
-        title = f"Series, the largest error first, at most {ROWS}"
-        heads = {**HEADS, "coverage_95": "in 95 %"}
-        parts.append(_table(title, named[:ROWS], ("series",), heads))
+        title = f"Series, the largest error first, at most {MOST_ROWS}"
+        heads = {**MEASURE_HEADS, "coverage_95": "in 95 %"}
+        parts.append(_table(title, named[:MOST_ROWS], ("series",), heads))
     return Section("Errors in the past", tuple(parts))
 
 
@@ -245,7 +249,7 @@ def _table(
     keys: tuple[str, ...],
     heads: Mapping[str, str],
     folded: bool = False,
-) -> Table:
+) -> PageTable:
     """A table of measures by `keys`; measures that no row has are left out."""
     names = [name for name in heads if any(name in row for row in rows)]
     cells = Rows()
@@ -254,7 +258,7 @@ def _table(
         numbers = [_number(row, name) for name in names]
         cells.append((*texts, *numbers))
     shown = [heads[name] for name in names]
-    return Table(title, (*keys, *shown), cells, folded)
+    return PageTable(title, (*keys, *shown), cells, folded)
 
 
 def read_section(fitted: Fitted, version: str) -> Section:
@@ -272,7 +276,7 @@ def read_section(fitted: Fitted, version: str) -> Section:
         label = line[:9].strip()
         if label not in ("layout", "time"):
             facts.append((label, line[9:]))
-    table = Table("The table of the fit", ("what", "as it was read"), facts)
+    table = PageTable("The table of the fit", ("what", "as it was read"), facts)
     return Section("What was read", (table,))
 
 
@@ -294,15 +298,15 @@ def gaps_section(fitted: Fitted) -> Section:
     statuses = Rows()
     for status, ids in _ids_by(panel.status, panel.ids):
         meaning = MEANINGS.get(status, "")
-        statuses.append((status, len(ids), meaning, series_names(ids, NAMED)))
+        statuses.append((status, len(ids), meaning, series_names(ids, MOST_NAMED)))
     heads = ["status", "series", "meaning", "such as"]
-    tables = [Table("Series by status", heads, statuses)]
+    tables = [PageTable("Series by status", heads, statuses)]
     if count:
-        shown = min(ROWS, np.count_nonzero(missing))
+        shown = min(MOST_ROWS, np.count_nonzero(missing))
         worst = np.argsort(-missing, kind="stable")[:shown].tolist()
         rows = [_longest_gap(panel, fitted.schema, i) for i in worst]
         heads = ["series", "missing", "share", "longest gap, steps", "from", "to"]
-        tables.append(Table("The series with the most missing values", heads, rows))
+        tables.append(PageTable("The series with the most missing values", heads, rows))
     return Section("Gaps in the data", (text, *tables))
 
 
@@ -339,13 +343,13 @@ def models_section(predictor: Predictor) -> Section:
     config = fitted.config
     groups = _ids_by(list_models(fitted), fitted.history.ids)
     mixtures = Rows()
-    for name, ids in groups[:ROWS]:
+    for name, ids in groups[:MOST_ROWS]:
         models = counted_models(name)
-        mixtures.append((models, len(ids), series_names(ids, NAMED)))
+        mixtures.append((models, len(ids), series_names(ids, MOST_NAMED)))
     heads = ["models", "series", "such as"]
-    parts: list[Part] = [Table("Mixtures", heads, mixtures)]
-    if len(groups) > ROWS:
-        parts.append(f"The {ROWS} most frequent of {len(groups):,} mixtures.")
+    parts: list[Part] = [PageTable("Mixtures", heads, mixtures)]
+    if len(groups) > MOST_ROWS:
+        parts.append(f"The {MOST_ROWS} most frequent of {len(groups):,} mixtures.")
 
     weights = Counter[str]()  # repeated networks are added up
     means = fitted.ensemble.weights[1:].mean(0).tolist()
@@ -353,13 +357,13 @@ def models_section(predictor: Predictor) -> Section:
         weights[name] += weight
     ranked = dict(weights.most_common())
     by_weight = list(zip(ranked, bars(ranked.values()), strict=True))
-    parts.append(Table("Mean weight in the forecasts", ("model", "weight"), by_weight))
+    parts.append(PageTable("Mean weight in the forecasts", ("model", "weight"), by_weight))
 
     metric = fitted.settings().metric.upper()
     scores = sorted(config.scores.items(), key=lambda item: item[1])
     if scores:
         title = f"Candidates on held-out values, by {metric}"
-        parts.append(Table(title, ("candidate", metric), scores))
+        parts.append(PageTable(title, ("candidate", metric), scores))
     else:
         parts.append("No value could be held out to compare candidates on.")
 
@@ -369,7 +373,7 @@ def models_section(predictor: Predictor) -> Section:
         trained.append((member.model, steps, member.batch_size, member.lookback, loss))
     if trained:
         heads = ["network", "steps", "windows a step", "steps of the past", "best held-out loss"]
-        parts.append(Table("Training of the networks", heads, trained))
+        parts.append(PageTable("Training of the networks", heads, trained))
     return Section("Who forecasts what", (*parts, *_attention(predictor)))
 
 
@@ -399,7 +403,7 @@ def versions_section(versions: Sequence[Row]) -> Section:
         short_hash = row["hash"][:12]
         rows.append((row["version"], saved, live, short_hash, row["note"]))
     heads = ["version", "saved, UTC", "", "hash", "note"]
-    return Section("Versions", (Table("Versions of the store", heads, rows),))
+    return Section("Versions", (PageTable("Versions of the store", heads, rows),))
 
 
 def job_section(
@@ -412,7 +416,11 @@ def job_section(
     if added := actuals.get("overrides"):
         rows = [list(row.values()) for row in added]
         parts.append(
-            Table("Overrides of earlier runs against the actual values", list(ADDED), rows)
+            PageTable(
+                "Overrides of earlier runs against the actual values",
+                list(VALUE_ADDED_COLUMNS),
+                rows,
+            )
         )
     if len(newest_days) > 1:
         days = newest_days[::-1]
@@ -426,8 +434,8 @@ def job_section(
         parts.append(_table(title, newest_days, ("day",), DAY))
     else:
         parts.append("There is no actual value yet for a forecast of an earlier run.")
-    rows = [[run[name] for name in RUN] for run in runs]
-    parts.append(Table("Runs, newest first", list(RUN.values()), rows))
+    rows = [[run[name] for name in RUN_HEADS] for run in runs]
+    parts.append(PageTable("Runs, newest first", list(RUN_HEADS.values()), rows))
     return Section("Runs", tuple(parts))
 
 
@@ -450,14 +458,14 @@ def changes_section(changes: Row) -> Section:
     for row, size in zip(changes["steps"], sizes, strict=True):
         steps.append((row["step"], row["change"], size))
     series = Rows()
-    for row in changes["by_series"][:ROWS]:
+    for row in changes["by_series"][:MOST_ROWS]:
         name = " / ".join(list(row.values())[:-5])
         series.append((name, row["old"], row["new"], row["change"]))
     title = "Steps in the order in which they were taken"
     heads = ["step", "change of the sum", "share that moved"]
-    by_step = Table(title, heads, steps)
+    by_step = PageTable(title, heads, steps)
     heads = ["series", "before", "now", "change"]
-    by_series = Table(f"Series whose sum changed most, at most {ROWS}", heads, series)
+    by_series = PageTable(f"Series whose sum changed most, at most {MOST_ROWS}", heads, series)
     return Section("Changes", (text, *notes, chart, by_step, by_series))
 
 

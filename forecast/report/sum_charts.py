@@ -20,11 +20,11 @@ from forecast.panel.grouping import ALL, iterate_keys
 from forecast.panel.panel import Ids, Integers, Panel, series_index
 from forecast.panel.schema import Schema, build_calendar
 from forecast.report.chart import Chart, PlotData, build_chart
-from forecast.report.page import Gallery, Part, Section, Table, number
+from forecast.report.page import Gallery, PageTable, Part, Section, number
 from forecast.settings import Every, OutputSettings, PictureSettings, SumSettings
 from forecast.tables.writing import Column
 from forecast.totals.periods import (
-    MONTHS,
+    MONTHS_BY_PERIOD,
     SUNDAY,
     Level,
     build_refusal,
@@ -33,10 +33,10 @@ from forecast.totals.periods import (
     steps_ahead,
 )
 from forecast.totals.summands import Groups
-from forecast.totals.sums import COLUMNS, Totals
+from forecast.totals.sums import SUM_COLUMNS, Totals
 from forecast.windows.origins import values_at
 
-AT_ONCE = 2048  # series that are added at once
+CHART_SERIES_AT_ONCE = 2048  # series that are added at once
 TEXT = "A sum has its own distribution: `forecast` is its median, and `mean` the sum of the means."
 
 
@@ -47,8 +47,8 @@ def schema_of_sums(schema: Schema, every: Every | None) -> Schema:
         spec = CalendarSpec(kind="seconds", every=DAY)
     elif every == "week" and (spec.kind != "seconds" or spec.every % WEEK):
         spec = CalendarSpec(kind="seconds", every=WEEK, anchor=SUNDAY * DAY)
-    elif every in MONTHS:
-        spec = CalendarSpec(kind="months", every=MONTHS[every])
+    elif every in MONTHS_BY_PERIOD:
+        spec = CalendarSpec(kind="months", every=MONTHS_BY_PERIOD[every])
     season = schema.season if every is None else season_candidates(spec)
     update = {"calendar": spec, "season": season, "ids": ("sum",)}
     return schema.model_copy(update={**update, "holidays": None, "dated_events": ()})
@@ -93,8 +93,8 @@ def past_sums(
     codes_by_level = [series_index(ids, names) - 1 for names in names_by_level]
     totals = np.zeros((2, len(ids), len(periods)))
     sums, cells = totals
-    for start in range(0, len(panel), AT_ONCE):
-        series = start + np.flatnonzero(status[start : start + AT_ONCE] != "missing")
+    for start in range(0, len(panel), CHART_SERIES_AT_ONCE):
+        series = start + np.flatnonzero(status[start : start + CHART_SERIES_AT_ONCE] != "missing")
         first = panel.origins[series] + 1 - steps
         values = values_at(panel, series, first, steps)  # [series, steps]
         seen = np.isfinite(values)
@@ -146,7 +146,7 @@ def plots_of_sums(
             ids += tuple((groups.level.group, *key) for key in groups.number_groups())
         numbers = np.concatenate([totals.numbers(groups, totals.output) for groups in same])
         numbers = numbers.reshape(len(ids), len(periods), -1)
-        so_far = numbers[:, 0, -len(COLUMNS) + 1].tolist()
+        so_far = numbers[:, 0, -len(SUM_COLUMNS) + 1].tolist()
         if every == "day" and schema.calendar.kind == "weekdays":  # each step is a day
             every = None
         period = "" if every is None else f"per {every}"
@@ -160,7 +160,7 @@ def plots_of_sums(
         series = series_index(before.ids, ids) - 1
         unit = naive_errors_until(before, before.origins, sums_schema.shortest_season)[0]
         first = np.full(len(ids), periods.first)
-        without_means = np.delete(numbers[..., : -len(COLUMNS) + 1], 1, -1)
+        without_means = np.delete(numbers[..., : -len(SUM_COLUMNS) + 1], 1, -1)
         plot = PlotData(
             panel=before,
             schema=sums_schema,
@@ -216,7 +216,7 @@ def sums_section(predictor: Predictor, forecasts: Forecasts, asked: list[SumSett
             texts = column.texts() if isinstance(column, Column) else column.tolist()
             cells.append(texts)
         rows = tuple(zip(*cells, strict=True))
-        parts.append(Table("Sums, at most 60", tuple(columns), rows[:60]))
+        parts.append(PageTable("Sums, at most 60", tuple(columns), rows[:60]))
     return Section("Sums of the forecasts", tuple(parts))
 
 

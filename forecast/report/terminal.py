@@ -10,12 +10,12 @@ from forecast.report.chart import Chart, SeriesChart
 from forecast.report.page import number
 
 HEIGHT = 12  # lines of text for one series
-FINE = 256  # interpolated points between two values
+FINE_POINTS = 256  # interpolated points between two values
 DOTS = np.array([1, 8, 2, 16, 4, 32, 64, 128]).reshape(4, 1, 2)  # bits, by row of dots
 BRAILLE = np.array([chr(0x2800 + code) for code in range(256)])
 WIDEST = "░"  # shade of the widest interval
 NARROWER = "▒"
-ACTUAL = "●"
+ACTUAL_MARK = "●"
 Line = Iterable[tuple[str, str]]
 """Characters and their styles."""
 STYLES = {"forecast": "bold cyan", "interval": "cyan", "actual": "bold red", "history": ""}
@@ -43,7 +43,7 @@ def terminal_lines(chart: Chart, width: int) -> list[Text]:
     for level in chart.levels:
         keys.append((2 * _shade(chart.levels, level), "interval", f"{level:g} %"))
     if chart.has_actuals:
-        keys.append((ACTUAL, "actual", "actual"))
+        keys.append((ACTUAL_MARK, "actual", "actual"))
     legend = []
     for symbol, kind, name in keys:
         legend.append(Text.assemble((symbol, STYLES[kind]), f" {name}"))
@@ -120,7 +120,7 @@ def _draw(series: SeriesChart, width: int) -> Iterator[Line]:
     drawn = np.isfinite(series.actual)
     rows = locate_rows(series.actual[drawn]).astype(int) // 4
     columns = locate_columns(series.times[drawn]).astype(int) // 2
-    characters[rows, columns] = ACTUAL
+    characters[rows, columns] = ACTUAL_MARK
     styles[rows, columns] = STYLES["actual"]
     for line in zip(characters, styles, strict=True):
         yield zip(*line, strict=True)
@@ -132,7 +132,7 @@ def _codes(columns: Numbers, rows: Numbers, width: int) -> Integers:
     Points are in units of dots; a point that is not finite leaves a gap.
     """
     index = np.arange(len(rows))
-    fine = np.arange(FINE * index[-1] + 1) / FINE
+    fine = np.arange(FINE_POINTS * index[-1] + 1) / FINE_POINTS
     row = np.interp(fine, index, rows)
     column = np.interp(fine, index, columns)
     drawn = np.isfinite(row)

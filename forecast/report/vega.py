@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 Spec = dict[str, Any]  # a Vega-Lite specification, or a part of one
 
 # colours that colour-blind people can tell apart: Okabe and Ito, Color Universal Design (2008)
-HISTORY = "#333333"
+HISTORY_COLOUR = "#333333"
 FORECAST = "#0072b2"
-ACTUAL = "#d55e00"
+ACTUAL_COLOUR = "#d55e00"
 SHADES = ("#9fc9e5", "#d6e7f4", "#e8f1f8")  # colours of intervals, the narrowest first
 EVENT = "#d8b365"
 EVENT_ON_WHITE = "#efe1c1"
-SIZES = {1: (720, 340), 2: (400, 220), 3: (300, 170)}  # of a panel, by panels in a row
+PANEL_SIZES = {1: (720, 340), 2: (400, 220), 3: (300, 170)}  # of a panel, by panels in a row
 BROKEN = {"invalid": "break-paths-show-domains"}  # a missing value is a gap
 # round caps make a dot of a value between gaps
 LINE = {"strokeWidth": 1.8, "strokeJoin": "round", "strokeCap": "round", **BROKEN}
-NAME = {"type": "text", "angle": 270, "align": "right", "baseline": "middle", "dx": -3}
-NAME |= {"fontSize": 9, "color": "#6b5420", "limit": 110}
+EVENT_NAME = {"type": "text", "angle": 270, "align": "right", "baseline": "middle", "dx": -3}
+EVENT_NAME |= {"fontSize": 9, "color": "#6b5420", "limit": 110}
 AXIS = {"gridColor": "#e8e8e8", "domainColor": "#bbbbbb", "tickColor": "#bbbbbb"}
 AXIS |= {"labelColor": "#555555", "titleColor": "#555555", "titleFontWeight": "normal"}
 TITLE = {"anchor": "start", "frame": "group", "offset": 8, "subtitleColor": "#767676"}
@@ -49,7 +49,7 @@ CONFIG: Spec = {
 }
 SUFFIXES = (".png", ".svg", ".pdf", ".html")
 NEEDED = f"the packages altair and vl-convert-python; {INSTALL.format('plot')}"
-PAGE = """<!DOCTYPE html>
+PICTURE_PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -116,7 +116,7 @@ def _columns(chart: Chart) -> int:
 
 def _panel(chart: Chart, series: SeriesChart, hover: bool) -> Spec:
     """One series: intervals behind events, events behind lines."""
-    width, height = SIZES[_columns(chart)]
+    width, height = PANEL_SIZES[_columns(chart)]
     layers = _interval_layers(chart, series)
     if series.events:
         layers += _event_layers(chart, series)
@@ -153,7 +153,7 @@ def _event_layers(chart: Chart, series: SeriesChart) -> list[Spec]:
     mark = {"type": "rect", "color": EVENT, "opacity": 0.4}
     height = {"value": "height"}
     areas = _layer(bars, mark, x2={"field": "end"}, y=top, y2=height, tooltip=field)
-    return [areas, _layer(texts, NAME, y=top, text=field)]
+    return [areas, _layer(texts, EVENT_NAME, y=top, text=field)]
 
 
 def _interval_layers(chart: Chart, series: SeriesChart) -> list[Spec]:
@@ -213,7 +213,7 @@ def _hover_layer(chart: Chart, series: SeriesChart) -> Spec:
 
 def _x(chart: Chart) -> Spec:
     """The time axis, which does not depend on the time zone of the reader's machine."""
-    ticks = SIZES[_columns(chart)][0] // 62  # a label needs 62 pixels
+    ticks = PANEL_SIZES[_columns(chart)][0] // 62  # a label needs 62 pixels
     axis: Spec = {"tickCount": ticks, "grid": False}
     encoding: Spec = {"field": "t", "title": chart.time, "axis": axis}
     if chart.numbered:
@@ -237,11 +237,11 @@ def _y(chart: Chart, series: SeriesChart) -> Spec:
 
 def _colours(chart: Chart) -> Spec:
     """The colours of lines and areas by kind; the legend has only the kinds in this chart."""
-    colours = {"history": HISTORY, "forecast": FORECAST}
+    colours = {"history": HISTORY_COLOUR, "forecast": FORECAST}
     for rank, level in enumerate(chart.levels):
         colours[f"{level:g} % interval"] = SHADES[min(rank, len(SHADES) - 1)]
     if chart.has_actuals:
-        colours["actual"] = ACTUAL
+        colours["actual"] = ACTUAL_COLOUR
     if any(series.events for series in chart.series):
         colours["event"] = EVENT_ON_WHITE
     scale = {"domain": list(colours), "range": list(colours.values())}
@@ -298,7 +298,7 @@ def write_chart(chart: Chart, output: str) -> None:
         options["scale"] = 2.0
     if kind == "html":
         names = ", ".join(series.name for series in chart.series)
-        page = PAGE.format(
+        page = PICTURE_PAGE.format(
             title=escape(f"Forecast of {names}"),
             svg=convert.vegalite_to_svg(spec, **options),
             library=convert.javascript_bundle().replace("</script", "<\\/script"),

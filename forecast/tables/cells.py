@@ -19,10 +19,12 @@ from forecast.tables.table import Columns, Flags, Integers, Numbers, Table, plai
 
 # separators of thousands, and their patterns: spreadsheets write some in several ways
 SEPARATORS = {",": ",", ".": r"\.", " ": "[ \u00a0\u202f]", "'": "['\u2019]", "_": "_"}
-PLAIN = "write it as a plain number such as -12.5 (0 and 1 for booleans), or leave the cell blank"
+PLAIN_CURE = (
+    "write it as a plain number such as -12.5 (0 and 1 for booleans), or leave the cell blank"
+)
 Series: TypeAlias = "pd.Series[Any]"
 Texts = Any  # an array of Arrow's: of texts, of flags or of numbers
-MISSING = [
+MISSING_WORDS = [
     "-", "--", "\u2013", "\u2014", "null", "n/a", "na", "nan", "-nan", "none", "#n/a", "<na>",
     "\\n", "?",
 ]  # fmt: skip
@@ -30,8 +32,8 @@ MISSING = [
 MIN_VALUE = 1e-30
 # networks and scales work in float32, which the square of more than 1.8e19 overflows
 MAX_VALUE = 1e18
-CELLS_AT_ONCE = 1 << 23
-WHOLE = r"^[+-]?[0-9]+$"
+TEXT_CELLS_AT_ONCE = 1 << 23
+WHOLE_NUMBER = r"^[+-]?[0-9]+$"
 GROUPED = r"^[+-]?[1-9][0-9]{0,2},[0-9]{3}$"
 THOUSANDS_OR_DECIMALS = r"^[+-]?[1-9][0-9]{0,2}(\.[0-9]{3})?$|^0$"
 NEARLY_ALL = 0.9
@@ -109,7 +111,7 @@ def column_groups(table: Table, columns: Columns) -> Iterator[tuple[int, list[st
 
     A column that does not hold text is a group of its own, with None in place of cells.
     """
-    size = max(1, CELLS_AT_ONCE // max(1, len(table)))
+    size = max(1, TEXT_CELLS_AT_ONCE // max(1, len(table)))
     text = [is_text(table.frame[name]) for name in columns]
     start = 0
     while start < len(columns):
@@ -152,7 +154,7 @@ def lacks_value(cells: Texts, words: bool = True) -> Flags:
 
 
 def _are_words(cells: Texts) -> Flags:
-    words = pa.array(MISSING, cells.type)
+    words = pa.array(MISSING_WORDS, cells.type)
     return convert_flags(pc.is_in(pc.ascii_lower(cells), value_set=words))
 
 
@@ -251,7 +253,7 @@ def is_whole(table: Table, column: str) -> bool:
         return table.kind(column) == "whole" and bool(series.notna().any())
     cells = pc.utf8_trim_whitespace(join_cells([series]))
     present = ~lacks_value(cells)
-    return bool(present.any() and match_cells(cells, WHOLE)[present].all())
+    return bool(present.any() and match_cells(cells, WHOLE_NUMBER)[present].all())
 
 
 def counted_values(table: Table, column: str, digits: int) -> Integers | None:
@@ -383,8 +385,8 @@ def _advice(text: str, cells: Cells, rows: slice, table: Table) -> str | Words:
             if thousands not in (None, table.thousands):
                 settings.append(Setting("thousands", thousands))
             pairs = [part for setting in settings for part in (" ", setting)]
-            return Words("read it with", *pairs) if settings else PLAIN
-    return PLAIN
+            return Words("read it with", *pairs) if settings else PLAIN_CURE
+    return PLAIN_CURE
 
 
 def _too_large(text: str) -> str:

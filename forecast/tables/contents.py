@@ -8,7 +8,7 @@ from pathlib import Path
 from forecast.errors import BadData, ForecastError, Setting, Unavailable, UsageError, Words
 from forecast.logs import log
 
-KINDS = {  # how foreign content begins, and how to mend it
+FOREIGN_KINDS = {  # how foreign content begins, and how to mend it
     rb"BZh": "a bzip2 archive; unpack it",
     rb"\x28\xb5\x2f\xfd": "a zstandard archive; unpack it",
     rb"7z\xbc\xaf\x27\x1c": "a 7z archive; unpack it",
@@ -31,19 +31,21 @@ KINDS = {  # how foreign content begins, and how to mend it
 JSON = re.compile(rb'(\xef\xbb\xbf)?\s*(\[\s*)?\{\s*["}]')
 UTF8_MARK = b"\xef\xbb\xbf"
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
-SAMPLE = 1 << 18
-DAMAGED = "is cut, damaged or encrypted ({}); copy it again or unpack it"
+SAMPLE_BYTES = 1 << 18
+DAMAGED_FILE = "is cut, damaged or encrypted ({}); copy it again or unpack it"
 CELL_PEAK = 80  # bytes for each cell at the peak of a fit
 MEMORY_SHARE = 0.8  # a fit may take this share of the free memory
 
 
 def foreign_kind(data: bytes) -> str | None:
     """Say what content is and how to mend it, if it is surely not a readable table; else None."""
-    return next((kind for start, kind in KINDS.items() if re.match(start, data[:1000])), None)
+    return next(
+        (kind for start, kind in FOREIGN_KINDS.items() if re.match(start, data[:1000])), None
+    )
 
 
 @contextmanager
-def readable(name: str, problem: str = DAMAGED) -> Iterator[None]:
+def readable(name: str, problem: str = DAMAGED_FILE) -> Iterator[None]:
     """Refuse a file that libraries fail to read, for which they raise errors of many kinds."""
     try:
         yield
@@ -85,7 +87,7 @@ def to_utf8(data: bytes, name: str, encoding: str | None) -> bytes:
 
 
 def _guessed_encoding(data: bytes, start: int) -> str | None:
-    sample = data[max(0, start - SAMPLE // 2) : start + SAMPLE // 2]
+    sample = data[max(0, start - SAMPLE_BYTES // 2) : start + SAMPLE_BYTES // 2]
     if guess := utf16_guess(sample):
         return guess
     # single accented letters among ASCII are of a Western text, where charset-normalizer is unsure

@@ -43,7 +43,7 @@ XZ = b"\xfd7zXZ\0"
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 ARCHIVES = (GZIP, XZ, *ZIP)
 # peak of reading a text table, in multiples of its size: bytes, check, columns, frame
-MEMORY_FACTOR = 6
+TEXT_MEMORY_FACTOR = 6
 SURROGATE = re.compile("[\ud800-\udfff]")
 READ_SIZE = 1 << 22  # bytes read at once
 MAX_LINE = 1 << 26  # bytes of a line of text, which has at most a million cells
@@ -129,7 +129,7 @@ def _read(source: str, settings: TextSettings, hashed: bool) -> Table:
     with file:
         # nobody may write to it meanwhile: its last number may be cut
         before = os.fstat(file.fileno())
-        require_memory(MEMORY_FACTOR * before.st_size, path.name)
+        require_memory(TEXT_MEMORY_FACTOR * before.st_size, path.name)
         data = _read_bytes(file, path.name)
         table = _from_bytes(data, path.name, settings)
         after = before
@@ -215,7 +215,7 @@ def _read_to_limit(read: Callable[[int], bytes], name: str, packed: int | None =
     """
     free = free_memory()
     buffer = io.BytesIO()  # its value is no copy
-    factor = float(MEMORY_FACTOR)
+    factor = float(TEXT_MEMORY_FACTOR)
     cure = ""
     line = 0  # bytes that came since a piece with the end of a line
     while piece := read(READ_SIZE):

@@ -25,19 +25,19 @@ from forecast.tables.table import Table
 from forecast.tables.text import EMPTY
 
 Cell = str | float | int | bool | date | datetime | time | timedelta
-MEMORY_FACTOR = 8  # peak of reading, in multiples of the unpacked size
-CELL = 80  # bytes of each cell, also of a blank one
+WORKBOOK_MEMORY_FACTOR = 8  # peak of reading, in multiples of the unpacked size
+CELL_BYTES = 80  # bytes of each cell, also of a blank one
 PACKED = 500  # times that a large part is packed at most (measured: equal rows 240 times)
 LARGE = 1 << 25
-EXACT = 2**53  # whole numbers up to it are exact in the cells of a sheet
+EXACT_WHOLE = 2**53  # whole numbers up to it are exact in the cells of a sheet
 SLACK = 50_000  # microseconds by which the day fractions of a sheet miss a whole second
 COLUMN = re.compile(rb'<c [^>]*?r="([A-Z]+)')
-ROW = re.compile(rb'<c [^>]*?r="[A-Z]+([0-9]+)')
-FORMULA = rb"<f(?:[^>]*/>|[^>]*>[^<]*</f>)"
+CELL_ROW = re.compile(rb'<c [^>]*?r="[A-Z]+([0-9]+)')
+FORMULA_TAG = rb"<f(?:[^>]*/>|[^>]*>[^<]*</f>)"
 LOST = {
     "error values such as #N/A": re.compile(rb'<c (?:r="(\w+)")?[^>]*t="e"'),
     "formulas that were never calculated": re.compile(
-        rb'<c (?![^>]*t="str")(?:r="(\w+)")?[^>]*>' + FORMULA + rb"(?:<v></v>|<v ?/>)?</c>"
+        rb'<c (?![^>]*t="str")(?:r="(\w+)")?[^>]*>' + FORMULA_TAG + rb"(?:<v></v>|<v ?/>)?</c>"
     ),
 }
 
@@ -116,7 +116,7 @@ def _check_parts(data: bytes, name: str) -> None:
     """Refuse a damaged workbook, or one that fills the memory; warn of cells without a value."""
     with readable(name), zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = archive.infolist()
-        require_memory(MEMORY_FACTOR * sum(member.file_size for member in members), name)
+        require_memory(WORKBOOK_MEMORY_FACTOR * sum(member.file_size for member in members), name)
         if any(part.file_size > max(LARGE, PACKED * part.compress_size) for part in members):
             problem = f"{name} unpacks to more than {PACKED} times its size"
             raise Unavailable(f"{problem}; export the sheet as CSV")
@@ -124,7 +124,7 @@ def _check_parts(data: bytes, name: str) -> None:
     rows, columns = max(map(_extent, parts.values()), key=prod)
     end = f"{_letters(columns - 1)}{rows}"
     apart = f"the sheet reaches to {end}: delete cells apart from its table, or "
-    require_memory(CELL * rows * columns, name, cure=apart)  # a sheet is read as a rectangle
+    require_memory(CELL_BYTES * rows * columns, name, cure=apart)  # a sheet is read as a rectangle
     for what, pattern in LOST.items():
         cells = [(cell[1], part) for part in parts for cell in pattern.finditer(parts[part])]
         if cells:
@@ -136,7 +136,7 @@ def _check_parts(data: bytes, name: str) -> None:
 
 def _extent(part: bytes) -> tuple[int, int]:
     """The last row and the last column of a sheet of Excel's; 0 for other parts."""
-    rows = map(int, set(ROW.findall(part)))
+    rows = map(int, set(CELL_ROW.findall(part)))
     columns = (
         reduce(lambda number, letter: 26 * number + letter - 64, letters, 0)
         for letters in set(COLUMN.findall(part))
@@ -176,7 +176,7 @@ def _column(cells: list[Any], mark: str) -> Series:
         return pd.Series(seconds if in_seconds.all() else times)
     if kinds and kinds <= {int, float}:
         numbers = np.array([np.nan if cell == "" else cell for cell in cells], np.float64)
-        whole = (numbers == np.trunc(numbers)) & (np.abs(numbers) <= EXACT)
+        whole = (numbers == np.trunc(numbers)) & (np.abs(numbers) <= EXACT_WHOLE)
         column = pd.Series(numbers)
         if (whole | np.isnan(numbers)).all():
             return column.astype("Int64")
@@ -200,7 +200,7 @@ def _text(cell: Cell, mark: str) -> str:
     if isinstance(cell, bool):
         return str(cell).upper()
     if isinstance(cell, float):
-        whole = cell.is_integer() and abs(cell) <= EXACT
+        whole = cell.is_integer() and abs(cell) <= EXACT_WHOLE
         return str(int(cell)) if whole else repr(cell).replace(".", mark)
     if isinstance(cell, datetime):
         return cell.isoformat(" ")

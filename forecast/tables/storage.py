@@ -27,14 +27,14 @@ from forecast.tables.contents import readable, reason, require_memory
 from forecast.tables.headers import list_names
 from forecast.tables.table import Names
 
-LOCK = ".lock"  # in a folder, of the process that writes into it
+FOLDER_LOCK = ".lock"  # in a folder, of the process that writes into it
 PARQUET = b"PAR1"
 PROBLEM = "cannot be read as Parquet: {}"
 NUMBER_SIZE = 8  # bytes
-MEMORY_FACTOR = 3  # Arrow, frame, columns
+PARQUET_MEMORY_FACTOR = 3  # Arrow, frame, columns
 # types of Arrow that would become floats or objects where values are missing
-WHOLE = ("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64")
-NULLABLE: dict[str, Any] = {name.lower(): pd.api.types.pandas_dtype(name) for name in WHOLE}
+INTEGER_TYPES = ("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64")
+NULLABLE: dict[str, Any] = {name.lower(): pd.api.types.pandas_dtype(name) for name in INTEGER_TYPES}
 NULLABLE["bool"] = pd.BooleanDtype()
 
 
@@ -106,23 +106,25 @@ class Location:
         """
         if self.system.type_name == "local":
             make_directory(Path(self.path))
-            with lock_file(Path(self.path, LOCK)):
+            with lock_file(Path(self.path, FOLDER_LOCK)):
                 yield
             return
         try:
-            holder = self.read_start(f"{self.path}/{LOCK}", None)
+            holder = self.read_start(f"{self.path}/{FOLDER_LOCK}", None)
         except FileNotFoundError:
             pass
         except (pa.ArrowException, OSError) as error:
-            raise StorageFailure(f"{self.uri}/{LOCK} cannot be read: {reason(error)}") from None
+            raise StorageFailure(
+                f"{self.uri}/{FOLDER_LOCK} cannot be read: {reason(error)}"
+            ) from None
         else:
-            cure = f"try again later, or remove {self.uri}/{LOCK} if that process was killed"
+            cure = f"try again later, or remove {self.uri}/{FOLDER_LOCK} if that process was killed"
             raise Busy(f"held by {holder.decode(errors='replace')}", place=self.uri, cure=cure)
-        self.write(LOCK, f"process {os.getpid()} on {socket.gethostname()}".encode())
+        self.write(FOLDER_LOCK, f"process {os.getpid()} on {socket.gethostname()}".encode())
         try:
             yield
         finally:
-            self.remove(LOCK)
+            self.remove(FOLDER_LOCK)
 
     def pins(self, paths: Sequence[str]) -> list[tuple[Any, ...]]:
         """By which a change of files shows: their paths, sizes and times."""
@@ -226,7 +228,7 @@ def _size_in_memory(metadata: list[Any]) -> int:
     for part in metadata:
         cells += part.num_rows * part.num_columns
         stored += sum(part.row_group(i).total_byte_size for i in range(part.num_row_groups))
-    return MEMORY_FACTOR * max(cells * NUMBER_SIZE, stored)
+    return PARQUET_MEMORY_FACTOR * max(cells * NUMBER_SIZE, stored)
 
 
 def arrow_frame(columns: Any) -> pd.DataFrame:

@@ -18,7 +18,7 @@ Integers = NDArray[np.int64]
 Numbers = NDArray[np.float64]
 Kind = Literal["text", "whole", "number", "boolean", "datetime", "date", "period", "other"]
 
-KINDS: dict[str, Kind] = {
+COLUMN_KINDS: dict[str, Kind] = {
     "b": "boolean",
     "i": "whole",
     "u": "whole",
@@ -30,7 +30,7 @@ PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 Columns = Sequence[str]
 Names = tuple[str, ...]
 Row = int | np.integer[Any]
-SAMPLE = 50  # cells that tell whether objects are dates
+SAMPLE_CELLS = 50  # cells that tell whether objects are dates
 
 
 @dataclass(frozen=True)
@@ -73,13 +73,13 @@ class Table:
 
     def kind(self, column: str) -> Kind:
         """What a column holds; a categorical column counts as its categories."""
-        values = self.frame[column].iloc[:SAMPLE]
+        values = self.frame[column].iloc[:SAMPLE_CELLS]
         dtype = plain_dtype(values)
         if isinstance(dtype, pd.StringDtype):  # the usual case, and the fast one
             return "text"
         if isinstance(dtype, pd.PeriodDtype):
             return "period"
-        if kind := KINDS.get(dtype.kind):
+        if kind := COLUMN_KINDS.get(dtype.kind):
             return kind
         if pd.api.types.is_string_dtype(dtype) and all(
             isinstance(value, str) for value in values[:1]

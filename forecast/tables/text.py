@@ -20,7 +20,7 @@ from forecast.errors import BadData, Setting, Words
 from forecast.logs import log
 from forecast.settings import Facts, TextSettings
 from forecast.tables.cells import infer_decimal, join_cells
-from forecast.tables.contents import SAMPLE, line_at, require_memory, to_utf8, utf16_guess
+from forecast.tables.contents import SAMPLE_BYTES, line_at, require_memory, to_utf8, utf16_guess
 from forecast.tables.headers import delimiter_name, rows_above, set_header
 from forecast.tables.storage import text_type
 from forecast.tables.table import Integers, Table
@@ -32,13 +32,13 @@ BLOCK_ROWS = 500
 MAX_COLUMNS = 1_000_000
 # bytes at the peak, for each byte of a text and beside that for each cell
 COPIES = 4
-CELL = 24
+TEXT_CELL_BYTES = 24
 # as spreadsheets write it before the header
 DELIMITER_LINE = re.compile(rb'"?sep=([\t -~])"?\r?\n')
 JSON_FACTOR = 20  # peak of reading JSON, in multiples of its size: each number is a text of its own
 RECORD = '{"day": "2024-01-31", "units": 5}'
 RECORDS = f"write a record such as {RECORD} on each line, or an array of records"
-MIN_ROWS = 3  # from which on the usual length of a cell is known
+MIN_SAMPLE_ROWS = 3  # from which on the usual length of a cell is known
 EMPTY = "is empty; a table needs a header and rows"
 
 
@@ -56,7 +56,7 @@ def text_table(data: bytes, name: str, settings: TextSettings) -> Table:
     if not data or data.isspace():
         raise BadData(f"{name} {EMPTY}")
     delimiter = given_delimiter(settings) or (line[1].decode() if line else best_delimiter(data))
-    begin = data[: SAMPLE // 4].decode(errors="replace")
+    begin = data[: SAMPLE_BYTES // 4].decode(errors="replace")
     rows = csv.reader(io.StringIO(begin, newline=""), delimiter=delimiter)
     numbered = ((rows.line_num, row) for row in rows)
     above, skipped = rows_above(numbered, settings, name, "line")
@@ -162,16 +162,16 @@ def _warn_cut(frame: pd.DataFrame, lines: Integers, name: str) -> None:
     cells = join_cells([frame[column]])
     last = cells[-1].as_py()
     lengths = pc.utf8_length(cells.filter(pc.not_equal(cells, "")))
-    if last and len(lengths) > MIN_ROWS and len(last) < pc.min(lengths[:-1]).as_py():
+    if last and len(lengths) > MIN_SAMPLE_ROWS and len(last) < pc.min(lengths[:-1]).as_py():
         where = "%s line %d has no line end, and its '%s' is shorter than all others of column '%s'"
         log.warning(f"{where}: is the file cut?", name, lines[-1], last, column)
 
 
 def best_delimiter(data: bytes) -> str:
     """The delimiter that cuts the header and most of the first lines into equally many columns."""
-    sample = io.StringIO(data[:SAMPLE].decode(errors="replace"), newline="")
+    sample = io.StringIO(data[:SAMPLE_BYTES].decode(errors="replace"), newline="")
     lines = [line for line in sample if line.strip()]
-    if len(data) > SAMPLE and len(lines) > 2:
+    if len(data) > SAMPLE_BYTES and len(lines) > 2:
         lines.pop()  # cut in its middle
     best = (False, 0.0, 1)
     delimiter = ","
@@ -197,7 +197,7 @@ def require_room(data: bytes, delimiter: str, name: str) -> None:
         where = f"{name} line {line_at(data, header.start(1))}"
         raise BadData(f"{where} has {columns:,} columns; is this a table at all?")
     cells = data.count(mark) + data.count(b"\n")
-    require_memory(COPIES * len(data) + CELL * cells, name)
+    require_memory(COPIES * len(data) + TEXT_CELL_BYTES * cells, name)
 
 
 def cut_columns(data: bytes, delimiter: str, name: str) -> tuple[list[str], pd.DataFrame, Integers]:

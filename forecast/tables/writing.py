@@ -25,7 +25,7 @@ from forecast.tables.text import given_delimiter
 Unit = Literal["s", "ms", "us", "ns"]
 Frame = pd.DataFrame
 # the last four are full-width signs, which some spreadsheets treat alike
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 WRITE_ROWS = 100_000  # rows written at once
 GROUP_ROWS = 1 << 17  # rows of a row group of Parquet
 SHEET_ROWS = (1 << 20) - 1  # rows that fit below the header of a sheet
@@ -111,7 +111,7 @@ def guard_formulas(frame: Frame, ids: Iterable[Any]) -> Frame:
     """Put ' before ids and names of columns that a spreadsheet would run as a formula."""
 
     def guard(text: object) -> object:
-        return f"'{text}" if str(text).startswith(FORMULA) else text
+        return f"'{text}" if str(text).startswith(FORMULA_SIGNS) else text
 
     guarded_ids = {name: frame[name].map(guard) for name in ids}
     return frame.assign(**guarded_ids).rename(columns=guard)

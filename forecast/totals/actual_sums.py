@@ -36,7 +36,7 @@ from forecast.totals.periods import (
     period_of_level,
     steps_of_periods,
 )
-from forecast.totals.sums import COLUMNS
+from forecast.totals.sums import SUM_COLUMNS
 from forecast.windows.origins import values_at
 
 
@@ -52,7 +52,7 @@ class TotalScores:
 
 def is_totals(table: Table) -> bool:
     first = table.names[:1]
-    return first == ["level"] and {POINT, *COLUMNS} <= set(table.names)
+    return first == ["level"] and {POINT, *SUM_COLUMNS} <= set(table.names)
 
 
 def score_totals(sums: Table, actual: Table, settings: TableSettings) -> TotalScores:
@@ -116,7 +116,7 @@ def measures_by_level(sums: Frame) -> Frame:
 
 def check_sums(schema: Schema, settings: SumSettings, origins: Integers, horizon: int) -> None:
     """Refuse, before any work, sums that a backtest cannot compare; origins are grid positions."""
-    levels = checked_levels(settings, schema, [*COLUMNS, "origin", "actual", "naive"])
+    levels = checked_levels(settings, schema, [*SUM_COLUMNS, "origin", "actual", "naive"])
     whole = [
         len(find_periods(schema, origin, horizon, level.every))
         for origin, level in product(origins.tolist(), levels)

@@ -13,11 +13,11 @@ from forecast.panel.panel import Flags, Numbers, Panel
 from forecast.settings import Every, OutputSettings
 from forecast.totals.periods import Periods, find_year_before
 
-AT_ONCE = 1 << 22  # missing values are forecast in chunks of so many numbers
+MISSING_AT_ONCE = 1 << 22  # missing values are forecast in chunks of so many numbers
 
 
 @dataclass(frozen=True)
-class Past:
+class PeriodPast:
     """The values of the first period that precede the forecast.
 
     Arrays have an element for each series of the panel, or for each missing value.
@@ -40,7 +40,7 @@ def read_past(
     periods: Periods,
     every: Every | None,
     output: OutputSettings,
-) -> Past:
+) -> PeriodPast:
     """The values of the first period up to the origin of a panel, and of a year before."""
     fitted = predictor.fitted
     count = panel.origin + 1 - periods.first
@@ -55,7 +55,7 @@ def read_past(
     np.add.at(low, missing.series, floors)
     np.add.at(high, missing.series, ceiling)
     year_before, has_year_before = sum_year_before(predictor, panel, periods, every)
-    return Past(
+    return PeriodPast(
         periods,
         total,
         low,
@@ -130,7 +130,7 @@ def _fill(predictor: Predictor, panel: Panel, missing: Flags, chosen: Flags) -> 
     step = ahead % config.horizon  # a gap longer than the horizon is forecast piece by piece
     windows, row = np.unique(slots - step, return_inverse=True)
     quantiles = np.zeros((len(slots), len(config.levels)))
-    at_once = max(1, AT_ONCE // (config.horizon * len(config.levels)))
+    at_once = max(1, MISSING_AT_ONCE // (config.horizon * len(config.levels)))
     for start in range(0, len(windows), at_once):
         part = windows[start : start + at_once]
         here = (row >= start) & (row < start + at_once)

@@ -15,7 +15,7 @@ from forecast.metrics.quantiles import normal_deviates
 from forecast.panel.panel import Integers, Numbers, series_index
 from forecast.settings import OutputSettings
 
-AT_ONCE = 1 << 22  # values that are drawn at once
+DRAWN_AT_ONCE = 1 << 22  # values that are drawn at once
 SEED = 0
 
 
@@ -35,7 +35,7 @@ def path_columns(
     index = series_index(fitted.history.ids, panel.ids)
     steps = np.repeat(np.arange(1, horizon + 1), count)
     one_to_count = np.arange(1, count + 1)
-    at_once = max(1, AT_ONCE // (count * horizon))
+    at_once = max(1, DRAWN_AT_ONCE // (count * horizon))
     for start in range(0, len(forecasts.series), at_once):
         series = forecasts.series[start : start + at_once]
         floor = panel.floor()[series]

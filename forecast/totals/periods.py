@@ -10,14 +10,14 @@ from forecast.calendar.calendar import Calendar
 from forecast.calendar.spec import CalendarSpec
 from forecast.calendar.zones import DAY, WEEK, timestamps_at, wall_clock
 from forecast.errors import Setting, UsageError, Words
-from forecast.panel.grouping import ALL, SERIES, Key, find_columns
+from forecast.panel.grouping import ALL, EACH_SERIES, Key, find_columns
 from forecast.panel.panel import Integers
 from forecast.panel.schema import Schema, build_calendar
 from forecast.reading.reading import Reading, read_as
 from forecast.settings import MAX_AHEAD, PERIODS, Every, SumSettings, steps_of_next
 from forecast.tables.writing import refuse_clash
 
-MONTHS = {"month": 1, "quarter": 3, "year": 12}
+MONTHS_BY_PERIOD = {"month": 1, "quarter": 3, "year": 12}
 MAX_DAYS = {"day": 1, "week": 7, "month": 31, "quarter": 92, "year": 366}
 MOST_AHEAD = 100_000  # longest horizon of a forecaster, in steps
 LEAST_PAST = 2  # the past must have so many horizons if sums over periods make these longer
@@ -116,7 +116,7 @@ def find_year_before(
     """
     zone = schema.time_format.zone
     wall = wall_clock(periods.times, zone)
-    if every in MONTHS or schema.calendar.kind == "months":
+    if every in MONTHS_BY_PERIOD or schema.calendar.kind == "months":
         date = wall.astype("datetime64[s]")
         month = date.astype("datetime64[M]")
         wall = ((month - 12).astype("datetime64[s]") + (date - month)).astype(np.int64)
@@ -181,7 +181,7 @@ def longest(schema: Schema, every: Every) -> int:
     if (ahead := steps_ahead(every, 1)) is not None:
         return ahead
     if spec.kind == "months":
-        return -(-MONTHS.get(every, 1) // spec.every)
+        return -(-MONTHS_BY_PERIOD.get(every, 1) // spec.every)
     step_days = 7 / 5 if spec.kind == "weekdays" else spec.every / DAY
     return int(np.ceil(MAX_DAYS[every] / step_days))
 
@@ -205,7 +205,7 @@ def period_keys(calendar: Calendar, positions: Integers, every: Every) -> Intege
     if every == "week":
         return (days + MONDAY) // 7
     months = wall.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64)
-    return months // MONTHS[every]
+    return months // MONTHS_BY_PERIOD[every]
 
 
 def _named_times(calendar: Calendar, keys: Integers, firsts: Integers, every: Every) -> Integers:
@@ -215,8 +215,8 @@ def _named_times(calendar: Calendar, keys: Integers, firsts: Integers, every: Ev
     """
     if every == "week" and _steps_are_weeks(calendar.spec):
         return calendar.times(firsts)
-    if every in MONTHS:
-        months = (keys * MONTHS[every]).astype("datetime64[M]")
+    if every in MONTHS_BY_PERIOD:
+        months = (keys * MONTHS_BY_PERIOD[every]).astype("datetime64[M]")
         wall = months.astype("datetime64[s]").astype(np.int64)
     else:
         wall = DAY * (keys if every == "day" else keys * 7 + SUNDAY)
@@ -268,9 +268,9 @@ def find_levels(settings: SumSettings, schema: Schema) -> list[Level]:
         cure = Words("add ", Setting("sum_every", "horizon"))
         raise UsageError(problem, setting=Setting("sum_by"), cure=cure)
     groups = dict[Key, str]()
-    for name in settings.sum_by or (SERIES,):
+    for name in settings.sum_by or (EACH_SERIES,):
         by = find_columns(name, schema, Setting("sum_by", name))
-        group = name if name.lower() in (ALL, SERIES) else ",".join(by)
+        group = name if name.lower() in (ALL, EACH_SERIES) else ",".join(by)
         groups.setdefault(by, group)
     periods: tuple[Every | None, ...] = (None,)
     if settings.sum_every:

@@ -27,7 +27,7 @@ from forecast.panel.panel import Flags, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import time_columns
 from forecast.settings import Every, OutputSettings, SumSettings
 from forecast.tables.writing import Column
-from forecast.totals.past import Past, read_past
+from forecast.totals.past import PeriodPast, read_past
 from forecast.totals.periods import checked_levels, key_columns, whole_periods
 from forecast.totals.summands import (
     FILLED,
@@ -45,15 +45,15 @@ from forecast.totals.summands import (
 
 LAST_YEAR = "last_year"  # blank where the past lacks values
 # columns of a table of sums that a table of forecasts lacks
-COLUMNS = ("mean", "observed", "filled", "steps", "calibrated", LAST_YEAR)
-AT_ONCE = 2048  # series that are added at once
-DIGITS = 12  # significant digits of means; later digits depend on the order of adding
+SUM_COLUMNS = ("mean", "observed", "filled", "steps", "calibrated", LAST_YEAR)
+SERIES_AT_ONCE = 2048  # series that are added at once
+MEAN_DIGITS = 12  # significant digits of means; later digits depend on the order of adding
 # share of the mean; if the sum of medians differs from it by more, a message says so
 SLIGHT = 5e-4
 
 
 def sum_columns(output: OutputSettings) -> list[str]:
-    return ["forecast", "mean", *output.columns, *COLUMNS[1:]]
+    return ["forecast", "mean", *output.columns, *SUM_COLUMNS[1:]]
 
 
 class Totals:
@@ -103,8 +103,8 @@ class Totals:
         index = series_index(self.fitted.history.ids, panel.ids)
         ended = np.flatnonzero(np.array(panel.status) == "ended")
         for every, past in pasts.items():
-            for start in range(0, len(forecasts.series), AT_ONCE):
-                rows = slice(start, start + AT_ONCE)
+            for start in range(0, len(forecasts.series), SERIES_AT_ONCE):
+                rows = slice(start, start + SERIES_AT_ONCE)
                 series = forecasts.series[rows]
                 summands = self._of_forecasts(forecasts, rows, past, index[series])
                 self._add_past(summands, past, series, index)
@@ -130,7 +130,7 @@ class Totals:
                 keys = iterate_keys(panel, self.schema, groups.level.by, series)
                 groups.add(keys, summands)
 
-    def _start_empty(self, count: int, past: Past) -> Summands:
+    def _start_empty(self, count: int, past: PeriodPast) -> Summands:
         """Summands of `count` series before anything is added."""
         config = self.fitted.config
         shape = count, len(past.periods)
@@ -144,7 +144,7 @@ class Totals:
         }
 
     def _of_forecasts(
-        self, forecasts: Forecasts, rows: slice, past: Past, index: Integers
+        self, forecasts: Forecasts, rows: slice, past: PeriodPast, index: Integers
     ) -> Summands:
         panel = forecasts.panel
         series = forecasts.series[rows]
@@ -176,7 +176,9 @@ class Totals:
         summands["ahead"][:] = True
         return summands
 
-    def _add_past(self, summands: Summands, past: Past, series: Integers, index: Integers) -> None:
+    def _add_past(
+        self, summands: Summands, past: PeriodPast, series: Integers, index: Integers
+    ) -> None:
         """Add to the first period of some series what precedes the forecast.
 
         `index` has the numbers of all series of the panel among those of the fit.
@@ -286,7 +288,7 @@ class Totals:
     def numbers(self, groups: Groups, output: OutputSettings) -> Numbers:
         """The numbers of the sums of groups, [sums, columns].
 
-        The columns are forecast, mean, quantiles, and those of `COLUMNS` from `observed` on.
+        The columns are forecast, mean, quantiles, and those of `SUM_COLUMNS` from `observed` on.
         """
         edges = groups.periods.edges
         used = list(groups.number_groups().values())
@@ -349,7 +351,7 @@ class Totals:
 
 def significant(values: Numbers) -> Numbers:
     """Numbers rounded to the digits that do not depend on the order of adding."""
-    return round_values(values, DIGITS, -300)
+    return round_values(values, MEAN_DIGITS, -300)
 
 
 def log_notes(totals: Totals) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from forecast.models.shared.model import RecurrentModel
 from forecast.settings import TrainSettings
-from forecast.training.plan import PRIORS, Member
+from forecast.training.plan import STEP_PRIORS, Member
 from forecast.training.sampling import Draw
 from forecast.training.state import TrainingState
 from forecast.windows.windows import Batch
@@ -41,7 +41,7 @@ def default_batch_size(windows: int, estimate: Callable[[int], float], seconds: 
     size = 128
     while size > 32 and 8 * size > windows:
         size //= 2
-    while size > 64 and seconds / estimate(size) < PRIORS.min_steps:
+    while size > 64 and seconds / estimate(size) < STEP_PRIORS.min_steps:
         size //= 2
     return size
 

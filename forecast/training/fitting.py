@@ -23,7 +23,7 @@ from forecast.training.costs import StepCosts, default_batch_size
 from forecast.training.devices import on_device, one_thread, out_of_memory, pick_device
 from forecast.training.loop import Trained, train
 from forecast.training.plan import (
-    AT_ONCE,
+    NETWORKS_AT_ONCE,
     Candidate,
     Member,
     enough_steps,
@@ -260,7 +260,7 @@ class Fitter:
     def _enough_steps(self, candidate: Candidate, batch_size: int, warm: int = 0) -> int:
         model = model_class(candidate.model)
         if model.rows_at_once:
-            return AT_ONCE
+            return NETWORKS_AT_ONCE
         return enough_steps(self.count, batch_size, warm > 0, model.starts_trained)
 
 

@@ -42,7 +42,7 @@ class RoundPriors:
     margin: float = 1.15  # a round begins only if its estimated time, times this, is left
 
 
-PRIORS = RoundPriors()
+ROUND_PRIORS = RoundPriors()
 
 Loss = Callable[[NDArray[np.float64]], float]
 """Of quantiles of the validation windows, [windows, horizon, levels]."""
@@ -88,12 +88,12 @@ def train_networks(
 def _most_networks(rounds: "_Rounds", candidates: list[Candidate]) -> int:
     windows = rounds.fitter.count
     trained_before = all(model_class(candidate.model).starts_trained for candidate in candidates)
-    if trained_before and windows < PRIORS.windows_a_network:
+    if trained_before and windows < ROUND_PRIORS.windows_a_network:
         return 1  # networks that start from the same trained weights end alike, whatever the seed
     if rounds.measured:
-        return PRIORS.most_networks
-    worth = max(windows // PRIORS.windows_a_network, PRIORS.few_networks)
-    return min(worth, PRIORS.most_networks)
+        return ROUND_PRIORS.most_networks
+    worth = max(windows // ROUND_PRIORS.windows_a_network, ROUND_PRIORS.few_networks)
+    return min(worth, ROUND_PRIORS.most_networks)
 
 
 class _Rounds:
@@ -196,12 +196,12 @@ def _first_round(rounds: _Rounds, candidates: list[Candidate]) -> list[Member]:
 def _affordable(rounds: _Rounds, candidates: list[Candidate]) -> list[Candidate]:
     left = rounds.left()
     jobs = rounds.jobs(len(candidates))
-    first = _within(PRIORS.first_round * left, rounds, candidates, jobs)
+    first = _within(ROUND_PRIORS.first_round * left, rounds, candidates, jobs)
     if len(first) > jobs:
-        second_round = PRIORS.margin * rounds.estimate_time(candidates[:1] * PAIR, jobs)
+        second_round = ROUND_PRIORS.margin * rounds.estimate_time(candidates[:1] * PAIR, jobs)
         if rounds.estimate_time(first, jobs) + second_round < left:
             return first
-    return _within(PRIORS.single_round * left, rounds, candidates, jobs)
+    return _within(ROUND_PRIORS.single_round * left, rounds, candidates, jobs)
 
 
 def _within(
@@ -211,7 +211,7 @@ def _within(
 
     Candidates that would exceed the time but are not slow are added as long as cores are idle.
     """
-    slow = max(PRIORS.slow * rounds.cost(candidates[0]), rounds.left())
+    slow = max(ROUND_PRIORS.slow * rounds.cost(candidates[0]), rounds.left())
     chosen: list[Candidate] = []
     for candidate in candidates:
         fills_core = len(chosen) < jobs and rounds.cost(candidate) < slow
@@ -238,7 +238,7 @@ def _better_half(
     better = better[:most]
     while len(better) >= fewest:
         needed = rounds.estimate_time(better, rounds.jobs(len(better)))
-        if PRIORS.margin * needed <= rounds.left():
+        if ROUND_PRIORS.margin * needed <= rounds.left():
             return _plan_by_cost(rounds, better)
         better.pop()
     return []

@@ -16,7 +16,7 @@ MAX_MEMBERS = 128  # of a plan
 MAX_ORIGINS = 32  # origins in the past, whose errors intervals of sums are computed from
 
 # training steps of a model without gradients: one without held-out values, one on all data
-AT_ONCE = 2
+NETWORKS_AT_ONCE = 2
 PROCESS_START = 2.5  # seconds until another process trains
 
 
@@ -37,7 +37,7 @@ class StepPriors:
     refit_share: float = 0.2  # share of the steps that train on held-out values too, at the end
 
 
-PRIORS = StepPriors()
+STEP_PRIORS = StepPriors()
 
 
 class Candidate(Stored):
@@ -94,10 +94,10 @@ def plan_member(
     at_once: bool = False,
 ) -> Member:
     """The schedule of one network; with `refit` its last training steps use held-out values too."""
-    refit_steps = int(PRIORS.refit_share * steps) if refit else 0
+    refit_steps = int(STEP_PRIORS.refit_share * steps) if refit else 0
     validate_every = max(10, steps // 16)
     if at_once:
-        steps = min(steps, AT_ONCE) if refit else 1
+        steps = min(steps, NETWORKS_AT_ONCE) if refit else 1
         refit_steps = steps - 1
 
     return Member(
@@ -112,20 +112,20 @@ def plan_member(
 
 def fit_seconds(windows: int) -> float:
     """Seconds that a fit without a time budget may take, by how many windows can be drawn."""
-    seconds = max(windows / PRIORS.windows_a_second, PRIORS.least_seconds)
-    return min(seconds, PRIORS.most_seconds)
+    seconds = max(windows / STEP_PRIORS.windows_a_second, STEP_PRIORS.least_seconds)
+    return min(seconds, STEP_PRIORS.most_seconds)
 
 
 def enough_steps(
     windows: int, batch_size: int, warm: bool = False, pretrained: bool = False
 ) -> int:
     """Training steps after which time is better spent on another network."""
-    passes = int(PRIORS.passes * windows / batch_size)
-    steps = max(PRIORS.min_steps, passes)
+    passes = int(STEP_PRIORS.passes * windows / batch_size)
+    steps = max(STEP_PRIORS.min_steps, passes)
     if warm or pretrained:
-        steps = int(PRIORS.trained_share * steps)
+        steps = int(STEP_PRIORS.trained_share * steps)
     if pretrained:
-        steps = min(steps, max(PRIORS.tuning_steps, passes))
+        steps = min(steps, max(STEP_PRIORS.tuning_steps, passes))
     return steps
 
 

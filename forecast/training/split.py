@@ -13,7 +13,7 @@ ORIGINS = 128  # validation windows of one series, at most
 HELD_OUT_SHARE = 10  # a long series holds out a tenth of its past, a short one a horizon
 HORIZONS = 10  # most horizons that a series holds out, if there are several series
 ENOUGH_HORIZONS = 20  # with few series it may be more: so many horizons divided among the series
-FEW_SERIES = 20  # with fewer series, each holds out more, up to a quarter of its past
+FEW_SPLIT_SERIES = 20  # with fewer series, each holds out more, up to a quarter of its past
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def split_windows(
     enough = -(-ENOUGH_HORIZONS // max(len(lengths), 1))
     most = horizon * max(HORIZONS, enough)
     held_out = np.maximum(horizon, np.minimum(lengths // HELD_OUT_SHARE, most))
-    if len(lengths) < FEW_SERIES:
+    if len(lengths) < FEW_SPLIT_SERIES:
         held_out = np.maximum(held_out, np.minimum(lengths // 4, most))
 
     least = max(season, min(lookback, 8))

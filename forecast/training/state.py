@@ -17,7 +17,7 @@ from forecast.windows.windows import Batch
 WARM_RATE = 0.25  # share of the learning rate for a network that starts from trained weights
 BETAS = 0.9, 0.999
 EPSILON = 1e-8
-RETRIES = 4  # times that training continues from the best weights after it diverged
+TRAINING_RETRIES = 4  # times that training continues from the best weights after it diverged
 WARM_UP = 100  # training steps in which the learning rate rises to its peak, at most
 
 
@@ -88,7 +88,7 @@ class TrainingState:
         self.best: float | None = None
         self.best_weights = copy.deepcopy(network.state_dict())
         self.factor = 1.0  # multiplies the learning rate; halved when the loss becomes NaN
-        self.retries = RETRIES
+        self.retries = TRAINING_RETRIES
         self.cut: int | None = None  # the step at which a deadline ended training
         self.finished = False
         shape = network.shape
@@ -177,7 +177,7 @@ class TrainingState:
     def _retry(self) -> None:
         if self.retries == 0:
             raise build_divergence_error()
-        if self.retries == RETRIES:  # the first time only
+        if self.retries == TRAINING_RETRIES:  # the first time only
             problem = "the loss became NaN; training goes on from the best weights"
             log.warning("%s with half the learning rate", problem)
         self.retries -= 1

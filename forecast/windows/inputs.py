@@ -25,7 +25,7 @@ POWERS = 21  # number of exponents that are compared
 LARGEST_LOG = 88.0  # float32 can hold the exponential of this number
 # standardised covariates are clipped to this many standard deviations: a network extrapolates
 # wildly from numbers far outside those of its fit
-FARTHEST = 10.0
+FARTHEST_POWER = 10.0
 
 
 class Statistics(Stored):
@@ -138,7 +138,7 @@ def _split(
     mean, deviation = pairs[~coded].T
     with np.errstate(over="ignore"):
         numbers = (values[:, ~coded] - mean) / deviation
-    numbers = np.clip(np.nan_to_num(numbers), -FARTHEST, FARTHEST)
+    numbers = np.clip(np.nan_to_num(numbers), -FARTHEST_POWER, FARTHEST_POWER)
     codes = np.nan_to_num(values[:, coded])
     return numbers.astype(np.float32), codes.astype(np.int64)
 

@@ -10,7 +10,7 @@ from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, join_pane
 from forecast.panel.schema import Schema
 from forecast.windows.windows import WindowIndex
 
-MAX_VALUES = 4_000_000  # `past_slots` yields at most about this many values at a time
+MAX_PAST_VALUES = 4_000_000  # `past_slots` yields at most about this many values at a time
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def past_slots(
     and whether its value is observed.
     """
     series, position = windows
-    rows = max(1, MAX_VALUES // context)
+    rows = max(1, MAX_PAST_VALUES // context)
     for low in range(0, len(series), rows):
         chosen = slice(low, low + rows)
         slot = position[chosen, None] + np.arange(-context, 0)

@@ -14,7 +14,7 @@ Array = Any  # of numpy or of torch
 _STANDARD = hasattr(np, "unstack")
 
 # a window is flat if its standard deviation is below this share of that of its series' whole past
-FLAT = 1e-3
+FLAT_SCALE = 1e-3
 NORMAL_RANGE = 1.349  # the interquartile range of a standard normal distribution
 
 
@@ -59,7 +59,7 @@ def scale_windows(
     past = _past(values, mask)
     location, scale = SCALINGS[scaling](past)
     expanding = xp.astype(spread[:, None], values.dtype)
-    least = FLAT * expanding
+    least = FLAT_SCALE * expanding
     flat = past.deviation <= least
     scale = xp.where(flat & (scale <= least), expanding, scale)
 

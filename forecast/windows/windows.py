@@ -15,7 +15,7 @@ from forecast.windows.scaling import Array, array_namespace, find_device, scale_
 
 # `Batch.unscaled` sets values to 0 that are below this share of the location: they are rounding
 # errors of single precision
-ROUNDING = 2.0**-22
+SCALE_ROUNDING = 2.0**-22
 NETWORK_BATCH = 128  # windows that go through a network at once when it forecasts
 
 WindowIndex = tuple[Integers, Integers]
@@ -63,7 +63,7 @@ class Batch:
         deviations = xp.astype(xp.where(varies, scaled, 0.0), xp.float64)
         location = self.location[..., None]
         values = location + self.scale[..., None] * deviations
-        is_rounding = xp.abs(values) <= ROUNDING * xp.abs(location)
+        is_rounding = xp.abs(values) <= SCALE_ROUNDING * xp.abs(location)
         return xp.where(is_rounding, 0.0, values)
 
     def pad(self, size: int) -> Self:

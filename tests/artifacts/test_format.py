@@ -207,7 +207,7 @@ def test_arrays_that_could_not_be_read_are_not_written(where, arrays):
 
 
 def test_file_beyond_its_limit_is_not_written(monkeypatch):
-    monkeypatch.setitem(artifact_format.LIMITS, "history.safetensors", 100)
+    monkeypatch.setitem(artifact_format.SIZE_LIMITS, "history.safetensors", 100)
     with pytest.raises(Unavailable, match=r"history\.safetensors would have .* lookback="):
         encode(contents())
 

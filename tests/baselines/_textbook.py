@@ -62,9 +62,9 @@ def smoothing_values(values: Values, season: int, horizon: int) -> list[tuple[fl
     """
     count, found = len(values), []
     slope, begin = np.polyfit(np.arange(1, len(values[:10]) + 1), values[:10], 1)
-    seasons = (0.0, *holt_winters.SEASONS) if season > 1 else (0.0,)
+    seasons = (0.0, *holt_winters.GAMMAS) if season > 1 else (0.0,)
     for alpha, damping, gamma in itertools.product(
-        holt_winters.LEVELS, holt_winters.DAMPINGS, seasons
+        holt_winters.ALPHAS, holt_winters.DAMPINGS, seasons
     ):
         for move in holt_winters.TRENDS if damping else (0.0,):
             if not is_admissible(alpha, alpha * move, (1 - alpha) * gamma, damping, season):
@@ -116,15 +116,15 @@ def autoregression_values(values: Values, season: int, horizon: int) -> Values:
     product = centred.T @ centred
     largest = float(np.linalg.eigvalsh(product)[-1])
     best, weights = np.inf, np.zeros(order)
-    for penalty in autoregression.PENALTIES:
+    for penalty in autoregression.LAG_PENALTIES:
         ridge = product + penalty * largest * np.eye(order)
         found = np.linalg.solve(ridge, centred.T @ rest)
         free = len(rest) - 1 - float(np.trace(np.linalg.solve(ridge, product)))
         error = max(
             float(((rest - centred @ found) ** 2).sum()),
-            autoregression.ERROR_ROUNDING * float(rest @ rest),
+            autoregression.LAG_ERROR_ROUNDING * float(rest @ rest),
         )
-        if free > autoregression.MIN_FREEDOM and error / free**2 < best:
+        if free > autoregression.MIN_LAG_FREEDOM and error / free**2 < best:
             best, weights = error / free**2, found
     intercept = target.mean() - past.mean(0) @ weights
     path, reach = list(plain[-order:]), np.ptp(plain) * max(1.0, horizon / len(plain))

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from forecast import Forecaster
 from forecast.baselines.shared import auto_models
-from forecast.baselines.shared.auto_models import CONTEXT, AutoModel
+from forecast.baselines.shared.auto_models import MODEL_CONTEXT, AutoModel
 from forecast.engine.fit import fit
 from forecast.engine.requests import FitRequest
 from forecast.ensemble import baseline_forecasts
-from forecast.ensemble.baseline_forecasts import FEW_SERIES, MIN_COMPARED
+from forecast.ensemble.baseline_forecasts import FEW_SLOW_SERIES, MIN_COMPARED
 from forecast.ensemble.names import FROM_PACKAGE
 from forecast.errors import Unavailable
 from forecast.reading.dated import normalise
@@ -99,7 +99,7 @@ def test_few_series_are_compared_with_them_where_they_are_installed(
     assert compared(panel(1)) == set(FROM_PACKAGE)
     assert compared(panel(1), baselines=("theta", "last")) == set()
     with monkeypatch.context() as limited:
-        limited.setattr(baseline_forecasts, "FEW_SERIES", 0)
+        limited.setattr(baseline_forecasts, "FEW_SLOW_SERIES", 0)
         assert compared(panel(1)) == set()
     monkeypatch.setitem(sys.modules, PACKAGE, None)
     assert compared(panel(1)) == set()
@@ -122,7 +122,7 @@ def test_a_version_that_uses_them_says_what_its_forecasts_need(
 
 
 def test_a_panel_is_compared_on_few_windows(stand_in: type[Level]) -> None:
-    table = normalise(table_from_frame(panel(FEW_SERIES)))
+    table = normalise(table_from_frame(panel(FEW_SLOW_SERIES)))
     fit(FitRequest(table, TrainSettings(model="ces", horizon=4), sums=False))
     assert 0 < stand_in.fits <= 2 * MIN_COMPARED  # held-out windows, and windows in the past
 
@@ -155,7 +155,7 @@ def test_a_forecast_sees_its_past_only(stand_in: type[Level], carries: bool) -> 
 
 
 def test_steps_before_the_context_do_not_count(stand_in: type[Level]) -> None:
-    values = np.random.default_rng(4).normal(10, 1, CONTEXT + 100)
+    values = np.random.default_rng(4).normal(10, 1, MODEL_CONTEXT + 100)
     end = np.array([len(values)])
     seen = np.ones(len(values), bool)
     model = AutoModel("AutoARIMA", 12)

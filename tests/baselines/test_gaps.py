@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forecast.baselines.shared.gaps import MAX_SEASONS, MAX_STEPS, fill_gaps, recent_values
+from forecast.baselines.shared.gaps import MAX_GAP_SEASONS, MAX_GAP_STEPS, fill_gaps, recent_values
 from tests.baselines._windows import NAN, Values, gappy_windows
 
 
@@ -44,18 +44,18 @@ def test_what_comes_later_fills_no_gap(past: Values, season: int, at: int) -> No
 
 
 def test_the_newest_steps_know_where_each_window_begins() -> None:
-    past = np.full((3, MAX_STEPS + 10), 2.0)
-    past[1, : MAX_STEPS + 7] = NAN
+    past = np.full((3, MAX_GAP_STEPS + 10), 2.0)
+    past[1, : MAX_GAP_STEPS + 7] = NAN
     past[2, 20:] = NAN
     values, start = recent_values(np.nan_to_num(past), np.isfinite(past), 1)
-    assert values.shape == (3, MAX_STEPS)
-    assert start.tolist() == [0, MAX_STEPS - 3, 0]
+    assert values.shape == (3, MAX_GAP_STEPS)
+    assert start.tolist() == [0, MAX_GAP_STEPS - 3, 0]
     assert (values[1, -3:] == 2).all()
     assert not values[1, :-3].any()
     assert (values[2] == 2).all()  # the last value that was observed goes on
 
 
 def test_a_long_season_keeps_more_steps() -> None:
-    season = MAX_STEPS // MAX_SEASONS + 10
-    past = np.ones((1, 2 * MAX_SEASONS * season))
-    assert recent_values(past, past > 0, season)[0].shape[1] == MAX_SEASONS * season
+    season = MAX_GAP_STEPS // MAX_GAP_SEASONS + 10
+    past = np.ones((1, 2 * MAX_GAP_SEASONS * season))
+    assert recent_values(past, past > 0, season)[0].shape[1] == MAX_GAP_SEASONS * season

@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from forecast import Forecaster
-from forecast.baselines.regression import CONTEXT, forecast_series
-from forecast.panel.panel import ALWAYS, Vintages
+from forecast.baselines.regression import REGRESSION_CONTEXT, forecast_series
+from forecast.panel.panel import BEFORE_ALL_ORIGINS, Vintages
 
 Values = NDArray[np.float64]
 HORIZON, SEASON = 14, 7
@@ -108,7 +108,7 @@ def test_no_window_knows_what_comes_after_it() -> None:
 
 
 def test_a_forecast_rests_on_the_steps_that_a_saved_forecaster_keeps() -> None:
-    random, steps = np.random.default_rng(1), CONTEXT + 900
+    random, steps = np.random.default_rng(1), REGRESSION_CONTEXT + 900
     known = random.normal(size=(steps + HORIZON, 1))
     values = (
         np.sin(np.arange(steps) * 2 * np.pi / 24)
@@ -116,9 +116,10 @@ def test_a_forecast_rests_on_the_steps_that_a_saved_forecaster_keeps() -> None:
         + 0.1 * random.normal(size=steps)
     )
     whole = forecast_along(values, known, [steps], season=24)
-    cut = steps - CONTEXT
+    cut = steps - REGRESSION_CONTEXT
     assert (
-        forecast_along(values[cut:], known[cut:], [CONTEXT], start=cut, season=24) == whole
+        forecast_along(values[cut:], known[cut:], [REGRESSION_CONTEXT], start=cut, season=24)
+        == whole
     ).all()
 
 
@@ -200,7 +201,7 @@ def test_a_window_sees_columns_as_they_were_known_at_its_origin() -> None:
     slots = np.arange(
         end, end + HORIZON
     )  # each has a value from long ago, and one from the day itself on
-    never, at = np.full(HORIZON, ALWAYS), panel.starts[0] + slots
+    never, at = np.full(HORIZON, BEFORE_ALL_ORIGINS), panel.starts[0] + slots
     order = np.argsort(np.tile(slots, 2), kind="stable")
 
     def forecast(early: float, late: float) -> Values:

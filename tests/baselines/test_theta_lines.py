@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from forecast.baselines.shared.theta_lines import MIN_VALUES, theta_forecast
+from forecast.baselines.shared.theta_lines import MIN_THETA_VALUES, theta_forecast
 
 both = pytest.mark.parametrize("best_theta", [False, True])
 
@@ -16,7 +16,7 @@ def forecast(
 
 @both
 def test_fewer_values_than_a_line_needs_repeat_the_last(best_theta: bool) -> None:
-    for count in range(1, MIN_VALUES):
+    for count in range(1, MIN_THETA_VALUES):
         assert forecast([3.0, 8.0, 1.0][:count], best_theta=best_theta) == pytest.approx(
             [[3.0, 8.0, 1.0][count - 1]] * 3
         )

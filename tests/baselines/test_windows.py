@@ -7,7 +7,7 @@ from forecast.baselines.shared import theta_lines
 from forecast.baselines.shared.gaps import MAX_SMOOTHED
 from forecast.baselines.shared.method import Counts, Mask, Method, Values
 from forecast.baselines.shared.windows import (
-    WINDOWS_AT_ONCE,
+    BASELINE_WINDOWS_AT_ONCE,
     forecast_baseline,
     forecast_own_quantiles,
 )
@@ -39,7 +39,7 @@ def own(called: list[tuple[float, tuple[int, ...]]], as_read: bool = False) -> M
 
 
 def test_more_windows_than_go_at_once_are_all_forecast() -> None:
-    past = np.arange(1.0, 2 * WINDOWS_AT_ONCE + 4)[:, None] * np.ones(3)
+    past = np.arange(1.0, 2 * BASELINE_WINDOWS_AT_ONCE + 4)[:, None] * np.ones(3)
     assert (forecast_baseline("last", past, past > 0, 2, 1) == past[:, :2]).all()
 
 

@@ -8,11 +8,11 @@ from forecast.changes import replay
 from forecast.changes.replay import (
     BOUNDS,
     FALLBACK,
-    REFIT,
+    REFIT_STEP,
+    REPLAY_STEPS,
     REPLAYED,
     REST,
-    SERIES,
-    STEPS,
+    SERIES_STEP,
     by_step,
     pack_run,
     rows_differ,
@@ -40,17 +40,21 @@ def test_steps_add_up_to_the_change_and_what_no_replay_explains_is_named() -> No
     )
     points = {
         REPLAYED: np.array([10.0, 21.0]),
-        REFIT: np.array([12.0, 24.0]),
+        REFIT_STEP: np.array([12.0, 24.0]),
         BOUNDS: np.array([12.0, 25.0]),
     }
     parts = dict(
-        zip(STEPS, by_step(old, new, both, points, np.array([False, True, False])), strict=True)
+        zip(
+            REPLAY_STEPS,
+            by_step(old, new, both, points, np.array([False, True, False])),
+            strict=True,
+        )
     )
     np.testing.assert_allclose(sum(parts.values()), new - old)
     np.testing.assert_allclose(
-        parts[SERIES], [0, 0, 7]
+        parts[SERIES_STEP], [0, 0, 7]
     )  # a series that the earlier run did not have
-    np.testing.assert_allclose(parts[REFIT], [2, 3, 0])
+    np.testing.assert_allclose(parts[REFIT_STEP], [2, 3, 0])
     np.testing.assert_allclose(parts[BOUNDS], [0, 1, 0])
     np.testing.assert_allclose(parts[FALLBACK], [0, 2, 0])
     np.testing.assert_allclose(parts[REST], [1, 0, 0])
@@ -59,5 +63,5 @@ def test_steps_add_up_to_the_change_and_what_no_replay_explains_is_named() -> No
 def test_of_a_single_series_all_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     fitted = Forecaster(model="last", horizon=2).fit(synthesize("seasonal", length=40)).fitted_
     whole = pack_run(fitted, fitted.history, OutputSettings())
-    monkeypatch.setattr(replay, "MAX_NUMBERS", 1)
+    monkeypatch.setattr(replay, "MAX_REPLAYED_NUMBERS", 1)
     assert pack_run(fitted, fitted.history, OutputSettings()) == whole

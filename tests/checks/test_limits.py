@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from forecast.checks.limits import MIN_RUNS, has_held, select_reference_runs, usual_size
+from forecast.checks.limits import MIN_REFERENCE_RUNS, has_held, select_reference_runs, usual_size
 from forecast.ledger.record import Record
 
 NIGHT = "2025-03-{:02}T02:00:00Z"
@@ -49,7 +49,7 @@ def test_a_night_whose_values_were_revised_since_teaches_nothing() -> None:
 
 def test_what_is_usual_is_a_quantile_and_one_large_night_does_not_set_it() -> None:
     nights = [run(day) for day in range(1, 31)]
-    assert usual_size(nights[: MIN_RUNS - 1], "late", "age") is None
+    assert usual_size(nights[: MIN_REFERENCE_RUNS - 1], "late", "age") is None
     assert usual_size(nights, "late", "age") == pytest.approx(28.55)
     large = run(31, checks={"late": {"age": 1e6}})
     assert usual_size([large, *nights], "late", "age") == pytest.approx(29.5)

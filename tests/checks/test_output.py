@@ -12,7 +12,7 @@ import pytest
 from forecast import Forecaster
 from forecast.checks.accuracy import Earlier, earlier_forecasts, forecasts_to_keep
 from forecast.checks.limits import (
-    MIN_RUNS,
+    MIN_REFERENCE_RUNS,
     Finding,
     JobCheckSettings,
     Limits,
@@ -73,11 +73,13 @@ class Night:
     earlier: Earlier
     fitted: Fitted
 
-    def found(self, past: int = MIN_RUNS) -> dict[str, Finding]:
+    def found(self, past: int = MIN_REFERENCE_RUNS) -> dict[str, Finding]:
         runs = past_runs(dict.fromkeys(CHANGING, CALM), past)
         return findings(replace(self.output, earlier=self.earlier, past=runs))
 
-    def words(self, limits: JobCheckSettings = LIMITS, past: int = MIN_RUNS) -> dict[str, str]:
+    def words(
+        self, limits: JobCheckSettings = LIMITS, past: int = MIN_REFERENCE_RUNS
+    ) -> dict[str, str]:
         """The checks that say something."""
         found = {
             name: outcome(name, finding.statistic(), limits)
@@ -251,7 +253,7 @@ def test_a_series_of_a_few_values_may_jump(calm: Night) -> None:
 def test_comparisons_with_past_runs_are_silent_before_there_are_twenty(calm: Night) -> None:
     doubled = scaled(calm, 2.0)
     assert set(doubled.words()) == {"total_jump", "jump"}
-    assert doubled.words(past=MIN_RUNS - 1) == {}
+    assert doubled.words(past=MIN_REFERENCE_RUNS - 1) == {}
 
 
 def test_more_than_usual_is_what_past_runs_did_not_have(calm: Night) -> None:
@@ -259,7 +261,7 @@ def test_more_than_usual_is_what_past_runs_did_not_have(calm: Night) -> None:
         "jump": {"share": 1.0, "usual": 0.0, "size": 50.0},
         "total_jump": {"share": 0.4, "usual": 0.0},
     }
-    runs = past_runs(wild, MIN_RUNS)
+    runs = past_runs(wild, MIN_REFERENCE_RUNS)
     output = replace(scaled(calm, 2.0).output, earlier=calm.earlier, past=runs)
     found = findings(output)
     assert not any(outcome(name, finding.statistic(), LIMITS) for name, finding in found.items())

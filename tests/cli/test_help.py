@@ -16,7 +16,7 @@ import pytest
 
 from forecast.cli import cli
 from forecast.cli._command import Command, Option
-from forecast.settings import FIRST, TrainSettings
+from forecast.settings import SHOWN_FIRST, TrainSettings
 from tests.cli._terminal import on_a_terminal
 
 Run = Callable[..., Any]
@@ -97,7 +97,9 @@ def test_the_declaration_of_a_setting_decides_where_help_lists_it(forecast: Run)
     assert "--learning-rate" in sections["Optimizer"]
     assert "--horizon" in sections["Model"]
     assert "--budget" in sections["Training"]
-    first = [name for name, field in TrainSettings.model_fields.items() if FIRST in field.metadata]
+    first = [
+        name for name, field in TrainSettings.model_fields.items() if SHOWN_FIRST in field.metadata
+    ]
     assert first == ["model", "horizon", "budget"]
     assert all(f"--{name} " in short for name in first)
     assert "--learning-rate" not in short

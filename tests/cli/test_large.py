@@ -236,7 +236,7 @@ def test_a_table_that_changes_between_two_passes_is_refused(fitted: Fits, change
         return newest_time(*given)
 
     fitted.patch.setattr(in_parts, "LEAST_ROWS", 1)
-    fitted.patch.setattr(predictor, "WINDOWS_AT_ONCE", AT_ONCE)
+    fitted.patch.setattr(predictor, "NETWORK_WINDOWS_AT_ONCE", AT_ONCE)
     fitted.patch.setattr(in_parts, "newest_time", replace_the_table)
     source = folder if folder.exists() else table
     ran = fitted.forecast("predict", source, "--artifact", fitted.folder / "store")

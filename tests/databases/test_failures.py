@@ -97,7 +97,7 @@ def test_user_without_rights_has_no_input_and_cannot_create(server):
 
 
 def test_locked_table_is_busy(server, monkeypatch, forecasts):
-    monkeypatch.setattr(connecting, "LOCK_PATIENCE", 0.05)
+    monkeypatch.setattr(connecting, "DATABASE_PATIENCE", 0.05)
     upsert(server.url, "f", forecasts(), KEYS)
     with connect(server.url) as execute:
         execute("LOCK TABLE f")

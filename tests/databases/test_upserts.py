@@ -47,7 +47,7 @@ def test_what_was_written_is_read_back(url, forecasts):
 def test_more_rows_than_are_sent_at_once_all_arrive_in_their_columns(
     url, monkeypatch, forecasts, rows
 ):
-    monkeypatch.setattr(upserts, "BATCH_ROWS", 7)
+    monkeypatch.setattr(upserts, "FETCHED_ROWS", 7)
     frame = forecasts(100)
     assert upsert(url, "f", frame, KEYS) == 100
     found = rows(url, "SELECT forecast, lo_80 FROM f ORDER BY day")

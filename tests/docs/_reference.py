@@ -9,8 +9,8 @@ import click
 
 from forecast.baselines.shared.method import baseline_method
 from forecast.cli import PURPOSES, cli
-from forecast.cli._command import NAMED, Command
-from forecast.ensemble.baseline_forecasts import FEW_SERIES
+from forecast.cli._command import BY_DEFAULT_NONE, Command
+from forecast.ensemble.baseline_forecasts import FEW_SLOW_SERIES
 from forecast.ensemble.names import FROM_PACKAGE
 from forecast.models import model_class, model_names
 from forecast.registry import baseline_names, default_baselines, find_entry
@@ -76,7 +76,7 @@ def models() -> str:
         extra = baseline_method(name).extra
         notes = [f"Needs the extra `{extra}`."] if extra else []
         if name in FROM_PACKAGE:
-            notes.append(f"With it, a default baseline of fits of up to {FEW_SERIES} series.")
+            notes.append(f"With it, a default baseline of fits of up to {FEW_SLOW_SERIES} series.")
         elif name not in default_baselines():
             notes.append("Not among the default baselines.")
         lines.append(f"| `{name}` | {' '.join([_cell(about.splitlines()[0]), *notes])} |")
@@ -96,7 +96,7 @@ def _command(
     shared = {group: _settings(command, group) for group in groups}
     whole = [group for group, found in shared.items() if _is_whole(group, found)]
     taken = [(name, group) for group, found in shared.items() for name in found]
-    some = [name for name, group in taken if name in NAMED or group not in whole]
+    some = [name for name, group in taken if name in BY_DEFAULT_NONE or group not in whole]
     if whole or some:
         yield from ("Settings:", "")
         yield from (f"- [{groups[group]}](settings.md#{anchor(groups[group])})" for group in whole)
@@ -151,7 +151,7 @@ def _settings(command: Command, group: type[SettingsGroup]) -> list[str]:
 
 def _is_whole(group: type[SettingsGroup], found: list[str]) -> bool:
     """Whether a command takes all settings of a group, but those that each command has to name."""
-    return set(group.model_fields) - set(found) <= set(NAMED) and bool(found)
+    return set(group.model_fields) - set(found) <= set(BY_DEFAULT_NONE) and bool(found)
 
 
 def _listed(names: list[str]) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from forecast.engine.fit import SHARES, compute_deadline, fit
+from forecast.engine.fit import BUDGET_SHARES, compute_deadline, fit
 from forecast.engine.holdout import HeldOut, hold_out
 from forecast.engine.requests import FitRequest, FitTask
 from forecast.errors import BadData, Unavailable, UsageError
@@ -62,7 +62,7 @@ def test_training_leaves_time_for_exports_where_they_can_be_made(
     monkeypatch.setattr(
         "forecast.engine.fit.find_spec", lambda name: object() if packages else None
     )
-    expected = 100 + (1 - SHARES.sums) * budget - exports - SHARES.rest
+    expected = 100 + (1 - BUDGET_SHARES.sums) * budget - exports - BUDGET_SHARES.rest
     request = replace(asked(reading, budget=budget), started=100.0, sums=True)
     assert compute_deadline(request) == pytest.approx(expected)
 
@@ -81,7 +81,9 @@ def test_a_network_that_a_budget_taught_nothing_is_left_out(
 def test_baselines_end_with_the_budget_as_well(
     monkeypatch: pytest.MonkeyPatch, reading: Reading, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("forecast.engine.fit.SHARES", replace(SHARES, least_baselines=0.0))
+    monkeypatch.setattr(
+        "forecast.engine.fit.BUDGET_SHARES", replace(BUDGET_SHARES, least_baselines=0.0)
+    )
     late = replace(asked(reading, baselines=("last", "theta", "mean"), budget=1), started=0.0)
     assert fit(late).config.components == ("last",)
     assert "no time for theta, mean, left out; pass a larger" in caplog.text

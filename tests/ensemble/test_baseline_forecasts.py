@@ -13,7 +13,7 @@ from forecast.baselines.shared.method import baseline_method
 from forecast.baselines.shared.windows import forecast_baseline
 from forecast.ensemble import baseline_forecasts
 from forecast.ensemble.baseline_forecasts import (
-    VALUES,
+    MAX_CONTEXT_VALUES,
     base_name,
     context_length,
     find_baseline,
@@ -165,7 +165,7 @@ def test_order_and_names_of_series_do_not_matter() -> None:
 def test_no_baseline_reads_more_than_its_share_of_values(
     forecast: Callable[..., Any], passengers: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert VALUES > 1024 * 3_000  # windows of seasons of 500 steps are all compared
+    assert MAX_CONTEXT_VALUES > 1024 * 3_000  # windows of seasons of 500 steps are all compared
     asked, whole = [], forecast("now", passengers)
 
     def counted(name: str, past: np.ndarray, *rest: Any) -> np.ndarray:
@@ -173,7 +173,7 @@ def test_no_baseline_reads_more_than_its_share_of_values(
         return forecast_baseline(name, past, *rest)
 
     monkeypatch.setattr(baseline_forecasts, "forecast_baseline", counted)
-    monkeypatch.setattr(baseline_forecasts, "VALUES", 20 * 144, raising=False)
+    monkeypatch.setattr(baseline_forecasts, "MAX_CONTEXT_VALUES", 20 * 144, raising=False)
     monkeypatch.setattr(baseline_forecasts, "MIN_COMPARED", 1, raising=False)
     found = forecast("now", passengers)
     assert max(asked) == 20 * 144

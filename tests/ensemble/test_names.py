@@ -2,7 +2,14 @@
 
 import pytest
 
-from forecast.ensemble.names import AUTO, FIRST, check_model, check_models, check_names, is_baseline
+from forecast.ensemble.names import (
+    AUTO,
+    FIRST_NETWORK,
+    check_model,
+    check_models,
+    check_names,
+    is_baseline,
+)
 from forecast.errors import UsageError
 from forecast.models import model_names
 from forecast.registry import baseline_names
@@ -31,7 +38,7 @@ def test_a_baseline_has_no_settings_of_its_own() -> None:
 
 def test_the_settings_of_auto_are_those_of_the_network_that_it_trains_first() -> None:
     check_names(TrainSettings(params={"segment": 7}))
-    with pytest.raises(UsageError, match=f"model {FIRST}"):
+    with pytest.raises(UsageError, match=f"model {FIRST_NETWORK}"):
         check_names(TrainSettings(params={"paths": 50}))
     with pytest.raises(UsageError, match="model gru"):
         check_names(TrainSettings(model="gru", params={"segment": 7}))

@@ -5,7 +5,7 @@ import shutil
 import time
 from pathlib import Path
 
-from forecast.durable import STALE, TEMPORARY
+from forecast.durable import STALE_SECONDS, TEMPORARY
 from forecast.errors import ForecastError
 from tests.faults._counts import Counts
 from tests.faults._operations import Operation, Torn
@@ -45,6 +45,6 @@ def left_behind(place: Path) -> list[str]:
 
 def let_time_pass(place: Path) -> None:
     """Make temporary files so old that nothing can be writing them any more."""
-    then = time.time() - STALE - 1
+    then = time.time() - STALE_SECONDS - 1
     for path in place.rglob(TEMPORARY):
         os.utime(path, (then, then))

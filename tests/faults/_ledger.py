@@ -8,21 +8,21 @@ import pandas as pd
 
 from forecast.artifacts.store import runs_folder
 from forecast.ledger import ledger as module
-from forecast.ledger.ledger import FILE, PUBLISHED, RAW, DayScore, Ledger, open_file
+from forecast.ledger.ledger import LEDGER_FILE, PUBLISHED, RAW, DayScore, Ledger, open_file
 from forecast.ledger.record import Record
 
 SERIES = 20
 VAGUE = {"pread64": (76,), "openat": (73,), "newfstatat": (73,), "access": (73,), "fcntl": (75,)}
 """Exit codes of errors whose reason SQLite does not tell, by the call that fails."""
 
-module.LOCK_PATIENCE = (
+module.LEDGER_PATIENCE = (
     0.2  # seconds; nobody else writes, and a lock that cannot be had would take half a minute
 )
 
 
 def ledger_file(place: Path) -> Path:
     """The ledger beside the store of a scene."""
-    return runs_folder(str(place / "store")) / FILE
+    return runs_folder(str(place / "store")) / LEDGER_FILE
 
 
 def ledger_at(place: Path) -> Ledger:

@@ -17,7 +17,7 @@ import pandas as pd
 from forecast.artifacts.store import LOCK, OWNER, Store
 from forecast.durable import TEMPORARY
 from forecast.errors import ForecastError
-from forecast.ledger.ledger import DAMAGED, MAX_RUNS
+from forecast.ledger.ledger import DAMAGE_ERRORS, MAX_RUNS
 from tests.faults._operations import Torn
 from tests.faults._stations import ZONE
 
@@ -247,7 +247,7 @@ def _sum(as_of: str, count: int, cells: bytes) -> tuple[int, float]:
     """Rows and sum of the forecasts of a run."""
     try:
         forecasts = pd.read_parquet(BytesIO(cells))["forecast"]
-    except DAMAGED as error:
+    except DAMAGE_ERRORS as error:
         raise Torn(
             f"the ledger: the forecasts of the run as of {as_of} cannot be read: {error}"
         ) from error

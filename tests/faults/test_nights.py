@@ -32,8 +32,8 @@ def test_a_gate_that_cries_wolf_is_found_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counts = Counts()
-    of_a_year = replace(output.PRIORS, times_beyond=0.1)  # of the largest value
-    monkeypatch.setattr(output, "PRIORS", of_a_year)
+    of_a_year = replace(output.OUTPUT_PRIORS, times_beyond=0.1)  # of the largest value
+    monkeypatch.setattr(output, "OUTPUT_PRIORS", of_a_year)
     live(JOBS["passengers"], TABLE, tmp_path, 2, counts)
     assert counts.done["error of bounds in " + tmp_path.name] == 2
     assert len(counts.lost) == 2

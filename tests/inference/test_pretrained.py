@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import load, save
 
 from forecast import Forecaster
-from forecast.artifacts.format import PRETRAINED, encode
+from forecast.artifacts.format import PRETRAINED_FILE, encode
 from forecast.errors import ArtifactRefused
 from forecast.inference.contents import to_contents
 from forecast.inference.forecasting import load_predictor
@@ -95,7 +95,7 @@ def test_a_version_without_it_holds_no_network(passengers: Path, tmp_path: Path)
     Forecaster(model="pretrained", guard=False).fit(frame).save(str(tmp_path / "network"))
     for name in ("plain", "network"):
         (version,) = (tmp_path / name).glob("v-*")
-        assert (version / PRETRAINED).exists() == (name == "network")
+        assert (version / PRETRAINED_FILE).exists() == (name == "network")
 
 
 def test_it_sees_more_of_the_past_than_other_baselines(tmp_path: Path) -> None:
@@ -135,14 +135,14 @@ def test_a_version_without_a_network_that_forecasts_is_refused(
     alone: Forecaster, tmp_path: Path, data: bytes | None
 ) -> None:
     files = encode(to_contents(alone.fitted_))
-    files = {name: each for name, each in files.items() if name != PRETRAINED}
-    write_store(tmp_path, files if data is None else {**files, PRETRAINED: data})
+    files = {name: each for name, each in files.items() if name != PRETRAINED_FILE}
+    write_store(tmp_path, files if data is None else {**files, PRETRAINED_FILE: data})
     with pytest.raises(ArtifactRefused):
         load_predictor(str(tmp_path))
 
 
 def test_a_baseline_has_no_network(passengers: Path, tmp_path: Path) -> None:
     plain = encode(to_contents(Forecaster(model="last").fit(pd.read_csv(passengers)).fitted_))
-    write_store(tmp_path / "plain", {**plain, PRETRAINED: SHIPPED})
+    write_store(tmp_path / "plain", {**plain, PRETRAINED_FILE: SHIPPED})
     with pytest.raises(ArtifactRefused, match="nowhere else"):
         load_predictor(str(tmp_path / "plain"))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from forecast.intervals.joint_errors import STEP, JointErrors, sum_quantiles, variance_share
+from forecast.intervals.joint_errors import ERROR_STEP, JointErrors, sum_quantiles, variance_share
 from forecast.metrics.quantiles import LEVELS, compute_mean, normal_deviates
 
 WINDOWS, SERIES, HORIZON = 40, 30, 4
@@ -28,7 +28,7 @@ def test_errors_are_stored_in_small_steps_and_unknown_ones_are_known_as_such() -
     assert not known[3, 0].any()
     assert not known[:, 1].any()
     assert known.sum() == (2 * WINDOWS - 1) * HORIZON
-    assert np.abs(found[:, 2] - errors[:, 0]).max() <= STEP / 2 + 1e-9
+    assert np.abs(found[:, 2] - errors[:, 0]).max() <= ERROR_STEP / 2 + 1e-9
     assert (found[~known] == 0).all()
     far = JointErrors.estimate(np.full((1, 1, 1), -1e9), 1).at(np.array([1]), 1)
     assert far[1].all()

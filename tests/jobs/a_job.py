@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast.ledger.ledger import ALWAYS, Ledger, open_file
+from forecast.ledger.ledger import AFTER_ALL_TIMES, Ledger, open_file
 
 DAYS = 200
 
@@ -81,7 +81,7 @@ class Job:
         """The forecasts of the newest run in the ledger."""
         found = Ledger(
             "job", partial(open_file, self.folder / "store.runs" / "ledger.db")
-        ).forecasts(ALWAYS, 1)
+        ).forecasts(AFTER_ALL_TIMES, 1)
         return next(found)
 
     def ledger(self, sql: str) -> list[Any]:

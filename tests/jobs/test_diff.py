@@ -280,7 +280,7 @@ def test_a_run_that_is_too_large_keeps_some_series_and_says_so(
 ) -> None:
     nights = Nights(tmp_path, THETA)
     nights.run()
-    monkeypatch.setattr(replay, "MAX_NUMBERS", 150)
+    monkeypatch.setattr(replay, "MAX_REPLAYED_NUMBERS", 150)
     nights.days += 1
     nights.history["north", 58] += 30
     nights.run()

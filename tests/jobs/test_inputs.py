@@ -16,7 +16,7 @@ import pytest
 from forecast.calendar.parsing import parse_times
 from forecast.calendar.spec import parse_as_of
 from forecast.errors import StorageFailure
-from forecast.jobs.inputs import Inputs, known_by, read_to_fit
+from forecast.jobs.inputs import JobInputs, known_by, read_to_fit
 from forecast.jobs.pipeline import read_pipeline
 from forecast.ledger.ledger import KILLED, Ledger, open_file
 from forecast.ledger.record import Record
@@ -547,7 +547,7 @@ def panel_to_fit(job: Job, at: At, day: int) -> Panel:
     table = read_table(str(job.folder / "sales.csv"), TextSettings())
     file = pipeline.source.future
     future = None if file is None else load_future(file, TextSettings())
-    return read_to_fit(pipeline, parse_as_of(at(day)), Inputs(table, future=future))[0].panel
+    return read_to_fit(pipeline, parse_as_of(at(day)), JobInputs(table, future=future))[0].panel
 
 
 def ledger_of(job: Job) -> Ledger:
@@ -749,7 +749,7 @@ def test_words_of_a_wide_table_keep_their_meaning_where_columns_and_categories_c
             assert ran.code == 0, ran.err
     pipeline = read_pipeline(str(job.file))
     tonight = read_table(str(job.folder / "sales.csv"), TextSettings())
-    reading = read_to_fit(pipeline, parse_as_of(at(FIRST + 2)), Inputs(tonight))[0]
+    reading = read_to_fit(pipeline, parse_as_of(at(FIRST + 2)), JobInputs(tonight))[0]
     panel, names = reading.panel, reading.schema.categories["sky"]
     assert names == ("fog", "rain", "sun")
     for back, says in ((1, "rain"), (2, "sun")):

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from forecast.errors import UsageError
 from forecast.models import model_class
-from forecast.models.slstm import Block, Cell
+from forecast.models.slstm import Cell, SLSTMBlock
 
 
 def unstabilised(cell: Cell, steps: Tensor) -> Tensor:
@@ -66,7 +66,7 @@ def test_gates_of_any_size_give_finite_outputs_and_gradients(size: float) -> Non
 
 def test_the_parallel_step_is_the_next_step_of_the_sequence() -> None:
     torch.manual_seed(0)
-    block, past, ahead = Block(8, 2), torch.randn(3, 5, 8), torch.randn(3, 4, 8)
+    block, past, ahead = SLSTMBlock(8, 2), torch.randn(3, 5, 8), torch.randn(3, 4, 8)
     with torch.no_grad():
         _, state = block(past)
         parallel = block.each_after(ahead, state)

@@ -111,7 +111,7 @@ def test_windows_forecast_together_are_forecast_as_alone(monkeypatch: pytest.Mon
     for row, steps in enumerate([3, 200, 40, 41, 39, 120, 8, 9, 64]):
         values[row, -steps:] = rng.normal(10, 3, steps)
     together = _forecast(values)
-    monkeypatch.setattr(forecasting, "CELLS_AT_ONCE", 300)
+    monkeypatch.setattr(forecasting, "NETWORK_CELLS_AT_ONCE", 300)
     assert _forecast(values) == pytest.approx(together, rel=1e-4, abs=1e-3)
     for row in range(9):
         assert _forecast(values[row])[0] == pytest.approx(together[row], rel=1e-4, abs=1e-3)

@@ -308,7 +308,7 @@ class TestStatus:
         assert set_status(panel, schema, 10).status[1] == "ok"
 
     def test_huge_grid_is_refused_before_memory_is_taken(self, csv, monkeypatch):
-        monkeypatch.setattr(building, "MAX_NUMBERS", 10)
+        monkeypatch.setattr(building, "MAX_PANEL_NUMBERS", 10)
         with pytest.raises(
             Unavailable, match=r"1 series on the grid D .* need 22 steps.*freq= with aggregate="
         ):

@@ -5,7 +5,15 @@ import re
 
 import pytest
 
-from forecast.report.page import Bar, Commands, LineChart, Section, Table, number, render_page
+from forecast.report.page import (
+    Bar,
+    CommandBlock,
+    LineChart,
+    PageTable,
+    Section,
+    number,
+    render_page,
+)
 
 WILD = "</script><b>&\x1b"
 
@@ -16,7 +24,7 @@ def html(*parts: object) -> str:
 
 def test_text_of_users_is_text_everywhere() -> None:
     chart = LineChart(WILD, WILD, (WILD, WILD), {WILD: [1.0, None, 2.0]}, (0.5,))
-    page = html(WILD, Table(WILD, (WILD,), ((WILD,),)), Commands((WILD,)), chart)
+    page = html(WILD, PageTable(WILD, (WILD,), ((WILD,),)), CommandBlock((WILD,)), chart)
     assert "<b>" not in page
     assert "\x1b" not in page
     assert (
@@ -33,13 +41,13 @@ def test_a_chart_without_two_places_or_without_a_number_is_left_out() -> None:
 
 def test_cells_are_numbers_bars_texts_or_empty() -> None:
     page = html(
-        Table("t", ("a", "b", "c"), (("x", 0.01234, None), ("y", Bar(1234.5, 0.256), "`code`")))
+        PageTable("t", ("a", "b", "c"), (("x", 0.01234, None), ("y", Bar(1234.5, 0.256), "`code`")))
     )
     assert '<th scope="row">x</th><td class="num">0.0123</td><td></td>' in page
     assert '<td class="num">1,234 <svg class="bar"' in page
     assert 'width="26" height="10"' in page
     assert "<td>`code`</td>" in page
-    assert '<td class="num">yes</td>' in html(Table("t", ("a", "b"), (("x", True),)))
+    assert '<td class="num">yes</td>' in html(PageTable("t", ("a", "b"), (("x", True),)))
     assert "<p><code>now</code></p>" in html("`now`")
 
 

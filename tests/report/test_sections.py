@@ -3,7 +3,7 @@
 import pytest
 
 from forecast.errors import BadData
-from forecast.report.page import LineChart, Table
+from forecast.report.page import LineChart, PageTable
 from forecast.report.sections import (
     BacktestTables,
     coverage_section,
@@ -65,7 +65,7 @@ def tables(**numbers: float | None) -> BacktestTables:
 def test_sections_have_the_numbers_of_the_tables_and_what_is_no_measure_is_blank() -> None:
     section = error_section(tables(mase=0.5, wape=None))
     overall, chart = section.parts[1:3]
-    assert isinstance(overall, Table)
+    assert isinstance(overall, PageTable)
     assert overall.head == ("model", "skill", "MASE", "WAPE")
     assert overall.rows[1] == ("theta", 0.3, 0.5, None)
     assert isinstance(chart, LineChart)

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from forecast.errors import UsageError
-from forecast.tables.synthetic import KINDS, synthesize, toy_windows
+from forecast.tables.synthetic import SYNTHETIC_KINDS, synthesize, toy_windows
 
-every_kind = pytest.mark.parametrize("kind", KINDS)
+every_kind = pytest.mark.parametrize("kind", SYNTHETIC_KINDS)
 
 
 def autocorrelation(values: pd.Series, lag: int) -> float:
@@ -28,7 +28,13 @@ def test_one_series_is_a_table_of_time_and_value_without_gaps(kind: str) -> None
     assert len(table) >= 100
     assert table.notna().all(axis=None)
     assert np.isfinite(table["value"]).all()
-    step = "MS" if "monthly" in KINDS[kind] else "h" if "hourly" in KINDS[kind] else "D"
+    step = (
+        "MS"
+        if "monthly" in SYNTHETIC_KINDS[kind]
+        else "h"
+        if "hourly" in SYNTHETIC_KINDS[kind]
+        else "D"
+    )
     grid = pd.date_range(table["time"].iloc[0], periods=len(table), freq=step)
     assert (table["time"].to_numpy() == grid.to_numpy()).all()
 
@@ -50,7 +56,7 @@ def test_same_seed_gives_the_same_table_and_another_seed_another(kind: str) -> N
 
 @settings(max_examples=30, deadline=None)
 @given(
-    kind=st.sampled_from(sorted(KINDS)),
+    kind=st.sampled_from(sorted(SYNTHETIC_KINDS)),
     few=st.integers(1, 4),
     more=st.integers(0, 4),
     length=st.integers(1, 40),

@@ -149,7 +149,7 @@ def test_no_order_of_rows_and_no_parts_change_a_byte(
     assert b"series/week,n,010," in whole
     assert sums(gappy.sample(frac=1, random_state=3)) == whole
     assert sums(gappy, "--shards", 5) == whole
-    monkeypatch.setattr(totals_sums, "AT_ONCE", 3)
+    monkeypatch.setattr(totals_sums, "SERIES_AT_ONCE", 3)
     monkeypatch.setattr(in_parts, "LEAST_ROWS", 1)
     for module in (in_parts, predictor):
         monkeypatch.setattr(module, "WINDOWS_AT_ONCE", 4)

@@ -13,7 +13,7 @@ import torch
 from forecast import Forecaster
 from forecast.tables.synthetic import synthesize
 from forecast.training.context import TrainingContext, WarmStart
-from forecast.training.halving import PRIORS, train_networks
+from forecast.training.halving import ROUND_PRIORS, train_networks
 from forecast.training.loop import Trained
 from forecast.training.plan import Candidate, Member, Plan, StepPriors, plan_member
 
@@ -24,7 +24,7 @@ def test_a_budget_trains_in_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     frame = synthesize("seasonal", series=2, length=80)
     model = Forecaster(horizon=6, budget=4, jobs=1, params={"hidden_size": 4}).fit(frame)
     members = model.plan_.members
-    assert 1 <= len(members) <= PRIORS.most_networks
+    assert 1 <= len(members) <= ROUND_PRIORS.most_networks
     assert {member.model for member in members} == {"segrnn"}
 
 
@@ -105,7 +105,7 @@ def test_a_single_candidate_trains_on_both_cores() -> None:
 
 
 def test_without_a_budget_no_clock_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("forecast.training.plan.PRIORS", StepPriors(min_steps=20))
+    monkeypatch.setattr("forecast.training.plan.STEP_PRIORS", StepPriors(min_steps=20))
     frame = synthesize("seasonal", series=2, length=80)
     quick = Forecaster(horizon=6, params={"hidden_size": 4}, baselines=("last",)).fit(frame)
     clock = count(step=100.0)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forecast.training.plan import (
-    PRIORS,
+    STEP_PRIORS,
     Candidate,
     Plan,
     enough_steps,
@@ -24,11 +24,11 @@ def test_the_last_fifth_of_the_steps_trains_on_held_out_values_too() -> None:
 
 
 def test_many_windows_need_more_steps_and_trained_networks_fewer() -> None:
-    assert enough_steps(10, 128) == PRIORS.min_steps < enough_steps(1_000_000, 128)
-    assert enough_steps(10, 128, warm=True) == PRIORS.min_steps // 4
+    assert enough_steps(10, 128) == STEP_PRIORS.min_steps < enough_steps(1_000_000, 128)
+    assert enough_steps(10, 128, warm=True) == STEP_PRIORS.min_steps // 4
     assert (
         enough_steps(10, 128, pretrained=True)
-        == PRIORS.tuning_steps
+        == STEP_PRIORS.tuning_steps
         < enough_steps(5_000, 128, pretrained=True)
     )
     assert enough_steps(10**6, 128, warm=True) == enough_steps(10**6, 128, pretrained=True)
@@ -37,11 +37,11 @@ def test_many_windows_need_more_steps_and_trained_networks_fewer() -> None:
 def test_time_grows_with_the_windows_within_bounds() -> None:
     assert (
         fit_seconds(1)
-        == PRIORS.least_seconds
+        == STEP_PRIORS.least_seconds
         < fit_seconds(2000)
         == 10.0
         < fit_seconds(10**9)
-        == PRIORS.most_seconds
+        == STEP_PRIORS.most_seconds
     )
 
 

@@ -13,7 +13,14 @@ from forecast.models.shared.exporting import random_batch
 from forecast.models.shared.model import Shape
 from forecast.settings import TrainSettings
 from forecast.training.plan import Member
-from forecast.training.state import RETRIES, WARM_RATE, AdamW, TrainingState, member_seed, rate_at
+from forecast.training.state import (
+    TRAINING_RETRIES,
+    WARM_RATE,
+    AdamW,
+    TrainingState,
+    member_seed,
+    rate_at,
+)
 from forecast.windows.windows import Batch
 
 SHAPE = Shape(lookback=6, horizon=2, levels=(0.1, 0.5, 0.9))
@@ -77,12 +84,12 @@ def test_a_loss_that_is_no_number_leads_back_to_the_best_weights_with_half_the_r
     assert not np.array_equal(weights(state), best)
     assert math.isnan(state.take(NO_NUMBER))
     np.testing.assert_array_equal(weights(state), best)
-    assert (state.factor, state.retries) == (0.5, RETRIES - 1)
+    assert (state.factor, state.retries) == (0.5, TRAINING_RETRIES - 1)
 
 
 def test_training_ends_when_the_loss_stays_no_number(caplog: pytest.LogCaptureFixture) -> None:
     state = state_of()
-    for _ in range(RETRIES):
+    for _ in range(TRAINING_RETRIES):
         state.take(NO_NUMBER)
     with pytest.raises(BadData, match="the loss became NaN and stays so"):
         state.take(NO_NUMBER)

@@ -13,11 +13,11 @@ from forecast.baselines.shared.seasons import remove_season, restore_season, sea
 from forecast.baselines.shared.windows import forecast_baseline
 from forecast.errors import INSTALL, Unavailable
 
-MIN_VALUES = 10  # a shorter past is forecast by Theta
-MAX_VALUES = 300  # newest values that a model is fitted to
-CONTEXT = 2000  # newest steps that a season is taken out of
-REFITS = 4  # a model is fitted anew after a quarter to an eighth of the values before
-MAX_RATIO = 10.0  # a forecast that exceeds the largest value by this factor has diverged
+MIN_MODEL_VALUES = 10  # a shorter past is forecast by Theta
+MAX_MODEL_VALUES = 300  # newest values that a model is fitted to
+MODEL_CONTEXT = 2000  # newest steps that a season is taken out of
+MODEL_REFITS = 4  # a model is fitted anew after a quarter to an eighth of the values before
+MAX_GROWTH = 10.0  # a forecast that exceeds the largest value by this factor has diverged
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,10 @@ class AutoModel:
 
     def method(self) -> Method:
         return Method(
-            extra="stats", forecast_series=self.forecast_series, context=CONTEXT, threads=False
+            extra="stats",
+            forecast_series=self.forecast_series,
+            context=MODEL_CONTEXT,
+            threads=False,
         )
 
     def forecast_series(
@@ -56,11 +59,11 @@ class AutoModel:
         season = seasons[0] if seasons else 1
         points = np.zeros((len(ends), horizon))
         for row, end in enumerate(ends.tolist()):
-            steps = slice(max(0, end - CONTEXT), end)
+            steps = slice(max(0, end - MODEL_CONTEXT), end)
             seen = observed[None, steps]
             past = np.where(seen, values[steps], 0.0)
             ahead = self._ahead(models, past, seen, start + end, horizon, season)
-            usable = np.abs(ahead) <= MAX_RATIO * np.abs(past).max()
+            usable = np.abs(ahead) <= MAX_GROWTH * np.abs(past).max()
             if not usable.all():
                 ahead = forecast_baseline("theta", past, seen, horizon, season)
             points[row] = ahead
@@ -72,19 +75,19 @@ class AutoModel:
         """Points [1, horizon] after a past [1, steps] that ends before `time`; NaN without a fit."""
         values = fill_gaps(past, observed, season)[:, observed.argmax() :]
         count = values.shape[1]
-        every = 1 << max(1, count // REFITS).bit_length() - 1
+        every = 1 << max(1, count // MODEL_REFITS).bit_length() - 1
         newer = time % every if self.carries else 0
         count -= newer
         old = values[:, :count]
         nothing = np.full((1, horizon), np.nan)
-        if count < MIN_VALUES or np.ptp(old) == 0:
+        if count < MIN_MODEL_VALUES or np.ptp(old) == 0:
             return nothing
 
         # `seasonal_index` finds no season that the past does not hold twice
         is_removed = season > self.longest_season or count < 2 * season
         index, factors = seasonal_index(old, np.zeros(1, np.int64), season if is_removed else 1)
         index = np.roll(index, -newer, 1)  # from the end of the fit to that of the window
-        recent = remove_season(values, index, factors)[0, -MAX_VALUES - newer :]
+        recent = remove_season(values, index, factors)[0, -MAX_MODEL_VALUES - newer :]
         old = recent[: len(recent) - newer]
         with warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):
             try:

@@ -6,8 +6,8 @@ from forecast.baselines.shared.method import Counts, Mask, Values
 from forecast.baselines.shared.seasons import by_season
 
 # context of theta, smoothing and autoregression: whichever is more
-MAX_STEPS = 200
-MAX_SEASONS = 10
+MAX_GAP_STEPS = 200
+MAX_GAP_SEASONS = 10
 MAX_SMOOTHED = 5000  # steps of it that are smoothed or regressed, where seasons are long
 
 
@@ -33,7 +33,7 @@ def recent_values(values: Values, observed: Mask, season: int) -> tuple[Values, 
     """The newest steps without gaps, [windows, steps], and the column where each window begins in
     them, [windows].
     """
-    steps = max(MAX_STEPS, MAX_SEASONS * season)
+    steps = max(MAX_GAP_STEPS, MAX_GAP_SEASONS * season)
     filled = fill_gaps(values, observed, season)
     return newest_steps(filled, observed.argmax(1), steps)
 

@@ -6,10 +6,12 @@ import numpy as np
 
 from forecast.baselines.shared.method import Values
 
-PENALTIES = 10.0 ** np.arange(-6, 2.1, 0.5)[:, None]  # as shares of the largest eigenvalue
-MIN_FREEDOM = 0.5  # degrees of freedom that a fit must leave, or its errors say nothing
-ROUNDING = 1e-12  # share of the largest eigenvalue, and of the squares: less is rounding
-STILL = 1e-9  # deviation of a column, of values of about 1, below which it does not move
+RIDGE_PENALTIES = 10.0 ** np.arange(-6, 2.1, 0.5)[:, None]  # as shares of the largest eigenvalue
+MIN_RIDGE_FREEDOM = 0.5  # degrees of freedom that a fit must leave, or its errors say nothing
+EIGENVALUE_SHARE = 1e-12  # share of the largest eigenvalue, and of the squares: less is rounding
+LEAST_COLUMN_DEVIATION = (
+    1e-9  # deviation of a column, of values of about 1, below which it does not move
+)
 
 
 def ridge(columns: Values, targets: Values) -> tuple[Values, Values]:
@@ -25,14 +27,14 @@ def ridge(columns: Values, targets: Values) -> tuple[Values, Values]:
     ahead = targets - centre
     variance = (past**2).mean(-2, keepdims=True)
     unit = np.sqrt(variance)
-    unit = np.where(unit > STILL, unit, np.inf)
+    unit = np.where(unit > LEAST_COLUMN_DEVIATION, unit, np.inf)
     past = past / unit
     turned = past.swapaxes(-1, -2)
     rows, width = past.shape[-2:]
     wide = rows < width
     products = past @ turned if wide else turned @ past
     size, vectors = np.linalg.eigh(products)
-    size = np.where(size > ROUNDING * size[..., -1:], size, 0.0)
+    size = np.where(size > EIGENVALUE_SHARE * size[..., -1:], size, 0.0)
     moves = size[..., None] > 0  # [..., eigenvalues, 1]
     product = ahead if wide else turned @ ahead
     product = vectors.swapaxes(-1, -2) @ product
@@ -41,16 +43,16 @@ def ridge(columns: Values, targets: Values) -> tuple[Values, Values]:
         squares = squares / np.where(moves, size[..., None], 1.0)
 
     sizes = size[..., None, :]
-    largest = np.maximum(sizes[..., -1:], STILL)
-    shrunk = 1 / (sizes + PENALTIES * largest)  # [..., penalties, eigenvalues]
+    largest = np.maximum(sizes[..., -1:], LEAST_COLUMN_DEVIATION)
+    shrunk = 1 / (sizes + RIDGE_PENALTIES * largest)  # [..., penalties, eigenvalues]
     share = shrunk * sizes
     total = (ahead**2).sum(-2, keepdims=True)
     explained_share = (2 - share) * share
     errors = total - explained_share @ squares  # [..., penalties, targets]
-    errors = np.maximum(errors, ROUNDING * total)
+    errors = np.maximum(errors, EIGENVALUE_SHARE * total)
     free = rows - 1 - share.sum(-1, keepdims=True)
-    leaves = free > MIN_FREEDOM
-    score = errors / np.maximum(free, MIN_FREEDOM) ** 2
+    leaves = free > MIN_RIDGE_FREEDOM
+    score = errors / np.maximum(free, MIN_RIDGE_FREEDOM) ** 2
     score = np.where(leaves, score, np.inf)
     best = score.argmin(-2)[..., None, :]
     best = np.broadcast_to(best, product.shape)

@@ -11,11 +11,11 @@ from forecast.pretrained.features import sums_by_phase
 
 Slot = TypeVar("Slot", bound=np.generic)
 
-MIN_SEASONS = 2  # fewer leave no moving average for some phase
+MIN_PROFILE_SEASONS = 2  # fewer leave no moving average for some phase
 # 90 % limit of an autocorrelation that is zero; one-sided, as a negative one is no season
-LIMIT = 1.2816
+OUTLIER_LIMIT = 1.2816
 MIN_INDEX = 0.05  # dividing by a smaller one blows noise up
-ROUNDING = 1e-12  # values below this share of the largest one are zeros
+VALUE_ROUNDING = 1e-12  # values below this share of the largest one are zeros
 SMOOTHED_SEASON = 500  # steps of a season from which on neighbours are alike
 WIDTHS = 2.0 ** np.arange(11)  # steps, of the kernels that smooth it, beside none
 
@@ -38,11 +38,11 @@ def _index(value_bytes: bytes, start_bytes: bytes, season: int) -> tuple[Values,
     windows, span = values.shape
     index = np.zeros((windows, season))
     factors = np.zeros(windows, bool)
-    if season > 1 and span >= MIN_SEASONS * season:
+    if season > 1 and span >= MIN_PROFILE_SEASONS * season:
         seasonal = _is_seasonal(values, start, season)
         present = np.arange(span) >= start[:, None]
         lowest = values.min(1, where=present, initial=np.inf)
-        rows = np.flatnonzero(seasonal & (lowest > ROUNDING * values.max(1)))
+        rows = np.flatnonzero(seasonal & (lowest > VALUE_ROUNDING * values.max(1)))
         divided = _decompose(values[rows], start[rows], season, multiplicative=True)
         usable = divided.min(1, initial=np.inf) >= MIN_INDEX
         divided_rows = rows[usable]
@@ -146,8 +146,8 @@ def _is_seasonal(values: Values, start: Counts, season: int) -> Mask:
     products = np.maximum(length - season, 0)
     squares = (correlations[:, :-1] ** 2).sum(1)
     inflation = 1 + 2 * squares
-    limit = LIMIT * np.sqrt(inflation * products) / length
-    usable = (length >= MIN_SEASONS * season) & ~constant
+    limit = OUTLIER_LIMIT * np.sqrt(inflation * products) / length
+    usable = (length >= MIN_PROFILE_SEASONS * season) & ~constant
     return np.asarray(usable & (correlations[:, -1] > limit))
 
 

@@ -12,8 +12,10 @@ from forecast.baselines.shared.trends import fit_line
 
 # 0.02 to 1, closest at both ends; a finer grid gains nothing
 SMOOTHING = np.sin(np.arange(2, 25) * np.pi / 48) ** 2
-MIN_VALUES = 4  # a line through fewer values runs away
-AT_ONCE = 16  # windows, always so many: the last bits of a matrix product depend on its size
+MIN_THETA_VALUES = 4  # a line through fewer values runs away
+THETA_WINDOWS_AT_ONCE = (
+    16  # windows, always so many: the last bits of a matrix product depend on its size
+)
 
 
 def theta_forecast(
@@ -44,7 +46,7 @@ def theta_forecast(
     steps = time[:, -1:] + np.arange(1, horizon + 1)
     slope = weight[:, None] * slope
     points = mean + level[:, None] + slope * steps
-    short = span - start < MIN_VALUES
+    short = span - start < MIN_THETA_VALUES
     points[short] = plain[short, -1:]
     return restore_season(points, index, factors)
 
@@ -141,10 +143,10 @@ class _Smoothing:
 def _by_window(matrix: Values, rows: Values) -> Values:
     """A matrix times each of the rows [..., rows, columns], [..., len(matrix), rows]."""
     *lines, count, width = rows.shape
-    blocks = -(-count // AT_ONCE)
-    padded = np.zeros((*lines, blocks * AT_ONCE, width))
+    blocks = -(-count // THETA_WINDOWS_AT_ONCE)
+    padded = np.zeros((*lines, blocks * THETA_WINDOWS_AT_ONCE, width))
     padded[..., :count, :] = rows
-    products = padded.reshape(*lines, blocks, AT_ONCE, width) @ matrix.T
+    products = padded.reshape(*lines, blocks, THETA_WINDOWS_AT_ONCE, width) @ matrix.T
     products = products.reshape(*lines, -1, len(matrix))
     products = products[..., :count, :]
     return products.swapaxes(-1, -2)

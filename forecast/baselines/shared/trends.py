@@ -4,15 +4,15 @@ import numpy as np
 
 from forecast.baselines.shared.gaps import fill_gaps
 from forecast.baselines.shared.method import Counts, Mask, Values
-from forecast.baselines.shared.seasons import LIMIT, remove_season, seasonal_index
+from forecast.baselines.shared.seasons import OUTLIER_LIMIT, remove_season, seasonal_index
 
-MIN_VALUES = 8  # fewer do not tell a line from a random walk
-MAX_VALUES = 60  # longer lines bend or break sooner than they seem to
+MIN_TREND_VALUES = 8  # fewer do not tell a line from a random walk
+MAX_TREND_VALUES = 60  # longer lines bend or break sooner than they seem to
 # twice the log likelihood ratio that a line must have over a constant, and a line of logarithms
 # over one of values
 EVIDENCE = 10.0
-ROUNDING = 1e-24  # smaller squared errors, as a share of squares, are nothing but rounding
-TINY = 1e-200  # stands for the squares of zeros
+SQUARES_ROUNDING = 1e-24  # smaller squared errors, as a share of squares, are nothing but rounding
+LEAST_SQUARES = 1e-200  # stands for the squares of zeros
 
 
 def fit_line(values: Values, start: Counts) -> tuple[Values, Values, Values, Values]:
@@ -39,14 +39,14 @@ def clear_lines(values: Values, observed: Mask, horizon: int, season: int) -> tu
     A window that follows none has zeros. Also returns which lines are lines of logarithms,
     [windows]. A line is clear if a constant is far less likely, and if its errors are no more
     correlated with the ones before than chance explains; those of random walks are. Windows of
-    fewer than `MIN_VALUES` or a horizon, or of more than `MAX_VALUES`, have none.
+    fewer than `MIN_TREND_VALUES` or a horizon, or of more than `MAX_TREND_VALUES`, have none.
     """
     windows, span = values.shape
     start = observed.argmax(1)
     count = span - start
     lines = np.zeros((windows, span + horizon))
-    is_long = count >= max(MIN_VALUES, horizon)
-    usable = is_long & (count <= MAX_VALUES)
+    is_long = count >= max(MIN_TREND_VALUES, horizon)
+    usable = is_long & (count <= MAX_TREND_VALUES)
     if not usable.any():
         return lines, usable
     filled = fill_gaps(values, observed, season)
@@ -60,13 +60,13 @@ def clear_lines(values: Values, observed: Mask, horizon: int, season: int) -> tu
 
     errors = centred - slope * time
     products = (errors[:, 1:] * errors[:, :-1]).sum(1)
-    least = ROUNDING * (both**2).sum(1) + TINY
+    least = SQUARES_ROUNDING * (both**2).sum(1) + LEAST_SQUARES
     squares = (errors**2).sum(1) + least
     total = (centred**2).sum(1) + least
     count = np.tile(count, 2)
     evidence = count * np.log(total / squares)
     is_clear = np.tile(usable, 2) & (evidence > EVIDENCE)
-    is_clear &= products < LIMIT / np.sqrt(count) * squares
+    is_clear &= products < OUTLIER_LIMIT / np.sqrt(count) * squares
     cost = np.where(is_clear, count * np.log(squares), np.inf)
     cost = cost.reshape(2, windows)
     cost[1] += 2 * logs.sum(1) + EVIDENCE  # the sum turns their likelihood into that of values

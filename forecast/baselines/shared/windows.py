@@ -20,9 +20,9 @@ Ahead = Callable[[Values, Mask, Seasons], Values]
 """
 
 # what a cache holds
-WINDOWS_AT_ONCE = 512
-VALUES_AT_ONCE = 2_000_000
-COLUMNS = 64  # windows get a multiple of so many, or all
+BASELINE_WINDOWS_AT_ONCE = 512
+BASELINE_VALUES_AT_ONCE = 2_000_000
+WINDOWS_MULTIPLE = 64  # windows get a multiple of so many, or all
 MANY_COLUMNS = 4096  # where a season is so long that its neighbours are alike
 
 
@@ -107,9 +107,9 @@ def _in_parts(
             ahead = np.ldexp(ahead.T, exponent).T
         result[rows] = np.nan_to_num(ahead)
 
-    by_size = VALUES_AT_ONCE // max(span, 1, *seasons)
+    by_size = BASELINE_VALUES_AT_ONCE // max(span, 1, *seasons)
     by_core = -(-windows // cores())
-    at_once = max(1, min(WINDOWS_AT_ONCE, by_core, by_size))
+    at_once = max(1, min(BASELINE_WINDOWS_AT_ONCE, by_core, by_size))
     parts = []
     for width, spanned, rows in _alike(length, span, seasons):
         for low in range(0, len(rows), at_once):
@@ -139,7 +139,7 @@ def _alike(length: Counts, span: int, seasons: Seasons) -> Iterator[tuple[int, S
 
     Not those of length 0.
     """
-    unit = MANY_COLUMNS if max(seasons, default=1) > SMOOTHED_SEASON else COLUMNS
+    unit = MANY_COLUMNS if max(seasons, default=1) > SMOOTHED_SEASON else WINDOWS_MULTIPLE
     columns = np.minimum(-(-length // unit) * unit, span)
     ascending = sorted(seasons)
     spanned = np.searchsorted(ascending, length, side="right")  # how many of them

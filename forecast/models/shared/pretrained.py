@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from forecast.pretrained.features import OTHERS, TOKEN
+from forecast.pretrained.features import OTHERS, TOKEN_STEPS
 from forecast.pretrained.network import MIDDLE, OUTPUTS, TOKEN_INPUTS
 
 
@@ -36,7 +36,7 @@ class Pretrained(nn.Module):
         self.inputs = nn.Linear(TOKEN_INPUTS, width)
         self.blocks = nn.ModuleList(Block(width) for _ in range(blocks))
         self.after = nn.LayerNorm(width)
-        self.outputs = nn.Linear(width, TOKEN * OUTPUTS)
+        self.outputs = nn.Linear(width, TOKEN_STEPS * OUTPUTS)
         nn.init.zeros_(self.outputs.weight)
         nn.init.zeros_(self.outputs.bias)
 
@@ -50,7 +50,7 @@ class Pretrained(nn.Module):
         for block in self.blocks[:-1]:
             states = block(states)
         horizon = base.shape[1]
-        states = self.blocks[-1](states, newest=horizon // TOKEN)
+        states = self.blocks[-1](states, newest=horizon // TOKEN_STEPS)
         outputs = self.outputs(self.after(states))
         outputs = outputs.reshape(tokens.shape[0], horizon, OUTPUTS)
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from forecast.panel.panel import Flags, Floats, Numbers
-from forecast.pretrained.features import BEND, TOKEN, Features, compute_features
+from forecast.pretrained.features import BEND, TOKEN_STEPS, Features, compute_features
 from forecast.pretrained.forecasting import MAX_SQUASHED, are_counts, window_seasons
 from forecast.pretrained.network import LEVELS, build_inputs
 from forecast.windows.scaling import Array, array_namespace, find_device
@@ -20,14 +20,20 @@ from forecast.windows.windows import Batch
 
 # a value this close to a whole number, as a share of the batch's scale, is one: the difference
 # comes from single precision
-ROUNDING = 1e-5
+WINDOW_ROUNDING = 1e-5
 # a window whose own scale is below this share of the batch's scale counts as constant
 CONSTANT = 1e-5
-TINY = float(np.finfo(np.float64).tiny)
-INPUTS = "tokens", "base", "gated", "unit", "sign"  # of the network, beside the batch's columns
+LEAST_UNIT = float(np.finfo(np.float64).tiny)
+NETWORK_INPUTS = (
+    "tokens",
+    "base",
+    "gated",
+    "unit",
+    "sign",
+)  # of the network, beside the batch's columns
 
 Run = Callable[[dict[str, Array]], Array]
-"""From `INPUTS` to quantiles in scaled units, [batch, horizon, LEVELS]."""
+"""From `NETWORK_INPUTS` to quantiles in scaled units, [batch, horizon, LEVELS]."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +53,10 @@ class PretrainedWindows:
         deviations = _numpy(batch.past).astype(np.float64)
         values = _numpy(batch.location) + scale * deviations
         rounded = np.round(values)
-        is_whole = np.abs(values - rounded) <= ROUNDING * scale
+        is_whole = np.abs(values - rounded) <= WINDOW_ROUNDING * scale
         values = np.where(is_whole, rounded, values)
 
-        missing = -values.shape[1] % TOKEN
+        missing = -values.shape[1] % TOKEN_STEPS
         blank = (0, 0), (missing, 0)
         past = np.pad(values, blank)
         observed = np.pad(_numpy(batch.mask) > 0, blank)
@@ -66,7 +72,7 @@ class PretrainedWindows:
         lengths = self.past.shape[1] - self.observed.argmax(1)
         seasons = window_seasons(self.seasons, lengths)
         sign = np.where(mirrored & ~self.counts, -1.0, 1.0)
-        whole_tokens = -(-self.horizon // TOKEN) * TOKEN
+        whole_tokens = -(-self.horizon // TOKEN_STEPS) * TOKEN_STEPS
         past = sign[:, None] * self.past
         features = compute_features(past, self.observed, seasons, whole_tokens)
 
@@ -77,7 +83,7 @@ class PretrainedWindows:
         unit = np.where(constant, np.float32(1), features.unit)
         features = replace(features, scale=scale, unit=unit)
         arrays = (*build_inputs(features), sign.astype(np.float32))
-        return features, dict(zip(INPUTS, map(self.like, arrays), strict=True))
+        return features, dict(zip(NETWORK_INPUTS, map(self.like, arrays), strict=True))
 
     def quantiles(self, run: Run, mirrored: Flags) -> Array:
         """Quantiles in the target's unit at the network's levels, [batch, horizon, LEVELS]."""
@@ -96,7 +102,7 @@ class PretrainedWindows:
     def at_levels(self, values: Array, levels: tuple[float, ...]) -> Array:
         """Quantiles in the batch's scaled units, at other levels, from those of `quantiles`."""
         xp = array_namespace(values)
-        scale = xp.clip(self.batch.scale[..., None], min=TINY)
+        scale = xp.clip(self.batch.scale[..., None], min=LEAST_UNIT)
         scaled = (values - self.batch.location[..., None]) / scale
         return xp.astype(scaled, xp.float32) @ self.like(interpolate_levels(levels))
 
