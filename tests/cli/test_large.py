@@ -85,7 +85,7 @@ class Fits:
 
         self.patch.setattr(in_parts, "forecast_part", counted)
         for module in (in_parts, predictor):
-            self.patch.setattr(module, "WINDOWS_AT_ONCE", AT_ONCE)
+            self.patch.setattr(module, "NETWORK_WINDOWS_AT_ONCE", AT_ONCE)
         ran, written = [], []
         for least in (10**9, 1):
             self.patch.setattr(in_parts, "LEAST_ROWS", least)

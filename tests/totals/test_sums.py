@@ -152,7 +152,7 @@ def test_no_order_of_rows_and_no_parts_change_a_byte(
     monkeypatch.setattr(totals_sums, "SERIES_AT_ONCE", 3)
     monkeypatch.setattr(in_parts, "LEAST_ROWS", 1)
     for module in (in_parts, predictor):
-        monkeypatch.setattr(module, "WINDOWS_AT_ONCE", 4)
+        monkeypatch.setattr(module, "NETWORK_WINDOWS_AT_ONCE", 4)
     assert sums(gappy.sort_values(["region", "shop", "day"])) == whole
 
 
