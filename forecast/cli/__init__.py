@@ -69,7 +69,7 @@ class CommandGroup(click.Group):
         purposes = ChainMap(*PURPOSES.values())
         if cmd_name in purposes:
             commands = importlib.import_module("forecast.cli.commands")
-            command: click.Command = commands.command_of(cmd_name, purposes[cmd_name])
+            command: click.Command = commands.build_command(cmd_name, purposes[cmd_name])
             return command
         if not cmd_name.startswith("-") and not ctx.resilient_parsing:
             ctx.fail(f"no command '{cmd_name}'{did_you_mean(cmd_name, self.list_commands(ctx))}")

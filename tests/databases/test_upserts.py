@@ -362,7 +362,7 @@ def stop_at_call(owner, name, number):
     setattr(owner, name, call)
 
 url, stage = sys.argv[1:]
-upserts.BATCH_ROWS = 100
+upserts.FETCHED_ROWS = 100
 sqlite = url.startswith("sqlite")
 if stage == "half":
     stop_at_call(upserts, "_sqlite_values", 11) if sqlite else stop_at_call(upserts.pyarrow.csv, "write_csv", 6)

@@ -43,7 +43,7 @@ def killed_before_promotion(
         raise Killed
 
     with monkeypatch.context() as patched:
-        steps = iter((module.promote_owed, kill))  # at the start of a run, and at its end
+        steps = iter((module.finish_promotion, kill))  # at the start of a run, and at its end
         patched.setattr(module, "finish_promotion", lambda *given: next(steps)(*given))
         patched.setattr(module, "_record", _without_a_trace)
         pipeline = module_pipeline(job)
