@@ -139,30 +139,31 @@ def fit_columns(
     if not (schema.known or effects.weights.any()):
         return None
     places = columns_by_name(schema)
-    signs = [(places[name].start, sign) for name, sign in schema.signs.items()]
     draws = effects.draws
     if with_draws:
         draws = whole.draws(effects.weights)
         _warn_alike(pasts, effects, places)
+    signs = [(places[name].start, sign) for name, sign in schema.signs.items()]
     for column, sign in signs:
         for weights in (effects.weights, *draws):
             weights[column] = _enforce_sign(effects, weights[column], sign)
-    units = _units(panel, before)
     reaction = np.ones((len(panel) + 1, len(effects.weights)))
     if len(pasts) > 1:
         rows = [1 + past.series for past in pasts]
         reaction[rows] = _reactions(pasts, effects, best.kept)
     for column, _ in signs:
         reaction[:, column] = np.maximum(reaction[:, column], 0.0)
+    return _set_units(panel, schema, replace(effects, reaction=reaction, draws=draws), before)
+
+
+def _set_units(
+    panel: Panel, schema: Schema, effects: ColumnEffects, before: Integers
+) -> ColumnEffects:
+    """Effects with the units of series and the means of columns before `before` [series]."""
+    units = _units(panel, before)
     centre, typical = _moments(panel, schema, effects, before)
-    return replace(
-        effects,
-        typical=typical,
-        scale=np.append(np.median(units), units),
-        centre=centre,
-        reaction=reaction,
-        draws=draws,
-    )
+    scale = np.append(np.median(units), units)
+    return replace(effects, typical=typical, scale=scale, centre=centre)
 
 
 def shown_seasons(panel: Panel, schema: Schema) -> Seasons:

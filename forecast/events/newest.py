@@ -128,7 +128,8 @@ def _steps_since(change: Numbers, span: int) -> int:
     # the first and the last values at a new level have moved to it, and none before
     few = NEWEST_LIMITS.confirming
     starts = place, ends[best, 0] - few, place - few
-    start, last, before = (change[start : start + few].mean() for start in starts)
+    # medians, as one value far from the others is no level
+    start, last, before = (np.median(change[start : start + few]) for start in starts)
     half = moved[best, 0] / 2
     side = np.sign(start)
     held &= min(side * start, side * last) > half > side * before

@@ -118,8 +118,7 @@ def _of_alike(
     levels, slopes = _levels_and_slopes(adjusted, known)  # [rates, windows] each
     unit = _seasonal_error(scaled, known, pairs, seasons[0])
     roughness = _mean_change(adjusted, pairs)
-    age = np.arange(context - 1, -1, -1)[:, None]
-    older = known * (age >= length / 2)
+    older = known * (np.arange(context - 1, -1, -1)[:, None] >= length / 2)
     older_mean = _dot(scaled, older) / np.maximum(older.sum(0), 1)
     summary = [
         *_of_pasts(values, zero, known.sum(0), length, seasons),

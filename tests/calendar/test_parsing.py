@@ -540,17 +540,3 @@ class TestYearsOfTwoDigits:
             later = parse_times(csv(f"31.12.{year % 100:02d}"), ("date",), settings)
             assert str(later.timestamps.astype("datetime64[s]")[0]) == f"{year}-12-31T00:00:00"
             assert parse_timestamp(f"31.12.{year % 100:02d}", history.format) == later.timestamps[0]
-
-    def test_a_format_without_a_pivot_is_stored_and_read_as_before(self, csv: Any) -> None:
-        older = TimeFormat.model_validate({"pattern": "%d.%m.%y"})
-        assert "pivot" not in older.model_dump()
-        assert (
-            "pivot"
-            not in parse_times(
-                csv("2029-12-31", "2030-12-31"), ("date",), TimeSettings()
-            ).format.model_dump()
-        )
-        alone = parse_times(
-            csv("31.12.30"), ("date",), TimeSettings(fitted=older, pivot=older.pivot)
-        )
-        assert str(alone.timestamps.astype("datetime64[s]")[0])[:4] == "1930"

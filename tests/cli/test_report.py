@@ -326,7 +326,7 @@ def test_a_smaller_horizon_cuts_what_the_ledger_holds_and_sums(
             assert page.data["times"][each[3]][1:] == own["day"].tolist()
             assert each[5] == [float(f"{value:.4g}") for value in own["forecast"]]
         ((name, cells),) = re.findall(r'<th scope="row">(all/\w+)</th>(.*?)</tr>', page.text)
-        assert (name, re.findall("<td[^>]*>([^<]*)</td>", cells)[-2]) == (
+        assert (name, re.findall("<td[^>]*>([^<]*)</td>", cells)[-3]) == (
             f"all/{level}",
             str(steps),
         )

@@ -250,14 +250,14 @@ def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "bucket" / "forecasts").mkdir(parents=True)
     real = storage.Location.parse
 
-    def of(uri: str) -> storage.Location:
+    def parse(uri: str) -> storage.Location:
         return (
             storage.Location(uri, store, uri.removeprefix("s3://"))
             if uri.startswith("s3://")
             else real(uri)
         )
 
-    monkeypatch.setattr(storage.Location, "of", of)
+    monkeypatch.setattr(storage.Location, "parse", parse)
     return tmp_path / "bucket" / "forecasts"
 
 

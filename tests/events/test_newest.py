@@ -150,12 +150,14 @@ def test_a_level_that_has_moved_does_not_widen_intervals(steps: int) -> None:
 
 
 @pytest.mark.parametrize("season", [1, 7])
-def test_walks_waves_and_trends_have_no_new_level(season: int) -> None:
-    draws = np.random.default_rng(2).normal(size=(3, 40, 250))
+def test_walks_waves_trends_and_lone_values_have_no_new_level(season: int) -> None:
+    draws = np.random.default_rng(2).normal(size=(4, 40, 250))
     steps = np.arange(250)
     waves = 5 * np.sin(steps / 30)
-    values = np.concatenate([draws[0].cumsum(1), waves + draws[1], 0.3 * steps + draws[2]])
-    frame = pd.DataFrame(values.T, columns=[f"s{number}" for number in range(120)])
+    draws[3, :, -2] += 30
+    trends = 0.3 * steps + draws[2]
+    values = np.concatenate([draws[0].cumsum(1), waves + draws[1], draws[3], trends])
+    frame = pd.DataFrame(values.T, columns=[f"s{number:03}" for number in range(160)])
     frame.insert(0, "t", pd.date_range("2022-01-03", periods=250))
     panel = read(table_from_frame(frame), TableSettings(time="t"), horizon=7).panel
     assert len(new_levels(panel, season, panel.lengths)) <= 1

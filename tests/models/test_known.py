@@ -9,7 +9,7 @@ import torch
 
 from forecast import Forecaster
 from forecast.models import model_names
-from forecast.models.shared.building import build, rebuild, to_arrays
+from forecast.models.shared.building import build
 from forecast.models.shared.exporting import compute, export, random_batch
 from forecast.models.shared.known import REACH, KnownEffects
 from forecast.models.shared.model import RecurrentModel, Shape
@@ -19,9 +19,6 @@ SHAPE = Shape(lookback=12, horizon=6, past=4, future=3, calendar=1, future_categ
     seasons=(3,), levels=(0.1, 0.5, 0.9))  # fmt: skip
 
 
-EARLIER = replace(
-    SHAPE, calendar=SHAPE.embed().future
-)  # what a network of an earlier release was built for
 own_columns = pytest.mark.parametrize(
     "model", [name for name in model_names() if name != "finetuned"]
 )
@@ -66,20 +63,6 @@ def test_a_step_acts_on_those_around_it_across_the_origin(horizon: int) -> None:
         past, ahead = effects.around(columns[:, :8], columns[:, 8:])
     assert past[0].tolist() == [0, 0, 0, 0, 7, 6, 5, 4]
     assert ahead[0].tolist() == [3, 2, 1, 0, 0, 0][:horizon]
-
-
-@pytest.mark.parametrize("model", ["segrnn", "slstm", "linear", "gru"])
-def test_a_network_of_an_earlier_release_forecasts_what_it_did(model: str) -> None:
-    named, earlier, batch = (
-        Candidate(model=model, lookback=12),
-        trained(model, EARLIER),
-        random_batch(SHAPE, 4, 0),
-    )
-    again = rebuild(named, SHAPE, to_arrays(earlier.state_dict()), torch.device("cpu"))
-    new = rebuild(named, SHAPE, to_arrays(trained(model, SHAPE).state_dict()), torch.device("cpu"))
-    assert (again.effects is None, new.effects is None) == (True, False)
-    with torch.no_grad():
-        assert torch.equal(again.outputs(batch), earlier.outputs(batch))
 
 
 @pytest.mark.parametrize("model", ["segrnn", "gru"])
