@@ -49,8 +49,8 @@ def what_if(
 ) -> WhatIf:
     """Forecast twice, the second time with other values of columns known in advance.
 
-    The quantiles of a difference rest on the posterior of the effects of columns. `forecast_other` has a
-    new value for each changed column, or ``"+10%"``; after ``"price*"``, ``"price+"`` and
+    The quantiles of a difference rest on the posterior of the effects of columns. `changed` has a new
+    value for each changed column, or ``"+10%"``; after ``"price*"``, ``"price+"`` and
     ``"price-"`` it has what known values are multiplied by, or what is added and taken off. Or it
     is a table of the columns and rows that change. Nothing changes before the time `since`. Raises
     `UsageError` for a column that is not known in advance or a value that it cannot have, and
@@ -220,7 +220,7 @@ def _number(name: str, value: object, categories: Names | None) -> float:
 
 
 def _warn_of_unseen_values(panel: Panel, other: Panel, changed: Flags, schema: Schema) -> None:
-    """Warn of values in `forecast_other` cells [slots, known columns] that do not occur in the past.
+    """Warn of values in `changed` cells [slots, known columns] that do not occur in the past.
 
     Numbers may lie beyond the past of their series by as much as that spans, but not beyond that
     of all series.
@@ -257,7 +257,7 @@ def _warn_of_unseen_values(panel: Panel, other: Panel, changed: Flags, schema: S
 def _warn_of_clipped_values(
     panel: Panel, changed: Flags, effects: ColumnEffects, schema: Schema
 ) -> None:
-    """Warn of numbers in `forecast_other` cells [slots, known columns] that effects do not reach."""
+    """Warn of numbers in `changed` cells [slots, known columns] that effects do not reach."""
     for name, place in columns_by_name(schema).items():
         column = schema.known.index(name)
         values = panel.known[changed[:, column], column]

@@ -106,7 +106,8 @@ def fit_columns(
     """Estimate effects from values at positions before `before` [series].
 
     `year` is the steps of a year, 0 for none. Effects multiply or are added like `earlier` ones,
-    whose days of the month they have. With `with_draws`, draws from their posterior show how certain they are.
+    whose days of the month they have. With `with_draws`, draws from their posterior show how
+    certain they are.
 
     None without columns and effects of the year, or with too few values.
     """

@@ -302,7 +302,7 @@ def find_closed_values(
 
 
 def prepare_inputs(fitted: Fitted, panel: Panel, before: Integers | None = None) -> Inputs:
-    """The panel, prepared as the panel of the fit was; the parameters are those of `find_closed_values`."""
+    """The panel, prepared as that of the fit was; parameters are those of `find_closed_values`."""
     config = fitted.config
     fixed = find_closed_values(fitted, panel, before)
     ends = panel.lengths if before is None else before

@@ -74,7 +74,7 @@ class LargeTable:
         return [str(name) for name in self.data.schema.names]
 
     def batches(self, columns: Columns) -> Iterator[Any]:
-        """Yield the rows of each block, in order, with their line numbers in the column `ROW_COLUMN`."""
+        """Yield the rows of each block, in order, with their line numbers in `ROW_COLUMN`."""
         require_columns(Table(self.name, arrow_frame(self._empty(self.names))), columns)
         row = 1 if self.delimiter is None else 2
         with readable(self.name, "cannot be read: {}"), self.location.refuse_changes(self.pins):

@@ -88,7 +88,7 @@ def synthesize(
 ) -> pd.DataFrame:
     """Make a table of synthetic series, the same for the same arguments.
 
-    `kind` is a key of `SYNTHETIC_KINDS`, `length` the steps of each series; the first series do not depend on
+    `kind` is a key of `SYNTHETIC_KINDS`, `length` the steps of each series; the first do not depend on
     how many there are. The columns are ``time, value`` for one series, and ``series, time, value``,
     with ids ``s001, s002, ...``, for several, on a grid without gaps. UsageError if the kind is
     unknown, a number is out of bounds, or the times would run past the year 9999.

@@ -287,7 +287,7 @@ def find_levels(settings: SumSettings, schema: Schema) -> list[Level]:
 
 
 def checked_levels(settings: SumSettings, schema: Schema, columns: Sequence[str]) -> list[Level]:
-    """The `find_levels` a table of sums; raises if a column of the table would have two meanings.
+    """The levels of a table of sums; raises if a column of the table would have two meanings.
 
     `columns` are its columns beside level, ids and time.
     """
