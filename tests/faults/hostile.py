@@ -11,10 +11,12 @@ import sysconfig
 import tempfile
 import time
 import warnings
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -134,6 +136,8 @@ def warm_up(place: Path) -> None:
         forecaster.predict()
     if find_spec("holidays") is not None:
         named_holidays(0, 0, "DE")  # an import that compiles
+    with suppress(KeyError, ValueError):
+        ZoneInfo("Nowhere/Land")  # where the package tzdata is installed, it is asked next
 
 
 def run(case: Case, place: Path) -> Outcome:
