@@ -101,11 +101,12 @@ def train(
     return plan.model_copy(update={"members": members}), [result for _, result in pairs]
 
 
-def _has_learned(member: Member, result: "Trained", asked: int | None) -> bool:
+def _has_learned(member: Member, result: "Trained", steps_asked: int | None) -> bool:
+    """Whether a network was trained for long enough, or needs no long training."""
     model = model_class(member.model)
     quick = model.rows_at_once or model.starts_trained or member.warm
-    steps = result.cut or asked or member.steps
-    return bool(quick) or steps >= FEW_STEPS or steps == asked
+    steps = result.cut or steps_asked or member.steps
+    return bool(quick) or steps >= FEW_STEPS or steps == steps_asked
 
 
 def _fitter(task: FitTask, held_out: HeldOut) -> "Fitter":

@@ -356,7 +356,7 @@ def _month(
 ) -> Numbers:
     """What each day of the month does, [31]; 0 where the past does not show it.
 
-    It is a median, as no Christmas must make a 25th, of errors and a 0.
+    Each is the median of the errors on that day and of a 0, so that Christmas makes no 25th.
     """
     errors = [np.zeros(DAYS_OF_MONTH)]
     days = [np.arange(DAYS_OF_MONTH)]
@@ -522,9 +522,8 @@ class _ColumnRegression:
         left = square - 2 * own @ product + own @ terms @ own
         noise = max(left / max(count, 1), VARIANCE_ROUNDING)
         low, high = self.effects.limits.T
-        spans = np.where(
-            high > low, high - low, np.inf
-        )  # a column that never changes has no effect
+        # a column that never changes has no effect
+        spans = np.where(high > low, high - low, np.inf)
         variance = np.tile(spans[:, None] ** -2, (1, weights.shape[1]))
         variance[:, 1:] /= weights.shape[1]
         root = np.sqrt(variance.ravel())

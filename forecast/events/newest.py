@@ -219,7 +219,8 @@ def warn_of_newest(panel: Panel, schema: Schema, name: str) -> None:
             Setting("events"),
         )
     levels = new_levels(panel, season, panel.lengths)
-    levels = [level for level in levels if level.confirming <= _span(season)]  # not for ever
+    # older moves were warned of while they were new
+    levels = [level for level in levels if level.confirming <= _span(season)]
     if levels:
         log.warning(
             "%s: the newest values of %d series (%s) lie at a new level; forecasts count the "
