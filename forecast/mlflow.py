@@ -7,9 +7,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
 
-from forecast.databases.redaction import Redactor
 from forecast.errors import INSTALL, Unavailable
 from forecast.forecaster import Forecaster
+from forecast.logs import Redactor
 from forecast.settings import INTERVALS
 from forecast.tables.reading import Data, table_from_frame
 

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast.databases import connect
+from forecast.tables.databases import connect
 
 REQUIRED = "FORECAST_TEST_POSTGRESQL"  # where it is set to 'required', a server that is not there is a failure
 USER = "nobody"  # a server refuses to run as root

@@ -5,10 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from forecast.databases.redaction import Redactor
 from forecast.errors import Setting
 from forecast.ledger.record import warnings_into
-from forecast.logs import held_back, log_kinds
+from forecast.logs import Redactor, held_back, log_kinds
 
 log = logging.getLogger("forecast")
 

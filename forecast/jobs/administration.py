@@ -13,11 +13,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from forecast import databases
 from forecast.artifacts.store import LOCK, OWNER, Store, runs_folder
 from forecast.calendar.spec import as_text
 from forecast.checks.table import age_text, duration_text
-from forecast.databases.queries import Execute
 from forecast.durable import is_held, make_directory, replace_file
 from forecast.errors import (
     ArtifactRefused,
@@ -42,6 +40,7 @@ from forecast.ledger.record import Record
 from forecast.logs import log
 from forecast.panel.panel import Ids
 from forecast.settings import Facts, parse_duration
+from forecast.tables.sql import Execute
 
 MISSED_RUNS = 3  # from so many missed runs on, a status reports them
 MIN_INTERVAL = 600.0  # fewest seconds between two runs of a schedule
@@ -159,9 +158,11 @@ def claim_sinks(pipeline: Pipeline, series: Ids, write: bool = False) -> None:
             replace_file(path.with_name(note), owner.model_dump_json().encode())
     if pipeline.sink.url is None:
         return
+    from forecast.tables.databases import connect
+
     try:
         reads = () if write else (OWNERS_TABLE,)
-        with databases.connect(pipeline.sink.url, reads) as execute:
+        with connect(pipeline.sink.url, reads) as execute:
             if write:
                 columns = "target TEXT, series TEXT, owner TEXT, PRIMARY KEY (target, series)"
                 execute(f"CREATE TABLE IF NOT EXISTS {OWNERS_TABLE} ({columns})")
@@ -373,16 +374,18 @@ def open_ledger(pipeline: Pipeline) -> Ledger:
     if pipeline.ledger != "sink" or url is None:
         return Ledger(shown, partial(open_file, runs_folder(pipeline.store) / LEDGER_FILE), name)
 
+    from forecast.tables.databases import connect
+
     @contextmanager
-    def connect(reads: Collection[str] = ()) -> Iterator[Execute]:
+    def open_transaction(reads: Collection[str] = ()) -> Iterator[Execute]:
         # messages must not show secrets, whoever opens the ledger
         where = f"job '{name}': its ledger in the database"
-        with pipeline.hidden.kept_out(), databases.connect(url, reads, where) as execute:
+        with pipeline.hidden.kept_out(), connect(url, reads, where) as execute:
             yield execute
 
     # jobs can share a database, in which the id of the store tells them apart
     owner = read_owner(pipeline.store)
-    return Ledger(shown, connect, name if owner is None else f"{name}@{owner.id}")
+    return Ledger(shown, open_transaction, name if owner is None else f"{name}@{owner.id}")
 
 
 def open_ledgers(artifact: str) -> list[Ledger]:

@@ -23,7 +23,6 @@ from forecast.checks.limits import (
     Limits,
     OutputCheckSettings,
 )
-from forecast.databases.redaction import MASK, Redactor
 from forecast.ensemble.names import check_models
 from forecast.errors import ForecastError, NoInput, Setting, UsageError, as_flag
 from forecast.jobs import sinks, sources
@@ -31,6 +30,7 @@ from forecast.jobs.monitoring import MonitoringSettings
 from forecast.jobs.sinks import SinkSettings, TotalsSettings
 from forecast.jobs.sources import SourceSettings
 from forecast.ledger.ledger import KEEP, LEDGER_TABLES
+from forecast.logs import MASK, Redactor
 from forecast.settings import PATH_MARK, Facts, SettingsGroup, find_settings, parse_duration
 from forecast.tables.reading import SYNTHETIC
 from forecast.tables.writing import check_output

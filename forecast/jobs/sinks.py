@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from forecast import databases
 from forecast.durable import check_folder, make_directory
 from forecast.errors import CannotCreate, UsageError
 from forecast.ledger.record import sha256_of_file
@@ -135,7 +134,9 @@ def check_file(path: str) -> str:
 
 def check_table(sink: SinkSettings, rows: pd.DataFrame, keys: Sequence[str]) -> str:
     """Refuse column names and types that the database cannot take; returns a line on it."""
-    exists = databases.rehearse(str(sink.url), str(sink.table), rows, [*keys, "origin"])
+    from forecast.tables.databases import rehearse
+
+    exists = rehearse(str(sink.url), str(sink.table), rows, [*keys, "origin"])
     return f"table {sink.table} {'takes the forecasts' if exists else 'will be created'}"
 
 
@@ -152,8 +153,10 @@ def write(tables: Sequence[tuple[SinkSettings, Results]]) -> Facts:
         if sink.table is not None
     ]
     if rows:
+        from forecast.tables.databases import upsert
+
         url = next(sink.url for sink, _ in tables if sink.url is not None)
-        count = databases.upsert(url, *rows[0], *rows[1:])
+        count = upsert(url, *rows[0], *rows[1:])
         if first_sink.table is not None:
             facts["rows"] = count
     for sink, results in tables:

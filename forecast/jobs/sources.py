@@ -5,7 +5,6 @@ from typing import Literal
 
 from pydantic import Field
 
-from forecast import databases
 from forecast.errors import UsageError
 from forecast.settings import UNFINISHED_FIELD, FilePath, TextSettings, Unfinished
 from forecast.tables.reading import load_table, table_from_frame
@@ -49,6 +48,8 @@ class SourceSettings(TextSettings):
 
     def read(self, text: TextSettings) -> Table:
         if self.url is not None and self.sql is not None:
-            rows = databases.read_query(self.url, self.sql)
+            from forecast.tables.databases import read_query
+
+            rows = read_query(self.url, self.sql)
             return replace(table_from_frame(rows, "the query of [source]"), ordered=False)
         return load_table(self.path or "", text, hashed=True)

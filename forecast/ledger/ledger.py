@@ -17,13 +17,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from forecast.databases.failures import translate_errors
-from forecast.databases.queries import Connect, Execute, Row, Values, no_tables
-from forecast.databases.redaction import Redactor
 from forecast.durable import make_directory, remove_quietly, temporary_beside, write_new
 from forecast.errors import ArtifactRefused, CannotCreate
 from forecast.ledger.record import Record
-from forecast.logs import log
+from forecast.logs import Redactor, log
+from forecast.tables.sql import Connect, Execute, Row, Values, no_tables, translate_errors
 
 # so many rows of a run are enough for corrections: the share of values inside an interval varies
 # hardly more over them than over all rows

@@ -191,11 +191,10 @@ def import_application() -> None:
     import forecast.cli.run
     import forecast.cli.status
     import forecast.cli.versions
-    import forecast.databases.connecting
-    import forecast.databases.upserts
     import forecast.engine.exporting
     import forecast.engine.fit
-    import forecast.jobs.run  # noqa: F401
+    import forecast.jobs.run
+    import forecast.tables.databases  # noqa: F401
 
 
 def _ask(year: Year, night: int) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from forecast.databases import upsert
+from forecast.tables.databases import upsert
 from tests.conftest import Ran
 from tests.jobs.a_job import Job
 

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast.databases import connect, upsert
 from forecast.ledger import ledger as module
 from forecast.ledger.ledger import (
     PUBLISHED,
@@ -22,6 +21,7 @@ from forecast.ledger.ledger import (
     pack_forecasts,
 )
 from forecast.ledger.record import Record
+from forecast.tables.databases import connect, upsert
 from tests._databases import sqlite_first
 from tests.jobs.a_job import Job
 

@@ -1,4 +1,4 @@
-"""A table from the content of its file."""
+"""A table from the content of its file, and databases to write to."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +8,9 @@ import pytest
 from forecast.settings import TextSettings
 from forecast.tables.reading import read_table
 from forecast.tables.table import Table
+from tests._databases import forecasts, postgresql, rows, run, server, url
+
+__all__ = ["forecasts", "postgresql", "read", "rows", "run", "server", "url"]
 
 
 @pytest.fixture

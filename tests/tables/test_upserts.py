@@ -11,8 +11,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from forecast.databases import connect, read_query, upsert, upserts
 from forecast.errors import BadData, ForecastError, UsageError
+from forecast.tables import databases
+from forecast.tables.databases import connect, read_query, upsert
 
 KEYS = ["store", "day", "origin"]
 
@@ -47,7 +48,7 @@ def test_what_was_written_is_read_back(url, forecasts):
 def test_more_rows_than_are_sent_at_once_all_arrive_in_their_columns(
     url, monkeypatch, forecasts, rows
 ):
-    monkeypatch.setattr(upserts, "FETCHED_ROWS", 7)
+    monkeypatch.setattr(databases, "FETCHED_ROWS", 7)
     frame = forecasts(100)
     assert upsert(url, "f", frame, KEYS) == 100
     found = rows(url, "SELECT forecast, lo_80 FROM f ORDER BY day")
@@ -199,7 +200,7 @@ def test_columns_that_it_lacks_are_named_and_not_added(url, forecasts):
 def test_column_of_another_type_is_named(server, forecasts):
     upsert(server.url, "f", forecasts(), KEYS)
     with pytest.raises(
-        BadData, match=r"row 1, column forecast: invalid input syntax for type double precision"
+        BadData, match="row 1, column forecast: invalid input syntax for type double precision"
     ):
         upsert(server.url, "f", forecasts().assign(forecast="many"), KEYS)
 
@@ -344,7 +345,8 @@ def test_any_names_and_ids_come_back_as_they_were(url, table, columns, ids):
 CHILD = """
 import sys, time
 import pandas as pd
-from forecast.databases import upsert, upserts
+from forecast.tables import databases
+from forecast.tables.databases import upsert
 
 def stop():
     print("here", flush=True)
@@ -362,12 +364,12 @@ def stop_at_call(owner, name, number):
     setattr(owner, name, call)
 
 url, stage = sys.argv[1:]
-upserts.FETCHED_ROWS = 100
+databases.FETCHED_ROWS = 100
 sqlite = url.startswith("sqlite")
 if stage == "half":
-    stop_at_call(upserts, "_sqlite_values", 11) if sqlite else stop_at_call(upserts.pyarrow.csv, "write_csv", 6)
+    stop_at_call(databases, "_sqlite_values", 11) if sqlite else stop_at_call(databases.pyarrow.csv, "write_csv", 6)
 else:
-    stop_at_call(upserts, "_send_to_sqlite" if sqlite else "_send_to_postgresql", 1)
+    stop_at_call(databases, "_upsert", 1)
 upsert(url, "f", pd.DataFrame({"id": range(1000), "x": 2.0}), ["id"])
 """
 
@@ -402,7 +404,7 @@ def test_killed_process_leaves_no_table_that_it_created(url, rows):
 
 def test_two_upserts_of_the_same_rows_at_once_wait_for_each_other(url):
     script = (
-        "import sys\nimport pandas as pd\nfrom forecast.databases import upsert\nsys.stdin.read()\n"
+        "import sys\nimport pandas as pd\nfrom forecast.tables.databases import upsert\nsys.stdin.read()\n"
         "frame = pd.DataFrame({'id': range(2000), 'x': 1.0})[:: int(sys.argv[2])]\n"
         "for _ in range(5):\n    upsert(sys.argv[1], 'f', frame, ['id'])\n"
     )

@@ -8,9 +8,8 @@ from threading import Barrier
 
 import pytest
 
-from forecast.databases.redaction import Redactor
 from forecast.ledger.record import warnings_into
-from forecast.logs import held_back, log_kinds
+from forecast.logs import Redactor, held_back, log_kinds
 from tests.conftest import Ran
 from tests.jobs.a_job import Job
 

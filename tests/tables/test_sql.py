@@ -9,7 +9,6 @@ from urllib.parse import quote
 import pandas as pd
 import pytest
 
-from forecast.databases import connect, connecting, read_query, upsert
 from forecast.errors import (
     BadData,
     Busy,
@@ -19,6 +18,8 @@ from forecast.errors import (
     Unavailable,
     UsageError,
 )
+from forecast.tables import databases
+from forecast.tables.databases import connect, read_query, upsert
 
 KEYS = ["store", "day", "origin"]
 
@@ -97,7 +98,7 @@ def test_user_without_rights_has_no_input_and_cannot_create(server):
 
 
 def test_locked_table_is_busy(server, monkeypatch, forecasts):
-    monkeypatch.setattr(connecting, "DATABASE_PATIENCE", 0.05)
+    monkeypatch.setattr(databases, "DATABASE_PATIENCE", 0.05)
     upsert(server.url, "f", forecasts(), KEYS)
     with connect(server.url) as execute:
         execute("LOCK TABLE f")

@@ -15,10 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forecast.databases import connect, connecting, read_query, upsert
 from forecast.errors import BadData, Busy, ForecastError, NoInput, Unavailable, UsageError
+from forecast.tables import databases
+from forecast.tables.databases import connect, read_query, upsert
 from forecast.tables.reading import table_from_frame
-from tests.databases._mysql import register
+from tests.tables._mysql import register
 
 KEYS = ["store", "day", "origin"]
 SECRET = "hunter2"
@@ -53,7 +54,7 @@ def test_exception_rolls_it_back_with_the_tables_that_it_created(url, rows, run)
 def test_transactions_and_the_creation_of_tables_wait_for_each_other(
     url, forecasts, rows, monkeypatch
 ):
-    monkeypatch.setattr(connecting, "DATABASE_PATIENCE", 0.05)
+    monkeypatch.setattr(databases, "DATABASE_PATIENCE", 0.05)
     with connect(url):
         with pytest.raises(Busy):
             rows(url, "SELECT 1")
@@ -186,10 +187,10 @@ import sys
 from pandas import DataFrame
 from forecast.errors import Unavailable
 sys.modules["{missing}"] = None
-from forecast import databases
 url = "postgresql://127.0.0.1:1/x"
 try:
-    databases.{call}
+    from forecast.tables.databases import read_query, upsert
+    {call}
 except Unavailable as error:
     print(error)
 """
@@ -198,7 +199,7 @@ except Unavailable as error:
 
 
 def test_a_job_without_a_database_loads_nothing_of_them():
-    script = "import sys, forecast.databases; print(sorted({'sqlalchemy', 'psycopg', 'pandas'} & {*sys.modules}))"
+    script = "import sys, forecast.tables.sql; print(sorted({'sqlalchemy', 'psycopg', 'pandas'} & {*sys.modules}))"
     assert (
         subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout
         == "[]\n"
@@ -261,7 +262,7 @@ def test_placeholders_of_other_languages_are_plain_text(url):
 
 
 def test_many_rows_come_in_their_order_and_types_agree_between_pieces(url, monkeypatch):
-    monkeypatch.setattr("forecast.databases.connecting.FETCHED_ROWS", 10)
+    monkeypatch.setattr("forecast.tables.databases.FETCHED_ROWS", 10)
     upsert(url, "t", pd.DataFrame({"n": range(95), "x": [None] * 50 + [0.5] * 45}), ["n"])
     frame = read_query(url, "SELECT * FROM t ORDER BY n")
     assert frame["n"].tolist() == list(range(95))
@@ -270,7 +271,7 @@ def test_many_rows_come_in_their_order_and_types_agree_between_pieces(url, monke
 
 
 def test_mixture_of_sqlite_becomes_numbers_or_else_text(tmp_path, monkeypatch):
-    monkeypatch.setattr("forecast.databases.connecting.FETCHED_ROWS", 1)
+    monkeypatch.setattr("forecast.tables.databases.FETCHED_ROWS", 1)
     path = tmp_path / "mixed.db"
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("CREATE TABLE t (x, y)")
@@ -287,7 +288,7 @@ def test_whole_numbers_that_no_float_holds_are_text_beside_others(tmp_path, monk
         connection.execute("CREATE TABLE t (x)")
         connection.executemany("INSERT INTO t VALUES (?)", [(9007199254740993,), (2.5,)])
     whole = read_query(f"sqlite:///{path}", "SELECT * FROM t")
-    monkeypatch.setattr("forecast.databases.connecting.FETCHED_ROWS", 1)
+    monkeypatch.setattr("forecast.tables.databases.FETCHED_ROWS", 1)
     parts = read_query(f"sqlite:///{path}", "SELECT * FROM t")
     assert whole["x"].tolist() == parts["x"].tolist() == ["9007199254740993", "2.5"]
 
@@ -359,8 +360,8 @@ def test_query_changes_nothing_in_a_database_of_another_kind(tmp_path):
 
 def test_rows_that_do_not_fit_into_memory_are_refused_while_they_are_fetched(url, monkeypatch):
     upsert(url, "t", pd.DataFrame({"n": range(10_000), "text": "x" * 90}), ["n"])
-    monkeypatch.setattr(connecting, "FETCHED_ROWS", 100)
-    monkeypatch.setattr(connecting, "free_memory", lambda: 3_000_000)
+    monkeypatch.setattr(databases, "FETCHED_ROWS", 100)
+    monkeypatch.setattr(databases, "free_memory", lambda: 3_000_000)
     problem = r"source\.sql takes 0\.0 GiB of memory or more to read, and 0\.0 GiB are free; split it by series"
     with pytest.raises(Unavailable, match=problem) as caught:
         read_query(url, "SELECT * FROM t")
