@@ -29,8 +29,8 @@ from forecast.errors import (
 )
 from forecast.version import __version__
 
-FORMAT = 3
-NEEDS = ">=0.3"  # the versions of this package that can read it
+FORMAT = 4
+NEEDS = ">=0.4"  # the versions of this package that can read it
 MANIFEST = "MANIFEST.json"
 PRETRAINED_FILE = "pretrained.safetensors"
 # bytes of each file, which are read into memory
