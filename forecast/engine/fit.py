@@ -193,7 +193,9 @@ def _fit_panel(task: FitTask) -> Fitted:
         of_seeds = [trained[number].held_out for number in numbers]
         quantiles = np.median(of_seeds, 0)
         networks.append((plan.members[numbers[0]].model, quantiles))
-    ensemble = choose_ensemble(held_out.inputs, held_out.validation, networks, baselines)
+    ensemble = choose_ensemble(
+        held_out.inputs, held_out.validation, networks, baselines, held_out.context
+    )
     warn_uncalibrated(len(held_out.validation))
     return collect(task, held_out, ensemble, plan, trained)
 

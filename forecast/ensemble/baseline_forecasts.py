@@ -185,7 +185,6 @@ class BaselineForecasts:
     """
 
     baselines: list[Baseline]
-    context: int  # steps of the past that they read
     quantiles: Numbers  # [baselines, windows, horizon, levels], of the validation windows
     past: ValidationSet  # windows over the whole past
     past_points: Numbers  # [baselines, windows, horizon]
@@ -218,21 +217,17 @@ class BaselineForecasts:
         windows = spread_windows(np.flatnonzero(newest > 0), oldest, newest, inner=True)
         past = ValidationSet.measure(inputs, windows, held_out.lookback, held_out.metric, context)
         past = replace(past, scale=_steady_scale(panel, past))
-        count = len(baselines)
-        cells = inputs.horizon, len(inputs.levels)
-        result = cls(
-            baselines=baselines,
-            context=context,
-            quantiles=np.full((count, len(held_out), *cells), np.nan),
-            past=past,
-            past_points=np.full((count, len(past), inputs.horizon), np.nan),
-            errors=np.zeros((count, *cells)),
-            step_shares=np.zeros(count),
-            middle=inputs.levels.index(0.5),
-        )
         affordable = max(MIN_COMPARED, MAX_CONTEXT_VALUES // context)
         compared = _drawn(panel, held_out.windows, np.arange(len(held_out)), affordable)
         known = _drawn(panel, past.windows, np.arange(len(past)), affordable)
+
+        count = len(baselines)
+        cells = inputs.horizon, len(inputs.levels)
+        quantiles = np.full((count, len(held_out), *cells), np.nan)
+        past_points = np.full((count, len(past), inputs.horizon), np.nan)
+        errors = np.zeros((count, *cells))
+        step_shares = np.zeros(count)
+        done = 0
         for number, baseline in enumerate(baselines):
             if on is not None:
                 on(number, count)
@@ -243,59 +238,40 @@ class BaselineForecasts:
                 fewer = COMPARED if baseline.method.extra is None else MIN_COMPARED
                 ahead = _drawn(panel, held_out.windows, compared, fewer)
                 back = _drawn(panel, past.windows, known[recent[known]], fewer)
+            known_windows = past.select(back)
+            new_windows = held_out.select(ahead)
+            limit = until if number else None
             try:
-                result._fill(inputs, number, held_out, ahead, back, until if number else None)
+                before = baseline_forecasts(
+                    inputs, known_windows.windows, baseline, context, until=limit
+                )
+                after = baseline_forecasts(
+                    inputs, new_windows.windows, baseline, context, until=limit
+                )
             except TimeoutError:
                 left_out = ", ".join(late.label for late in baselines[number:])
                 log.warning(LATE, left_out, Setting("budget"))
-                return result._first(number)
-        return result
-
-    def _first(self, count: int) -> "BaselineForecasts":
-        return replace(
-            self,
-            baselines=self.baselines[:count],
-            quantiles=self.quantiles[:count],
-            past_points=self.past_points[:count],
-            errors=self.errors[:count],
-            step_shares=self.step_shares[:count],
+                break
+            done = number + 1
+            if baseline.method.quantiles is not None:
+                past_points[number, back] = before[..., inputs.levels.index(0.5)]
+                quantiles[number, ahead] = after
+                continue
+            past_points[number, back] = before
+            share, table = _measure_errors(known_windows, before, inputs.levels)
+            step_shares[number] = share
+            errors[number] = table
+            distances = new_windows.unit(share)[..., None] * table
+            quantiles[number, ahead] = after[..., None] + distances
+        return cls(
+            baselines=baselines[:done],
+            quantiles=quantiles[:done],
+            past=past,
+            past_points=past_points[:done],
+            errors=errors[:done],
+            step_shares=step_shares[:done],
+            middle=inputs.levels.index(0.5),
         )
-
-    def _fill(
-        self,
-        inputs: Inputs,
-        number: int,
-        held_out: ValidationSet,
-        ahead: Integers,
-        back: Integers,
-        until: float | None,
-    ) -> None:
-        """Forecast by the baseline of this number, and store its forecasts and errors.
-
-        `ahead` are the numbers of the validation windows to forecast, `back` those of windows in
-        the past. Raises `TimeoutError` if they are not done `until` then.
-        """
-        baseline = self.baselines[number]
-        past = self.past.select(back)
-        now = held_out.select(ahead)
-        before = baseline_forecasts(inputs, past.windows, baseline, self.context, until=until)
-        after = baseline_forecasts(inputs, now.windows, baseline, self.context, until=until)
-        if baseline.method.quantiles is not None:
-            self.past_points[number, back] = before[..., self.middle]
-            self.quantiles[number, ahead] = after
-            return
-        self.past_points[number, back] = before
-        errors = divide(past.actual - before, past.scale[:, None])
-        errors = np.where(past.observed, errors, np.nan)
-        share = step_share(errors, past.sizes)
-        unit = past.unit(share)
-        quantiles = error_quantiles(
-            before, past.actual, past.observed, unit, inputs.levels, past.windows
-        )
-        self.step_shares[number] = share
-        self.errors[number] = quantiles
-        distances = now.unit(share)[..., None] * quantiles
-        self.quantiles[number, ahead] = after[..., None] + distances
 
     @property
     def gives_quantiles(self) -> Flags:
@@ -329,6 +305,18 @@ class BaselineForecasts:
         if not np.isfinite(losses).any():
             return True
         return any(validation.is_exact(points) for points in medians)
+
+
+def _measure_errors(
+    past: ValidationSet, points: Numbers, levels: tuple[float, ...]
+) -> tuple[float, Numbers]:
+    """How errors follow the sizes of steps (`step_share`), and their quantiles [horizon, levels]."""
+    errors = divide(past.actual - points, past.scale[:, None])
+    errors = np.where(past.observed, errors, np.nan)
+    share = step_share(errors, past.sizes)
+    unit = past.unit(share)
+    quantiles = error_quantiles(points, past.actual, past.observed, unit, levels, past.windows)
+    return share, quantiles
 
 
 def _steady_scale(panel: Panel, past: ValidationSet) -> Numbers:

@@ -246,14 +246,19 @@ class _Candidates:
 
 
 def choose_ensemble(
-    inputs: Inputs, validation: ValidationSet, networks: Networks, baselines: BaselineForecasts
+    inputs: Inputs,
+    validation: ValidationSet,
+    networks: Networks,
+    baselines: BaselineForecasts,
+    context: int,
 ) -> Ensemble:
     """Weigh networks and baselines by their losses, and calibrate on the validation windows.
 
     For the calibration, each validation window is forecast with weights that were chosen on other
     validation windows. The calibration is still somewhat optimistic: the loss on all validation
     windows decided when training of a network stopped, and which networks were trained again.
-    `networks` are forecasts of the validation windows, [windows, horizon, levels].
+    `networks` are forecasts of the validation windows, [windows, horizon, levels]; baselines read
+    `context` steps of the past.
 
     If too little is known to weigh candidates, one baseline forecasts alone (`sole`, its index).
     The baseline with the least mean loss is kept for comparison (`rival`, its point forecasts).
@@ -293,7 +298,7 @@ def choose_ensemble(
     used = np.asarray(weights.any(0))
     used_networks = np.flatnonzero(used[:count])
     components = [label for label, is_used in zip(labels, used, strict=True) if is_used]
-    steps = steps_back(components[len(used_networks) :], baselines.context)
+    steps = steps_back(components[len(used_networks) :], context)
     alone = len(labels) == 1
     return Ensemble(
         components=tuple(components),
@@ -303,7 +308,7 @@ def choose_ensemble(
         step_shares=candidates.step_shares[used].astype(np.float32),
         calibration=_calibrate(inputs, held_out, validation, steps, alone),
         lookback=validation.lookback,
-        context_length=baselines.context,
+        context_length=context,
         scores=scores,
         network=network_for(inputs.lags) if PRETRAINED in components else None,
         validation=ValidationForecasts.measure(validation, inputs, points, rival),
@@ -351,7 +356,7 @@ def _calibrate(
         recent=recent,
         limit=_limit(inputs, windows, points, steps, cap_factor),
     )
-    calibration = calibrating.calibrate(
+    return calibrating.calibrate(
         quantiles,
         validation.actual,
         validation.observed,
@@ -359,8 +364,8 @@ def _calibrate(
         inputs.levels,
         independent_windows(windows, inputs.horizon),
         pasts,
+        cap_factor,
     )
-    return replace(calibration, largest=cap_factor)
 
 
 def _largest(inputs: Inputs, windows: WindowIndex, steps: int) -> Numbers:

@@ -165,6 +165,7 @@ def calibrate(
     levels: tuple[float, ...],
     size: float,
     pasts: Pasts,
+    cap_factor: float,
 ) -> Calibration:
     """Learn a calibration from validation windows by conformalised quantile regression.
 
@@ -179,14 +180,20 @@ def calibrate(
 
     `quantiles` are [windows, horizon, levels], ascending; `actual` and `observed` are [windows,
     horizon]; `scale` is [windows]; `levels` are the quantile levels. Windows of scale 0 do not
-    count.
+    count. `cap_factor` bounds the highest quantiles, see `CalibrationPriors`.
     """
     margins = np.zeros(quantiles.shape[1:])  # [horizon, levels]
     observed = observed & (scale > 0)[:, None]
     if not observed.any():
         none = margins.astype(np.float32)
         return Calibration(
-            none, none[0], 0, none, np.zeros(pasts.count + 1, np.float32), mean_weight=0.0
+            none,
+            none[0],
+            0,
+            none,
+            np.zeros(pasts.count + 1, np.float32),
+            mean_weight=0.0,
+            largest=cap_factor,
         )
 
     missed = _measure_misses(quantiles, actual, observed)
@@ -240,6 +247,7 @@ def calibrate(
         mean_weight=mean_weight,
         tied=float(tied),
         rests=float(rests),
+        largest=cap_factor,
         slope=slope,
         mean_roughness=mean_roughness,
         step_share=share,

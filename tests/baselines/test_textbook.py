@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from forecast.baselines import holt_winters
-from forecast.baselines.shared.theta_lines import SMOOTHING
 from forecast.baselines.shared.windows import forecast_baseline
+from forecast.baselines.theta import SMOOTHING
 from tests.baselines._textbook import (
     seasonal_index,
     smooth,

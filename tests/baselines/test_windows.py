@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from forecast.baselines.shared import theta_lines
+from forecast.baselines import theta
 from forecast.baselines.shared.gaps import MAX_SMOOTHED
 from forecast.baselines.shared.method import Counts, Mask, Method, Values
 from forecast.baselines.shared.windows import (
@@ -93,12 +93,12 @@ def test_windows_of_a_long_season_are_smoothed_together_over_their_newest_steps(
 ) -> None:
     smoothed = []
 
-    class Counted(theta_lines._Smoothing):
+    class Counted(theta._Smoothing):
         def __init__(self, lines: Values, start: Counts) -> None:
             super().__init__(lines, start)
             smoothed.append(min(lines.shape[-1], MAX_SMOOTHED))
 
-    monkeypatch.setattr(theta_lines, "_Smoothing", Counted)
+    monkeypatch.setattr(theta, "_Smoothing", Counted)
     lengths = np.linspace(8_640, 25_920, 32).astype(int)
     seen = np.arange(25_920) >= 25_920 - lengths[:, None]
     past = np.random.default_rng(0).normal(size=seen.shape)

@@ -64,7 +64,7 @@ def around(points: np.ndarray, width: float = 1.0) -> np.ndarray:
 def chosen(
     inputs: Inputs, validation: ValidationSet, networks: Networks, baselines: BaselineForecasts
 ) -> Ensemble:
-    return choose_ensemble(inputs, validation, networks, baselines)
+    return choose_ensemble(inputs, validation, networks, baselines, CONTEXT)
 
 
 def test_a_network_that_is_right_forecasts_and_scores_best(

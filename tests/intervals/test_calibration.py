@@ -36,7 +36,7 @@ def calibrate(
     size: float = 1e12, pasts: Pasts | None = None,
 ) -> Calibration:  # fmt: skip
     return calibration.calibrate(
-        quantiles, actual, observed, scale, levels, size, pasts or past_of(len(scale))
+        quantiles, actual, observed, scale, levels, size, pasts or past_of(len(scale)), np.inf
     )
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from forecast.baselines.shared.theta_lines import MIN_THETA_VALUES, theta_forecast
+from forecast.baselines import theta
+from forecast.baselines.theta import MIN_THETA_VALUES
 
 both = pytest.mark.parametrize("best_theta", [False, True])
 
@@ -11,7 +12,8 @@ both = pytest.mark.parametrize("best_theta", [False, True])
 def forecast(
     values: list[float], horizon: int = 3, start: int = 0, best_theta: bool = False
 ) -> np.ndarray:
-    return theta_forecast(np.array([values]), np.array([start]), horizon, 1, best_theta)[0]
+    observed = np.arange(len(values)) >= start
+    return theta.forecast(np.array([values]), observed[None], horizon, 1, best_theta)[0]
 
 
 @both
