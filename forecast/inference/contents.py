@@ -14,7 +14,7 @@ from forecast.ensemble.ensemble import Ensemble
 from forecast.ensemble.names import PRETRAINED
 from forecast.errors import ArtifactRefused, Unavailable
 from forecast.events.closed import NONE_CLOSED, Closed
-from forecast.events.columns import DAYS_OF_MONTH, YEAR_WAVES, ColumnEffects, indicators
+from forecast.events.columns import DAYS_OF_MONTH, YEAR_WAVES, ColumnEffects
 from forecast.events.effects import DayShapes, Effects
 from forecast.inference import checks
 from forecast.inference.fitted import (
@@ -36,7 +36,7 @@ from forecast.inference.stored_arrays import (
 from forecast.intervals.calibration import Calibration
 from forecast.intervals.joint_errors import JointErrors
 from forecast.panel.panel import PANEL_ARRAYS, Numbers, Panel, Vintages
-from forecast.panel.schema import Schema
+from forecast.panel.schema import Schema, indicators
 from forecast.pretrained.forecasting import Network, load_network
 from forecast.settings import TrainSettings
 from forecast.training.plan import MAX_ORIGINS

@@ -12,12 +12,12 @@ from forecast.calendar.parsing import parse_times
 from forecast.calendar.zones import DAY
 from forecast.errors import BadData
 from forecast.events.closed import fill_closed_slots
-from forecast.events.table import cell_texts, parse_days, refuse_others, side_table
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts, add_columns
 from forecast.inference.predictor import find_closed_values
 from forecast.intervals.interval_ends import apply_bounds
 from forecast.logs import log
+from forecast.panel.events import cell_texts, parse_days, refuse_others, side_table
 from forecast.panel.naming import SERIES_NAMED, first_names
 from forecast.panel.panel import Ids, Integers, Numbers, Panel
 from forecast.panel.schema import Schema, build_calendar

@@ -10,7 +10,7 @@ import pytest
 from forecast import Forecaster
 from forecast.calendar.cells import is_number, read_numbers, write_numbers
 from forecast.calendar.spec import TimeFormat
-from forecast.reading.reading import read
+from forecast.panel.infer import read
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.reading import read_table
 

@@ -12,8 +12,8 @@ from forecast.events.closed import Closed
 from forecast.events.columns import ColumnEffects
 from forecast.events.effects import Effects
 from forecast.inference.contents import read_closures, read_column_effects, read_effects
+from forecast.panel.infer import read
 from forecast.panel.schema import Schema
-from forecast.reading.reading import read
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 

@@ -5,6 +5,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
+from forecast.panel.infer import read
 from forecast.panel.schema import (
     Event,
     Schema,
@@ -12,7 +13,6 @@ from forecast.panel.schema import (
     position_texts,
     time_columns_at,
 )
-from forecast.reading.reading import read
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 

@@ -8,8 +8,8 @@ import pytest
 
 from forecast.errors import UsageError
 from forecast.panel.grouping import iterate_keys
+from forecast.panel.infer import Reading, read
 from forecast.panel.schema import build_calendar, time_columns
-from forecast.reading.reading import Reading, read
 from forecast.settings import Every, SumSettings, TableSettings
 from forecast.tables.reading import table_from_frame
 from forecast.totals.periods import (

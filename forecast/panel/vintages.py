@@ -14,6 +14,14 @@ from forecast.calendar.spec import STEP_KIND, TimeSettings, as_text, on_clock
 from forecast.calendar.zones import timestamps_at, wall_clock
 from forecast.errors import BadData, Setting, Words
 from forecast.logs import held_back, log
+from forecast.panel.dated import DatedTable
+from forecast.panel.observations import (
+    column_values,
+    find_slots,
+    id_codes,
+    locate_rows,
+    wide_columns,
+)
 from forecast.panel.panel import (
     BEFORE_ALL_ORIGINS,
     Flags,
@@ -23,16 +31,8 @@ from forecast.panel.panel import (
     Vintages,
     join_vintages,
 )
+from forecast.panel.roles import AVAILABLE_AT
 from forecast.panel.schema import Schema, build_calendar
-from forecast.reading.dated import DatedTable
-from forecast.reading.observations import (
-    column_values,
-    find_slots,
-    id_codes,
-    locate_rows,
-    wide_columns,
-)
-from forecast.reading.roles import AVAILABLE_AT
 from forecast.tables.headers import require_columns
 from forecast.tables.table import Table, encode, repeats
 

@@ -18,8 +18,8 @@ from forecast.calendar.zones import (
     zone_cure,
 )
 from forecast.errors import BadData, Setting, UsageError, Words
+from forecast.panel.observations import id_codes
 from forecast.panel.schema import Names
-from forecast.reading.observations import id_codes
 from forecast.settings import TableSettings
 from forecast.tables.cells import counted_values, is_blank, is_whole, parse_columns
 from forecast.tables.table import Flags, Integers, Table, encode, rank, repeats, rows_text

@@ -19,22 +19,8 @@ from forecast.errors import (
     collect_errors,
     together,
 )
-from forecast.events.column_fit import shown_seasons
-from forecast.events.kinds import find_covered_slots, has_kind, takes_events, without
-from forecast.events.newest import warn_of_newest
-from forecast.events.table import read_events
 from forecast.logs import held_back
-from forecast.panel.panel import Integers, Panel
-from forecast.panel.schema import (
-    Names,
-    Schema,
-    build_calendar,
-    event_names,
-    position_texts,
-    time_columns_at,
-)
-from forecast.panel.season import lags_and_lookback
-from forecast.reading.building import (
+from forecast.panel.build import (
     Grid,
     add_future,
     build_panel,
@@ -43,23 +29,40 @@ from forecast.reading.building import (
     warn_gaps,
     warn_sparse,
 )
-from forecast.reading.comparing import ended_before, set_status, warn_blank, warn_status
-from forecast.reading.dated import DatedTable, dated_table
-from forecast.reading.observations import (
+from forecast.panel.comparing import ended_before, set_status, warn_blank, warn_status
+from forecast.panel.dated import DatedTable, dated_table
+from forecast.panel.events import (
+    find_covered_slots,
+    has_kind,
+    read_events,
+    takes_events,
+    without,
+)
+from forecast.panel.observations import (
     Observations,
     find_categories,
     id_codes,
     observe,
 )
-from forecast.reading.roles import (
+from forecast.panel.panel import Integers, Panel
+from forecast.panel.roles import (
     AVAILABLE_AT,
     calendar_columns,
     id_columns,
     no_numbers,
     target_column,
 )
-from forecast.reading.successors import lend_histories, read_successors
-from forecast.reading.vintages import add_vintages, describe_vintages, known_by, one_row_a_time
+from forecast.panel.schema import (
+    Names,
+    Schema,
+    build_calendar,
+    event_names,
+    position_texts,
+    time_columns_at,
+)
+from forecast.panel.season import find_seasons, lags_and_lookback
+from forecast.panel.successors import lend_histories, read_successors
+from forecast.panel.vintages import add_vintages, describe_vintages, known_by, one_row_a_time
 from forecast.settings import TableSettings, TextSettings, holiday_columns
 from forecast.tables.cells import is_blank, numeric_columns
 from forecast.tables.headers import list_names, require_columns
@@ -132,7 +135,7 @@ def read(
     ahead = horizon or default_horizon(schema.calendar, schema.season)
     panel = _panel(dated, schema, observations, grid, ahead)
     if not schema.season:
-        season = shown_seasons(panel, schema)
+        season = find_seasons(panel, schema)
         schema = schema.model_copy(update={"season": season})
         ahead = horizon or default_horizon(schema.calendar, season)
         if ahead != panel.ahead:
@@ -212,7 +215,6 @@ def check_to_fit(reading: Reading, fitted: Panel | None = None) -> None:
     last = panel.origins.max(keepdims=True) + panel.ahead
     time_columns_at(schema, last)
     warn_blank(panel, schema, reading.name)
-    warn_of_newest(panel, schema, reading.name)
 
 
 def describe_reading(reading: Reading) -> list[str]:

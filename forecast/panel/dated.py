@@ -20,8 +20,8 @@ from forecast.calendar.spec import TimeSettings
 from forecast.calendar.zones import DAY
 from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.logs import log
+from forecast.panel.roles import AVAILABLE_AT, FULL_YEAR, MAX_REPEATED, TARGET_NAMES, groups_rows
 from forecast.panel.schema import SIGNS, Names, Schema
-from forecast.reading.roles import AVAILABLE_AT, FULL_YEAR, MAX_REPEATED, TARGET_NAMES, groups_rows
 from forecast.settings import TableSettings, holiday_columns
 from forecast.tables.cells import MISSING_WORDS, counted_values, is_whole, numeric_columns
 from forecast.tables.headers import DATE_OR_FRACTION, LETTER, require_columns

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from forecast.errors import BadData, UsageError
+from forecast.panel.infer import check_schema, describe, read, read_as
 from forecast.panel.schema import Schema
-from forecast.reading.reading import check_schema, describe, read, read_as
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.reading import read_table, table_from_frame
 from forecast.tables.table import Table

@@ -8,12 +8,12 @@ import numpy as np
 
 from forecast.errors import BadData, Setting, Words
 from forecast.logs import log
+from forecast.panel.dated import heading_time
+from forecast.panel.infer import Reading, read
 from forecast.panel.naming import series_names
+from forecast.panel.observations import Observations, observe
 from forecast.panel.panel import Ids, Integers, Numbers, Panel
 from forecast.panel.schema import Schema, build_calendar
-from forecast.reading.dated import heading_time
-from forecast.reading.observations import Observations, observe
-from forecast.reading.reading import Reading, read
 from forecast.settings import TableSettings, find_intervals, interval_levels
 from forecast.tables.cells import parse_numbers
 from forecast.tables.table import Columns, Table, repeats
