@@ -29,7 +29,7 @@ from forecast.errors import (
 )
 from forecast.version import __version__
 
-FORMAT = 3
+FORMAT = 4
 NEEDS = ">=0.3"  # the versions of this package that can read it
 MANIFEST = "MANIFEST.json"
 PRETRAINED_FILE = "pretrained.safetensors"

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 
-from forecast.calendar import patterns
 from forecast.ensemble.baseline_forecasts import find_baseline
 from forecast.ensemble.ensemble import CHOSEN
 from forecast.ensemble.names import AUTO, is_baseline
@@ -26,8 +25,6 @@ MAX_LABEL = 2 * MAX_TEXT  # most characters of the label of an event
 MAX_EXPONENT = 4
 # how far from its anchor a grid may reach: to about the year 10,000
 FARTHEST_POSITIONS = {"steps": 2**62, "seconds": 2**38, "months": 120_000, "weekdays": 3_500_000}
-NUMBER_DIRECTIVES = tuple("YGyqmdHKVjMS")  # directives that write whole numbers
-DATETIMES = ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S")
 
 
 def check_config(config: Config) -> None:
@@ -37,7 +34,6 @@ def check_config(config: Config) -> None:
         raise ValueError("quantile levels must ascend, 0.5 among them")
     _check_columns(config.table)
     _check_texts(config)
-    _check_time_columns(config.table)
     _check_packages(config.packages)
     _check_sums(config)
     _check_models(config)
@@ -45,7 +41,7 @@ def check_config(config: Config) -> None:
 
 def _check_columns(table: Schema) -> None:
     covariates = (*table.known, *table.past, *table.static)
-    for names in ((*table.ids, *table.time), table.series, covariates):
+    for names in (table.keys, table.series, covariates):
         if len(names) != len(set(names)):
             raise ValueError("two columns have one name")
     is_long = table.layout == "long"
@@ -67,26 +63,11 @@ def _check_columns(table: Schema) -> None:
 
 def _check_texts(config: Config) -> None:
     table = config.table
-    texts = [table.holidays, table.freq, table.time_format.pattern, *table.time_format.parts]
+    texts = [table.holidays, table.freq, table.time_format.pattern]
     texts += [*config.packages, *config.packages.values()]
     texts += table.reading.model_dump().values()
     if any(len(str(text)) > MAX_TEXT for text in texts):
         raise ValueError("a frequency, pattern, package or setting of reading is too long")
-
-
-def _check_time_columns(table: Schema) -> None:
-    """Check that times in several columns have a pattern for each column."""
-    times = table.time_format
-    columns = len(table.time) if len(table.time) > 1 else 0
-    if not len(times.parts) == len(times.kinds) == columns:
-        raise ValueError("times in several columns need a pattern and a type for each")
-    for pattern, kind in zip(times.parts, times.kinds, strict=True):
-        tokens = patterns.tokens(pattern)
-        is_number = len(tokens) == 1 and tokens[0][1] in NUMBER_DIRECTIVES
-        lacks_number = kind == "number" and not is_number
-        lacks_datetime = kind == "datetime" and pattern not in DATETIMES
-        if lacks_number or lacks_datetime:
-            raise ValueError("the parts of times are written in no pattern")
 
 
 def _check_packages(packages: dict[str, str]) -> None:

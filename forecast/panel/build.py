@@ -434,7 +434,7 @@ def _check_order(observations: Observations, schema: Schema) -> None:
         log.warning("%s: times that repeat: %s; settled by %s.", table.name, count, rule)
     elif schema.aggregate is None:
         cure = Words(
-            *zone_cure(times[repeated], schema.time_format.zone),
+            zone_cure(times[repeated], schema.time_format.zone),
             "pass ",
             Setting("on_duplicate", "first"),
             " (or last, mean, sum); at fit, ",
