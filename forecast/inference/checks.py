@@ -128,10 +128,9 @@ def check_effects(effects: Effects) -> None:
 
 
 def check_column_effects(effects: ColumnEffects) -> None:
-    counts = effects.season, effects.waves
-    if type(effects.multiplies) is not bool or any(type(count) is not int for count in counts):
+    if type(effects.multiplies) is not bool or type(effects.season) is not int:
         raise ValueError("the effects of columns are described by wrong types")
-    if effects.season < 1 or effects.waves < 0 or effects.weights.shape[1] != effects.width:
+    if effects.season < 1 or effects.weights.shape[1] != effects.width:
         raise ValueError("the effects of columns do not have a coefficient for each term")
     if type(effects.year) is not float or not 0 <= effects.year <= MAX_VALUE:
         raise ValueError("a year must have steps")
