@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from forecast.errors import BadData, Setting, Words
+from forecast.errors import BadData, Setting
 from forecast.logs import log
 from forecast.models.shared.model import RecurrentModel
 from forecast.settings import TrainSettings
@@ -200,5 +200,5 @@ def rate_at(step: int, steps: int) -> float:
 
 
 def build_divergence_error() -> BadData:
-    cure = Words("look for extreme values, or pass a smaller ", Setting("learning_rate"))
+    cure = f"look for extreme values, or pass a smaller {Setting('learning_rate')}"
     return BadData("the loss became NaN and stays so", cure=cure)
