@@ -105,9 +105,8 @@ def test_it_never_starts_from_weights_that_saw_what_is_held_out(live: Forecaster
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TrainingState, "__init__", watched)
         fitted(table(107), live)
-    assert live.fitted_.base is not None
     for weights, base, final in zip(
-        begun, live.fitted_.base.weights, live.fitted_.network_weights, strict=True
+        begun, live.fitted_.base_weights, live.fitted_.network_weights, strict=True
     ):
         assert all(np.array_equal(value.numpy(), base[name]) for name, value in weights.items())
         assert any(not np.array_equal(base[name], final[name]) for name in base)
@@ -171,8 +170,7 @@ def test_a_forecaster_without_networks_or_without_a_base_is_no_start(
 def test_new_and_lost_series_keep_what_belongs_to_each() -> None:
     knobs = {"model": "esrnn", "members": 1, "steps": 30, "learning_rate": 0.05, "season": 7}
     live = fitted(table(100), **knobs)
-    assert live.fitted_.base is not None
-    rows = live.fitted_.base.weights[0]["own.weight"]  # [1 + series, coefficients]
+    rows = live.fitted_.base_weights[0]["own.weight"]  # [1 + series, coefficients]
     assert len(rows) == 4
     assert np.abs(rows[1:]).min() > 0
     begun: list[np.ndarray] = []

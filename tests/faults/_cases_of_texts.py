@@ -56,7 +56,7 @@ def _tensors() -> Iterator[Case]:
         ),
         "weights that belong to no network": tensors({"0/a": one}, b"\0" * 4),
     }.items():
-        yield Case(f"weights: {name}", with_file("model.safetensors", data))
+        yield Case(f"weights: {name}", with_file("weights.safetensors", data))
 
 
 # JSON
