@@ -27,7 +27,7 @@ def main(store: str, table: str, output: str, origins: Sequence[int]) -> None:
     origins : numbers of rows; a forecast from origin n sees rows 0 to n - 1
     """
     from forecast.forecaster import Forecaster
-    from forecast.reading.dated import normalise
+    from forecast.panel.dated import normalise
     from forecast.settings import TextSettings
     from forecast.tables.reading import read_table
 

@@ -21,12 +21,14 @@ from forecast.engine.forecast import forecast
 from forecast.engine.requests import NO_CALLBACKS, Callbacks, FitRequest, ForecastRequest
 from forecast.ensemble.names import check_names
 from forecast.errors import UsageError
-from forecast.events.kinds import remove_censored_values
 from forecast.inference import forecasting
 from forecast.inference.contents import to_contents
 from forecast.inference.fitted import describe_fit, list_models
 from forecast.inference.forecasting import Columns
 from forecast.inference.predictor import Predictor
+from forecast.panel.comparing import actuals_after
+from forecast.panel.events import remove_censored_values
+from forecast.panel.infer import describe_reading, read_as
 from forecast.parameters import (
     ForecasterParams,
     Levels,
@@ -34,8 +36,6 @@ from forecast.parameters import (
     OutputParams,
     convert_table,
 )
-from forecast.reading.comparing import actuals_after
-from forecast.reading.reading import describe_reading, read_as
 from forecast.report.chart import build_chart, plot_of_forecasts, series_to_draw
 from forecast.report.explanation import Explanation, explain_panel
 from forecast.report.vega import altair_chart

@@ -9,7 +9,7 @@ from sklearn.exceptions import NotFittedError
 from forecast import settings as choices
 from forecast.errors import ForecastError, Setting, UsageError, Words
 from forecast.inference.fitted import Fitted
-from forecast.reading.dated import normalise
+from forecast.panel.dated import normalise
 from forecast.registry import default_baselines
 from forecast.settings import SIDE_TABLES, TableSettings, TrainSettings
 from forecast.tables.reading import Data, table_from_frame

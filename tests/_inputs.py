@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from forecast.reading.reading import Reading, read
+from forecast.panel.infer import Reading, read
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 from forecast.windows.inputs import Inputs, Transform, fit_statistics, make_inputs

@@ -46,8 +46,8 @@ def test_held_out_values_reach_neither_weights_nor_choices_before_the_refit(
     """The newest values choose among weights, but train none: statistics and windows end before them."""
     import torch
 
+    from forecast.panel.infer import read, read_as
     from forecast.panel.schema import build_calendar
-    from forecast.reading.reading import read, read_as
     from forecast.tables.reading import table_from_frame
     from forecast.training.devices import on_device
     from forecast.training.sampling import sampler

@@ -30,8 +30,12 @@ from forecast.errors import (
 )
 from forecast.version import __version__
 
-FORMAT = 4
+FORMAT = 5
+<<<<<<< HEAD
 NEEDS = ">=0.4"  # the versions of this package that can read it
+=======
+NEEDS = ">=0.3"  # the versions of this package that can read it
+>>>>>>> main
 MANIFEST = "MANIFEST.json"
 PRETRAINED_FILE = "pretrained.safetensors"
 # bytes of each file, which are read into memory

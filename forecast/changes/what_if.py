@@ -16,10 +16,10 @@ from forecast.inference.forecasting import Columns, Forecasts
 from forecast.inference.predictor import Predictor
 from forecast.logs import log
 from forecast.metrics.quantiles import normal_deviates, round_values
+from forecast.panel.build import add_future
 from forecast.panel.naming import SERIES_NAMED, first_names
 from forecast.panel.panel import Flags, Numbers, Panel, series_index
 from forecast.panel.schema import Names, Schema, build_calendar
-from forecast.reading.building import add_future
 from forecast.tables.cells import MAX_VALUE
 from forecast.tables.table import Table
 

@@ -9,7 +9,6 @@ import pandas as pd
 
 from forecast.calendar.spec import STEP_KIND
 from forecast.calendar.zones import DAY, wall_clock
-from forecast.events.kinds import find_touched_slots
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts
 from forecast.inference.overrides import Overrides
@@ -23,6 +22,7 @@ from forecast.ledger.ledger import (
     series_number,
     series_text,
 )
+from forecast.panel.events import find_touched_slots
 from forecast.panel.naming import SERIES_NAMED, series_name
 from forecast.panel.panel import Ids, Integers, Numbers, Panel, ids_at, series_index
 from forecast.panel.schema import Schema, build_calendar, position_texts

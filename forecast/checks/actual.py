@@ -13,8 +13,9 @@ from forecast.checks.groups import check_groups, check_values, groupings
 from forecast.checks.known import check_known_columns
 from forecast.checks.limits import Finding, select_reference_runs, usual_size
 from forecast.checks.table import age_text, duration_text
-from forecast.events.kinds import closed_now, touched_by_events
+from forecast.events.kinds import touched_by_events
 from forecast.ledger.record import Record
+from forecast.panel.events import closed_now
 from forecast.panel.naming import SERIES_NAMED, first_names, series_names
 from forecast.panel.panel import Flags, Id, Integers, Numbers, Panel, ids_at, series_index
 from forecast.panel.schema import Schema, position_texts

@@ -14,13 +14,13 @@ from forecast.calendar.zones import DAY
 from forecast.changes.replay import iterate_arrays
 from forecast.checks.accuracy import Earlier
 from forecast.checks.limits import HELD_RUNS, Finding, is_accepted, usual_size
-from forecast.events.kinds import closed_now
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts, add_columns, add_predictions
 from forecast.intervals.corrections import CORRECTED_SHARES
 from forecast.intervals.interval_ends import lower_bounds
 from forecast.ledger.record import Record
 from forecast.metrics.quantiles import at_levels, normal_deviates
+from forecast.panel.events import closed_now
 from forecast.panel.panel import (
     Flags,
     Id,

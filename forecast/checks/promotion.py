@@ -10,10 +10,10 @@ from forecast.ensemble.validation import ValidationForecasts
 from forecast.errors import ForecastError, as_flag
 from forecast.inference.fitted import Fitted
 from forecast.inference.predictor import Predictor
+from forecast.panel.infer import Reading, read_as
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Integers, Numbers, series_index
 from forecast.panel.schema import Schema
-from forecast.reading.reading import Reading, read_as
 from forecast.registry import is_baseline
 
 

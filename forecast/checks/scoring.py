@@ -6,7 +6,6 @@ import numpy as np
 
 from forecast.ensemble.baseline_forecasts import baseline_points
 from forecast.errors import BadData
-from forecast.events.kinds import remove_censored_values
 from forecast.logs import log
 from forecast.metrics.metrics import (
     REFERENCE,
@@ -16,17 +15,18 @@ from forecast.metrics.metrics import (
     naive_errors_until,
     skill,
 )
+from forecast.panel.dated import normalise
+from forecast.panel.events import remove_censored_values
+from forecast.panel.infer import read_as
 from forecast.panel.panel import Ids, Integers, Numbers, Panel, series_index
-from forecast.panel.schema import Schema, position_texts
-from forecast.reading.dated import normalise
-from forecast.reading.reading import read_as
-from forecast.reading.saved import (
+from forecast.panel.saved import (
     PLAIN_SETTINGS,
     POINT,
     SavedForecasts,
     missing_series,
     read_saved_forecasts,
 )
+from forecast.panel.schema import Schema, position_texts
 from forecast.settings import TableSettings
 from forecast.tables.reading import Data, table_from_frame
 from forecast.tables.table import Table

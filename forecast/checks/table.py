@@ -6,8 +6,8 @@ import numpy as np
 
 from forecast.calendar.spec import STEP_KIND, on_clock
 from forecast.errors import Setting, StaleData, Words
-from forecast.events.kinds import closed_now
 from forecast.logs import log
+from forecast.panel.events import closed_now
 from forecast.panel.naming import series_names
 from forecast.panel.panel import SKIPPED, Id, Ids, Panel, ids_at
 from forecast.panel.schema import Schema, build_calendar

@@ -12,7 +12,7 @@ from forecast.artifacts.store import check_apart
 from forecast.cli._command import Request
 from forecast.cli._console import guard_stdout, log
 from forecast.errors import visible
-from forecast.reading.dated import normalise
+from forecast.panel.dated import normalise
 from forecast.settings import TextSettings
 from forecast.tables.reading import load_future, load_table, settings_as_at_fit
 from forecast.tables.table import Table

@@ -11,12 +11,12 @@ from forecast.cli._named_store import PIPELINE_SUFFIX, named_store
 from forecast.events.closed import Row, closed_groups, suspects
 from forecast.inference.fitted import Fitted, describe_fit, list_models, rank_candidates
 from forecast.inference.forecasting import load_forecaster
+from forecast.panel.comparing import warn_status
+from forecast.panel.dated import normalise
+from forecast.panel.infer import describe, describe_reading, read
 from forecast.panel.naming import first_names, series_key
 from forecast.panel.panel import Panel
-from forecast.reading.comparing import warn_status
-from forecast.reading.dated import normalise
-from forecast.reading.reading import describe, describe_reading, read
-from forecast.reading.successors import likely_successors
+from forecast.panel.successors import likely_successors
 from forecast.settings import Facts, TableSettings, TextSettings, TrainSettings
 from forecast.tables.reading import load_table
 from forecast.training.plan import fit_seconds

@@ -14,8 +14,8 @@ from forecast.engine.requests import Callbacks, FitRequest, Forecast, ForecastRe
 from forecast.ensemble.names import PRETRAINED
 from forecast.inference.fitted import describe_fit
 from forecast.inference.predictor import Predictor
-from forecast.reading.comparing import require_known
-from forecast.reading.reading import Reading
+from forecast.panel.comparing import require_known
+from forecast.panel.infer import Reading
 from forecast.settings import (
     CheckSettings,
     OutputSettings,

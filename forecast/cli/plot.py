@@ -18,10 +18,10 @@ from forecast.cli.score import actual_table
 from forecast.engine.requests import Forecast
 from forecast.errors import BadData, NoInput
 from forecast.inference.forecasting import ForecastOptions
+from forecast.panel.infer import read_as
 from forecast.panel.panel import Panel
+from forecast.panel.saved import missing_series, read_saved_forecasts
 from forecast.panel.schema import Schema
-from forecast.reading.reading import read_as
-from forecast.reading.saved import missing_series, read_saved_forecasts
 from forecast.report.chart import (
     Chart,
     build_chart,

@@ -28,8 +28,8 @@ from forecast.jobs.diff import compare_runs, newest_run
 from forecast.jobs.pipeline import files_read
 from forecast.ledger.ledger import PUBLISHED, Ledger
 from forecast.panel.panel import series_index
+from forecast.panel.saved import SavedForecasts
 from forecast.panel.schema import build_calendar
-from forecast.reading.saved import SavedForecasts
 from forecast.report import sections
 from forecast.report.chart import PlotData, plot_of_forecasts, plot_of_history, plot_of_table
 from forecast.report.page import CommandBlock, Gallery, Section, check_report, render_page

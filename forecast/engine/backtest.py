@@ -20,8 +20,6 @@ from forecast.engine.requests import (
 from forecast.engine.rolling import choose_origins
 from forecast.ensemble.names import is_baseline
 from forecast.errors import BadData, Message, Setting, UsageError, Words
-from forecast.events.column_fit import shown_seasons
-from forecast.events.kinds import remove_censored_values
 from forecast.inference.forecasting import Forecasts, compute_means
 from forecast.inference.predictor import Predictor
 from forecast.intervals.interval_ends import (
@@ -39,6 +37,9 @@ from forecast.metrics.metrics import (
     naive_errors_until,
     result_columns,
 )
+from forecast.panel.comparing import set_status, warn_seen_origins
+from forecast.panel.events import remove_censored_values
+from forecast.panel.infer import Reading
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import (
     Schema,
@@ -46,10 +47,8 @@ from forecast.panel.schema import (
     position_texts,
     time_columns_at,
 )
-from forecast.panel.season import lags_and_lookback
+from forecast.panel.season import find_seasons, lags_and_lookback
 from forecast.parallel import Task, on_cluster, side_by_side, workers
-from forecast.reading.comparing import set_status, warn_seen_origins
-from forecast.reading.reading import Reading
 from forecast.settings import BacktestSettings, OutputSettings, SumSettings, TrainSettings
 from forecast.tables.reading import table_from_frame
 from forecast.tables.writing import Column, Frame, build_frame, refuse_clash, stack_frames
@@ -133,7 +132,7 @@ def backtest(request: BacktestRequest) -> Backtest:
         fitted = predictor.fitted
         seen = warn_seen_origins(panel, fitted.history, origins, fitted.config.train_end)
     elif not request.season_given:
-        seasons = shown_seasons(panel.until(origins[0]), schema)
+        seasons = find_seasons(panel.until(origins[0]), schema)
         schema = schema.model_copy(update={"season": seasons})
     table = ReadPanel(panel, schema, reading.name)
     models, jobs = _models(request, table)

@@ -17,9 +17,9 @@ from forecast.events.newest import steps_compared
 from forecast.inference.fitted import RESTORED_SETTINGS, RUN_SETTINGS, Config, Fitted
 from forecast.metrics.metrics import naive_errors
 from forecast.metrics.quantiles import LEVELS
+from forecast.panel.comparing import mean_level
 from forecast.panel.panel import series_index
 from forecast.panel.schema import position_texts
-from forecast.reading.comparing import mean_level
 from forecast.registry import plugins
 from forecast.training.plan import Plan
 from forecast.windows.inputs import transform_values

@@ -16,14 +16,15 @@ from forecast.ensemble.baseline_forecasts import BaselineForecasts, affordable_b
 from forecast.ensemble.candidates import compared_with
 from forecast.ensemble.ensemble import choose_ensemble
 from forecast.ensemble.names import AUTO, PRETRAINED, check_names, is_baseline
+from forecast.events.newest import warn_of_newest
 from forecast.inference.fitted import CPU_DEVICES, Fitted
 from forecast.inference.predictor import EXTRA_PACKAGES, pick_engine, require_engine
 from forecast.intervals.calibration import warn_uncalibrated
+from forecast.panel.dated import normalise
 from forecast.panel.hierarchy import Levels, append_sums, hierarchy_levels
+from forecast.panel.infer import Reading, check_to_fit, describe_reading, read
+from forecast.panel.large import sample_series
 from forecast.panel.panel import SUM, Panel
-from forecast.reading.dated import normalise
-from forecast.reading.large import sample_series
-from forecast.reading.reading import Reading, check_to_fit, describe_reading, read
 from forecast.settings import TableSettings
 from forecast.tables.table import Table
 from forecast.totals.periods import extend_to_periods
@@ -89,6 +90,7 @@ def read_to_fit(request: FitRequest) -> Reading:
         future=request.future,
     )
     check_to_fit(reading)
+    warn_of_newest(reading.panel, reading.schema, reading.name)
     if settings.horizon is None:
         reading = extend_to_periods(reading, request.periods)
     if request.callbacks.on_read is not None:

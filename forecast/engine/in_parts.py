@@ -12,11 +12,11 @@ from forecast.errors import BadData, ForecastError
 from forecast.inference.forecasting import ForecastPart, Forecasts
 from forecast.inference.predictor import NETWORK_WINDOWS_AT_ONCE, Predictor
 from forecast.logs import held_back, log_kinds
+from forecast.panel.comparing import Comparison
+from forecast.panel.dated import normalise
+from forecast.panel.large import LargeTable, large_table, needed_columns, newest_time
 from forecast.panel.panel import Id, Integers
 from forecast.panel.schema import Schema, build_calendar
-from forecast.reading.comparing import Comparison
-from forecast.reading.dated import normalise
-from forecast.reading.large import LargeTable, large_table, needed_columns, newest_time
 from forecast.tables.table import Table
 from forecast.threads import OnPart, in_order
 from forecast.totals.sums import Totals

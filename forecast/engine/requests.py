@@ -7,10 +7,10 @@ from typing import Any
 from forecast.errors import Setting, UsageError
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Columns, ForecastOptions, ForecastPart, Forecasts
+from forecast.panel.dated import normalise
+from forecast.panel.infer import Reading, Source
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
-from forecast.reading.dated import normalise
-from forecast.reading.reading import Reading, Source
 from forecast.settings import (
     Every,
     OutputSettings,

@@ -7,8 +7,8 @@ import numpy as np
 
 from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.logs import log
+from forecast.panel.dated import dated_table, normalise
 from forecast.panel.panel import Integers, Panel
-from forecast.reading.dated import dated_table, normalise
 from forecast.settings import TableSettings
 from forecast.tables.reading import Data, table_from_frame
 

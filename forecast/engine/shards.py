@@ -17,13 +17,13 @@ from forecast.engine.requests import Forecast, ForecastRequest, TableFile
 from forecast.errors import BadData, CannotCreate, Setting, UsageError
 from forecast.inference.forecasting import checked_horizon
 from forecast.inference.predictor import Predictor
+from forecast.panel.comparing import Comparison
+from forecast.panel.large import large_table, needed_columns, newest_time
 from forecast.panel.naming import Shard, shard_numbers
+from forecast.panel.observations import id_codes
 from forecast.panel.panel import Id, Integers
 from forecast.panel.schema import position_texts
 from forecast.parallel import Task, on_cluster, side_by_side
-from forecast.reading.comparing import Comparison
-from forecast.reading.large import large_table, needed_columns, newest_time
-from forecast.reading.observations import id_codes
 from forecast.settings import Stored
 from forecast.tables.storage import FOLDER_LOCK, Location
 from forecast.tables.table import Table

@@ -6,11 +6,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from forecast.errors import UsageError
+<<<<<<< HEAD
 from forecast.events.kinds import remove_censored_values
 from forecast.inference.fitted import BegunPeriods, Fitted
+=======
+from forecast.inference.fitted import Fitted
+>>>>>>> main
 from forecast.inference.predictor import Predictor
 from forecast.intervals.joint_errors import PAST_SHARE, JointErrors
 from forecast.metrics.quantiles import divide, standard_deviation
+from forecast.panel.events import remove_censored_values
 from forecast.panel.hierarchy import Levels, find_members
 from forecast.panel.panel import Integers, Numbers, Panel
 from forecast.totals.past import to_date

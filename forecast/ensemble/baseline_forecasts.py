@@ -16,12 +16,12 @@ from forecast.ensemble.names import FROM_PACKAGE
 from forecast.ensemble.validation import ValidationSet
 from forecast.ensemble.weights import newer_half
 from forecast.errors import Setting
-from forecast.events.columns import indicators
 from forecast.intervals.baseline_errors import error_quantiles
 from forecast.intervals.own_past import step_share
 from forecast.logs import log
 from forecast.metrics.quantiles import divide
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
+from forecast.panel.schema import indicators
 from forecast.pretrained.forecasting import Network, network_for
 from forecast.registry import default_baselines, is_baseline
 from forecast.threads import OnPart, in_threads

@@ -16,16 +16,14 @@ from forecast.calendar.zones import DAY, WEEK
 from forecast.events.kinds import (
     Marks,
     compared_season,
-    day_spans,
-    find_touched_slots,
     has_events,
     mark,
     median,
-    remove_censored_values,
     select_effects,
     steps_a_day,
     touched_by_events,
 )
+from forecast.panel.events import day_spans, find_touched_slots, remove_censored_values
 from forecast.panel.panel import Flags, Integers, Numbers, Panel, find_entries, runs
 from forecast.panel.schema import Schema, build_calendar
 from forecast.tables.table import rank

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from forecast.calendar.calendar import DAYS_OF_YEAR, season_candidates
+from forecast.calendar.calendar import DAYS_OF_YEAR
 from forecast.events.columns import (
     DAYS_OF_MONTH,
     YEAR_WAVES,
@@ -20,15 +20,11 @@ from forecast.events.columns import (
     columns_by_name,
     columns_of_calendar,
     days_of_month,
-    indicators,
-    remove_columns,
     waves_of_year,
 )
-from forecast.events.kinds import remove_shifts
 from forecast.logs import log
-from forecast.panel.panel import Flags, Integers, Numbers, Panel, series_index
-from forecast.panel.schema import Schema
-from forecast.panel.season import Seasons, panel_seasons
+from forecast.panel.panel import Flags, Integers, Numbers, Panel
+from forecast.panel.schema import Schema, indicators
 from forecast.panel.statistics import column_statistics
 
 
@@ -78,7 +74,6 @@ class ColumnPriors:
     # the ends of a range would follow what level and trend do there
     bend: float = 4.0
     rounds: int = 30  # in which prior variances are chosen
-    searched: int = 20  # series that are searched for seasons without effects, at most
     draws: int = 16  # of the posterior of effects
     blocks: int = 16  # of time, in which products are summed
     own: float = 0.05  # share of a column's variance that season and trend must leave
@@ -165,20 +160,6 @@ def _set_units(
     centre, typical = _moments(panel, schema, effects, before)
     scale = np.append(np.median(units), units)
     return replace(effects, typical=typical, scale=scale, centre=centre)
-
-
-def shown_seasons(panel: Panel, schema: Schema) -> Seasons:
-    """The seasons that a panel shows, if none at first then without the effects of its columns."""
-    panel = remove_shifts(panel, schema)
-    seasons = panel_seasons(panel, schema.calendar)
-    if seasons or not schema.known:
-        return seasons
-    panel = panel.select(np.arange(min(COLUMN_PRIORS.searched, len(panel))))
-    usual = season_candidates(schema.calendar)
-    effects = fit_columns(panel, schema, usual, panel.lengths, 0.0, None, with_draws=False)
-    own = series_index(panel.ids, panel.ids)
-    removed, _ = remove_columns(panel, None, schema, effects, own)
-    return panel_seasons(removed, schema.calendar)
 
 
 def _may_show_year(panel: Panel, before: Integers, year: float) -> bool:

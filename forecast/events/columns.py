@@ -13,12 +13,11 @@ import numpy as np
 from forecast.artifacts.specs import SMALLEST_NORMAL, Spec, of_values
 from forecast.calendar.zones import count_months, first_days
 from forecast.events.effects import EFFECTS_NAMED, Adjustment
-from forecast.events.kinds import day_spans
+from forecast.panel.events import day_spans
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
-from forecast.panel.schema import Schema, build_calendar
+from forecast.panel.schema import MOST_CATEGORIES, Schema, build_calendar, indicators
 
 LARGEST = 5.0  # logarithm of the largest factor, or the largest sum in deviations of the series
-MOST_CATEGORIES = 32  # a column with more categories has no effect
 LONGEST = 100_000  # steps or days, of a lag or a mean
 YEAR_WAVES = 3  # pairs of a sine and a cosine; more follow what happened in one year alone
 YEAR = "year"  # what their effect is called
@@ -227,22 +226,6 @@ def remove_columns(
     factor = adjustment.factor * own.factor
     shift = adjustment.factor * own.shift + adjustment.shift
     return removed, replace(adjustment, factor=factor, shift=shift)
-
-
-def indicators(known: Numbers, schema: Schema) -> Numbers:
-    """Columns known in advance; a categorical one becomes a column of 0 and 1 for each category.
-
-    Both are [steps, columns].
-    """
-    columns = [np.zeros((len(known), 0))]
-    for name, values in zip(schema.known, known.T[..., None], strict=True):
-        categories = schema.categories.get(name, ())
-        codes = np.arange(1, 1 + len(categories))
-        if name not in schema.categories:
-            columns.append(values)
-        elif len(codes) <= MOST_CATEGORIES:
-            columns.append((values == codes).astype(np.float64))
-    return np.concatenate(columns, 1)
 
 
 def columns_by_name(schema: Schema) -> dict[str, slice]:

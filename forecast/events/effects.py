@@ -8,14 +8,8 @@ import numpy as np
 
 from forecast.artifacts.specs import SMALLEST_NORMAL, Spec, of_values
 from forecast.calendar.zones import WEEK
-from forecast.events.kinds import (
-    KEY_STRIDE,
-    NO_LABELS,
-    Marks,
-    find_touched_slots,
-    mark,
-    moved_levels,
-)
+from forecast.events.kinds import KEY_STRIDE, NO_LABELS, Marks, mark, moved_levels
+from forecast.panel.events import find_touched_slots
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import Schema
 from forecast.tables.headers import list_names

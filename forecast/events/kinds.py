@@ -1,29 +1,31 @@
 """Find the slots that holidays and events touch, and treat values there by the kind of event."""
 
-from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import date
 from functools import cached_property
 
 import numpy as np
 
-from forecast.calendar.calendar import Calendar, is_daily_or_finer, named_holidays
+from forecast.calendar.calendar import is_daily_or_finer, named_holidays
 from forecast.calendar.spec import CalendarSpec
 from forecast.calendar.zones import DAY, HOUR, WEEK
-from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, running_sums, runs
-from forecast.panel.schema import EventKind, Names, Schema, build_calendar
+from forecast.panel.events import (
+    KINDS_OF_DAYS,
+    day_spans,
+    find_touched_slots,
+    has_kind,
+    positions_of_events,
+    remove_censored_values,
+    spans_by_series,
+    takes_events,
+)
+from forecast.panel.panel import Flags, Integers, Numbers, Panel, running_sums, runs
+from forecast.panel.schema import Names, Schema, build_calendar
 
-EPOCH_DAY = date(1970, 1, 1).toordinal()
 # labels of the day before an event, of the event, and of the day after it
 EVENT_DAYS = ("eve of {}", "{}", "day after {}")
 NO_LABELS = 0  # the label set of a slot that no event touches
 ERROR_SHARE = 1e-9  # share of a sum of errors; sums that differ by less are the same
 KEY_STRIDE = 2**32  # larger than any date or label, so that two fit into one integer
-
-Owners = tuple[str | None, ...]
-Span = tuple[int, int, str]
-"""First and last day since 1970-01-01, and the name of an event."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,6 @@ class LevelRules:
 
 
 LEVEL_RULES = LevelRules()
-KINDS_OF_DAYS: tuple[EventKind, ...] = ("ignore", "closed", "stock_out")
-"""Kinds of which a value has one at most."""
 
 
 @dataclass(frozen=True)
@@ -85,11 +85,6 @@ def _unpack(keys: Integers) -> tuple[Integers, Integers]:
     return first, second
 
 
-def takes_events(spec: CalendarSpec) -> bool:
-    """Whether events can have effects on a grid: it must have weeks, days or finer steps."""
-    return is_daily_or_finer(spec) or (spec.kind == "seconds" and spec.every == WEEK)
-
-
 def has_events(schema: Schema) -> bool:
     """Whether a schema has holidays, or events of the kind `effect`, on a grid that takes them."""
     if not takes_events(schema.calendar):
@@ -121,7 +116,7 @@ def mark(panel: Panel, schema: Schema) -> Marks:
         series = np.flatnonzero(np.array(regions) == region)
         spans = [(day, day, name) for day, name in named_holidays(low, high, region)]
         events_of_series.append((series, spans))
-    events_of_series += _by_series(panel.ids, schema, "effect")
+    events_of_series += spans_by_series(panel.ids, schema, "effect")
     for series, events in events_of_series:
         spans = [span for span in events if span[0] <= high and span[1] >= low]
         begin = np.searchsorted(last_days, [begin for begin, _, _ in spans])
@@ -162,26 +157,6 @@ def steps_a_day(spec: CalendarSpec) -> int:
     return max(1, DAY // spec.every) if spec.kind == "seconds" else 1
 
 
-def _by_series(ids: Ids, schema: Schema, kind: EventKind) -> Iterator[tuple[Integers, list[Span]]]:
-    """Yield the series that events of a kind concern, as indices, and the spans of these events."""
-    events = defaultdict[Owners, list[Span]](list)
-    for event in schema.dated_events:
-        if event.kind == kind:
-            begin = event.day.toordinal() - EPOCH_DAY
-            end = event.last.toordinal() - EPOCH_DAY
-            events[event.ids].append((begin, end, event.name))
-
-    series = defaultdict[Owners, list[int]](list)
-    patterns = {tuple(part is not None for part in owners) for owners in events}
-    for pattern in patterns:
-        for number, parts in enumerate(ids):
-            pairs = zip(parts, pattern, strict=False)
-            owners = tuple(part if is_named else None for part, is_named in pairs)
-            series[owners].append(number)
-    for owners, spans in events.items():
-        yield np.array(series[owners], np.int64), spans
-
-
 def _around(
     days: Integers, begin: Integers, end: Integers, name: Integers, weekly: bool
 ) -> tuple[Integers, Integers]:
@@ -210,30 +185,9 @@ def _around(
     return index[used], label[used]
 
 
-def has_kind(schema: Schema, *kinds: EventKind) -> bool:
-    return any(event.kind in kinds for event in schema.dated_events)
-
-
 def select_effects(schema: Schema) -> Schema:
     events = tuple(event for event in schema.dated_events if event.kind == "effect")
     return schema.model_copy(update={"dated_events": events})
-
-
-def find_touched_slots(panel: Panel, schema: Schema, kind: EventKind) -> Flags:
-    """Say which slots events of a kind touch, [slots], also in the future.
-
-    A series is closed where it has not begun, or is over.
-    """
-    slots = find_covered_slots(panel.ids, panel.starts, panel.offsets, schema, kind)
-    if kind == "closed" and panel.shut is not None:
-        slots |= panel.shut
-    return slots
-
-
-def closed_now(panel: Panel, schema: Schema, step: int = 0) -> Flags:
-    """[series], whether an event closes a series at its newest step, or `step` steps later."""
-    newest = panel.offsets[1:] - panel.ahead - 1
-    return find_touched_slots(panel, schema, "closed")[newest + step]
 
 
 def touched_by_events(panel: Panel, schema: Schema) -> Flags:
@@ -248,42 +202,6 @@ def touched_by_events(panel: Panel, schema: Schema) -> Flags:
         is_touched |= find_touched_slots(panel, schema, kind)
     shifted = find_touched_slots(panel, schema, "level_shift").astype(np.float64)
     return is_touched | (running_sums(shifted, panel.offsets) > 0)
-
-
-def find_covered_slots(
-    ids: Ids, starts: Integers, offsets: Integers, schema: Schema, kind: EventKind
-) -> Flags:
-    """Say which slots events of a kind touch, [slots], like `find_touched_slots` but without a panel.
-
-    The series begin at grid positions `starts` and are laid end to end. An event touches a period
-    if they share a day; an event of the kind `closed` must contain all days of the period.
-    """
-    count = int(offsets[-1])  # slots
-    if not has_kind(schema, kind):
-        return np.zeros(count, bool)
-    sizes = np.diff(offsets)
-    edges = np.zeros(count + 1, np.int64)
-    for series, begins, ends in _spans(ids, starts, offsets, schema, kind):
-        covers = ends > begins  # [events]
-        start = starts[series]
-        size = sizes[series]
-        low = np.clip(begins[covers, None] - start, 0, size)
-        high = np.clip(ends[covers, None] - start, 0, size)
-        np.add.at(edges, offsets[series] + low, 1)
-        np.add.at(edges, offsets[series] + high, -1)
-    return np.cumsum(edges[:-1]) > 0
-
-
-def without(panel: Panel, schema: Schema, *kinds: EventKind) -> Panel:
-    """Return the panel as if the cells that events of some kinds touch were blank."""
-    slots = np.logical_or.reduce([find_touched_slots(panel, schema, kind) for kind in kinds])
-    values = np.where(slots, 0.0, panel.values)
-    return replace(panel, observed=panel.observed & ~slots, values=values)
-
-
-def remove_censored_values(panel: Panel, schema: Schema) -> Panel:
-    """Return the panel without values that may lie below demand: stock-outs and closed days."""
-    return without(panel, schema, "stock_out", "closed")
 
 
 def remove_shifts(panel: Panel, schema: Schema) -> Panel:
@@ -398,44 +316,10 @@ def _fills_blanks(schema: Schema) -> bool:
     return is_finer and bool(has_any)
 
 
-def day_spans(calendar: Calendar, positions: Integers) -> tuple[Integers, Integers]:
-    """Return the first and last day, since 1970-01-01, of the periods at positions."""
-    first = calendar.wall(positions) // DAY
-    if is_daily_or_finer(calendar.spec):
-        return first, first
-    if calendar.named_by_ends:
-        return calendar.wall(positions - 1) // DAY + 1, first
-    end = calendar.wall(positions + 1) - calendar.spec.offset
-    return first, np.maximum(first, (end - 1) // DAY)
-
-
-def _spans(
-    ids: Ids, starts: Integers, offsets: Integers, schema: Schema, kind: EventKind
-) -> Iterator[tuple[Integers, Integers, Integers]]:
-    """Yield the series that events of a kind concern, and the grid positions of these events.
-
-    An event covers the positions from its first one up to, but without, its end.
-    """
-    if not len(starts):
-        return
-    low = starts.min()
-    ends = starts + np.diff(offsets)
-    positions = np.arange(low, ends.max())
-    first, last = day_spans(build_calendar(schema), positions)
-    begin_days = first if kind in ("closed", "level_shift") else last
-    end_days = last if kind == "closed" else first
-    for series, events in _by_series(ids, schema, kind):
-        begin = [begin for begin, _, _ in events]
-        end = [end for _, end, _ in events]
-        begins = np.searchsorted(begin_days, begin)
-        ends = np.searchsorted(end_days, end, side="right")
-        yield series, low + begins, low + ends
-
-
 def _shifts(panel: Panel, schema: Schema) -> tuple[Integers, Integers]:
     """Return the series and position of each different level shift in the past, sorted by both."""
     keys = [np.zeros(0, np.int64)]
-    spans = _spans(panel.ids, panel.starts, panel.offsets, schema, "level_shift")
+    spans = positions_of_events(panel.ids, panel.starts, panel.offsets, schema, "level_shift")
     for series, begins, _ in spans:
         position = begins[:, None] - panel.starts[series]  # [events, series]
         inside = (position > 0) & (position < panel.lengths[series])

@@ -136,7 +136,7 @@ def _check_config(config: Config) -> None:
     TrainSettings.check(config.settings)
     table = config.table
     texts: list[Any] = [table.holidays, table.freq, *table.reading.model_dump().values()]
-    texts += [table.time_format.pattern, *table.time_format.parts]
+    texts.append(table.time_format.pattern)
     if any(len(str(text)) > MAX_TEXT for text in texts):
         raise ValueError("a frequency, pattern or setting of reading is too long")
     for name in {member.model for member in config.plan.members}:

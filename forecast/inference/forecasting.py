@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 from forecast.artifacts.store import Store, VersionInfo
 from forecast.errors import ArtifactRefused, BadData, ForecastError, Setting, UsageError, Words
 from forecast.events.effects import EFFECTS_NAMED, unseen_events
-from forecast.events.kinds import remove_censored_values, without
 from forecast.events.newest import warn_of_newest
-from forecast.events.table import merge_events, read_events
 from forecast.inference.contents import from_contents
 from forecast.inference.fitted import Fitted
 from forecast.inference.predictor import Predictor, find_closed_values, pick_engine
@@ -29,20 +27,21 @@ from forecast.intervals.interval_ends import (
 from forecast.intervals.own_past import Recent
 from forecast.logs import log
 from forecast.metrics.metrics import mase
-from forecast.panel.naming import repeated_ids
-from forecast.panel.panel import SKIPPED, SUM, Integers, Numbers, Panel, series_index
-from forecast.panel.schema import Schema, time_columns_at
-from forecast.reading.building import add_future
-from forecast.reading.comparing import (
+from forecast.panel.build import add_future
+from forecast.panel.comparing import (
     Comparison,
     check_levels,
     require_known,
     warn_blank_ahead,
     warn_of_seen_values,
 )
-from forecast.reading.reading import Reading, Source, read_as
-from forecast.reading.successors import read_successors
-from forecast.reading.vintages import describe_vintages
+from forecast.panel.events import merge_events, read_events, remove_censored_values, without
+from forecast.panel.infer import Reading, Source, read_as
+from forecast.panel.naming import repeated_ids
+from forecast.panel.panel import SKIPPED, SUM, Integers, Numbers, Panel, series_index
+from forecast.panel.schema import Schema, time_columns_at
+from forecast.panel.successors import read_successors
+from forecast.panel.vintages import describe_vintages
 from forecast.settings import EngineName, OutputSettings
 from forecast.tables.table import Table
 from forecast.tables.writing import Column, output_columns, refuse_clash

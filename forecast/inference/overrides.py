@@ -12,12 +12,12 @@ from forecast.calendar.parsing import parse_times
 from forecast.calendar.zones import DAY
 from forecast.errors import BadData
 from forecast.events.closed import fill_closed_slots
-from forecast.events.table import cell_texts, parse_days, refuse_others, side_table
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts, add_columns
 from forecast.inference.predictor import find_closed_values
 from forecast.intervals.interval_ends import apply_bounds
 from forecast.logs import log
+from forecast.panel.events import cell_texts, parse_days, refuse_others, side_table
 from forecast.panel.naming import SERIES_NAMED, first_names
 from forecast.panel.panel import Ids, Integers, Numbers, Panel
 from forecast.panel.schema import Schema, build_calendar
@@ -179,7 +179,7 @@ def _find_steps(
         begin, end = np.array(days, "datetime64[D]").astype(np.int64)
     else:
         steps = calendar.times(ahead)
-        begin = end = parse_times(table, times, schema.time_settings).timestamps
+        begin = end = parse_times(table, times[0], schema.time_settings).timestamps
     first = np.searchsorted(steps, begin)
     last = np.searchsorted(steps, end, "right")
     return first, np.where(end < begin, -1, last)

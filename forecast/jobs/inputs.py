@@ -23,12 +23,9 @@ from forecast.jobs.pipeline import Pipeline, keys_in_errors
 from forecast.jobs.refit import reason_to_fit, serving_version
 from forecast.ledger.ledger import KNOWN_TABLE, Ledger, packed_known, series_number, series_text
 from forecast.logs import log
-from forecast.panel.panel import Panel, Vintages
-from forecast.panel.schema import Names, Schema, build_calendar
-from forecast.reading.comparing import require_known
-from forecast.reading.dated import DatedTable, dated_table, normalise
-from forecast.reading.observations import find_slots
-from forecast.reading.reading import (
+from forecast.panel.comparing import require_known
+from forecast.panel.dated import DatedTable, dated_table, normalise
+from forecast.panel.infer import (
     Reading,
     Source,
     check_schema,
@@ -37,8 +34,11 @@ from forecast.reading.reading import (
     read,
     read_as,
 )
-from forecast.reading.successors import refuse_absent
-from forecast.reading.vintages import has_vintages, known_by, merge_vintages
+from forecast.panel.observations import find_slots
+from forecast.panel.panel import Panel, Vintages
+from forecast.panel.schema import Names, Schema, build_calendar
+from forecast.panel.successors import refuse_absent
+from forecast.panel.vintages import has_vintages, known_by, merge_vintages
 from forecast.settings import AFTER_FIT, OutputSettings, TableSettings
 from forecast.tables.reading import load_future, settings_as_at_fit
 from forecast.tables.table import Table
@@ -188,7 +188,7 @@ def read_to_fit(
         settings = TableSettings.check(earlier.table_settings() | given)
         check_schema(earlier, table)
     dated = dated_table(table, settings, earlier)
-    schema, dated = infer_schema(dated, settings, reserved_columns(pipeline))
+    schema = infer_schema(dated, settings, reserved_columns(pipeline))
     if earlier is not None and schema.calendar.name != earlier.calendar.name:
         problem = (
             f"its frequency is {schema.calendar.name}, "

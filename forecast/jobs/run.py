@@ -34,6 +34,7 @@ from forecast.errors import (
     raise_if_interrupted,
     render,
 )
+from forecast.events.newest import warn_of_newest
 from forecast.inference.contents import to_contents
 from forecast.inference.fitted import Fitted, describe_fit
 from forecast.inference.forecasting import ForecastOptions, Forecasts, load_predictor
@@ -75,11 +76,11 @@ from forecast.ledger.record import (
     written_later,
 )
 from forecast.logs import held_back, log
+from forecast.panel.infer import Reading, Source, check_to_fit, describe_reading
 from forecast.panel.naming import series_key, series_names
 from forecast.panel.panel import Id, Ids, Integers, Numbers, Panel, ids_at
 from forecast.panel.schema import Schema, position_texts
-from forecast.reading.reading import Reading, Source, check_to_fit, describe_reading
-from forecast.reading.successors import refuse_absent
+from forecast.panel.successors import refuse_absent
 from forecast.registry import explain_error
 from forecast.tables.writing import check_output
 from forecast.training.context import Progress
@@ -311,6 +312,7 @@ def _fit(run: _Run, job_inputs: inputs.JobInputs) -> _Fit:
     inputs.check_periods(pipeline, reading.schema, panel.origin, panel.ahead)
     log.info("fit      %s", job_inputs.why)
     check_to_fit(reading, None if live is None else live.fitted.history)
+    warn_of_newest(panel, reading.schema, reading.name)
     for line in describe_reading(reading):
         log.info("%s", line)
     request = FitRequest(

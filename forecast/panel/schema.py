@@ -4,12 +4,13 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import Field, field_serializer, field_validator
 
 from forecast.calendar.calendar import Calendar
-from forecast.calendar.parsing import format_columns, format_times
+from forecast.calendar.parsing import format_times
 from forecast.calendar.spec import CalendarSpec, TimeFormat, TimeSettings
-from forecast.panel.panel import Integers
+from forecast.panel.panel import Integers, Numbers
 from forecast.settings import (
     Aggregate,
     ClockChange,
@@ -26,6 +27,7 @@ from forecast.tables.writing import Column
 
 Names = tuple[str, ...]
 SIGNS = {"-": -1, "+": 1}
+MOST_CATEGORIES = 32  # a column with more categories has no effect
 EventKind = Literal["effect", "ignore", "closed", "stock_out", "level_shift"]
 
 
@@ -203,10 +205,7 @@ def build_calendar(schema: Schema) -> Calendar:
 
 
 def time_columns(schema: Schema, timestamps: Integers) -> dict[str, Column]:
-    if len(schema.time) == 1:
-        return {schema.time[0]: format_times(timestamps, schema.time_format)}
-    columns = format_columns(timestamps, schema.time_format)
-    return dict(zip(schema.time, columns, strict=True))
+    return {schema.time[0]: format_times(timestamps, schema.time_format)}
 
 
 def format_positions(schema: Schema, positions: Integers) -> Column:
@@ -226,3 +225,19 @@ def position_texts(schema: Schema, positions: Integers) -> list[str]:
 def time_columns_at(schema: Schema, positions: Integers) -> dict[str, Column]:
     """Return the time columns of grid positions [n], written as the table writes them."""
     return time_columns(schema, build_calendar(schema).times(positions))
+
+
+def indicators(known: Numbers, schema: Schema) -> Numbers:
+    """Columns known in advance; a categorical one becomes a column of 0 and 1 for each category.
+
+    Both are [steps, columns].
+    """
+    columns = [np.zeros((len(known), 0))]
+    for name, values in zip(schema.known, known.T[..., None], strict=True):
+        categories = schema.categories.get(name, ())
+        codes = np.arange(1, 1 + len(categories))
+        if name not in schema.categories:
+            columns.append(values)
+        elif len(codes) <= MOST_CATEGORIES:
+            columns.append((values == codes).astype(np.float64))
+    return np.concatenate(columns, 1)

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from forecast.calendar.calendar import season_candidates
 from forecast.calendar.spec import CalendarSpec
+from forecast.panel.events import find_touched_slots, remove_censored_values
 from forecast.panel.panel import Numbers, Panel
+from forecast.panel.schema import Schema, indicators
 
 Seasons = tuple[int, ...]  # lengths in steps, ascending
 
@@ -176,16 +178,46 @@ def _remainder(values: Numbers, length: int, confirmed: Seasons) -> Numbers | No
     return rest / scale if scale > FLAT_SHARE * size else None
 
 
-def panel_seasons(panel: Panel, spec: CalendarSpec) -> Seasons:
-    """Return the seasons that the past of the first series shows, see `shown_seasons`."""
-    gaps = panel.trailing_gap().tolist()
+def find_seasons(panel: Panel, schema: Schema) -> Seasons:
+    """Return the seasons that the first series show, see `shown_seasons`.
+
+    If there is none, they are searched without the effects of columns known in advance. Stock-outs
+    and closed days do not count, and a series begins anew at a level shift.
+    """
+    panel = remove_censored_values(panel, schema)
     values = np.where(panel.observed, panel.values, np.nan)
+    seasons = shown_seasons(schema.calendar, _newest_pasts(panel, schema, values))
+    if seasons or not schema.known:
+        return seasons
+    columns = indicators(panel.settled, schema)
+    for series in range(min(MAX_SERIES, len(panel))):
+        past = panel.slots(series)
+        values[past] = _remove_columns(values[past], columns[past])
+    return shown_seasons(schema.calendar, _newest_pasts(panel, schema, values))
+
+
+def _newest_pasts(panel: Panel, schema: Schema, values: Numbers) -> list[Numbers]:
+    """Return the values [slots] of the first series without blanks at the end, cut at shifts."""
+    gaps = panel.trailing_gap().tolist()
+    is_shifted = find_touched_slots(panel, schema, "level_shift")
     pasts = []
     for series in range(min(MAX_SERIES, len(panel))):
-        past = values[panel.slots(series)][: -gaps[series] or None]
-        if len(past):
-            pasts.append(past[-MAX_SEARCHED_STEPS:])
-    return shown_seasons(spec, pasts)
+        slots = panel.slots(series)
+        past = values[slots][: -gaps[series] or None]
+        shifts = np.flatnonzero(np.diff(is_shifted[slots], prepend=False) & is_shifted[slots])
+        levels = np.split(past[-MAX_SEARCHED_STEPS:], shifts[shifts < len(past)])
+        pasts += [level for level in levels if len(level)]
+    return pasts
+
+
+def _remove_columns(values: Numbers, columns: Numbers) -> Numbers:
+    """Remove the effects of columns [steps, columns] that differences of values [steps] show."""
+    changes = np.diff(columns, axis=0)
+    differences = np.diff(values)
+    seen = np.isfinite(differences) & np.isfinite(changes).all(1)
+    changes = changes[seen]
+    weights = np.linalg.lstsq(changes, differences[seen], rcond=None)[0]
+    return values - np.nan_to_num(columns) @ weights
 
 
 def shown_seasons(spec: CalendarSpec, series: Sequence[Numbers]) -> Seasons:

@@ -14,8 +14,8 @@ from forecast.logs import log
 from forecast.metrics.metrics import mase, naive_errors_until
 from forecast.panel.naming import find_series, series_name
 from forecast.panel.panel import Ids, Integers, Numbers, Panel, ids_at, series_index
+from forecast.panel.saved import SavedForecasts
 from forecast.panel.schema import Schema, build_calendar, position_texts
-from forecast.reading.saved import SavedForecasts
 from forecast.settings import OutputSettings, PictureSettings, find_intervals
 from forecast.windows.origins import find_values, values_at
 

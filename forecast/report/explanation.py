@@ -11,10 +11,10 @@ from forecast.events.effects import adjusted_panel
 from forecast.events.kinds import select_effects
 from forecast.inference.forecasting import columns_at, forecast_series
 from forecast.inference.predictor import Predictor, find_closed_values
+from forecast.panel.comparing import require_known
 from forecast.panel.naming import find_series
 from forecast.panel.panel import Ids, Integers, Numbers, Panel, ids_at, series_index
 from forecast.panel.schema import Schema
-from forecast.reading.comparing import require_known
 from forecast.tables.writing import Frame, build_frame
 
 FORECAST_PARTS = ("median", "level", "season", "events", "known", "rest")

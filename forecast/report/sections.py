@@ -9,15 +9,15 @@ import numpy as np
 
 from forecast.checks.accuracy import VALUE_ADDED_COLUMNS, actuals_lines
 from forecast.errors import BadData, Unavailable
-from forecast.events.kinds import find_touched_slots
 from forecast.inference.fitted import Fitted, counted_models, list_models
 from forecast.inference.forecasting import forecast_series
 from forecast.inference.predictor import Predictor
 from forecast.metrics.metrics import REFERENCE
+from forecast.panel.events import find_touched_slots
+from forecast.panel.infer import describe
 from forecast.panel.naming import first_names, series_name, series_names
 from forecast.panel.panel import Id, Ids, Panel
 from forecast.panel.schema import Schema, position_texts
-from forecast.reading.reading import describe
 from forecast.report.page import (
     MOST_LINES,
     Cell,

@@ -11,20 +11,20 @@ from forecast.errors import BadData, Setting, Words
 from forecast.events.closed import fill_closed_slots, find_closures, fixed_values
 from forecast.logs import log
 from forecast.metrics.metrics import REFERENCE, Outcome, mae, measures
+from forecast.panel.comparing import set_status
 from forecast.panel.grouping import Key, iterate_keys, rows_of_keys
+from forecast.panel.infer import read_as
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Ids, Integers, Numbers, Panel
-from forecast.panel.schema import Schema
-from forecast.panel.season import lags_and_lookback
-from forecast.reading.comparing import set_status
-from forecast.reading.reading import read_as
-from forecast.reading.saved import (
+from forecast.panel.saved import (
     POINT,
     extract_predictions,
     observed_forecasts,
     quantile_columns,
     read_actual,
 )
+from forecast.panel.schema import Schema
+from forecast.panel.season import lags_and_lookback
 from forecast.settings import SumSettings, TableSettings
 from forecast.tables.cells import parse_numbers
 from forecast.tables.table import Table

@@ -11,9 +11,9 @@ from forecast.calendar.spec import CalendarSpec
 from forecast.calendar.zones import DAY, WEEK, timestamps_at, wall_clock
 from forecast.errors import Setting, UsageError, Words
 from forecast.panel.grouping import ALL, EACH_SERIES, Key, find_columns
+from forecast.panel.infer import Reading, read_as
 from forecast.panel.panel import Integers
 from forecast.panel.schema import Schema, build_calendar
-from forecast.reading.reading import Reading, read_as
 from forecast.settings import MAX_AHEAD, PERIODS, Every, SumSettings, steps_of_next
 from forecast.tables.writing import refuse_clash
 

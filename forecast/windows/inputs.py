@@ -9,9 +9,10 @@ from forecast.calendar.calendar import Calendar
 from forecast.errors import Setting, UsageError, Words
 from forecast.events.columns import ColumnEffects, hide_monotone_columns, remove_columns
 from forecast.events.effects import Adjustment, Effects, adjusted_panel
-from forecast.events.kinds import blank_stand_ins, find_touched_slots, stand_ins
+from forecast.events.kinds import blank_stand_ins, stand_ins
 from forecast.events.newest import at_new_levels, remove_newest_outliers
 from forecast.panel import panel as panels
+from forecast.panel.events import find_touched_slots
 from forecast.panel.panel import Flags, Floats, Ids, Integers, Numbers, Panel
 from forecast.panel.schema import Names, Schema, build_calendar
 from forecast.panel.statistics import column_statistics

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from forecast.events.kinds import find_touched_slots
+from forecast.panel.events import find_touched_slots
 from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, join_panels, series_index
 from forecast.panel.schema import Schema
 from forecast.windows.windows import WindowIndex

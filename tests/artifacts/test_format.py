@@ -295,7 +295,7 @@ def test_manifest_says_what_a_version_is_made_of():
     assert "python" in manifest.packages
 
 
-@pytest.mark.parametrize("number", [1, 2, 3])
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
 def test_an_older_format_is_refused_with_the_way_out(number):
     manifest = json.loads(dump_manifest(encode(contents()), "v", "2026-01-01T00:00:00+00:00"))
     older = json.dumps({**manifest, "format": number, "needs": ">=0.2"}).encode()
@@ -307,10 +307,10 @@ def test_an_older_format_is_refused_with_the_way_out(number):
     ("needs", "said"), [(">=2.1", "forecast>=2.1"), ("; rm -rf ~", "forecast, a newer one")]
 )
 def test_newer_format_is_refused_by_name_of_the_version_that_is_needed(needs, said):
-    manifest = json.dumps({"format": 5, "needs": needs, "unheard": "of"}).encode()
+    manifest = json.dumps({"format": 6, "needs": needs, "unheard": "of"}).encode()
     with pytest.raises(ArtifactRefused, match=said) as caught:
         load_manifest(manifest, "store/v/MANIFEST.json")
-    assert str(caught.value).startswith("store/v/MANIFEST.json: has format 5")
+    assert str(caught.value).startswith("store/v/MANIFEST.json: has format 6")
     assert "rm -rf" not in str(caught.value)
 
 

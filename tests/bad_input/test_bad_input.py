@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
-from forecast.reading.dated import normalise
+from forecast.panel.dated import normalise
 from forecast.settings import TextSettings
 from forecast.tables.reading import read_table
 

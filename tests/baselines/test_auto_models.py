@@ -20,7 +20,7 @@ from forecast.ensemble import baseline_forecasts
 from forecast.ensemble.baseline_forecasts import FEW_SLOW_SERIES, MIN_COMPARED
 from forecast.ensemble.names import FROM_PACKAGE
 from forecast.errors import Unavailable
-from forecast.reading.dated import normalise
+from forecast.panel.dated import normalise
 from forecast.settings import TrainSettings
 from forecast.tables.reading import table_from_frame
 from tests.baselines._windows import forecast_windows

@@ -14,9 +14,9 @@ from forecast.checks.accuracy import actuals_lines, since_last_run
 from forecast.inference.contents import from_contents, to_contents
 from forecast.ledger import ledger
 from forecast.ledger.ledger import PUBLISHED, RAW
+from forecast.panel.infer import read
 from forecast.panel.panel import Panel
 from forecast.panel.schema import build_calendar
-from forecast.reading.reading import read
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 from tests.conftest import Ran

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from forecast.checks.known import check_known_columns
+from forecast.panel.infer import read
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
-from forecast.reading.reading import read
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 

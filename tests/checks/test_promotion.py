@@ -15,7 +15,7 @@ from forecast.engine.fit import fit
 from forecast.engine.requests import FitRequest
 from forecast.ensemble.validation import ValidationForecasts
 from forecast.inference.predictor import Predictor
-from forecast.reading.reading import Reading, read
+from forecast.panel.infer import Reading, read
 from forecast.settings import TableSettings, TrainSettings
 from forecast.tables.reading import table_from_frame
 from tests.conftest import Ran

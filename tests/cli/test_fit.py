@@ -43,8 +43,8 @@ def test_a_sample_of_whole_series_is_drawn_by_seed(
         table, index=False
     )
     # a quarter of what the whole is thought to take
-    monkeypatch.setattr("forecast.reading.large.free_memory", lambda: len(frame) * 3 * 80 // 3)
-    monkeypatch.setattr("forecast.reading.large.BYTES_AT_ONCE", 1 << 14)
+    monkeypatch.setattr("forecast.panel.large.free_memory", lambda: len(frame) * 3 * 80 // 3)
+    monkeypatch.setattr("forecast.panel.large.BYTES_AT_ONCE", 1 << 14)
     drawn = []
     for seed in (0, 0, 1):
         ran = forecast(
@@ -86,7 +86,7 @@ def test_a_bad_row_of_a_sample_is_named_by_its_place(
 ) -> None:
     frame = pd.concat([frame, frame.iloc[-DAYS:]])  # the last shop comes twice
     frame.to_csv(tmp_path / "sales.csv", index=False)
-    monkeypatch.setattr("forecast.reading.large.free_memory", lambda: len(frame) * 3 * 80 // 2)
+    monkeypatch.setattr("forecast.panel.large.free_memory", lambda: len(frame) * 3 * 80 // 2)
     for seed in range(20):
         words = (
             "--id",

@@ -273,7 +273,7 @@ def test_a_number_too_large_for_whole_numbers_makes_the_table_go_as_a_whole(fitt
 def test_a_sorted_csv_goes_in_parts(
     fitted: Fits, monkeypatch: pytest.MonkeyPatch, delimiter: str, decimal: str
 ) -> None:
-    monkeypatch.setattr("forecast.reading.large.BYTES_AT_ONCE", 5_000)
+    monkeypatch.setattr("forecast.panel.large.BYTES_AT_ONCE", 5_000)
     frame = panel().drop(columns=["promo", "size"])
     text = frame.to_csv(
         index=False, sep=delimiter, decimal=decimal, lineterminator="\r\n", na_rep="n/a"

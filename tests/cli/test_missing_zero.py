@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
-from forecast.reading.reading import read, read_as
+from forecast.panel.infer import read, read_as
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 

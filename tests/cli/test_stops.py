@@ -66,7 +66,7 @@ def test_a_signal_passes_by_who_catches_every_exception(
         with suppress(Exception):
             signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr("forecast.reading.reading.infer_schema", careless)
+    monkeypatch.setattr("forecast.panel.infer.infer_schema", careless)
     assert forecast("fit", passengers, "--artifact", tmp_path / "s").code == 143
 
 
@@ -85,5 +85,5 @@ def test_a_signal_within_a_finaliser_is_not_lost(
         time.sleep(5)
         pytest.fail("the signal was lost")
 
-    monkeypatch.setattr("forecast.reading.reading.infer_schema", waiting)
+    monkeypatch.setattr("forecast.panel.infer.infer_schema", waiting)
     assert forecast("fit", passengers, "--artifact", tmp_path / "s").code == 143

@@ -18,7 +18,7 @@ import forecast as package
 from forecast import Forecaster
 from forecast.jobs.pipeline import SECTIONS, JobSettings
 from forecast.ledger.record import Record
-from forecast.reading.reading import read
+from forecast.panel.infer import read
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 from tests.docs._blocks import Block

@@ -11,7 +11,7 @@ from forecast import Forecaster, score
 from forecast.engine.backtest import Backtest, BacktestRequest, backtest
 from forecast.engine.requests import Callbacks, Fold
 from forecast.errors import UsageError
-from forecast.reading.reading import Reading, read
+from forecast.panel.infer import Reading, read
 from forecast.settings import BacktestSettings, TableSettings, TrainSettings
 from forecast.tables.reading import table_from_frame
 from tests._settings import ROLES

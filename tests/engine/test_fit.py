@@ -14,9 +14,9 @@ from forecast.engine.holdout import HeldOut, hold_out
 from forecast.engine.requests import FitRequest, FitTask
 from forecast.errors import BadData, Unavailable, UsageError
 from forecast.inference.fitted import Fitted
+from forecast.panel.infer import Reading, read
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
-from forecast.reading.reading import Reading, read
 from forecast.settings import TableSettings, TrainSettings
 from forecast.tables.reading import table_from_frame
 from tests._inputs import read_days

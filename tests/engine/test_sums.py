@@ -8,8 +8,8 @@ import pytest
 
 from forecast.engine.sums import add_joint_errors
 from forecast.inference.fitted import Fitted
+from forecast.panel.infer import read
 from forecast.panel.panel import Panel
-from forecast.reading.reading import read
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 from tests.totals._sales import IDS, fitted, sales

@@ -3,14 +3,12 @@
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from sklearn.base import clone
 
 from forecast import Forecaster
 from forecast.artifacts.store import Store
@@ -155,14 +153,8 @@ def test_where_it_does_not_fit_it_starts_cold_and_says_so(
     pd.testing.assert_frame_equal(warm.predict(), cold.predict(), check_exact=True)
 
 
-def test_a_forecaster_without_networks_or_without_a_base_is_no_start(
-    live: Forecaster, told: pytest.LogCaptureFixture
-) -> None:
+def test_a_forecaster_without_networks_is_no_start(told: pytest.LogCaptureFixture) -> None:
     cold = fitted(table(107))
-    old = clone(live)
-    old.fitted_ = replace(live.fitted_, base=None)
-    assert fitted(table(107), old).plan_ == cold.plan_
-    assert "saved without" in told.text
     assert fitted(table(107), fitted(table(100), model="theta", params=None)).plan_ == cold.plan_
     assert "no network has a share" in told.text
 

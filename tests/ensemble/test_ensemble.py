@@ -9,9 +9,9 @@ from forecast.ensemble.baseline_forecasts import BaselineForecasts
 from forecast.ensemble.ensemble import CHOSEN, NETWORKS, Ensemble, Networks, choose_ensemble
 from forecast.ensemble.validation import ValidationSet
 from forecast.metrics.quantiles import LEVELS
+from forecast.panel.infer import read
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
-from forecast.reading.reading import read
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 from forecast.tables.synthetic import synthesize

@@ -15,7 +15,7 @@ from forecast.ensemble.baseline_forecasts import BaselineForecasts
 from forecast.ensemble.weights import Losses, choose_weights, cross_fitted_weights
 from forecast.errors import UsageError
 from forecast.intervals.baseline_errors import independent_by_block
-from forecast.reading.reading import read_as
+from forecast.panel.infer import read_as
 from forecast.registry import default_baselines
 from forecast.tables.reading import table_from_frame
 

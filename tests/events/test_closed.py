@@ -18,8 +18,8 @@ from forecast.events.closed import (
     find_closures,
     fixed_values,
 )
+from forecast.panel.infer import Reading, read
 from forecast.panel.panel import series_index
-from forecast.reading.reading import Reading, read
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 from tests.conftest import DATA

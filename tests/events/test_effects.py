@@ -8,8 +8,8 @@ import pytest
 
 from forecast import Forecaster
 from forecast.events.effects import Effects, adjustment, fit_effects
+from forecast.panel.infer import Reading, read
 from forecast.panel.panel import Integers, series_index
-from forecast.reading.reading import Reading, read
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 from forecast.tables.table import Table

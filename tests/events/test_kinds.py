@@ -12,9 +12,9 @@ import pytest
 from forecast import Forecaster
 from forecast.checks.scoring import score
 from forecast.errors import BadData, UsageError
-from forecast.events.kinds import find_touched_slots, mark
-from forecast.events.table import merge_events, read_events
-from forecast.reading.reading import Reading, read
+from forecast.events.kinds import mark
+from forecast.panel.events import find_touched_slots, merge_events, read_events
+from forecast.panel.infer import Reading, read
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 

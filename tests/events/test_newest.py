@@ -10,7 +10,7 @@ import pytest
 from forecast import Forecaster
 from forecast.events.newest import new_levels
 from forecast.inference.predictor import Predictor
-from forecast.reading.reading import read, read_as
+from forecast.panel.infer import read, read_as
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 

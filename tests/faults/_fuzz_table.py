@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from forecast.errors import ForecastError
-from forecast.reading.reading import check_to_fit, describe_reading, read
+from forecast.panel.infer import check_to_fit, describe_reading, read
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.reading import read_table
 from tests.faults._choices import Choices

@@ -11,8 +11,8 @@ from forecast.artifacts.specs import build_record, split_record
 from forecast.events.closed import Closed
 from forecast.events.columns import ColumnEffects
 from forecast.events.effects import Effects
+from forecast.panel.infer import read
 from forecast.panel.schema import Schema
-from forecast.reading.reading import read
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 

@@ -21,9 +21,9 @@ from forecast.jobs.pipeline import read_pipeline
 from forecast.ledger.ledger import KILLED, Ledger, open_file
 from forecast.ledger.record import Record
 from forecast.logs import held_back
+from forecast.panel.dated import dated_table
+from forecast.panel.infer import read
 from forecast.panel.panel import Panel
-from forecast.reading.dated import dated_table
-from forecast.reading.reading import read
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.reading import load_future, read_table, table_from_frame
 from tests._databases import Server

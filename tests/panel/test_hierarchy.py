@@ -8,9 +8,9 @@ import pytest
 
 from forecast.errors import BadData, UsageError
 from forecast.panel.hierarchy import append_sums, find_members, hierarchy_levels
+from forecast.panel.infer import Reading, read
 from forecast.panel.panel import SUM
 from forecast.parameters import convert_table
-from forecast.reading.reading import Reading, read
 from forecast.settings import TableSettings
 
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from forecast import Forecaster
 from forecast.calendar.spec import CalendarSpec
+from forecast.panel.infer import read, read_as
 from forecast.panel.panel import Panel
 from forecast.panel.season import choose_lags, choose_lookback, repeat_period, shown_seasons
-from forecast.reading.reading import read, read_as
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 from forecast.tables.synthetic import synthesize

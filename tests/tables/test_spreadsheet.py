@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 from forecast.errors import BadData, Unavailable, UsageError
-from forecast.reading import reading
-from forecast.reading.dated import normalise
+from forecast.panel import infer
+from forecast.panel.dated import normalise
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables import contents
 from forecast.tables.cells import parse_numbers
@@ -61,7 +61,7 @@ def test_hours_are_whole_although_a_sheet_stores_fractions_of_days(read: Any) ->
     hours = [datetime(2024, 1, 1) + timedelta(hours=i) for i in range(100)]
     table = read(xlsx(Sales=[["at", "y"], *([hour, i] for i, hour in enumerate(hours))]))
     assert table.frame["at"].tolist() == [pd.Timestamp(hour) for hour in hours]
-    assert reading.read(table, TableSettings()).schema.calendar.name == "h"
+    assert infer.read(table, TableSettings()).schema.calendar.name == "h"
 
 
 def test_times_of_day_and_spans_are_text(read: Any) -> None:
@@ -118,11 +118,11 @@ def test_a_title_above_the_header_and_a_total_below_are_left_out(read: Any, capl
             in caplog.text
         )
         assert "left out rows without a time below the data (from row 34 on)" in caplog.text
-        assert reading.read(table, TableSettings()).panel.lengths.tolist() == [30]
+        assert infer.read(table, TableSettings()).panel.lengths.tolist() == [30]
         with pytest.raises(
             BadData, match=r"title above the header.*; rows without a time.*leave out strict="
         ):
-            reading.read(table, TableSettings(strict=True))
+            infer.read(table, TableSettings(strict=True))
     caplog.clear()
     for settings in ({"header_row": 4}, {"skip_rows": 3}):
         table = read(xlsx(Sales=[["Sales", 2024], ["by", "day"], [], *SALES]), **settings)
@@ -139,7 +139,7 @@ def test_a_title_above_the_header_and_a_total_below_are_left_out(read: Any, capl
 def test_hours_stay_hours_beside_a_total(read: Any, total: list[Any]) -> None:
     hours = [[datetime(2024, 1, 1) + timedelta(hours=i), "a", i % 7] for i in range(60)]
     table = normalise(read(xlsx(Sales=[["at", "shop", "units"], *hours, total])))
-    assert (len(table), reading.read(table, TableSettings()).schema.calendar.name) == (60, "h")
+    assert (len(table), infer.read(table, TableSettings()).schema.calendar.name) == (60, "h")
 
 
 def test_merged_cells_are_refused_with_their_range(read: Any) -> None:
@@ -222,7 +222,7 @@ def test_numbers_that_are_text_follow_the_flags(read: Any) -> None:
 
 def test_years_in_numbers_are_times(read: Any) -> None:
     table = read(xlsx(Sales=[["year", "y"], *([1990 + i, i % 3] for i in range(30))]))
-    schema = reading.read(table, TableSettings()).schema
+    schema = infer.read(table, TableSettings()).schema
     assert (schema.time, schema.calendar.name) == (("year",), "YS")
 
 

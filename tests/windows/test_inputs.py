@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from forecast.panel.infer import read, read_as
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema, build_calendar
-from forecast.reading.reading import read, read_as
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 from forecast.windows.inputs import (

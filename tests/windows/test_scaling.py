@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from forecast import Forecaster
+from forecast.panel.infer import read, read_as
 from forecast.panel.panel import Panel
-from forecast.reading.reading import read, read_as
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 from forecast.tables.synthetic import synthesize

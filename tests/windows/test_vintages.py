@@ -6,9 +6,9 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from forecast.panel.infer import read
 from forecast.panel.panel import Panel
 from forecast.panel.schema import build_calendar
-from forecast.reading.reading import read
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 from forecast.training.devices import on_device

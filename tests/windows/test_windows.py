@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 import torch
 
+from forecast.panel.infer import read
 from forecast.panel.schema import build_calendar
-from forecast.reading.reading import read
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 from forecast.training.devices import on_device

@@ -11,9 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, did_you_mean
-from forecast.events.kinds import EPOCH_DAY, day_spans
-from forecast.events.table import cell_texts, parse_days, refuse_others, side_table
 from forecast.logs import log
+from forecast.panel.events import (
+    EPOCH_DAY,
+    cell_texts,
+    day_spans,
+    parse_days,
+    refuse_others,
+    side_table,
+)
 from forecast.panel.hierarchy import sum_series
 from forecast.panel.panel import BY_SLOT, Id, Numbers, Panel, join_panels
 from forecast.panel.schema import Names, Schema, Succession, build_calendar

@@ -14,6 +14,14 @@ from forecast.calendar.spec import STEP_KIND, TimeSettings, as_text, on_clock
 from forecast.calendar.zones import timestamps_at, wall_clock
 from forecast.errors import BadData, Setting, Words
 from forecast.logs import held_back, log
+from forecast.panel.dated import DatedTable
+from forecast.panel.observations import (
+    column_values,
+    find_slots,
+    id_codes,
+    locate_rows,
+    wide_columns,
+)
 from forecast.panel.panel import (
     BEFORE_ALL_ORIGINS,
     Flags,
@@ -23,16 +31,8 @@ from forecast.panel.panel import (
     Vintages,
     join_vintages,
 )
+from forecast.panel.roles import AVAILABLE_AT
 from forecast.panel.schema import Schema, build_calendar
-from forecast.reading.dated import DatedTable
-from forecast.reading.observations import (
-    column_values,
-    find_slots,
-    id_codes,
-    locate_rows,
-    wide_columns,
-)
-from forecast.reading.roles import AVAILABLE_AT
 from forecast.tables.headers import require_columns
 from forecast.tables.table import Table, encode, repeats
 
@@ -115,7 +115,7 @@ def one_row_a_time(dated: DatedTable, schema: Schema) -> DatedTable:
     series = id_codes(table, schema.id_columns)[1]
     times = dated.times_by(schema)
     settings = dated.settings if times else schema
-    times = times or parse_times(table, schema.time, schema.time_settings, series)
+    times = times or parse_times(table, schema.time[0], schema.time_settings)
     key = series * len(table) + encode(times.timestamps)[0]
     _, first_rows, cell_of_row = np.unique(key, return_index=True, return_inverse=True)
     kept = np.zeros(len(table), bool)
@@ -251,7 +251,7 @@ def _available_times(table: Table, schema: Schema) -> tuple[Flags, Integers]:
     clock = zone or schema.timezone
     pivot = schema.time_format.pivot
     settings = TimeSettings(timezone=clock, dst="later", fractions=True, pivot=pivot)
-    parsed = parse_times(table.rows(has_stamp), (AVAILABLE_AT,), settings)
+    parsed = parse_times(table.rows(has_stamp), AVAILABLE_AT, settings)
     times = parsed.timestamps
     written = parsed.format.zone
     if zone is not None and written is None:  # dates alone

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from forecast.errors import ForecastError
-from forecast.reading import large
-from forecast.reading.large import LargeTable, large_table
+from forecast.panel import large
+from forecast.panel.large import LargeTable, large_table
 from forecast.settings import TextSettings
 from forecast.tables.table import Table
 

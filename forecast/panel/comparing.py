@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from forecast.errors import BadData, Setting, Words
-from forecast.events.kinds import closed_now, find_touched_slots
 from forecast.logs import log
+from forecast.panel.events import closed_now, find_touched_slots
 from forecast.panel.naming import first_names, series_name, series_names
 from forecast.panel.panel import Flags, Id, Ids, Integers, Numbers, Panel, ids_at, series_index
 from forecast.panel.schema import Schema, position_texts

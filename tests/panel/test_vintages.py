@@ -8,9 +8,9 @@ import pytest
 
 from forecast.errors import ForecastError
 from forecast.panel.hierarchy import append_sums
+from forecast.panel.infer import Reading, read, read_as
 from forecast.panel.panel import Panel, join_panels
 from forecast.panel.schema import build_calendar
-from forecast.reading.reading import Reading, read, read_as
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 

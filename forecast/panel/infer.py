@@ -7,8 +7,8 @@ import numpy as np
 
 from forecast.calendar.calendar import default_horizon, find_country, region_name
 from forecast.calendar.frequency import infer_calendar
-from forecast.calendar.parsing import ParsedTimes, parse_times
-from forecast.calendar.spec import CalendarSpec, TimeFormat, TimeSettings
+from forecast.calendar.parsing import ParsedTimes
+from forecast.calendar.spec import CalendarSpec, TimeFormat
 from forecast.errors import (
     BadData,
     ForecastError,
@@ -19,22 +19,8 @@ from forecast.errors import (
     collect_errors,
     together,
 )
-from forecast.events.column_fit import shown_seasons
-from forecast.events.kinds import find_covered_slots, has_kind, takes_events, without
-from forecast.events.newest import warn_of_newest
-from forecast.events.table import read_events
 from forecast.logs import held_back
-from forecast.panel.panel import Integers, Panel
-from forecast.panel.schema import (
-    Names,
-    Schema,
-    build_calendar,
-    event_names,
-    position_texts,
-    time_columns_at,
-)
-from forecast.panel.season import lags_and_lookback
-from forecast.reading.building import (
+from forecast.panel.build import (
     Grid,
     add_future,
     build_panel,
@@ -43,23 +29,40 @@ from forecast.reading.building import (
     warn_gaps,
     warn_sparse,
 )
-from forecast.reading.comparing import ended_before, set_status, warn_blank, warn_status
-from forecast.reading.dated import DatedTable, dated_table
-from forecast.reading.observations import (
+from forecast.panel.comparing import ended_before, set_status, warn_blank, warn_status
+from forecast.panel.dated import DatedTable, dated_table
+from forecast.panel.events import (
+    find_covered_slots,
+    has_kind,
+    read_events,
+    takes_events,
+    without,
+)
+from forecast.panel.observations import (
     Observations,
     find_categories,
     id_codes,
     observe,
 )
-from forecast.reading.roles import (
+from forecast.panel.panel import Integers, Panel
+from forecast.panel.roles import (
     AVAILABLE_AT,
     calendar_columns,
     id_columns,
     no_numbers,
     target_column,
 )
-from forecast.reading.successors import lend_histories, read_successors
-from forecast.reading.vintages import add_vintages, describe_vintages, known_by, one_row_a_time
+from forecast.panel.schema import (
+    Names,
+    Schema,
+    build_calendar,
+    event_names,
+    position_texts,
+    time_columns_at,
+)
+from forecast.panel.season import find_seasons, lags_and_lookback
+from forecast.panel.successors import lend_histories, read_successors
+from forecast.panel.vintages import add_vintages, describe_vintages, known_by, one_row_a_time
 from forecast.settings import TableSettings, TextSettings, holiday_columns
 from forecast.tables.cells import is_blank, numeric_columns
 from forecast.tables.headers import list_names, require_columns
@@ -122,7 +125,7 @@ def read(
     dated = source if isinstance(source, DatedTable) else dated_table(source, settings)
     if isinstance(dated.settings, TableSettings):
         settings = dated.settings  # these have column names with commas repaired
-    schema, dated = infer_schema(dated, settings, reserved)
+    schema = infer_schema(dated, settings, reserved)
     dated = one_row_a_time(dated, schema)
     observations = _collect_observations(dated, schema)
     successions = read_successors(settings.successors, schema)
@@ -132,7 +135,7 @@ def read(
     ahead = horizon or default_horizon(schema.calendar, schema.season)
     panel = _panel(dated, schema, observations, grid, ahead)
     if not schema.season:
-        season = shown_seasons(panel, schema)
+        season = find_seasons(panel, schema)
         schema = schema.model_copy(update={"season": season})
         ahead = horizon or default_horizon(schema.calendar, season)
         if ahead != panel.ahead:
@@ -212,7 +215,6 @@ def check_to_fit(reading: Reading, fitted: Panel | None = None) -> None:
     last = panel.origins.max(keepdims=True) + panel.ahead
     time_columns_at(schema, last)
     warn_blank(panel, schema, reading.name)
-    warn_of_newest(panel, schema, reading.name)
 
 
 def describe_reading(reading: Reading) -> list[str]:
@@ -269,13 +271,12 @@ def _same_grid(schema: Schema, other: Schema) -> bool:
 
 def infer_schema(
     dated: DatedTable, settings: TableSettings, reserved: Columns = ("forecast",)
-) -> tuple[Schema, DatedTable]:
+) -> Schema:
     """Infer the schema of a table: its layout, ids, target and calendar.
 
     Settings win over what the table suggests. The schema has only those seasons that the settings
     give. `reserved` are columns that the output has beside ids and times, so that no id or time
-    column may have these names. The table is returned, too: if a clock change makes its times
-    ambiguous, they are parsed again by series.
+    column may have these names.
     """
     table = dated.table
     names = TableSettings.model_fields.keys() & Schema.model_fields
@@ -284,8 +285,7 @@ def infer_schema(
         schema = _rows_schema(table, settings)
         names -= {"aggregate", "holidays"}
     else:
-        schema, times = _timed_schema(table, settings, dated.time, dated.times)
-        dated = replace(dated, times=times)
+        schema = _timed_schema(table, settings, dated.time, dated.times)
     for text in settings.monotone:
         if texts := schema.categories.get(text.rpartition(":")[0]):
             problem = f"the column holds texts, such as '{texts[0]}', which have no order"
@@ -301,7 +301,7 @@ def infer_schema(
         update["holidays"] = f"{find_country(codes, column)}:{column}"
     decimal = table.decimal if table.text else None
     update["inferred"] = TextSettings(delimiter=table.delimiter, decimal=decimal)
-    return schema.model_copy(update=update), dated
+    return schema.model_copy(update=update)
 
 
 def columns_of_fit(schema: Schema) -> Names:
@@ -403,13 +403,8 @@ def _rows_schema(table: Table, settings: TableSettings) -> Schema:
     )
 
 
-def _timed_schema(
-    table: Table, settings: TableSettings, time: Names, times: ParsedTimes
-) -> tuple[Schema, ParsedTimes]:
-    """Return the schema of a long or wide table, and its times.
-
-    The times are parsed again if they depend on the series of their rows.
-    """
+def _timed_schema(table: Table, settings: TableSettings, time: Names, times: ParsedTimes) -> Schema:
+    """Return the schema of a long or wide table."""
     covariates = (*settings.known, *settings.past, *settings.static)
     named = {*time, table.numbering, *covariates}
     if settings.known:
@@ -448,15 +443,12 @@ def _timed_schema(
         used = set(series)
         codes = np.zeros(len(table), np.int64)
         roles = {"ids": ("series",), "series": series, "all_columns": not settings.target}
-    if times.needs_series:
-        reading = TimeSettings.at_fit(settings, times.format.pivot)
-        times = parse_times(table, time, reading, codes)
     with collect_errors(refusals):
         calendar = _calendar(table, settings, time, times, codes)
     if refusals:
         raise together(refusals)
     ignored = tuple(column for column in others if column not in used)
-    schema = Schema(
+    return Schema(
         layout=layout,
         time=time,
         **roles,
@@ -466,7 +458,6 @@ def _timed_schema(
         ignored=ignored,
         calendar_columns=repeating,
     )
-    return schema, times
 
 
 def _calendar(

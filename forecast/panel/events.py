@@ -1,21 +1,24 @@
-"""Read a table of events: their days, names and kinds, and the ids of the series they concern."""
+"""Read a table of events, and find the slots that they touch."""
 
 import re
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from operator import contains
 from typing import Any, get_args
 
 import numpy as np
 
+from forecast.calendar.calendar import Calendar, is_daily_or_finer
 from forecast.calendar.parsing import parse_times
-from forecast.calendar.spec import TimeSettings
-from forecast.calendar.zones import DAY, wall_clock
+from forecast.calendar.spec import CalendarSpec, TimeSettings
+from forecast.calendar.zones import DAY, WEEK, wall_clock
 from forecast.errors import BadData, NoRows, Setting, UsageError, did_you_mean
-from forecast.events.kinds import EPOCH_DAY, KINDS_OF_DAYS, takes_events
 from forecast.logs import log
 from forecast.panel.naming import series_names
-from forecast.panel.panel import Ids
-from forecast.panel.schema import Event, EventKind, Schema
+from forecast.panel.panel import Flags, Ids, Integers, Panel
+from forecast.panel.schema import Event, EventKind, Schema, build_calendar
 from forecast.settings import TextSettings
 from forecast.tables.headers import require_columns
 from forecast.tables.reading import read_table, table_from_frame
@@ -27,6 +30,13 @@ EVENT_KINDS: tuple[EventKind, ...] = get_args(EventKind)
 EFFECT = EVENT_KINDS[0]
 MAX_NAMES = 500  # different names of events
 MAX_NAME = 200  # characters of a name
+EPOCH_DAY = date(1970, 1, 1).toordinal()
+KINDS_OF_DAYS: tuple[EventKind, ...] = ("ignore", "closed", "stock_out")
+"""Kinds of which a value has one at most."""
+
+Owners = tuple[str | None, ...]
+Span = tuple[int, int, str]
+"""First and last day since 1970-01-01, and the name of an event."""
 
 
 def read_events(source: Any, schema: Schema, ids: Ids) -> tuple[Event, ...]:
@@ -150,7 +160,7 @@ def parse_days(table: Table, column: str, schema: Schema, may_be_blank: bool) ->
     pattern = re.split(r"\W?%-?[HIKMSfpz]", written)[0]
     settings = TimeSettings(pattern=pattern, pivot=schema.time_format.pivot)
     try:
-        times = parse_times(dated, (column,), settings)
+        times = parse_times(dated, column, settings)
     except BadData as error:
         error.cure = "write days as 2024-12-24"
         raise
@@ -246,3 +256,121 @@ def _concerns_series(table: Table, events: list[Event], ids: Ids) -> bool:
         problem = "events of series that are not in the table have no effect"
         log.warning("%s: %s: %s", table.name, problem, named)
     return len(strange) < len(owners)
+
+
+def takes_events(spec: CalendarSpec) -> bool:
+    """Whether events can have effects on a grid: it must have weeks, days or finer steps."""
+    return is_daily_or_finer(spec) or (spec.kind == "seconds" and spec.every == WEEK)
+
+
+def has_kind(schema: Schema, *kinds: EventKind) -> bool:
+    return any(event.kind in kinds for event in schema.dated_events)
+
+
+def find_covered_slots(
+    ids: Ids, starts: Integers, offsets: Integers, schema: Schema, kind: EventKind
+) -> Flags:
+    """Say which slots events of a kind touch, [slots], like `find_touched_slots` but without a panel.
+
+    The series begin at grid positions `starts` and are laid end to end. An event touches a period
+    if they share a day; an event of the kind `closed` must contain all days of the period.
+    """
+    count = int(offsets[-1])  # slots
+    if not has_kind(schema, kind):
+        return np.zeros(count, bool)
+    sizes = np.diff(offsets)
+    edges = np.zeros(count + 1, np.int64)
+    for series, begins, ends in positions_of_events(ids, starts, offsets, schema, kind):
+        covers = ends > begins  # [events]
+        start = starts[series]
+        size = sizes[series]
+        low = np.clip(begins[covers, None] - start, 0, size)
+        high = np.clip(ends[covers, None] - start, 0, size)
+        np.add.at(edges, offsets[series] + low, 1)
+        np.add.at(edges, offsets[series] + high, -1)
+    return np.cumsum(edges[:-1]) > 0
+
+
+def find_touched_slots(panel: Panel, schema: Schema, kind: EventKind) -> Flags:
+    """Say which slots events of a kind touch, [slots], also in the future.
+
+    A series is closed where it has not begun, or is over.
+    """
+    slots = find_covered_slots(panel.ids, panel.starts, panel.offsets, schema, kind)
+    if kind == "closed" and panel.shut is not None:
+        slots |= panel.shut
+    return slots
+
+
+def closed_now(panel: Panel, schema: Schema, step: int = 0) -> Flags:
+    """[series], whether an event closes a series at its newest step, or `step` steps later."""
+    newest = panel.offsets[1:] - panel.ahead - 1
+    return find_touched_slots(panel, schema, "closed")[newest + step]
+
+
+def without(panel: Panel, schema: Schema, *kinds: EventKind) -> Panel:
+    """Return the panel as if the cells that events of some kinds touch were blank."""
+    slots = np.logical_or.reduce([find_touched_slots(panel, schema, kind) for kind in kinds])
+    values = np.where(slots, 0.0, panel.values)
+    return replace(panel, observed=panel.observed & ~slots, values=values)
+
+
+def remove_censored_values(panel: Panel, schema: Schema) -> Panel:
+    """Return the panel without values that may lie below demand: stock-outs and closed days."""
+    return without(panel, schema, "stock_out", "closed")
+
+
+def day_spans(calendar: Calendar, positions: Integers) -> tuple[Integers, Integers]:
+    """Return the first and last day, since 1970-01-01, of the periods at positions."""
+    first = calendar.wall(positions) // DAY
+    if is_daily_or_finer(calendar.spec):
+        return first, first
+    if calendar.named_by_ends:
+        return calendar.wall(positions - 1) // DAY + 1, first
+    end = calendar.wall(positions + 1) - calendar.spec.offset
+    return first, np.maximum(first, (end - 1) // DAY)
+
+
+def positions_of_events(
+    ids: Ids, starts: Integers, offsets: Integers, schema: Schema, kind: EventKind
+) -> Iterator[tuple[Integers, Integers, Integers]]:
+    """Yield the series that events of a kind concern, and the grid positions of these events.
+
+    An event covers the positions from its first one up to, but without, its end.
+    """
+    if not len(starts):
+        return
+    low = starts.min()
+    ends = starts + np.diff(offsets)
+    positions = np.arange(low, ends.max())
+    first, last = day_spans(build_calendar(schema), positions)
+    begin_days = first if kind in ("closed", "level_shift") else last
+    end_days = last if kind == "closed" else first
+    for series, events in spans_by_series(ids, schema, kind):
+        begin = [begin for begin, _, _ in events]
+        end = [end for _, end, _ in events]
+        begins = np.searchsorted(begin_days, begin)
+        ends = np.searchsorted(end_days, end, side="right")
+        yield series, low + begins, low + ends
+
+
+def spans_by_series(
+    ids: Ids, schema: Schema, kind: EventKind
+) -> Iterator[tuple[Integers, list[Span]]]:
+    """Yield the series that events of a kind concern, as indices, and the spans of these events."""
+    events = defaultdict[Owners, list[Span]](list)
+    for event in schema.dated_events:
+        if event.kind == kind:
+            begin = event.day.toordinal() - EPOCH_DAY
+            end = event.last.toordinal() - EPOCH_DAY
+            events[event.ids].append((begin, end, event.name))
+
+    series = defaultdict[Owners, list[int]](list)
+    patterns = {tuple(part is not None for part in owners) for owners in events}
+    for pattern in patterns:
+        for number, parts in enumerate(ids):
+            pairs = zip(parts, pattern, strict=False)
+            owners = tuple(part if is_named else None for part, is_named in pairs)
+            series[owners].append(number)
+    for owners, spans in events.items():
+        yield np.array(series[owners], np.int64), spans

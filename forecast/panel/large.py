@@ -15,12 +15,12 @@ import pyarrow.compute as pc
 
 from forecast.errors import BadData, ForecastError
 from forecast.logs import held_back, log, log_kinds
+from forecast.panel.build import MAX_PANEL_NUMBERS
+from forecast.panel.dated import dated_table, normalise
+from forecast.panel.infer import columns_of_fit, find_end, infer_schema
 from forecast.panel.panel import Flags, Integers
+from forecast.panel.roles import AVAILABLE_AT
 from forecast.panel.schema import Names, Schema
-from forecast.reading.building import MAX_PANEL_NUMBERS
-from forecast.reading.dated import dated_table, normalise
-from forecast.reading.reading import columns_of_fit, find_end, infer_schema
-from forecast.reading.roles import AVAILABLE_AT
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.cells import convert_flags, infer_decimal, lacks_value
 from forecast.tables.contents import (
@@ -355,7 +355,7 @@ def sample_series(
             ids = settings.id
             if not ids:
                 first = table.table(next(table.batches(table.names)))
-                schema, _ = infer_schema(dated_table(first, settings), settings)
+                schema = infer_schema(dated_table(first, settings), settings)
                 ids = schema.id_columns
             if not ids or not set(ids) <= set(table.names):
                 return None

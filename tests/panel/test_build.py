@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forecast.errors import BadData, Unavailable, UsageError
+from forecast.panel import build
+from forecast.panel.build import add_future
+from forecast.panel.comparing import require_known, set_status, warn_status
+from forecast.panel.infer import read, read_as
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema, build_calendar, format_positions
-from forecast.reading import building
-from forecast.reading.building import add_future
-from forecast.reading.comparing import require_known, set_status, warn_status
-from forecast.reading.reading import read, read_as
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.reading import read_table, table_from_frame
 from forecast.tables.table import Table
@@ -308,7 +308,7 @@ class TestStatus:
         assert set_status(panel, schema, 10).status[1] == "ok"
 
     def test_huge_grid_is_refused_before_memory_is_taken(self, csv, monkeypatch):
-        monkeypatch.setattr(building, "MAX_PANEL_NUMBERS", 10)
+        monkeypatch.setattr(build, "MAX_PANEL_NUMBERS", 10)
         with pytest.raises(
             Unavailable, match=r"1 series on the grid D .* need 22 steps.*freq= with aggregate="
         ):

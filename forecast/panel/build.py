@@ -10,22 +10,22 @@ from forecast.calendar.frequency import infer_calendar
 from forecast.calendar.parsing import ParsedTimes, format_timestamp, parse_timestamp
 from forecast.calendar.zones import zone_cure
 from forecast.errors import BadData, Setting, Unavailable, UsageError, Words
-from forecast.events.kinds import has_kind
 from forecast.logs import log
+from forecast.panel.comparing import observed_spans
+from forecast.panel.dated import DatedTable, normalise, repeated_rows
+from forecast.panel.events import has_kind
 from forecast.panel.naming import series_name
-from forecast.panel.panel import Flags, Integers, Panel, runs, steps_within
-from forecast.panel.schema import Schema, build_calendar, position_texts
-from forecast.reading.comparing import observed_spans
-from forecast.reading.dated import DatedTable, normalise, repeated_rows
-from forecast.reading.observations import (
+from forecast.panel.observations import (
     Observations,
     TimedValues,
     covariates,
     find_regions,
     static_values,
 )
-from forecast.reading.roles import repeated_row
-from forecast.reading.vintages import add_vintages, is_left_out
+from forecast.panel.panel import Flags, Integers, Panel, runs, steps_within
+from forecast.panel.roles import repeated_row
+from forecast.panel.schema import Schema, build_calendar, position_texts
+from forecast.panel.vintages import add_vintages, is_left_out
 from forecast.tables.cells import MAX_VALUE, MIN_VALUE
 from forecast.tables.table import Table, distinct, repeats, rows_text
 
@@ -434,7 +434,7 @@ def _check_order(observations: Observations, schema: Schema) -> None:
         log.warning("%s: times that repeat: %s; settled by %s.", table.name, count, rule)
     elif schema.aggregate is None:
         cure = Words(
-            *zone_cure(times[repeated], schema.time_format.zone),
+            zone_cure(times[repeated], schema.time_format.zone),
             "pass ",
             Setting("on_duplicate", "first"),
             " (or last, mean, sum); at fit, ",

@@ -8,12 +8,12 @@ import numpy as np
 
 from forecast.errors import BadData, Setting, Words
 from forecast.logs import log
+from forecast.panel.dated import heading_time
+from forecast.panel.infer import Reading, read
 from forecast.panel.naming import series_names
+from forecast.panel.observations import Observations, observe
 from forecast.panel.panel import Ids, Integers, Numbers, Panel
 from forecast.panel.schema import Schema, build_calendar
-from forecast.reading.dated import heading_times
-from forecast.reading.observations import Observations, observe
-from forecast.reading.reading import Reading, read
 from forecast.settings import TableSettings, find_intervals, interval_levels
 from forecast.tables.cells import parse_numbers
 from forecast.tables.table import Columns, Table, repeats
@@ -89,7 +89,7 @@ def read_actual(
     """Read the table of actuals; its ids and time are the columns that `heading` names."""
     if settings.layout == "rows" or settings.time:
         return read(actual, settings)
-    time = heading_times(forecasts, heading)
+    time = heading_time(forecasts, heading)
     if not set(time) <= set(actual.names):
         return read(actual, settings)
     update: dict[str, Any] = {"time": time}

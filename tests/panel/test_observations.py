@@ -11,9 +11,9 @@ import pytest
 
 from forecast import Forecaster
 from forecast.errors import BadData, UsageError
+from forecast.panel.infer import read
+from forecast.panel.observations import TimedValues, id_codes
 from forecast.panel.schema import Schema
-from forecast.reading.observations import TimedValues, id_codes
-from forecast.reading.reading import read
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.reading import read_table, table_from_frame
 

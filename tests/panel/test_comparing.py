@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from forecast.errors import BadData
-from forecast.panel.schema import Schema
-from forecast.reading.comparing import (
+from forecast.panel.comparing import (
     Comparison,
     actuals_after,
     check_levels,
@@ -16,6 +15,7 @@ from forecast.reading.comparing import (
     set_status,
     warn_status,
 )
+from forecast.panel.schema import Schema
 from tests._inputs import read_days
 from tests.metrics.panels import NAN, panel_of
 

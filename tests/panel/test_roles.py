@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
-from forecast.reading.reading import read
+from forecast.panel.infer import read
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 from forecast.tables.table import Table

@@ -10,7 +10,7 @@ import pytest
 
 from forecast import Forecaster
 from forecast.errors import BadData, UsageError
-from forecast.reading.dated import normalise
+from forecast.panel.dated import normalise
 from forecast.settings import TextSettings
 from forecast.tables.reading import read_table
 from tests.jobs.a_job import Job, at, job
