@@ -19,7 +19,6 @@ from pydantic_core import from_json
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from forecast.artifacts.specs import Arrays
 from forecast.errors import (
     ArtifactRefused,
     ForecastError,
@@ -31,11 +30,7 @@ from forecast.errors import (
 from forecast.version import __version__
 
 FORMAT = 5
-<<<<<<< HEAD
 NEEDS = ">=0.4"  # the versions of this package that can read it
-=======
-NEEDS = ">=0.3"  # the versions of this package that can read it
->>>>>>> main
 MANIFEST = "MANIFEST.json"
 PRETRAINED_FILE = "pretrained.safetensors"
 # bytes of each file, which are read into memory
@@ -65,6 +60,7 @@ _PACKAGES = (
 _STAMP = "%Y%m%dT%H%M%S.%fZ"
 _VERSION = re.compile(r"v-([0-9]{8}T[0-9]{6}\.[0-9]{6}Z)-[0-9a-f]{8}")
 
+Arrays = dict[str, NDArray[Any]]
 Part = TypeVar("Part")
 Number = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,2})$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from forecast.artifacts.format import Arrays
 from forecast.tables.cells import MAX_VALUE
 
 Record = TypeVar("Record")
-Arrays = dict[str, NDArray[Any]]
 FINITE = np.finfo(np.float64).max
 SMALLEST_NORMAL = np.finfo(np.float64).tiny  # the smallest number above 0 with full precision
 NOT_SAVED = "not saved"  # marks a field that is left out, and has a default
@@ -104,7 +104,8 @@ def split_record(record: Any) -> tuple[Arrays, dict[str, Any]]:
     """Return the arrays of a dataclass by name, and its other values; None is left out."""
     arrays: Arrays = {}
     values: dict[str, Any] = {}
-    for field in saved_fields(type(record)):
+    kind: Any = type(record)
+    for field in saved_fields(kind):
         value = getattr(record, field.name)
         if value is None:
             continue
@@ -132,7 +133,8 @@ def build_record(
     sizes = {**sizes}
     rest = dict(arrays)
     fields: dict[str, Any] = {}
-    for field in saved_fields(record):
+    kind: Any = record
+    for field in saved_fields(kind):
         name = field.name
         if field.record is not None:
             if name in values:
@@ -152,5 +154,5 @@ def build_record(
     unknown = [*rest, *values.keys() - fields.keys()]
     if unknown:
         raise ValueError(f"there is no '{min(unknown)[:80]}' in {record.__name__}")
-    own_names = record.__dataclass_fields__.keys() & not_saved.keys()  # type: ignore[attr-defined]
+    own_names = kind.__dataclass_fields__.keys() & not_saved.keys()
     return record(**fields, **{name: not_saved[name] for name in own_names})

@@ -6,12 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from forecast.errors import UsageError
-<<<<<<< HEAD
-from forecast.events.kinds import remove_censored_values
 from forecast.inference.fitted import BegunPeriods, Fitted
-=======
-from forecast.inference.fitted import Fitted
->>>>>>> main
 from forecast.inference.predictor import Predictor
 from forecast.intervals.joint_errors import PAST_SHARE, JointErrors
 from forecast.metrics.quantiles import divide, standard_deviation

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from forecast.artifacts.format import Contents
-from forecast.artifacts.specs import Arrays, build_record, split_record
+from forecast.artifacts.format import Arrays, Contents
+from forecast.artifacts.specs import build_record, split_record
 from forecast.baselines.pretrained import quantiles
 from forecast.ensemble.baseline_forecasts import find_baseline
 from forecast.ensemble.names import PRETRAINED
@@ -77,12 +77,15 @@ def _read(contents: Contents) -> Fitted:
     sizes["levels"] = len(config.levels)
     sizes["series"] = len(values["history"]["ids"])
     sizes["slots"] = len(contents.arrays["history.values"])
-    labels = values["ensemble"]["components"][len(values["ensemble"]["networks"]) :]
+    networks = values["ensemble"]["networks"]
+    labels = values["ensemble"]["components"][len(networks) :]
     for label in labels:
         find_baseline(label, config.lags)
-    weights = dict(contents.weights)
     groups = config.plan.groups()
-    count = sum(len(groups[group]) for group in values["ensemble"]["networks"])
+    if networks != sorted({*networks} & {*range(len(groups))}):
+        raise ValueError("networks must be groups of the plan's members, each once")
+    weights = dict(contents.weights)
+    count = sum(len(groups[group]) for group in networks)
     fitted = build_record(
         Fitted,
         contents.arrays,
@@ -139,6 +142,8 @@ def _check_config(config: Config) -> None:
     texts.append(table.time_format.pattern)
     if any(len(str(text)) > MAX_TEXT for text in texts):
         raise ValueError("a frequency, pattern or setting of reading is too long")
+    if len({*table.keys}) < len(table.keys):
+        raise ValueError("two columns have one name")
     for name in {member.model for member in config.plan.members}:
         if not has("models", name):
             raise ValueError(f"there is no model '{name[:80]}'")
@@ -162,6 +167,14 @@ def _check_history(panel: Panel, fitted: Fitted) -> None:
     # the cost of a forecast grows with how far it looks back, whatever the history holds
     if ensemble.context_length > longest or max(lookbacks) > most_lookback(longest):
         raise ValueError(f"a forecast cannot look back so far over series of {longest} steps")
+    if any(len(ids) != len(schema.ids) for ids in panel.ids):
+        raise ValueError("each series must have an id for each id column")
+    for kind in ("known", "past", "static"):
+        for number, name in enumerate(getattr(schema, kind)):
+            codes = np.arange(1 + len(schema.categories.get(name, ())))
+            column = getattr(panel, kind)[:, number]
+            if name in schema.categories and not np.isin(column[~np.isnan(column)], codes).all():
+                raise ValueError(f"column '{name[:80]}' of the history holds codes of no category")
     _check_times(panel, schema)
 
 

@@ -102,8 +102,8 @@ def to_date(predictor: Predictor, panel: Panel, count: int) -> tuple[Numbers, Fi
         begun = fitted.begun
         if begun is not None and count in begun.steps:
             is_later = begun.missing.age < count
-            missing = Filled(*(array[is_later] for array in vars(begun.missing).values()))
-            return begun.sums[begun.steps == count][0], missing
+            later = Filled(*(array[is_later] for array in vars(begun.missing).values()))
+            return begun.sums[begun.steps == count][0], later
         if (count > lengths).any():
             problem = "this forecaster keeps too few values to say what the first period has"
             raise UsageError(f"{problem} already", cure="name the table, or fit again")

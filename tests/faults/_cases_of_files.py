@@ -230,7 +230,7 @@ def _paths() -> Iterator[Case]:
     for name, change in {
         "the version of another folder": {"version": "v-20300101T000000.000000Z-ffffffff"},
         "a version that is a path": {"version": "../x"},
-        "format 5": {"format": 5, "needs": ">=9"},
+        "format 6": {"format": 6, "needs": ">=9"},
         "format 1.0": {"format": 1.0},
         "format true": {"format": True},
         "a hash of other files": {"hash": digest},

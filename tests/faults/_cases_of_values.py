@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,30 @@ from safetensors.numpy import load as load_tensors
 
 from tests.faults._stores import Case, network_files, packed, plain_files, with_file, write_store
 
+# what changes forecasts, as other weights would, and neither runs anything nor takes much
+BELIEVED = (
+    'config: settings.model "os.system"',
+    "config: components [",
+    "config: scores {",
+    'table: calendar {"kind": "weekdays", "weekdays": [9, 9]}',
+    'table: layout "long"',
+    "table: target ",
+    "table: season [",
+    "table: categories {",
+    "table: series [",
+    "history: an order that names one series twice",
+    "history: no smallest values",
+    "history: an array too few",
+)
+
 
 def cases() -> Iterator[Case]:
     """Every case, by kind."""
     for kind in (_configs, _scalers, _histories, _mixtures):
-        yield from kind()
+        for case in kind():
+            if case.name.startswith(BELIEVED):
+                case = replace(case, harmless="its forecasts are others, as with other weights")
+            yield case
 
 
 def _changed(path: str, value: Any, network: bool = False) -> Callable[[Path], object]:
