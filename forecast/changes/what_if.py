@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from forecast.calendar.parsing import parse_timestamp
+from forecast.calendar.times import parse_timestamp
 from forecast.engine.answer import new_totals
 from forecast.engine.forecast import forecast
 from forecast.engine.requests import Forecast, ForecastRequest

@@ -108,6 +108,8 @@ def json_table(data: bytes, name: str, settings: TextSettings) -> Table:
         if line.strip():
             try:
                 decoded = decode(line)
+                if "\\ud" in line.lower():  # half of a pair of surrogates is no text
+                    json.dumps(decoded, ensure_ascii=False).encode()
             except (ValueError, RecursionError) as error:
                 place = f"{name} line {number}"
                 raise BadData(f"is not JSON: {error}", place=place, cure=RECORDS) from None

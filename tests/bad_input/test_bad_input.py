@@ -165,13 +165,10 @@ def prepare(folder: Path, line: str, store: Path) -> None:
     for word in line.split():
         if (FILES / word).is_file():
             shutil.copy(FILES / word, folder / word)
-            named = (
-                re.search(rb'path = "(\w+\.csv)"', (FILES / word).read_bytes())
-                if word.endswith(".toml")
-                else None
-            )
-            if named and (FILES / named[1].decode()).is_file():
-                shutil.copy(FILES / named[1].decode(), folder)
+            text = (FILES / word).read_text("latin-1") if word.endswith(".toml") else ""
+            for named in re.findall(r'"(\w+\.csv)"', text):
+                if (FILES / named).is_file():
+                    shutil.copy(FILES / named, folder)
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:

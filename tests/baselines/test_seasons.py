@@ -8,7 +8,6 @@ from forecast.baselines.shared.seasons import (
     remove_season,
     restore_season,
     seasonal_index,
-    smooth_profile,
 )
 
 FACTORS, SUMMANDS = np.array([0.5, 1.0, 1.5, 1.0]), np.array([-3.0, 0.0, 3.0, 0.0])
@@ -76,23 +75,3 @@ def test_what_lies_before_the_start_and_beside_a_window_does_not_count() -> None
     index, divided = seasonal_index(np.stack([padded, beside]), np.array([9, 0]), 4)
     assert divided[0]
     assert index[0] == pytest.approx(FACTORS)
-
-
-def test_a_long_season_seen_three_times_is_smoothed_and_a_rough_one_is_not() -> None:
-    phase, random = np.arange(3000) % 1000 / 1000, np.random.default_rng(0)
-    smooth = 10 * np.sin(2 * np.pi * phase) + 3 * np.cos(6 * np.pi * phase)
-    rough = np.tile(5 * random.normal(size=1000), 3)
-    for season, least, most in (
-        (smooth, 0.0, 0.6),
-        (rough, 1.9, 2.3),
-    ):  # the noise of a mean of two is 2.12
-        values = season + 3 * random.normal(size=3000) - 100
-        index, _ = seasonal_index(values[None], START, 1000)
-        assert least < np.sqrt(np.mean((index[0] - season[:1000] + season.mean()) ** 2)) < most
-
-
-def test_a_season_of_500_steps_is_left_as_it_is() -> None:
-    profile, values = np.random.default_rng(0).normal(size=(1, 500)), np.zeros((1, 1500))
-    assert (
-        smooth_profile(profile, np.full((1, 500), 2.0), values, np.ones((1, 1500), bool)) is profile
-    )

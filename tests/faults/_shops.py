@@ -215,6 +215,12 @@ FAULTS = {
             (table["store"] != "store 3") | (table["day"] > FIRST_DAY + pd.Timedelta(days=180))
         ],
     ),
+    "all stores without their first half year": Fault(
+        BLOCKED,
+        "revised",
+        "changed since the last run",
+        lambda table: table[table["day"] > FIRST_DAY + pd.Timedelta(days=180)],
+    ),
     "one series times 10": Fault(
         WARNED,
         "value",

@@ -16,8 +16,6 @@ MIN_PROFILE_SEASONS = 2  # fewer leave no moving average for some phase
 OUTLIER_LIMIT = 1.2816
 MIN_INDEX = 0.05  # dividing by a smaller one blows noise up
 VALUE_ROUNDING = 1e-12  # values below this share of the largest one are zeros
-SMOOTHED_SEASON = 500  # steps of a season from which on neighbours are alike
-WIDTHS = 2.0 ** np.arange(11)  # steps, of the kernels that smooth it, beside none
 
 
 def seasonal_index(values: Values, start: Counts, season: int) -> tuple[Values, Mask]:
@@ -84,45 +82,6 @@ def by_season(slots: NDArray[Slot], season: int) -> NDArray[Slot]:
     return padded.reshape(windows, seasons, season)
 
 
-def smooth_profile(profile: Values, counts: Values, values: Values, observed: Mask) -> Values:
-    """A long seasonal profile [windows, season] without the noise of its steps, each the mean of
-    `counts` values.
-
-    The profile is smoothed by a circular normal kernel. Of several widths the one with the least
-    estimated risk counts (Mallows 1973): the more seasons were seen, the narrower it is. The
-    variance of the noise comes from changes, from step to step, of the differences over one season
-    of `values` [windows, span]; they hold neither season nor level.
-    """
-    season = profile.shape[1]
-    if season <= SMOOTHED_SEASON:
-        return profile
-    paired = observed[:, season:] & observed[:, :-season]
-    paired = paired[:, 1:] & paired[:, :-1]
-    change = values[:, season:] - values[:, :-season]
-    change = np.diff(change)
-    squares = (change**2).sum(1, where=paired)
-    noise = squares / np.maximum(4 * paired.sum(1), 1)
-    shares = 1 / np.maximum(counts, 1)
-    noise = noise * shares.mean(1)  # of a step of the profile
-
-    spectrum = np.fft.rfft(profile)
-    frequency = 2 * np.pi * np.fft.rfftfreq(season)
-    alone = (frequency == 0) | (frequency == np.pi)
-    twice = np.where(alone, 1, 2)  # a frequency and its negative
-    power = twice * np.abs(spectrum) ** 2 / season**2
-    result = profile.copy()
-    least = 2 * noise
-    for width in WIDTHS:
-        kept = np.exp(-((frequency * width) ** 2) / 2)
-        freedom = (twice * kept).sum() / season
-        squared_bias = power @ (1 - kept) ** 2
-        risk = squared_bias + 2 * noise * freedom
-        better = risk < least
-        least[better] = risk[better]
-        result[better] = np.fft.irfft(spectrum[better] * kept, season)
-    return result
-
-
 def _is_seasonal(values: Values, start: Counts, season: int) -> Mask:
     """Whether each window is correlated with itself one season earlier by more than chance,
     [windows].
@@ -173,11 +132,6 @@ def _decompose(values: Values, start: Counts, season: int, multiplicative: bool)
     totals = sums_by_phase(np.where(inside, rest, 0.0).T, season)
     counts = sums_by_phase(inside.T.astype(np.float64), season)
     index = np.roll(totals / counts, -half, 0).T
-    counts = np.roll(counts, -half, 0).T
-    present = np.arange(span) >= start[:, None]
     if multiplicative:
-        level = values.sum(1) / (span - start)
-        index = smooth_profile(index, counts, values / level[:, None], present)
         return np.asarray(index / index.mean(1, keepdims=True))
-    index = smooth_profile(index, counts, values, present)
     return np.asarray(index - index.mean(1, keepdims=True))

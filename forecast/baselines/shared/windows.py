@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from forecast.baselines.shared.method import Counts, Mask, Method, Values, baseline_method
-from forecast.baselines.shared.seasons import SMOOTHED_SEASON
 from forecast.baselines.shared.trends import clear_lines
 from forecast.parallel import cores
 from forecast.pretrained.forecasting import Network
@@ -23,7 +22,6 @@ Ahead = Callable[[Values, Mask, Seasons], Values]
 BASELINE_WINDOWS_AT_ONCE = 512
 BASELINE_VALUES_AT_ONCE = 2_000_000
 WINDOWS_MULTIPLE = 64  # windows get a multiple of so many, or all
-MANY_COLUMNS = 4096  # where a season is so long that its neighbours are alike
 
 
 def forecast_baseline(name: str, past: Values, observed: Mask, horizon: int, season: int) -> Values:
@@ -139,7 +137,7 @@ def _alike(length: Counts, span: int, seasons: Seasons) -> Iterator[tuple[int, S
 
     Not those of length 0.
     """
-    unit = MANY_COLUMNS if max(seasons, default=1) > SMOOTHED_SEASON else WINDOWS_MULTIPLE
+    unit = max(WINDOWS_MULTIPLE, max(seasons, default=1) // 4)
     columns = np.minimum(-(-length // unit) * unit, span)
     ascending = sorted(seasons)
     spanned = np.searchsorted(ascending, length, side="right")  # how many of them
