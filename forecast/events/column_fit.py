@@ -32,9 +32,8 @@ from forecast.panel.statistics import column_statistics
 class ColumnPriors:
     """Constants of the estimation, chosen on made demand, electricity, rented bikes and particles.
 
-    A season of a multiple of `day` steps is a day; 52 weeks are none. In it, effects change with
-    the hour, and errors are what the values of a day and a week before leave; otherwise, what a
-    level leaves.
+    A season of a multiple of `day` steps is a day; 52 weeks are none. With a day, errors are what
+    the values of a day and a week before leave; otherwise, what a level leaves.
     """
 
     day: int = 24  # steps
@@ -47,7 +46,6 @@ class ColumnPriors:
     lags: tuple[int, ...] = tuple(range(15))  # steps after which a column acts
     lags_in_days: tuple[int, ...] = (0, 1, 3)  # the same with a day, and
     means_in_days: tuple[int, ...] = (1, 3)  # days whose mean acts
-    waves: int = 4  # waves of a day by which effects change
     # quantiles at which the slope may change
     knots: tuple[float, ...] = (0.03, 0.1, 0.35, 0.65, 0.9, 0.97)
     # a column above 0 whose largest value in a series is at most so many times its smallest acts
@@ -219,12 +217,12 @@ class _SeriesPast:
     def terms(self, effects: ColumnEffects) -> Numbers:
         """[steps, columns * terms], see `ColumnEffects.terms`."""
         scaled = effects.scale_columns(self.columns)
-        terms = np.stack(list(effects.terms(scaled, 0, self.position)), 2)
+        terms = np.stack(list(effects.terms(scaled, 0)), 2)
         return terms.reshape(len(scaled), -1)
 
     def by_column(self, effects: ColumnEffects) -> Numbers:
         """[steps, columns], see `ColumnEffects.by_column`."""
-        return effects.by_column(effects.scale_columns(self.columns), 0, self.position)
+        return effects.by_column(effects.scale_columns(self.columns), 0)
 
     def errors(
         self, effects: ColumnEffects, terms: Numbers, kept: float
@@ -400,7 +398,6 @@ def _prepare(
     effects = ColumnEffects(
         multiplies=multiplies,
         season=seasons[0] if by_day else 1,
-        waves=COLUMN_PRIORS.waves if by_day else 0,
         year=year,
         month=month,
         lags=np.array(COLUMN_PRIORS.lags_in_days if by_day else COLUMN_PRIORS.lags),
@@ -424,7 +421,7 @@ def _prepare(
 def _affordable(effects: ColumnEffects, has_columns: bool, rows: int) -> ColumnEffects | None:
     """The effects with as many terms as that many rows allow; None if they allow no term."""
     at_once = replace(effects, lags=effects.lags[:1], means=effects.means[:0])
-    simplest = replace(at_once, waves=0, knots=effects.knots[:, :0])
+    simplest = replace(at_once, knots=effects.knots[:, :0])
     most_weights = min(COLUMN_PRIORS.features, rows // COLUMN_PRIORS.rows_each)
     candidates = (effects, at_once, simplest) if has_columns else (simplest,)
     for candidate in candidates:
@@ -584,17 +581,14 @@ def _likeliest(
 def _enforce_sign(effects: ColumnEffects, weights: Numbers, sign: int) -> Numbers:
     """Coefficients of a column, [terms], with which no change that lasts moves a step the wrong way.
 
-    A slope of the other sign becomes 0, what comes later never outweighs what comes at once, and
-    the effect no longer changes with the hour.
+    A slope of the other sign becomes 0, and what comes later never outweighs what comes at once.
     """
     slopes = len(effects.lags) + len(effects.means)
-    waves = slopes + effects.knots.shape[1]
     signed = weights.copy()
-    signed[waves:] = 0.0
-    slope = np.cumsum([weights[0], *weights[slopes:waves]])
+    slope = np.cumsum([weights[0], *weights[slopes:]])
     slope = sign * np.maximum(sign * slope, 0.0)
     signed[0] = slope[0]
-    signed[slopes:waves] = np.diff(slope)
+    signed[slopes:] = np.diff(slope)
 
     since = np.arange(1 + effects.reach)[:, None]
     days = effects.means * effects.season

@@ -39,8 +39,7 @@ class ColumnEffects:
 
     multiplies: bool  # whether effects are factors; otherwise they are added
     season: Annotated[int, Spec(low=1)]  # steps of a day; 1 without
-    waves: Annotated[int, Spec(low=0)]
-    year: Annotated[float, of_values("", low=0)]  # steps of a year; 0 where there are no waves of the year
+    year: Annotated[float, of_values("", low=0)]  # steps of a year; 0 without waves of it
     month: Annotated[Numbers, of_values("31")]  # the column of the month by day; 0 without one
     lags: Annotated[Integers, Spec("lags", 0, LONGEST)]
     means: Annotated[Integers, Spec("means", 1, LONGEST)]  # in days
@@ -71,16 +70,12 @@ class ColumnEffects:
     @property
     def width(self) -> int:
         """The number of terms of a column."""
-        slopes = 1 + self.knots.shape[1]
-        of_waves = 2 * self.waves * slopes
-        return int(len(self.lags) + len(self.means) + slopes - 1 + of_waves)
+        return int(len(self.lags) + len(self.means) + self.knots.shape[1])
 
     @property
     def is_bend(self) -> Flags:
         """[columns * terms], whether a term changes the slope at a knot."""
-        term = np.arange(self.width)
-        first = len(self.lags) + len(self.means)
-        bends = (term >= first) & (term < first + self.knots.shape[1])
+        bends = np.arange(self.width) >= len(self.lags) + len(self.means)
         return np.tile(bends, len(self.knots))
 
     @property
@@ -99,12 +94,10 @@ class ColumnEffects:
         low, high = self.limits.T
         return np.clip(values, low, high)
 
-    def terms(
-        self, scaled: Numbers, first: Integers | int, position: Integers
-    ) -> Iterator[Numbers]:
+    def terms(self, scaled: Numbers, first: Integers | int) -> Iterator[Numbers]:
         """What coefficients are multiplied by, [steps, columns] each.
 
-        `first` [steps] is the first step of the same series, `position` [steps] the grid position.
+        `first` [steps] is the first step of the same series.
         """
         step = np.arange(len(scaled))
         columns = scaled.copy()
@@ -117,20 +110,13 @@ class ColumnEffects:
             oldest = np.maximum(step + 1 - days * self.season, first)
             count = step + 1 - oldest
             yield (sums[1:] - sums[oldest]) / count[:, None]
-        slopes = [np.maximum(columns - knot, 0.0) for knot in self.knots.T]
-        yield from slopes
-        for wave in range(1, self.waves + 1):
-            step_of_day = position % self.season
-            angle = 2 * np.pi * wave / self.season * step_of_day
-            for values in (columns, *slopes):
-                yield values * np.cos(angle)[:, None]
-                yield values * np.sin(angle)[:, None]
+        for knot in self.knots.T:
+            yield np.maximum(columns - knot, 0.0)
 
-    def by_column(self, scaled: Numbers, first: Integers | int, position: Integers) -> Numbers:
+    def by_column(self, scaled: Numbers, first: Integers | int) -> Numbers:
         """The effect of each column on a series that reacts like all, [steps, columns]."""
         effect = np.zeros_like(scaled)
-        terms = self.terms(scaled, first, position)
-        for weights, values in zip(self.weights.T, terms, strict=True):
+        for weights, values in zip(self.weights.T, self.terms(scaled, first), strict=True):
             effect += values * weights
         return effect
 
@@ -158,7 +144,7 @@ class ColumnEffects:
             columns = self.columns(settled[slots], schema, position)
             scaled = self.scale_columns(columns)
             first_step = panel.offsets[series] - slots.start
-            yield slots, self.by_column(scaled, first_step, position)
+            yield slots, self.by_column(scaled, first_step)
 
     def adjustment(self, panel: Panel, schema: Schema, series_index: Integers) -> Adjustment:
         """How the columns change the values of a panel.
@@ -199,7 +185,7 @@ class ColumnEffects:
         for then in (np.repeat(origin, repeats), position):
             known = panel.known_at(flat, np.minimum(then, position))
             scaled = self.scale_columns(self.columns(known, schema, position))
-            effects.append(self._in_series(self.by_column(scaled, first, position), rows))
+            effects.append(self._in_series(self.by_column(scaled, first), rows))
         change = (effects[0] - effects[1]).reshape(slots.shape)[:, self.reach :]
         if self.multiplies:
             return np.exp(change), np.zeros_like(change)

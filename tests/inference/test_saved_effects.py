@@ -45,7 +45,6 @@ EFFECTS = Effects(
 COLUMN_EFFECTS = ColumnEffects(
     multiplies=True,
     season=24,
-    waves=1,
     year=0.0,
     month=np.zeros(31),
     lags=np.array([0, 1]),
@@ -55,12 +54,12 @@ COLUMN_EFFECTS = ColumnEffects(
     unit=np.ones(2),
     limits=np.array([[-2.0, 2], [-1, 1]]),
     knots=np.zeros((2, 1)),
-    weights=np.zeros((2, 8)),
+    weights=np.zeros((2, 4)),
     typical=np.zeros(2),
     scale=np.ones(3),
     centre=np.zeros((3, 2)),
     reaction=np.ones((3, 2)),
-    draws=np.zeros((0, 2, 8)),
+    draws=np.zeros((0, 2, 4)),
 )
 
 
@@ -110,7 +109,7 @@ def test_an_effect_does_not_depend_on_the_series_beside(panel_schema: Schema) ->
     )
     settings = TableSettings.check({"known": ("price", "promo"), "target": ("units",)})
     panel = read(table_from_frame(frame), settings).panel
-    effects = replace(COLUMN_EFFECTS, weights=random.normal(size=(2, 8)))
+    effects = replace(COLUMN_EFFECTS, weights=random.normal(size=(2, 4)))
     ((_, together),) = effects.by_part(panel, panel_schema)
     ((_, alone),) = effects.by_part(panel.select(np.array([3])), panel_schema)
     np.testing.assert_array_equal(together[panel.offsets[3] :], alone)
