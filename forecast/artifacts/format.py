@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from importlib import metadata
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,24 +28,20 @@ from forecast.errors import (
 )
 from forecast.version import __version__
 
-FORMAT = 4
-NEEDS = ">=0.3"  # the versions of this package that can read it
+FORMAT = 5
+NEEDS = ">=0.4"  # the versions of this package that can read it
 MANIFEST = "MANIFEST.json"
 PRETRAINED_FILE = "pretrained.safetensors"
 # bytes of each file, which are read into memory
 SIZE_LIMITS = {
     MANIFEST: 2**20,
-    "config.json": 2**24,
-    "scaler.json": 2**27,
-    "model.safetensors": 2**31,
-    "history.safetensors": 2**31,
-    "calibration.safetensors": 2**30,
-    "base.safetensors": 2**31,
+    "config.json": 2**28,
+    "arrays.safetensors": 2**32,
+    "weights.safetensors": 2**32,
     PRETRAINED_FILE: 2**23,
 }
 EXPORT = re.compile(r"network-(0|[1-9][0-9]{0,2})\.onnx")  # a network, exported, by its number
 LARGEST_EXPORT = 2**27  # bytes
-REQUIRED = ("config.json", "history.safetensors", "model.safetensors", "scaler.json")
 # most lists and objects in a JSON text; an empty one takes 3 bytes there, and 80 in memory
 _GROUPS = 2_000_000
 _HEADER = 2**22  # most bytes of the names and shapes of arrays
@@ -71,22 +67,17 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 def dump_json(value: dict[str, Any]) -> bytes:
     """JSON text, the same bytes for equal values whatever the order of their keys."""
-    return (json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n").encode("ascii")
+    return (json.dumps(value, sort_keys=True, allow_nan=False) + "\n").encode("ascii")
 
 
-def parse_json(data: bytes) -> Any:
-    """Parse a JSON text.
+def load_json(data: bytes) -> dict[str, Any]:
+    """Parse a JSON text that must be an object.
 
     Raises ValueError for NaN, infinity, halves of surrogate pairs, and too deep nesting.
     """
     if data.count(b"[") + data.count(b"{") > _GROUPS:
         raise ValueError(f"holds more than {_GROUPS:,} lists and objects")
-    return from_json(data, allow_inf_nan=False)
-
-
-def load_json(data: bytes) -> dict[str, Any]:
-    """Parse a JSON text that must be an object, like `parse_json`."""
-    value = parse_json(data)
+    value = from_json(data, allow_inf_nan=False)
     if type(value) is not dict:
         raise TypeError(f"holds {type(value).__name__} where names and values are expected")
     return value
@@ -99,12 +90,9 @@ class Contents:
     JSON values are dicts with text keys, lists, text, finite numbers, bools and None.
     """
 
-    config: dict[str, Any]  # schema, settings, plan, choices
+    config: dict[str, Any]  # schema, settings, plan, choices, names
+    arrays: Arrays  # fitted statistics, the newest past, calibration
     weights: dict[str, NDArray[np.float32]]  # weights of the networks, all finite
-    scaler: dict[str, Any]  # fitted statistics
-    history: Arrays
-    calibration: Arrays | None = None
-    base: Arrays | None = None  # from which a later fit can continue
     # the file of the pretrained network, if it serves; whoever uses it checks it
     pretrained: bytes | None = None
     # ONNX files of the networks, by number; whoever uses them checks them. They follow from the
@@ -183,37 +171,18 @@ def _check_arrays(arrays: Mapping[str, NDArray[Any]], types: tuple[str, ...]) ->
             raise ValueError(f"array '{name}' holds bytes that are neither true nor false")
 
 
-class _File(NamedTuple):
-    """A file of a version: the field of `Contents` in it, and how that is written and read."""
-
-    field: str
-    dump: Callable[[Any], bytes]
-    load: Callable[[bytes], Any]
-
-
-_dump_weights = partial(dump_arrays, types=_WEIGHTS)
-_load_weights = partial(load_arrays, types=_WEIGHTS)
-_FILES = {
-    "config.json": _File("config", dump_json, load_json),
-    "model.safetensors": _File("weights", _dump_weights, _load_weights),
-    "scaler.json": _File("scaler", dump_json, load_json),
-    "history.safetensors": _File("history", dump_arrays, load_arrays),
-    "calibration.safetensors": _File("calibration", dump_arrays, load_arrays),
-    "base.safetensors": _File("base", dump_arrays, load_arrays),
-    PRETRAINED_FILE: _File("pretrained", bytes, bytes),
-}
-
-
 def encode(contents: Contents) -> dict[str, bytes]:
     """The files of a version by name, the same bytes for equal contents.
 
     TypeError or ValueError for what `decode` refuses.
     """
-    files = {}
-    for name, file in _FILES.items():
-        value = getattr(contents, file.field)
-        if value is not None:
-            files[name] = file.dump(value)
+    files = {
+        "config.json": dump_json(contents.config),
+        "arrays.safetensors": dump_arrays(contents.arrays),
+        "weights.safetensors": dump_arrays(contents.weights, _WEIGHTS),
+    }
+    if contents.pretrained is not None:
+        files[PRETRAINED_FILE] = contents.pretrained
     files |= {f"network-{number}.onnx": data for number, data in contents.exports.items()}
     for name, data in files.items():
         limit = most_bytes(name)
@@ -228,22 +197,24 @@ def encode(contents: Contents) -> dict[str, bytes]:
 
 def decode(files: Mapping[str, bytes], where: str = "") -> Contents:
     """The contents of a version from its files without the manifest; may raise ArtifactRefused."""
-    for name in REQUIRED:
+    loaders: dict[str, Callable[[bytes], Any]] = {
+        "config.json": load_json,
+        "arrays.safetensors": load_arrays,
+        "weights.safetensors": partial(load_arrays, types=_WEIGHTS),
+    }
+    parts = {}
+    for name, load in loaders.items():
         if name not in files:
             cure = "use another version of the store, or fit again"
             raise ArtifactRefused(f"{where}{name}: is missing", cure=cure)
-    values: dict[str, Any] = {}
+        parts[name.partition(".")[0]] = parse_strictly(f"{where}{name}", files[name], load)
     exports = {}
-    for name, data in sorted(files.items()):
+    for name in sorted(files.keys() - {*loaders, PRETRAINED_FILE}):
         export = EXPORT.fullmatch(name)
-        if export:
-            exports[int(export[1])] = data
-        elif name in _FILES:
-            file = _FILES[name]
-            values[file.field] = parse_strictly(f"{where}{name}", data, file.load)
-        else:
+        if export is None:
             raise ArtifactRefused(f"{where}{name}: does not belong to an artifact; it was not read")
-    return Contents(**values, exports=exports)
+        exports[int(export[1])] = files[name]
+    return Contents(**parts, pretrained=files.get(PRETRAINED_FILE), exports=exports)
 
 
 class FileEntry(BaseModel, frozen=True, extra="forbid", strict=True):

@@ -190,9 +190,8 @@ def _loss_to_baselines(new: Fitted) -> str | None:
 
     None if they are not worse.
     """
-    config = new.config
     held_out = new.ensemble.validation
-    if not config.networks or held_out is None or held_out.rival is None:
+    if not new.ensemble.networks or held_out is None or held_out.rival is None:
         return None
     losses = paired_losses(new, held_out, held_out.rival)
     if losses is None:
@@ -201,8 +200,9 @@ def _loss_to_baselines(new: Fitted) -> str | None:
     worse, rule = is_worse(ours, theirs)
     if not worse:
         return None
-    baselines = [label for label in config.scores if is_baseline(base_name(label))]
-    best = min(baselines, key=config.scores.__getitem__)
+    scores = new.ensemble.scores
+    baselines = [label for label in scores if is_baseline(base_name(label))]
+    best = min(baselines, key=scores.__getitem__)
     metric = new.settings().metric.upper()
     rival = f"where {best} has {theirs.mean():.4g}"
     return f"{metric} {ours.mean():.4g} on held-out values, {rival}: {rule}"

@@ -66,7 +66,7 @@ def _build_request(request: Request) -> FitRequest:
 def _live(folder: str) -> Fitted | None:
     """The live forecaster, whose training is continued; None if the store has none."""
     try:
-        return load_forecaster(folder)
+        return load_forecaster(folder)[0]
     except (NoInput, ArtifactRefused) as error:
         log(f"training starts from scratch: {error.render(as_flag)}", "warning")
         return None

@@ -5,12 +5,11 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 
-from forecast.artifacts.store import Store
 from forecast.cli._command import Request, build_predict_command
 from forecast.cli._console import put, put_json, suggest
 from forecast.cli._named_store import PIPELINE_SUFFIX, named_store
 from forecast.events.closed import Row, closed_groups, suspects
-from forecast.inference.fitted import Config, describe_fit, list_models, rank_candidates
+from forecast.inference.fitted import Fitted, describe_fit, list_models, rank_candidates
 from forecast.inference.forecasting import load_forecaster
 from forecast.panel.comparing import warn_status
 from forecast.panel.dated import normalise
@@ -32,6 +31,8 @@ SUCCESSORS = (
     "replaced {:,} series end where others begin{}. If these replace them, paste lines into a file "
     "of successors"
 )
+# fields of the ensemble that --json shows
+ENSEMBLE_FACTS = ("components", "networks", "lookback", "context_length", "scores")
 MOST_NETWORKS = 6
 
 
@@ -54,26 +55,24 @@ def run(request: Request) -> None:
 
 
 def _of_version(folder: str, version: str | None) -> tuple[list[str], Facts]:
-    contents, info = Store(folder).load(version)
-    fitted = load_forecaster(folder, info.id)
+    fitted, info = load_forecaster(folder, version)
     config = fitted.config
     table = config.table
     pretrained = fitted.ensemble.network
     created = info.created.replace(tzinfo=None).isoformat(" ", "seconds")
-    weights = sum(array.size for array in contents.weights.values())
     lines = [
         f"version  {info.id}, saved {created} UTC",
         f"hash     {info.hash}",
         *describe_fit(fitted),
-        *_training(config, weights),
+        *_training(fitted),
     ]
-    if networks := sum(map(len, config.members())):
+    if networks := len(fitted.network_members):
         reasons = "".join(f"; {reason}" for reason in sorted(set(fitted.unexported.values())))
         count = f"{len(fitted.exports)} of {networks} network{'s' * (networks > 1)}"
         lines.append(f"exports  {count} to ONNX{reasons}")
     if pretrained is not None:
         lines.append(f"network  pretrained, sha256 {pretrained.hash}")
-    lookback = f"from the last {config.lookback} steps"
+    lookback = f"from the last {fitted.ensemble.lookback} steps"
     lines.append(f"horizon  {config.horizon}, {lookback}; trained to {config.train_end}")
     reading = describe(table, fitted.history)
     lines += [line for line in reading if not line.startswith(("layout", "time"))]
@@ -95,6 +94,7 @@ def _of_version(folder: str, version: str | None) -> tuple[list[str], Facts]:
         "pretrained": None if pretrained is None else pretrained.hash,
         "exports": {"networks": len(fitted.exports), "missing": fitted.unexported},
         **config.model_dump(mode="json"),
+        **{name: getattr(fitted.ensemble, name) for name in ENSEMBLE_FACTS},
     }
 
 
@@ -102,14 +102,15 @@ def _statuses(panel: Panel) -> dict[str, int]:
     return dict(sorted(Counter(panel.status).items()))
 
 
-def _training(config: Config, weights: int) -> list[str]:
+def _training(fitted: Fitted) -> list[str]:
     """Lines on the networks that forecast: how long they were trained, and from which start.
 
     Also how many networks were tried.
     """
+    config = fitted.config
     members = config.plan.members
     groups = config.plan.groups()
-    used = [number for group in config.networks for number in groups[group]]
+    used = [number for group in fitted.ensemble.networks for number in groups[group]]
     tried = len(members)
     if not tried:
         return ["trained  no network"]
@@ -119,6 +120,7 @@ def _training(config: Config, weights: int) -> list[str]:
     text = first_names(steps, MOST_NETWORKS)
     if tried > len(used):
         text += f"; {tried} were tried, {sum(config.trained_steps):,} steps in all"
+    weights = sum(array.size for arrays in fitted.network_weights for array in arrays.values())
     networks = f"{len(used)} network{'s' * (len(used) > 1)} with {weights:,} weights"
     lines = [f"trained  {networks}: {text}"]
     if warm := max(members[number].warm for number in used):

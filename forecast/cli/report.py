@@ -124,8 +124,8 @@ def _page(
         verdicts.append(sections.describe_accuracy(backtest))
         parts += [sections.error_section(backtest), sections.coverage_section(backtest)]
     elif saved is not None:
-        config = saved.fitted.config
-        words = verdict(config.scores, len(config.components))
+        ensemble = saved.fitted.ensemble
+        words = verdict(ensemble.scores, len(ensemble.components))
         verdicts.append(words[0].upper() + words[1:])
         text = "No backtest was given. These lines make one, and a report with its errors "
         text += "by step and by series."

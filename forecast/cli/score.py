@@ -63,7 +63,7 @@ def actual_table(actual: str, request: Request) -> tuple[Table, TableSettings]:
     """A table of actual values, and its settings: those of a fit, if a store is named."""
     if request.artifact is None:
         return load(actual, request.read_group(TextSettings)), request.read_group(TableSettings)
-    schema = load_forecaster(request.artifact).config.table
+    schema = load_forecaster(request.artifact)[0].config.table
     table = load(actual, text_settings(request, schema.reading))
     names = ("date_format", "timezone", "dst", "missing")
     as_at_fit: Facts = {name: getattr(schema, name) for name in names}

@@ -230,7 +230,7 @@ class Model:
             return None
         frames = list[Frame]()
         done = 0
-        lookback = predictor.fitted.config.lookback
+        lookback = predictor.fitted.ensemble.lookback
         schema = self.table.schema
         for origin in origins:
             past = set_status(panel.until(origin), schema, lookback)

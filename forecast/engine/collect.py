@@ -14,7 +14,7 @@ from forecast.events.columns import remove_columns
 from forecast.events.effects import adjusted_panel
 from forecast.events.kinds import remove_shifts, steps_of_shifts
 from forecast.events.newest import steps_compared
-from forecast.inference.fitted import RESTORED_SETTINGS, RUN_SETTINGS, Base, Config, Fitted
+from forecast.inference.fitted import RESTORED_SETTINGS, RUN_SETTINGS, Config, Fitted
 from forecast.metrics.metrics import naive_errors
 from forecast.metrics.quantiles import LEVELS
 from forecast.panel.comparing import mean_level
@@ -67,15 +67,10 @@ def collect(
         settings=task.settings.model_dump(exclude=RUN_SETTINGS, exclude_defaults=True),
         plan=plan,
         horizon=panel.ahead,
-        lookback=held_out.lookback,
-        context_length=ensemble.context_length,
         lags=lags,
         levels=LEVELS,
         power=held_out.transform.power,
         train_end=position_texts(schema, end)[0],
-        components=ensemble.components,
-        networks=ensemble.networks,
-        scores=ensemble.scores,
         validation=tuple(member.validation for member in trained),
         trained_steps=tuple(member.steps for member in trained),
         packages={name: entry.package for name, entry in plugins().items() if name in models},
@@ -88,7 +83,8 @@ def collect(
         ensemble=ensemble,
         history=replace(panel, spread=spread).tail(steps_back),
         network_weights=[trained[number].weights for number in forecasting],
-        base=Base([trained[number].base for number in forecasting], trained_until),
+        base_weights=[trained[number].base for number in forecasting],
+        trained_until=trained_until,
         run=task.settings.model_dump(include=RESTORED_SETTINGS, exclude_defaults=True),
         effects=effects,
         column_effects=columns,

@@ -23,7 +23,7 @@ RANDOM = (2, 1, 3, NETWORK_BATCH)
 
 def add_exports(fitted: Fitted) -> Fitted:
     """A fitted forecaster with an ONNX file for each network, or the reason why it has none."""
-    if not fitted.config.networks or not all(map(has_package, EXTRA_PACKAGES)):
+    if not fitted.ensemble.networks or not all(map(has_package, EXTRA_PACKAGES)):
         return fitted
     from forecast.inference.torch import Networks
 
@@ -34,7 +34,7 @@ def add_exports(fitted: Fitted) -> Fitted:
     newest = backend.to_array(series), backend.to_array(history.lengths[series])
     results = list[bytes | str]()
     loaded = list[Graph]()
-    groups = zip(fitted.config.members(), backend.groups, backend.shapes, strict=True)
+    groups = zip(fitted.members(), backend.groups, backend.shapes, strict=True)
     for members, networks, shape in groups:
         cut = windows.cut(members[0].lookback, members[0].scaling)
         batch = cut.batch(*newest)

@@ -70,7 +70,7 @@ def fit(request: FitRequest) -> Fitted:
     if request.exports:
         fitted = add_exports(fitted)
         # an engine that cannot run them is refused before they are saved
-        if fitted.config.networks:
+        if fitted.ensemble.networks:
             pick_engine(fitted, settings.engine, settings.device)
     return fitted
 

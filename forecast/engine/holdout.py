@@ -65,7 +65,7 @@ def hold_out(task: FitTask, earlier: Fitted | None) -> HeldOut:
     if task.request.lags is not None:
         lags = task.request.lags
     if earlier is not None:
-        lookback = earlier.config.lookback
+        lookback = earlier.ensemble.lookback
     most = most_lookback(panel.longest)
     if lookback > most:
         problem = f"it is far longer than the longest series of {task.name}"
@@ -187,10 +187,9 @@ def _split(
     earlier: Fitted | None,
 ) -> tuple[Split, bool]:
     """What is held out, and whether networks are trained on the rest."""
-    base = None if earlier is None else earlier.base
     unseen = None
-    if base is not None:
-        unseen = int(task.panel.origin + 1 - base.trained_until.max())
+    if earlier is not None:
+        unseen = int(task.panel.origin + 1 - earlier.trained_until.max())
 
     def split(trains: bool) -> Split:
         return split_windows(

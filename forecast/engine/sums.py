@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from forecast.errors import UsageError
-from forecast.inference.fitted import Fitted
+from forecast.inference.fitted import BegunPeriods, Fitted
 from forecast.inference.predictor import Predictor
 from forecast.intervals.joint_errors import PAST_SHARE, JointErrors
 from forecast.metrics.quantiles import divide, standard_deviation
@@ -118,13 +118,15 @@ def _add_past_sums(fitted: Fitted, predictor: Predictor, panel: Panel) -> Fitted
             continue
         if len(periods) and periods.first <= origin:
             counts.add(origin + 1 - periods.first)
-    sums = dict[int, Numbers]()
-    filled = None
+    sums = list[Numbers]()
+    missing = None
     for count in sorted(counts):
-        sums[count], filled = to_date(predictor, panel, count)
-    if filled is not None and filled.quantiles.nbytes > MAX_ERROR_BYTES:
+        observed, missing = to_date(predictor, panel, count)
+        sums.append(observed)
+    if missing is None or missing.quantiles.nbytes > MAX_ERROR_BYTES:
         return fitted
-    return replace(fitted, to_date=sums, filled=filled)
+    begun = BegunPeriods(np.array(sorted(counts)), np.stack(sums), missing)
+    return replace(fitted, begun=begun)
 
 
 def _origins(fitted: Fitted, panel: Panel) -> Integers:
@@ -151,7 +153,7 @@ def _chunks(origins: Integers, panel: Panel) -> list[Integers]:
 
 def _least_past(fitted: Fitted) -> int:
     """Fewest steps of a series before an origin that counts."""
-    lookback = fitted.config.lookback
+    lookback = fitted.ensemble.lookback
     return max(lookback // 2, min(8, lookback))
 
 

@@ -31,21 +31,20 @@ FREE_SETTINGS = {
 
 def find_start(fitted: Fitted, fitter: Fitter, schema: Schema, ids: Ids) -> WarmStart | str:
     """The networks of a fitted forecaster as the start of another fit, or why they cannot be."""
-    base = fitted.base
     inputs = fitter.inputs
-    members = fitted.config.network_members
+    members = fitted.network_members
     candidates = [member.candidate for member in members]
     reason = _misfit(fitted, fitter, schema, candidates)
-    if reason is not None or base is None:
-        return reason or "it was saved without what a fit can go on from"
+    if reason is not None:
+        return reason
     index = series_index(fitted.history.ids, inputs.panel.ids)  # 0 is a new series
-    first_unseen = np.concatenate([[np.iinfo(np.int64).min], base.trained_until])[index]
+    first_unseen = np.concatenate([[np.iinfo(np.int64).min], fitted.trained_until])[index]
     first_held_out = inputs.panel.starts + fitter.split.train_end
     if (first_held_out < first_unseen).any():
         return "it has seen values that are held out now"
     earlier = series_index(fitted.history.ids, ids)
     weights = []
-    for candidate, arrays in zip(candidates, base.weights, strict=True):
+    for candidate, arrays in zip(candidates, fitted.base_weights, strict=True):
         carried = carry_weights(candidate, fitter.shape(candidate), arrays, earlier)
         if carried is None:
             return f"its {candidate.model} has another shape"
@@ -70,8 +69,8 @@ def _misfit(
         return "it reads tables differently, or sees other seasons"
     if config.horizon != fitter.inputs.horizon:
         return f"its horizon is {config.horizon}, not {fitter.inputs.horizon}"
-    if settings.lookback not in (None, config.lookback):
-        return f"its lookback is {config.lookback}, not {settings.lookback}"
+    if settings.lookback not in (None, fitted.ensemble.lookback):
+        return f"its lookback is {fitted.ensemble.lookback}, not {settings.lookback}"
     longest = fitter.inputs.panel.longest
     if max(candidate.lookback for candidate in candidates) > most_lookback(longest):
         return "its lookback is longer than the series are now"

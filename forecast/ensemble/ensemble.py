@@ -6,11 +6,12 @@ conformalised quantile regression (`intervals/calibration.py`, after Romano et a
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.artifacts.specs import NOT_SAVED, Spec
 from forecast.ensemble.baseline_forecasts import (
     BaselineForecasts,
     baseline_forecasts,
@@ -57,30 +58,34 @@ Networks = list[tuple[str, Numbers]]
 class Ensemble:
     """Candidates with a weight above 0 (the components), their weights, and the calibration."""
 
-    components: tuple[str, ...]  # labels, those of the networks first
+    components: Annotated[
+        tuple[str, ...], Spec("components")
+    ]  # labels, those of the networks first
     # the first components are networks: the number of each in `Plan.groups`
     networks: tuple[int, ...]
-    # [series + 1, components]; row 0 is for a series that was not in the fit
-    weights: NDArray[np.float32]
-    # [components, horizon, levels], in units of `error_unit`: the quantiles of the errors of a
+    # row 0 is for a series that was not in the fit
+    weights: Annotated[NDArray[np.float32], Spec("series+1 components", low=0)]
+    # in units of `error_unit`: the quantiles of the errors of a
     # component that forecasts points; for one that forecasts quantiles itself, the least distances
     # of these from their median
-    errors: NDArray[np.float32]
-    # [components], 0 to 1: how much the errors of a component grow at steps of the season where
+    errors: Annotated[NDArray[np.float32], Spec("components horizon levels")]
+    # 0 to 1: how much the errors of a component grow at steps of the season where
     # values change much (see `step_share`)
-    step_shares: NDArray[np.float32]
+    step_shares: Annotated[NDArray[np.float32], Spec("components", 0, 1)]
     calibration: Calibration
-    lookback: int  # steps that the window's scale is computed from
-    context_length: int  # steps that a baseline looks back
+    # steps that a window's scale is computed from, and the least that a network sees
+    lookback: Annotated[int, Spec("", 1, 100_000)]
+    context_length: Annotated[int, Spec("", 1, 100_000)]  # steps that a baseline looks back
     # mean loss on validation windows, by name: of each candidate, and of the ensemble (CHOSEN),
     # whose weights then come from other windows
     scores: dict[str, float]
-    network: Network | None = None  # the pretrained one, where it is a component
+    # the pretrained one, where it is a component
+    network: Annotated[Network | None, NOT_SAVED] = None
     # the ensemble's forecasts of the validation windows; present after a fit only, as stored
     # versions do not keep them
-    validation: ValidationForecasts | None = None
+    validation: Annotated[ValidationForecasts | None, NOT_SAVED] = None
     # by the names of `scores`: [windows], the losses that these are the means of; after a fit only
-    window_losses: dict[str, Numbers] = field(default_factory=dict)
+    window_losses: Annotated[dict[str, Numbers], NOT_SAVED] = field(default_factory=dict)
 
     @property
     def steps_back(self) -> int:

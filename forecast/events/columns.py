@@ -38,8 +38,8 @@ class ColumnEffects:
     """
 
     multiplies: bool  # whether effects are factors; otherwise they are added
-    season: int  # steps of a day; 1 without
-    year: float  # steps of a year; 0 where there are no waves of the year
+    season: Annotated[int, Spec(low=1)]  # steps of a day; 1 without
+    year: Annotated[float, of_values("", low=0)]  # steps of a year; 0 without waves of it
     month: Annotated[Numbers, of_values("31")]  # the column of the month by day; 0 without one
     lags: Annotated[Integers, Spec("lags", 0, LONGEST)]
     means: Annotated[Integers, Spec("means", 1, LONGEST)]  # in days

@@ -92,7 +92,7 @@ class Effects:
 
     # the events that occurred in the past of the fit; their eves and following days have labels of
     # their own
-    labels: tuple[str, ...]
+    labels: Annotated[tuple[str, ...], Spec("labels")]
     # first axis: relative scale, additive scale; last axis: the effect on any day, then what each
     # weekday adds to it, Monday first
     effect: Annotated[Numbers, of_values("2 labels 8")]
@@ -101,7 +101,7 @@ class Effects:
     typical: Annotated[Numbers, of_values("2 labels")]
     # 0: effects are shares of the value; -1: amounts; above 0: shares that are larger on busy
     # weekdays
-    exponent: int
+    exponent: Annotated[int, Spec("", -4, 4)]
     # the mean of each weekday divided by the mean of all days; here and below, row 0 is for series
     # that were not in the fit
     profile: Annotated[Numbers, of_values("series+1 7", low=SMALLEST_NORMAL)]

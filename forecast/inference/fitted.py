@@ -1,20 +1,20 @@
 """The fitted forecaster as plain arrays, and lines of text on how good its candidates were."""
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from forecast.artifacts.specs import Spec
+from forecast.artifacts.specs import NOT_SAVED, Spec
 from forecast.ensemble.ensemble import CHOSEN, NETWORKS, Ensemble
 from forecast.events.closed import Closed, closed_groups
 from forecast.events.columns import ColumnEffects, describe_columns
 from forecast.events.effects import EFFECTS_NAMED, Effects, describe_effects, unseen_events
 from forecast.intervals.joint_errors import JointErrors
-from forecast.panel.panel import SUM, Flags, Integers, Numbers, Panel
+from forecast.panel.panel import SUM, Integers, Numbers, Panel
 from forecast.panel.schema import Schema
 from forecast.settings import Stored, TrainSettings
 from forecast.training.plan import Member, Plan
@@ -43,25 +43,19 @@ NAIVE = {"seasonal-naive": "seasonal naive", "last": "the last value"}
 RANGE = (0.02, 0.98)
 ROUNDING_SHARE = 1e-9  # errors below this share of the largest one are rounding errors
 
-Steps = Annotated[int, Field(ge=1, le=100_000)]
-Season = Annotated[int, Field(ge=1, le=1_000_000)]
 NetworkWeights = dict[str, NDArray[np.float32]]
 
 
-class Config(Stored, populate_by_name=True):
-    """Everything inferred and chosen at fit."""
+class Config(Stored):
+    """Everything inferred and chosen at fit, beside the ensemble."""
 
     table: Schema
     settings: dict[str, Any] = Field(
         description="settings of training, those of RUN_SETTINGS left out"
     )
     plan: Plan = Field(description="of the networks that were trained")
-    horizon: Steps
-    lookback: Steps = Field(
-        description="steps that a window's scale is taken from, and the least that a network sees"
-    )
-    context_length: Steps = Field(alias="memory", description="steps that a baseline looks back")
-    lags: tuple[Season, ...] = Field(
+    horizon: Annotated[int, Field(ge=1, le=100_000)]
+    lags: tuple[Annotated[int, Field(ge=1, le=1_000_000)], ...] = Field(
         max_length=50, description="seasons whose lagged values the network sees"
     )
     levels: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
@@ -69,13 +63,6 @@ class Config(Stored, populate_by_name=True):
     )
     power: float = Field(ge=0, le=1, description="exponent of the target's transform")
     train_end: str = Field(description="the last time at fit, as the table writes it")
-    components: tuple[str, ...] = Field(min_length=1, description="what the forecast is mixed from")
-    networks: tuple[Annotated[int, Field(ge=0)], ...] = Field(
-        description="the groups of the plan's members that the first components are, by number"
-    )
-    scores: dict[str, float] = Field(
-        description="mean loss of each component on held-out windows, and of the choice"
-    )
     validation: tuple[float | None, ...] = Field(description="best held-out loss of each member")
     trained_steps: tuple[int, ...] = Field(description="steps that each member took")
     sums: tuple[tuple[str, ...], ...] = Field(
@@ -88,74 +75,59 @@ class Config(Stored, populate_by_name=True):
         {}, description="of models that other packages bring, the package and version"
     )
 
-    def members(self) -> list[list[Member]]:
-        """The members of each group of networks that has a weight in the ensemble."""
-        groups = self.plan.groups()
-        members = self.plan.members
-        return [[members[number] for number in groups[group]] for group in self.networks]
-
-    @property
-    def network_members(self) -> list[Member]:
-        """The members of all groups of networks that have a weight, in one list."""
-        return [member for members in self.members() for member in members]
-
-    @property
-    def baselines(self) -> tuple[str, ...]:
-        """The labels of the components that are baselines."""
-        return self.components[len(self.networks) :]
-
-
-@dataclass(frozen=True)
-class Base:
-    """The networks before training on held-out values, from which a later warm start begins."""
-
-    weights: list[NetworkWeights]
-    trained_until: Integers  # [series], grid position of the first value they have not seen
-
 
 @dataclass(frozen=True)
 class Filled:
     """Missing values of the past, and their forecasts."""
 
     series: Annotated[Integers, Spec("values", low=0, below="series")]
-    # number of steps before the newest value
-    age: Annotated[Integers, Spec("values", low=0, below="ages")]
+    age: Annotated[Integers, Spec("values", low=0)]  # number of steps before the newest value
     # how many steps ahead each value was forecast, counted from 0
     step: Annotated[Integers, Spec("values", low=0, below="horizon")]
     quantiles: Annotated[Numbers, Spec("values levels")]
 
-    def where(self, flags: Flags) -> "Filled":
-        arrays = {name: array[flags] for name, array in vars(self).items()}
-        return replace(self, **arrays)
+
+@dataclass(frozen=True)
+class BegunPeriods:
+    """Periods that had begun at the end of the fit: their sums so far, and missing values."""
+
+    steps: Annotated[Integers, Spec("periods", low=1)]  # that each has had by then
+    sums: Annotated[Numbers, Spec("periods series")]  # of the observed values
+    missing: Filled  # values of the longest of these periods
 
 
 @dataclass(frozen=True)
 class Fitted:
+    """A fitted forecaster. What it saves is described by its fields, see `artifacts.specs`."""
+
     config: Config
     statistics: Statistics  # of the covariates
-    # [series], mean absolute value over the newest lookback, by which a change of unit is noticed
-    level: Numbers
-    # [series], in-sample error of seasonal naive, the unit of scaled errors; NaN for a short series
-    naive_error: Numbers
+    # mean absolute value over the newest lookback, by which a change of unit is noticed
+    level: Annotated[Numbers, Spec("series", low=0)]
+    # in-sample error of seasonal naive, the unit of scaled errors; NaN for a short series
+    naive_error: Annotated[Numbers, Spec("series", low=0, nan=True)]
     ensemble: Ensemble
     history: Panel  # the newest part of each series, enough to forecast
-    network_weights: list[NetworkWeights]  # of each of `Config.network_members`
-    base: Base | None
-    # the settings among RESTORED_SETTINGS that are not at their default
-    run: dict[str, Any]
-    effects: Effects | None  # effects of holidays and events
-    column_effects: ColumnEffects | None  # effects of columns known in advance
     closed: Closed  # positions in a season at which a series is constant
-    needs_table: bool = False  # whether successors were named after the fit
-    # unchecked ONNX files of networks, and in `unexported` why a network has none, both by the
-    # number of the network in `network_weights`
-    exports: dict[int, bytes] = field(default_factory=dict)
-    unexported: dict[int, str] = field(default_factory=dict)
+    # of each of `network_members`
+    network_weights: Annotated[list[NetworkWeights], NOT_SAVED]
+    # the same before training on held-out values, from which a later warm start begins
+    base_weights: Annotated[list[NetworkWeights], NOT_SAVED]
+    # grid position of the first value that these have not seen
+    trained_until: Annotated[Integers, Spec("series")]
+    effects: Effects | None = None  # effects of holidays and events
+    column_effects: ColumnEffects | None = None  # effects of columns known in advance
     # past errors of all series at common origins, for sums; None where none were asked for
     joint: JointErrors | None = None
-    # by the number of steps that a period has had by the origin: [series], the sum of its values
-    to_date: dict[int, Numbers] = field(default_factory=dict)
-    filled: Filled | None = None  # the missing values of these periods
+    begun: BegunPeriods | None = None
+    # the settings among RESTORED_SETTINGS that are not at their default
+    run: Annotated[dict[str, Any], NOT_SAVED] = field(default_factory=dict)
+    # whether successors were named after the fit
+    needs_table: Annotated[bool, NOT_SAVED] = False
+    # unchecked ONNX files of networks, and in `unexported` why a network has none, both by the
+    # number of the network in `network_weights`
+    exports: Annotated[dict[int, bytes], NOT_SAVED] = field(default_factory=dict)
+    unexported: Annotated[dict[int, str], NOT_SAVED] = field(default_factory=dict)
 
     @property
     def ids(self) -> tuple[tuple[str, ...], ...]:
@@ -172,6 +144,17 @@ class Fitted:
     def settings(self) -> TrainSettings:
         return TrainSettings.check(self.config.settings)
 
+    def members(self) -> list[list[Member]]:
+        """The members of each group of networks that has a weight in the ensemble."""
+        groups = self.config.plan.groups()
+        members = self.config.plan.members
+        return [[members[number] for number in groups[group]] for group in self.ensemble.networks]
+
+    @property
+    def network_members(self) -> list[Member]:
+        """The members of all groups of networks that have a weight, in one list."""
+        return [member for members in self.members() for member in members]
+
 
 def list_models(fitted: Fitted) -> list[str]:
     return fitted.ensemble.names(np.arange(1, len(fitted.ensemble.weights)))
@@ -180,7 +163,7 @@ def list_models(fitted: Fitted) -> list[str]:
 def describe_fit(fitted: Fitted) -> list[str]:
     """Lines of text on the ensemble, and its skill against seasonal naive on held-out values."""
     losses = fitted.ensemble.window_losses if len(fitted.ids) == 1 else None
-    scores = verdict(fitted.config.scores, len(fitted.config.components), losses)
+    scores = verdict(fitted.ensemble.scores, len(fitted.ensemble.components), losses)
     lines = [f"model    {_models_line(fitted)}", f"guard    {scores}"]
     if fitted.config.sums:
         sums = len(fitted.history) - len(fitted.ids)
@@ -219,7 +202,7 @@ def _models_line(fitted: Fitted) -> str:
 
 def rank_candidates(fitted: Fitted) -> list[str]:
     """Lines with the mean held-out losses of candidates and of the choice, the best first."""
-    scores = fitted.config.scores
+    scores = fitted.ensemble.scores
     if not scores:
         return []
     metric = fitted.settings().metric.upper()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.artifacts.store import Store
+from forecast.artifacts.store import Store, VersionInfo
 from forecast.errors import ArtifactRefused, BadData, ForecastError, Message, Setting, UsageError
 from forecast.events.effects import EFFECTS_NAMED, unseen_events
 from forecast.events.newest import warn_of_newest
@@ -103,23 +103,17 @@ def load_predictor(
     store: str, version: str | None = None, device: str = "auto", engine: EngineName = "auto"
 ) -> Predictor:
     """The forecaster of the live version of a store, or of another version, ready to forecast."""
-    fitted, place = _load(store, version)
-    backend = pick_engine(fitted, engine, device) if fitted.config.networks else None
-    with _name_place(place):
+    fitted, info = load_forecaster(store, version)
+    backend = pick_engine(fitted, engine, device) if fitted.ensemble.networks else None
+    with _name_place(f"{store}/{info.id}"):
         return Predictor(fitted, device, backend=backend)
 
 
-def load_forecaster(store: str, version: str | None = None) -> Fitted:
+def load_forecaster(store: str, version: str | None = None) -> tuple[Fitted, VersionInfo]:
     """The forecaster of the live version of a store, or of another version, as plain arrays."""
-    return _load(store, version)[0]
-
-
-def _load(store: str, version: str | None) -> tuple[Fitted, str]:
-    """A fitted forecaster, and the name that messages call it by."""
     contents, info = Store(store).load(version)
-    place = f"{store}/{info.id}"
-    with _name_place(place):
-        return from_contents(contents), place
+    with _name_place(f"{store}/{info.id}"):
+        return from_contents(contents), info
 
 
 @contextmanager
@@ -161,7 +155,7 @@ def forecast_table(
         unseen = unseen_events(panel, schema, fitted.effects)
         if unseen:
             log.warning(UNSEEN_EVENTS, ", ".join(unseen[:EFFECTS_NAMED]))
-    read_ahead = fitted.config.horizon if fitted.config.networks else horizon
+    read_ahead = fitted.config.horizon if fitted.ensemble.networks else horizon
     warn_blank_ahead(panel, schema, read_ahead, name)
     if source is not None:
         warn_of_seen_values(panel, fitted.history, schema, horizon, source.name)
@@ -301,7 +295,7 @@ def reading_to_forecast(
         source.table if isinstance(source, ForecastPart) else source,
         schema,
         horizon=config.horizon,
-        lookback=config.lookback,
+        lookback=fitted.ensemble.lookback,
         future=future,
         origin=origin,
         reach=None if part is None else part.reach,
@@ -318,7 +312,9 @@ def reading_to_forecast(
     panel = comparison.add(replace(reading.panel, lowest=lowest, counted=counted))
     if part is None:
         comparison.warn_of_missing_ids()
-    check_levels(panel, history.ids, fitted.level, config.lookback, source.name, schema.strict)
+    check_levels(
+        panel, history.ids, fitted.level, fitted.ensemble.lookback, source.name, schema.strict
+    )
     return replace(reading, panel=panel)
 
 
@@ -404,8 +400,8 @@ def replace_schema(predictor: Predictor, schema: Schema) -> Predictor:
     config = fitted.config.model_copy(update={"table": schema})
     history = without(fitted.history, schema, "ignore")
     is_same = (history.observed == fitted.history.observed).all()
-    filled = fitted.filled if is_same else None  # if not, sums are added up anew
-    return predictor.replace_fitted(replace(fitted, config=config, history=history, filled=filled))
+    begun = fitted.begun if is_same else None  # if not, sums are added up anew
+    return predictor.replace_fitted(replace(fitted, config=config, history=history, begun=begun))
 
 
 def checked_horizon(horizon: int | None, fitted: int) -> int:

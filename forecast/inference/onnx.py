@@ -64,7 +64,7 @@ class Networks:
 
     def __init__(self, fitted: Fitted, device: str) -> None:
         self.config = fitted.config
-        self.members = fitted.config.members()
+        self.members = fitted.members()
         self.to_array = np.ascontiguousarray
         graphs = (
             Graph(data, f"network-{number}.onnx") for number, data in sorted(fitted.exports.items())

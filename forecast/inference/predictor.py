@@ -9,7 +9,7 @@ import numpy as np
 
 from forecast.errors import INSTALL, Setting, Unavailable, UsageError, raise_if_interrupted
 from forecast.events.closed import closed_now, fixed_values
-from forecast.inference.fitted import CPU_DEVICES, Config, Fitted
+from forecast.inference.fitted import CPU_DEVICES, Fitted
 from forecast.metrics.quantiles import standard_deviation
 from forecast.models import model_class
 from forecast.panel.hierarchy import append_sums, find_members
@@ -74,7 +74,7 @@ def require_engine(engine: EngineName, model: str) -> None:
 
 def _missing_export(fitted: Fitted) -> str:
     """The reason why some network has no export; empty if every network has one."""
-    models = [member.model for member in fitted.config.network_members]
+    models = [member.model for member in fitted.network_members]
     if len(fitted.exports) == len(models):
         return ""
     if not fitted.unexported:
@@ -125,7 +125,7 @@ class Predictor:
         self.backend: Backend | None = None
         # called after each chunk with the number of windows done and the number of all windows
         self.on_windows: OnPart | None = None
-        if fitted.config.networks or device not in CPU_DEVICES:  # raises if the device is missing
+        if fitted.ensemble.networks or device not in CPU_DEVICES:  # raises if the device is missing
             name = backend or pick_engine(fitted, engine, device)
             self.backend = load_backend(fitted, device, name)
 
@@ -181,7 +181,7 @@ class Predictor:
             with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses infinite values
                 medians = list[Numbers]()  # of each group of networks, [windows, horizon, levels]
                 if self.backend is not None and windows is not None:
-                    groups = _members(self.backend, config, windows, index)
+                    groups = _members(self.backend, self.fitted, windows, index)
                     # quantiles stay in ascending order
                     medians = [np.median(group, 0) for group in groups]
                 of_fit = inputs.series_index[index[0]]
@@ -243,13 +243,13 @@ class Predictor:
         None if no group of networks has several members.
         """
         config = self.fitted.config
-        if self.backend is None or all(len(members) == 1 for members in config.members()):
+        if self.backend is None or all(len(members) == 1 for members in self.fitted.members()):
             return None
         inputs = prepare_inputs(self.fitted, panel)
         index = series, panel.lengths[series]
         windows = inputs.arrays.to(self.backend.to_array)
         size = deviation = 0.0
-        for group in _members(self.backend, config, windows, index):
+        for group in _members(self.backend, self.fitted, windows, index):
             if len(group) == 1:
                 continue
             medians = np.stack(group, -1)[:, :, config.levels.index(0.5)]
@@ -264,12 +264,12 @@ class Predictor:
         Raises `UsageError` if no network has attention.
         """
         backend = self.backend
-        if self.fitted.config.networks and TORCH not in type(backend).__module__:
+        if self.fitted.ensemble.networks and TORCH not in type(backend).__module__:
             backend = load_backend(self.fitted, self.device, TORCH)  # exports forecast only
         if backend is not None:
             windows = prepare_inputs(self.fitted, panel).arrays.to(backend.to_array)
             index = backend.to_array(np.ascontiguousarray(series))
-            for group, members in enumerate(self.fitted.config.members()):
+            for group, members in enumerate(self.fitted.members()):
                 cut = windows.cut(members[0].lookback, members[0].scaling)
                 batch = cut.batch(index, cut.lengths[index])
                 weights = backend.attention(group, batch)
@@ -319,7 +319,7 @@ def prepare_inputs(fitted: Fitted, panel: Panel, before: Integers | None = None)
 
 
 def _members(
-    backend: Backend, config: Config, windows: Windows, index: WindowIndex
+    backend: Backend, fitted: Fitted, windows: Windows, index: WindowIndex
 ) -> list[list[Numbers]]:
     """The quantiles of each member of each group of networks, in the unit of the panel's values.
 
@@ -327,13 +327,14 @@ def _members(
     the number of other windows. A batch is gathered once for all members that read it.
     """
     series, position = map(backend.to_array, index)
+    config = fitted.config
     nothing = np.zeros((0, config.horizon, len(config.levels)))
-    parts = [[[nothing] for _ in members] for members in config.members()]
+    parts = [[[nothing] for _ in members] for members in fitted.members()]
     with backend.guard_run():
         for start in range(0, len(series), NETWORK_BATCH):
             rows = slice(start, start + NETWORK_BATCH)
             batches = {}
-            for group, members in enumerate(config.members()):
+            for group, members in enumerate(fitted.members()):
                 read = members[0].lookback, members[0].scaling
                 if read not in batches:
                     gathered = windows.cut(*read).batch(series[rows], position[rows])

@@ -34,7 +34,7 @@ class Networks:
         if has("models", settings.model):
             model_class(settings.model).Params.check(settings.params or {})
         weights = iter(fitted.network_weights)
-        for members in config.members():
+        for members in fitted.members():
             shape = network_shape(
                 config.table,
                 config.horizon,

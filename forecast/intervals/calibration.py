@@ -20,11 +20,12 @@ size = 1 + step_share (step_size - 1), as steps of the season differ (see `step_
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.artifacts.specs import Spec
 from forecast.errors import Setting
 from forecast.intervals.own_past import (
     Pasts,
@@ -84,29 +85,33 @@ class Calibration:
     the calibrated quantiles. `coverage` and `windows` are a record of the data, and change nothing.
     """
 
-    # [horizon, levels], added to quantiles, in units of half the width of their interval
-    margins: Margins
-    # [levels], share of validation values at or below each quantile, before margins were added
-    coverage: Margins
-    windows: int  # validation windows with at least one value that counts
-    # [horizon, levels], distance of each quantile from the median as a share of the median, the
-    # median over the validation windows
-    relative: Margins
-    # [series + 1], logarithm of the factor of each series; index 0 is a series that was not in the
-    # fit, whose entry is 0
-    growth: Margins
+    # added to quantiles, in units of half the width of their interval
+    margins: Annotated[Margins, Spec("horizon levels")]
+    # share of validation values at or below each quantile, before margins were added
+    coverage: Annotated[Margins, Spec("levels")]
+    # validation windows with at least one value that counts
+    windows: Annotated[int, Spec(low=0)]
+    # distance of each quantile from the median as a share of the median, the median over the
+    # validation windows
+    relative: Annotated[Margins, Spec("horizon levels")]
+    # logarithm of the factor of each series; index 0 is a series that was not in the fit, whose
+    # entry is 0
+    growth: Annotated[Margins, Spec("series+1")]
     # where the mean of the actual values lies between the median, 0, and the mean of the calibrated
     # quantiles, 1: an interpolated mean
-    mean_share: float = 1.0
+    mean_share: Annotated[float, Spec("", 0, 1)] = 1.0
     # for series at rest (most of their values equal their median): the weight of that interpolated
     # mean; the mean of the series' recent values has the remaining weight
-    mean_weight: float = 1.0
+    mean_weight: Annotated[float, Spec("", 0, 1)] = 1.0
     # 1 where many actual values are equal, else 0; the least half width is then
     # `CalibrationPriors.tied_half_width`
-    tied: float = 0.0
-    rests: float = 0.0  # 1 if the median of a series at rest is that of its past, else 0
-    largest: float = np.inf  # see `CalibrationPriors.cap_factor`
-    slope: float = 0.0  # of the log ratio of errors to widths over roughness; 0 to 1
+    tied: Annotated[float, Spec("", 0, 1)] = 0.0
+    # 1 if the median of a series at rest is that of its past, else 0
+    rests: Annotated[float, Spec("", 0, 1)] = 0.0
+    # see `CalibrationPriors.cap_factor`
+    largest: Annotated[float, Spec("", 0, np.inf)] = np.inf
+    # of the log ratio of errors to widths over roughness
+    slope: Annotated[float, Spec("", 0, 1)] = 0.0
     mean_roughness: float = 0.0  # roughness at which intervals keep their width
     step_share: float = 0.0  # of errors over widths, see `own_past.step_share`
 

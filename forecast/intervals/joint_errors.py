@@ -5,10 +5,12 @@ They are computed after the fit. The origins are spread over the newest three qu
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.artifacts.specs import Spec
 from forecast.intervals.calibration import widen
 from forecast.metrics.quantiles import (
     compute_width_factors,
@@ -46,9 +48,9 @@ CORRELATION_PRIORS = CorrelationPriors()
 class JointErrors:
     """Errors of forecasts at common origins, in standard deviations of each forecast."""
 
-    # [windows, series, horizon], oldest window first: multiples of STEP, from NO_ERROR
-    values: NDArray[np.uint8]
-    stride: int  # steps between two origins
+    # oldest window first: multiples of STEP, from NO_ERROR
+    values: Annotated[NDArray[np.uint8], Spec("windows series horizon")]
+    stride: Annotated[int, Spec(low=1)]  # steps between two origins
 
     @classmethod
     def estimate(cls, errors: Numbers, stride: int) -> "JointErrors":

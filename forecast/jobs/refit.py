@@ -15,7 +15,7 @@ from forecast.calendar.zones import DAY, as_text, wall_clock
 from forecast.checks.promotion import ServingVersion, log_ratio, number_horizons
 from forecast.ensemble.ensemble import CHOSEN
 from forecast.errors import UsageError
-from forecast.inference.fitted import RUN_SETTINGS, Config, Fitted
+from forecast.inference.fitted import RUN_SETTINGS, Fitted
 from forecast.inference.forecasting import load_predictor
 from forecast.jobs.pipeline import Pipeline
 from forecast.ledger.ledger import DayScore, FitEntry, Ledger
@@ -85,7 +85,7 @@ def reason_to_fit(
     fits = ledger.fits(at)
     if fits and fits[-1].as_of == at:
         return "", False  # an earlier run at this instant has fitted
-    changed = find_setting_changes(pipeline, live.version, live.fitted.config, fits)
+    changed = find_setting_changes(pipeline, live.version, live.fitted, fits)
     if changed is not None:
         return changed, True
     if pipeline.refit == "never":
@@ -107,7 +107,7 @@ def _worse(fitted: Fitted, days: list[DayScore]) -> str:
 
     The first horizon after the fit does not count, as the version before also forecast it.
     """
-    error_at_fit = fitted.config.scores.get(CHOSEN)
+    error_at_fit = fitted.ensemble.scores.get(CHOSEN)
     if not error_at_fit or fitted.settings().metric != "mase":
         return ""
     schema = fitted.schema
@@ -149,7 +149,7 @@ def settings_of_fit(pipeline: Pipeline) -> str:
 
 
 def find_setting_changes(
-    pipeline: Pipeline, version: str, config: Config, fits: list[FitEntry]
+    pipeline: Pipeline, version: str, serving: Fitted, fits: list[FitEntry]
 ) -> str | None:
     """Why the settings of a file need another fit, or None; `UsageError` if the file forbids it."""
     never = pipeline.refit == "never"
@@ -160,7 +160,7 @@ def find_setting_changes(
             return "the settings changed"
         if not changed and last.version == version:
             return None
-    differences = settings_differences(pipeline, config)
+    differences = settings_differences(pipeline, serving)
     if not differences:
         return None
     if never:
@@ -175,12 +175,13 @@ def find_setting_changes(
     return f"{version} was fitted with other settings than the file's: {differences}"
 
 
-def settings_differences(pipeline: Pipeline, config: Config) -> str:
+def settings_differences(pipeline: Pipeline, serving: Fitted) -> str:
     """The settings of a file that differ from a fit, as text."""
+    config = serving.config
     schema = config.table
     trained = TrainSettings.check(config.settings).model_dump(exclude=set(RUN_SETTINGS))
     trained["horizon"] = config.horizon
-    trained["lookback"] = config.lookback
+    trained["lookback"] = serving.ensemble.lookback
     read_as = schema.table_settings()
     read_as["date_format"] = schema.date_format or schema.time_format.pattern
     read_as["timezone"] = schema.timezone or schema.time_format.zone

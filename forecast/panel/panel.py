@@ -1,10 +1,12 @@
 """Hold many series as one flat array and offsets, with a mask of observed values and covariates."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from forecast.artifacts.specs import Spec, of_values
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -37,10 +39,12 @@ class Vintages:
     without vintages has the same value at all origins.
     """
 
-    slot: Integers  # [vintages]
-    column: Integers  # index among the columns known in advance
-    available: Integers  # grid position of the first origin at which the value is known, or ALWAYS
-    value: Numbers  # [vintages]
+    slot: Annotated[Integers, Spec("vintages", low=0, below="slots")]
+    # index among the columns known in advance
+    column: Annotated[Integers, Spec("vintages", low=0, below="known")]
+    # grid position of the first origin at which the value is known, or BEFORE_ALL_ORIGINS
+    available: Annotated[Integers, Spec("vintages", BEFORE_ALL_ORIGINS, -BEFORE_ALL_ORIGINS)]
+    value: Annotated[Numbers, of_values("vintages")]
 
     def __len__(self) -> int:
         return len(self.slot)
@@ -108,36 +112,36 @@ class Panel:
     slot, observed or not, is its origin. After it follow ``ahead`` unobserved slots of the future.
     """
 
-    ids: Ids  # ascending; the order in which everything downstream sees the series
-    order: Integers  # [series], indices into `ids`, in the order in which the input has the series
-    offsets: Integers  # [series + 1], first slot of each series, and the number of slots
-    starts: Integers  # [series], grid position of the first slot
+    # ascending; the order in which everything downstream sees the series
+    ids: Annotated[Ids, Spec("series")]
+    # indices into `ids`, in the order in which the input has the series
+    order: Annotated[Integers, Spec("series", low=0, below="series")]
+    offsets: Annotated[Integers, Spec("series+1", low=0)]  # first slot of each, number of slots
+    starts: Annotated[Integers, Spec("series")]  # grid position of the first slot
     ahead: int  # number of future slots of each series
-    values: Numbers  # [slots], in the target's own unit, 0 where not observed
-    observed: Flags  # [slots]
-    known: (
-        Numbers  # [slots, columns], values known in advance, as known at the origin; NaN if blank
-    )
-    past: Numbers  # [slots, columns], past covariates, NaN where blank and in future slots
-    static: Numbers  # [series, columns], static covariates, NaN where blank
+    values: Annotated[Numbers, of_values("slots")]  # in the target's own unit, 0 if not observed
+    observed: Annotated[Flags, Spec("slots")]
+    # values known in advance, as known at the origin; here and below, NaN where blank
+    known: Annotated[Numbers, of_values("slots known", nan=True)]
+    past: Annotated[Numbers, of_values("slots past", nan=True)]  # NaN in future slots
+    static: Annotated[Numbers, of_values("series static", nan=True)]
     # of each series: ok, constant, short, successor, like, new or gone; or ended, missing or sum,
     # which get no forecast
-    status: tuple[str, ...] = ()
+    status: Annotated[tuple[str, ...], Spec("series")] = ()
     # of each series: the code of the region whose holidays it has, '' for none; () if all have the
     # same
     regions: tuple[str, ...] = ()
-    # [slots], the standard deviation of the values up to each slot, see `expanding_std`; set if the
-    # panel is a tail of longer series, whose earlier values count, too
-    spread: Floats | None = None
-    # [series], the lowest value that is not in the panel: one that the fit saw, or one before the
-    # tail
-    lowest: Numbers | None = None
-    # [series], whether all values that are not in the panel are counts, see `is_count`
-    counted: Flags | None = None
+    # the standard deviation of the values up to each slot, see `expanding_std`; set if the panel is
+    # a tail of longer series, whose earlier values count, too
+    spread: Annotated[Floats, of_values("slots", low=0)] | None = None
+    # the lowest value that is not in the panel: one that the fit saw, or one before the tail
+    lowest: Annotated[Numbers, Spec("series", -np.inf, np.inf)] | None = None
+    # whether all values that are not in the panel are counts, see `is_count`
+    counted: Annotated[Flags, Spec("series")] | None = None
     # of the columns known in advance; None if each cell has the same value at all origins
     vintages: Vintages | None = None
-    # [slots], steps to forecast at which the series has not begun, or is over; None if there are none
-    shut: Flags | None = None
+    # steps to forecast at which the series has not begun, or is over; None if there are none
+    shut: Annotated[Flags, Spec("slots")] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)

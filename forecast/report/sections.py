@@ -270,7 +270,7 @@ def read_section(fitted: Fitted, version: str) -> Section:
         ("series", f"{len(fitted.history):,}"),
         ("layout", schema.layout),
         ("time", time),
-        ("horizon", f"{config.horizon} steps, from the last {config.lookback}"),
+        ("horizon", f"{config.horizon} steps, from the last {fitted.ensemble.lookback}"),
     ]
     for line in describe(schema, fitted.history):
         label = line[:9].strip()
@@ -360,7 +360,7 @@ def models_section(predictor: Predictor) -> Section:
     parts.append(PageTable("Mean weight in the forecasts", ("model", "weight"), by_weight))
 
     metric = fitted.settings().metric.upper()
-    scores = sorted(config.scores.items(), key=lambda item: item[1])
+    scores = sorted(fitted.ensemble.scores.items(), key=lambda item: item[1])
     if scores:
         title = f"Candidates on held-out values, by {metric}"
         parts.append(PageTable(title, ("candidate", metric), scores))
@@ -379,7 +379,7 @@ def models_section(predictor: Predictor) -> Section:
 
 def _attention(predictor: Predictor) -> tuple[LineChart, ...]:
     """A chart of the attention weight of each step of the past, averaged over series."""
-    members = predictor.fitted.config.network_members
+    members = predictor.fitted.network_members
     if not any("attention" in member.model for member in members):
         return ()  # before torch is imported
     panel = predictor.fitted.history

@@ -83,7 +83,7 @@ def past_sums(
     complete = (periods != numbers[0]) & (periods != numbers[-1])
 
     status = np.array(panel.status or ["ok"] * len(panel))
-    ended = (status == "ended") | (panel.trailing_gap() > fitted.config.lookback)
+    ended = (status == "ended") | (panel.trailing_gap() > fitted.ensemble.lookback)
     names_by_level = []
     for level in levels:
         keys = iterate_keys(panel, schema, level.by)

@@ -99,8 +99,11 @@ def to_date(predictor: Predictor, panel: Panel, count: int) -> tuple[Numbers, Fi
     fitted = predictor.fitted
     lengths = panel.lengths
     if panel.spread is not None:  # the panel holds only the tails of the series of the fit
-        if fitted.filled is not None and count in fitted.to_date:
-            return fitted.to_date[count], fitted.filled.where(fitted.filled.age < count)
+        begun = fitted.begun
+        if begun is not None and count in begun.steps:
+            is_later = begun.missing.age < count
+            later = Filled(*(array[is_later] for array in vars(begun.missing).values()))
+            return begun.sums[begun.steps == count][0], later
         if (count > lengths).any():
             problem = "this forecaster keeps too few values to say what the first period has"
             raise UsageError(f"{problem} already", cure="name the table, or fit again")
@@ -108,9 +111,9 @@ def to_date(predictor: Predictor, panel: Panel, count: int) -> tuple[Numbers, Fi
     newest = ~panel.before(lengths - count)
     gaps = (inside & ~panel.observed).any()
     closed = fill_closed_slots(panel, find_closed_values(fitted, panel) if gaps else None)
-    begun = inside & (panel.positions > 0)  # the first value of a series has none before it
+    has_past = inside & (panel.positions > 0)  # the first value of a series has none before it
     skipped = np.repeat(panel.skipped, panel.sizes)
-    missing = begun & ~closed.observed & ~skipped
+    missing = has_past & ~closed.observed & ~skipped
     values = np.where(closed.observed & inside & newest, closed.values, 0.0)
     values = values.astype(np.longdouble)
     total = np.add.reduceat(values, panel.first_slots)

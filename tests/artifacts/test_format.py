@@ -31,7 +31,7 @@ text = "".join(["le", "vel"])
 scaler = {"b": [text, "le" + text[2:], 0.1], "a": {text: None, "c": [1, 2.5, True]}}
 if %r:
     scaler = dict(reversed(scaler.items()))
-print(artifact_hash(encode(Contents({"x": {"z": 1, "a": 2}}, {"w": np.ones((2, 3), np.float32)}, scaler, {}))))
+print(artifact_hash(encode(Contents({"x": scaler}, {}, {"w": np.ones((2, 3), np.float32)}))))
 """
 
 plain = st.recursive(
@@ -50,12 +50,11 @@ def contents(**changes):
             "cell.weight": np.arange(6, dtype=np.float32).reshape(2, 3),
             "bias": np.float32([0.5]),
         },
-        "scaler": {"level": [1.5, -2.0], "categories": {"shop": ["a", "b"]}},
-        "history": {
+        "arrays": {
+            "scores": np.arange(3, dtype=np.float64),
             "values": np.arange(4, dtype=np.float32),
             "observed": np.array([True, False, True, True]),
         },
-        "calibration": {"scores": np.arange(3, dtype=np.float64)},
     }
     return Contents(**{**values, **changes})
 
@@ -82,29 +81,15 @@ def test_contents_come_back_as_they_were():
     before = contents()
     after = decode(encode(before))
     assert after.config == before.config
-    assert after.scaler == before.scaler
     assert as_bits(after.weights) == as_bits(before.weights)
-    assert as_bits(after.history) == as_bits(before.history)
-    assert as_bits(after.calibration) == as_bits(before.calibration)
-
-
-def test_calibration_may_be_missing():
-    files = encode(contents(calibration=None))
-    assert sorted(files) == [
-        "config.json",
-        "history.safetensors",
-        "model.safetensors",
-        "scaler.json",
-    ]
-    assert decode(files).calibration is None
+    assert as_bits(after.arrays) == as_bits(before.arrays)
 
 
 @settings(max_examples=20, deadline=None)
 @given(plain_dicts)
 def test_any_plain_values_come_back(value):
-    after = decode(encode(contents(config=value, scaler=value)))
+    after = decode(encode(contents(config=value)))
     assert repr(after.config) == repr(json.loads(json.dumps(value, sort_keys=True)))
-    assert repr(after.scaler) == repr(after.config)
 
 
 @pytest.mark.parametrize(
@@ -123,14 +108,10 @@ def test_any_plain_values_come_back(value):
 )
 def test_arrays_come_back_whatever_their_memory_looks_like(dtype, shape_of):
     array = np.asarray(shape_of((np.arange(12).reshape(3, 4) % 5).astype(dtype)))
-    after = decode(encode(contents(history={"array": array}))).history["array"]
+    after = decode(encode(contents(arrays={"array": array}))).arrays["array"]
     assert after.shape == array.shape
     np.testing.assert_array_equal(after, array)
     assert after.flags.writeable
-
-
-def test_scaler_is_plain_json():
-    assert json.loads(encode(contents())["scaler.json"]) == contents().scaler
 
 
 def test_no_file_of_a_version_is_a_pickle():
@@ -162,7 +143,7 @@ def test_hash_covers_every_file_and_name_but_not_the_manifest():
     assert artifact_hash(dict(reversed(files.items()))) == before
     for name in files:
         assert artifact_hash(files | {name: files[name] + b" "}) != before
-    swapped = files | {"config.json": files["scaler.json"], "scaler.json": files["config.json"]}
+    swapped = files | {"config.json": files["arrays.safetensors"]}
     assert artifact_hash(swapped) != before
 
 
@@ -176,17 +157,16 @@ def test_hash_covers_every_file_and_name_but_not_the_manifest():
         b"x",
     ],
 )
-@pytest.mark.parametrize("where", ["config", "scaler"])
-def test_values_that_are_not_plain_are_not_written(where, value):
+def test_values_that_are_not_plain_are_not_written(value):
     with pytest.raises((TypeError, ValueError)):
-        encode(contents(**{where: {"key": value}}))
+        encode(contents(config={"key": value}))
 
 
 def test_endless_nesting_is_not_written():
     value = {}
     value["self"] = value
     with pytest.raises(ValueError, match="Circular"):
-        encode(contents(scaler=value))
+        encode(contents(config=value))
 
 
 @pytest.mark.parametrize(
@@ -195,10 +175,10 @@ def test_endless_nesting_is_not_written():
         ("weights", {"w": np.float32([1, np.nan])}),
         ("weights", {"w": np.float32([np.inf])}),
         ("weights", {"w": np.float64([1])}),
-        ("history", {"ids": np.array(["a"])}),
-        ("history", {"ids": np.array([{}], dtype=object)}),
-        ("history", {"half": np.float16([1])}),
-        ("history", {"__metadata__": np.float32([1])}),
+        ("arrays", {"ids": np.array(["a"])}),
+        ("arrays", {"ids": np.array([{}], dtype=object)}),
+        ("arrays", {"half": np.float16([1])}),
+        ("arrays", {"__metadata__": np.float32([1])}),
     ],
 )
 def test_arrays_that_could_not_be_read_are_not_written(where, arrays):
@@ -207,15 +187,15 @@ def test_arrays_that_could_not_be_read_are_not_written(where, arrays):
 
 
 def test_file_beyond_its_limit_is_not_written(monkeypatch):
-    monkeypatch.setitem(artifact_format.SIZE_LIMITS, "history.safetensors", 100)
-    with pytest.raises(Unavailable, match=r"history\.safetensors would have .* lookback="):
+    monkeypatch.setitem(artifact_format.SIZE_LIMITS, "arrays.safetensors", 100)
+    with pytest.raises(Unavailable, match=r"arrays\.safetensors would have .* lookback="):
         encode(contents())
 
 
 def test_missing_and_unknown_files_are_refused():
     files = encode(contents())
-    without = {name: data for name, data in files.items() if name != "scaler.json"}
-    with pytest.raises(ArtifactRefused, match=r"scaler\.json: is missing"):
+    without = {name: data for name, data in files.items() if name != "config.json"}
+    with pytest.raises(ArtifactRefused, match=r"config\.json: is missing"):
         decode(without)
     with pytest.raises(ArtifactRefused, match=r"model\.pt: does not belong"):
         decode(files | {"model.pt": b""})
@@ -229,7 +209,7 @@ def test_json_of_endless_lists_is_refused(monkeypatch):
 def test_endless_names_of_arrays_are_refused(monkeypatch):
     monkeypatch.setattr(artifact_format, "_HEADER", 1000)
     one = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
-    assert "header" in refused("model.safetensors", tensors({f"{n}": one for n in range(100)}))
+    assert "header" in refused("weights.safetensors", tensors({f"{n}": one for n in range(100)}))
 
 
 @pytest.mark.parametrize("data", [b'{"a": "\\ud800"}', b'{"\\udfff": 1}'])
@@ -239,7 +219,7 @@ def test_half_of_a_surrogate_pair_is_no_text(data):
 
 @settings(max_examples=100, deadline=None)
 @given(
-    st.sampled_from(["config.json", "scaler.json", "model.safetensors", "history.safetensors"]),
+    st.sampled_from(["config.json", "weights.safetensors", "arrays.safetensors"]),
     st.data(),
 )
 def test_mutated_files_are_read_or_refused(name, data):
@@ -269,7 +249,6 @@ def test_mutated_files_are_read_or_refused(name, data):
 )
 def test_loose_json_is_refused(data):
     refused("config.json", data)
-    refused("scaler.json", data)
 
 
 @pytest.mark.parametrize(
@@ -297,12 +276,12 @@ def test_loose_json_is_refused(data):
     ],
 )
 def test_malformed_weights_are_refused(data):
-    refused("model.safetensors", data)
+    refused("weights.safetensors", data)
 
 
 def test_flags_that_are_neither_true_nor_false_are_refused():
     header = {"observed": {"dtype": "BOOL", "shape": [2], "data_offsets": [0, 2]}}
-    assert "neither" in refused("history.safetensors", tensors(header, b"\x01\x02"))
+    assert "neither" in refused("arrays.safetensors", tensors(header, b"\x01\x02"))
 
 
 def test_manifest_says_what_a_version_is_made_of():
@@ -316,7 +295,7 @@ def test_manifest_says_what_a_version_is_made_of():
     assert "python" in manifest.packages
 
 
-@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
 def test_an_older_format_is_refused_with_the_way_out(number):
     manifest = json.loads(dump_manifest(encode(contents()), "v", "2026-01-01T00:00:00+00:00"))
     older = json.dumps({**manifest, "format": number, "needs": ">=0.2"}).encode()
@@ -328,10 +307,10 @@ def test_an_older_format_is_refused_with_the_way_out(number):
     ("needs", "said"), [(">=2.1", "forecast>=2.1"), ("; rm -rf ~", "forecast, a newer one")]
 )
 def test_newer_format_is_refused_by_name_of_the_version_that_is_needed(needs, said):
-    manifest = json.dumps({"format": 5, "needs": needs, "unheard": "of"}).encode()
+    manifest = json.dumps({"format": 6, "needs": needs, "unheard": "of"}).encode()
     with pytest.raises(ArtifactRefused, match=said) as caught:
         load_manifest(manifest, "store/v/MANIFEST.json")
-    assert str(caught.value).startswith("store/v/MANIFEST.json: has format 5")
+    assert str(caught.value).startswith("store/v/MANIFEST.json: has format 6")
     assert "rm -rf" not in str(caught.value)
 
 

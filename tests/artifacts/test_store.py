@@ -37,8 +37,7 @@ def contents(number=0):
     return Contents(
         config={"number": number},
         weights={"w": np.full(4, number, np.float32)},
-        scaler={"level": [1.5, float(number)]},
-        history={"observed": np.array([True, False])},
+        arrays={"observed": np.array([True, False])},
     )
 
 
@@ -234,9 +233,9 @@ def test_saving_mends_a_damaged_pointer_and_says_so(store, caplog):
 def test_damaged_version_is_not_promoted(store):
     first = save(store, 1)
     second = save(store, 2)
-    with (store.path / first.id / "model.safetensors").open("ab") as file:
+    with (store.path / first.id / "weights.safetensors").open("ab") as file:
         file.write(b"\0")
-    with store.lock() as writer, pytest.raises(ArtifactRefused, match=r"model\.safetensors"):
+    with store.lock() as writer, pytest.raises(ArtifactRefused, match=r"weights\.safetensors"):
         writer.promote(first.id)
     assert store.current() == second.id
 
@@ -250,7 +249,7 @@ def test_damaged_old_version_does_not_stop_saving(store):
         store.versions()
 
 
-@pytest.mark.parametrize("name", ["CURRENT", "MANIFEST.json", "config.json", "model.safetensors"])
+@pytest.mark.parametrize("name", ["CURRENT", "MANIFEST.json", "config.json", "weights.safetensors"])
 @pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
 def test_only_ordinary_files_are_opened(store, tmp_path, name, kind):
     info = save(store)
@@ -294,8 +293,8 @@ def test_store_itself_may_be_reached_through_a_link(store, tmp_path):
 
 
 def test_forged_store_that_agrees_with_itself_is_parsed_strictly(store):
-    forge(store, encode(contents()) | {"scaler.json": b"\x80\x04cposix\nsystem\n."})
-    with pytest.raises(ArtifactRefused, match=r"scaler\.json: cannot be trusted"):
+    forge(store, encode(contents()) | {"config.json": b"\x80\x04cposix\nsystem\n."})
+    with pytest.raises(ArtifactRefused, match=r"config\.json: cannot be trusted"):
         store.load()
 
 
@@ -330,9 +329,9 @@ def test_newer_format_names_the_forecast_that_is_needed(store):
 
 def test_file_larger_than_the_manifest_says_is_not_read(store):
     info = save(store)
-    with (store.path / info.id / "history.safetensors").open("r+b") as file:
+    with (store.path / info.id / "arrays.safetensors").open("r+b") as file:
         file.truncate(2**40)  # sparse
-    with pytest.raises(ArtifactRefused, match=r"history\.safetensors: has 1,099,511,627,776 bytes"):
+    with pytest.raises(ArtifactRefused, match=r"arrays\.safetensors: has 1,099,511,627,776 bytes"):
         store.load()
 
 

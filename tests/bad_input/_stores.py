@@ -122,7 +122,7 @@ def newer(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
 @scene
 def truncated(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
     """A file of the version is cut."""
-    place = version(folder) / "history.safetensors"
+    place = version(folder) / "arrays.safetensors"
     place.write_bytes(place.read_bytes()[:-8])
     yield
 
@@ -130,7 +130,7 @@ def truncated(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
 @scene
 def flipped(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
     """One bit of a file of the version has changed."""
-    place = version(folder) / "calibration.safetensors"
+    place = version(folder) / "weights.safetensors"
     data = bytearray(place.read_bytes())
     data[-1] ^= 1
     place.write_bytes(data)
@@ -140,7 +140,7 @@ def flipped(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
 @scene
 def missing_file(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
     """A file of the version is gone."""
-    (version(folder) / "scaler.json").unlink()
+    (version(folder) / "config.json").unlink()
     yield
 
 
@@ -154,15 +154,16 @@ class Harm:
 @scene
 def hostile(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
     """A pickle that runs code in the place of the scaler, with all checksums right."""
-    sign(folder, "scaler.json", pickle.dumps(Harm()))
+    sign(folder, "config.json", pickle.dumps(Harm()))
     yield
 
 
 @scene
 def hostile_settings(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
     """A configuration whose horizon is enormous, with all checksums right."""
-    settings = json.loads((version(folder) / "config.json").read_bytes())
-    sign(folder, "config.json", json.dumps({**settings, "horizon": 2_000_000_000}).encode())
+    config = json.loads((version(folder) / "config.json").read_bytes())
+    config["config"]["horizon"] = 2_000_000_000
+    sign(folder, "config.json", json.dumps(config).encode())
     yield
 
 

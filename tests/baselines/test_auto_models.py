@@ -76,7 +76,7 @@ def panel(series: int, months: int = 30) -> pd.DataFrame:
 def compared(table: pd.DataFrame, **settings: Any) -> set[str]:
     """The candidates of a fit that came with the package."""
     model = Forecaster(horizon=4, **settings).fit(table)
-    return model.fitted_.config.scores.keys() & set(FROM_PACKAGE)
+    return model.fitted_.ensemble.scores.keys() & set(FROM_PACKAGE)
 
 
 def forecast(name: str, past: Array, horizon: int, season: int) -> Array:

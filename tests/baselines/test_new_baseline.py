@@ -37,7 +37,7 @@ API = """
 from forecast import Forecaster
 from forecast.tables.synthetic import synthesize
 frame = synthesize("noise")
-print(list(Forecaster(model="linear", steps=2, horizon=3, baselines=("middle",)).fit(frame).fitted_.config.scores))
+print(list(Forecaster(model="linear", steps=2, horizon=3, baselines=("middle",)).fit(frame).fitted_.ensemble.scores))
 print(Forecaster(model="middle", horizon=3).fit(frame).models())
 """
 

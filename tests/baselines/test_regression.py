@@ -178,7 +178,7 @@ def test_it_forecasts_alone_from_columns(tmp_path: Path) -> None:
     model = Forecaster(
         model="regression", target="sales", known=["warmth", "kind"], season=SEASON, horizon=HORIZON
     ).fit(table.assign(sales=table["sales"].where(table.index < 260 - HORIZON)))
-    assert model.fitted_.config.components == ("regression",)
+    assert model.fitted_.ensemble.components == ("regression",)
     found = model.predict()
     assert np.abs(found["forecast"].to_numpy() - table["sales"].to_numpy()[-HORIZON:]).mean() < 3
     model.save(str(tmp_path / "store"))
@@ -225,7 +225,7 @@ def test_it_joins_where_it_helps_and_is_affordable(
 
     def compared(season: int) -> set[str]:
         model = Forecaster(model="pretrained", season=season, horizon=24).fit(table)
-        return {"regression", "autoregression"} & model.fitted_.config.scores.keys()
+        return {"regression", "autoregression"} & model.fitted_.ensemble.scores.keys()
 
     assert compared(24) == {"regression", "autoregression"}
     assert compared(48) == {"autoregression"}  # there are eight such seasons

@@ -86,22 +86,19 @@ def _stand_in_goes_live(seed: int, ratio: float, horizons: int) -> bool:
         series, origins, known + ours, actual, np.ones(actual.shape, bool), unit, "mase"
     )
     config = SimpleNamespace(
-        networks=(),
         horizon=HORIZON,
-        lookback=HORIZON,
         levels=(0.5,),
-        scores={},
         table=reading.schema,
     )
     new = SimpleNamespace(
         config=config,
         history=SimpleNamespace(ids=panel.ids, origins=panel.origins, origin=panel.origin),
-        ensemble=SimpleNamespace(validation=held),
+        ensemble=SimpleNamespace(validation=held, lookback=HORIZON, networks=(), scores={}),
         settings=lambda: SimpleNamespace(metric="mase"),
     )
     old_end = panel.origins - HORIZON * horizons
     seen = SimpleNamespace(ids=panel.ids, origins=old_end, origin=old_end.max())
-    old = SimpleNamespace(config=config, history=seen)
+    old = SimpleNamespace(config=config, history=seen, ensemble=new.ensemble)
     replay = {
         (one, day): points for one, day, points in zip(series, first, known + theirs, strict=True)
     }
@@ -203,13 +200,11 @@ def test_networks_must_not_lose_to_a_baseline_by_the_same_rule(
         rival=actual + errors,
     )
     new = SimpleNamespace(
-        config=SimpleNamespace(
-            networks=("network",),
-            scores={"theta": 1.0, "chosen": more},
-            table=SimpleNamespace(layout="long"),
-        ),
+        config=SimpleNamespace(table=SimpleNamespace(layout="long")),
         history=SimpleNamespace(ids=(("a",),), origins=np.array([120]), end=120),
-        ensemble=SimpleNamespace(validation=held),
+        ensemble=SimpleNamespace(
+            validation=held, networks=(0,), scores={"theta": 1.0, "chosen": more}
+        ),
         settings=lambda: SimpleNamespace(metric="mase"),
     )
     _, words = should_promote(new, None, lambda: reading_of(0), False)  # type: ignore[arg-type]

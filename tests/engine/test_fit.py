@@ -73,9 +73,9 @@ def test_a_network_that_a_budget_taught_nothing_is_left_out(
     monkeypatch.setattr("forecast.engine.train.FEW_STEPS", 10**9)
     left_out = fit_of(reading, budget=1, **{**SMALL, "steps": None})
     assert left_out.config.plan.members == ()
-    assert left_out.config.components == ("last",)
+    assert left_out.ensemble.components == ("last",)
     alone = fit_of(reading, budget=1, guard=False, **{**SMALL, "steps": None})
-    assert alone.config.components == ("gru",)
+    assert alone.ensemble.components == ("gru",)
 
 
 def test_baselines_end_with_the_budget_as_well(
@@ -85,7 +85,7 @@ def test_baselines_end_with_the_budget_as_well(
         "forecast.engine.fit.BUDGET_SHARES", replace(BUDGET_SHARES, least_baselines=0.0)
     )
     late = replace(asked(reading, baselines=("last", "theta", "mean"), budget=1), started=0.0)
-    assert fit(late).config.components == ("last",)
+    assert fit(late).ensemble.components == ("last",)
     assert "no time for theta, mean, left out; pass a larger" in caplog.text
     assert "too short for networks to learn" in caplog.text
 
@@ -113,7 +113,7 @@ def test_a_budget_holds_where_three_processes_take_turns(
 
 def test_a_baseline_is_fitted_without_a_network(reading: Reading) -> None:
     fitted = fit_of(reading, model="last", baselines=("last",))
-    assert fitted.config.components == ("last",)
+    assert fitted.ensemble.components == ("last",)
     assert fitted.config.plan.members == ()
     assert fitted.network_weights == []
     assert fitted.config.train_end.startswith("2024-12-31")
@@ -130,9 +130,8 @@ def test_a_device_that_is_missing_is_refused_for_a_baseline_too(
 def test_a_network_is_kept_as_it_was_before_it_saw_what_was_held_out(reading: Reading) -> None:
     fitted = fit_of(reading, guard=False, **SMALL)
     assert len(fitted.network_weights) == 1
-    assert fitted.base is not None
-    assert (fitted.base.trained_until < reading.panel.origins).all()
-    assert (fitted.base.trained_until > reading.panel.starts).all()
+    assert (fitted.trained_until < reading.panel.origins).all()
+    assert (fitted.trained_until > reading.panel.starts).all()
 
 
 HORIZON = 7

@@ -3,14 +3,12 @@
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from sklearn.base import clone
 
 from forecast import Forecaster
 from forecast.artifacts.store import Store
@@ -105,9 +103,8 @@ def test_it_never_starts_from_weights_that_saw_what_is_held_out(live: Forecaster
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TrainingState, "__init__", watched)
         fitted(table(107), live)
-    assert live.fitted_.base is not None
     for weights, base, final in zip(
-        begun, live.fitted_.base.weights, live.fitted_.network_weights, strict=True
+        begun, live.fitted_.base_weights, live.fitted_.network_weights, strict=True
     ):
         assert all(np.array_equal(value.numpy(), base[name]) for name, value in weights.items())
         assert any(not np.array_equal(base[name], final[name]) for name in base)
@@ -156,14 +153,8 @@ def test_where_it_does_not_fit_it_starts_cold_and_says_so(
     pd.testing.assert_frame_equal(warm.predict(), cold.predict(), check_exact=True)
 
 
-def test_a_forecaster_without_networks_or_without_a_base_is_no_start(
-    live: Forecaster, told: pytest.LogCaptureFixture
-) -> None:
+def test_a_forecaster_without_networks_is_no_start(told: pytest.LogCaptureFixture) -> None:
     cold = fitted(table(107))
-    old = clone(live)
-    old.fitted_ = replace(live.fitted_, base=None)
-    assert fitted(table(107), old).plan_ == cold.plan_
-    assert "saved without" in told.text
     assert fitted(table(107), fitted(table(100), model="theta", params=None)).plan_ == cold.plan_
     assert "no network has a share" in told.text
 
@@ -171,8 +162,7 @@ def test_a_forecaster_without_networks_or_without_a_base_is_no_start(
 def test_new_and_lost_series_keep_what_belongs_to_each() -> None:
     knobs = {"model": "esrnn", "members": 1, "steps": 30, "learning_rate": 0.05, "season": 7}
     live = fitted(table(100), **knobs)
-    assert live.fitted_.base is not None
-    rows = live.fitted_.base.weights[0]["own.weight"]  # [1 + series, coefficients]
+    rows = live.fitted_.base_weights[0]["own.weight"]  # [1 + series, coefficients]
     assert len(rows) == 4
     assert np.abs(rows[1:]).min() > 0
     begun: list[np.ndarray] = []

@@ -47,9 +47,9 @@ def test_without_a_season_a_baseline_that_is_then_another_one_is_left_out() -> N
         {"year": range(1960, 2000), "value": np.random.default_rng(1).normal(size=40).cumsum()}
     )
     several = Forecaster(model="pretrained", horizon=4, baselines=names).fit(years)
-    assert not {"seasonal-naive", "seasonal-drift"} & several.fitted_.config.scores.keys()
+    assert not {"seasonal-naive", "seasonal-drift"} & several.fitted_.ensemble.scores.keys()
     alone = Forecaster(model="seasonal-naive", horizon=4).fit(years)
-    assert alone.fitted_.config.components == ("seasonal-naive",)
+    assert alone.fitted_.ensemble.components == ("seasonal-naive",)
     assert (alone.predict()["forecast"] - years["value"].iloc[-1]).abs().max() < 1e-3
 
 

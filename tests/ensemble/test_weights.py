@@ -251,7 +251,7 @@ def panel(kind: str, series: int = 12, length: int = 160) -> pd.DataFrame:
 
 
 def test_where_nothing_can_be_learned_no_candidate_is_far_from_the_best() -> None:
-    scores = Forecaster(**QUICK).fit(panel("white noise")).fitted_.config.scores
+    scores = Forecaster(**QUICK).fit(panel("white noise")).fitted_.ensemble.scores
     assert scores["chosen"] < 1.02 * min(scores.values())
 
 
@@ -264,7 +264,7 @@ def test_the_error_that_a_fit_says_is_that_of_weights_from_other_windows(
     model = Forecaster(horizon=6, baselines=names).fit(frame)
     fitted, held = model.fitted_, model.fitted_.ensemble.validation
     assert held is not None
-    said = fitted.config.scores["chosen"]
+    said = fitted.ensemble.scores["chosen"]
     assert said == pytest.approx(held.losses(held.points).mean())
     now = read_as(table_from_frame(frame), fitted.config.table, horizon=6).panel
     quantiles = model.predictor_.quantiles(now, held.series, held.first - now.starts[held.series])
@@ -272,7 +272,7 @@ def test_the_error_that_a_fit_says_is_that_of_weights_from_other_windows(
     assert (
         fitting
         < said
-        < 1.1 * min(score for name, score in fitted.config.scores.items() if name != "chosen")
+        < 1.1 * min(score for name, score in fitted.ensemble.scores.items() if name != "chosen")
     )
 
 
@@ -369,7 +369,7 @@ def test_an_unknown_baseline_or_metric_is_a_usage_error() -> None:
 def test_scores_of_a_fit_are_the_measures_of_a_backtest(metric: str) -> None:
     frame = panel("random walk", 1, 90)
     model = Forecaster(model="last", metric=metric, horizon=6).fit(frame)
-    values, score = frame["s00"].to_numpy(), model.fitted_.config.scores["last"]
+    values, score = frame["s00"].to_numpy(), model.fitted_.ensemble.scores["last"]
     held = model.fitted_.ensemble.validation
     assert held is not None
     step = np.abs(np.diff(values))  # the in-sample error of repeating the last value

@@ -40,30 +40,22 @@ def _elsewhere() -> Iterator[Case]:
         lambda place: _after(place, lambda folder: _write(place / "CURRENT", payload)),
     )
     yield Case(
-        "model.safetensors: a torch file",
-        with_file("model.safetensors", b"PK\x03\x04\x00\x00\x08\x08archive/data.pkl" + payload),
+        "weights.safetensors: a torch file",
+        with_file("weights.safetensors", b"PK\x03\x04\x00\x00\x08\x08archive/data.pkl" + payload),
     )
     yield Case(
-        "model.safetensors: objects in the payload",
+        "weights.safetensors: objects in the payload",
         with_file(
-            "model.safetensors",
+            "weights.safetensors",
             tensors({"w": {"dtype": "O", "shape": [1], "data_offsets": [0, 8]}}, payload[:8]),
         ),
     )
     yield Case(
-        "a pickle beside scaler.json",
+        "a pickle beside config.json",
         lambda place: write_store(place, {**plain_files(), "scaler.joblib": payload}),
     )
     yield Case(
-        "a pickle in place of scaler.json, as format 1 had it",
-        lambda place: write_store(
-            place,
-            {**_without_scaler(), "scaler.joblib": payload},
-            signed({**_without_scaler(), "scaler.joblib": payload}, 1),
-        ),
-    )
-    yield Case(
-        "format 1 with a scaler.json",
+        "format 1",
         lambda place: write_store(place, plain_files(), signed(plain_files(), 1)),
     )
     yield Case(
@@ -80,10 +72,6 @@ def _elsewhere() -> Iterator[Case]:
         ),
         harmless="a file that the manifest does not name is not read",
     )
-
-
-def _without_scaler() -> dict[str, bytes]:
-    return {name: data for name, data in plain_files().items() if name != "scaler.json"}
 
 
 # Files that are no files
@@ -145,8 +133,8 @@ def _links() -> Iterator[Case]:
     )
     yield Case("config.json: a hard link to another file", _instead("config.json", _other_file))
     yield Case(
-        "history.safetensors: 1 TB of holes",
-        _instead("history.safetensors", lambda path: _holes(path, 2**40)),
+        "arrays.safetensors: 1 TB of holes",
+        _instead("arrays.safetensors", lambda path: _holes(path, 2**40)),
     )
     yield Case("CURRENT: 1 TB of holes", _instead("CURRENT", lambda path: _holes(path, 2**40)))
     yield Case(
@@ -242,7 +230,7 @@ def _paths() -> Iterator[Case]:
     for name, change in {
         "the version of another folder": {"version": "v-20300101T000000.000000Z-ffffffff"},
         "a version that is a path": {"version": "../x"},
-        "format 5": {"format": 5, "needs": ">=9"},
+        "format 6": {"format": 6, "needs": ">=9"},
         "format 1.0": {"format": 1.0},
         "format true": {"format": True},
         "a hash of other files": {"hash": digest},

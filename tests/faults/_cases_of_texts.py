@@ -56,7 +56,7 @@ def _tensors() -> Iterator[Case]:
         ),
         "weights that belong to no network": tensors({"0/a": one}, b"\0" * 4),
     }.items():
-        yield Case(f"weights: {name}", with_file("model.safetensors", data))
+        yield Case(f"weights: {name}", with_file("weights.safetensors", data))
 
 
 # JSON
@@ -97,7 +97,7 @@ def _json() -> Iterator[Case]:
     for name, data in {
         "1 MB of brackets": b"[" * 500_000 + b"]" * 500_000,
         "2 MB": manifest.rstrip()[:-1] + b" " * 2_000_000 + b"}",
-        "1e999": manifest.replace(b'"format": 4', b'"format": 1e999'),
+        "1e999": manifest.replace(b'"format": 5', b'"format": 1e999'),
     }.items():
         yield Case(
             f"manifest: {name}", lambda place, data=data: write_store(place, plain_files(), data)

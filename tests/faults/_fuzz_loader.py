@@ -96,10 +96,9 @@ def _patched(choices: Choices, place: Path) -> None:
 
 
 def _values(choices: Choices, place: Path) -> None:
-    """Change the config or the scaler as a tree: the JSON stays sound, what it says does not."""
+    """Change the config as a tree: the JSON stays sound, what it says does not."""
     files = dict(network_files() if choices.flag() else plain_files())
-    config = choices.flag()
-    name = "config.json" if config else "scaler.json"
+    name = "config.json"
     tree = json.loads(files[name])
     for _ in range(choices.whole(1, 3)):
         _change(tree, choices)

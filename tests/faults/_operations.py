@@ -122,9 +122,7 @@ def contents(number: int, size: int) -> Contents:
     return Contents(
         config={"number": number},
         weights={"w": np.full(size, number, np.float32)},
-        scaler={"level": [float(number)]},
-        history={"values": np.full(size // 2, number, np.float32)},
-        calibration={"margins": np.full(3, number, np.float32)},
+        arrays={"values": np.full(size // 2, number, np.float32)},
     )
 
 

@@ -21,11 +21,7 @@ from forecast.tables.synthetic import synthesize
 
 VERSION = "v-20300101T000000.000000Z-0123abcd"
 DATA = Path(__file__).parents[2] / "data"
-NAMES = (
-    "config.json",
-    "scaler.json",
-    *(f"{name}.safetensors" for name in ("model", "history", "calibration", "base")),
-)
+NAMES = ("config.json", "arrays.safetensors", "weights.safetensors")
 TYPES = {
     "bool": "BOOL",
     "uint8": "U8",

@@ -114,7 +114,7 @@ def test_the_nights_go_on_where_they_were_cut_off(fortnight: Path, tmp_path: Pat
 
 
 def flip(job: NightJob) -> None:
-    path = job.folder / "store" / Store(job.folder / "store").current() / "history.safetensors"
+    path = job.folder / "store" / Store(job.folder / "store").current() / "arrays.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"!")
 
 

@@ -23,8 +23,8 @@ def fitted(store: Path) -> Fitted:
 def test_contents_come_back_as_they_were(fitted: Fitted) -> None:
     first = to_contents(fitted)
     again = to_contents(from_contents(first))
-    assert (again.config, again.scaler, again.run) == (first.config, first.scaler, first.run)
-    for name in ("weights", "history", "calibration", "base"):
+    assert (again.config, again.run) == (first.config, first.run)
+    for name in ("weights", "arrays"):
         before, after = getattr(first, name), getattr(again, name)
         assert before.keys() == after.keys()
         for key in before:
@@ -38,15 +38,19 @@ def test_contents_come_back_as_they_were(fitted: Fitted) -> None:
             lambda c: replace(c, weights={**c.weights, "99/bias": np.zeros(1, np.float32)}),
             "no network for the weights",
         ),
-        (lambda c: replace(c, scaler={**c.scaler, "more": 1}), "1 validation error for Scaler"),
-        (lambda c: replace(c, scaler={"statistics": {}}), "2 validation errors for Scaler"),
+        (lambda c: replace(c, config={**c.config, "more": 1}), "there is no 'more' in Fitted"),
         (
-            lambda c: replace(c, config={**c.config, "settings": {"budget": 3}}),
+            lambda c: replace(
+                c, config={**c.config, "config": {**c.config["config"], "settings": {"budget": 3}}}
+            ),
             "settings that the plan has replaced",
         ),
         (lambda c: replace(c, exports={99: b""}), "no network for an export"),
         (lambda c: replace(c, unexported={99: "why"}), "no network for an export"),
-        (lambda c: replace(c, base={**c.base, "until": np.zeros(99, np.int64)}), "until"),
+        (
+            lambda c: replace(c, arrays={**c.arrays, "trained_until": np.zeros(99, np.int64)}),
+            "trained_until",
+        ),
         (lambda c: replace(c, config={}), "does not hold a valid forecaster"),
     ],
 )

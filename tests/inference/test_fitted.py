@@ -220,8 +220,9 @@ def test_without_held_out_values_the_sentence_says_so() -> None:
 
 def test_the_table_lists_all_candidates_the_best_first(fitted: Fitted) -> None:
     def table(scores: dict[str, float]) -> list[str]:
-        config = {"scores": scores, "settings": {"metric": "rmsse"}}
-        return rank_candidates(replace(fitted, config=fitted.config.model_copy(update=config)))
+        config = fitted.config.model_copy(update={"settings": {"metric": "rmsse"}})
+        ensemble = replace(fitted.ensemble, scores=scores)
+        return rank_candidates(replace(fitted, config=config, ensemble=ensemble))
 
     lines = table({"theta": 0.9, "segrnn": 0.712, CHOSEN: 0.7})
     assert lines == ["RMSSE  on held-out values", "  0.7  chosen", "0.712  segrnn", "  0.9  theta"]

@@ -94,7 +94,7 @@ def test_a_batch_is_gathered_once_for_all_members_that_read_it(
 @pytest.fixture(scope="module")
 def fitted(store: Path) -> Fitted:
     """With an export of each network."""
-    found = load_forecaster(str(store))
+    found = load_forecaster(str(store))[0]
     return replace(found, exports=dict.fromkeys(range(len(found.network_weights)), b""))
 
 
@@ -152,7 +152,7 @@ def test_a_network_without_an_export_is_run_by_torch_or_named(
     assert pick_engine(none) == pick_engine(reason) == "torch"
     with pytest.raises(Unavailable, match="saved without exports"):
         pick_engine(none, "onnx")
-    model = fitted.config.members()[0][0].model
+    model = fitted.members()[0][0].model
     with pytest.raises(Unavailable, match=f"{model} has no export, as it is too large"):
         pick_engine(reason, "onnx")
 

@@ -139,10 +139,3 @@ def test_a_version_without_a_network_that_forecasts_is_refused(
     write_store(tmp_path, files if data is None else {**files, PRETRAINED_FILE: data})
     with pytest.raises(ArtifactRefused):
         load_predictor(str(tmp_path))
-
-
-def test_a_baseline_has_no_network(passengers: Path, tmp_path: Path) -> None:
-    plain = encode(to_contents(Forecaster(model="last").fit(pd.read_csv(passengers)).fitted_))
-    write_store(tmp_path / "plain", {**plain, PRETRAINED_FILE: SHIPPED})
-    with pytest.raises(ArtifactRefused, match="nowhere else"):
-        load_predictor(str(tmp_path / "plain"))

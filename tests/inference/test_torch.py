@@ -22,7 +22,7 @@ def fits() -> dict[str, Fitted]:
 
 
 def newest(fitted: Fitted, networks: Networks) -> Batch:
-    member = fitted.config.members()[0][0]
+    member = fitted.members()[0][0]
     windows = (
         prepare_inputs(fitted, fitted.history)
         .arrays.to(networks.to_array)

@@ -44,7 +44,7 @@ def test_a_warm_start_goes_on_from_the_live_version(job: Job, forecast: Run, at:
     assert forecast("run", job.file, "--as-of", at(150)).code == 0
     assert forecast("run", job.file, "--as-of", at(151)).code == 0
     first, second = (
-        json.loads((job.store / version / "config.json").read_text())["plan"]
+        json.loads((job.store / version / "config.json").read_text())["config"]["plan"]
         for version in sorted(path.name for path in job.store.glob("v-*"))
     )
     assert first["started_from"] is None

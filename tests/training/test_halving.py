@@ -117,7 +117,7 @@ def test_without_a_budget_no_clock_decides(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setattr(time, name, lambda: next(clock))
     slow = Forecaster(horizon=6, params={"hidden_size": 4}, baselines=("last",)).fit(frame)
     assert slow.plan_ == quick.plan_
-    assert slow.fitted_.config.scores == quick.fitted_.config.scores
+    assert slow.fitted_.ensemble.scores == quick.fitted_.ensemble.scores
     pd.testing.assert_frame_equal(slow.predict(), quick.predict(), check_exact=True)
 
 

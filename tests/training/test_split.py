@@ -29,7 +29,7 @@ def panel(starts: list[int], ends: list[int], seed: int = 0) -> pd.DataFrame:
 def test_no_network_trains_on_a_date_at_which_another_series_validates() -> None:
     frame = panel([0, 0, 0, 180, 200, 220, 290], [300] * 7)
     fitted = Forecaster(model="segrnn", steps=2, horizon=7, guard=False).fit(frame).fitted_
-    held, base = fitted.ensemble.validation, fitted.base
+    held, base = fitted.ensemble.validation, fitted
     assert held is not None
     assert base is not None
     assert set(held.series) == set(range(6))  # the last one has too short a past
@@ -46,8 +46,7 @@ def test_held_out_dates_are_older_where_most_series_have_no_newer_values(
     assert held is not None
     assert len(np.unique(held.series[held.observed.any(1)])) == 40
     assert caplog.text.count("most series ended") == 1
-    assert model.fitted_.base is not None
-    assert held.first.min() >= model.fitted_.base.trained_until.max()
+    assert held.first.min() >= model.fitted_.trained_until.max()
 
 
 @pytest.mark.parametrize("lengths", [[300, 300, 300], [300, 120, 60, 9], [4, 5], [40] * 30])

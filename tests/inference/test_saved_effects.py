@@ -1,4 +1,4 @@
-"""Parts of a stored version are what they must be, or are refused."""
+"""Saved effects come back as they were, or are refused."""
 
 from dataclasses import replace
 from typing import Any
@@ -7,11 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast.artifacts.specs import as_lists
+from forecast.artifacts.specs import build_record, split_record
 from forecast.events.closed import Closed
 from forecast.events.columns import ColumnEffects
 from forecast.events.effects import Effects
-from forecast.inference.contents import read_closures, read_column_effects, read_effects
 from forecast.panel.infer import read
 from forecast.panel.schema import Schema
 from forecast.settings import TableSettings
@@ -27,7 +26,7 @@ def panel_schema() -> Schema:
     return read(table_from_frame(frame), settings).schema
 
 
-SIZES = {"series": 2, "series+1": 3}
+SIZES = {"series": 2}
 CLOSED = Closed(
     np.array([0, 0, 1]), np.array([7, 7, 7]), np.array([5, 6, 0]), np.zeros(3), ((1, "Advent"),)
 )
@@ -41,50 +40,6 @@ EFFECTS = Effects(
     reaction=np.ones(3),
     always_zero=np.zeros((3, 1), np.int64),
 )
-
-
-def test_closed_positions_and_effects_come_back_from_lists() -> None:
-    assert as_lists(read_closures(as_lists(CLOSED), SIZES)) == as_lists(CLOSED)
-    assert as_lists(read_effects(as_lists(EFFECTS), SIZES)) == as_lists(EFFECTS)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"series": [0, 1, 0]},  # not in order
-        {"series": [0, 0, 2]},  # there are two
-        {"phase": [5, 7, 0]},  # beyond the season
-        {"season": [7, 7, 0]},
-        {"value": [0.0, 0.0, 1e300]},
-        {"value": [0.0, 0.0]},
-        {"opened": [[3, "Advent"]]},
-        {"opened": [[1, "x" * 401]]},
-        {"more": []},
-    ],
-)
-def test_closed_positions_that_contradict_each_other_are_refused(change: dict[str, Any]) -> None:
-    with pytest.raises((ValueError, TypeError)):  # each with a reason of its own
-        read_closures(as_lists(CLOSED) | change, SIZES)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"labels": ["x" * 401]},
-        {"labels": [1]},
-        {"exponent": 5},
-        {"exponent": True},
-        {"always_zero": [[0], [2], [0]]},
-        {"unit": [0.0, -1.0, 0.0]},
-        {"profile": np.zeros((3, 7)).tolist()},
-        {"reaction": [1.0, 1.0]},
-        {"reaction": [1.0, 1.0, 1e300]},
-        {"more": []},
-    ],
-)
-def test_effects_that_contradict_each_other_are_refused(change: dict[str, Any]) -> None:
-    with pytest.raises((ValueError, TypeError)):
-        read_effects(as_lists(EFFECTS) | change, SIZES)
 
 
 COLUMN_EFFECTS = ColumnEffects(
@@ -108,34 +63,36 @@ COLUMN_EFFECTS = ColumnEffects(
 )
 
 
-def test_effects_of_columns_come_back_from_lists(panel_schema: Schema) -> None:
-    read = read_column_effects(as_lists(COLUMN_EFFECTS), SIZES, panel_schema)
-    assert as_lists(read) == as_lists(COLUMN_EFFECTS)
+@pytest.mark.parametrize("record", [CLOSED, EFFECTS, COLUMN_EFFECTS])
+def test_effects_and_closed_positions_come_back(record: Any) -> None:
+    arrays, values = split_record(record)
+    again = build_record(type(record), arrays, values, SIZES)
+    for name, value in vars(record).items():
+        np.testing.assert_array_equal(getattr(again, name), value)
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("record", "change"),
     [
-        {"multiplies": 1},
-        {"season": 0},
-        {"season": 24.0},
-        {"lags": [0, -1]},
-        {"lags": [0, 1, 2]},
-        {"means": [0]},
-        {"logarithm": [2, 0]},
-        {"unit": [0.0, 1.0]},
-        {"knots": [[0.0]]},
-        {"weights": np.full((2, 8), 1e300).tolist()},
-        {"scale": [1.0, -1.0, 1.0]},
-        {"reaction": np.ones((2, 2)).tolist()},
-        {"more": []},
+        (CLOSED, {"series": np.array([0, 0, 2])}),  # there are two
+        (CLOSED, {"value": np.array([0.0, 0.0, 1e300])}),
+        (CLOSED, {"value": np.array([0.0, 0.0])}),
+        (EFFECTS, {"exponent": np.array(5)}),
+        (EFFECTS, {"always_zero": np.array([[0], [2], [0]])}),
+        (EFFECTS, {"unit": np.array([0.0, -1.0, 0.0])}),
+        (EFFECTS, {"profile": np.zeros((3, 7))}),
+        (EFFECTS, {"reaction": np.array([1.0, 1.0])}),
+        (COLUMN_EFFECTS, {"season": np.array(0)}),
+        (COLUMN_EFFECTS, {"lags": np.array([0, -1])}),
+        (COLUMN_EFFECTS, {"logarithm": np.array([2, 0])}),
+        (COLUMN_EFFECTS, {"knots": np.array([[0.0]])}),
+        (COLUMN_EFFECTS, {"reaction": np.ones((2, 2))}),
     ],
 )
-def test_effects_of_columns_that_contradict_each_other_are_refused(
-    panel_schema: Schema, change: dict[str, Any]
-) -> None:
-    with pytest.raises((ValueError, TypeError)):
-        read_column_effects(as_lists(COLUMN_EFFECTS) | change, SIZES, panel_schema)
+def test_other_arrays_are_refused(record: Any, change: dict[str, Any]) -> None:
+    arrays, values = split_record(record)
+    with pytest.raises(ValueError, match=next(iter(change))):
+        build_record(type(record), arrays | change, values, SIZES)
 
 
 def test_an_effect_does_not_depend_on_the_series_beside(panel_schema: Schema) -> None:
