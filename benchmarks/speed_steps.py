@@ -12,7 +12,7 @@ from benchmarks.pairs import Pairs
 from forecast import Forecaster
 from forecast.engine.requests import Callbacks
 from forecast.tables.synthetic import synthesize
-from forecast.training.context import Progress
+from forecast.training.plan import Progress
 
 LOOKBACK, HORIZON, BATCH, HIDDEN, LAYERS = 144, 48, 128, 128, 2
 WARM_UP = 5  # pairs that do not count

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from forecast.training.state import TrainingState
+from forecast.training.loop import TrainingState
 
 
 @contextmanager

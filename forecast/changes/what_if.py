@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from forecast.calendar.times import parse_timestamp
-from forecast.engine.answer import new_totals
-from forecast.engine.forecast import forecast
+from forecast.engine.forecast import forecast, new_totals
 from forecast.engine.requests import Forecast, ForecastRequest
 from forecast.errors import BadData, Setting, UsageError, did_you_mean
 from forecast.events.columns import ColumnEffects, columns_by_name

@@ -14,7 +14,7 @@ from forecast.changes.replay import iterate_arrays
 from forecast.checks.accuracy import Earlier
 from forecast.checks.limits import HELD_RUNS, Finding, is_accepted, usual_size
 from forecast.inference.fitted import Fitted
-from forecast.inference.forecasting import Forecasts, add_columns, add_predictions
+from forecast.inference.forecasting import Forecasts, build_forecasts
 from forecast.intervals.corrections import CORRECTED_SHARES
 from forecast.intervals.interval_ends import lower_bounds
 from forecast.ledger.record import Record
@@ -290,8 +290,17 @@ def replace_series(
     means[series] = numbers[..., 0]
     source = np.full(means.shape, THIS_RUN, object)
     source[series] = np.where(has_last, "last run", "seasonal naive")
-    replaced = replace(forecasts, quantiles=quantiles, shown=shown, means=means)
-    return add_columns(add_predictions(replaced, fitted, output), fitted, output), source.ravel()
+    replaced = build_forecasts(
+        fitted,
+        output,
+        forecasts.panel,
+        forecasts.series,
+        quantiles,
+        shown,
+        means,
+        forecasts.skipped,
+    )
+    return replaced, source.ravel()
 
 
 def _naive(forecasts: Forecasts, fitted: Fitted, series: Integers, medians: Numbers) -> Numbers:

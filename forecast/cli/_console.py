@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from forecast.engine.requests import Fold
-    from forecast.training.context import Progress as Training
+    from forecast.training.plan import Progress as Training
 
 WIDTH = 160  # characters in a line of a status if stdout is not a terminal
 style = {"format": "text", "quiet": False}  # what --log-format and --quiet say

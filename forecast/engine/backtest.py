@@ -254,7 +254,7 @@ class Model:
         shown = quantiles[series]
         means = compute_means(shown, totals.fitted, past, series)
         try:
-            totals.add(Forecasts(past, series, shown, shown, means, shown, shown))
+            totals.add(Forecasts(past, series, shown, shown, means, shown, shown, {}))
             frame = build_frame(totals.columns())
         except (UsageError, BadData):
             return None

@@ -23,7 +23,7 @@ from forecast.tables.reading import load_table
 from forecast.tables.table import Table
 from forecast.threads import OnPart
 from forecast.totals.sums import Totals
-from forecast.training.context import OnStep
+from forecast.training.plan import OnStep
 
 INFERRED = TableSettings()  # everything that can be inferred of a table is inferred
 DEFAULT_OUTPUT = OutputSettings()

@@ -11,8 +11,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from pydantic import Field
 
-from forecast.engine.answer import new_totals
-from forecast.engine.in_parts import Collected, LargeForecast, Messages
+from forecast.engine.forecast import Collected, LargeForecast, Messages, new_totals
 from forecast.engine.requests import Forecast, ForecastRequest, TableFile
 from forecast.errors import BadData, CannotCreate, Setting, UsageError
 from forecast.inference.forecasting import checked_horizon

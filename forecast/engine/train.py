@@ -17,8 +17,7 @@ from forecast.logs import log
 from forecast.metrics.quantiles import LEVELS
 from forecast.models import model_class
 from forecast.panel.panel import Numbers
-from forecast.training.context import TrainingContext, WarmStart
-from forecast.training.plan import Member, Plan
+from forecast.training.plan import Member, Plan, TrainingContext, WarmStart
 
 if TYPE_CHECKING:
     from forecast.training.fitting import Fitter

@@ -9,9 +9,8 @@ from forecast.models.shared.building import carry_weights
 from forecast.panel.panel import Ids, series_index
 from forecast.panel.schema import Schema
 from forecast.panel.season import most_lookback
-from forecast.training.context import WarmStart
 from forecast.training.fitting import Fitter
-from forecast.training.plan import Candidate
+from forecast.training.plan import Candidate, WarmStart
 
 SAME_SETTINGS = ("model", "params", "scaling", "transform", "loss")  # these must be equal
 # fields of a schema that do not change the inputs of a network

@@ -70,7 +70,7 @@ class ForecastPart:
 
 @dataclass(frozen=True)
 class Forecasts:
-    """The forecasts for a panel; `quantiles`, `shown` and `means` are not bounded yet."""
+    """The forecasts for a panel; `quantiles`, `shown` and `means` are not bounded."""
 
     panel: Panel  # what was forecast from
     series: Integers  # indices of the series that get a forecast, in the order of the rows
@@ -80,8 +80,8 @@ class Forecasts:
     numbers: Numbers  # [series, horizon, 1 + 2 * intervals], the numbers of the output
     # [series, horizon, 5], the point and the 80 and 95 % intervals, as in the columns
     published: Numbers
+    columns: Columns  # as `Forecaster.predict` returns them
     changes: Numbers | None = None  # [series, horizon], what overrides added to the points
-    columns: Columns = field(default_factory=dict)  # as `Forecaster.predict` returns them
     # why series get no forecast: ``{("store 7",): "missing"}``
     skipped: dict[tuple[str, ...], str] = field(default_factory=dict)
 
@@ -162,13 +162,12 @@ def forecast_table(
 
     options = None if on_panel is None else on_panel(panel)
     refuse = ArtifactRefused if source is None else BadData
-    forecasts = forecast_panel(predictor, panel, horizon, output, options, refuse)
     words = zip(panel.ids, panel.status, strict=True)
     skipped = {ids: status for ids, status in words if status in SKIPPED and status != SUM}
     if not isinstance(source, ForecastPart):
         gone = sorted(set(fitted.ids) - set(panel.ids))
         skipped |= dict.fromkeys(gone, "gone")
-    return replace(add_columns(forecasts, fitted, output), skipped=skipped)
+    return forecast_panel(predictor, panel, horizon, output, options, refuse, skipped)
 
 
 def forecast_panel(
@@ -178,6 +177,7 @@ def forecast_panel(
     output: OutputSettings,
     options: ForecastOptions | None = None,
     refuse: type[ForecastError] = ArtifactRefused,
+    skipped: dict[tuple[str, ...], str] | None = None,
 ) -> Forecasts:
     """The forecasts of a panel; raises the error class `refuse` if they are not finite."""
     fitted = predictor.fitted
@@ -195,20 +195,25 @@ def forecast_panel(
         shown = widen(quantiles, factors)
     # interval corrections do not change the means
     means = compute_means(quantiles, fitted, panel, series)
-    forecasts = Forecasts(panel, series, quantiles, shown, means, shown, shown)
-    return add_predictions(forecasts, fitted, output)
+    return build_forecasts(fitted, output, panel, series, quantiles, shown, means, skipped or {})
 
 
-def add_predictions(forecasts: Forecasts, fitted: Fitted, output: OutputSettings) -> Forecasts:
-    """Forecasts with the numbers of the output, which are computed from `shown` and `means`."""
-    panel = forecasts.panel
-    series = forecasts.series
-    means = forecasts.means
+def build_forecasts(
+    fitted: Fitted,
+    output: OutputSettings,
+    panel: Panel,
+    series: Integers,
+    quantiles: Numbers,
+    shown: Numbers,
+    means: Numbers,
+    skipped: dict[tuple[str, ...], str],
+) -> Forecasts:
+    """Forecasts with the numbers and the columns of the output, which follow from the others."""
     floor = panel.floor()[series]
     counts = panel.is_count()[series]
 
     def drop_bounds(output: OutputSettings) -> Numbers:
-        return unbounded_numbers(forecasts.shown, fitted.config.levels, output, counts, means)
+        return unbounded_numbers(shown, fitted.config.levels, output, counts, means)
 
     unbounded_output = drop_bounds(output)
     numbers = apply_bounds(unbounded_output, output, floor)
@@ -218,14 +223,24 @@ def add_predictions(forecasts: Forecasts, fitted: Fitted, output: OutputSettings
         log_low_totals(numbers[..., 0], bounded_means[..., 0], floor, FOR_TOTALS)
     usual = output.usual
     published = numbers if usual == output else apply_bounds(drop_bounds(usual), usual, floor)
-    return replace(forecasts, numbers=numbers, published=published)
+    columns = forecast_columns(fitted, output, panel, series, numbers)
+    return Forecasts(
+        panel,
+        series,
+        quantiles,
+        shown,
+        means,
+        numbers,
+        published,
+        columns,
+        skipped=skipped,
+    )
 
 
-def add_columns(forecasts: Forecasts, fitted: Fitted, output: OutputSettings) -> Forecasts:
-    """Forecasts with the columns of the output."""
-    panel = forecasts.panel
-    series = forecasts.series
-    numbers = forecasts.numbers
+def forecast_columns(
+    fitted: Fitted, output: OutputSettings, panel: Panel, series: Integers, numbers: Numbers
+) -> Columns:
+    """The columns of the output, from its numbers [series, horizon, 1 + 2 * intervals]."""
     horizon = numbers.shape[1]
     if output.integer and np.abs(numbers).max(initial=0) < 2**63:
         numbers = numbers.astype(np.int64)
@@ -240,7 +255,7 @@ def add_columns(forecasts: Forecasts, fitted: Fitted, output: OutputSettings) ->
         columns["model"] = np.repeat(models, horizon)
         status = np.array(panel.status, object)
         columns["status"] = np.repeat(status[series], horizon)
-    return replace(forecasts, columns=columns)
+    return columns
 
 
 def forecast_series(panel: Panel) -> Integers:

@@ -13,7 +13,7 @@ from forecast.calendar.zones import DAY
 from forecast.errors import BadData
 from forecast.events.closed import fill_closed_slots
 from forecast.inference.fitted import Fitted
-from forecast.inference.forecasting import Forecasts, add_columns
+from forecast.inference.forecasting import Forecasts, forecast_columns
 from forecast.inference.predictor import find_closed_values
 from forecast.intervals.interval_ends import apply_bounds
 from forecast.logs import log
@@ -106,8 +106,9 @@ def apply_overrides(
         people = ", ".join(np.unique(who))
         log.info("override %d of %d forecasts, by %s", is_meant.sum(), row.size, people)
     changes = moved - numbers
-    changed = replace(forecasts, numbers=moved, changes=changes[..., 0])
-    return add_columns(changed, fitted, output), overrides
+    columns = forecast_columns(fitted, output, panel, series, moved)
+    changed = replace(forecasts, numbers=moved, changes=changes[..., 0], columns=columns)
+    return changed, overrides
 
 
 def read_overrides(

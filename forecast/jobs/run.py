@@ -83,7 +83,7 @@ from forecast.panel.schema import Schema, position_texts
 from forecast.panel.successors import refuse_absent
 from forecast.registry import explain_error
 from forecast.tables.writing import check_output
-from forecast.training.context import Progress
+from forecast.training.plan import Progress
 
 SKIPPED_NAMED = 10  # a message names at most so many series without a forecast
 MAX_RECORDED = 100  # the record names at most so many series without a forecast

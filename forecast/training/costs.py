@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from forecast.models.shared.model import RecurrentModel
 from forecast.settings import TrainSettings
+from forecast.training.loop import TrainingState
 from forecast.training.plan import STEP_PRIORS, Member
 from forecast.training.sampling import Draw
-from forecast.training.state import TrainingState
 from forecast.windows.windows import Batch
 
 PROBE_STEPS = 3  # training steps that are timed; the first is slow, since memory is set up

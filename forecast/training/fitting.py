@@ -18,21 +18,21 @@ from forecast.models.shared.building import build, network_shape, to_tensors
 from forecast.models.shared.model import Shape
 from forecast.parallel import Task, on_cluster, side_by_side
 from forecast.settings import TrainSettings
-from forecast.training.context import Progress, TrainingContext
 from forecast.training.costs import StepCosts, default_batch_size
 from forecast.training.devices import on_device, one_thread, out_of_memory, pick_device
-from forecast.training.loop import Trained, train
+from forecast.training.loop import Trained, member_seed, train
 from forecast.training.plan import (
     NETWORKS_AT_ONCE,
     Candidate,
     Member,
+    Progress,
+    TrainingContext,
     enough_steps,
     plan_member,
     schedule,
 )
 from forecast.training.sampling import Draw, sampler, validation_batches
 from forecast.training.split import Split, validation_windows
-from forecast.training.state import member_seed
 from forecast.windows.inputs import Inputs
 from forecast.windows.windows import Batch, WindowIndex, Windows
 

@@ -12,10 +12,18 @@ from numpy.typing import NDArray
 
 from forecast.models import model_class
 from forecast.parallel import workers
-from forecast.training.context import TrainingContext, WarmStart
 from forecast.training.fitting import Fitter
 from forecast.training.loop import Trained
-from forecast.training.plan import PROCESS_START, Candidate, Member, Plan, fit_seconds, makespan
+from forecast.training.plan import (
+    PROCESS_START,
+    Candidate,
+    Member,
+    Plan,
+    TrainingContext,
+    WarmStart,
+    fit_seconds,
+    makespan,
+)
 
 # networks that a plan takes to train side by side if no clock decides it (no time budget): the plan
 # is then the same on machines of any number of cores

@@ -1,13 +1,15 @@
-"""The plan of a fit: which networks are trained, for how many steps, on what batches.
+"""The plan of a fit: which networks are trained, for how many steps, on what batches, until when.
 
 It follows from the data, the settings and an estimate of costs; only a time budget brings in a
 clock.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from numpy.typing import NDArray
 from pydantic import Field
 
 from forecast.settings import ScalingName, Stored
@@ -38,6 +40,8 @@ class StepPriors:
 
 
 STEP_PRIORS = StepPriors()
+
+Weights = dict[str, NDArray[Any]]  # of a network, by name
 
 
 class Candidate(Stored):
@@ -149,3 +153,45 @@ def makespan(costs: Sequence[float], jobs: int) -> float:
     """The time until the last of `jobs` workers has finished."""
     workers = schedule(costs, jobs)
     return max(sum(costs[number] for number in worker) for worker in workers)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a fit stands; `loss` is that of the last training batch."""
+
+    member: int
+    step: int
+    steps: int
+    loss: float
+    validation: float | None
+
+
+OnStep = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class TrainingContext:
+    deadline: float | None = None  # `time.monotonic()` at which training must be over
+    on_step: OnStep | None = None  # called after each step of a network in this process
+    jobs: int = 1  # networks trained side by side
+    first: int = 0  # number of the first network in the whole plan: seeds depend on it
+    # weights that each network starts from; by default they are drawn at random
+    start_weights: list[Weights] | None = None
+    # expected for the training of each network; by default all are the same
+    seconds: Sequence[float] | None = None
+
+    def seconds_left(self) -> float | None:
+        """The seconds until the deadline, or None without one."""
+        if self.deadline is None:
+            return None
+        return self.deadline - time.monotonic()
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """Networks of an earlier fit, from which a new fit continues."""
+
+    candidates: list[Candidate]
+    weights: list[Weights]  # of each network
+    warm: int  # how many fits came before the new one, each continued by the next
+    hash: str  # of the artifact that the networks come from

@@ -81,7 +81,7 @@ def stumbles(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def on_step(patch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
     """Let something happen before each step of training."""
-    from forecast.training.state import TrainingState
+    from forecast.training.loop import TrainingState
 
     take = TrainingState.take
 

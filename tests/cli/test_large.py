@@ -11,9 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from forecast.engine import in_parts
-from forecast.engine.answer import forecast_part
+from forecast.engine import forecast as engine_forecast
+from forecast.engine.forecast import forecast_part
+from forecast.engine.requests import ForecastRequest
 from forecast.inference import predictor
+from forecast.inference.forecasting import ForecastPart
 from tests.conftest import Ran
 
 Run = Callable[..., Any]
@@ -78,17 +80,17 @@ class Fits:
         """Forecast both ways; files and exit codes must be equal. So many `parts` are forecast."""
         count = 0
 
-        def counted(*args: Any, **named: Any) -> Any:
+        def counted(model: Any, request: ForecastRequest) -> Any:
             nonlocal count
-            count += 1
-            return forecast_part(*args, **named)
+            count += isinstance(request.source, ForecastPart)
+            return forecast_part(model, request)
 
-        self.patch.setattr(in_parts, "forecast_part", counted)
-        for module in (in_parts, predictor):
+        self.patch.setattr(engine_forecast, "forecast_part", counted)
+        for module in (engine_forecast, predictor):
             self.patch.setattr(module, "NETWORK_WINDOWS_AT_ONCE", AT_ONCE)
         ran, written = [], []
         for least in (10**9, 1):
-            self.patch.setattr(in_parts, "LEAST_ROWS", least)
+            self.patch.setattr(engine_forecast, "LEAST_ROWS", least)
             output = self.folder / f"out.{suffix}"
             output.unlink(missing_ok=True)
             command = ("predict", table, "--artifact", self.folder / "store", *words)
@@ -221,7 +223,7 @@ def test_a_table_that_changes_between_two_passes_is_refused(fitted: Fits, change
     frame.to_csv(table, index=False) if change == "a CSV" else frame[
         frame["shop"] <= "s010"
     ].to_parquet(table)
-    newest_time = in_parts.newest_time
+    newest_time = engine_forecast.newest_time
 
     def replace_the_table(*given: Any) -> int:
         new = frame.assign(shop=frame["shop"].str.replace("s", "t"))
@@ -235,9 +237,9 @@ def test_a_table_that_changes_between_two_passes_is_refused(fitted: Fits, change
         other.replace(table)
         return newest_time(*given)
 
-    fitted.patch.setattr(in_parts, "LEAST_ROWS", 1)
+    fitted.patch.setattr(engine_forecast, "LEAST_ROWS", 1)
     fitted.patch.setattr(predictor, "NETWORK_WINDOWS_AT_ONCE", AT_ONCE)
-    fitted.patch.setattr(in_parts, "newest_time", replace_the_table)
+    fitted.patch.setattr(engine_forecast, "newest_time", replace_the_table)
     source = folder if folder.exists() else table
     ran = fitted.forecast("predict", source, "--artifact", fitted.folder / "store")
     assert (ran.code, ran.out) == (65, "")

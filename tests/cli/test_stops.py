@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from forecast.training.state import TrainingState
+from forecast.training.loop import TrainingState
 
 pytestmark = pytest.mark.usefixtures("without_exports")
 Command = Callable[..., "object"]

@@ -12,8 +12,8 @@ import torch
 
 from forecast import Forecaster
 from forecast.artifacts.store import Store
+from forecast.training.loop import TrainingState
 from forecast.training.plan import Member
-from forecast.training.state import TrainingState
 
 Command = Callable[..., "object"]
 SMALL = {"horizon": 6, "guard": False, "params": {"hidden_size": 4}, "jobs": 1}

@@ -20,7 +20,7 @@ import pandas as pd
 from forecast.artifacts.store import Store
 from forecast.engine.requests import Forecast, ForecastRequest
 from forecast.errors import ForecastError
-from forecast.inference.forecasting import add_columns, add_predictions
+from forecast.inference.forecasting import build_forecasts
 from forecast.jobs import run as module
 from forecast.jobs.pipeline import read_pipeline
 from tests.faults._counts import Counts, campaign
@@ -143,9 +143,17 @@ def scaled(made: Forecast, factor: float, predictor: Any, request: ForecastReque
     if factor == 1:
         return made
     forecasts = made.whole
-    parts = {name: factor * getattr(forecasts, name) for name in ("quantiles", "shown", "means")}
-    changed = add_predictions(replace(forecasts, **parts), predictor.fitted, request.output)
-    return replace(made, parts=(add_columns(changed, predictor.fitted, request.output),))
+    changed = build_forecasts(
+        predictor.fitted,
+        request.output,
+        forecasts.panel,
+        forecasts.series,
+        factor * forecasts.quantiles,
+        factor * forecasts.shown,
+        factor * forecasts.means,
+        forecasts.skipped,
+    )
+    return replace(made, parts=(changed,))
 
 
 @dataclass

@@ -15,7 +15,7 @@ import pytest
 
 from forecast.artifacts.store import Store
 from forecast.engine.requests import Forecast, ForecastRequest
-from forecast.inference.forecasting import add_columns, add_predictions
+from forecast.inference.forecasting import build_forecasts
 from forecast.jobs import run as module
 from forecast.jobs.pipeline import read_pipeline
 from forecast.jobs.run import run_job
@@ -39,13 +39,16 @@ def spoil(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             found = answer.whole
             scale = np.ones(len(found.series))
             scale[slice(None) if series is None else series] = factor
-            parts = {
-                name: getattr(found, name) * scale[:, None, None] for name in ("quantiles", "shown")
-            }
-            changed = replace(found, means=found.means * scale[:, None], **parts)
-            fitted = predictor.fitted
-            output = request.output
-            changed = add_columns(add_predictions(changed, fitted, output), fitted, output)
+            changed = build_forecasts(
+                predictor.fitted,
+                request.output,
+                found.panel,
+                found.series,
+                found.quantiles * scale[:, None, None],
+                found.shown * scale[:, None, None],
+                found.means * scale[:, None],
+                found.skipped,
+            )
             return replace(answer, parts=(changed,))
 
         monkeypatch.setattr(module, "forecast", spoiled)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast.engine import in_parts
+from forecast.engine import forecast as engine_forecast
 from forecast.inference import predictor
 from forecast.totals import sums as totals_sums
 from tests.totals._sales import LEVEL, Values, fitted, noise, sales, width
@@ -150,8 +150,8 @@ def test_no_order_of_rows_and_no_parts_change_a_byte(
     assert sums(gappy.sample(frac=1, random_state=3)) == whole
     assert sums(gappy, "--shards", 5) == whole
     monkeypatch.setattr(totals_sums, "SERIES_AT_ONCE", 3)
-    monkeypatch.setattr(in_parts, "LEAST_ROWS", 1)
-    for module in (in_parts, predictor):
+    monkeypatch.setattr(engine_forecast, "LEAST_ROWS", 1)
+    for module in (engine_forecast, predictor):
         monkeypatch.setattr(module, "NETWORK_WINDOWS_AT_ONCE", 4)
     assert sums(gappy.sort_values(["region", "shop", "day"])) == whole
 

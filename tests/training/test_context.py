@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from forecast.training.context import TrainingContext
+from forecast.training.plan import TrainingContext
 
 
 @pytest.fixture(autouse=True)

@@ -17,13 +17,13 @@ from forecast.engine.requests import Callbacks
 from forecast.errors import Unavailable
 from forecast.settings import TrainSettings
 from forecast.tables.synthetic import synthesize
-from forecast.training.context import Progress
 from forecast.training.devices import (
     on_device,
     one_thread,
     pick_device,
     report_out_of_memory,
 )
+from forecast.training.plan import Progress
 
 
 @pytest.fixture

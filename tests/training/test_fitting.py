@@ -14,10 +14,9 @@ from forecast.models.shared.building import build, to_arrays
 from forecast.models.shared.exporting import random_batch
 from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.settings import TrainSettings
-from forecast.training.context import Progress, TrainingContext
 from forecast.training.fitting import Fitter, train_members
 from forecast.training.loop import Trained
-from forecast.training.plan import Candidate, Member
+from forecast.training.plan import Candidate, Member, Progress, TrainingContext
 from forecast.training.sampling import Draw
 from forecast.training.split import split_windows
 from forecast.windows.windows import Batch

@@ -12,10 +12,17 @@ import torch
 
 from forecast import Forecaster
 from forecast.tables.synthetic import synthesize
-from forecast.training.context import TrainingContext, WarmStart
 from forecast.training.halving import ROUND_PRIORS, train_networks
 from forecast.training.loop import Trained
-from forecast.training.plan import Candidate, Member, Plan, StepPriors, plan_member
+from forecast.training.plan import (
+    Candidate,
+    Member,
+    Plan,
+    StepPriors,
+    TrainingContext,
+    WarmStart,
+    plan_member,
+)
 
 
 @pytest.mark.slow

@@ -17,9 +17,8 @@ from forecast.errors import BadData
 from forecast.models.shared.building import build
 from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.settings import TrainSettings
-from forecast.training.context import Progress, TrainingContext
 from forecast.training.loop import deferred_signals, train
-from forecast.training.plan import Member
+from forecast.training.plan import Member, Progress, TrainingContext
 from forecast.windows.windows import Batch
 from tests.training._batches import batch, draw
 

@@ -12,8 +12,7 @@ from forecast.models.shared.building import build
 from forecast.models.shared.exporting import random_batch
 from forecast.models.shared.model import Shape
 from forecast.settings import TrainSettings
-from forecast.training.plan import Member
-from forecast.training.state import (
+from forecast.training.loop import (
     TRAINING_RETRIES,
     WARM_RATE,
     AdamW,
@@ -21,6 +20,7 @@ from forecast.training.state import (
     member_seed,
     rate_at,
 )
+from forecast.training.plan import Member
 from forecast.windows.windows import Batch
 
 SHAPE = Shape(lookback=6, horizon=2, levels=(0.1, 0.5, 0.9))
