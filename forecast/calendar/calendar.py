@@ -3,12 +3,12 @@
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
+from forecast.calendar.spec import CalendarSpec
 from forecast.calendar.zones import (
     DAY,
     EPOCH,
@@ -21,7 +21,6 @@ from forecast.calendar.zones import (
     wall_clock,
 )
 from forecast.errors import INSTALL, Setting, Unavailable, UsageError, did_you_mean
-from forecast.settings import Stored
 from forecast.tables.table import Flags, Integers, Numbers
 
 DAYS_OF_YEAR = 365.25
@@ -33,19 +32,6 @@ USUAL_HORIZONS = {
     "seconds": {WEEK: 13, DAY: 14, HOUR: 48},
     "weekdays": {1: 14},
 }
-
-
-class CalendarSpec(Stored):
-    """A grid of times; `Calendar` does its arithmetic."""
-
-    kind: Literal["steps", "seconds", "months", "weekdays"]
-    every: int = Field(1, ge=1)  # in steps, seconds or months; 1 for weekdays
-    anchor: int = 0  # position 0: a step, seconds since 1970-01-01, or months since 1970-01
-    # of the month, negative from its end (-1 = last); months only
-    day: int = Field(1, ge=-31, le=31)
-    offset: int = Field(0, ge=0)  # seconds after midnight; months and weekdays only
-    weekdays: tuple[int, ...] = ()  # on the grid, Monday 0; weekdays only
-    name: str = "1"  # what users call it: h, 15min, D, B, W-SUN, MS, ME, QS, YS, 1
 
 
 class Calendar:

@@ -7,9 +7,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from forecast.calendar import patterns
-from forecast.calendar.calendar import Calendar, CalendarSpec
-from forecast.calendar.notations import TimeFormat
-from forecast.calendar.times import format_timestamp
+from forecast.calendar.calendar import Calendar
+from forecast.calendar.parsing import format_timestamp
+from forecast.calendar.spec import CalendarSpec, TimeFormat
 from forecast.calendar.zones import (
     DAY,
     HOUR,

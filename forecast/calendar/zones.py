@@ -1,4 +1,4 @@
-"""Convert between timestamps, in seconds since 1970-01-01 UTC, the clock of a zone, and text."""
+"""Convert between timestamps, in seconds since 1970-01-01 UTC, and the wall clock of a zone."""
 
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
@@ -109,24 +109,3 @@ def zone_cure(repeated: Integers, zone: str | None) -> str:
             offset = "write times with their offset from UTC, such as +01:00"
             return f"{offset}, as the clocks of {usual} are put back then; else "
     return ""
-
-
-def parse_as_of(text: str | None) -> datetime:
-    """Parse the time of a run from ISO 8601, in whole seconds; None means now.
-
-    Without a zone, it is on the clock of this machine.
-    """
-    if text is None:
-        return datetime.now(UTC).replace(microsecond=0)
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC).replace(microsecond=0)
-    except (ValueError, OverflowError):
-        raise UsageError(
-            f"as_of {text}: is not a time; write it as 2024-01-31T06:00:00, with +00:00 for UTC"
-        ) from None
-
-
-def as_text(instant: datetime, timespec: str = "seconds") -> str:
-    """Format an instant as records write it; such texts sort in the order of time."""
-    # not strftime, whose years before 1000 have no leading zeros
-    return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec=timespec) + "Z"

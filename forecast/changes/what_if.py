@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from forecast.calendar.times import parse_timestamp
+from forecast.calendar.parsing import parse_timestamp
 from forecast.engine.forecast import forecast, new_totals
 from forecast.engine.requests import Forecast, ForecastRequest
 from forecast.errors import BadData, Setting, UsageError, did_you_mean

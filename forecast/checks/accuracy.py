@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from forecast.calendar.spec import STEP_KIND
 from forecast.calendar.zones import DAY, wall_clock
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts
@@ -81,7 +82,7 @@ def compare(
 def _days(rows: pd.DataFrame, schema: Schema) -> Any:
     """[rows], the day of each forecast as text, or its step where days are unknown."""
     times, inverse = np.unique(rows["instant"], return_inverse=True)
-    if schema.time_format.kind == "integer" or not schema.dated:
+    if schema.time_format.kind == STEP_KIND or not schema.dated:
         days = np.array([f"{step:012d}" for step in times.tolist()], np.str_)
     else:
         day = wall_clock(times, schema.time_format.zone) // DAY

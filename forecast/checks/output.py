@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.baselines.shared.gaps import fill_gaps
+from forecast.calendar.spec import STEP_KIND
 from forecast.calendar.zones import DAY
 from forecast.changes.replay import iterate_arrays
 from forecast.checks.accuracy import Earlier
@@ -156,7 +157,7 @@ def _against_past(output: Output) -> dict[str, Finding]:
     position = panel.grid_positions
     newest = panel.origins.max(keepdims=True)
     recent = panel.observed & (position < newest)
-    if output.fitted.schema.dated and output.fitted.schema.time_format.kind != "integer":
+    if output.fitted.schema.dated and output.fitted.schema.time_format.kind != STEP_KIND:
         time = calendar.times(newest)
         recent &= position >= calendar.positions(time - 373 * DAY)
         if not any(map(is_accepted, output.past[:HELD_RUNS])):

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import numpy as np
 
-from forecast.calendar.times import on_clock
+from forecast.calendar.spec import STEP_KIND, on_clock
 from forecast.errors import Setting, StaleData
 from forecast.logs import log
 from forecast.panel.events import closed_now
@@ -35,7 +35,7 @@ def find_lagging_series(panel: Panel, schema: Schema, limits: CheckSettings, nam
     times = build_calendar(schema).times
     newest = panel.origins - panel.trailing_gap()
     limit = limits.error_after or limits.warn_after
-    if limit is None or schema.time_format.kind == "integer":
+    if limit is None or schema.time_format.kind == STEP_KIND:
         behind = panel.origin - newest >= panel.ahead
     else:
         newest_of_all = times(panel.origins.max(keepdims=True))

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from forecast.calendar.zones import parse_as_of
+from forecast.calendar.spec import parse_as_of
 from forecast.checks.table import age, check_age
 from forecast.cli._command import REFUSED, Request
 from forecast.cli._console import log_lines, steps_bar, suggest

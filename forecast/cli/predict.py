@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from forecast.calendar.zones import parse_as_of
+from forecast.calendar.spec import parse_as_of
 from forecast.changes.what_if import several_values, what_if
 from forecast.checks.table import age, check_age
 from forecast.cli._command import Request, name_artifact

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from forecast.calendar.zones import as_text, parse_as_of
+from forecast.calendar.spec import as_text, parse_as_of
 from forecast.checks.accuracy import VALUE_ADDED_COLUMNS, actuals_lines
 from forecast.checks.table import age_text
 from forecast.cli._command import Request

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.artifacts.specs import Spec, of_values
-from forecast.calendar.calendar import CalendarSpec, season_candidates
+from forecast.calendar.calendar import season_candidates
+from forecast.calendar.spec import CalendarSpec
 from forecast.calendar.zones import DAY, WEEK
 from forecast.events.kinds import (
     Marks,

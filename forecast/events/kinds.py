@@ -5,7 +5,8 @@ from functools import cached_property
 
 import numpy as np
 
-from forecast.calendar.calendar import CalendarSpec, is_daily_or_finer, named_holidays
+from forecast.calendar.calendar import is_daily_or_finer, named_holidays
+from forecast.calendar.spec import CalendarSpec
 from forecast.calendar.zones import DAY, HOUR, WEEK
 from forecast.panel.events import (
     KINDS_OF_DAYS,

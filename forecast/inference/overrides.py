@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.calendar.times import parse_times
+from forecast.calendar.parsing import parse_times
 from forecast.calendar.zones import DAY
 from forecast.errors import BadData
 from forecast.events.closed import fill_closed_slots

@@ -14,7 +14,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from forecast.artifacts.store import LOCK, OWNER, Store, runs_folder
-from forecast.calendar.zones import as_text
+from forecast.calendar.spec import as_text
 from forecast.checks.table import age_text, duration_text
 from forecast.durable import is_held, make_directory, replace_file
 from forecast.errors import (

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from forecast.artifacts.store import Store
-from forecast.calendar.zones import DAY, as_text, parse_as_of
+from forecast.calendar.spec import STEP_KIND, as_text, parse_as_of
+from forecast.calendar.zones import DAY
 from forecast.checks.output import SOURCE
 from forecast.checks.promotion import ServingVersion
 from forecast.checks.table import age, age_text, check_age
@@ -337,7 +338,7 @@ def _earlier_known(
     """What runs before an instant knew in advance of the grid positions from `position` on."""
     calendar = build_calendar(schema)
     after = ""
-    if schema.time_format.kind != "integer":
+    if schema.time_format.kind != STEP_KIND:
         reach = calendar.times(np.array([position - panel.ahead])) - DAY  # a margin for any zone
         after = str(reach.astype("datetime64[s]")[0])
     rows = open_ledger(pipeline).known(after, as_text(instant))

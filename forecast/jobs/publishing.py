@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from forecast.artifacts.store import Store, Writer, runs_folder
-from forecast.calendar.zones import as_text
+from forecast.calendar.spec import as_text
 from forecast.durable import make_directory, replace_file
 from forecast.errors import ForecastError, UsageError
 from forecast.jobs import sinks

@@ -10,8 +10,8 @@ import numpy as np
 from forecast.artifacts.format import saved_at
 from forecast.artifacts.store import Store
 from forecast.calendar.frequency import parse_frequency
-from forecast.calendar.times import on_clock
-from forecast.calendar.zones import DAY, as_text, wall_clock
+from forecast.calendar.spec import STEP_KIND, as_text, on_clock
+from forecast.calendar.zones import DAY, wall_clock
 from forecast.checks.promotion import ServingVersion, log_ratio, number_horizons
 from forecast.ensemble.ensemble import CHOSEN
 from forecast.errors import UsageError
@@ -113,7 +113,7 @@ def _worse(fitted: Fitted, days: list[DayScore]) -> str:
     schema = fitted.schema
     steps = fitted.history.origin + np.array([0, fitted.config.horizon])
     ends = build_calendar(schema).times(steps)
-    if schema.dated and schema.time_format.kind != "integer":
+    if schema.dated and schema.time_format.kind != STEP_KIND:
         ends = wall_clock(ends, schema.time_format.zone) // DAY
     scores = []
     for day in days:

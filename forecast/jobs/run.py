@@ -16,7 +16,7 @@ import pandas as pd
 
 from forecast.artifacts.format import find_package_versions
 from forecast.artifacts.store import Store, Writer, check_apart
-from forecast.calendar.zones import as_text, parse_as_of
+from forecast.calendar.spec import as_text, parse_as_of
 from forecast.changes.replay import RunInput, pack_run, unpack_run
 from forecast.checks import accuracy
 from forecast.checks import table as table_checks

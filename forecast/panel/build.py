@@ -7,7 +7,7 @@ import numpy as np
 
 from forecast.calendar.calendar import Calendar
 from forecast.calendar.frequency import infer_calendar
-from forecast.calendar.times import ParsedTimes, format_timestamp, parse_timestamp
+from forecast.calendar.parsing import ParsedTimes, format_timestamp, parse_timestamp
 from forecast.calendar.zones import zone_cure
 from forecast.errors import BadData, Setting, Unavailable, UsageError
 from forecast.logs import log

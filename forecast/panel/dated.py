@@ -8,15 +8,15 @@ from itertools import product
 import numpy as np
 
 from forecast.calendar.frequency import parse_frequency
-from forecast.calendar.notations import (
+from forecast.calendar.inference import (
     PARTS_OF_TIME,
     TIME_NAMES,
-    TimeSettings,
     looks_like_times,
     resembles_times,
 )
+from forecast.calendar.parsing import ParsedTimes, parse_times
 from forecast.calendar.patterns import ABBREVIATIONS, guesses, has_clock
-from forecast.calendar.times import ParsedTimes, parse_times
+from forecast.calendar.spec import TimeSettings
 from forecast.calendar.zones import DAY
 from forecast.errors import BadData, Setting, UsageError
 from forecast.logs import log

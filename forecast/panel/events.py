@@ -10,9 +10,9 @@ from typing import Any, get_args
 
 import numpy as np
 
-from forecast.calendar.calendar import Calendar, CalendarSpec, is_daily_or_finer
-from forecast.calendar.notations import TimeSettings
-from forecast.calendar.times import parse_times
+from forecast.calendar.calendar import Calendar, is_daily_or_finer
+from forecast.calendar.parsing import parse_times
+from forecast.calendar.spec import CalendarSpec, TimeSettings
 from forecast.calendar.zones import DAY, WEEK, wall_clock
 from forecast.errors import BadData, NoRows, Setting, UsageError, did_you_mean
 from forecast.logs import log

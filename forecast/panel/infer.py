@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from forecast.calendar.calendar import CalendarSpec, default_horizon, find_country, region_name
+from forecast.calendar.calendar import default_horizon, find_country, region_name
 from forecast.calendar.frequency import infer_calendar
-from forecast.calendar.notations import TimeFormat
-from forecast.calendar.times import ParsedTimes
+from forecast.calendar.parsing import ParsedTimes
+from forecast.calendar.spec import CalendarSpec, TimeFormat
 from forecast.errors import (
     BadData,
     ForecastError,

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forecast.calendar.calendar import Calendar, named_holidays
-from forecast.calendar.times import ParsedTimes, parse_times
+from forecast.calendar.parsing import ParsedTimes, parse_times
 from forecast.errors import BadData, Setting, UsageError
 from forecast.logs import log
 from forecast.panel.naming import first_alike, series_name, series_names

@@ -6,8 +6,8 @@ from itertools import chain, combinations
 import numpy as np
 
 from forecast.calendar.frequency import filled_frequency, parse_frequency
-from forecast.calendar.notations import PARTS_OF_TIME, TIME_NAMES, looks_like_times
-from forecast.calendar.times import ParsedTimes, format_timestamp
+from forecast.calendar.inference import PARTS_OF_TIME, TIME_NAMES, looks_like_times
+from forecast.calendar.parsing import ParsedTimes, format_timestamp
 from forecast.calendar.zones import (
     DAY,
     HOUR,

@@ -7,9 +7,9 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field, field_serializer, field_validator
 
-from forecast.calendar.calendar import Calendar, CalendarSpec
-from forecast.calendar.notations import TimeFormat, TimeSettings
-from forecast.calendar.times import format_times
+from forecast.calendar.calendar import Calendar
+from forecast.calendar.parsing import format_times
+from forecast.calendar.spec import CalendarSpec, TimeFormat, TimeSettings
 from forecast.panel.panel import Integers, Numbers
 from forecast.settings import (
     Aggregate,

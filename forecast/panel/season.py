@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.calendar.calendar import CalendarSpec, season_candidates
+from forecast.calendar.calendar import season_candidates
+from forecast.calendar.spec import CalendarSpec
 from forecast.panel.events import find_touched_slots, remove_censored_values
 from forecast.panel.panel import Numbers, Panel
 from forecast.panel.schema import Schema, indicators

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.calendar.calendar import Calendar
-from forecast.calendar.notations import TimeSettings
-from forecast.calendar.times import on_clock, parse_times
-from forecast.calendar.zones import as_text, timestamps_at, wall_clock
+from forecast.calendar.parsing import parse_times
+from forecast.calendar.spec import STEP_KIND, TimeSettings, as_text, on_clock
+from forecast.calendar.zones import timestamps_at, wall_clock
 from forecast.errors import BadData, Setting
 from forecast.logs import held_back, log
 from forecast.panel.dated import DatedTable
@@ -244,7 +244,7 @@ def _available_times(table: Table, schema: Schema) -> tuple[Flags, Integers]:
     if not has_stamp.any():
         return has_stamp, stamps
     place = table.place(np.argmax(has_stamp), AVAILABLE_AT)
-    if schema.time_format.kind == "integer":
+    if schema.time_format.kind == STEP_KIND:
         problem = "the times of the table are steps, with which no date can be compared"
         raise BadData(problem, place=place, cure="rename the column, or give the table dates")
     zone = schema.time_format.zone

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from forecast.baselines.shared.gaps import fill_gaps
-from forecast.calendar.calendar import CalendarSpec, season_candidates
+from forecast.calendar.calendar import season_candidates
+from forecast.calendar.spec import CalendarSpec
 from forecast.calendar.zones import DAY, WEEK
 from forecast.errors import UsageError
 from forecast.events.closed import fill_closed_slots

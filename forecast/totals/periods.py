@@ -6,7 +6,8 @@ from itertools import product
 
 import numpy as np
 
-from forecast.calendar.calendar import Calendar, CalendarSpec
+from forecast.calendar.calendar import Calendar
+from forecast.calendar.spec import CalendarSpec
 from forecast.calendar.zones import DAY, WEEK, timestamps_at, wall_clock
 from forecast.errors import Setting, UsageError
 from forecast.panel.grouping import ALL, EACH_SERIES, Key, find_columns

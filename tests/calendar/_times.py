@@ -5,9 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from forecast.calendar.calendar import CalendarSpec
 from forecast.calendar.frequency import infer_calendar
-from forecast.calendar.notations import TimeFormat
+from forecast.calendar.spec import CalendarSpec, TimeFormat
 from forecast.calendar.zones import Integers
 
 NAIVE = TimeFormat(kind="text", pattern="%Y-%m-%d %H:%M:%S")

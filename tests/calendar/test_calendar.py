@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forecast.calendar.calendar import Calendar, CalendarSpec, default_horizon, season_candidates
+from forecast.calendar.calendar import Calendar, default_horizon, season_candidates
 from forecast.calendar.frequency import infer_calendar
+from forecast.calendar.spec import CalendarSpec
 from forecast.errors import Unavailable, UsageError
 from tests.calendar._times import BERLIN, NAIVE, inferred, seconds
 

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast.calendar.times import parse_times
-from forecast.calendar.zones import parse_as_of
+from forecast.calendar.parsing import parse_times
+from forecast.calendar.spec import parse_as_of
 from forecast.errors import StorageFailure
 from forecast.jobs.inputs import JobInputs, known_by, read_to_fit
 from forecast.jobs.pipeline import read_pipeline

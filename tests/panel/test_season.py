@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forecast import Forecaster
-from forecast.calendar.calendar import CalendarSpec
+from forecast.calendar.spec import CalendarSpec
 from forecast.panel.infer import read, read_as
 from forecast.panel.panel import Panel
 from forecast.panel.season import choose_lags, choose_lookback, repeat_period, shown_seasons

@@ -1,4 +1,4 @@
-"""How times are written is inferred from one column, which holds them as a whole."""
+"""The time stands in one column; one that repeats beside a finer part of it is refused."""
 
 from pathlib import Path
 from typing import Any
@@ -9,9 +9,8 @@ import pytest
 
 from forecast import Forecaster
 from forecast.errors import BadData, UsageError
-from forecast.panel.infer import read
 from forecast.panel.schema import Schema
-from forecast.settings import TableSettings, TextSettings
+from forecast.settings import TextSettings
 from forecast.tables.reading import read_table
 
 WHOLE = "write each time as a whole in one column, such as 2024-01 or 2024-01-31 13:00"
@@ -84,23 +83,3 @@ def test_a_column_whose_name_has_a_comma(tmp_path: Path) -> None:
         {"Date, UTC": pd.date_range("2024-01-01", periods=40).strftime("%F"), "y": range(40)}
     )
     assert fitted(frame, tmp_path, time=("Date", "UTC")).time == ("Date, UTC",)
-
-
-def test_months_after_a_point_stay_months(tmp_path: Path) -> None:
-    texts = [f"{1960 + i // 12}.{i % 12 + 1:02d}" for i in range(60)]
-    pd.DataFrame({"time": texts, "y": range(60)}).to_csv(tmp_path / "data.csv", index=False)
-    model = Forecaster(model="last", horizon=2)
-    found = model.fit(read_table(str(tmp_path / "data.csv"), TextSettings())).predict()
-    assert model.schema_.calendar.name == "MS"
-    assert found["time"].tolist() == ["1965.01", "1965.02"]
-
-
-def test_numbers_that_look_like_a_year_and_month_are_no_times(tmp_path: Path) -> None:
-    quarters = pd.DataFrame({"time": [f"{1990 + i // 4}Q{i % 4 + 1}" for i in range(40)]})
-    quarters["spent"] = [
-        round(1707.4 + 8.1 * place, 1) for place in range(40)
-    ]  # 1707.4 is no April
-    quarters.to_csv(tmp_path / "macro.csv", index=False)
-    found = read(read_table(str(tmp_path / "macro.csv"), TextSettings()), TableSettings()).schema
-    assert found.time == ("time",)
-    assert found.series == ("spent",)

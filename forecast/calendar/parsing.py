@@ -1,26 +1,26 @@
 """Parse the times of a table into timestamps, and write timestamps as the table had them."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from forecast.calendar import patterns
-from forecast.calendar.notations import (
+from forecast.calendar.cells import (
     TimeCells,
-    TimeFormat,
-    TimeSettings,
     filled_cells,
     infer_numbers,
-    infer_pattern,
     is_number,
     is_whole_number,
-    no_such_time,
+    read_numbers,
     refuse_blank,
+    typed_cells,
+    write_numbers,
 )
+from forecast.calendar.inference import infer_pattern, no_such_time
 from forecast.calendar.patterns import ParsedTexts
+from forecast.calendar.spec import TimeFormat, TimeSettings
 from forecast.calendar.zones import (
     DAY,
     find_zone,
@@ -73,8 +73,7 @@ def parse_timestamp(text: str, time_format: TimeFormat, name: str = "origin") ->
     """Parse the setting `name`, on the clock of the table; a date means its midnight."""
     setting = Setting(name, text)
     if is_number(time_format) and is_whole_number(text):
-        number = np.array([text], np.int64) // PER_SECOND[time_format.unit or "s"]
-        return _earlier(number, time_format.zone)
+        return _earlier(read_numbers([text], time_format), time_format.zone)
     if time_format.kind == "integer":
         raise UsageError("not a whole number, as the times of the table are", setting=setting)
     of_table = [time_format.pattern] if time_format.kind == "text" and time_format.pattern else []
@@ -103,10 +102,10 @@ def _from_cells(cells: TimeCells, settings: TimeSettings) -> ParsedTimes:
     if time_format.pattern:  # a date without separators
         wall = patterns.parse(cells.array, time_format.pattern).wall
         return _from_wall(cells, wall, time_format, settings)
-    numbers = np.array(cells.texts, np.int64)
-    seconds, fractions = np.divmod(numbers, PER_SECOND[time_format.unit or "s"])
-    _refuse_fractions(cells.table, cells.name, bool(fractions.any()), settings)
-    return _from_wall(cells, seconds, time_format, settings)
+    if time_format.unit and cells.numbers is not None:
+        fractions = bool((cells.numbers % PER_SECOND[time_format.unit]).any())
+        _refuse_fractions(cells.table, cells.name, fractions, settings)
+    return _from_wall(cells, read_numbers(cells.texts, time_format), time_format, settings)
 
 
 def _parse_typed_column(table: Table, column: str, settings: TimeSettings) -> ParsedTimes:
@@ -124,9 +123,8 @@ def _parse_typed_column(table: Table, column: str, settings: TimeSettings) -> Pa
         return ParsedTimes(times.timestamps, time_format.model_copy(update=aware))
     if settings.timezone is None or not (times.wall % DAY).any():  # dates have no zone
         return ParsedTimes(times.wall, time_format)
-    codes, wall = encode(times.wall)
-    texts = [str(time).replace("T", " ") for time in wall.astype("datetime64[s]")]
-    cells = TimeCells(table, column, codes, texts)
+    cells = typed_cells(table, column, times)
+    _, wall = encode(times.wall)
     in_zone = time_format.model_copy(update={"zone": settings.timezone})
     return _from_wall(cells, wall, in_zone, settings)
 
@@ -219,7 +217,7 @@ def format_times(timestamps: Integers, time_format: TimeFormat) -> Column:
             return Column(timestamps.astype("datetime64[s]"), unit, zone)
         return Column(wall.astype("datetime64[s]"), unit)
     if is_number(time_format):
-        return Column(wall * PER_SECOND[time_format.unit or "s"])
+        return Column(write_numbers(wall, time_format))
     texts = _texts(timestamps, pattern or "%Y-%m-%d", time_format.zone)
     return Column(texts.astype(np.int64) if time_format.kind == "epoch" else texts)
 
@@ -242,15 +240,3 @@ def _texts(timestamps: Integers, pattern: str, zone: str | None) -> NDArray[np.o
         raise BadData(problem, cure="correct the last times of the table, or forecast fewer steps")
     texts = np.array(patterns.write(wall, unique, pattern), object)
     return texts[codes.reshape(-1)]
-
-
-def on_clock(instant: datetime, time_format: TimeFormat) -> int | None:
-    """Convert an instant to seconds on the clock of a table; None if its times are steps.
-
-    The clock is UTC if the table has a zone, else that of this machine.
-    """
-    if time_format.kind == "integer":
-        return None
-    if time_format.zone is not None:
-        return int(instant.timestamp())
-    return int(instant.astimezone().replace(tzinfo=UTC).timestamp())

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forecast.calendar.notations import TimeFormat, TimeSettings, looks_like_times
-from forecast.calendar.times import ParsedTimes, format_times, parse_times, parse_timestamp
+from forecast.calendar.inference import looks_like_times
+from forecast.calendar.parsing import ParsedTimes, format_times, parse_times, parse_timestamp
+from forecast.calendar.spec import TimeFormat, TimeSettings
 from forecast.errors import BadData, UsageError
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.reading import read_table, table_from_frame
