@@ -293,7 +293,7 @@ class TableSettings(SettingsGroup, heading="Columns"):
     )
     time: Names = Field(
         default=(),
-        description="time column; default: the column of times",
+        description="time column, or columns such as year,month; default: the column of times",
     )
     id: First[Names] = Field(
         default=(), description="id column(s) of a long table, comma-separated; default: inferred"

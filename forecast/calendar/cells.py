@@ -12,9 +12,9 @@ import pyarrow as pa
 from forecast.calendar import patterns
 from forecast.calendar.spec import TimeFormat, TimeSettings
 from forecast.calendar.zones import DAY
-from forecast.errors import BadData, Setting, Words
+from forecast.errors import BadData, Setting
 from forecast.tables.cells import Texts
-from forecast.tables.table import PER_SECOND, Flags, Integers, Table, TypedTimes, encode
+from forecast.tables.table import PER_SECOND, Flags, Integers, Names, Table, TypedTimes, encode
 
 WHOLE_TIME = re.compile(r"-?\d{1,19}(\.0*)?")
 GERMAN_MONTH = re.compile(  # where it is not written as in English
@@ -52,13 +52,18 @@ for unit, size in PER_SECOND.items():
 
 @dataclass(frozen=True)
 class TimeCells:
-    """The different texts of a time column."""
+    """The different texts of a time column, or of several columns joined by blanks."""
 
     table: Table
-    name: str  # of the column
+    columns: Names
     codes: Integers  # [rows], which of the texts each row has
     texts: list[str]
     kind: Literal["text", "number", "datetime"] = "text"  # type of the column
+    series: Integers | None = None  # [rows], the series of each row; None before it is found
+
+    @property
+    def name(self) -> str:
+        return " and ".join(self.columns)
 
     @cached_property
     def array(self) -> Texts:
@@ -79,8 +84,8 @@ class TimeCells:
         if month is not None:
             problem = f"has the German month '{month[0]}'"
             cure = ("write months as numbers, or in English",)
-        place = self.table.place(row, self.name)
-        return BadData(Words(f"'{text}' ", problem), place=place, cure=Words(*cure))
+        place = self.table.place(row, self.columns)
+        return BadData(f"'{text}' {problem}", place=place, cure="".join(f"{part}" for part in cure))
 
 
 def time_cells(table: Table, column: str, rows: int | None = None) -> TimeCells:
@@ -96,17 +101,19 @@ def time_cells(table: Table, column: str, rows: int | None = None) -> TimeCells:
     if all(map(WHOLE_TIME.fullmatch, texts)):  # such as epochs that are written as floats
         texts = [text.partition(".")[0] for text in texts]
     is_number = kind in ("whole", "number", "boolean")
-    return TimeCells(table, column, codes, texts, "number" if is_number else "text")
+    return TimeCells(table, (column,), codes, texts, "number" if is_number else "text")
 
 
-def typed_cells(table: Table, column: str, times: TypedTimes) -> TimeCells:
+def typed_cells(
+    table: Table, column: str, times: TypedTimes, series: Integers | None = None
+) -> TimeCells:
     """A column of datetimes as text: 2024-01-31 13:00:00, or 2024-01-31 where all are dates."""
     codes, wall = encode(times.wall)
     dates = not times.fractions and not (wall % DAY).any()
     instants = wall.astype("datetime64[s]")
     written = np.datetime_as_string(instants, "D" if dates else "s")
     texts = [text.replace("T", " ") for text in written.tolist()]
-    return TimeCells(table, column, codes, texts, "datetime")
+    return TimeCells(table, (column,), codes, texts, "datetime", series)
 
 
 def refuse_blank(table: Table, column: str, blank: Flags, what: str = "the time") -> None:

@@ -1,6 +1,6 @@
 """Parse the times of a table into timestamps, and write timestamps as the table had them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +18,7 @@ from forecast.calendar.cells import (
     typed_cells,
     write_numbers,
 )
-from forecast.calendar.inference import infer_pattern, no_such_time
+from forecast.calendar.inference import infer_pattern, no_such_time, read_split_times
 from forecast.calendar.patterns import ParsedTexts
 from forecast.calendar.spec import TimeFormat, TimeSettings
 from forecast.calendar.zones import (
@@ -26,12 +26,13 @@ from forecast.calendar.zones import (
     find_zone,
     offset_name,
     offsets_at,
+    resolve_by_order,
     timestamps_at,
     wall_clock,
 )
 from forecast.errors import BadData, Setting, UsageError
 from forecast.logs import log
-from forecast.tables.table import PER_SECOND, Flags, Integers, Table, encode
+from forecast.tables.table import PER_SECOND, Flags, Integers, Names, Table, encode
 from forecast.tables.writing import Column
 
 LAST_SECOND = 253_402_300_799  # the last second of the year 9999
@@ -43,23 +44,40 @@ class ParsedTimes:
     # numbers of steps
     timestamps: Integers
     format: TimeFormat
+    # [rows], which times occur twice because the clock changes, and stay unresolved until the
+    # series of the rows are known
+    unresolved: Flags | None = None
+    # whether times depend on the series of their rows: parse again once the series are known
+    needs_series: bool = False
 
     def rows(self, chosen: Flags) -> "ParsedTimes":
-        return ParsedTimes(self.timestamps[chosen], self.format)
+        unresolved = None if self.unresolved is None else self.unresolved[chosen]
+        return replace(self, timestamps=self.timestamps[chosen], unresolved=unresolved)
 
 
-def parse_times(table: Table, column: str, settings: TimeSettings) -> ParsedTimes:
-    """Parse the time column of a table."""
-    if table.kind(column) in ("datetime", "date", "period", "other"):
-        parsed = _parse_typed_column(table, column, settings)
+def parse_times(
+    table: Table, columns: Names, settings: TimeSettings, series: Integers | None = None
+) -> ParsedTimes:
+    """Parse the time column of a table, or the columns that make the time together.
+
+    `series` [rows] is None before it is known which series each row belongs to.
+    """
+    if len(columns) > 1:
+        cells, read, written = read_split_times(table, columns, settings)
+        parsed = _from_pattern(replace(cells, series=series), read, settings)
+        inferred = {"zone": parsed.format.zone, "pivot": parsed.format.pivot}
+        parsed = replace(parsed, format=written.model_copy(update=inferred))
+    elif table.kind(columns[0]) in ("datetime", "date", "period", "other"):
+        parsed = _parse_typed_column(table, columns[0], settings, series)
     else:
-        parsed = _from_cells(filled_cells(table, column), settings)
+        cells = filled_cells(table, columns[0])
+        parsed = _from_cells(replace(cells, series=series), settings)
 
     clock = _find_clock(parsed.format)
     clock_at_fit = clock if settings.fitted is None else _find_clock(settings.fitted)
     if clock != clock_at_fit:
-        times = f"{table.name}: times in column '{column}'"
-        raise BadData(f"{times} are {clock}; at fit they were {clock_at_fit}")
+        column = f"{table.name}: times in column '{', '.join(columns)}'"
+        raise BadData(f"{column} are {clock}; at fit they were {clock_at_fit}")
     return parsed
 
 
@@ -108,7 +126,9 @@ def _from_cells(cells: TimeCells, settings: TimeSettings) -> ParsedTimes:
     return _from_wall(cells, read_numbers(cells.texts, time_format), time_format, settings)
 
 
-def _parse_typed_column(table: Table, column: str, settings: TimeSettings) -> ParsedTimes:
+def _parse_typed_column(
+    table: Table, column: str, settings: TimeSettings, series: Integers | None
+) -> ParsedTimes:
     refuse_blank(table, column, table.find_blanks(column))
     try:
         times = table.times(column)
@@ -123,7 +143,7 @@ def _parse_typed_column(table: Table, column: str, settings: TimeSettings) -> Pa
         return ParsedTimes(times.timestamps, time_format.model_copy(update=aware))
     if settings.timezone is None or not (times.wall % DAY).any():  # dates have no zone
         return ParsedTimes(times.wall, time_format)
-    cells = typed_cells(table, column, times)
+    cells = typed_cells(table, column, times, series)
     _, wall = encode(times.wall)
     in_zone = time_format.model_copy(update={"zone": settings.timezone})
     return _from_wall(cells, wall, in_zone, settings)
@@ -153,19 +173,40 @@ def _from_wall(
     early, unclear = timestamps_at(wall, zone, "earlier")
     if not unclear.any():
         return ParsedTimes(early[codes], time_format)
-    if settings.dst == "error":
-        first = cells.codes[np.argmax(unclear[codes])]
-        twice = wall_clock(early[first : first + 1], zone) == wall[first]
-        fault = "comes twice" if twice else "does not exist"
-        ways = f"pass {Setting('dst', 'earlier')} or {Setting('dst', 'later')}"
-        no_zone = f"no {Setting('timezone')}, if the clock of the table never changes"
-        cure = f"{ways}, or {no_zone}"
-        if twice:
-            cure = f"write times with their offset from UTC, such as +01:00, or {ways}"
-        raise cells.fault(f"{fault} in {zone}, where the clock changes", cure, wrong=unclear)
     late, _ = timestamps_at(wall, zone, "later")
     chosen = late if settings.dst == "later" else early
-    return ParsedTimes(chosen[codes], time_format)
+    twice = unclear & (wall_clock(chosen, zone) == wall)
+
+    series = cells.series
+    known = series is not None
+    if series is None:
+        series = np.zeros(len(codes), np.int64)
+    resolved, later = resolve_by_order(series, wall[codes], twice[codes])
+    by_order = np.where(later, late[codes], early[codes])
+    timestamps = np.where(resolved, by_order, chosen[codes])
+    ambiguous = unclear[codes] & ~resolved
+    # the order of rows may resolve these times once the series of each row is known
+    several = (np.bincount(codes) > 1)[codes]
+    unresolved = ambiguous & twice[codes] & several & (not known)
+    refused = ambiguous & ~unresolved
+    if refused.any() and settings.dst == "error":
+        raise _build_clock_error(cells, int(np.argmax(refused)), twice, str(zone))
+    if resolved.any() and known:
+        text = "%s: %d times that the clock shows twice are resolved by the order of their rows."
+        log.warning(text, cells.table.name, resolved.sum())
+    return ParsedTimes(timestamps, time_format, unresolved if unresolved.any() else None, not known)
+
+
+def _build_clock_error(cells: TimeCells, row: int, twice: Flags, zone: str) -> BadData:
+    """Return the error for a time that occurs `twice` [texts] on the clock of a zone, or never."""
+    code = cells.codes[row]
+    fault = "comes twice" if twice[code] else "does not exist"
+    cure = f"pass {Setting('dst', 'earlier')} or {Setting('dst', 'later')}"
+    if not twice[code]:
+        no_zone = Setting("timezone")
+        cure = f"{cure}, or no {no_zone}, if the clock of the table never changes"
+    problem = f"'{cells.texts[code]}' {fault} in {zone}, where the clock changes"
+    return BadData(problem, place=cells.table.place(row, cells.columns), cure=cure)
 
 
 def _written_zone(
@@ -205,7 +246,7 @@ def _refuse_fractions(table: Table, name: str, fractions: bool, settings: TimeSe
 
 
 def format_times(timestamps: Integers, time_format: TimeFormat) -> Column:
-    """Write timestamps [n] as text, numbers, datetimes or periods."""
+    """Write timestamps [n] as text, numbers, datetimes or periods; several columns as one text."""
     pattern = time_format.pattern
     if time_format.kind == "period":
         return Column(timestamps.astype("datetime64[s]"), period=pattern)
@@ -222,6 +263,16 @@ def format_times(timestamps: Integers, time_format: TimeFormat) -> Column:
     return Column(texts.astype(np.int64) if time_format.kind == "epoch" else texts)
 
 
+def format_columns(timestamps: Integers, time_format: TimeFormat) -> list[Column]:
+    """Write timestamps into the columns that they were read from together."""
+    types = {"datetime": "datetime64[s]", "number": "int64", "text": "O"}
+    columns = []
+    for pattern, kind in zip(time_format.parts, time_format.kinds, strict=True):
+        texts = _texts(timestamps, pattern, time_format.zone, time_format.pattern)
+        columns.append(Column(texts.astype(types[kind]), time_format.unit or "ns"))
+    return columns
+
+
 def format_timestamp(timestamp: int, time_format: TimeFormat) -> str:
     timestamps = np.array([timestamp], np.int64)
     if time_format.kind == "integer":
@@ -231,10 +282,12 @@ def format_timestamp(timestamp: int, time_format: TimeFormat) -> str:
     return str(texts[0]).removesuffix(" 00:00:00")
 
 
-def _texts(timestamps: Integers, pattern: str, zone: str | None) -> NDArray[np.object_]:
-    """[n], timestamps written by a pattern."""
+def _texts(
+    timestamps: Integers, pattern: str, zone: str | None, whole: str | None = None
+) -> NDArray[np.object_]:
+    """[n], timestamps written by a pattern, on the clock of the pattern `whole` of all columns."""
     unique, codes = np.unique(timestamps, return_inverse=True)
-    wall = unique if patterns.is_utc(pattern) else wall_clock(unique, zone)
+    wall = unique if patterns.is_utc(whole or pattern) else wall_clock(unique, zone)
     if len(wall) and wall[-1] > LAST_SECOND:
         problem = "the times of the forecasts lie after the year 9999"
         raise BadData(problem, cure="correct the last times of the table, or forecast fewer steps")

@@ -23,13 +23,13 @@ from forecast.tables.cells import Texts, convert_flags, match_cells
 from forecast.tables.table import Flags, Integers
 
 # Beside strftime's own: %q quarter; %-d not padded; %^b upper case; %3f fraction of 3 digits;
-# %:z +02:00; %-z +02
+# %:z +02:00; %-z +02; %K hour from 1 to 24
 PATTERN_TOKEN = re.compile(
-    r"%(?P<flag>-(?=[YGyqjmdHIVMSz])|\^(?=[bBaAp])|[1-9](?=f)|:(?=z)|)"
-    r"(?P<code>[YGyqjmdHIVMSbBaApfz])"
+    r"%(?P<flag>-(?=[YGyqjmdHIKVMSz])|\^(?=[bBaAp])|[1-9](?=f)|:(?=z)|)"
+    r"(?P<code>[YGyqjmdHIKVMSbBaApfz])"
     r"|(?P<literal>%%|[^%]+)|%[-:^0-9]?[A-Za-z]?"
 )
-LOOSE = "mdHIV"  # of two digits, or one where it is not padded
+LOOSE = "mdHIKV"  # of two digits, or one where it is not padded
 WORDS = "bBaAp"
 TWO = r"\d{2}"
 UP_TO_TWO = r"\d{1,2}"
@@ -151,7 +151,7 @@ def find_codes(pattern: str) -> frozenset[str]:
 
 
 def has_clock(pattern: str) -> bool:
-    return bool(find_codes(pattern) & set("HI"))
+    return bool(find_codes(pattern) & set("HIK"))
 
 
 def has_zone(pattern: str) -> bool:
@@ -292,6 +292,8 @@ def _month(groups: _Groups) -> Integers:
 
 def _hours(groups: _Groups) -> Integers:
     """Hours from 0 to 23, else there is no such hour."""
+    if "K" in groups.codes:
+        return groups.number("K") - 1
     if "I" not in groups.codes:
         return groups.number("H")
     hours = groups.number("I")
@@ -385,6 +387,8 @@ def _format_part(part: Token, time: datetime, offset: int) -> str:
             name = MONTH_WORDS[time.month - 1] if code in "bB" else WEEKDAY_WORDS[time.weekday()]
             name = name[:3] if code in "ba" else name
             return name.upper() if flag == "^" else name.capitalize()
+        case "K":
+            text = f"{time.hour + 1:02d}"
         case _:
             text = time.strftime(f"%{code}")
     return text.lstrip("0") or "0" if flag == "-" and code != "y" else text

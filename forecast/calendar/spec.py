@@ -28,10 +28,13 @@ class CalendarSpec(Stored):
 class TimeFormat(Stored):
     """How the time column is written, so that forecasts are written the same way."""
 
+    # text: also times in several columns, where `pattern` writes one as a whole, for messages
     kind: Literal["text", "datetime", "integer", "epoch", "period"] = "text"
     pattern: str | None = None  # strftime's, for text; '%z' for datetimes with a zone
     unit: Literal["s", "ms", "us", "ns"] | None = None  # of epoch numbers and datetimes
     zone: str | None = None  # IANA zone or fixed offset such as +02:00; None = naive
+    parts: tuple[str, ...] = ()  # strftime pattern of each column, where times stand in several
+    kinds: tuple[Literal["text", "number", "datetime"], ...] = ()  # type of each of these columns
     # the first of the hundred years that years of two digits stand for
     pivot: int | None = Field(None, ge=1, le=9999)
 

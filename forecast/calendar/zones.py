@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import numpy as np
 
 from forecast.errors import Setting, UsageError, did_you_mean
-from forecast.tables.table import Flags, Integers, encode
+from forecast.tables.table import Flags, Integers, encode, repeats
 
 MINUTE = 60
 HOUR = 3_600
@@ -106,6 +106,41 @@ def zone_cure(repeated: Integers, zone: str | None) -> str:
     for usual in CHANGING_ZONES if zone is None else ():
         late, unclear = timestamps_at(repeated, usual, "later")
         if (unclear & (wall_clock(late, usual) == repeated)).all():
-            offset = "write times with their offset from UTC, such as +01:00"
-            return f"{offset}, as the clocks of {usual} are put back then; else "
+            fit = f"fit with {Setting('timezone', usual)}"
+            return f"{fit} or the table's own, as clocks are put back then; else "
     return ""
+
+
+def resolve_by_order(series: Integers, wall: Integers, twice: Flags) -> tuple[Flags, Flags]:
+    """Which rows that come `twice` are resolved, and which of them are the later reading, [rows].
+
+    This works where a series has such a reading in exactly two rows, and its rows of that day go
+    forward in time (or backward in all), but for the hour that comes again.
+    """
+    resolved = np.zeros(len(wall), bool)
+    later = np.zeros(len(wall), bool)
+    days = wall // DAY
+    days_of_change = np.unique(days[twice])
+    near = np.flatnonzero(np.isin(days, days_of_change))
+    if not len(near):
+        return resolved, later
+    by_series = np.lexsort((days[near], series[near]))  # else in the order of the table
+    near = near[by_series]
+    same_series = np.diff(series[near]) == 0
+    same_day = same_series & (np.diff(days[near]) == 0)
+    group = np.append(0, np.cumsum(~same_day))
+    step = np.append(0, np.where(same_day, np.diff(wall[near]), 0))
+    rises = np.bincount(group, step > 0)
+    drops = np.bincount(group, step < 0)
+    forward = ((drops <= 1) & (rises > drops))[group]
+    backward = ((rises <= 1) & (drops > rises))[group]
+
+    rows = near[twice[near] & (forward | backward)]
+    rows = rows[np.lexsort((rows, wall[rows], series[rows]))]
+    second = repeats(series[rows], wall[rows])
+    reading = np.cumsum(~second)
+    is_pair = (np.bincount(reading) == 2)[reading]
+    resolved[rows[is_pair]] = True
+    goes_forward = np.isin(rows, near[forward])
+    later[rows[is_pair]] = (second == goes_forward)[is_pair]
+    return resolved, later

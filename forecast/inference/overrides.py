@@ -180,7 +180,7 @@ def _find_steps(
         begin, end = np.array(days, "datetime64[D]").astype(np.int64)
     else:
         steps = calendar.times(ahead)
-        begin = end = parse_times(table, times[0], schema.time_settings).timestamps
+        begin = end = parse_times(table, times, schema.time_settings).timestamps
     first = np.searchsorted(steps, begin)
     last = np.searchsorted(steps, end, "right")
     return first, np.where(end < begin, -1, last)

@@ -188,7 +188,7 @@ def read_to_fit(
         settings = TableSettings.check(earlier.table_settings() | given)
         check_schema(earlier, table)
     dated = dated_table(table, settings, earlier)
-    schema = infer_schema(dated, settings, reserved_columns(pipeline))
+    schema, dated = infer_schema(dated, settings, reserved_columns(pipeline))
     if earlier is not None and schema.calendar.name != earlier.calendar.name:
         problem = (
             f"its frequency is {schema.calendar.name}, "

@@ -15,7 +15,7 @@ from forecast.errors import CannotCreate, UsageError
 from forecast.ledger.record import sha256_of_file
 from forecast.panel.observations import id_codes, wide_columns
 from forecast.panel.panel import Ids, Integers
-from forecast.panel.schema import Names, Schema, build_calendar
+from forecast.panel.schema import Names, Schema, build_calendar, time_columns_at
 from forecast.settings import (
     Facts,
     FilePath,
@@ -27,6 +27,7 @@ from forecast.settings import (
 )
 from forecast.tables.table import Table
 from forecast.tables.writing import (
+    build_frame,
     guard_formulas,
     output_columns,
     write_frames,
@@ -177,7 +178,8 @@ def write(tables: Sequence[tuple[SinkSettings, Results]]) -> Facts:
 def _rows(results: Results) -> pd.DataFrame:
     schema = results.schema
     frame = results.explained
-    frame = frame.assign(**{schema.time[0]: _times(results.times, schema)})
+    if len(schema.time) == 1:
+        frame = frame.assign(**{schema.time[0]: _times(results.times, schema)})
     frame = frame.assign(origin=_times(results.origins, schema), version=results.version)
     last = [name for name in ADDED_COLUMNS if name in frame]
     return frame[[*frame.columns.drop(last), *last]]
@@ -203,7 +205,10 @@ def sample_rows(schema: Schema, table: Table, output: OutputSettings) -> pd.Data
     first_ids = ids_in(schema, table)[0]
     for name, value in zip(schema.ids, first_ids, strict=True):
         columns[name] = [value] * count
-    columns[schema.time[0]] = times
+    if len(schema.time) > 1:
+        columns |= dict(build_frame(time_columns_at(schema, steps)))
+    else:
+        columns[schema.time[0]] = times
     numbers = [name for name in output_columns(output) if name not in ADDED_COLUMNS]
     columns |= dict.fromkeys(numbers, 0 if output.integer else 0.5)
     columns["origin"] = times

@@ -433,10 +433,10 @@ def _check_order(observations: Observations, schema: Schema) -> None:
         count = rows_text(repeated.sum())
         log.warning("%s: times that repeat: %s; settled by %s.", table.name, count, rule)
     elif schema.aggregate is None:
+        zone = zone_cure(times[repeated], schema.time_format.zone)
+        first = f"{Setting('on_duplicate', 'first')} (or last, mean, sum)"
         cure = (
-            f"{zone_cure(times[repeated], schema.time_format.zone)}pass "
-            f"{Setting('on_duplicate', 'first')} (or last, mean, sum); at fit, "
-            f"{Setting('id')} names the columns that tell series apart"
+            f"{zone}pass {first}; at fit, {Setting('id')} names the columns that tell series apart"
         )
         ids = schema.ids if long else ()
         parsed = ParsedTimes(times, schema.time_format)

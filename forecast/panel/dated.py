@@ -7,10 +7,13 @@ from itertools import product
 
 import numpy as np
 
+from forecast.calendar.cells import WHOLE_TIME
 from forecast.calendar.frequency import parse_frequency
 from forecast.calendar.inference import (
-    PARTS_OF_TIME,
     TIME_NAMES,
+    TIME_PARTS,
+    find_part,
+    is_parts,
     looks_like_times,
     resembles_times,
 )
@@ -29,11 +32,17 @@ from forecast.tables.table import Columns, Flags, Table, repeats
 
 UNNAMED = ("", "Unnamed: 0")  # names of a first column without a name; the second is by pandas
 INDEX = "index"
-SMALL_NUMBER = re.compile(r"\d{1,4}(\.0*)?")
-WHOLE_TIMES = "write each time as a whole in one column, such as 2024-01 or 2024-01-31 13:00"
 MAX_ROWS_BELOW = 20  # at most this many rows at the end are searched for totals and notes
 STEP_NAME = r"[Vv]?\d+"  # names of the columns of steps, in a table with one series in each row
 PERIODS_OF_YEAR = {"month": set(ABBREVIATIONS), "quarter": {"q1", "q2", "q3", "q4"}}
+FINER: dict[str, Names] = {  # the parts that may follow each part of a time
+    "year": ("month", "quarter", "week", "yearday"),
+    "month": ("day",),
+    "day": ("hour", "clock"),
+    "yearday": ("hour", "clock"),
+    "hour": ("minute",),
+    "minute": ("second",),
+}
 ROLES = ("time", "id", "target", "known", "past", "static")  # settings that name columns
 # the fields of a schema that decide how times are parsed
 TIME_FIELDS = ("time", "time_format", "date_format", "timezone", "dst", "aggregate")
@@ -137,24 +146,26 @@ def _numbers_rows(table: Table, column: str) -> bool:
 
 
 def find_time_columns(table: Table, settings: TableSettings) -> Names:
-    """Find the column that holds the times."""
+    """Find the column that holds the times, and any columns that hold finer parts of the time.
+
+    Columns such as year and month, or date and hour, are joined if the first column alone repeats
+    times within a series. Their names and cells must show which parts they hold.
+    """
     named = {column for role in ROLES for column in getattr(settings, role)}
     if settings.known:
         named.add(AVAILABLE_AT)
     columns = [column for column in table.names if column not in named]
     unnumbered = [column for column in columns if column != table.numbering]
-    candidates = _prefer_dates(
-        table, [column for column in unnumbered if looks_like_times(table, column)]
-    )
+    parts = {column: part for column in columns if (part := find_part(table, column))}
+    candidates = [column for column in unnumbered if looks_like_times(table, column)]
+    candidates = _coarsest(table, candidates, parts)
     if len(candidates) > 1:
         others = [*settings.id, *(column for column in columns if column not in candidates)]
-        candidates = _drop_days(table, candidates, _possible_ids(table, others, True))
+        candidates = _drop_days(table, candidates, _possible_ids(table, others, parts, "day"))
     by_name = [column for column in candidates if column.lower() in TIME_NAMES]
     by_name.sort(key=lambda column: TIME_NAMES.index(column.lower()))
     if by_name or len(candidates) == 1:
-        time = (by_name or candidates)[0]
-        _refuse_finer_parts(table, time, [column for column in columns if column != time])
-        return (time,)
+        return _add_finer_parts(table, (by_name or candidates)[0], columns, parts)
     if candidates:
         cure = f"name the one to use with {Setting('time')}"
         problem = f"columns {', '.join(candidates)} all hold times"
@@ -167,11 +178,19 @@ def find_time_columns(table: Table, settings: TableSettings) -> Names:
     raise _no_times(table, columns)
 
 
-def _prefer_dates(table: Table, candidates: list[str]) -> list[str]:
-    """Leave out mere numbers beside dates: years, and numbers of hours, weeks or rows."""
-    dates = [column for column in candidates if not SMALL_NUMBER.fullmatch(table.first(column))]
-    years = [column for column in candidates if FULL_YEAR.fullmatch(table.first(column))]
-    return dates or years or candidates
+def _coarsest(table: Table, candidates: list[str], parts: dict[str, str]) -> list[str]:
+    """Return the candidates that are not finer parts of another column's times."""
+    years = [column for column in parts if parts[column] == "year"]
+    coarse = [column for column in candidates if parts.get(column) in (None, "year")]
+    if coarse:
+        candidates = coarse  # mere numbers, such as hours or weeks, are parts of these
+    elif years and any(part in FINER["year"] for part in parts.values()):
+        candidates = years[:1]
+    if not years:
+        return candidates
+    dates = [column for column in candidates if column not in parts]
+    dates = [column for column in dates if not WHOLE_TIME.fullmatch(table.first(column))]
+    return dates or candidates  # prefer dates, as they have a year
 
 
 def _drop_days(table: Table, candidates: list[str], possible_ids: list[Names]) -> list[str]:
@@ -189,7 +208,7 @@ def _drop_days(table: Table, candidates: list[str], possible_ids: list[Names]) -
 def _same_days(table: Table, date: str, clock: str) -> bool:
     """Whether most rows have the same day in two columns of times."""
     try:
-        times = [parse_times(table, name, TimeSettings()).timestamps for name in (date, clock)]
+        times = [parse_times(table, (name,), TimeSettings()).timestamps for name in (date, clock)]
     except (BadData, UsageError):
         return False
     same = times[0] // DAY == times[1] // DAY
@@ -216,21 +235,34 @@ def _no_times(table: Table, columns: list[str]) -> BadData:
     )
 
 
-def _refuse_finer_parts(table: Table, time: str, others: list[str]) -> None:
-    """Refuse a time that repeats in each series, where another column holds a finer part of it."""
-    finer = [column for column in others if column.strip().lower() in PARTS_OF_TIME]
-    if not finer:
-        return
-    is_day = not (FULL_YEAR.fullmatch(table.first(time)) or _has_clock(table, time))
-    ids = _possible_ids(table, others, is_day)
-    if not all(repeated_rows(table, (*key, time)).any() for key in ids):
-        return
-    if repeated_rows(table, (time, *finer)).sum() < repeated_rows(table, (time,)).sum():
-        raise BadData(
-            f"times repeat in column '{time}', and '{finer[0]}' looks like a finer part of them",
-            place=table.name,
-            cure=f"{WHOLE_TIMES}, or pass {Setting('time', time)}",
-        )
+def _add_finer_parts(table: Table, time: str, columns: list[str], parts: dict[str, str]) -> Names:
+    """Return a time column, with columns of finer parts if rows differ only by these."""
+    others = [column for column in columns if column != time]
+    level = parts.get(time) or (None if _has_clock(table, time) else "day")
+    finer = _finer_column(others, parts, level)
+    if finer is None:
+        return (time,)
+    keys = _possible_ids(table, others, parts, level)
+    joined: Names = (time,)
+    while finer and all(repeated_rows(table, (*key, *joined)).any() for key in keys):
+        joined = (*joined, finer)
+        finer = _finer_column(others, parts, parts[finer])
+    # in the order of the table
+    joined = tuple(column for column in columns if column in joined)
+    repeats_joined = repeated_rows(table, joined).sum()
+    repeats_alone = repeated_rows(table, (time,)).sum()
+    if repeats_joined < repeats_alone and is_parts(table, joined):
+        return joined
+    return (time,)
+
+
+def _finer_column(columns: list[str], parts: dict[str, str], level: str | None) -> str | None:
+    """Return the first column with a part of the time that may follow the part `level`."""
+    for part in FINER.get(level or "", ()):
+        for column in columns:
+            if parts.get(column) == part:
+                return column
+    return None
 
 
 def _has_clock(table: Table, time: str) -> bool:
@@ -240,19 +272,20 @@ def _has_clock(table: Table, time: str) -> bool:
     return times.fractions or bool((times.wall % DAY).any())
 
 
-def _possible_ids(table: Table, columns: list[str], is_day: bool) -> list[Names]:
+def _possible_ids(
+    table: Table, columns: list[str], parts: dict[str, str], level: str | None
+) -> list[Names]:
     """Return sets of columns that can be ids of series.
 
     The first set is all columns of text. If the time has a day, each column of whole numbers may be
     an id, too.
     """
-    taken = (*PARTS_OF_TIME, *TARGET_NAMES)
-    candidates = [column for column in columns if column.strip().lower() not in taken]
+    candidates = [column for column in columns if column not in (*parts, *TARGET_NAMES)]
     candidates = [column for column in candidates if groups_rows(table, column)]
     numbers = numeric_columns(table, candidates)
     texts = tuple(column for column in candidates if column not in numbers)
     sets = [texts]
-    if is_day:
+    if level == "day":
         sets += [(*texts, column) for column in numbers if is_whole(table, column)]
     return sets
 
@@ -263,12 +296,16 @@ def repeated_rows(table: Table, columns: Columns) -> Flags:
     return repeats(np.zeros(len(table)), *codes)
 
 
-def heading_time(table: Table, names: list[str]) -> Names:
-    """Find the time column of a table of forecasts.
+def heading_times(table: Table, names: list[str]) -> Names:
+    """Find the time columns of a table of forecasts.
 
-    It is the last of the columns `names`, which precede the forecasts, that holds times. Steps are
-    in the last of `names`.
+    They are the last of the columns `names`, which precede the forecasts, that holds times, or
+    several that are joined. Steps are in the last of `names`.
     """
+    for count in range(2, min(len(names), len(TIME_PARTS)) + 1):
+        columns = tuple(names[-count:])
+        if find_part(table, columns[-1]) and is_parts(table, columns):
+            return columns
     times = [name for name in names if looks_like_times(table, name)]
     return (*names, *times)[-1:]
 
@@ -294,7 +331,7 @@ class DatedTable:
 
     def times_by(self, schema: Schema) -> ParsedTimes | None:
         """Return the times, or None if a schema would parse them differently."""
-        if self.times is None:
+        if self.times is None or self.times.needs_series:
             return None
         settings = self.settings
         if self.times.format == schema.time_format and settings.dst == schema.dst:
@@ -324,7 +361,7 @@ def dated_table(
         _check_settings(table, settings)
         time = _time_columns(table, settings)
         reading = TimeSettings.at_fit(settings, None if live is None else live.time_format.pivot)
-    times = parse_times(table, time[0], reading) if time else None
+    times = parse_times(table, time, reading) if time else None
     return DatedTable(table, time, times, settings)
 
 
@@ -332,9 +369,6 @@ def _time_columns(table: Table, settings: TableSettings) -> Names:
     """Return the columns that hold the time, or () if each row is a series."""
     if settings.layout == "rows":
         return ()
-    if len(settings.time) > 1:
-        problem = "the time is in one column"
-        raise UsageError(problem, setting=Setting("time", settings.time), cure=WHOLE_TIMES)
     if settings.time:
         return settings.time
     if settings.layout is None:

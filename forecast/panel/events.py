@@ -160,7 +160,7 @@ def parse_days(table: Table, column: str, schema: Schema, may_be_blank: bool) ->
     pattern = re.split(r"\W?%-?[HIKMSfpz]", written)[0]
     settings = TimeSettings(pattern=pattern, pivot=schema.time_format.pivot)
     try:
-        times = parse_times(dated, column, settings)
+        times = parse_times(dated, (column,), settings)
     except BadData as error:
         error.cure = "write days as 2024-12-24"
         raise

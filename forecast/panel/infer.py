@@ -7,8 +7,8 @@ import numpy as np
 
 from forecast.calendar.calendar import default_horizon, find_country, region_name
 from forecast.calendar.frequency import infer_calendar
-from forecast.calendar.parsing import ParsedTimes
-from forecast.calendar.spec import CalendarSpec, TimeFormat
+from forecast.calendar.parsing import ParsedTimes, parse_times
+from forecast.calendar.spec import CalendarSpec, TimeFormat, TimeSettings
 from forecast.errors import (
     BadData,
     ForecastError,
@@ -124,7 +124,7 @@ def read(
     dated = source if isinstance(source, DatedTable) else dated_table(source, settings)
     if isinstance(dated.settings, TableSettings):
         settings = dated.settings  # these have column names with commas repaired
-    schema = infer_schema(dated, settings, reserved)
+    schema, dated = infer_schema(dated, settings, reserved)
     dated = one_row_a_time(dated, schema)
     observations = _collect_observations(dated, schema)
     successions = read_successors(settings.successors, schema)
@@ -270,12 +270,13 @@ def _same_grid(schema: Schema, other: Schema) -> bool:
 
 def infer_schema(
     dated: DatedTable, settings: TableSettings, reserved: Columns = ("forecast",)
-) -> Schema:
+) -> tuple[Schema, DatedTable]:
     """Infer the schema of a table: its layout, ids, target and calendar.
 
     Settings win over what the table suggests. The schema has only those seasons that the settings
     give. `reserved` are columns that the output has beside ids and times, so that no id or time
-    column may have these names.
+    column may have these names. The table is returned, too: if a clock change makes its times
+    ambiguous, they are parsed again by series.
     """
     table = dated.table
     names = TableSettings.model_fields.keys() & Schema.model_fields
@@ -284,7 +285,8 @@ def infer_schema(
         schema = _rows_schema(table, settings)
         names -= {"aggregate", "holidays"}
     else:
-        schema = _timed_schema(table, settings, dated.time, dated.times)
+        schema, times = _timed_schema(table, settings, dated.time, dated.times)
+        dated = replace(dated, times=times)
     for text in settings.monotone:
         if texts := schema.categories.get(text.rpartition(":")[0]):
             problem = f"the column holds texts, such as '{texts[0]}', which have no order"
@@ -300,7 +302,7 @@ def infer_schema(
         update["holidays"] = f"{find_country(codes, column)}:{column}"
     decimal = table.decimal if table.text else None
     update["inferred"] = TextSettings(delimiter=table.delimiter, decimal=decimal)
-    return schema.model_copy(update=update)
+    return schema.model_copy(update=update), dated
 
 
 def columns_of_fit(schema: Schema) -> Names:
@@ -402,8 +404,13 @@ def _rows_schema(table: Table, settings: TableSettings) -> Schema:
     )
 
 
-def _timed_schema(table: Table, settings: TableSettings, time: Names, times: ParsedTimes) -> Schema:
-    """Return the schema of a long or wide table."""
+def _timed_schema(
+    table: Table, settings: TableSettings, time: Names, times: ParsedTimes
+) -> tuple[Schema, ParsedTimes]:
+    """Return the schema of a long or wide table, and its times.
+
+    The times are parsed again if they depend on the series of their rows.
+    """
     covariates = (*settings.known, *settings.past, *settings.static)
     named = {*time, table.numbering, *covariates}
     if settings.known:
@@ -442,12 +449,15 @@ def _timed_schema(table: Table, settings: TableSettings, time: Names, times: Par
         used = set(series)
         codes = np.zeros(len(table), np.int64)
         roles = {"ids": ("series",), "series": series, "all_columns": not settings.target}
+    if times.needs_series:
+        reading = TimeSettings.at_fit(settings, times.format.pivot)
+        times = parse_times(table, time, reading, codes)
     with collect_errors(refusals):
         calendar = _calendar(table, settings, time, times, codes)
     if refusals:
         raise together(refusals)
     ignored = tuple(column for column in others if column not in used)
-    return Schema(
+    schema = Schema(
         layout=layout,
         time=time,
         **roles,
@@ -457,6 +467,7 @@ def _timed_schema(table: Table, settings: TableSettings, time: Names, times: Par
         ignored=ignored,
         calendar_columns=repeating,
     )
+    return schema, times
 
 
 def _calendar(

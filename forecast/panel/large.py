@@ -355,7 +355,7 @@ def sample_series(
             ids = settings.id
             if not ids:
                 first = table.table(next(table.batches(table.names)))
-                schema = infer_schema(dated_table(first, settings), settings)
+                schema, _ = infer_schema(dated_table(first, settings), settings)
                 ids = schema.id_columns
             if not ids or not set(ids) <= set(table.names):
                 return None

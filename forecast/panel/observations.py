@@ -98,7 +98,7 @@ def observe(table: Table, schema: Schema, times: ParsedTimes | None = None) -> O
         observations = _rows(table)
     else:
         ids, codes = id_codes(table, schema.id_columns)
-        times = times or parse_times(table, schema.time[0], schema.time_settings)
+        times = times or parse_times(table, schema.time, schema.time_settings, codes)
         if schema.layout == "wide":
             return _wide(table, wide_columns(table, schema), schema, times.timestamps)
         if ids[0] and not any(ids[0]):  # ids ascend, so that a blank one is the first
@@ -232,7 +232,7 @@ def locate_rows(
     """
     by_series = schema.id_columns and set(schema.ids) <= set(table.names)
     names, codes = id_codes(table, schema.ids if by_series else ())
-    times = times or parse_times(table, schema.time[0], schema.time_settings)
+    times = times or parse_times(table, schema.time, schema.time_settings, codes)
     off = ~build_calendar(schema).on_grid(times.timestamps)
     series = None
     if by_series:

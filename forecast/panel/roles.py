@@ -6,7 +6,7 @@ from itertools import chain, combinations
 import numpy as np
 
 from forecast.calendar.frequency import filled_frequency, parse_frequency
-from forecast.calendar.inference import PARTS_OF_TIME, TIME_NAMES, looks_like_times
+from forecast.calendar.inference import TIME_NAMES, find_part, looks_like_times
 from forecast.calendar.parsing import ParsedTimes, format_timestamp
 from forecast.calendar.zones import (
     DAY,
@@ -67,6 +67,10 @@ def id_columns(
 
     Returns () if times do not repeat, and the error for rows that repeat a time of their series.
     """
+    if times.unresolved is not None:  # when clocks go back, an hour occurs twice
+        clear = ~times.unresolved
+        table = table.rows(clear)
+        times = times.rows(clear)
     steps, _ = rank(times.timestamps)
     if settings.known and AVAILABLE_AT in table.names:
         first = ~table.frame.duplicated().to_numpy()  # equal rows are one
@@ -89,7 +93,7 @@ def id_columns(
     settled = settings.on_duplicate != "error" or settings.aggregate is not None
     if settled and not (is_many and (settings.layout == "long" or usable)):
         return ids, None  # repeated rows are intended
-    cure = f"{zone_cure(times.timestamps[repeated], times.format.zone)}"
+    cure = zone_cure(times.timestamps[repeated], times.format.zone)
     if ids:
         cure += f"that {', '.join(ids)} is the id was guessed: "
     cure += f"pass {Setting('id')} with the columns that tell series apart"
@@ -110,8 +114,9 @@ def _possible_ids(
 ) -> tuple[list[str], list[str]]:
     """Return the columns of text that may be ids, and those of whole numbers."""
     # year, month or hour beside a date are parts of the time, never names of series
-    columns = [name for name in others if name.lower() not in (*TIME_NAMES, *PARTS_OF_TIME)]
+    columns = [name for name in others if name.lower() not in TIME_NAMES]
     columns = [name for name in columns if name not in settings.target]
+    columns = [name for name in columns if not find_part(table, name)]
     texts = [column for column in columns if _names_things(table, column, column in numeric)]
     whole = [column for column in columns if column in numeric and column not in texts]
     whole = [column for column in whole if column.lower() not in TARGET_NAMES]

@@ -8,7 +8,7 @@ import numpy as np
 
 from forecast.errors import BadData, Setting
 from forecast.logs import log
-from forecast.panel.dated import heading_time
+from forecast.panel.dated import heading_times
 from forecast.panel.infer import Reading, read
 from forecast.panel.naming import series_names
 from forecast.panel.observations import Observations, observe
@@ -89,7 +89,7 @@ def read_actual(
     """Read the table of actuals; its ids and time are the columns that `heading` names."""
     if settings.layout == "rows" or settings.time:
         return read(actual, settings)
-    time = heading_time(forecasts, heading)
+    time = heading_times(forecasts, heading)
     if not set(time) <= set(actual.names):
         return read(actual, settings)
     update: dict[str, Any] = {"time": time}

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field, field_serializer, field_validator
 
 from forecast.calendar.calendar import Calendar
-from forecast.calendar.parsing import format_times
+from forecast.calendar.parsing import format_columns, format_times
 from forecast.calendar.spec import CalendarSpec, TimeFormat, TimeSettings
 from forecast.panel.panel import Integers, Numbers
 from forecast.settings import (
@@ -205,7 +205,10 @@ def build_calendar(schema: Schema) -> Calendar:
 
 
 def time_columns(schema: Schema, timestamps: Integers) -> dict[str, Column]:
-    return {schema.time[0]: format_times(timestamps, schema.time_format)}
+    if len(schema.time) == 1:
+        return {schema.time[0]: format_times(timestamps, schema.time_format)}
+    columns = format_columns(timestamps, schema.time_format)
+    return dict(zip(schema.time, columns, strict=True))
 
 
 def format_positions(schema: Schema, positions: Integers) -> Column:

@@ -115,7 +115,7 @@ def one_row_a_time(dated: DatedTable, schema: Schema) -> DatedTable:
     series = id_codes(table, schema.id_columns)[1]
     times = dated.times_by(schema)
     settings = dated.settings if times else schema
-    times = times or parse_times(table, schema.time[0], schema.time_settings)
+    times = times or parse_times(table, schema.time, schema.time_settings, series)
     key = series * len(table) + encode(times.timestamps)[0]
     _, first_rows, cell_of_row = np.unique(key, return_index=True, return_inverse=True)
     kept = np.zeros(len(table), bool)
@@ -251,7 +251,7 @@ def _available_times(table: Table, schema: Schema) -> tuple[Flags, Integers]:
     clock = zone or schema.timezone
     pivot = schema.time_format.pivot
     settings = TimeSettings(timezone=clock, dst="later", fractions=True, pivot=pivot)
-    parsed = parse_times(table.rows(has_stamp), AVAILABLE_AT, settings)
+    parsed = parse_times(table.rows(has_stamp), (AVAILABLE_AT,), settings)
     times = parsed.timestamps
     written = parsed.format.zone
     if zone is not None and written is None:  # dates alone

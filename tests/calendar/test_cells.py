@@ -46,11 +46,11 @@ def test_months_after_a_point_stay_months(tmp_path: Path) -> None:
 
 
 def test_numbers_that_look_like_a_year_and_month_are_no_times(tmp_path: Path) -> None:
-    quarters = pd.DataFrame({"time": [f"{1990 + i // 4}Q{i % 4 + 1}" for i in range(40)]})
+    quarters = pd.DataFrame({"year": np.repeat(range(1990, 2000), 4), "quarter": [1, 2, 3, 4] * 10})
     quarters["spent"] = [
         round(1707.4 + 8.1 * place, 1) for place in range(40)
     ]  # 1707.4 is no April
     quarters.to_csv(tmp_path / "macro.csv", index=False)
     found = read(read_table(str(tmp_path / "macro.csv"), TextSettings()), TableSettings()).schema
-    assert found.time == ("time",)
+    assert found.time == ("year", "quarter")
     assert found.series == ("spent",)

@@ -33,7 +33,7 @@ def csv(tmp_path: Path) -> Any:
 
 
 def parsed(table: Table, column: str = "date", **settings: Any) -> ParsedTimes:
-    return parse_times(table, column, TimeSettings.at_fit(TableSettings.check(settings)))
+    return parse_times(table, (column,), TimeSettings.at_fit(TableSettings.check(settings)))
 
 
 def wall(times: ParsedTimes) -> list[str]:
@@ -534,9 +534,9 @@ class TestYearsOfTwoDigits:
         assert found.frame["day"].tolist() == [f"0{day}.01.30" for day in range(1, 6)]
 
     def test_later_tables_are_of_the_century_of_the_fit(self, csv: Any) -> None:
-        history = parse_times(csv("31.12.27", "31.12.28", "31.12.29"), "date", TimeSettings())
+        history = parse_times(csv("31.12.27", "31.12.28", "31.12.29"), ("date",), TimeSettings())
         settings = TimeSettings(fitted=history.format, pivot=history.format.pivot)
         for year in (1990, 2027, 2030, 2049, 2070):
-            later = parse_times(csv(f"31.12.{year % 100:02d}"), "date", settings)
+            later = parse_times(csv(f"31.12.{year % 100:02d}"), ("date",), settings)
             assert str(later.timestamps.astype("datetime64[s]")[0]) == f"{year}-12-31T00:00:00"
             assert parse_timestamp(f"31.12.{year % 100:02d}", history.format) == later.timestamps[0]

@@ -1,4 +1,4 @@
-"""Local times follow the zone database."""
+"""Local times follow the zone database; the order of the rows says which of two equal hours is the first."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecast import Forecaster
@@ -77,17 +77,63 @@ class TestZones:
             find_zone("Europe/Berlim")
 
 
-def test_an_hour_that_comes_twice_is_asked_for() -> None:
-    hours = pd.date_range("2024-10-26", periods=72, freq="h", tz="Europe/Berlin")
-    texts = hours.strftime("%Y-%m-%d %H:%M")
+CHANGES = {
+    "Europe/Berlin": "2024-10-27 00:00",
+    "America/New_York": "2024-11-03 05:00",
+    "Australia/Lord_Howe": "2024-04-06 14:30",  # by half an hour
+}
+
+
+def readings(zone: str, minutes: int, steps: int, before: int) -> tuple[list[str], np.ndarray]:
+    """Times around a clock change as the clocks of the zone show them, and the timestamps, [steps]."""
+    start = pd.Timestamp(CHANGES[zone], tz="UTC") - before * pd.Timedelta(minutes=minutes)
+    index = pd.date_range(start, periods=steps, freq=f"{minutes}min")
+    return index.tz_convert(zone).strftime("%Y-%m-%d %H:%M").tolist(), index.as_unit("s").asi8
+
+
+def read(texts: list[str], zone: str, series: np.ndarray | None = None) -> np.ndarray:
     table = table_from_frame(pd.DataFrame({"time": texts, "y": 1.0}))
-    offset = r"write times with their offset from UTC, such as \+01:00, or pass dst="
-    with pytest.raises(BadData, match=f"'2024-10-27 02:00' comes twice in Europe/Berlin.*{offset}"):
-        parse_times(table, "time", TimeSettings(timezone="Europe/Berlin"))
-    for dst, hour in (("earlier", 26), ("later", 27)):
-        settings = TimeSettings(timezone="Europe/Berlin", dst=dst)
-        found = parse_times(table, "time", settings).timestamps
-        assert found[26:28].tolist() == [hours[hour].timestamp()] * 2
+    times = parse_times(table, ("time",), TimeSettings(timezone=zone), series)
+    assert times.unresolved is None
+    return times.timestamps
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    zone=st.sampled_from(sorted(CHANGES)),
+    minutes=st.sampled_from([10, 15, 30]),
+    before=st.integers(10, 40),
+    count=st.integers(1, 4),
+    layout=st.sampled_from(["one after the other", "by time"]),
+    backward=st.booleans(),
+)
+def test_any_series_in_order_get_their_own_timestamps_back(
+    zone: str, minutes: int, before: int, count: int, layout: str, backward: bool
+) -> None:
+    texts, timestamps = readings(zone, minutes, before + 60, before)
+    if backward:
+        texts, timestamps = texts[::-1], timestamps[::-1]
+    rows = np.arange(len(texts))
+    row, series = np.tile(rows, count), np.repeat(np.arange(count), len(rows))
+    if layout == "by time":
+        row, series = np.repeat(rows, count), np.tile(np.arange(count), len(rows))
+    found = read([texts[i] for i in row], zone, series)
+    assert (found == timestamps[row]).all()
+
+
+def test_a_missing_one_of_two_hours_is_asked_for() -> None:
+    texts, _ = readings("Europe/Berlin", 60, 30, 10)
+    twice = [i for i, text in enumerate(texts) if texts.count(text) > 1]
+    del texts[twice[0]]
+    with pytest.raises(BadData, match=r"'2024-10-27 02:00' comes twice in Europe/Berlin.*dst="):
+        read(texts, "Europe/Berlin", np.zeros(len(texts), np.int64))
+
+
+def test_rows_without_order_are_asked_for() -> None:
+    texts, _ = readings("Europe/Berlin", 60, 30, 10)
+    mixed = np.random.default_rng(0).permutation(len(texts))
+    with pytest.raises(BadData, match="'2024-10-27 02:00' comes twice"):
+        read([texts[i] for i in mixed], "Europe/Berlin", np.zeros(len(texts), np.int64))
 
 
 def test_times_of_several_offsets_are_converted_to_any_zone_and_so_are_later_ones_of_one_offset() -> (
@@ -107,12 +153,17 @@ def test_times_of_several_offsets_are_converted_to_any_zone_and_so_are_later_one
 @pytest.mark.parametrize(
     ("start", "zone"), [("2023-10-29", "Europe/Berlin"), ("2023-11-05", "America/New_York")]
 )
-def test_the_clocks_that_show_an_hour_twice_are_named(start: str, zone: str) -> None:
+def test_the_zone_is_the_first_cure_of_an_hour_that_comes_twice_by_the_clock(
+    start: str, zone: str
+) -> None:
     hours = pd.date_range(start, periods=72, freq="30min", tz=zone).strftime("%Y-%m-%d %H:%M")
     frame = pd.DataFrame({"time": hours, "load": np.arange(72.0)})
-    offset = rf"write times with their offset from UTC, such as \+01:00, as the clocks of {zone}"
-    with pytest.raises(BadData, match=f"2 rows like that.; {offset}.*id=.*on_duplicate="):
+    with pytest.raises(
+        BadData,
+        match=f"2 rows like that.; fit with timezone='{zone}' or the table's own.*id=.*on_duplicate=",
+    ):
         Forecaster(model="last").fit(frame)
+    assert len(Forecaster(model="last", horizon=2, timezone=zone).fit(frame).predict()) == 2
     with pytest.raises(BadData) as refused:
         Forecaster(model="last").fit(pd.concat([frame, frame[-1:]]))
-    assert "offset" not in str(refused.value)  # one of the times comes twice by no clock
+    assert "timezone" not in str(refused.value)  # one of the times comes twice by no clock

@@ -174,6 +174,18 @@ def test_hours_of_a_zone_count_by_its_clock() -> None:
     assert np.diff(periods.edges).tolist() == [25 + 24 * 4]
 
 
+def test_several_time_columns_hold_the_start() -> None:
+    months = pd.date_range("2015-02-01", periods=60, freq="MS")
+    frame = pd.DataFrame({"year": months.year, "month": months.month, "value": np.arange(60.0) % 7})
+    reading = read(table_from_frame(frame), TableSettings(time=("year", "month")), horizon=5)
+    periods = find_periods(reading.schema, int(reading.panel.origins.max()), 5, "quarter")
+    columns = time_columns(reading.schema, periods.times)
+    assert {name: column.texts() for name, column in columns.items()} == {
+        "year": ["2020"] * 2,
+        "month": ["1", "4"],
+    }
+
+
 @pytest.mark.parametrize("every", ["week", "month", "quarter", "year"])
 @pytest.mark.parametrize("freq", ["D", "B", "h", "W-SUN", "W-WED", "W-MON"])
 def test_keys_ascend_and_change_where_the_start_says(freq: str, every: Every) -> None:
