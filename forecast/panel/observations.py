@@ -317,7 +317,7 @@ def find_regions(observations: Observations, schema: Schema) -> Names:
         except UsageError as error:
             row = np.argmax(codes == region)
             name = series_name(observations.ids[observations.series[row]])
-            problem = f"series '{name}': {error}"
+            problem = f"series '{name}': {error.render(format)}"
             cure = "correct it, or leave it blank for no holidays"
             raise BadData(problem, place=table.place(row, column), cure=cure) from None
     return tuple(regions)

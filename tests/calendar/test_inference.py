@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from forecast.reading.reading import read, read_as
 
 from forecast import Forecaster
 from forecast.errors import ArtifactRefused, BadData, UsageError
 from forecast.inference.contents import from_contents, to_contents
+from forecast.panel.infer import read, read_as
 from forecast.panel.schema import Schema
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.reading import read_table, table_from_frame

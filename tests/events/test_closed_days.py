@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
+from forecast.artifacts.format import Contents
 from forecast.errors import ArtifactRefused
 from forecast.inference.contents import from_contents, to_contents
 from forecast.models import model_names
@@ -238,15 +239,14 @@ def test_a_backtest_forecasts_closed_days_as_closed_and_knows_nothing_of_later_o
     pd.testing.assert_frame_equal(rows[early], other[early])
 
 
-DAMAGES: dict[str, Callable[[dict[str, Any]], object]] = {
-    "a series too many": lambda closed: closed["series"].__setitem__(0, 9),
-    "a phase outside its season": lambda closed: closed["phase"].__setitem__(0, 7),
-    "a value that is none": lambda closed: closed["value"].__setitem__(0, float("nan")),
-    "a number that is not whole": lambda closed: closed["season"].__setitem__(0, 7.5),
-    "a season without phases": lambda closed: closed["phase"].clear(),
-    "an event of no position": lambda closed: closed.update(opened=[[5, "fair"]]),
-    "an event without a name": lambda closed: closed.update(opened=[[0, 5]]),
-    "a part too many": lambda closed: closed.update(more=1),
+DAMAGES: dict[str, Callable[[Contents], object]] = {
+    "a value that is none": lambda made: made.arrays["closed.value"].__setitem__(0, float("nan")),
+    "a season below one": lambda made: made.arrays["closed.season"].__setitem__(0, 0),
+    "a season without phases": lambda made: made.arrays.update(
+        {"closed.phase": np.zeros(0, np.int64)}
+    ),
+    "an event without a name": lambda made: made.config["closed"].update(opened=[[0, 5]]),
+    "a part too many": lambda made: made.config["closed"].update(more=1),
 }
 
 
@@ -256,6 +256,6 @@ def test_closed_positions_that_contradict_themselves_are_refused(
 ) -> None:
     contents = to_contents(Forecaster(model="last", horizon=2).fit(shop).fitted_)
     assert len(from_contents(contents).closed) == 1
-    DAMAGES[damage](contents.scaler["closed"])
+    DAMAGES[damage](contents)
     with pytest.raises(ArtifactRefused):
         from_contents(contents)

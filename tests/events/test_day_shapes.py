@@ -8,8 +8,6 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
-from forecast.errors import ArtifactRefused
-from forecast.inference.contents import from_contents, to_contents
 
 WEEKS = 20
 HOURS = np.arange(24)
@@ -92,16 +90,8 @@ def test_an_ignored_day_changes_no_forecast_of_other_days(model: str, days_ago: 
     assert error(found[same_day], usual[same_day]) < 0.05
 
 
-def test_shapes_are_saved_and_versions_without_them_load(tmp_path: Path) -> None:
+def test_shapes_are_saved(tmp_path: Path) -> None:
     model = forecaster(events(effect=[*HOLIDAYS, AHEAD])).fit(trips()[:-168])
     model.save(str(tmp_path / "store"))
     loaded = Forecaster.load(str(tmp_path / "store"))
     pd.testing.assert_frame_equal(loaded.predict(), model.predict())
-    contents = to_contents(model.fitted_)
-    shapes = contents.scaler["effects"].pop("shapes")
-    older = from_contents(contents)
-    assert older.effects is not None
-    assert older.effects.shapes is None
-    contents.scaler["effects"]["shapes"] = {**shapes, "weekday": [7]}
-    with pytest.raises(ArtifactRefused, match="weekday"):
-        from_contents(contents)

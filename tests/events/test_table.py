@@ -10,6 +10,7 @@ import pytest
 from sklearn.base import clone
 
 from forecast import Forecaster
+from forecast.artifacts.format import Contents
 from forecast.errors import ArtifactRefused, BadData, UsageError
 from forecast.inference.contents import from_contents, to_contents
 from tests.events.test_effects import rides
@@ -114,17 +115,21 @@ def test_events_without_a_row_or_of_other_series_alone_are_no_events(
         fitted.set_params(events=events[:0]).predict()  # newer ones
 
 
-DAMAGES: dict[str, Callable[[dict[str, Any], dict[str, Any]], object]] = {
-    "a number that is none": lambda effects, table: effects["unit"].__setitem__(0, None),
-    "a negative unit": lambda effects, table: effects["unit"].__setitem__(1, -1.0),
-    "a series too many": lambda effects, table: effects["reaction"].append(1.0),
-    "a profile of nothing": lambda effects, table: effects["profile"][0].__setitem__(0, 0.0),
-    "a label that is no text": lambda effects, table: effects["labels"].__setitem__(0, 7),
-    "a huge exponent": lambda effects, table: effects.update(exponent=99),
-    "a part too many": lambda effects, table: effects.update(more=1),
-    "a list": lambda effects, table: effects.clear(),
-    "an event of other ids": lambda effects, table: table["dated_events"][0].update(ids=["a", "b"]),
-    "a day that does not exist": lambda effects, table: table["dated_events"][0].update(
+def _table(made: Contents) -> dict[str, Any]:
+    return dict(made.config["config"]["table"])
+
+
+DAMAGES: dict[str, Callable[[Contents], object]] = {
+    "a number that is none": lambda made: made.arrays["effects.unit"].__setitem__(0, np.nan),
+    "a negative unit": lambda made: made.arrays["effects.unit"].__setitem__(1, -1.0),
+    "a series too many": lambda made: made.arrays.update({"effects.reaction": np.ones(9)}),
+    "a profile of nothing": lambda made: made.arrays["effects.profile"].fill(0.0),
+    "a label that is no text": lambda made: made.config["effects"]["labels"].__setitem__(0, 7),
+    "a huge exponent": lambda made: made.arrays.update({"effects.exponent": np.array(99)}),
+    "a part too many": lambda made: made.config["effects"].update(more=1),
+    "no labels": lambda made: made.config["effects"].clear(),
+    "an event of other ids": lambda made: _table(made)["dated_events"][0].update(ids=["a", "b"]),
+    "a day that does not exist": lambda made: _table(made)["dated_events"][0].update(
         day="2021-02-30"
     ),
 }
@@ -134,7 +139,7 @@ DAMAGES: dict[str, Callable[[dict[str, Any], dict[str, Any]], object]] = {
 def test_effects_that_contradict_themselves_are_refused(frame: pd.DataFrame, damage: str) -> None:
     contents = to_contents(Forecaster(model="last", horizon=2, events=EVENTS).fit(frame).fitted_)
     assert from_contents(contents).effects is not None
-    DAMAGES[damage](contents.scaler["effects"], contents.config["table"])
+    DAMAGES[damage](contents)
     with pytest.raises(ArtifactRefused):
         from_contents(contents)
 
