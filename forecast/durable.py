@@ -23,7 +23,6 @@ from forecast.errors import (
     ForecastError,
     Setting,
     StorageFailure,
-    Words,
 )
 from forecast.logs import log
 
@@ -323,9 +322,9 @@ def _acquire(descriptor: int, path: Path, wait: float | None) -> None:
             left = deadline - time.monotonic()
             if not left > 0:  # also for NaN
                 waited = f" after {wait:g} seconds" if wait and wait > 0 else ""
-                cure = Words("try again later")
+                cure = "try again later"
                 if wait is not None:
-                    cure = Words("try again later, or pass a longer ", Setting("wait"))
+                    cure = f"try again later, or pass a longer {Setting('wait')}"
                 problem = f"still held by {_holder(descriptor)}{waited}"
                 raise Busy(problem, place=path, cure=cure)
             time.sleep(min(0.1, left))

@@ -1,5 +1,6 @@
 """Errors with exit codes; their settings are shown as options or as Python arguments."""
 
+import ast
 import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +11,7 @@ from typing import ClassVar
 INCOMPLETE = 3  # the exit code where some series got no forecast
 INSTALL = "`pip install '.[{}]'` in the folder of this project"  # with the name of an extra
 ARGUMENTS = {"artifact": "store", "sum_by": "by", "sum_every": "every"}  # of other names in Python
+START, END = "\ue000", "\ue001"  # of a setting within a text
 MAX_TYPO_LENGTH = 100  # characters; comparing longer words takes too long
 
 
@@ -33,18 +35,12 @@ class Setting(Rendered):
     def render(self, write: "Write") -> str:
         return write(self)
 
+    def __format__(self, _: str) -> str:
+        """The setting within a text, which `render` writes."""
+        return f"{START}{self.name}={self.value!r}{END}"
+
 
 Write = Callable[[Setting], str]
-
-
-class Words(Rendered):
-    """A text with settings in it, as a sequence of parts."""
-
-    def __init__(self, *parts: object) -> None:
-        self.parts = parts
-
-    def render(self, write: Write) -> str:
-        return "".join(render(part, write) for part in self.parts)
 
 
 class ForecastError(Rendered, Exception):
@@ -91,7 +87,8 @@ def collect_errors(errors: list[ForecastError]) -> Iterator[None]:
 def together(errors: Sequence[ForecastError]) -> ForecastError:
     """Return the first error, with the others after its cure."""
     first, *others = errors
-    first.cure = Words(first.cure, *(part for error in others for part in ("; also, ", error)))
+    cures = [first.cure, *(error.render(format) for error in others)]
+    first.cure = "; also, ".join(map(str, cures))
     return first
 
 
@@ -109,12 +106,19 @@ class Message(Rendered):
 
     def render(self, write: Write) -> str:
         shown = tuple(arg.render(write) if isinstance(arg, Rendered) else arg for arg in self.args)
-        return self.text % shown if shown else self.text
+        return render(self.text % shown if shown else self.text, write)
 
 
 def render(part: object, write: Write) -> str:
     """A part of a message, with its settings as `write` shows them."""
-    return part.render(write) if isinstance(part, Rendered) else str(part)
+    if isinstance(part, Rendered):
+        return part.render(write)
+
+    def show(found: re.Match[str]) -> str:
+        name, _, value = found[1].partition("=")
+        return write(Setting(name, float(value) if "inf" in value else ast.literal_eval(value)))
+
+    return re.sub(f"{START}(.*?){END}", show, str(part))
 
 
 def as_argument(setting: Setting) -> str:

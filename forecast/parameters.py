@@ -7,7 +7,7 @@ from typing import Self, TypedDict
 from sklearn.exceptions import NotFittedError
 
 from forecast import settings as choices
-from forecast.errors import ForecastError, Setting, UsageError, Words
+from forecast.errors import ForecastError, Setting, UsageError
 from forecast.inference.fitted import Fitted
 from forecast.panel.dated import normalise
 from forecast.registry import default_baselines
@@ -135,7 +135,7 @@ class ForecasterParams(NestedParams):
     def _refuse_y(self, y: object) -> None:
         """Refuse a `y`, which other estimators need: here the target is a column of X."""
         if y is not None:
-            cure = Words("leave it out, and name the column with ", Setting("target"))
+            cure = f"leave it out, and name the column with {Setting('target')}"
             raise UsageError("what is forecast is a column of X", setting=Setting("y"), cure=cure)
 
     def _settings(self) -> tuple[TrainSettings, TableSettings]:

@@ -15,7 +15,6 @@ from forecast.errors import (
     StorageFailure,
     Unavailable,
     UsageError,
-    Words,
     did_you_mean,
     visible,
 )
@@ -111,13 +110,13 @@ def explain_error(error: BaseException) -> ForecastError:
     if isinstance(error, OSError):
         return StorageFailure(error.strerror, place=error.filename or "input or output")
     if isinstance(error, MemoryError):
-        smaller = ("pass a smaller ", Setting("lookback"), ", fewer series, or a coarser ")
-        coarser = (Setting("freq"), " with ", Setting("aggregate"))
-        return Unavailable("out of memory", cure=Words(*smaller, *coarser))
+        coarser = f"{Setting('freq')} with {Setting('aggregate')}"
+        cure = f"pass a smaller {Setting('lookback')}, fewer series, or a coarser {coarser}"
+        return Unavailable("out of memory", cure=cure)
     kinds = [kind.__name__ for kind in type(error).__mro__]
     if "BrokenProcessPool" in kinds:  # by name, as its import takes long
         problem = "a parallel process was killed, most often because memory ran out"
-        return Unavailable(problem, cure=Words("pass ", Setting("jobs", 1), ", or free memory"))
+        return Unavailable(problem, cure=(f"pass {Setting('jobs', 1)}, or free memory"))
     package = _find_package(error)
     if package is not None:
         problem = f"the package {package} failed with {_first_line(error)}"

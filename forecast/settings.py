@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from forecast.errors import Setting, UsageError, Words, did_you_mean
+from forecast.errors import Setting, UsageError, did_you_mean
 from forecast.registry import default_baselines
 
 # of an interval, in percent; the quantiles of forecasts end at the highest
@@ -228,7 +228,7 @@ class SettingsGroup(Stored):
         field = cls.model_fields.get(name)
         if name in hidden or (field is not None and not field.repr):
             setting = name
-        raise UsageError(Words(where, setting, ": ", reason))
+        raise UsageError(f"{where}{setting}: {reason}")
 
 
 def find_settings(settings: SettingsGroup, mark: str) -> dict[str, str]:

@@ -24,7 +24,6 @@ from forecast.errors import (
     ForecastError,
     Setting,
     Unavailable,
-    Words,
     one_line,
 )
 from forecast.version import __version__
@@ -191,9 +190,7 @@ def encode(contents: Contents) -> dict[str, bytes]:
             lookback = Setting("lookback")
             raise Unavailable(
                 f"{name} would have {len(data):,} bytes, more than the {limit:,} that it may have",
-                cure=Words(
-                    "fit fewer series, a shorter ", lookback, " or fewer ", Setting("members")
-                ),
+                cure=f"fit fewer series, a shorter {lookback} or fewer {Setting('members')}",
             )
     return files
 

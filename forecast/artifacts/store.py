@@ -25,7 +25,7 @@ from forecast.artifacts.format import (
     saved_at,
     version_id,
 )
-from forecast.errors import ArtifactRefused, CannotCreate, NoInput, Setting, UsageError, Words
+from forecast.errors import ArtifactRefused, CannotCreate, NoInput, Setting, UsageError
 from forecast.logs import log
 from forecast.settings import DEFAULT_STORE
 
@@ -175,7 +175,7 @@ class Store:
         foreign = [name for name in names if name not in ours]
         if foreign and not any(map(saved_at, names)):
             count = f"'{foreign[0]}' is one of {len(foreign)}"
-            cure = Words("name a new or an empty folder with ", Setting("artifact"))
+            cure = f"name a new or an empty folder with {Setting('artifact')}"
             problem = f"holds other files ({count}) and no forecaster"
             raise CannotCreate(problem, place=self.path, cure=cure)
 
@@ -294,7 +294,7 @@ class Writer:
 def _no_store(error: OSError, path: Path) -> Exception:
     if error.errno in durable.DISK:
         return durable.failure(error, path)
-    cure = Words("run `forecast fit` first, or name its folder with ", Setting("artifact"))
+    cure = f"run `forecast fit` first, or name its folder with {Setting('artifact')}"
     return NoInput(f"no forecaster can be read here: {error.strerror}", place=path, cure=cure)
 
 

@@ -19,7 +19,7 @@ from forecast.calendar.zones import (
     first_days,
     wall_clock,
 )
-from forecast.errors import BadData, Setting, UsageError, Words, did_you_mean
+from forecast.errors import BadData, Setting, UsageError, did_you_mean
 from forecast.tables.table import Integers, distinct
 
 SECONDS = {"s": 1, "min": MINUTE, "t": MINUTE, "h": HOUR, "d": DAY, "w": WEEK}
@@ -92,14 +92,14 @@ def infer_calendar(
         if len(off_grid) and not aggregated:
             count = f"{len(off_grid)} of {len(unique)} times do not lie on the grid of "
             first = f", the first is {format_timestamp(off_grid[0], time_format)}"
-            misfit = Words(count, Setting("freq", freq), first)
-            ways = (Setting("aggregate", "sum"), " (or mean, last), or another ", Setting("freq"))
+            misfit = f"{count}{Setting('freq', freq)}{first}"
+            ways = f"{Setting('aggregate', 'sum')} (or mean, last), or another {Setting('freq')}"
             where = place(int(off_grid[0]))
-            raise BadData(misfit, place=where, cure=Words("pass ", *ways))
+            raise BadData(misfit, place=where, cure=f"pass {ways}")
         return spec
     if len(unique) < 2:
         problem = "only one time, so that its frequency cannot be inferred"
-        cure = Words("pass ", Setting("freq"))
+        cure = f"pass {Setting('freq')}"
         where = place(int(unique[0]))
         raise BadData(problem, place=where, cure=cure)
     if time_format.kind == "integer":
@@ -135,13 +135,13 @@ def _irregular(
     before = format_timestamp(unique[odd], time_format)
     after = format_timestamp(unique[odd + 1], time_format)
     problem = f"the times lie on no regular grid: {after} follows {before}"
-    cure = Words("correct it")
+    cure = "correct it"
     if time_format.kind != "integer":
         # such as midnights of Berlin in UTC, or a clock that changes by less than a step
-        zone = ("pass another ", Setting("timezone"), " or none, ") if time_format.zone else ()
+        zone = f"pass another {Setting('timezone')} or none, " if time_format.zone else ""
         freq = Setting("freq", filled_frequency(timestamps, series))
-        way = (freq, " ", Setting("aggregate", "mean"), " (or sum, last)")
-        cure = Words("correct it, ", *zone, "or pass another step, such as ", *way)
+        way = f"{freq} {Setting('aggregate', 'mean')} (or sum, last)"
+        cure = f"correct it, {zone}or pass another step, such as {way}"
     where = place(int(unique[odd + 1]))
     return BadData(problem, place=where, cure=cure)
 

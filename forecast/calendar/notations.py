@@ -13,7 +13,7 @@ from pydantic import Field
 from forecast.calendar import patterns
 from forecast.calendar.patterns import ParsedTexts, find_codes
 from forecast.calendar.zones import DAY, count_months
-from forecast.errors import BadData, Setting, UsageError, Words
+from forecast.errors import BadData, Setting, UsageError
 from forecast.settings import ClockChange, Stored, TableSettings
 from forecast.tables.cells import Texts
 from forecast.tables.table import PER_SECOND, SAMPLE_CELLS, Flags, Integers, Table
@@ -117,7 +117,7 @@ class TimeCells:
             problem = f"has the German month '{month[0]}'"
             cure = ("write months as numbers, or in English",)
         place = self.table.place(row, self.name)
-        return BadData(Words(f"'{text}' ", problem), place=place, cure=Words(*cure))
+        return BadData(f"'{text}' {problem}", place=place, cure="".join(f"{part}" for part in cure))
 
 
 def time_cells(table: Table, column: str, rows: int | None = None) -> TimeCells:
@@ -204,7 +204,7 @@ def _by_date_format(cells: TimeCells, date_format: str, pivot: int | None) -> Pa
     _require_parts(date_format, setting)
     parsed = patterns.parse(cells.array, date_format, pivot)
     if not parsed.matched.all():
-        raise cells.fault(Words("does not fit ", setting), wrong=~parsed.matched)
+        raise cells.fault(f"does not fit {setting}", wrong=~parsed.matched)
     return parsed
 
 

@@ -29,7 +29,7 @@ from forecast.calendar.zones import (
     timestamps_at,
     wall_clock,
 )
-from forecast.errors import BadData, Setting, UsageError, Words
+from forecast.errors import BadData, Setting, UsageError
 from forecast.logs import log
 from forecast.tables.table import PER_SECOND, Flags, Integers, Table, encode
 from forecast.tables.writing import Column
@@ -159,11 +159,11 @@ def _from_wall(
         first = cells.codes[np.argmax(unclear[codes])]
         twice = wall_clock(early[first : first + 1], zone) == wall[first]
         fault = "comes twice" if twice else "does not exist"
-        ways = ("pass ", Setting("dst", "earlier"), " or ", Setting("dst", "later"))
-        no_zone = Setting("timezone")
-        cure = Words(*ways, ", or no ", no_zone, ", if the clock of the table never changes")
+        ways = f"pass {Setting('dst', 'earlier')} or {Setting('dst', 'later')}"
+        no_zone = f"no {Setting('timezone')}, if the clock of the table never changes"
+        cure = f"{ways}, or {no_zone}"
         if twice:
-            cure = Words("write times with their offset from UTC, such as +01:00, or ", *ways)
+            cure = f"write times with their offset from UTC, such as +01:00, or {ways}"
         raise cells.fault(f"{fault} in {zone}, where the clock changes", cure, wrong=unclear)
     late, _ = timestamps_at(wall, zone, "later")
     chosen = late if settings.dst == "later" else early
@@ -201,7 +201,7 @@ def _written_zone(
 def _refuse_fractions(table: Table, name: str, fractions: bool, settings: TimeSettings) -> None:
     if fractions and not settings.fractions:
         freq = Setting("freq", "1s")
-        cure = Words("pass ", freq, " ", Setting("aggregate", "mean"), " (or sum, last)")
+        cure = f"pass {freq} {Setting('aggregate', 'mean')} (or sum, last)"
         problem = f"times in column '{name}' are finer than a second, the finest step there is"
         raise BadData(problem, place=table.name, cure=cure)
 

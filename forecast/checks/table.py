@@ -5,7 +5,7 @@ from datetime import datetime
 import numpy as np
 
 from forecast.calendar.times import on_clock
-from forecast.errors import Setting, StaleData, Words
+from forecast.errors import Setting, StaleData
 from forecast.logs import log
 from forecast.panel.events import closed_now
 from forecast.panel.naming import series_names
@@ -56,7 +56,7 @@ def check_age(seconds: float | None, limits: CheckSettings, name: str) -> None:
     text = f"{name}: the newest value is {age_text(seconds)}"
     if limits.error_after is not None and seconds >= parse_duration(limits.error_after):
         limit = Setting("error_after")
-        problem = Words(text, ", and ", limit, f" is {limits.error_after}; nothing was forecast")
+        problem = f"{text}, and {limit} is {limits.error_after}; nothing was forecast"
         raise StaleData(problem)
     if limits.warn_after is not None and seconds >= parse_duration(limits.warn_after):
         log.warning("%s (%s)", text, Setting("warn_after", limits.warn_after))

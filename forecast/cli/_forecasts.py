@@ -10,7 +10,7 @@ from forecast.cli._console import log, log_lines, steps_bar
 from forecast.cli._data import load_later, text_settings, write
 from forecast.engine.forecast import forecast
 from forecast.engine.requests import Forecast, ForecastRequest, TableFile
-from forecast.errors import INCOMPLETE, Setting, Words
+from forecast.errors import INCOMPLETE, Setting
 from forecast.inference.fitted import rank_candidates
 from forecast.inference.forecasting import load_predictor, update_tables
 from forecast.panel.naming import series_names
@@ -43,10 +43,10 @@ def build_question(request: Request) -> ForecastRequest:
     output = values.get("output")
     totals = values.get("totals")
     if output is None:
-        cure = Words("name a file with ", Setting("output"))
+        cure = f"name a file with {Setting('output')}"
         request.refuse("they are written beside the forecasts", cure, "paths")
     if question.sums is None:
-        cure = Words("add ", Setting("sum_by"), " or ", Setting("sum_every"))
+        cure = f"add {Setting('sum_by')} or {Setting('sum_every')}"
         request.refuse("no sums are asked for", cure, "totals")
     if totals is not None and output is not None and realpath(totals) == realpath(output):
         request.refuse("the series are written there", "name another file", "totals")

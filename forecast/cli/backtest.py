@@ -12,7 +12,7 @@ from forecast.engine.backtest import Backtest, BacktestRequest, backtest
 from forecast.engine.fit import read_to_fit
 from forecast.engine.requests import Callbacks, FitRequest, TableFile
 from forecast.ensemble.names import check_names
-from forecast.errors import INCOMPLETE, Setting, Words
+from forecast.errors import INCOMPLETE, Setting
 from forecast.inference.forecasting import reading_to_forecast
 from forecast.metrics.metrics import row_columns
 from forecast.report.sections import BacktestTables, describe_accuracy
@@ -36,7 +36,7 @@ def run(request: Request) -> int:
     if models:
         request.values["model"] = models[0]
     if request.by == LEVEL and request.sums is None:
-        request.refuse("no sums are asked for", Words("add ", Setting("sum_by")), "by")
+        request.refuse("no sums are asked for", f"add {Setting('sum_by')}", "by")
     check_outputs(request, request.forecasts, request.output, store=request.artifact)
     check_output(request.forecasts)
     check_output(request.output, ".json")

@@ -20,7 +20,7 @@ from forecast.cli._forecasts import (
 from forecast.engine.forecast import forecast
 from forecast.engine.requests import ForecastRequest, TableFile
 from forecast.engine.shards import SHARDS_MANIFEST, forecast_shards, plan_shards
-from forecast.errors import BadData, Setting, Unavailable, UsageError, Words, as_flag
+from forecast.errors import BadData, Setting, Unavailable, UsageError, as_flag
 from forecast.inference.forecasting import future_template
 from forecast.parallel import on_cluster, workers
 from forecast.settings import (
@@ -86,7 +86,7 @@ def _checked_shards(request: Request) -> int | None:
     check_output(request.totals)
     for name, others in EXCLUSIVE.items():
         if name in request.values:
-            clash = Words("it does not go with ", Setting(name))
+            clash = f"it does not go with {Setting(name)}"
             request.refuse(clash, "leave one out", *others)
     shards = machines.shards
     if shards is None and machines.cluster is not None:
@@ -98,10 +98,10 @@ def _checked_shards(request: Request) -> int | None:
         cure = "name a file, a folder of Parquet, or a URI"
         request.refuse("shards are read from Parquet or CSV", cure, *SHARDED)
     if request.output is None:
-        into = Words("name one with ", Setting("output"))
+        into = f"name one with {Setting('output')}"
         request.refuse("shards are written into a folder", into, *SHARDED)
     if request.sums is not None and request.totals is None:
-        beside = Words("pass ", Setting("totals", "FILE"))
+        beside = f"pass {Setting('totals', 'FILE')}"
         request.refuse("the folder gets the series", beside, *SHARDED)
     return shards
 

@@ -19,7 +19,7 @@ from forecast.engine.requests import (
 )
 from forecast.engine.rolling import choose_origins
 from forecast.ensemble.names import is_baseline
-from forecast.errors import BadData, Message, Setting, UsageError, Words
+from forecast.errors import BadData, Message, Setting, UsageError
 from forecast.inference.forecasting import Forecasts, compute_means
 from forecast.inference.predictor import Predictor
 from forecast.intervals.interval_ends import (
@@ -206,7 +206,7 @@ class Model:
         past = set_status(past, schema, lookback)
         if past.skipped.all():
             problem = "at the oldest origin no series is left to forecast"
-            cure = Words("pass fewer ", Setting("windows"))
+            cure = f"pass fewer {Setting('windows')}"
             raise BadData(problem, place=self.table.name, cure=cure)
         request = FitRequest(
             replace(self.table, panel=past),

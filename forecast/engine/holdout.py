@@ -10,7 +10,7 @@ from forecast.ensemble.baseline_forecasts import context_length
 from forecast.ensemble.candidates import can_learn, compared_with
 from forecast.ensemble.names import AUTO, PRETRAINED, is_baseline
 from forecast.ensemble.validation import ValidationSet
-from forecast.errors import BadData, Setting, UsageError, Words
+from forecast.errors import BadData, Setting, UsageError
 from forecast.events.closed import Closed, find_closures, fixed_values
 from forecast.events.column_fit import fit_columns
 from forecast.events.columns import ColumnEffects
@@ -72,7 +72,7 @@ def hold_out(task: FitTask, earlier: Fitted | None) -> HeldOut:
         raise UsageError(
             f"{problem}, which has {panel.longest} steps",
             setting=Setting("lookback", lookback),
-            cure=Words("pass ", Setting("lookback", most), " or less"),
+            cure=f"pass {Setting('lookback', most)} or less",
         )
     trained_series = np.flatnonzero(~panel.skipped)
     selected = panel.select(trained_series)
@@ -160,9 +160,9 @@ def find_columns(
 
 def too_short(task: FitTask, longest: int, learnable: int, model: str) -> BadData:
     """The error for short series, from which at most `learnable` steps can be learned."""
-    shorter = (Setting("horizon", learnable), " or less, or ") if learnable > 0 else ()
+    shorter = f"{Setting('horizon', learnable)} or less, or " if learnable > 0 else ""
     needless = ", which needs no past to learn from" if model == PRETRAINED else ""
-    cure = Words("pass ", *shorter, Setting("model", model), needless)
+    cure = f"pass {shorter}{Setting('model', model)}{needless}"
     return BadData(TOO_SHORT % (longest, task.panel.ahead), place=task.name, cure=cure)
 
 

@@ -5,7 +5,7 @@ from numbers import Integral
 
 import numpy as np
 
-from forecast.errors import BadData, Setting, UsageError, Words
+from forecast.errors import BadData, Message, Setting, UsageError
 from forecast.logs import log
 from forecast.panel.dated import dated_table, normalise
 from forecast.panel.panel import Integers, Panel
@@ -30,10 +30,9 @@ def choose_origins(
     first = horizon + 2  # fewest steps of the first fit
     if longest < first + horizon:
         largest = max((longest - 2) // 2, 0)
-        less = Words(
-            "fit with " if fixed else "pass ",
-            Setting("horizon", largest),
-            " or less" if largest > 1 else "",
+        less = (
+            f"{'fit with ' if fixed else 'pass '}{Setting('horizon', largest)}"
+            f"{' or less' if largest > 1 else ''}"
         )
         needed = f"needs at least {first + horizon}: {first} to fit, {horizon} to compare"
         problem = f"the longest series has {longest} steps, and a backtest with a horizon of"
@@ -47,7 +46,8 @@ def choose_origins(
     if count < asked:
         text = "%s: %d origins instead of %d, as the longest series has %d steps%s"
         closer = room // (asked - 1)
-        cure = Words("; for all of them pass ", Setting("step", closer)) if closer > 0 else ""
+        more = Message("; for all of them pass %s", (Setting("step", closer),))
+        cure = more if closer > 0 else ""
         log.warning(text, name, count, asked, longest, cure)
     return panel.origins - horizon - step * np.arange(count)[::-1, None]
 

@@ -58,7 +58,9 @@ Networks = list[tuple[str, Numbers]]
 class Ensemble:
     """Candidates with a weight above 0 (the components), their weights, and the calibration."""
 
-    components: Annotated[tuple[str, ...], Spec("components")]  # labels, those of the networks first
+    components: Annotated[
+        tuple[str, ...], Spec("components")
+    ]  # labels, those of the networks first
     # the first components are networks: the number of each in `Plan.groups`
     networks: tuple[int, ...]
     # row 0 is for a series that was not in the fit

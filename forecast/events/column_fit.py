@@ -1,7 +1,7 @@
 """Estimate what columns known in advance do to values.
 
 Values follow a season, a level that wanders, and the effects of columns. An effect is piecewise
-linear in its column; it acts at once and for some steps, and may change with the hour. It
+linear in its column; it acts at once and for some steps. It
 multiplies values or is added to them, whichever makes the past likelier. Each coefficient has a
 prior variance of its own, which the past chooses (automatic relevance determination, MacKay 1994),
 so that columns without an effect get none. Each series reacts to a column in its own strength,

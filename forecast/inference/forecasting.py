@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.artifacts.store import Store, VersionInfo
-from forecast.errors import ArtifactRefused, BadData, ForecastError, Setting, UsageError, Words
+from forecast.errors import ArtifactRefused, BadData, ForecastError, Message, Setting, UsageError
 from forecast.events.effects import EFFECTS_NAMED, unseen_events
 from forecast.events.newest import warn_of_newest
 from forecast.inference.contents import from_contents
@@ -49,8 +49,10 @@ from forecast.tables.writing import Column, output_columns, refuse_clash
 Columns = dict[str, Column | NDArray[Any]]
 UNSEEN_EVENTS = "without effect, as the past of the fit has not shown them: %s"
 NO_KNOWN = "this forecaster uses no columns that are known in advance"
-NO_LIMIT = Words("; ", Setting("min", float("-inf")), " turns this off")
-FOR_TOTALS = Words("for totals pass ", Setting("sum_by", "all"), " or ", Setting("point", "mean"))
+NO_LIMIT = Message("; %s turns this off", (Setting("min", float("-inf")),))
+FOR_TOTALS = Message(
+    "for totals pass %s or %s", (Setting("sum_by", "all"), Setting("point", "mean"))
+)
 
 
 @dataclass(frozen=True)
@@ -338,7 +340,7 @@ def future_template(
     """The rows that `forecast_table` needs as `future`, with blank columns to be filled in."""
     schema = fitted.schema
     if not schema.known:
-        cure = Words("fit with ", Setting("known"))
+        cure = f"fit with {Setting('known')}"
         raise UsageError(NO_KNOWN, setting=Setting("future_template"), cure=cure)
     steps = 1 + np.arange(checked_horizon(horizon, fitted.config.horizon))
     panel = panel_to_forecast(fitted, source, origin=origin)
@@ -426,7 +428,7 @@ def checked_horizon(horizon: int | None, fitted: int) -> int:
     if count < 1:
         raise UsageError("a whole number of steps is needed, 1 or more", setting=setting)
     if count > fitted:
-        cure = Words("fit again with ", setting)
+        cure = f"fit again with {setting}"
         raise UsageError(f"this forecaster was fitted for {fitted}", setting=setting, cure=cure)
     return count
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from forecast.artifacts.format import parse_strictly
 from forecast.artifacts.graph import check_graph
-from forecast.errors import ArtifactRefused, Setting, Unavailable, Words, one_line
+from forecast.errors import ArtifactRefused, Setting, Unavailable, one_line
 from forecast.inference.fitted import Fitted
 from forecast.models.shared.pretrained_windows import PretrainedWindows, both_ways
 from forecast.panel.panel import Numbers
@@ -53,7 +53,7 @@ class Graph:
         return output
 
     def _build_refusal(self, reason: str) -> ArtifactRefused:
-        cure = Words("restore it, or pass ", Setting("engine", "torch"))
+        cure = f"restore it, or pass {Setting('engine', 'torch')}"
         return ArtifactRefused(f"{self.shown}: {reason}", cure=cure)
 
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
-from forecast.errors import INSTALL, Setting, Unavailable, UsageError, Words, raise_if_interrupted
+from forecast.errors import INSTALL, Setting, Unavailable, UsageError, raise_if_interrupted
 from forecast.events.closed import closed_now, fixed_values
 from forecast.inference.fitted import CPU_DEVICES, Fitted
 from forecast.metrics.quantiles import standard_deviation
@@ -34,7 +34,7 @@ def pick_engine(fitted: Fitted, engine: EngineName = "auto", device: str = "auto
     setting = Setting("engine", engine)
     on_cpu = device in CPU_DEVICES
     if engine == "onnx" and not on_cpu:
-        without = Words("leave out ", Setting("device", device))
+        without = f"leave out {Setting('device', device)}"
         raise UsageError("it runs on the CPU only", setting=setting, cure=without)
     reason = _missing_export(fitted) if on_cpu else "it runs on the CPU only"
     if not reason and not has_package("onnxruntime"):
@@ -44,7 +44,7 @@ def pick_engine(fitted: Fitted, engine: EngineName = "auto", device: str = "auto
 
     install = INSTALL.format(EXTRA) if reason.endswith("installed") else ""
     if engine == "onnx":
-        instead = install or Words("pass ", Setting("engine", "torch"), ", or fit again")
+        instead = install or f"pass {Setting('engine', 'torch')}, or fit again"
         problem = f"onnx cannot run the networks of this forecaster: {reason}"
         raise Unavailable(problem, cure=instead)
     if has_package("torch"):
@@ -65,7 +65,7 @@ def require_engine(engine: EngineName, model: str) -> None:
     reason = model_class(model).no_export if has("models", model) else ""
     if reason:
         problem = f"{model} has no export, as {reason}"
-        cure = Words("leave out ", setting)
+        cure = f"leave out {setting}"
         raise UsageError(problem, setting=Setting("model", model), cure=cure)
     if not all(map(has_package, EXTRA_PACKAGES)):
         problem = "onnx and onnxruntime are not installed"
@@ -270,7 +270,7 @@ class Predictor:
                 if weights is not None:
                     return backend.to_numpy(weights)
         attentive = Setting("model", "attention-lstm")
-        cure = Words("fit with ", attentive, " and ", Setting("guard", False))
+        cure = f"fit with {attentive} and {Setting('guard', False)}"
         raise UsageError("no network with attention forecasts here", cure=cure)
 
 

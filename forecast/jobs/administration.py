@@ -23,7 +23,6 @@ from forecast.errors import (
     NoInput,
     Setting,
     UsageError,
-    Words,
 )
 from forecast.jobs.monitoring import gauges
 from forecast.jobs.pipeline import OWNERS_TABLE, Pipeline, strip_schema
@@ -200,7 +199,7 @@ def _refuse_other(pipeline: Pipeline, owner: Owner, other: Owner | None, place: 
         return
     if not pipeline._take_over:
         take_over = Setting("take_over")
-        cure = Words("write elsewhere, or pass ", take_over, " if this job replaces that one")
+        cure = f"write elsewhere, or pass {take_over} if this job replaces that one"
         raise UsageError(f"is written by {other}", place=place, cure=cure)
     log.warning("%s is written by %s, and job '%s' takes it over", place, other, owner.job)
 
@@ -393,7 +392,7 @@ def open_ledgers(artifact: str) -> list[Ledger]:
     ledgers = _ledgers(artifact)
     if not ledgers:
         problem = f"{runs_folder(artifact)}: no job has run with this store"
-        cure = Words("name a pipeline file, or a store with ", Setting("artifact"))
+        cure = f"name a pipeline file, or a store with {Setting('artifact')}"
         raise NoInput(problem, cure=cure)
     return ledgers
 

@@ -18,7 +18,7 @@ from forecast.checks.accuracy import Earlier, earlier_forecasts
 from forecast.checks.actual import Night
 from forecast.checks.limits import Alarm, Finding
 from forecast.checks.promotion import ServingVersion
-from forecast.errors import Blocked, Setting, Words
+from forecast.errors import Blocked, Setting
 from forecast.inference.forecasting import Forecasts
 from forecast.jobs.administration import open_ledger
 from forecast.jobs.inputs import explained_output
@@ -212,9 +212,9 @@ def refuse(passed: CheckedForecasts) -> None:
     """Raise `Blocked` if a problem keeps the run from being published."""
     if not passed.problems:
         return
-    cure = Words("`forecast diff` explains it; mend the source and run again")
+    cure = "`forecast diff` explains it; mend the source and run again"
     if passed.acceptable:
-        cure = Words(cure, ", or pass ", Setting("accept"))
+        cure = f"{cure}, or pass {Setting('accept')}"
     raise Blocked(f"blocked, and nothing was published: {'; '.join(passed.problems)}", cure=cure)
 
 

@@ -9,7 +9,7 @@ from forecast.calendar.calendar import Calendar
 from forecast.calendar.frequency import infer_calendar
 from forecast.calendar.times import ParsedTimes, format_timestamp, parse_timestamp
 from forecast.calendar.zones import zone_cure
-from forecast.errors import BadData, Setting, Unavailable, UsageError, Words
+from forecast.errors import BadData, Setting, Unavailable, UsageError
 from forecast.logs import log
 from forecast.panel.comparing import observed_spans
 from forecast.panel.dated import DatedTable, normalise, repeated_rows
@@ -237,8 +237,8 @@ def aggregate(
     inside = (placed.timestamps >= low) & (placed.timestamps <= high)
     placed = placed.select(order[inside[order]])
     if not len(placed.values):
-        problem = Words("no period of ", Setting("freq", schema.calendar.name), " is complete")
-        raise BadData(problem, place=name, cure=Words("pass a finer ", Setting("freq")))
+        problem = f"no period of {Setting('freq', schema.calendar.name)} is complete"
+        raise BadData(problem, place=name, cure=f"pass a finer {Setting('freq')}")
     sums = placed.combine(schema.aggregate or "sum")
     if schema.aggregate != "sum":
         return sums
@@ -321,7 +321,7 @@ def _fill_zeros(
     count = grid.lengths.sum()
     if count > MAX_ROWS:
         problem = f"with a zero for each absent row it has {count:,} rows, more than fit in memory"
-        cure = Words("pass ", Setting("aggregate", "sum"), ", or a table of fewer series")
+        cure = f"pass {Setting('aggregate', 'sum')}, or a table of fewer series"
         raise Unavailable(problem, place=observations.table.name, cure=cure)
     offsets, steps = runs(grid.first, grid.lengths)
     absent = grid.zero_slots(offsets)
@@ -346,7 +346,7 @@ def build_panel(schema: Schema, observations: Observations, grid: Grid, horizon:
         on_grid = f"{len(sizes):,} series on the grid {schema.calendar.name}"
         need = f"need {steps:,} steps, more than fit in memory"
         problem = f"{on_grid} from first to last time {need}"
-        cure = Words("pass a coarser ", Setting("freq"), " with ", Setting("aggregate"))
+        cure = f"pass a coarser {Setting('freq')} with {Setting('aggregate')}"
         raise Unavailable(problem, place=observations.table.name, cure=cure)
     offsets, _ = runs(grid.first, sizes)
     observed = grid.zero_slots(offsets)
@@ -433,13 +433,10 @@ def _check_order(observations: Observations, schema: Schema) -> None:
         count = rows_text(repeated.sum())
         log.warning("%s: times that repeat: %s; settled by %s.", table.name, count, rule)
     elif schema.aggregate is None:
-        cure = Words(
-            zone_cure(times[repeated], schema.time_format.zone),
-            "pass ",
-            Setting("on_duplicate", "first"),
-            " (or last, mean, sum); at fit, ",
-            Setting("id"),
-            " names the columns that tell series apart",
+        cure = (
+            f"{zone_cure(times[repeated], schema.time_format.zone)}pass "
+            f"{Setting('on_duplicate', 'first')} (or last, mean, sum); at fit, "
+            f"{Setting('id')} names the columns that tell series apart"
         )
         ids = schema.ids if long else ()
         parsed = ParsedTimes(times, schema.time_format)
@@ -461,9 +458,7 @@ def _check_on_grid(table: Table, row_times: Integers, schema: Schema, whole: boo
         series = np.zeros(len(times), np.int64)
         other = infer_calendar(times, series, None, schema.time_format).name
     looks = f" (its frequency looks like {other})" if other != name else ""
-    cure = Words(
-        "bring it to the frequency of the fit, or fit again, with another ", Setting("freq")
-    )
+    cure = f"bring it to the frequency of the fit, or fit again, with another {Setting('freq')}"
     if len(off):
         row = np.argmax(row_times == off[0])
         time = table.value(row, schema.time)

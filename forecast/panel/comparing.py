@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from forecast.errors import BadData, Setting, Words
+from forecast.errors import BadData, Setting
 from forecast.logs import log
 from forecast.panel.events import closed_now, find_touched_slots
 from forecast.panel.naming import first_names, series_name, series_names
@@ -109,7 +109,7 @@ def check_levels(
     moves = f"the level of {len(moved)} series moved more than tenfold since the fit ({names})"
     if strict:
         without = " this is a warning"
-        cure = Words("was the unit changed? Without ", Setting("strict", True), without)
+        cure = f"was the unit changed? Without {Setting('strict', True)}{without}"
         raise BadData(moves, place=name, cure=cure)
     log.warning("%s: %s; was the unit changed?", name, moves)
 
@@ -227,9 +227,9 @@ def warn_status(
             log.warning(f"%s: %d series {text}: %s", name, len(ids), *details, names)
     if whole and panel.skipped.all():
         problem = "no series is left to forecast: each misses more than"
-        coarser = Words(", a coarser ", Setting("freq"), " with ", Setting("aggregate"))
-        zero = Words(", or ", Setting("missing", "zero"), " if absent rows mean zero")
-        cure = Words("pass a higher ", setting, coarser, zero)
+        coarser = f", a coarser {Setting('freq')} with {Setting('aggregate')}"
+        zero = f", or {Setting('missing', 'zero')} if absent rows mean zero"
+        cure = f"pass a higher {setting}{coarser}{zero}"
         raise BadData(f"{problem} {limit} of its values or ended long ago", place=name, cure=cure)
 
 
@@ -259,16 +259,16 @@ def require_known(
     total = blank.sum()
     if total > len(steps):
         problem += f" (in all {total:,} such values, of {blank.any((1, 2)).sum():,} series)"
-    missing_rows = "add missing rows with blank targets, or pass them with "
-    cure: list[object] = ["fill in blank cells, ", missing_rows, Setting("future")]
+    missing_rows = "add missing rows with blank targets, or pass them with"
+    cure = f"fill in blank cells, {missing_rows} {Setting('future')}"
     shorter = int(blank.any((0, 2)).argmax())
     if shorter:
-        cure = ["pass ", Setting("horizon", shorter), ", or ", *cure]
+        cure = f"pass {Setting('horizon', shorter)}, or {cure}"
     if saved:
-        cure += ["; ", Setting("future_template"), " writes the rows that are needed"]
+        cure += f"; {Setting('future_template')} writes the rows that are needed"
     if panel.trailing_gap()[series]:
-        cure += [f"; if '{series_text}' has ended, ", Setting("successors"), " names what follows"]
-    raise BadData(problem, place=name, cure=Words(*cure))
+        cure += f"; if '{series_text}' has ended, {Setting('successors')} names what follows"
+    raise BadData(problem, place=name, cure=cure)
 
 
 def warn_blank_ahead(panel: Panel, schema: Schema, horizon: int, name: str) -> None:

@@ -18,7 +18,7 @@ from forecast.calendar.notations import (
 from forecast.calendar.patterns import ABBREVIATIONS, guesses, has_clock
 from forecast.calendar.times import ParsedTimes, parse_times
 from forecast.calendar.zones import DAY
-from forecast.errors import BadData, Setting, UsageError, Words
+from forecast.errors import BadData, Setting, UsageError
 from forecast.logs import log
 from forecast.panel.roles import AVAILABLE_AT, FULL_YEAR, MAX_REPEATED, TARGET_NAMES, groups_rows
 from forecast.panel.schema import SIGNS, Names, Schema
@@ -156,7 +156,7 @@ def find_time_columns(table: Table, settings: TableSettings) -> Names:
         _refuse_finer_parts(table, time, [column for column in columns if column != time])
         return (time,)
     if candidates:
-        cure = Words("name the one to use with ", Setting("time"))
+        cure = f"name the one to use with {Setting('time')}"
         problem = f"columns {', '.join(candidates)} all hold times"
         raise UsageError(problem, place=table.name, cure=cure)
     nearly = [column for column in unnumbered if resembles_times(table, column)]
@@ -200,19 +200,19 @@ def _no_times(table: Table, columns: list[str]) -> BadData:
     if table.text and len(columns) == 1:
         problem = f"all lines have one column, '{columns[0]}'"
         needed = "a table needs a column of times too; pass "
-        cure = Words(needed, Setting("delimiter"), " if there are several")
+        cure = f"{needed}{Setting('delimiter')} if there are several"
         if re.fullmatch(r"[\d.,eE+-]+", columns[0]):
             problem = f"the first line, '{columns[0]}', holds data and no header"
-            cure = Words("put a line with the name of the column before it")
+            cure = "put a line with the name of the column before it"
         return BadData(problem, place=table.name, cure=cure)
     numbers = [column for column in columns if looks_like_times(table, column, named=True)]
     hint = f" ({numbers[0]} can hold numbers that are times)" if numbers else ""
     rows = Setting("layout", "rows")
-    cure = Words("name it with ", Setting("time"), f"{hint}, or pass ", rows)
+    cure = f"name it with {Setting('time')}{hint}, or pass {rows}"
     return BadData(
         f"no column holds times (columns: {', '.join(columns[:20])})",
         place=table.name,
-        cure=Words(cure, " if each row is a series"),
+        cure=f"{cure} if each row is a series",
     )
 
 
@@ -229,7 +229,7 @@ def _refuse_finer_parts(table: Table, time: str, others: list[str]) -> None:
         raise BadData(
             f"times repeat in column '{time}', and '{finer[0]}' looks like a finer part of them",
             place=table.name,
-            cure=Words(WHOLE_TIMES, ", or pass ", Setting("time", time)),
+            cure=f"{WHOLE_TIMES}, or pass {Setting('time', time)}",
         )
 
 
@@ -314,7 +314,7 @@ def dated_table(
     """
     table = normalise(table)
     if settings.strict and table.skipped:
-        cure = Words("remove them, or leave out ", Setting("strict"))
+        cure = f"remove them, or leave out {Setting('strict')}"
         raise BadData(table.skipped, place=table.name, cure=cure)
     if isinstance(settings, Schema):
         time = settings.time if settings.dated else ()
@@ -381,7 +381,7 @@ def _check_settings(table: Table, settings: TableSettings) -> None:
     if settings.freq is not None:
         parse_frequency(settings.freq)
     if settings.aggregate and not settings.freq:
-        problem = Words("pass the ", Setting("freq"), " to bring the table to")
+        problem = f"pass the {Setting('freq')} to bring the table to"
         raise UsageError(problem, setting=Setting("aggregate", settings.aggregate))
     named = [(column, role) for role in ROLES for column in getattr(settings, role)]
     require_columns(table, (*(column for column, _ in named), *settings.categorical))
@@ -389,14 +389,14 @@ def _check_settings(table: Table, settings: TableSettings) -> None:
     role_of: dict[str, str] = {}
     for column, role in named:
         if column in role_of:
-            both = (Setting(role_of[column]), " and by ", Setting(role))
-            problem = Words(f"column '{column}' is named by ", *both)
+            both = f"{Setting(role_of[column])} and by {Setting(role)}"
+            problem = f"column '{column}' is named by {both}"
             raise UsageError(problem, cure="name it once")
         role_of[column] = role
     for column in settings.categorical:
         if role_of.get(column) not in ("known", "past", "static"):
-            roles = (Setting("known"), ", ", Setting("past"), " or ", Setting("static"))
-            problem = Words("name the column with ", *roles, ", too")
+            roles = f"{Setting('known')}, {Setting('past')} or {Setting('static')}"
+            problem = f"name the column with {roles}, too"
             raise UsageError(problem, setting=Setting("categorical", column))
     signed = [text.rpartition(":")[0] for text in settings.monotone]
     for text, column in zip(settings.monotone, signed, strict=True):
@@ -404,7 +404,7 @@ def _check_settings(table: Table, settings: TableSettings) -> None:
             needed = "it needs columns, each once, with their signs, as price:-,promo:+"
             raise UsageError(needed, setting=Setting("monotone", text))
         if role_of.get(column) != "known" or column in settings.categorical:
-            problem = Words("name a column of numbers with ", Setting("known"), ", too")
+            problem = f"name a column of numbers with {Setting('known')}, too"
             raise UsageError(problem, setting=Setting("monotone", text))
 
 

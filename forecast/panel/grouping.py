@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from forecast.errors import Setting, UsageError, Words, did_you_mean
+from forecast.errors import Setting, UsageError, did_you_mean
 from forecast.panel.panel import Integers, Panel
 from forecast.panel.schema import Schema
 
@@ -28,7 +28,7 @@ def find_columns(name: str, schema: Schema, setting: Setting) -> Key:
             names = [*grouping, ALL]
             hint = did_you_mean(column, names) or f"; there are {', '.join(names)}"
             ids = Setting("id", ",".join((column, *schema.ids)))
-            cure = Words("fit with all id columns where it is one, such as ", ids)
+            cure = f"fit with all id columns where it is one, such as {ids}"
             problem = f"'{column}' is no id column and no static one{hint}"
             raise UsageError(problem, setting=setting, cure=cure)
     return tuple(column for column in grouping if column in columns)

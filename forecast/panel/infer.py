@@ -14,7 +14,6 @@ from forecast.errors import (
     ForecastError,
     Setting,
     UsageError,
-    Words,
     as_flag,
     collect_errors,
     together,
@@ -384,7 +383,7 @@ def _ignored_text(schema: Schema) -> str:
 
 def _rows_schema(table: Table, settings: TableSettings) -> Schema:
     rows = Setting("layout", "rows")
-    problem = Words("a table with one series a row (", rows, ") has ids, steps and nothing else")
+    problem = f"a table with one series a row ({rows}) has ids, steps and nothing else"
     for name in ("time", "id", "target", "known", "past", "static", "categorical", "monotone"):
         if getattr(settings, name):
             raise UsageError(problem, setting=Setting(name))

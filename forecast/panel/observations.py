@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from forecast.calendar.calendar import Calendar, named_holidays
 from forecast.calendar.times import ParsedTimes, parse_times
-from forecast.errors import BadData, Setting, UsageError, Words
+from forecast.errors import BadData, Setting, UsageError
 from forecast.logs import log
 from forecast.panel.naming import first_alike, series_name, series_names
 from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, series_index
@@ -317,7 +317,7 @@ def find_regions(observations: Observations, schema: Schema) -> Names:
         except UsageError as error:
             row = np.argmax(codes == region)
             name = series_name(observations.ids[observations.series[row]])
-            problem = Words(f"series '{name}': ", error)
+            problem = f"series '{name}': {error}"
             cure = "correct it, or leave it blank for no holidays"
             raise BadData(problem, place=table.place(row, column), cure=cure) from None
     return tuple(regions)
@@ -339,7 +339,7 @@ def _set_by_series(
         name = series_name(observations.ids[observations.series[wrong[0]]])
         problem = f"series '{name}' has several values in a static column"
         place = observations.table.place(wrong[0], column)
-        cure = Words("keep one, or pass ", Setting("known", column), " or ", Setting("past"))
+        cure = f"keep one, or pass {Setting('known', column)} or {Setting('past')}"
         raise BadData(problem, place=place, cure=cure)
 
 
@@ -353,7 +353,7 @@ def column_values(table: Table, column: str, schema: Schema) -> Numbers:
         if table.kind(column) == "boolean":
             flags = table.frame[column].astype("boolean")
             return np.asarray(flags.to_numpy(float, na_value=np.nan))
-        cure = Words("; if the column holds categories, fit with ", Setting("categorical", column))
+        cure = f"; if the column holds categories, fit with {Setting('categorical', column)}"
         return parse_numbers(table, column, cure)
     codes, texts = table.distinct(column)
     code_of = {text: float(code) for code, text in enumerate(schema.categories[column], 1)}

@@ -17,7 +17,7 @@ from forecast.calendar.zones import (
     wall_clock,
     zone_cure,
 )
-from forecast.errors import BadData, Setting, UsageError, Words
+from forecast.errors import BadData, Setting, UsageError
 from forecast.panel.observations import id_codes
 from forecast.panel.schema import Names
 from forecast.settings import TableSettings
@@ -89,20 +89,20 @@ def id_columns(
     settled = settings.on_duplicate != "error" or settings.aggregate is not None
     if settled and not (is_many and (settings.layout == "long" or usable)):
         return ids, None  # repeated rows are intended
-    cure: list[object] = [zone_cure(times.timestamps[repeated], times.format.zone)]
+    cure = f"{zone_cure(times.timestamps[repeated], times.format.zone)}"
     if ids:
-        cure.append(f"that {', '.join(ids)} is the id was guessed: ")
-    cure += ["pass ", Setting("id"), " with the columns that tell series apart"]
+        cure += f"that {', '.join(ids)} is the id was guessed: "
+    cure += f"pass {Setting('id')} with the columns that tell series apart"
     proposed = ", ".join(dict.fromkeys((*ids, *usable[:3])))
     if proposed:
-        cure += [f" ({proposed}), ", Setting("layout", "wide"), " if no column does"]
+        cure += f" ({proposed}), {Setting('layout', 'wide')} if no column does"
     if not settled:
         if is_many:
-            events = (Setting("freq", freq), " ", Setting("aggregate", "sum"))
-            cure += ["; if each row is an event, such as a sale, pass ", *events, ", too"]
+            events = f"{Setting('freq', freq)} {Setting('aggregate', 'sum')}"
+            cure += f"; if each row is an event, such as a sale, pass {events}, too"
         first_row = Setting("on_duplicate", "first")
-        cure += [", or ", first_row, " (or last, mean, sum) to make one row of them"]
-    return ids, repeated_row(table, ids, time, times, repeated, Words(*cure))
+        cure += f", or {first_row} (or last, mean, sum) to make one row of them"
+    return ids, repeated_row(table, ids, time, times, repeated, cure)
 
 
 def _possible_ids(
@@ -195,7 +195,7 @@ def groups_rows(table: Table, column: str) -> bool:
 
 
 def repeated_row(
-    table: Table, ids: Names, time: Names, times: ParsedTimes, repeated: Flags, cure: Words
+    table: Table, ids: Names, time: Names, times: ParsedTimes, repeated: Flags, cure: str
 ) -> BadData:
     """Return the error for the first of the `repeated` rows [rows]."""
     names, codes = id_codes(table, ids)
@@ -227,7 +227,7 @@ def no_numbers(table: Table, others: list[str]) -> BadData:
         parse_columns(table, likely[:1] or others[-1:])
     except BadData as error:
         reason = error
-    return BadData(Words(problem, reason), place=table.name)
+    return BadData(f"{problem}{reason}", place=table.name)
 
 
 def target_column(table: Table, settings: TableSettings, numeric: list[str]) -> str:
@@ -243,7 +243,7 @@ def target_column(table: Table, settings: TableSettings, numeric: list[str]) -> 
     for name in TARGET_NAMES:
         if name in by_name:
             return by_name[name]
-    cure = Words("pass ", Setting("target"))
+    cure = f"pass {Setting('target')}"
     if not numeric:
         problem = "no column of numbers to forecast besides the ids"
         raise BadData(problem, place=table.name, cure=cure)

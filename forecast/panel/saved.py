@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from forecast.errors import BadData, Setting, Words
+from forecast.errors import BadData, Setting
 from forecast.logs import log
 from forecast.panel.dated import heading_time
 from forecast.panel.infer import Reading, read
@@ -55,13 +55,13 @@ def read_saved_forecasts(
     schema = reading.schema
     calendar = build_calendar(schema)
     observed = observed_forecasts(forecasts, actual.name, schema)
-    to_one_frequency = Words(" with ", Setting("freq"), " and ", Setting("aggregate"))
+    to_one_frequency = f" with {Setting('freq')} and {Setting('aggregate')}"
     off = ~calendar.on_grid(observed.timestamps)
     if off.any():
         row = np.argmax(off)
         time = forecasts.value(row, schema.time)
         problem = f"{time} does not lie on the grid {schema.calendar.name} of {actual.name}"
-        cure = Words("bring both to one frequency", to_one_frequency)
+        cure = f"bring both to one frequency{to_one_frequency}"
         raise BadData(problem, place=forecasts.place(row, schema.time), cure=cure)
     positions = calendar.positions(observed.timestamps)
     latest = np.iinfo(np.int64).max
@@ -106,9 +106,9 @@ def observed_forecasts(forecasts: Table, actual: str, schema: Schema) -> Observa
     """
     missing = [name for name in schema.keys if name not in forecasts.names]
     if missing:
-        ids_and_time = Words(Setting("id"), " and ", Setting("time"))
+        ids_and_time = f"{Setting('id')} and {Setting('time')}"
         problem = f"no column '{missing[0]}', by which {actual} is read"
-        cure = Words("name the columns that both have with ", ids_and_time)
+        cure = f"name the columns that both have with {ids_and_time}"
         raise BadData(problem, place=forecasts.name, cure=cure)
     try:
         observed = observe(forecasts, schema.model_copy(update=PLAIN_SETTINGS))

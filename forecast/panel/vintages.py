@@ -12,7 +12,7 @@ from forecast.calendar.calendar import Calendar
 from forecast.calendar.notations import TimeSettings
 from forecast.calendar.times import on_clock, parse_times
 from forecast.calendar.zones import as_text, timestamps_at, wall_clock
-from forecast.errors import BadData, Setting, Words
+from forecast.errors import BadData, Setting
 from forecast.logs import held_back, log
 from forecast.panel.dated import DatedTable
 from forecast.panel.observations import (
@@ -226,7 +226,7 @@ def _refuse_conflicts(
     first, other = sorted(both.tolist())
     what = f", time and {AVAILABLE_AT}" if AVAILABLE_AT in table.names else " and time"
     problem = f"{table.line(first)} has another value for the same series{what}"
-    cure = Words("keep one of the two, or pass ", Setting("on_duplicate", "last"))
+    cure = f"keep one of the two, or pass {Setting('on_duplicate', 'last')}"
     raise BadData(problem, place=table.place(other, name), cure=cure)
 
 
@@ -259,7 +259,7 @@ def _available_times(table: Table, schema: Schema) -> tuple[Flags, Integers]:
     elif zone is None and written is not None:
         if clock is None:
             problem = f"it has a zone ({written}), and the times of the table have none"
-            raise BadData(problem, place=place, cure=Words("pass ", Setting("timezone")))
+            raise BadData(problem, place=place, cure=f"pass {Setting('timezone')}")
         times = wall_clock(times, clock)
     stamps[has_stamp] = times
     return has_stamp, stamps

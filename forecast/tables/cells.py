@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from forecast.errors import BadData, Setting, Words
+from forecast.errors import BadData, Setting
 from forecast.logs import log
 from forecast.settings import DecimalMark
 from forecast.tables.table import Columns, Flags, Integers, Numbers, Table, plain_dtype
@@ -171,7 +171,7 @@ def _floats(cells: Texts) -> Numbers:
     return np.asarray(pc.cast(cells, pa.float64()), np.float64)
 
 
-def parse_numbers(table: Table, column: str, other_cure: str | Words = "") -> Numbers:
+def parse_numbers(table: Table, column: str, other_cure: str = "") -> Numbers:
     """Parse one column as numbers, [rows], NaN where blank or a word for missing (``n/a``, ``-``).
 
     A warning counts those words; `other_cure` is another cure for a cell that is no number. BadData
@@ -181,7 +181,7 @@ def parse_numbers(table: Table, column: str, other_cure: str | Words = "") -> Nu
     return parse_columns(table, [column], other_cure)[:, 0]
 
 
-def parse_columns(table: Table, columns: Columns, other_cure: str | Words = "") -> Numbers:
+def parse_columns(table: Table, columns: Columns, other_cure: str = "") -> Numbers:
     """Parse several columns at once as `parse_numbers` does, [rows, columns]."""
     numbers = np.empty((len(table), len(columns)))
     words = np.zeros(len(columns), np.int64)
@@ -305,16 +305,16 @@ def infer_decimal(table: Table, delimiter: str) -> DecimalMark:
             all_marked &= comma.sum() == number[comma.any(axis=1)].sum()
     if not first_comma:
         if first_point and all_thousands and delimiter == ";":
-            cure = Words("pass ", Setting("thousands", "."), " or ", Setting("decimal", "."))
+            cure = f"pass {Setting('thousands', '.')} or {Setting('decimal', '.')}"
             raise BadData(f"{first_point} may hold thousands or a decimal point", cure=cure)
         return "."
     if first_point:
-        cure = Words("write all numbers alike, or pass ", Setting("decimal"))
+        cure = f"write all numbers alike, or pass {Setting('decimal')}"
         raise BadData(
             f"{first_comma} has a decimal comma and {first_point} a decimal point", cure=cure
         )
     if all_grouped and not (delimiter == ";" and all_marked):
-        cure = Words("pass ", Setting("decimal", ","), " or ", Setting("thousands", ","))
+        cure = f"pass {Setting('decimal', ',')} or {Setting('thousands', ',')}"
         raise BadData(f"{first_comma} may hold a decimal comma or thousands", cure=cure)
     log.warning(
         "%s: the comma is read as decimal mark (%d numbers); pass %s to say so",
@@ -349,23 +349,23 @@ def _typed_numbers(table: Table, column: str) -> Numbers:
     return numbers
 
 
-def _refuse(table: Table, names: Columns, cells: Cells, other_cure: str | Words) -> NoReturn:
+def _refuse(table: Table, names: Columns, cells: Cells, other_cure: str) -> NoReturn:
     """Raise the error for the first bad cell: its place, fault and cure, and how many others."""
     first = int(cells.bad.argmax())
     column, row = divmod(first, len(table))
     rows = slice(column * len(table), (column + 1) * len(table))
     text = cells.text[first].as_py()
-    reason: str | Words = _too_large(text)
+    reason: str = _too_large(text)
     if np.isnan(cells.values[first]):
         cure = _advice(text, cells, rows, table)
-        reason = Words(f"'{text}' is not a number; ", cure)
-        reason = Words(reason, "" if cells.numberlike[first] else other_cure)
+        reason = f"'{text}' is not a number; {cure}"
+        reason = f"{reason}{'' if cells.numberlike[first] else other_cure}"
     more = cells.bad[rows].sum() - 1
     others = f" ({more} more such cell{'s' if more > 1 else ''} in this column)" if more else ""
-    raise BadData(Words(reason, others), place=table.place(row, names[column]))
+    raise BadData(f"{reason}{others}", place=table.place(row, names[column]))
 
 
-def _advice(text: str, cells: Cells, rows: slice, table: Table) -> str | Words:
+def _advice(text: str, cells: Cells, rows: slice, table: Table) -> str:
     """Suggest settings that make a cell a number, if possible with similar cells in its column."""
     texts = cells.text[rows]
     numberlike = pa.array(cells.numberlike[rows])
@@ -384,8 +384,8 @@ def _advice(text: str, cells: Cells, rows: slice, table: Table) -> str | Words:
             settings = [Setting("decimal", decimal)] * (decimal != table.decimal)
             if thousands not in (None, table.thousands):
                 settings.append(Setting("thousands", thousands))
-            pairs = [part for setting in settings for part in (" ", setting)]
-            return Words("read it with", *pairs) if settings else PLAIN_CURE
+            marks = " ".join(f"{setting}" for setting in settings)
+            return f"read it with {marks}" if settings else PLAIN_CURE
     return PLAIN_CURE
 
 

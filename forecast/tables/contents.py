@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from forecast.errors import BadData, ForecastError, Setting, Unavailable, UsageError, Words
+from forecast.errors import BadData, ForecastError, Setting, Unavailable, UsageError
 from forecast.logs import log
 
 FOREIGN_KINDS = {  # how foreign content begins, and how to mend it
@@ -78,7 +78,7 @@ def to_utf8(data: bytes, name: str, encoding: str | None) -> bytes:
         is_cut = re.search("end of data|truncated", str(error))
         cut = "; is the file cut? copy it again" if is_cut else ""
         guess = None if wanted else _guessed_encoding(data, start)
-        cure = Words("pass " if guess else "pass another ", Setting("encoding", guess))
+        cure = f"{'pass ' if guess else 'pass another '}{Setting('encoding', guess)}"
         place = f"{name} line {line_at(data, start)}"
         raise BadData(f"is not {known} text{cut}", place=place, cure=cure) from None
     except (LookupError, ValueError):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from forecast.errors import BadData, NoRows, Setting, Words, did_you_mean
+from forecast.errors import BadData, NoRows, Setting, did_you_mean
 from forecast.logs import log
 from forecast.settings import TextSettings
 from forecast.tables.table import Columns, Integers, Table
@@ -102,13 +102,13 @@ def column_names(
     names = [column.strip() for column in header]
     header_row = Setting("header_row")
     if names[0].startswith("#") and names[0] != "#":
-        cure = Words("remove the comment, or pass ", header_row)
+        cure = f"remove the comment, or pass {header_row}"
         raise BadData(f"{where} starts with #", cure=cure)
     if names[0] and _is_data(names):
         problem = f"{where} holds data and no header"
         raise BadData(problem, cure="put a line with the names of the columns before it")
     if "" in names[1:]:
-        cure = Words("give it one, or pass ", header_row)
+        cure = f"give it one, or pass {header_row}"
         raise BadData(f"{where}: column {label(names.index('', 1))} has no name", cure=cure)
     if twice := duplicates(names):
         raise BadData(f"{where}: several columns are called {list_names(twice)}; rename them")
@@ -148,5 +148,5 @@ def require_columns(table: Table, needed: Columns) -> None:
     problem = f"no column {list_names(missing, len(missing))}; {found}{hint}"
     cure: object = ""
     if table.text and len(table.names) == 1:
-        cure = Words("pass ", Setting("delimiter"), " if there are several")
+        cure = f"pass {Setting('delimiter')} if there are several"
     raise BadData(problem, place=table.name, cure=cure)

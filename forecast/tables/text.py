@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from forecast.errors import BadData, Setting, Words
+from forecast.errors import BadData, Setting
 from forecast.logs import log
 from forecast.settings import Facts, TextSettings
 from forecast.tables.cells import infer_decimal, join_cells
@@ -48,7 +48,7 @@ def text_table(data: bytes, name: str, settings: TextSettings) -> Table:
     nul = data.find(b"\0")
     if nul >= 0:
         guess = utf16_guess(data)
-        cure = Words("pass ", Setting("encoding", guess)) if guess else "copy the file again"
+        cure = f"pass {Setting('encoding', guess)}" if guess else "copy the file again"
         raise BadData("holds a NUL byte", place=f"{name} line {line_at(data, nul)}", cure=cure)
     line = DELIMITER_LINE.match(data)
     skipped_lines = max(settings.skip_rows or 0, (settings.header_row or 1) - 1)
@@ -281,7 +281,7 @@ def _by_line(data: bytes, delimiter: str, name: str) -> tuple[list[list[str]], I
                 cure = _width_cure(row, rows[0], lines[0], delimiter)
                 width = f"{len(row)} column{'s' * (len(row) > 1)}"
                 header = f"the header (line {lines[0]}) has {len(rows[0])}"
-                raise BadData(Words(f"{name} line {line} has {width} and {header}: ", cure))
+                raise BadData(f"{name} line {line} has {width} and {header}: {cure}")
             rows.append(row)
             lines.append(line)
     except csv.Error as error:
@@ -301,18 +301,18 @@ def _quote_trouble(data: bytes, error: str) -> str:
     return "a quoted cell goes on after its closing quote; double quotes that belong to the text"
 
 
-def _width_cure(row: list[str], header: list[str], line: int, delimiter: str) -> str | Words:
+def _width_cure(row: list[str], header: list[str], line: int, delimiter: str) -> str:
     """How to mend a row of another width than the header, which stands on `line`."""
     mark = delimiter_name(delimiter)
     header_row = Setting("header_row")
     if header[0].startswith("#") or row[0].startswith("#"):
         where = f"line {line}" if header[0].startswith("#") else "it"
-        return Words(f"{where} starts with #; remove the comment, or pass ", header_row)
+        return f"{where} starts with #; remove the comment, or pass {header_row}"
     if header[-1] == "" and len(row) == len(header) - 1:
         return f"remove the {mark} at the end of line {line}"
     if len(row) < len(header):
         return f"the line is cut or a {mark} is missing"
     if row[-1] == "" and len(row) == len(header) + 1:
         return f"remove the trailing {mark}"
-    settings = (Setting("delimiter"), " or ", header_row)
-    return Words(f"a {mark} too many; quote cells that hold one, or pass ", *settings)
+    other = f"{Setting('delimiter')} or {header_row}"
+    return f"a {mark} too many; quote cells that hold one, or pass {other}"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from forecast.ensemble.baseline_forecasts import baseline_points
-from forecast.errors import BadData, Setting, Words
+from forecast.errors import BadData, Setting
 from forecast.events.closed import fill_closed_slots, find_closures, fixed_values
 from forecast.logs import log
 from forecast.metrics.metrics import REFERENCE, Outcome, mae, measures
@@ -125,7 +125,7 @@ def check_sums(schema: Schema, settings: SumSettings, origins: Integers, horizon
         return
     every = levels[0].every
     problem = f"at no origin the horizon of {horizon} steps reaches the end of a {every}"
-    cure = Words("pass a larger ", Setting("horizon"), ", or another ", Setting("step"))
+    cure = f"pass a larger {Setting('horizon')}, or another {Setting('step')}"
     raise build_refusal(every, problem, cure)
 
 
@@ -138,7 +138,7 @@ def find_spans(sums: Table, schema: Schema, actual: str) -> Integers:
     lacking = set(keys) - {*schema.keys, *schema.static}
     if lacking:
         problem = f"no id column and no static one '{min(lacking)}', as the sums have"
-        cure = Words("name the columns of groups with ", Setting("id"), " or ", Setting("static"))
+        cure = f"name the columns of groups with {Setting('id')} or {Setting('static')}"
         raise BadData(problem, place=actual, cure=cure)
     ids = ("level", *_group_columns(sums, schema))
     keyed = schema.model_copy(update={"ids": ids})

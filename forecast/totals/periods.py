@@ -8,7 +8,7 @@ import numpy as np
 
 from forecast.calendar.calendar import Calendar, CalendarSpec
 from forecast.calendar.zones import DAY, WEEK, timestamps_at, wall_clock
-from forecast.errors import Setting, UsageError, Words
+from forecast.errors import Setting, UsageError
 from forecast.panel.grouping import ALL, EACH_SERIES, Key, find_columns
 from forecast.panel.infer import Reading, read_as
 from forecast.panel.panel import Integers
@@ -62,7 +62,7 @@ def find_periods(schema: Schema, origin: int, horizon: int, every: Every | None)
     if (ahead := steps_ahead(every, horizon)) is not None:
         if ahead > horizon:
             problem = f"the horizon has only {horizon} steps"
-            cure = Words("fit, or forecast at once, with ", Setting("horizon", ahead))
+            cure = f"fit, or forecast at once, with {Setting('horizon', ahead)}"
             raise build_refusal(every, problem, cure)
         return Periods(start, np.array([0, ahead]), calendar.times(steps[:1]))
     check_period(schema, every)
@@ -167,7 +167,7 @@ def whole_periods(
         return periods
     every, first = next(iter(periods.items()))
     needed = first.next_horizon or 0
-    cure: object = Words("fit, or forecast at once, with ", Setting("horizon", needed))
+    cure: object = f"fit, or forecast at once, with {Setting('horizon', needed)}"
     if needed > MAX_AHEAD:
         cure = f"name a shorter period; the end of this one is {needed:,} steps ahead"
     problem = f"the horizon of {horizon} steps does not reach the end of a {every}"
@@ -264,7 +264,7 @@ def find_levels(settings: SumSettings, schema: Schema) -> list[Level]:
         check_period(schema, every)
     if not settings.sum_every and not schema.dated:
         problem = "the rows have no dates, and each series its own end"
-        cure = Words("add ", Setting("sum_every", "horizon"))
+        cure = f"add {Setting('sum_every', 'horizon')}"
         raise UsageError(problem, setting=Setting("sum_by"), cure=cure)
     groups = dict[Key, str]()
     for name in settings.sum_by or (EACH_SERIES,):

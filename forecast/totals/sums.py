@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.errors import BadData, Setting, Words
+from forecast.errors import BadData, Message, Setting
 from forecast.inference.forecasting import Columns, Forecasts, checked_horizon
 from forecast.inference.predictor import Predictor
 from forecast.intervals.interval_ends import apply_bounds, lower_bounds, unbounded_numbers
@@ -447,7 +447,9 @@ def warn_of_sums(totals: Totals) -> None:
     text = "intervals of sums are not calibrated: "
     if joint is None or totals.fitted.config.plan.origins == 0:
         text += "this version does not know how errors go together; fit again%s"
-        log.warning(text, "" if joint is None else Words(" with a larger ", Setting("budget")))
+        log.warning(
+            text, "" if joint is None else (Message(" with a larger %s", (Setting("budget"),)))
+        )
         return
     needed = int(LEAST_WINDOWS * joint.values.shape[2] / PAST_SHARE) + 1
     text += "they rest on %.1f windows of the past that do not overlap, and %d are needed; "

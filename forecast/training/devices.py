@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from forecast.errors import Setting, Unavailable, Words
+from forecast.errors import Setting, Unavailable
 from forecast.logs import log
 from forecast.windows.windows import ToArray
 
@@ -29,7 +29,7 @@ def pick_device(name: str) -> torch.device:
         return _working_gpu() or torch.device("cpu")
     if name == "cpu" or (name == "cuda" and torch.cuda.is_available()):
         return torch.device(name)
-    cure = Words("pass ", Setting("device", "cpu"), " or ", Setting("device", "auto"))
+    cure = f"pass {Setting('device', 'cpu')} or {Setting('device', 'auto')}"
     reason = ", as it has no numbers of 64 bits" if name == "mps" else " on this machine"
     raise Unavailable(f"device '{name}' is not available{reason}", cure=cure)
 
@@ -90,5 +90,5 @@ def report_out_of_memory() -> Iterator[None]:
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise
-        cure = Words("forecast fewer series at once, or fit with a smaller ", Setting("lookback"))
+        cure = f"forecast fewer series at once, or fit with a smaller {Setting('lookback')}"
         raise Unavailable("out of memory", cure=cure) from None

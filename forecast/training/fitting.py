@@ -11,7 +11,7 @@ from itertools import chain
 
 import torch
 
-from forecast.errors import Setting, Unavailable, Words
+from forecast.errors import Setting, Unavailable
 from forecast.logs import log
 from forecast.models import model_class
 from forecast.models.shared.building import build, network_shape, to_tensors
@@ -267,7 +267,7 @@ class Fitter:
 def _halve_batches(members: list[Member]) -> list[Member]:
     largest = max(member.batch_size for member in members)
     if largest == 1:
-        cure = Words("pass a smaller ", Setting("lookback"))
+        cure = f"pass a smaller {Setting('lookback')}"
         raise Unavailable("out of memory at one window a step", cure=cure)
     log.warning("out of memory; training starts again with %d windows a step", largest // 2)
     sizes = [max(1, member.batch_size // 2) for member in members]

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from forecast.errors import BadData, Setting, Words
+from forecast.errors import BadData, Setting
 from forecast.logs import log
 from forecast.models.shared.building import to_arrays
 from forecast.models.shared.model import RecurrentModel
@@ -343,5 +343,5 @@ def rate_at(step: int, steps: int) -> float:
 
 
 def build_divergence_error() -> BadData:
-    cure = Words("look for extreme values, or pass a smaller ", Setting("learning_rate"))
+    cure = f"look for extreme values, or pass a smaller {Setting('learning_rate')}"
     return BadData("the loss became NaN and stays so", cure=cure)

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from forecast.calendar.calendar import Calendar
-from forecast.errors import Setting, UsageError, Words
+from forecast.errors import Setting, UsageError
 from forecast.events.columns import ColumnEffects, hide_monotone_columns, remove_columns
 from forecast.events.effects import Adjustment, Effects, adjusted_panel
 from forecast.events.kinds import blank_stand_ins, stand_ins
@@ -161,7 +161,7 @@ def fit_power(name: TransformName, panel: Panel, season: int, before: Integers) 
             raise UsageError(
                 f"it needs values above zero, and the smallest is {lowest:g}",
                 setting=Setting("transform", "log"),
-                cure=Words("pass ", Setting("transform", "power")),
+                cure=f"pass {Setting('transform', 'power')}",
             )
         return 0.0
 

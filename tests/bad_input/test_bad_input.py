@@ -154,6 +154,8 @@ def test_every_row_has_cases_and_every_file_is_used() -> None:
         for word in (line or "").split()
     }
     words |= {word for case in CASES for word in (case.then or "").split()}
+    pipelines = [path.read_text("latin-1") for path in FILES.glob("*.toml")]
+    words |= {word for text in pipelines for word in re.findall(r'"(\w+\.csv)"', text)}
     assert {path.name for path in FILES.iterdir()} - {
         file for file, _ in STORES.values()
     } - OF_SCENES <= words

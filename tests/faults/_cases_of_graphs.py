@@ -97,7 +97,12 @@ def _elsewhere() -> Iterator[Case]:
 
         return change
 
-    for location in ("/etc/passwd", "../../../../etc/passwd", "MANIFEST.json", "weights.safetensors"):
+    for location in (
+        "/etc/passwd",
+        "../../../../etc/passwd",
+        "MANIFEST.json",
+        "weights.safetensors",
+    ):
         yield Case(f"export: numbers in {location}", _changed(external(location)))
 
     def described(model: Any) -> None:
