@@ -171,7 +171,7 @@ def test_a_store_without_such_a_model_names_no_package(
         == 0
     )
     (config,) = (tmp_path / "store").glob("v-*/config.json")
-    assert json.loads(config.read_text())["packages"] == {}
+    assert json.loads(config.read_text())["config"]["packages"] == {}
 
 
 FIELD = '    hidden_size: int = Field(32, ge=1, description="memories")\n'

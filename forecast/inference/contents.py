@@ -144,14 +144,14 @@ def _check_config(config: Config) -> None:
         raise ValueError("a frequency, pattern or setting of reading is too long")
     if len({*table.keys}) < len(table.keys):
         raise ValueError("two columns have one name")
-    for name in {member.model for member in config.plan.members}:
-        if not has("models", name):
-            raise ValueError(f"there is no model '{name[:80]}'")
     for model, package in config.packages.items():  # installed in any version
         name, _, _ = package.partition(" ")
         if model not in plugins() or plugins()[model].package.partition(" ")[0] != name:
             problem = f"this forecaster has the model '{model}' of the package {package}"
             raise Unavailable(f"{problem}, which is not installed", cure="install that package")
+    for name in {member.model for member in config.plan.members}:
+        if not has("models", name):
+            raise ValueError(f"there is no model '{name[:80]}'")
 
 
 def _check_history(panel: Panel, fitted: Fitted) -> None:

@@ -104,9 +104,10 @@ def load_predictor(
 ) -> Predictor:
     """The forecaster of the live version of a store, or of another version, ready to forecast."""
     fitted, info = load_forecaster(store, version)
-    backend = pick_engine(fitted, engine, device) if fitted.ensemble.networks else None
+    if fitted.ensemble.networks:
+        engine = pick_engine(fitted, engine, device)
     with _name_place(f"{store}/{info.id}"):
-        return Predictor(fitted, device, backend=backend)
+        return Predictor(fitted, device, engine)
 
 
 def load_forecaster(store: str, version: str | None = None) -> tuple[Fitted, VersionInfo]:

@@ -29,7 +29,7 @@ TORCH = "torch"  # the only backend that returns attention weights
 JITTER = 1e-12
 
 
-def pick_engine(fitted: Fitted, engine: EngineName = "auto", device: str = "auto") -> str:
+def pick_engine(fitted: Fitted, engine: EngineName = "auto", device: str = "auto") -> EngineName:
     """The backend that runs the networks: onnx on the CPU if all have exports, else torch."""
     setting = Setting("engine", engine)
     on_cpu = device in CPU_DEVICES
@@ -112,22 +112,16 @@ class Backend(Protocol):
 
 
 class Predictor:
-    """A fitted forecaster whose networks, if any, are loaded.
+    """A fitted forecaster whose networks, if any, are loaded."""
 
-    `backend` is the file of this folder that runs them.
-    """
-
-    def __init__(
-        self, fitted: Fitted, device: str, engine: EngineName = "auto", backend: str | None = None
-    ) -> None:
+    def __init__(self, fitted: Fitted, device: str, engine: EngineName = "auto") -> None:
         self.fitted = fitted
         self.device = device
         self.backend: Backend | None = None
         # called after each chunk with the number of windows done and the number of all windows
         self.on_windows: OnPart | None = None
         if fitted.ensemble.networks or device not in CPU_DEVICES:  # raises if the device is missing
-            name = backend or pick_engine(fitted, engine, device)
-            self.backend = load_backend(fitted, device, name)
+            self.backend = load_backend(fitted, device, pick_engine(fitted, engine, device))
 
     def replace_fitted(self, fitted: Fitted) -> Self:
         """The same networks with another description of the forecaster."""
@@ -140,8 +134,8 @@ class Predictor:
 
         The other process loads the networks itself, as onnxruntime sessions cannot be pickled.
         """
-        backend = None if self.backend is None else type(self.backend).__module__.rpartition(".")[2]
-        return type(self), (self.fitted, self.device, "auto", backend)
+        engine = type(self.backend).__module__.rpartition(".")[2] if self.backend else "auto"
+        return type(self), (self.fitted, self.device, engine)
 
     def quantiles(
         self,

@@ -32,8 +32,7 @@ from forecast.totals.periods import (
     period_keys,
     steps_ahead,
 )
-from forecast.totals.summands import Groups
-from forecast.totals.sums import SUM_COLUMNS, Totals
+from forecast.totals.sums import SUM_COLUMNS, Groups, Totals
 from forecast.windows.origins import values_at
 
 CHART_SERIES_AT_ONCE = 2048  # series that are added at once

@@ -51,11 +51,14 @@ import sys
 import numpy as np
 from forecast.artifacts.store import Store
 from forecast.inference.contents import from_contents
-from forecast.inference.predictor import Predictor
+from forecast.inference.predictor import Predictor, load_backend
 
 fitted = from_contents(Store("store").load()[0])
 history = fitted.history
-quantiles = Predictor(fitted, "cpu", backend="repeated").quantiles(history, np.arange(len(history)))
+Predictor.__init__ = lambda self, fitted: vars(self).update(
+    fitted=fitted, device="cpu", on_windows=None, backend=load_backend(fitted, "cpu", "repeated")
+)
+quantiles = Predictor(fitted).quantiles(history, np.arange(len(history)))
 np.save("medians.npy", quantiles[..., fitted.config.levels.index(0.5)])
 np.save("newest.npy", [history.values[history.slots(series)][-1] for series in range(len(history))])
 assert "torch" not in sys.modules

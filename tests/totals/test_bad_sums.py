@@ -153,7 +153,7 @@ def test_an_older_version_gives_sums_that_are_as_wide_as_if_all_cells_were_one(
     forecast: Run, folder: Path, tmp_path: Path
 ) -> None:
     model = Forecaster.load(str(folder / "store"))
-    model.fitted_ = replace(model.fitted_, joint=None, to_date={}, filled=None)
+    model.fitted_ = replace(model.fitted_, joint=None, begun=None)
     model.save(str(tmp_path / "old"))
     command = ("predict", "--artifact", tmp_path / "old")
     found, series = (

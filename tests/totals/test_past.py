@@ -111,6 +111,6 @@ def test_a_gap_longer_than_the_horizon_is_filled_piece_by_piece() -> None:
 
 def test_a_period_that_an_older_version_cannot_add_up_names_the_way_out() -> None:
     model = fitted(sales(2, 1000, end="2024-11-25"), 37)
-    model._serve(Predictor(replace(model.fitted_, to_date={}, filled=None, joint=None), "cpu"))
+    model._serve(Predictor(replace(model.fitted_, begun=None, joint=None), "cpu"))
     with pytest.raises(UsageError, match=r"keeps too few values.*name the table, or fit again"):
         model.totals(by="all", every="year")
