@@ -212,11 +212,7 @@ class BaselineForecasts:
         """
         panel = inputs.panel
         baselines = find_baselines(names, inputs.lags)
-        newest = panel.lengths - 1
-        oldest = np.clip(newest // 2, 1, max(2 * inputs.season, 8))
-        windows = spread_windows(np.flatnonzero(newest > 0), oldest, newest, inner=True)
-        past = ValidationSet.measure(inputs, windows, held_out.lookback, held_out.metric, context)
-        past = replace(past, scale=_steady_scale(panel, past))
+        past = _measure_past(inputs, held_out, context)
         affordable = max(MIN_COMPARED, MAX_CONTEXT_VALUES // context)
         compared = _drawn(panel, held_out.windows, np.arange(len(held_out)), affordable)
         known = _drawn(panel, past.windows, np.arange(len(past)), affordable)
@@ -305,6 +301,15 @@ class BaselineForecasts:
         if not np.isfinite(losses).any():
             return True
         return any(validation.is_exact(points) for points in medians)
+
+
+def _measure_past(inputs: Inputs, held_out: ValidationSet, context: int) -> ValidationSet:
+    """Windows over the whole past of all series, measured as those held out are."""
+    newest = inputs.panel.lengths - 1
+    oldest = np.clip(newest // 2, 1, max(2 * inputs.season, 8))
+    windows = spread_windows(np.flatnonzero(newest > 0), oldest, newest, inner=True)
+    past = ValidationSet.measure(inputs, windows, held_out.lookback, held_out.metric, context)
+    return replace(past, scale=_steady_scale(inputs.panel, past))
 
 
 def _measure_errors(

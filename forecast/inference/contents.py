@@ -12,6 +12,7 @@ import numpy as np
 from forecast.artifacts.format import Arrays, Contents
 from forecast.artifacts.specs import build_record, split_record
 from forecast.baselines.pretrained import quantiles
+from forecast.calendar import patterns
 from forecast.ensemble.baseline_forecasts import find_baseline
 from forecast.ensemble.names import PRETRAINED
 from forecast.errors import ArtifactRefused, Unavailable
@@ -31,6 +32,8 @@ from forecast.settings import TrainSettings
 
 # values, observed, horizon, seasons: a window that any pretrained network must be able to forecast
 TRIAL_WINDOW = np.arange(9.0)[None], np.ones((1, 9), bool), 2, (4,)
+NUMBER_DIRECTIVES = tuple("YGyqmdHKVjMS")  # directives that write whole numbers
+DATETIMES = ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S")
 MAX_TEXT = 200  # most characters of a pattern, a frequency or a package name
 # how far from its anchor a grid may reach: to about the year 10,000
 FARTHEST_POSITIONS = {"steps": 2**62, "seconds": 2**38, "months": 120_000, "weekdays": 3_500_000}
@@ -139,9 +142,11 @@ def _check_config(config: Config) -> None:
     TrainSettings.check(config.settings)
     table = config.table
     texts: list[Any] = [table.holidays, table.freq, *table.reading.model_dump().values()]
-    texts.append(table.time_format.pattern)
+    times = table.time_format
+    texts += [times.pattern, *times.parts]
     if any(len(str(text)) > MAX_TEXT for text in texts):
         raise ValueError("a frequency, pattern or setting of reading is too long")
+    _check_time_columns(table)
     if len({*table.keys}) < len(table.keys):
         raise ValueError("two columns have one name")
     for model, package in config.packages.items():  # installed in any version
@@ -152,6 +157,21 @@ def _check_config(config: Config) -> None:
     for name in {member.model for member in config.plan.members}:
         if not has("models", name):
             raise ValueError(f"there is no model '{name[:80]}'")
+
+
+def _check_time_columns(table: Schema) -> None:
+    """Check that times in several columns have a pattern for each column."""
+    times = table.time_format
+    columns = len(table.time) if len(table.time) > 1 else 0
+    if not len(times.parts) == len(times.kinds) == columns:
+        raise ValueError("times in several columns need a pattern and a type for each")
+    for pattern, kind in zip(times.parts, times.kinds, strict=True):
+        tokens = patterns.tokens(pattern)
+        is_number = len(tokens) == 1 and tokens[0][1] in NUMBER_DIRECTIVES
+        lacks_number = kind == "number" and not is_number
+        lacks_datetime = kind == "datetime" and pattern not in DATETIMES
+        if lacks_number or lacks_datetime:
+            raise ValueError("the parts of times are written in no pattern")
 
 
 def _check_history(panel: Panel, fitted: Fitted) -> None:

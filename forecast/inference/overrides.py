@@ -19,7 +19,7 @@ from forecast.intervals.interval_ends import apply_bounds
 from forecast.logs import log
 from forecast.panel.events import cell_texts, parse_days, refuse_others, side_table
 from forecast.panel.naming import SERIES_NAMED, first_names
-from forecast.panel.panel import Ids, Integers, Numbers, Panel
+from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel
 from forecast.panel.schema import Schema, build_calendar
 from forecast.settings import OutputSettings
 from forecast.tables.headers import require_columns
@@ -95,8 +95,7 @@ def apply_overrides(
     within = apply_bounds(wanted, output, panel.floor()[series])
     moved = np.where(is_meant[..., None], within, numbers)
     is_within = np.isclose(within[..., 0], wanted[..., 0], 1e-3, 0.5 * output.integer)
-    factors = np.abs(ratio[..., 0])
-    is_far = (factors > FAR_RATIO) | ((factors > 0) & (factors < 1 / FAR_RATIO))
+    is_far = _find_far(np.abs(ratio[..., 0]))
     for text, flags in ((CUT, ~is_within), (TOO_FAR, is_far)):
         lines = [table.line(i) for i in np.unique(row[is_meant & flags])]
         if lines:
@@ -109,6 +108,11 @@ def apply_overrides(
     columns = forecast_columns(fitted, output, panel, series, moved)
     changed = replace(forecasts, numbers=moved, changes=changes[..., 0], columns=columns)
     return changed, overrides
+
+
+def _find_far(factors: Numbers) -> Flags:
+    """Whether an override multiplies a forecast by more, or by less, than is usual."""
+    return (factors > FAR_RATIO) | ((factors > 0) & (factors < 1 / FAR_RATIO))
 
 
 def read_overrides(

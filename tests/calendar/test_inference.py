@@ -323,6 +323,6 @@ class TestCommands:
     ) -> None:
         contents = to_contents(Forecaster(model="last", horizon=2).fit(monthly()).fitted_)
         from_contents(contents)
-        contents.config["table"]["time_format"].update(change)
+        contents.config["config"]["table"]["time_format"].update(change)
         with pytest.raises(ArtifactRefused):
             from_contents(contents)

@@ -128,7 +128,6 @@ DAMAGES: dict[str, Callable[[Contents], object]] = {
     "a huge exponent": lambda made: made.arrays.update({"effects.exponent": np.array(99)}),
     "a part too many": lambda made: made.config["effects"].update(more=1),
     "no labels": lambda made: made.config["effects"].clear(),
-    "an event of other ids": lambda made: _table(made)["dated_events"][0].update(ids=["a", "b"]),
     "a day that does not exist": lambda made: _table(made)["dated_events"][0].update(
         day="2021-02-30"
     ),

@@ -120,7 +120,6 @@ def test_names_that_a_database_refuses_are_refused_before_the_fit(
         job,
         forecast("run", job.file, "--as-of", at(150)),
         said,
-        *(f"'{name}' has 70" for name in more.values()),
     )
 
 
