@@ -11,18 +11,18 @@ from forecast.version import __version__ as __version__
 if TYPE_CHECKING:
     from forecast.artifacts.store import Store as Store
     from forecast.artifacts.store import VersionInfo as VersionInfo
-    from forecast.checks.scoring import Scores as Scores
-    from forecast.checks.scoring import score as score
     from forecast.engine.backtest import Backtest as Backtest
     from forecast.engine.rolling import RollingOrigin as RollingOrigin
+    from forecast.engine.score import Scores as Scores
+    from forecast.engine.score import score as score
     from forecast.errors import BadData as BadData
     from forecast.errors import ForecastError as ForecastError
     from forecast.errors import UsageError as UsageError
     from forecast.forecaster import Forecaster as Forecaster
     from forecast.jobs.pipeline import Pipeline as Pipeline
     from forecast.jobs.pipeline import read_pipeline as read_pipeline
+    from forecast.jobs.record import Record as Record
     from forecast.jobs.run import run_job as run_job
-    from forecast.ledger.record import Record as Record
     from forecast.regressor import RecurrentRegressor as RecurrentRegressor
     from forecast.report.explanation import Explanation as Explanation
     from forecast.settings import TableSettings as TableSettings

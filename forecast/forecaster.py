@@ -13,12 +13,12 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 
 from forecast.artifacts.store import Store, VersionInfo, Writer
-from forecast.changes.what_if import what_if
 from forecast.engine.backtest import Backtest, BacktestRequest, backtest
 from forecast.engine.exporting import add_exports
 from forecast.engine.fit import fit, read_to_fit
 from forecast.engine.forecast import forecast
 from forecast.engine.requests import NO_CALLBACKS, Callbacks, FitRequest, ForecastRequest
+from forecast.engine.what_if import what_if
 from forecast.ensemble.names import check_names
 from forecast.errors import UsageError
 from forecast.inference import forecasting

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from forecast.errors import Setting
-from forecast.ledger.record import warnings_into
+from forecast.jobs.record import warnings_into
 from forecast.logs import Redactor, held_back, log_kinds
 
 log = logging.getLogger("forecast")

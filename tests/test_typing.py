@@ -29,7 +29,7 @@ CONFIG = """[mypy]
 strict = true
 [mypy-forecast.*]
 ignore_errors = true
-[mypy-altair.*,torch.*,rich.*,sqlalchemy.*,forecast.baselines.*,forecast.ensemble.*,forecast.events.*,\
+[mypy-altair.*,torch.*,rich.*,sqlalchemy.*,forecast.baselines.*,forecast.ensemble.*,forecast.effects.*,\
 forecast.inference.*,forecast.models.*,forecast.training.*,forecast.windows.*]
 follow_imports = skip
 """

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from forecast import Forecaster, ForecastError
 from forecast.artifacts.store import Store
-from forecast.checks.table import age
+from forecast.jobs.checks.age import age
 
 # of a question, so that none can take all memory
 MAX_RECORDS = 1_000_000  # rows

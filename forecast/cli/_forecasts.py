@@ -4,7 +4,6 @@ from dataclasses import replace
 from os.path import realpath
 from pathlib import Path
 
-from forecast.checks.table import find_unforecast_series
 from forecast.cli._command import Request
 from forecast.cli._console import log, log_lines, steps_bar
 from forecast.cli._data import load_later, text_settings, write
@@ -13,6 +12,7 @@ from forecast.engine.requests import Forecast, ForecastRequest, TableFile
 from forecast.errors import INCOMPLETE, Setting
 from forecast.inference.fitted import rank_candidates
 from forecast.inference.forecasting import load_predictor, update_tables
+from forecast.jobs.checks.age import find_unforecast_series
 from forecast.panel.naming import series_names
 from forecast.settings import (
     AFTER_FIT,

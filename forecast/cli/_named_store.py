@@ -8,8 +8,8 @@ from pathlib import Path
 from forecast.cli._command import CommandLine, name_artifact
 from forecast.errors import UsageError
 from forecast.jobs.administration import open_ledger, open_ledgers
+from forecast.jobs.ledger import Ledger
 from forecast.jobs.pipeline import Pipeline, read_pipeline
-from forecast.ledger.ledger import Ledger
 from forecast.settings import DEFAULT_STORE
 
 PIPELINE_SUFFIX = ".toml"

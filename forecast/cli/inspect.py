@@ -8,7 +8,7 @@ import pandas as pd
 from forecast.cli._command import Request, build_predict_command
 from forecast.cli._console import put, put_json, suggest
 from forecast.cli._named_store import PIPELINE_SUFFIX, named_store
-from forecast.events.closed import Row, closed_groups, suspects
+from forecast.effects.closed import Row, closed_groups, suspects
 from forecast.inference.fitted import Fitted, describe_fit, list_models, rank_candidates
 from forecast.inference.forecasting import load_forecaster
 from forecast.panel.comparing import warn_status

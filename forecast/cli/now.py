@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from forecast.calendar.spec import parse_as_of
-from forecast.checks.table import age, check_age
 from forecast.cli._command import REFUSED, Request
 from forecast.cli._console import log_lines, steps_bar, suggest
 from forecast.cli._data import check_outputs, load_later
@@ -14,6 +13,7 @@ from forecast.engine.requests import Callbacks, FitRequest, Forecast, ForecastRe
 from forecast.ensemble.names import PRETRAINED
 from forecast.inference.fitted import describe_fit
 from forecast.inference.predictor import Predictor
+from forecast.jobs.checks.age import age, check_age
 from forecast.panel.comparing import require_known
 from forecast.panel.infer import Reading
 from forecast.settings import (

@@ -4,8 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from forecast.calendar.spec import parse_as_of
-from forecast.changes.what_if import several_values, what_if
-from forecast.checks.table import age, check_age
 from forecast.cli._command import Request, name_artifact
 from forecast.cli._console import log, steps_bar, suggest, using_cluster
 from forecast.cli._data import check_outputs, load_later, write
@@ -20,8 +18,10 @@ from forecast.cli._forecasts import (
 from forecast.engine.forecast import forecast
 from forecast.engine.requests import ForecastRequest, TableFile
 from forecast.engine.shards import SHARDS_MANIFEST, forecast_shards, plan_shards
+from forecast.engine.what_if import several_values, what_if
 from forecast.errors import BadData, Setting, Unavailable, UsageError, as_flag
 from forecast.inference.forecasting import future_template
+from forecast.jobs.checks.age import age, check_age
 from forecast.parallel import on_cluster, workers
 from forecast.settings import (
     CheckSettings,

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from forecast.artifacts.store import Store, check_apart
-from forecast.checks.promotion import ServingVersion
 from forecast.cli._command import CommandLine, Request
 from forecast.cli._console import log, steps_bar, suggest
 from forecast.cli._data import check_outputs, load_later
@@ -24,9 +23,10 @@ from forecast.errors import ArtifactRefused, BadData, NoInput, UsageError
 from forecast.inference.fitted import Fitted, counted_models, verdict
 from forecast.inference.forecasting import Forecasts, checked_horizon, load_predictor
 from forecast.jobs.administration import build_status, list_versions, open_ledger, run_note
+from forecast.jobs.checks.promotion import ServingVersion
 from forecast.jobs.diff import compare_runs, newest_run
+from forecast.jobs.ledger import PUBLISHED, Ledger
 from forecast.jobs.pipeline import files_read
-from forecast.ledger.ledger import PUBLISHED, Ledger
 from forecast.panel.panel import series_index
 from forecast.panel.saved import SavedForecasts
 from forecast.panel.schema import build_calendar

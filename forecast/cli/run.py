@@ -6,9 +6,9 @@ from forecast.errors import UsageError
 from forecast.jobs.gate import replayed_checks
 from forecast.jobs.inputs import check_job
 from forecast.jobs.pipeline import Pipeline, read_pipeline
+from forecast.jobs.record import Record
 from forecast.jobs.run import run_job
 from forecast.jobs.sinks import SinkSettings
-from forecast.ledger.record import Record
 from forecast.settings import StoreSettings
 
 

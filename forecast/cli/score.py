@@ -5,11 +5,11 @@ import math
 import sys
 from typing import Any
 
-from forecast.checks.scoring import PAIRED, Scores, score
 from forecast.cli._command import Request
 from forecast.cli._console import as_json, echo, log, put_numbers, suggest
 from forecast.cli._data import check_outputs, load, load_later, text_settings, write
 from forecast.durable import replace_file
+from forecast.engine.score import PAIRED, Scores, score
 from forecast.errors import INCOMPLETE, Setting, UsageError
 from forecast.inference.forecasting import load_forecaster
 from forecast.metrics.metrics import BELOW, LEFT, MEASURES, Measures

@@ -3,14 +3,14 @@
 from typing import Any
 
 from forecast.calendar.spec import as_text, parse_as_of
-from forecast.checks.accuracy import VALUE_ADDED_COLUMNS, actuals_lines
-from forecast.checks.table import age_text
 from forecast.cli._command import Request
 from forecast.cli._console import echo, put, put_json, put_rows, suggest
 from forecast.cli._named_store import named_store
 from forecast.jobs.administration import build_status, run_note
+from forecast.jobs.checks.age import age_text
 from forecast.jobs.diff import group_scores
 from forecast.jobs.monitoring import exposition
+from forecast.report.sections import actuals_lines
 
 MEASURES_SHOWN = ("MASE", "bias", "in 80 %", "in 95 %")
 MOST_WARNINGS = 5
@@ -62,5 +62,6 @@ def _put(state: dict[str, Any]) -> None:
     put_rows(("run as of", "exit", "seconds", "version", "what"), runs, "{:.1f}")
     put_rows(("day", "values", *MEASURES_SHOWN), map(dict.values, state["days"]))
     put_rows(list(*state["groups"][:1]), map(dict.values, state["groups"]))
-    put_rows(VALUE_ADDED_COLUMNS, map(dict.values, state["actuals"].get("overrides", ())))
+    overrides = state["actuals"].get("overrides", ())
+    put_rows(list(*overrides[:1]), map(dict.values, overrides))
     put_rows(("totals", "sums", "error", *MEASURES_SHOWN[1:]), map(dict.values, state["totals"]))

@@ -7,6 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from forecast.effects.closed import drop_contradictions, fixed_values
+from forecast.effects.columns import remove_columns
+from forecast.effects.effects import adjusted_panel
+from forecast.effects.kinds import remove_shifts, steps_of_shifts
+from forecast.effects.newest import steps_compared, warn_of_newest
 from forecast.engine.exporting import add_exports
 from forecast.engine.holdout import HeldOut, find_columns, find_effects
 from forecast.engine.requests import FitRequest, FitTask, ReadPanel
@@ -16,11 +21,6 @@ from forecast.ensemble.baseline_forecasts import BaselineForecasts, affordable_b
 from forecast.ensemble.candidates import compared_with
 from forecast.ensemble.ensemble import Ensemble, choose_ensemble
 from forecast.ensemble.names import AUTO, PRETRAINED, check_names, is_baseline
-from forecast.events.closed import drop_contradictions, fixed_values
-from forecast.events.columns import remove_columns
-from forecast.events.effects import adjusted_panel
-from forecast.events.kinds import remove_shifts, steps_of_shifts
-from forecast.events.newest import steps_compared, warn_of_newest
 from forecast.inference.fitted import CPU_DEVICES, RESTORED_SETTINGS, RUN_SETTINGS, Config, Fitted
 from forecast.inference.predictor import EXTRA_PACKAGES, pick_engine, require_engine
 from forecast.intervals.calibration import warn_uncalibrated

@@ -5,17 +5,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from forecast.calendar.calendar import steps_of_a_year
+from forecast.effects.closed import Closed, find_closures, fixed_values
+from forecast.effects.column_fit import fit_columns
+from forecast.effects.columns import ColumnEffects
+from forecast.effects.effects import Effects, adjusted_panel, fit_effects
+from forecast.effects.kinds import has_events, remove_shifts
 from forecast.engine.requests import FitTask
 from forecast.ensemble.baseline_forecasts import context_length
 from forecast.ensemble.candidates import can_learn, compared_with
 from forecast.ensemble.names import AUTO, PRETRAINED, is_baseline
 from forecast.ensemble.validation import ValidationSet
 from forecast.errors import BadData, Setting, UsageError
-from forecast.events.closed import Closed, find_closures, fixed_values
-from forecast.events.column_fit import fit_columns
-from forecast.events.columns import ColumnEffects
-from forecast.events.effects import Effects, adjusted_panel, fit_effects
-from forecast.events.kinds import has_events, remove_shifts
 from forecast.inference.fitted import Fitted
 from forecast.logs import log
 from forecast.metrics.quantiles import LEVELS

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from forecast.artifacts.specs import NOT_SAVED, Spec
+from forecast.effects.closed import Closed, closed_groups
+from forecast.effects.columns import ColumnEffects, describe_columns
+from forecast.effects.effects import EFFECTS_NAMED, Effects, describe_effects, unseen_events
 from forecast.ensemble.ensemble import CHOSEN, NETWORKS, Ensemble
-from forecast.events.closed import Closed, closed_groups
-from forecast.events.columns import ColumnEffects, describe_columns
-from forecast.events.effects import EFFECTS_NAMED, Effects, describe_effects, unseen_events
 from forecast.intervals.joint_errors import JointErrors
 from forecast.panel.panel import SUM, Integers, Numbers, Panel
 from forecast.panel.schema import Schema

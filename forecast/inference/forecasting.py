@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.artifacts.store import Store, VersionInfo
+from forecast.effects.effects import EFFECTS_NAMED, unseen_events
+from forecast.effects.newest import warn_of_newest
 from forecast.errors import ArtifactRefused, BadData, ForecastError, Message, Setting, UsageError
-from forecast.events.effects import EFFECTS_NAMED, unseen_events
-from forecast.events.newest import warn_of_newest
 from forecast.inference.contents import from_contents
 from forecast.inference.fitted import Fitted
 from forecast.inference.predictor import Predictor, find_closed_values, pick_engine

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from forecast.calendar.parsing import parse_times
 from forecast.calendar.zones import DAY
+from forecast.effects.closed import fill_closed_slots
 from forecast.errors import BadData
-from forecast.events.closed import fill_closed_slots
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts, forecast_columns
 from forecast.inference.predictor import find_closed_values

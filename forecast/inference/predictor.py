@@ -7,8 +7,8 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
+from forecast.effects.closed import closed_now, fixed_values
 from forecast.errors import INSTALL, Setting, Unavailable, UsageError, raise_if_interrupted
-from forecast.events.closed import closed_now, fixed_values
 from forecast.inference.fitted import CPU_DEVICES, Fitted
 from forecast.metrics.quantiles import standard_deviation
 from forecast.models import model_class

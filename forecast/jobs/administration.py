@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from forecast.artifacts.store import LOCK, OWNER, Store, runs_folder
 from forecast.calendar.spec import as_text
-from forecast.checks.table import age_text, duration_text
 from forecast.durable import is_held, make_directory, replace_file
 from forecast.errors import (
     ArtifactRefused,
@@ -24,9 +23,8 @@ from forecast.errors import (
     Setting,
     UsageError,
 )
-from forecast.jobs.monitoring import gauges
-from forecast.jobs.pipeline import OWNERS_TABLE, Pipeline, strip_schema
-from forecast.ledger.ledger import (
+from forecast.jobs.checks.age import age_text, duration_text
+from forecast.jobs.ledger import (
     AFTER_ALL_TIMES,
     KILLED,
     MAX_RECORDS,
@@ -34,8 +32,10 @@ from forecast.ledger.ledger import (
     open_file,
     series_text,
 )
-from forecast.ledger.ledger import LEDGER_FILE as LEDGER_FILE
-from forecast.ledger.record import Record
+from forecast.jobs.ledger import LEDGER_FILE as LEDGER_FILE
+from forecast.jobs.monitoring import gauges
+from forecast.jobs.pipeline import OWNERS_TABLE, Pipeline, strip_schema
+from forecast.jobs.record import Record
 from forecast.logs import log
 from forecast.panel.panel import Ids
 from forecast.settings import Facts, parse_duration

@@ -7,23 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from forecast.changes.replay import (
-    PEOPLE,
-    REPLAY_STEPS,
-    Changes,
-    RunInput,
-    alike,
-    by_step,
-    changed_inputs,
-    replay_steps,
-    rows_of_sums,
-    unpack_run,
-)
-from forecast.checks.accuracy import NEWEST_RUNS, compare
 from forecast.errors import ArtifactRefused, NoInput, Setting, UsageError
 from forecast.inference.forecasting import load_predictor
-from forecast.jobs.publishing import find_blocked_run
-from forecast.ledger.ledger import (
+from forecast.jobs.checks.accuracy import NEWEST_RUNS, compare
+from forecast.jobs.ledger import (
     AFTER_ALL_TIMES,
     BLOCKED,
     BLOCKED_INPUTS,
@@ -36,7 +23,20 @@ from forecast.ledger.ledger import (
     Ledger,
     series_text,
 )
-from forecast.ledger.record import Record
+from forecast.jobs.publishing import find_blocked_run
+from forecast.jobs.record import Record
+from forecast.jobs.replay import (
+    PEOPLE,
+    REPLAY_STEPS,
+    Changes,
+    RunInput,
+    alike,
+    by_step,
+    changed_inputs,
+    replay_steps,
+    rows_of_sums,
+    unpack_run,
+)
 from forecast.metrics.metrics import row_columns
 from forecast.panel.grouping import iterate_keys
 from forecast.panel.panel import Numbers, series_index

@@ -1,6 +1,6 @@
 """Check what a run is about to write, and replace refused series by rows of the last run.
 
-This gate is that of forecasts; the gate of new fits is `checks/promotion.py`.
+This gate is that of forecasts; the gate of new fits is `jobs/checks/promotion.py`.
 """
 
 from collections import Counter
@@ -12,21 +12,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast.checks import actual, limits
-from forecast.checks import output as checks
-from forecast.checks.accuracy import Earlier, earlier_forecasts
-from forecast.checks.actual import Night
-from forecast.checks.limits import Alarm, Finding
-from forecast.checks.promotion import ServingVersion
 from forecast.errors import Blocked, Setting
 from forecast.inference.forecasting import Forecasts
 from forecast.jobs.administration import open_ledger
+from forecast.jobs.checks import actual, limits
+from forecast.jobs.checks import output as checks
+from forecast.jobs.checks.accuracy import Earlier, earlier_forecasts
+from forecast.jobs.checks.actual import Night
+from forecast.jobs.checks.limits import Alarm, Finding
+from forecast.jobs.checks.promotion import ServingVersion
 from forecast.jobs.inputs import explained_output
+from forecast.jobs.ledger import Kept
 from forecast.jobs.pipeline import Pipeline
+from forecast.jobs.record import Record
 from forecast.jobs.sinks import Results
 from forecast.jobs.sum_scores import compute_totals
-from forecast.ledger.ledger import Kept
-from forecast.ledger.record import Record
 from forecast.logs import log
 from forecast.panel.panel import Id, Ids, ids_at
 from forecast.panel.schema import build_calendar

@@ -9,9 +9,6 @@ import numpy as np
 from forecast.artifacts.store import Store
 from forecast.calendar.spec import STEP_KIND, as_text, parse_as_of
 from forecast.calendar.zones import DAY
-from forecast.checks.output import SOURCE
-from forecast.checks.promotion import ServingVersion
-from forecast.checks.table import age, age_text, check_age
 from forecast.durable import check_folder
 from forecast.ensemble.names import check_names
 from forecast.errors import BadData
@@ -19,9 +16,12 @@ from forecast.inference.forecasting import update_tables
 from forecast.inference.overrides import read_overrides
 from forecast.jobs import sinks
 from forecast.jobs.administration import claim_sinks, open_ledger, owner_to_replace
+from forecast.jobs.checks.age import age, age_text, check_age
+from forecast.jobs.checks.output import SOURCE
+from forecast.jobs.checks.promotion import ServingVersion
+from forecast.jobs.ledger import KNOWN_TABLE, Ledger, packed_known, series_number, series_text
 from forecast.jobs.pipeline import Pipeline, keys_in_errors
 from forecast.jobs.refit import reason_to_fit, serving_version
-from forecast.ledger.ledger import KNOWN_TABLE, Ledger, packed_known, series_number, series_text
 from forecast.logs import log
 from forecast.panel.comparing import require_known
 from forecast.panel.dated import DatedTable, dated_table, normalise

@@ -9,8 +9,8 @@ import numpy as np
 from pydantic import AfterValidator, Field
 
 from forecast.errors import visible
-from forecast.ledger.ledger import DayScore
-from forecast.ledger.record import Record
+from forecast.jobs.ledger import DayScore
+from forecast.jobs.record import Record
 from forecast.settings import INTERVALS, Facts, FilePath, SettingsGroup
 
 # what each gauge says; times are in Unix seconds

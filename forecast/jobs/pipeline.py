@@ -17,19 +17,19 @@ from pydantic import BeforeValidator, Field, PrivateAttr
 
 from forecast import settings
 from forecast.artifacts.store import check_apart
-from forecast.checks.limits import (
+from forecast.ensemble.names import check_models
+from forecast.errors import ForecastError, NoInput, Setting, UsageError, as_flag
+from forecast.jobs import sinks, sources
+from forecast.jobs.checks.limits import (
     ActualCheckSettings,
     JobCheckSettings,
     Limits,
     OutputCheckSettings,
 )
-from forecast.ensemble.names import check_models
-from forecast.errors import ForecastError, NoInput, Setting, UsageError, as_flag
-from forecast.jobs import sinks, sources
+from forecast.jobs.ledger import KEEP, LEDGER_TABLES
 from forecast.jobs.monitoring import MonitoringSettings
 from forecast.jobs.sinks import SinkSettings, TotalsSettings
 from forecast.jobs.sources import SourceSettings
-from forecast.ledger.ledger import KEEP, LEDGER_TABLES
 from forecast.logs import MASK, Redactor
 from forecast.settings import PATH_MARK, Facts, SettingsGroup, find_settings, parse_duration
 from forecast.tables.reading import SYNTHETIC

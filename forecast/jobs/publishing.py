@@ -14,11 +14,11 @@ from forecast.durable import make_directory, replace_file
 from forecast.errors import ForecastError, UsageError
 from forecast.jobs import sinks
 from forecast.jobs.administration import build_status, claim_sinks, open_ledger
+from forecast.jobs.ledger import MAX_RECORDS, DayScore, FitEntry, Ledger
 from forecast.jobs.monitoring import exposition
 from forecast.jobs.pipeline import Pipeline
+from forecast.jobs.record import CLOCK_TOLERANCE, RECORD_FILE, Record
 from forecast.jobs.sinks import Results, SinkSettings
-from forecast.ledger.ledger import MAX_RECORDS, DayScore, FitEntry, Ledger
-from forecast.ledger.record import CLOCK_TOLERANCE, RECORD_FILE, Record
 from forecast.logs import log
 from forecast.panel.panel import Ids
 from forecast.settings import Facts

@@ -12,14 +12,14 @@ from forecast.artifacts.store import Store
 from forecast.calendar.frequency import parse_frequency
 from forecast.calendar.spec import STEP_KIND, as_text, on_clock
 from forecast.calendar.zones import DAY, wall_clock
-from forecast.checks.promotion import ServingVersion, log_ratio, number_horizons
 from forecast.ensemble.ensemble import CHOSEN
 from forecast.errors import UsageError
 from forecast.inference.fitted import RUN_SETTINGS, Fitted
 from forecast.inference.forecasting import load_predictor
+from forecast.jobs.checks.promotion import ServingVersion, log_ratio, number_horizons
+from forecast.jobs.ledger import DayScore, FitEntry, Ledger
 from forecast.jobs.pipeline import Pipeline
-from forecast.ledger.ledger import DayScore, FitEntry, Ledger
-from forecast.ledger.record import CLOCK_TOLERANCE
+from forecast.jobs.record import CLOCK_TOLERANCE
 from forecast.logs import log
 from forecast.panel.schema import build_calendar
 from forecast.settings import TrainSettings

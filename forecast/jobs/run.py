@@ -17,11 +17,7 @@ import pandas as pd
 from forecast.artifacts.format import find_package_versions
 from forecast.artifacts.store import Store, Writer, check_apart
 from forecast.calendar.spec import as_text, parse_as_of
-from forecast.changes.replay import RunInput, pack_run, unpack_run
-from forecast.checks import accuracy
-from forecast.checks import table as table_checks
-from forecast.checks.actual import Night
-from forecast.checks.promotion import ServingVersion, should_promote
+from forecast.effects.newest import warn_of_newest
 from forecast.engine.fit import fit
 from forecast.engine.forecast import forecast
 from forecast.engine.requests import Callbacks, FitRequest, ForecastRequest
@@ -34,7 +30,6 @@ from forecast.errors import (
     raise_if_interrupted,
     render,
 )
-from forecast.events.newest import warn_of_newest
 from forecast.inference.contents import to_contents
 from forecast.inference.fitted import Fitted, describe_fit
 from forecast.inference.forecasting import ForecastOptions, Forecasts, load_predictor
@@ -43,18 +38,11 @@ from forecast.inference.predictor import Predictor
 from forecast.intervals.corrections import PastIntervals, factors_of_levels, interval_factors
 from forecast.jobs import gate, inputs
 from forecast.jobs.administration import claim, open_ledger
-from forecast.jobs.pipeline import Pipeline, files_read, keys_in_errors
-from forecast.jobs.publishing import (
-    Publication,
-    finish_promotion,
-    places,
-    run_to_accept,
-    write_record,
-)
-from forecast.jobs.refit import settings_of_fit
-from forecast.jobs.sinks import SinkSettings
-from forecast.jobs.sum_scores import compare_sums, compute_totals, sums_to_keep
-from forecast.ledger.ledger import (
+from forecast.jobs.checks import accuracy
+from forecast.jobs.checks import age as table_checks
+from forecast.jobs.checks.actual import Night
+from forecast.jobs.checks.promotion import ServingVersion, should_promote
+from forecast.jobs.ledger import (
     BLOCKED,
     BLOCKED_INPUTS,
     DAMAGE_ERRORS,
@@ -68,13 +56,25 @@ from forecast.ledger.ledger import (
     FitEntry,
     Ledger,
 )
-from forecast.ledger.record import (
+from forecast.jobs.pipeline import Pipeline, files_read, keys_in_errors
+from forecast.jobs.publishing import (
+    Publication,
+    finish_promotion,
+    places,
+    run_to_accept,
+    write_record,
+)
+from forecast.jobs.record import (
     Record,
     sha256_of_file,
     sha256_of_frame,
     warnings_into,
     written_later,
 )
+from forecast.jobs.refit import settings_of_fit
+from forecast.jobs.replay import RunInput, pack_run, unpack_run
+from forecast.jobs.sinks import SinkSettings
+from forecast.jobs.sum_scores import compare_sums, compute_totals, sums_to_keep
 from forecast.logs import held_back, log
 from forecast.panel.infer import Reading, Source, check_to_fit, describe_reading
 from forecast.panel.naming import series_key, series_names

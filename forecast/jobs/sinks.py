@@ -12,7 +12,7 @@ from pydantic import Field
 
 from forecast.durable import check_folder, make_directory
 from forecast.errors import CannotCreate, UsageError
-from forecast.ledger.record import sha256_of_file
+from forecast.jobs.record import sha256_of_file
 from forecast.panel.observations import id_codes, wide_columns
 from forecast.panel.panel import Ids, Integers
 from forecast.panel.schema import Names, Schema, build_calendar, time_columns_at

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from forecast.checks.accuracy import MAX_FORECASTS, measures, summed_by
-from forecast.checks.promotion import ServingVersion
-from forecast.events.closed import fill_closed_slots
+from forecast.effects.closed import fill_closed_slots
 from forecast.inference.forecasting import Forecasts
 from forecast.inference.predictor import find_closed_values
+from forecast.jobs.checks.accuracy import MAX_FORECASTS, measures, summed_by
+from forecast.jobs.checks.promotion import ServingVersion
+from forecast.jobs.ledger import PUBLISHED, SUM_COLUMNS, series_text
 from forecast.jobs.pipeline import Pipeline
-from forecast.ledger.ledger import PUBLISHED, SUM_COLUMNS, series_text
 from forecast.panel.grouping import iterate_keys
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import build_calendar

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from forecast.calendar.calendar import Calendar
+from forecast.effects.kinds import has_events, mark
 from forecast.errors import BadData, visible
-from forecast.events.kinds import has_events, mark
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import ForecastOptions, Forecasts, forecast_series
 from forecast.logs import log

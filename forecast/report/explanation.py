@@ -6,9 +6,9 @@ from itertools import product
 
 import numpy as np
 
+from forecast.effects.effects import adjusted_panel
+from forecast.effects.kinds import select_effects
 from forecast.errors import BadData
-from forecast.events.effects import adjusted_panel
-from forecast.events.kinds import select_effects
 from forecast.inference.forecasting import columns_at, forecast_series
 from forecast.inference.predictor import Predictor, find_closed_values
 from forecast.panel.comparing import require_known

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from forecast.checks.accuracy import VALUE_ADDED_COLUMNS, actuals_lines
 from forecast.errors import BadData, Unavailable
 from forecast.inference.fitted import Fitted, counted_models, list_models
 from forecast.inference.forecasting import forecast_series
@@ -35,6 +34,7 @@ Row = Mapping[str, Any]
 BACKTEST_TABLES = ("overall", "by_series", "by_step")
 SUMS_TABLE = "totals"  # the table of sums of a backtest, if it has one
 GROUPS = "by_group"  # its measures by the values of columns, if it has them
+SERIES_SHOWN = 3  # most series that a status names
 MOST_NAMED = 3  # most series that a sentence or a cell names
 MOST_ROWS = 20  # most rows of a table
 ERROR = "mase"
@@ -406,6 +406,30 @@ def versions_section(versions: Sequence[Row]) -> Section:
     return Section("Versions", (PageTable("Versions of the store", heads, rows),))
 
 
+def actuals_lines(summary: Mapping[str, Any]) -> list[str]:
+    """Lines of text on the values that have arrived since the last run."""
+    if "values" not in summary:
+        return []
+    shares = ", ".join(_share_text(summary, level) for level in ("80", "95"))
+    lines = [f"{summary['values']:,} new values: {shares}"]
+
+    value = "{series} {time}: {actual:.6g}, forecast {forecast:.6g} ({lo_80:.6g} to {hi_80:.6g})"
+    if summary["farthest"]:
+        farthest = [value.format_map(row).strip() for row in summary["farthest"][:SERIES_SHOWN]]
+        lines.append(f"farthest {'; '.join(farthest)}")
+    return lines
+
+
+def _share_text(summary: Mapping[str, Any], level: str) -> str:
+    share = summary[f"outside_{level}"]
+    usual = summary[f"usual_{level}"]
+    text = f"{100 * share:.3g} % outside {level} % intervals"
+    if usual is None:
+        return text
+    more = "more than ever, " if share > usual[1] else ""
+    return f"{text} ({more}{100 * usual[0]:.3g} to {100 * usual[1]:.3g} % in past runs)"
+
+
 def job_section(
     state: str, runs: Sequence[Row], newest_days: Sequence[Row], actuals: Row
 ) -> Section:
@@ -418,7 +442,7 @@ def job_section(
         parts.append(
             PageTable(
                 "Overrides of earlier runs against the actual values",
-                list(VALUE_ADDED_COLUMNS),
+                list(added[0]),
                 rows,
             )
         )

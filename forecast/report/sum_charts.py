@@ -10,8 +10,8 @@ from forecast.baselines.shared.gaps import fill_gaps
 from forecast.calendar.calendar import season_candidates
 from forecast.calendar.spec import CalendarSpec
 from forecast.calendar.zones import DAY, WEEK
+from forecast.effects.closed import fill_closed_slots
 from forecast.errors import UsageError
-from forecast.events.closed import fill_closed_slots
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts
 from forecast.inference.predictor import Predictor, find_closed_values

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from forecast.effects.closed import fill_closed_slots, find_closures, fixed_values
 from forecast.ensemble.baseline_forecasts import baseline_points
 from forecast.errors import BadData, Setting
-from forecast.events.closed import fill_closed_slots, find_closures, fixed_values
 from forecast.logs import log
 from forecast.metrics.metrics import REFERENCE, Outcome, mae, measures
 from forecast.panel.comparing import set_status

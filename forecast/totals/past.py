@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from forecast.effects.closed import fill_closed_slots
 from forecast.errors import UsageError
-from forecast.events.closed import fill_closed_slots
 from forecast.inference.fitted import Filled
 from forecast.inference.predictor import Predictor, find_closed_values
 from forecast.intervals.interval_ends import apply_bounds, lower_bounds

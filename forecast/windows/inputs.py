@@ -6,11 +6,11 @@ from functools import cached_property
 import numpy as np
 
 from forecast.calendar.calendar import Calendar
+from forecast.effects.columns import ColumnEffects, hide_monotone_columns, remove_columns
+from forecast.effects.effects import Adjustment, Effects, adjusted_panel
+from forecast.effects.kinds import blank_stand_ins, stand_ins
+from forecast.effects.newest import at_new_levels, remove_newest_outliers
 from forecast.errors import Setting, UsageError
-from forecast.events.columns import ColumnEffects, hide_monotone_columns, remove_columns
-from forecast.events.effects import Adjustment, Effects, adjusted_panel
-from forecast.events.kinds import blank_stand_ins, stand_ins
-from forecast.events.newest import at_new_levels, remove_newest_outliers
 from forecast.panel import panel as panels
 from forecast.panel.events import find_touched_slots
 from forecast.panel.panel import Flags, Floats, Ids, Integers, Numbers, Panel

@@ -2,7 +2,7 @@
 
 import re
 
-from forecast.checks.limits import ActualCheckSettings, OutputCheckSettings
+from forecast.jobs.checks.limits import ActualCheckSettings, OutputCheckSettings
 from forecast.jobs.monitoring import MonitoringSettings
 from forecast.jobs.pipeline import JobSettings
 from forecast.jobs.sinks import SinkSettings, TotalsSettings

@@ -17,7 +17,7 @@ import pytest
 import forecast as package
 from forecast import Forecaster
 from forecast.jobs.pipeline import SECTIONS, JobSettings
-from forecast.ledger.record import Record
+from forecast.jobs.record import Record
 from forecast.panel.infer import read
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame

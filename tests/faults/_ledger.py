@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from forecast.artifacts.store import runs_folder
-from forecast.ledger import ledger as module
-from forecast.ledger.ledger import LEDGER_FILE, PUBLISHED, RAW, DayScore, Ledger, open_file
-from forecast.ledger.record import Record
+from forecast.jobs import ledger as module
+from forecast.jobs.ledger import LEDGER_FILE, PUBLISHED, RAW, DayScore, Ledger, open_file
+from forecast.jobs.record import Record
 
 SERIES = 20
 VAGUE = {"pread64": (76,), "openat": (73,), "newfstatat": (73,), "access": (73,), "fcntl": (75,)}

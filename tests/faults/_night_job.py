@@ -17,7 +17,7 @@ import pandas as pd
 from forecast.artifacts.store import LOCK, OWNER, Store
 from forecast.durable import TEMPORARY
 from forecast.errors import ForecastError
-from forecast.ledger.ledger import DAMAGE_ERRORS, MAX_RUNS
+from forecast.jobs.ledger import DAMAGE_ERRORS, MAX_RUNS
 from tests.faults._operations import Torn
 from tests.faults._stations import ZONE
 

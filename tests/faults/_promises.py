@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from forecast.ledger.ledger import KILLED
+from forecast.jobs.ledger import KILLED
 from tests.faults._commands import Ended
 from tests.faults._counts import Counts
 from tests.faults._night_job import HORIZON, KEEP, LOOKBACK, NightJob, State

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pandas as pd
 
-from forecast.checks.limits import outcome
+from forecast.jobs.checks.limits import outcome
 from forecast.jobs.gate import replayed_checks
 from forecast.jobs.pipeline import read_pipeline
 from forecast.jobs.run import run_job

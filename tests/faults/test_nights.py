@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from forecast.checks import output
+from forecast.jobs.checks import output
 from tests.faults import company, nights
 from tests.faults._counts import Counts
 from tests.faults._shops import DAYS_BEFORE, ShopJob, sales

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from forecast.artifacts.store import Store
-from forecast.ledger.ledger import pack_forecasts
+from forecast.jobs.ledger import pack_forecasts
 from tests.faults._commands import Commands, Ended
 from tests.faults._counts import Counts
 from tests.faults._night_job import NightJob

@@ -14,7 +14,7 @@ from statistics import median
 import click
 
 from forecast.durable import replace_file
-from forecast.ledger.ledger import MAX_RECORDS, MAX_RUNS
+from forecast.jobs.ledger import MAX_RECORDS, MAX_RUNS
 from tests.faults._commands import Commands
 from tests.faults._counts import Counts, campaign
 from tests.faults._disk import small_disk

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from forecast.artifacts.specs import build_record, split_record
-from forecast.events.closed import Closed
-from forecast.events.columns import ColumnEffects
-from forecast.events.effects import Effects
+from forecast.effects.closed import Closed
+from forecast.effects.columns import ColumnEffects
+from forecast.effects.effects import Effects
 from forecast.panel.infer import read
 from forecast.panel.schema import Schema
 from forecast.settings import TableSettings

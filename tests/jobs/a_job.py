@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast.ledger.ledger import AFTER_ALL_TIMES, Ledger, open_file
+from forecast.jobs.ledger import AFTER_ALL_TIMES, Ledger, open_file
 
 DAYS = 200
 

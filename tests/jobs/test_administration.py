@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from forecast.ledger.record import Record
+from forecast.jobs.record import Record
 from tests._databases import Server
 from tests.conftest import Ran
 from tests.jobs.a_job import Job

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from forecast.changes import replay
 from forecast.cli import cli
 from forecast.errors import ForecastError, as_flag
+from forecast.jobs import replay
 from forecast.jobs.pipeline import read_pipeline
 from forecast.jobs.run import run_job
 

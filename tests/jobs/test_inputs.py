@@ -17,9 +17,9 @@ from forecast.calendar.parsing import parse_times
 from forecast.calendar.spec import parse_as_of
 from forecast.errors import StorageFailure
 from forecast.jobs.inputs import JobInputs, known_by, read_to_fit
+from forecast.jobs.ledger import KILLED, Ledger, open_file
 from forecast.jobs.pipeline import read_pipeline
-from forecast.ledger.ledger import KILLED, Ledger, open_file
-from forecast.ledger.record import Record
+from forecast.jobs.record import Record
 from forecast.logs import held_back
 from forecast.panel.dated import dated_table
 from forecast.panel.infer import read

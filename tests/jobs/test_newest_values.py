@@ -177,7 +177,7 @@ def test_limits_are_settings_of_the_pipeline_file(job: ShopJob) -> None:
 def test_series_that_the_ledger_has_no_room_for_are_not_new(
     job: ShopJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("forecast.checks.accuracy.MAX_FORECASTS", 140)  # of ten series
+    monkeypatch.setattr("forecast.jobs.checks.accuracy.MAX_FORECASTS", 140)  # of ten series
     for night in (CLEAN_NIGHTS, CLEAN_NIGHTS + 1):
         assert job.run(night)[0] == 0
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast.ledger.ledger import OVERRIDES
+from forecast.jobs.ledger import OVERRIDES
 from tests.docs._pages import ROOT
 from tests.jobs.a_job import Job
 

@@ -14,10 +14,10 @@ import pytest
 from forecast.artifacts.store import Store
 from forecast.errors import StaleData, StorageFailure
 from forecast.jobs import run as module
+from forecast.jobs.ledger import Ledger
 from forecast.jobs.pipeline import read_pipeline
 from forecast.jobs.publishing import Publication
-from forecast.ledger.ledger import Ledger
-from forecast.ledger.record import Record
+from forecast.jobs.record import Record
 from forecast.tables.reading import load_table
 from tests.conftest import Ran
 from tests.jobs.a_job import Job

@@ -8,7 +8,7 @@ from threading import Barrier
 
 import pytest
 
-from forecast.ledger.record import warnings_into
+from forecast.jobs.record import warnings_into
 from forecast.logs import Redactor, held_back, log_kinds
 from tests.conftest import Ran
 from tests.jobs.a_job import Job

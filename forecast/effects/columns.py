@@ -1,0 +1,284 @@
+"""What columns known in advance, the year and the month do.
+
+It is taken out of the past, and put into forecasts.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Annotated
+
+import numpy as np
+
+from forecast.artifacts.specs import SMALLEST_NORMAL, Spec, of_values
+from forecast.calendar.zones import count_months, first_days
+from forecast.effects.effects import EFFECTS_NAMED, Adjustment
+from forecast.panel.events import day_spans
+from forecast.panel.panel import Flags, Integers, Numbers, Panel
+from forecast.panel.schema import MOST_CATEGORIES, Schema, build_calendar, indicators
+
+LARGEST = 5.0  # logarithm of the largest factor, or the largest sum in deviations of the series
+LONGEST = 100_000  # steps or days, of a lag or a mean
+YEAR_WAVES = 3  # pairs of a sine and a cosine; more follow what happened in one year alone
+YEAR = "year"  # what their effect is called
+MONTH = "day of the month"
+DAYS_OF_MONTH = 31
+PART = 1 << 20  # slots whose effects are computed at once, about
+# units are rounded to multiples of 2**-20 before they are summed: sums are exact then, and do not
+# depend on the series beside
+COLUMN_GRID = 2.0**20
+
+
+@dataclass(frozen=True)
+class ColumnEffects:
+    """What columns known in advance do to the values of a table.
+
+    Waves of the year follow them as columns of their own, then perhaps one that the day of the
+    month tells: these act at once and evenly.
+    """
+
+    multiplies: bool  # whether effects are factors; otherwise they are added
+    season: Annotated[int, Spec(low=1)]  # steps of a day; 1 without
+    year: Annotated[float, of_values("", low=0)]  # steps of a year; 0 without waves of it
+    month: Annotated[Numbers, of_values("31")]  # the column of the month by day; 0 without one
+    lags: Annotated[Integers, Spec("lags", 0, LONGEST)]
+    means: Annotated[Integers, Spec("means", 1, LONGEST)]  # in days
+    # [columns], where each category has a column: 1 if the logarithm of the column acts
+    logarithm: Annotated[Integers, Spec("columns", 0, 1)]
+    middle: Annotated[Numbers, of_values("columns")]  # mean in the past
+    unit: Annotated[
+        Numbers, of_values("columns", low=SMALLEST_NORMAL)
+    ]  # standard deviation in the past
+    limits: Annotated[Numbers, of_values("columns 2")]  # the range that counts, in units
+    knots: Annotated[Numbers, of_values("columns knots")]  # in units
+    weights: Annotated[Numbers, of_values("columns terms")]  # in the order of `terms`
+    # the standard deviation of the effect within a series
+    typical: Annotated[Numbers, of_values("columns", low=0)]
+    # row 0 is for a series that was not in the fit: the unit of effects that are added, the mean
+    # effect of each column in the past, which is taken off, and how strongly the series reacts
+    scale: Annotated[Numbers, of_values("series+1", low=0)]
+    centre: Annotated[Numbers, of_values("series+1 columns")]
+    reaction: Annotated[Numbers, of_values("series+1 columns")]
+    # coefficients as the past leaves them possible
+    draws: Annotated[Numbers, of_values("draws columns terms")]
+
+    @property
+    def of_table(self) -> int:
+        """The number of columns that are those of the table."""
+        return len(self.knots) - 2 * YEAR_WAVES * (self.year > 0) - int(self.month.any())
+
+    @property
+    def width(self) -> int:
+        """The number of terms of a column."""
+        return int(len(self.lags) + len(self.means) + self.knots.shape[1])
+
+    @property
+    def is_bend(self) -> Flags:
+        """[columns * terms], whether a term changes the slope at a knot."""
+        bends = np.arange(self.width) >= len(self.lags) + len(self.means)
+        return np.tile(bends, len(self.knots))
+
+    @property
+    def reach(self) -> int:
+        """The number of steps after which a column acts last."""
+        days = self.means.max(initial=0)
+        return int(max(self.lags.max(initial=0), days * self.season))
+
+    def scale_columns(self, known: Numbers) -> Numbers:
+        """Columns known in advance [steps, columns], in units; 0 where blank."""
+        above_zero = known > 0
+        logarithms = np.log(np.where(above_zero, known, 1.0))
+        acts_as_logarithm = above_zero & (self.logarithm > 0)
+        values = np.where(acts_as_logarithm, logarithms, known)
+        values = np.nan_to_num((values - self.middle) / self.unit)
+        low, high = self.limits.T
+        return np.clip(values, low, high)
+
+    def terms(self, scaled: Numbers, first: Integers | int) -> Iterator[Numbers]:
+        """What coefficients are multiplied by, [steps, columns] each.
+
+        `first` [steps] is the first step of the same series.
+        """
+        step = np.arange(len(scaled))
+        columns = scaled.copy()
+        columns[:, self.of_table :] = 0.0
+        for lag in self.lags.tolist():
+            yield scaled if lag == 0 else columns[np.maximum(step - lag, first)]
+        rounded = np.round(columns * COLUMN_GRID) / COLUMN_GRID
+        sums = np.insert(np.cumsum(rounded, 0), 0, 0.0, axis=0)
+        for days in self.means.tolist():
+            oldest = np.maximum(step + 1 - days * self.season, first)
+            count = step + 1 - oldest
+            yield (sums[1:] - sums[oldest]) / count[:, None]
+        for knot in self.knots.T:
+            yield np.maximum(columns - knot, 0.0)
+
+    def by_column(self, scaled: Numbers, first: Integers | int) -> Numbers:
+        """The effect of each column on a series that reacts like all, [steps, columns]."""
+        effect = np.zeros_like(scaled)
+        for weights, values in zip(self.weights.T, self.terms(scaled, first), strict=True):
+            effect += values * weights
+        return effect
+
+    def columns(self, known: Numbers, schema: Schema, position: Integers) -> Numbers:
+        """Columns known in advance as numbers, then those of the year and month, [steps, columns].
+
+        `known` is [steps, columns of the table], `position` [steps] the grid position.
+        """
+        of_calendar = columns_of_calendar(position, schema, self.year, self.month)
+        return np.concatenate([indicators(known, schema), of_calendar], 1)
+
+    def by_part(self, panel: Panel, schema: Schema) -> Iterator[tuple[slice, Numbers]]:
+        """The effect of each column on series that react like all, [slots, columns].
+
+        It comes with its slots, a few series at a time.
+        """
+        settled = panel.settled
+        ends = panel.offsets[1:]
+        even_starts = np.arange(0, ends[-1], PART)  # slots
+        parts = np.unique(np.searchsorted(ends, even_starts, side="right"))
+        for first, end in pairwise([*parts.tolist(), len(ends)]):
+            slots = slice(int(panel.offsets[first]), int(panel.offsets[end]))
+            series = panel.series_of_slots[slots]
+            position = panel.grid_positions[slots]
+            columns = self.columns(settled[slots], schema, position)
+            scaled = self.scale_columns(columns)
+            first_step = panel.offsets[series] - slots.start
+            yield slots, self.by_column(scaled, first_step)
+
+    def adjustment(self, panel: Panel, schema: Schema, series_index: Integers) -> Adjustment:
+        """How the columns change the values of a panel.
+
+        `series_index` [series] is each series' row in `scale`, 0 for a new series.
+        """
+        row = series_index[panel.series_of_slots]
+        effect = np.zeros(len(row))
+        for slots, by_column in self.by_part(panel, schema):
+            effect[slots] = self._in_series(by_column, row[slots])
+        nothing = np.zeros_like(effect)
+        known = np.ones(len(effect), bool)
+        if self.multiplies:
+            return Adjustment(np.exp(effect), nothing, known)
+        return Adjustment(nothing + 1.0, effect * self.scale[row], known)
+
+    def _in_series(self, by_column: Numbers, row: Integers) -> Numbers:
+        """The effect of all columns on series of rows [steps], [steps]."""
+        effects = (by_column - self.centre[row]) * self.reaction[row]
+        return np.asarray(np.clip(effects.sum(1), -LARGEST, LARGEST))
+
+    def revision(
+        self, panel: Panel, schema: Schema, row: Integers, slots: Integers, origin: Integers
+    ) -> tuple[Numbers, Numbers]:
+        """What is known at origins changes of adjusted values: a factor and a sum, [windows, steps].
+
+        `row` [windows] is each window's row in `scale`, `slots` [windows, reach + steps] its slots,
+        `origin` [windows] the grid position of its last past slot.
+        """
+        flat = slots.ravel()
+        position = panel.grid_positions[flat]
+        repeats = slots.shape[1]
+        rows = np.repeat(row, repeats)
+        padded = (np.diff(slots, axis=1) == 0).sum(1)  # before the series began
+        first = np.arange(len(slots)) * repeats + padded
+        first = np.minimum(np.repeat(first, repeats), np.arange(len(flat)))
+        effects = []
+        for then in (np.repeat(origin, repeats), position):
+            known = panel.known_at(flat, np.minimum(then, position))
+            scaled = self.scale_columns(self.columns(known, schema, position))
+            effects.append(self._in_series(self.by_column(scaled, first), rows))
+        change = (effects[0] - effects[1]).reshape(slots.shape)[:, self.reach :]
+        if self.multiplies:
+            return np.exp(change), np.zeros_like(change)
+        return np.ones_like(change), change * self.scale[row][:, None]
+
+
+def remove_columns(
+    panel: Panel,
+    adjustment: Adjustment | None,
+    schema: Schema,
+    effects: ColumnEffects | None,
+    series_index: Integers,
+) -> tuple[Panel, Adjustment | None]:
+    """A panel without the effects of columns, and the adjustment that puts them back, too.
+
+    `adjustment` has led to the values of the panel.
+    """
+    if effects is None:
+        return panel, adjustment
+    own = effects.adjustment(panel, schema, series_index)
+    removed = own.remove(panel)
+    if adjustment is None:
+        return removed, own
+    factor = adjustment.factor * own.factor
+    shift = adjustment.factor * own.shift + adjustment.shift
+    return removed, replace(adjustment, factor=factor, shift=shift)
+
+
+def columns_by_name(schema: Schema) -> dict[str, slice]:
+    """Which of the `indicators` belong to each column of the table."""
+    places = {}
+    first = 0
+    for name in schema.known:
+        count = len(schema.categories.get(name, "1"))
+        if count <= MOST_CATEGORIES:
+            places[name] = slice(first, first + count)
+            first += count
+    return places
+
+
+def hide_monotone_columns(panel: Panel, schema: Schema) -> Panel:
+    """A panel that does not show columns whose effect has a sign, which only the effect keeps."""
+    if not schema.signs:
+        return panel
+    known = panel.known.copy()
+    known[:, [schema.known.index(name) for name in schema.signs]] = 0.0
+    return replace(panel, known=known)
+
+
+def waves_of_year(position: Integers, year: float) -> Numbers:
+    """Waves of the year at grid positions [steps], [steps, 2 * YEAR_WAVES]; none if `year` is 0."""
+    if not year:
+        return np.zeros((len(position), 0))
+    waves = np.arange(1, YEAR_WAVES + 1)
+    angle = 2 * np.pi / year * position[:, None] * waves
+    return np.concatenate([np.sin(angle), np.cos(angle)], 1)
+
+
+def columns_of_calendar(position: Integers, schema: Schema, year: float, month: Numbers) -> Numbers:
+    """Waves of the year and the value of the day in `month`, [steps, columns]."""
+    waves = waves_of_year(position, year)
+    if not month.any():
+        return waves
+    return np.column_stack([waves, month[days_of_month(position, schema)]])
+
+
+def days_of_month(position: Integers, schema: Schema) -> Integers:
+    """The day of the month at grid positions [steps], from 0."""
+    days, _ = day_spans(build_calendar(schema), position)
+    return days - first_days(count_months(days))
+
+
+def describe_columns(effects: ColumnEffects, schema: Schema) -> str:
+    """List how much columns typically change values, the strongest first, and those without effect.
+
+    The changes are in percent, or in standard deviations of the values where they are added.
+    """
+    places = columns_by_name(schema)
+    if effects.year:
+        places[YEAR] = slice(effects.of_table, effects.of_table + 2 * YEAR_WAVES)
+    if effects.month.any():
+        places[MONTH] = slice(-1, None)
+    sizes = {name: float(np.linalg.norm(effects.typical[own])) for name, own in places.items()}
+    names = sorted(sizes, key=lambda name: -sizes[name])
+    texts = []
+    for name in names[:EFFECTS_NAMED]:
+        size = sizes[name]
+        if size > 0:
+            percent = np.expm1(size) * 100
+            text = f"{percent:.2g} %" if effects.multiplies else f"{size:.1g} deviations"
+            texts.append(f"{name} {text}")
+    without = [name for name in names if sizes[name] == 0 and name in schema.known]
+    lines = [f"typical effect: {', '.join(texts)}"] if texts else []
+    if without:
+        lines.append(f"no effect: {', '.join(without[:EFFECTS_NAMED])}")
+    return "; ".join(lines)

@@ -1,1 +1,0 @@
-"""Store what runs leave behind: their records, fits and forecasts, and the forecasts' scores."""
