@@ -217,6 +217,7 @@ class BaselineForecasts:
         compared = _drawn(panel, held_out.windows, np.arange(len(held_out)), affordable)
         known = _drawn(panel, past.windows, np.arange(len(past)), affordable)
 
+        middle = inputs.levels.index(0.5)
         count = len(baselines)
         cells = inputs.horizon, len(inputs.levels)
         quantiles = np.full((count, len(held_out), *cells), np.nan)
@@ -249,11 +250,11 @@ class BaselineForecasts:
                 log.warning(LATE, left_out, Setting("budget"))
                 break
             done = number + 1
-            if baseline.method.quantiles is not None:
-                past_points[number, back] = before[..., inputs.levels.index(0.5)]
+            has_quantiles = baseline.method.quantiles is not None
+            past_points[number, back] = before[..., middle] if has_quantiles else before
+            if has_quantiles:
                 quantiles[number, ahead] = after
                 continue
-            past_points[number, back] = before
             share, table = _measure_errors(known_windows, before, inputs.levels)
             step_shares[number] = share
             errors[number] = table
@@ -266,7 +267,7 @@ class BaselineForecasts:
             past_points=past_points[:done],
             errors=errors[:done],
             step_shares=step_shares[:done],
-            middle=inputs.levels.index(0.5),
+            middle=middle,
         )
 
     @property
