@@ -98,7 +98,7 @@ def test_a_few_values_after_a_level_shift_have_no_season_of_their_own() -> None:
     values[-6:] = 105.4, 99.1, 94.2, 110.1, 104.6, 100.3
     shift = pd.DataFrame({"date": [days[114]], "name": ["new shop"], "kind": ["level_shift"]})
     model = Forecaster(model="last", horizon=7, events=shift)
-    assert model.fit(pd.DataFrame({"day": days, "y": values})).schema_.seasons == ()
+    assert model.fit(pd.DataFrame({"day": days, "y": values})).schema_.season == ()
 
 
 def test_a_season_does_not_depend_on_the_unit() -> None:
