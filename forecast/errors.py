@@ -1,17 +1,19 @@
 """Errors with exit codes; their settings are shown as options or as Python arguments."""
 
-import ast
+import json
 import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Integral
 from typing import ClassVar
 
 INCOMPLETE = 3  # the exit code where some series got no forecast
 INSTALL = "`pip install '.[{}]'` in the folder of this project"  # with the name of an extra
 ARGUMENTS = {"artifact": "store", "sum_by": "by", "sum_every": "every"}  # of other names in Python
 START, END = "\ue000", "\ue001"  # of a setting within a text
+SETTING_MARK = re.compile(rf"{START}(\w+)=([^{END}]*){END}")
 MAX_TYPO_LENGTH = 100  # characters; comparing longer words takes too long
 
 
@@ -37,7 +39,7 @@ class Setting(Rendered):
 
     def __format__(self, _: str) -> str:
         """The setting within a text, which `render` writes."""
-        return f"{START}{self.name}={self.value!r}{END}"
+        return f"{START}{self.name}={json.dumps(self.value, default=_to_plain)}{END}"
 
 
 Write = Callable[[Setting], str]
@@ -87,8 +89,7 @@ def collect_errors(errors: list[ForecastError]) -> Iterator[None]:
 def together(errors: Sequence[ForecastError]) -> ForecastError:
     """Return the first error, with the others after its cure."""
     first, *others = errors
-    cures = [first.cure, *(error.render(format) for error in others)]
-    first.cure = "; also, ".join(map(str, cures))
+    first.cure = "; also, ".join(render(part, format) for part in (first.cure, *others))
     return first
 
 
@@ -115,10 +116,18 @@ def render(part: object, write: Write) -> str:
         return part.render(write)
 
     def show(found: re.Match[str]) -> str:
-        name, _, value = found[1].partition("=")
-        return write(Setting(name, float(value) if "inf" in value else ast.literal_eval(value)))
+        try:
+            value = json.loads(found[2])
+        except ValueError:  # no setting, but a cell of a table
+            return found[0]
+        return write(Setting(found[1], tuple(value) if isinstance(value, list) else value))
 
-    return re.sub(f"{START}(.*?){END}", show, str(part))
+    return SETTING_MARK.sub(show, str(part))
+
+
+def _to_plain(value: object) -> object:
+    """A value that JSON lacks: a whole number of numpy as one of Python, anything else as text."""
+    return int(value) if isinstance(value, Integral) else str(value)
 
 
 def as_argument(setting: Setting) -> str:

@@ -122,6 +122,7 @@ def forecast(
 ) -> Iterator[Callable[..., Ran]]:
     """Run the command line in this process: ``forecast("fit", path, "--quiet")``."""
     from forecast.cli import main
+    from forecast.errors import Interrupted
 
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
@@ -137,6 +138,7 @@ def forecast(
     yield run
     for number, handler in handlers.items():
         signal.signal(number, handler)
+    Interrupted.received = None  # a process ends with it, and this one goes on
     logger = logging.getLogger("forecast")  # the command line took its messages for itself
     logger.handlers, logger.propagate = [], True
     logger.setLevel(logging.NOTSET)

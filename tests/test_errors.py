@@ -95,6 +95,29 @@ def test_no_message_that_python_can_reach_names_a_flag() -> None:
     assert not found
 
 
+@pytest.mark.parametrize(
+    ("value", "flag"),
+    [
+        ("info", "--known info"),
+        (np.int64(3), "--known 3"),
+        (float("-inf"), "--known -inf"),
+        (("a", "b"), "--known a,b"),
+        ("Preis in €", "--known 'Preis in €'"),
+        ("1=2", "--known '1=2'"),
+        (None, "--known"),
+    ],
+)
+def test_any_value_of_a_setting_is_written_within_a_text(value: object, flag: str) -> None:
+    error = BadData(f"pass {Setting('known', value)} too")
+    assert error.render(as_flag) == f"pass {flag} too"
+    assert str(error).startswith("pass known=")
+
+
+def test_a_cell_of_a_table_is_no_setting() -> None:
+    text = "'\ue000horizon=many\ue001' is no number"
+    assert BadData(text).render(as_flag) == text
+
+
 def test_python_is_told_arguments_in_errors_and_warnings(caplog: pytest.LogCaptureFixture) -> None:
     days = pd.date_range("2024-01-01", periods=20).repeat([2] + [1] * 19)
     twice = pd.DataFrame({"day": days.strftime("%Y-%m-%d"), "units": np.arange(21.0)})

@@ -254,7 +254,17 @@ class Model:
         shown = quantiles[series]
         means = compute_means(shown, totals.fitted, past, series)
         try:
-            totals.add(Forecasts(past, series, shown, shown, means, shown, shown, {}))
+            forecasts = Forecasts(
+                panel=past,
+                series=series,
+                quantiles=shown,
+                shown=shown,
+                means=means,
+                numbers=shown,
+                published=shown,
+                columns={},
+            )
+            totals.add(forecasts)
             frame = build_frame(totals.columns())
         except (UsageError, BadData):
             return None

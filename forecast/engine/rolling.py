@@ -30,10 +30,8 @@ def choose_origins(
     first = horizon + 2  # fewest steps of the first fit
     if longest < first + horizon:
         largest = max((longest - 2) // 2, 0)
-        less = (
-            f"{'fit with ' if fixed else 'pass '}{Setting('horizon', largest)}"
-            f"{' or less' if largest > 1 else ''}"
-        )
+        way = "fit with" if fixed else "pass"
+        less = f"{way} {Setting('horizon', largest)}{' or less' if largest > 1 else ''}"
         needed = f"needs at least {first + horizon}: {first} to fit, {horizon} to compare"
         problem = f"the longest series has {longest} steps, and a backtest with a horizon of"
         raise BadData(

@@ -217,6 +217,7 @@ class BaselineForecasts:
         compared = _drawn(panel, held_out.windows, np.arange(len(held_out)), affordable)
         known = _drawn(panel, past.windows, np.arange(len(past)), affordable)
 
+        middle = inputs.levels.index(0.5)
         count = len(baselines)
         cells = inputs.horizon, len(inputs.levels)
         quantiles = np.full((count, len(held_out), *cells), np.nan)
@@ -227,13 +228,7 @@ class BaselineForecasts:
         for number, baseline in enumerate(baselines):
             if on is not None:
                 on(number, count)
-            ahead = compared
-            back = known
-            recent = _recent(past.windows[0], baseline.method)
-            if recent is not None:
-                fewer = COMPARED if baseline.method.extra is None else MIN_COMPARED
-                ahead = _drawn(panel, held_out.windows, compared, fewer)
-                back = _drawn(panel, past.windows, known[recent[known]], fewer)
+            ahead, back = _choose_windows(panel, held_out, past, compared, known, baseline.method)
             known_windows = past.select(back)
             new_windows = held_out.select(ahead)
             limit = until if number else None
@@ -249,11 +244,11 @@ class BaselineForecasts:
                 log.warning(LATE, left_out, Setting("budget"))
                 break
             done = number + 1
-            if baseline.method.quantiles is not None:
-                past_points[number, back] = before[..., inputs.levels.index(0.5)]
+            has_quantiles = baseline.method.quantiles is not None
+            past_points[number, back] = before[..., middle] if has_quantiles else before
+            if has_quantiles:
                 quantiles[number, ahead] = after
                 continue
-            past_points[number, back] = before
             share, table = _measure_errors(known_windows, before, inputs.levels)
             step_shares[number] = share
             errors[number] = table
@@ -266,7 +261,7 @@ class BaselineForecasts:
             past_points=past_points[:done],
             errors=errors[:done],
             step_shares=step_shares[:done],
-            middle=inputs.levels.index(0.5),
+            middle=middle,
         )
 
     @property
@@ -310,6 +305,24 @@ def _measure_past(inputs: Inputs, held_out: ValidationSet, context: int) -> Vali
     windows = spread_windows(np.flatnonzero(newest > 0), oldest, newest, inner=True)
     past = ValidationSet.measure(inputs, windows, held_out.lookback, held_out.metric, context)
     return replace(past, scale=_steady_scale(inputs.panel, past))
+
+
+def _choose_windows(
+    panel: Panel,
+    held_out: ValidationSet,
+    past: ValidationSet,
+    compared: Integers,
+    known: Integers,
+    method: Method,
+) -> tuple[Integers, Integers]:
+    """The numbers of held-out windows and of windows in the past; a slow method has fewer of both."""
+    recent = _recent(past.windows[0], method)
+    if recent is None:
+        return compared, known
+    fewer = COMPARED if method.extra is None else MIN_COMPARED
+    ahead = _drawn(panel, held_out.windows, compared, fewer)
+    back = _drawn(panel, past.windows, known[recent[known]], fewer)
+    return ahead, back
 
 
 def _measure_errors(

@@ -181,8 +181,8 @@ def _remainder(values: Numbers, length: int, confirmed: Seasons) -> Numbers | No
 def find_seasons(panel: Panel, schema: Schema) -> Seasons:
     """Return the seasons that the first series show, see `shown_seasons`.
 
-    If there is none, they are searched without the effects of columns known in advance. Stock-outs
-    and closed days do not count, and a series begins anew at a level shift.
+    Stock-outs and closed days are left out, and the levels between level shifts are brought to one.
+    Where no season shows, the effects of known columns are removed, and the search is repeated.
     """
     panel = remove_censored_values(panel, schema)
     values = np.where(panel.observed, panel.values, np.nan)
@@ -197,7 +197,7 @@ def find_seasons(panel: Panel, schema: Schema) -> Seasons:
 
 
 def _newest_pasts(panel: Panel, schema: Schema, values: Numbers) -> list[Numbers]:
-    """Return the values [slots] of the first series without blanks at the end, cut at shifts."""
+    """Return the values [slots] of the first series, with one level and no blanks at the end."""
     gaps = panel.trailing_gap().tolist()
     is_shifted = find_touched_slots(panel, schema, "level_shift")
     pasts = []
@@ -205,9 +205,18 @@ def _newest_pasts(panel: Panel, schema: Schema, values: Numbers) -> list[Numbers
         slots = panel.slots(series)
         past = values[slots][: -gaps[series] or None]
         shifts = np.flatnonzero(np.diff(is_shifted[slots], prepend=False) & is_shifted[slots])
-        levels = np.split(past[-MAX_SEARCHED_STEPS:], shifts[shifts < len(past)])
-        pasts += [level for level in levels if len(level)]
+        if len(shifts):
+            levels = np.split(past, shifts[shifts < len(past)])
+            past = np.concatenate([level - _median(level) for level in levels])
+        if len(past):
+            pasts.append(past[-MAX_SEARCHED_STEPS:])
     return pasts
+
+
+def _median(values: Numbers) -> float:
+    """Return the median of values that are not NaN, 0 without any."""
+    seen = values[np.isfinite(values)]
+    return float(np.median(seen)) if len(seen) else 0.0
 
 
 def _remove_columns(values: Numbers, columns: Numbers) -> Numbers:

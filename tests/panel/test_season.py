@@ -92,6 +92,15 @@ def test_a_small_pattern_on_a_large_level_is_found() -> None:
     assert shown_seasons(DAILY, [1e13 + DAY % 7]) == (7,)
 
 
+def test_a_few_values_after_a_level_shift_have_no_season_of_their_own() -> None:
+    days = pd.date_range("2024-01-01", periods=120)
+    values = np.random.default_rng(2).normal(50, 3, 120).round(1)
+    values[-6:] = 105.4, 99.1, 94.2, 110.1, 104.6, 100.3
+    shift = pd.DataFrame({"date": [days[114]], "name": ["new shop"], "kind": ["level_shift"]})
+    model = Forecaster(model="last", horizon=7, events=shift)
+    assert model.fit(pd.DataFrame({"day": days, "y": values})).schema_.season == ()
+
+
 def test_a_season_does_not_depend_on_the_unit() -> None:
     weekly = 9 + 2 * np.sin(2 * np.pi * DAY / 7) + np.random.default_rng(1).normal(size=300)
     assert [shown_seasons(DAILY, [weekly * unit]) for unit in (1e-20, 1e-15, 1, 1e15)] == [(7,)] * 4
