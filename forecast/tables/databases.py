@@ -107,7 +107,10 @@ def transaction(
         check_folder(file.parent, f"sink.url: {file}")
         parsed = sa.make_url("sqlite://")  # in memory
     redact = Redactor()
-    for secret in (parsed.password or "", *chain.from_iterable(parsed.normalized_query.values())):
+    secrets = [parsed.password or "", *chain.from_iterable(parsed.normalized_query.values())]
+    # an unescaped password in the query is taken for several parameters
+    secrets += re.split("[&=]", url.partition("password=")[2])
+    for secret in secrets:
         redact.add(str(secret))
     with translate_errors(role, f"{role}.url", redact):
         connection = _engine(parsed, role, reads).connect()

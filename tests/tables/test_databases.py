@@ -12,7 +12,7 @@ from urllib.parse import quote
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from forecast.errors import BadData, Busy, ForecastError, NoInput, Unavailable, UsageError
@@ -140,6 +140,7 @@ def test_no_message_shows_a_password(url, call, key):
     ),
     escape=st.booleans(),
 )
+@example(password="&0000=0", form="127.0.0.1:1/db?password={}", escape=False)
 def test_no_part_of_any_password_is_shown_even_where_its_url_is_wrong(password, form, escape):
     with pytest.raises((UsageError, Unavailable)) as caught:
         read_query(
