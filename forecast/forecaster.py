@@ -287,9 +287,7 @@ class Forecaster(ForecasterParams, BaseEstimator):
         needs_all = actual is not None and not settings.series
         choose = None if needs_all else partial(series_to_draw, settings=settings)
         request = self._request(X, future, origin, horizon, output)
-        answer = forecast(
-            self._build_predictor(), replace(request, overrides=None, on_panel=choose)
-        )
+        answer = forecast(self._build_predictor(), replace(request, overrides=None, choose=choose))
         data = plot_of_forecasts(answer.whole, answer.fitted, request.output)
         if actual is None:
             return altair_chart(build_chart(data, settings))

@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
+from forecast.engine.forecast import forecast
+from forecast.engine.requests import ForecastRequest
 from forecast.errors import ArtifactRefused, BadData, Unavailable, UsageError
-from forecast.inference.forecasting import forecast_table, load_predictor
+from forecast.inference.forecasting import load_predictor
 from forecast.models import model_class, model_names
 from forecast.settings import OutputSettings, TableSettings
 from forecast.tables.writing import build_frame
@@ -315,9 +317,8 @@ def test_whole_numbers_too_large_for_an_integer_are_put_out_all_the_same(
         "forecast.inference.forecasting.apply_bounds",
         lambda numbers, output, floor: numbers * 0 + 1e25,
     )
-    found = build_frame(
-        forecast_table(load_predictor(str(store)), output=OutputSettings(integer=True)).columns
-    )
+    question = ForecastRequest(output=OutputSettings(integer=True))
+    found = build_frame(forecast(load_predictor(str(store)), question).whole.columns)
     assert set(found["forecast"]) == {1e25}
 
 

@@ -17,9 +17,8 @@ from forecast.cli.now import at_once, read_to_forecast
 from forecast.cli.score import actual_table
 from forecast.engine.requests import Forecast
 from forecast.errors import BadData, NoInput
-from forecast.inference.forecasting import ForecastOptions
 from forecast.panel.infer import read_as
-from forecast.panel.panel import Panel
+from forecast.panel.panel import Integers, Panel
 from forecast.panel.saved import missing_series, read_saved_forecasts
 from forecast.panel.schema import Schema
 from forecast.report.chart import (
@@ -42,7 +41,7 @@ from forecast.settings import (
 from forecast.totals.sums import log_notes
 
 # a function that chooses the series of a panel to draw; it returns None for all
-Choose = Callable[[Panel], ForecastOptions | None]
+Choose = Callable[[Panel], Integers]
 
 Draw = Callable[[PictureSettings, Panel | None, str], Chart]
 """Draws by the settings, with actual values of a panel, and what messages call that."""
@@ -111,7 +110,7 @@ def _at_once(request: Request, choose: Choose | None) -> tuple[Draw, Schema, Tex
         raise NoInput(f"there is no store here; {cure}")
     request.refuse("nothing is learned here", "leave it out", "future", "origin")
     reading = read_to_forecast(request)
-    answer = at_once(reading, request, replace(build_question(request), on_panel=choose))
+    answer = at_once(reading, request, replace(build_question(request), choose=choose))
     reason = "" if request.now else ", as there is no store here"
     log(f"drawn    the forecasts of `forecast now`{reason}")
     draw = _draw(answer, request, reading.panel)
@@ -125,7 +124,7 @@ def _predict(request: Request, choose: Choose | None) -> tuple[Draw, Schema, Tex
     request.refuse(f"{store} reads tables as its fit did", cure, *names)
     saved = Saved(request)
     try:
-        question = replace(build_question(request), on_panel=choose)
+        question = replace(build_question(request), choose=choose)
         answer = saved.forecast(saved.add_tables(question, request))
     except BadData as error:
         cure = f"if {store} was fitted to another table, pass --now, or another --artifact"

@@ -7,15 +7,16 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from forecast.engine.requests import Forecast, ForecastRequest, TableFile
-from forecast.errors import BadData, ForecastError
+from forecast.errors import ArtifactRefused, BadData, ForecastError
 from forecast.inference.forecasting import (
     Columns,
-    ForecastOptions,
     ForecastPart,
     Forecasts,
+    build_forecasts,
     checked_horizon,
-    forecast_panel,
-    forecast_table,
+    compute_quantiles,
+    find_skipped,
+    panel_of_table,
 )
 from forecast.inference.overrides import apply_overrides
 from forecast.inference.predictor import NETWORK_WINDOWS_AT_ONCE, Predictor
@@ -84,32 +85,33 @@ def new_totals(predictor: Predictor, request: ForecastRequest) -> Totals | None:
 
 
 def _forecast(predictor: Predictor, request: ForecastRequest) -> Forecasts:
+    fitted = predictor.fitted
     source = request.source
-    output = request.output
     if isinstance(source, TableFile):
         raise TypeError("a file has to be loaded")
-    predictor = predictor.replace_fitted(predictor.fitted)
+    predictor = predictor.replace_fitted(fitted)
     predictor.on_windows = request.on_series
+    horizon = checked_horizon(request.horizon, fitted.config.horizon)
     if isinstance(source, Panel):
-        horizon = checked_horizon(request.horizon, predictor.fitted.config.horizon)
-        return forecast_panel(predictor, source, horizon, output)
-
-    def on_panel(panel: Panel) -> ForecastOptions | None:
-        if request.on_newest is not None:
-            request.on_newest(panel.newest)
-        if request.on_panel is None:
-            return None
-        return request.on_panel(panel)
-
-    return forecast_table(
-        predictor,
-        source,
-        future=request.future,
-        origin=request.origin,
-        horizon=request.horizon,
-        output=output,
-        on_panel=on_panel,
-    )
+        panel = source
+        skipped: dict[Id, str] = {}
+    else:
+        panel = panel_of_table(
+            fitted,
+            source,
+            future=request.future,
+            origin=request.origin,
+            horizon=request.horizon,
+            output=request.output,
+        )
+        skipped = find_skipped(fitted, panel, whole=not isinstance(source, ForecastPart))
+    if request.on_newest is not None:
+        request.on_newest(panel.newest)
+    chosen = None if request.choose is None else request.choose(panel)
+    of_artifact = source is None or isinstance(source, Panel)
+    refuse = ArtifactRefused if of_artifact else BadData
+    series, quantiles = compute_quantiles(predictor, panel, horizon, chosen, refuse)
+    return build_forecasts(fitted, request.output, panel, series, quantiles, skipped)
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,7 @@ def forecast_large(predictor: Predictor, request: ForecastRequest) -> Forecast |
     source = request.source
     overrides = request.overrides is not None
     needs_whole = any((request.future, request.origin, request.paths, overrides))
-    if needs_whole or not request.in_parts or request.on_panel is not None:
+    if needs_whole or not request.in_parts or request.choose is not None:
         return None
     if not isinstance(source, TableFile) or schema.successions:
         return None

@@ -6,10 +6,10 @@ from typing import Any
 
 from forecast.errors import Setting, UsageError
 from forecast.inference.fitted import Fitted
-from forecast.inference.forecasting import Columns, ForecastOptions, ForecastPart, Forecasts
+from forecast.inference.forecasting import Columns, ForecastPart, Forecasts
 from forecast.panel.dated import normalise
 from forecast.panel.infer import Reading, Source
-from forecast.panel.panel import Panel
+from forecast.panel.panel import Integers, Panel
 from forecast.panel.schema import Schema
 from forecast.settings import (
     Every,
@@ -129,9 +129,8 @@ class ForecastRequest:
 
     # called with the grid position of the newest value before anything is forecast; may raise
     on_newest: Callable[[int], None] | None = None
-    # called with the panel of a table that is read as a whole; may raise, or choose series and the
-    # factors of interval widths
-    on_panel: Callable[[Panel], ForecastOptions | None] | None = None
+    # chooses series of a table that is read as a whole by their index; default: all
+    choose: Callable[[Panel], Integers] | None = None
     on_series: OnPart | None = None  # called with the number of series done and of all
 
     def check(self) -> None:

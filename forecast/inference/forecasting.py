@@ -1,6 +1,6 @@
 """Forecast a table by a fitted forecaster: load it, read the table as at fit, and tabulate."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from numbers import Integral
@@ -38,7 +38,7 @@ from forecast.panel.comparing import (
 from forecast.panel.events import merge_events, read_events, remove_censored_values, without
 from forecast.panel.infer import Reading, Source, read_as
 from forecast.panel.naming import repeated_ids
-from forecast.panel.panel import SKIPPED, SUM, Integers, Numbers, Panel, series_index
+from forecast.panel.panel import SKIPPED, SUM, Id, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, time_columns_at
 from forecast.panel.successors import read_successors
 from forecast.panel.vintages import describe_vintages
@@ -90,15 +90,6 @@ class Forecasts:
         return int(np.prod(self.quantiles.shape[:2]))
 
 
-@dataclass(frozen=True)
-class ForecastOptions:
-    # indices of the series to forecast; default: all that get a forecast, in their order
-    series: Integers | None = None
-    # a function of series and their `Forecasts.quantiles`: the factors [levels] by which the
-    # distance of each quantile from the median is multiplied
-    factors: Callable[[Integers, Numbers], Numbers] | None = None
-
-
 def load_predictor(
     store: str, version: str | None = None, device: str = "auto", engine: EngineName = "auto"
 ) -> Predictor:
@@ -126,25 +117,22 @@ def _name_place(place: str) -> Iterator[None]:
         raise ArtifactRefused(f"{place}: {reason}") from None
 
 
-def forecast_table(
-    predictor: Predictor,
+def panel_of_table(
+    fitted: Fitted,
     source: Source | ForecastPart | None = None,
     *,
     future: Table | None = None,
     origin: str | None = None,
     horizon: int | None = None,
-    output: OutputSettings | None = None,
-    on_panel: Callable[[Panel], ForecastOptions | None] | None = None,
-) -> Forecasts:
-    """Forecast what comes after the series of a table, by default those of the fit.
+    output: OutputSettings,
+) -> Panel:
+    """The panel to forecast: the series of a table, by default those of the fit.
 
     If the source is a `ForecastPart`, the caller handles series of the fit that it lacks. Values after
-    `origin` are not used; `future` has rows of the columns known in advance. `on_panel` is called
-    with the panel before it is forecast, and may raise to stop. Raises `UsageError` and `BadData`
-    if the table cannot be used, or values known in advance are missing for the horizon.
+    `origin` are not used; `future` has rows of the columns known in advance. Raises `UsageError`
+    and `BadData` if the table cannot be used, or values known in advance are missing for the
+    horizon.
     """
-    fitted = predictor.fitted
-    output = output or OutputSettings()
     schema = fitted.schema
     refuse_clash(schema.keys, output_columns(output))
     horizon = checked_horizon(horizon, fitted.config.horizon)
@@ -160,43 +148,38 @@ def forecast_table(
     warn_blank_ahead(panel, schema, read_ahead, name)
     if source is not None:
         warn_of_seen_values(panel, fitted.history, schema, horizon, source.name)
+    return panel
 
-    options = None if on_panel is None else on_panel(panel)
-    refuse = ArtifactRefused if source is None else BadData
+
+def find_skipped(fitted: Fitted, panel: Panel, whole: bool = True) -> dict[Id, str]:
+    """Why series get no forecast, by ids; of a `whole` table also those of the fit that it lacks."""
     words = zip(panel.ids, panel.status, strict=True)
     skipped = {ids: status for ids, status in words if status in SKIPPED and status != SUM}
-    if not isinstance(source, ForecastPart):
+    if whole:
         gone = sorted(set(fitted.ids) - set(panel.ids))
         skipped |= dict.fromkeys(gone, "gone")
-    return forecast_panel(predictor, panel, horizon, output, options, refuse, skipped)
+    return skipped
 
 
-def forecast_panel(
+def compute_quantiles(
     predictor: Predictor,
     panel: Panel,
-    horizon: int,
-    output: OutputSettings,
-    options: ForecastOptions | None = None,
-    refuse: type[ForecastError] = ArtifactRefused,
-    skipped: dict[tuple[str, ...], str] | None = None,
-) -> Forecasts:
-    """The forecasts of a panel; raises the error class `refuse` if they are not finite."""
-    fitted = predictor.fitted
-    options = options or ForecastOptions()
-    order = panel.order if options.series is None else options.series
+    horizon: int | None = None,
+    chosen: Integers | None = None,
+    refuse: type[ForecastError] = BadData,
+) -> tuple[Integers, Numbers]:
+    """The series of a panel that get a forecast, and their quantiles [series, horizon, levels].
+
+    `chosen` are the indices of the series to forecast, by default all. Raises the error class
+    `refuse` if the quantiles are not finite.
+    """
+    order = panel.order if chosen is None else chosen
     left_out = panel.skipped[order]
-    series = order[~left_out]
     quantiles = predictor.quantiles(panel, order, left_out=left_out)[:, :horizon]
     if not np.isfinite(quantiles).all():
         too_large = "the values, or the weights of the artifact, are too large to compute"
         raise refuse(f"the forecasts are not finite: {too_large}")
-    shown = quantiles
-    if options.factors is not None:
-        factors = options.factors(series, quantiles)
-        shown = widen(quantiles, factors)
-    # interval corrections do not change the means
-    means = compute_means(quantiles, fitted, panel, series)
-    return build_forecasts(fitted, output, panel, series, quantiles, shown, means, skipped or {})
+    return order[~left_out], quantiles
 
 
 def build_forecasts(
@@ -205,11 +188,15 @@ def build_forecasts(
     panel: Panel,
     series: Integers,
     quantiles: Numbers,
-    shown: Numbers,
-    means: Numbers,
-    skipped: dict[tuple[str, ...], str],
+    skipped: dict[Id, str],
+    factors: Numbers | None = None,
 ) -> Forecasts:
-    """Forecasts with the numbers and the columns of the output, which follow from the others."""
+    """Forecasts with the numbers and the columns of the output, which follow from the quantiles.
+
+    `factors` [levels] multiply the distance of each quantile from the median, and not the means.
+    """
+    shown = quantiles if factors is None else widen(quantiles, factors)
+    means = compute_means(quantiles, fitted, panel, series)
     floor = panel.floor()[series]
     counts = panel.is_count()[series]
 
@@ -272,7 +259,7 @@ def panel_to_forecast(
 ) -> Panel:
     """The panel of a table, read as the fit read its own table, or the series of the fit.
 
-    The parameters are those of `forecast_table`.
+    The parameters are those of `panel_of_table`.
     """
     schema = fitted.schema
     panel = fitted.history
@@ -337,7 +324,7 @@ def reading_to_forecast(
 def future_template(
     fitted: Fitted, source: Source | None, origin: str | None, horizon: int | None
 ) -> Columns:
-    """The rows that `forecast_table` needs as `future`, with blank columns to be filled in."""
+    """The rows that a forecast needs as `future`, with blank columns to be filled in."""
     schema = fitted.schema
     if not schema.known:
         cure = f"fit with {Setting('known')}"

@@ -86,7 +86,7 @@ def read_owner(folder: str, note: str = OWNER) -> Owner | None:
         raise ArtifactRefused("is damaged", place=Path(folder) / note, cure=cure) from None
 
 
-def claim(pipeline: Pipeline) -> None:
+def claim(pipeline: Pipeline, take_over: bool) -> None:
     """Make sure that a locked store belongs to a job; a store without an owner becomes the job's.
 
     The owner is the same job if it has the same pipeline file, or the same name and its pipeline
@@ -95,7 +95,7 @@ def claim(pipeline: Pipeline) -> None:
     """
     if not pipeline.file:  # made in Python
         return
-    before = owner_to_replace(pipeline)
+    before = owner_to_replace(pipeline, take_over)
     owner = _claimant(pipeline)
     if before is not None and _is_same(before, owner):
         owner = owner.model_copy(update={"id": before.id})
@@ -103,7 +103,7 @@ def claim(pipeline: Pipeline) -> None:
         replace_file(Path(pipeline.store) / OWNER, owner.model_dump_json().encode())
 
 
-def owner_to_replace(pipeline: Pipeline) -> Owner | None:
+def owner_to_replace(pipeline: Pipeline, take_over: bool) -> Owner | None:
     """The job that a store has belonged to; raises `UsageError` if it is another job's to keep."""
     claimant = _claimant(pipeline)
     before = read_owner(pipeline.store)
@@ -111,7 +111,7 @@ def owner_to_replace(pipeline: Pipeline) -> Owner | None:
         return before
     if not Store(pipeline.store).versions():  # its runs have failed
         return None
-    if not pipeline._take_over:
+    if not take_over:
         raise UsageError(
             f"this store belongs to {before}",
             place=pipeline.store,
@@ -138,12 +138,14 @@ def _is_same(owner: Owner, claimant: Owner) -> bool:
     return owner.job == claimant.job and not os.path.exists(owner.file)  # the file was moved
 
 
-def claim_sinks(pipeline: Pipeline, series: Ids, write: bool = False) -> None:
+def claim_sinks(pipeline: Pipeline, series: Ids, take_over: bool, write: bool = False) -> None:
     """Refuse files and tables of sums of another job, and tables in which it writes these series.
+
+    None is refused if the job is to `take_over` what is another's.
 
     With `write`, the job claims them: by a note beside a file, and in a table of the database.
     """
-    if not pipeline.file or not pipeline._publishes:
+    if not pipeline.file:  # made in Python
         return
     owner = read_owner(pipeline.store) or _claimant(pipeline)
     for sink in pipeline.sinks.values():
@@ -151,7 +153,7 @@ def claim_sinks(pipeline: Pipeline, series: Ids, write: bool = False) -> None:
             continue
         path = Path(sink.path)
         note = f".{path.name}.owner"
-        _refuse_other(pipeline, owner, read_owner(str(path.parent), note), sink.path)
+        _refuse_other(owner, read_owner(str(path.parent), note), sink.path, take_over)
         if write:
             make_directory(path.parent)
             replace_file(path.with_name(note), owner.model_dump_json().encode())
@@ -168,38 +170,34 @@ def claim_sinks(pipeline: Pipeline, series: Ids, write: bool = False) -> None:
             for sink in pipeline.sinks.values():
                 if sink.table is not None:
                     names = series if sink is pipeline.sink else ((),)
-                    _claim_rows(pipeline, owner, strip_schema(sink.table), names, execute, write)
+                    target = strip_schema(sink.table)
+                    _claim_rows(owner, target, names, execute, take_over, write)
     except CannotCreate as error:
         text = "which job writes which rows cannot be recorded, so that other jobs may replace them"
         log.warning("%s: %s", text, error)
 
 
 def _claim_rows(
-    pipeline: Pipeline,
-    owner: Owner,
-    target: str,
-    series: Ids,
-    execute: Execute,
-    write: bool,
+    owner: Owner, target: str, series: Ids, execute: Execute, take_over: bool, write: bool
 ) -> None:
     text = owner.model_dump_json()
     rows = [{"target": target, "series": series_text(ids), "owner": text} for ids in series]
     sql = f"SELECT series, owner FROM {OWNERS_TABLE} WHERE target = :target"
     before: dict[str, str] = dict(execute(sql, {"target": target}))
     for other in {before.get(row["series"], text) for row in rows}:
-        _refuse_other(pipeline, owner, Owner.model_validate_json(other), f"sink.table {target}")
+        claimed_by = Owner.model_validate_json(other)
+        _refuse_other(owner, claimed_by, f"sink.table {target}", take_over)
     new = [row for row in rows if before.get(row["series"]) != text]
     if write and new:
         execute(f"DELETE FROM {OWNERS_TABLE} WHERE target = :target AND series = :series", new)
         execute(f"INSERT INTO {OWNERS_TABLE} VALUES (:target, :series, :owner)", new)
 
 
-def _refuse_other(pipeline: Pipeline, owner: Owner, other: Owner | None, place: str) -> None:
+def _refuse_other(owner: Owner, other: Owner | None, place: str, take_over: bool) -> None:
     if other is None or other.id == owner.id or other.file == owner.file:
         return
-    if not pipeline._take_over:
-        take_over = Setting("take_over")
-        cure = f"write elsewhere, or pass {take_over} if this job replaces that one"
+    if not take_over:
+        cure = f"write elsewhere, or pass {Setting('take_over')} if this job replaces that one"
         raise UsageError(f"is written by {other}", place=place, cure=cure)
     log.warning("%s is written by %s, and job '%s' takes it over", place, other, owner.job)
 

@@ -223,9 +223,7 @@ def _changes(
     both = both[series, time]
     cells = ids, series[both], times[time[both]]
     points = dict(replay_steps(before, after, cells))
-    fallback = {*before.fallback, *after.fallback}
-    replaced = np.array([name in fallback for name in ids], bool)
-    steps = by_step(was, now, both, points, replaced[series] & both)
+    steps = by_step(was, now, both, points)
     grids = [_grid(frame, names, times) for frame in published]
     shown = [np.nan_to_num(grid[series, time]) for grid in grids]
     shown_was, shown_now = shown

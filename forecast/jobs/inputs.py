@@ -17,7 +17,6 @@ from forecast.inference.overrides import read_overrides
 from forecast.jobs import sinks
 from forecast.jobs.administration import claim_sinks, open_ledger, owner_to_replace
 from forecast.jobs.checks.age import age, age_text, check_age
-from forecast.jobs.checks.output import SOURCE
 from forecast.jobs.checks.promotion import ServingVersion
 from forecast.jobs.ledger import KNOWN_TABLE, Ledger, packed_known, series_number, series_text
 from forecast.jobs.pipeline import Pipeline, keys_in_errors
@@ -36,7 +35,7 @@ from forecast.panel.infer import (
 )
 from forecast.panel.observations import find_slots
 from forecast.panel.panel import Panel, Vintages
-from forecast.panel.schema import Names, Schema, build_calendar
+from forecast.panel.schema import Schema, build_calendar
 from forecast.panel.successors import refuse_absent
 from forecast.panel.vintages import has_vintages, known_by, merge_vintages
 from forecast.settings import AFTER_FIT, OutputSettings, TableSettings
@@ -80,22 +79,22 @@ def explained_output(pipeline: Pipeline) -> OutputSettings:
 
 def reserved_columns(pipeline: Pipeline) -> list[str]:
     """The columns of the output of a job, beside ids and times."""
-    columns = [*output_columns(pipeline.output), *pipeline.sink.columns, *_source_columns(pipeline)]
+    columns = [*output_columns(pipeline.output), *pipeline.sink.columns]
     return list(dict.fromkeys(columns))
 
 
-def _source_columns(pipeline: Pipeline) -> Names:
-    return (SOURCE,) if pipeline.checks.output.on_error == "fallback" else ()
+def check_sinks(
+    pipeline: Pipeline, schema: Schema, table: Table, takes_over: bool | None
+) -> list[str]:
+    """Refuse what the sinks cannot take, and sums that the table lacks; a line for each sink.
 
-
-def check_sink(pipeline: Pipeline, schema: Schema, table: Table) -> list[str]:
-    """Refuse what the sinks cannot take, and sums that the table lacks; a line for each sink."""
+    Sinks of other jobs are refused, too, unless the job `takes_over` or claims none (None).
+    """
     refuse_clash(schema.keys, reserved_columns(pipeline))
     output = pipeline.output
     lines = []
     if pipeline.sink.table is not None:
         rows = sinks.sample_rows(schema, table, output)
-        rows = rows.assign(**dict.fromkeys(_source_columns(pipeline), ""))
         lines.append(sinks.check_table(pipeline.sink, rows, schema.keys))
     if pipeline.sink.path is not None:
         lines.append(sinks.check_file(pipeline.sink.path))
@@ -109,7 +108,9 @@ def check_sink(pipeline: Pipeline, schema: Schema, table: Table) -> list[str]:
             lines.append(sinks.check_table(sink, sums, keys))
         if sink.path is not None:
             lines.append(sinks.check_file(sink.path))
-    claim_sinks(pipeline, sinks.ids_in(schema, table) if pipeline.sink.url else ())
+    if takes_over is not None:
+        series = sinks.ids_in(schema, table) if pipeline.sink.url else ()
+        claim_sinks(pipeline, series, takes_over)
     return lines
 
 
@@ -166,12 +167,9 @@ def _table_settings(pipeline: Pipeline) -> TableSettings:
     return pipeline.table.model_copy(update=unfinished)
 
 
-def read_to_forecast(
-    pipeline: Pipeline, instant: datetime, table: Table, schema: Schema
-) -> DatedTable:
-    """Read the times of a table by the schema of a version; refuse what the sinks cannot take."""
+def read_to_forecast(instant: datetime, table: Table, schema: Schema) -> DatedTable:
+    """Read the times of a table by the schema of a version."""
     check_schema(schema, table)
-    check_sink(pipeline, schema, table)
     return known_by(dated_table(table, schema), schema, instant)
 
 
@@ -196,7 +194,6 @@ def read_to_fit(
         )
         cure = "bring the source back to it, or set freq in [table] to fit at the new frequency"
         raise BadData(problem, place=table.name, cure=cure)
-    check_sink(pipeline, schema, table)
     future = inputs.future
     if future is not None and not has_vintages(normalise(future), schema):
         future = None
@@ -240,8 +237,7 @@ def read_as_live(
 def check_job(pipeline: Pipeline, as_of: str | None = None, take_over: bool = False) -> list[str]:
     """Read the source as a run would, check that store and sinks can be written; findings."""
     with pipeline.hidden.kept_out(), keys_in_errors():
-        pipeline._take_over = take_over
-        owner = owner_to_replace(pipeline)
+        owner = owner_to_replace(pipeline, take_over)
         instant = parse_as_of(as_of or pipeline.as_of)
         inputs = look(pipeline, Store(pipeline.store), open_ledger(pipeline), instant)
         table = inputs.table
@@ -253,7 +249,8 @@ def check_job(pipeline: Pipeline, as_of: str | None = None, take_over: bool = Fa
         else:
             schema = inputs.live.schema
             horizon = inputs.live.fitted.config.horizon
-            source = read_to_forecast(pipeline, instant, table, schema)
+            source = read_to_forecast(instant, table, schema)
+        of_sinks = check_sinks(pipeline, schema, table, take_over)
         panel = read_as(source, schema, horizon=horizon, future=inputs.future).panel
         refuse_absent(panel, schema, table.name)
         lines = [
@@ -267,7 +264,7 @@ def check_job(pipeline: Pipeline, as_of: str | None = None, take_over: bool = Fa
         check_age(seconds, pipeline.checks, table.name)
         read_overrides(pipeline.table.overrides, schema, panel, (), may_be_over=True)
         check_periods(pipeline, schema, panel.origin, horizon)
-        lines += [f"sink     {line}" for line in check_sink(pipeline, schema, table)]
+        lines += [f"sink     {line}" for line in of_sinks]
         if pipeline.monitoring.path is not None:
             lines.append(f"gauges   {sinks.check_file(pipeline.monitoring.path)}")
         check_folder(Path(pipeline.store), pipeline.store)

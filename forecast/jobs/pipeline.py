@@ -101,8 +101,6 @@ class Pipeline(JobSettings):
     _periods: settings.PeriodNames = PrivateAttr(())
     _file: str = PrivateAttr("")
     _hidden: Redactor = PrivateAttr(default_factory=Redactor)
-    _take_over: bool = PrivateAttr(False)  # whether store and sinks of other jobs are taken over
-    _publishes: bool = PrivateAttr(True)  # False if --output takes the place of the sinks
 
     def model_post_init(self, context: object) -> None:
         self._periods = tuple(every for totals in self.totals for every in totals.every)

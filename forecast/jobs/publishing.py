@@ -3,17 +3,21 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from forecast.artifacts.store import Store, Writer, runs_folder
 from forecast.calendar.spec import as_text
 from forecast.durable import make_directory, replace_file
 from forecast.errors import ForecastError, UsageError
+from forecast.inference.forecasting import Forecasts
 from forecast.jobs import sinks
 from forecast.jobs.administration import build_status, claim_sinks, open_ledger
+from forecast.jobs.checks.promotion import ServingVersion
 from forecast.jobs.ledger import MAX_RECORDS, DayScore, FitEntry, Ledger
 from forecast.jobs.monitoring import exposition
 from forecast.jobs.pipeline import Pipeline
@@ -21,7 +25,11 @@ from forecast.jobs.record import CLOCK_TOLERANCE, RECORD_FILE, Record
 from forecast.jobs.sinks import Results, SinkSettings
 from forecast.logs import log
 from forecast.panel.panel import Ids
+from forecast.panel.schema import build_calendar
 from forecast.settings import Facts
+from forecast.tables.writing import build_frame
+from forecast.totals.periods import key_columns
+from forecast.totals.sums import Totals
 
 
 @dataclass(frozen=True)
@@ -37,9 +45,13 @@ class Publication:
     days: list[DayScore]  # scores of earlier runs
     fit: FitEntry | None = None
 
-    def publish(self, pipeline: Pipeline, ledger: Ledger) -> None:
-        """Write the sinks, then the ledger, which says which version is to go live after that."""
-        claim_sinks(pipeline, self.series, write=True)
+    def publish(self, pipeline: Pipeline, ledger: Ledger, takes_over: bool | None) -> None:
+        """Write the sinks, then the ledger, which says which version is to go live after that.
+
+        The sinks are claimed, or even taken from other jobs, unless `takes_over` is None.
+        """
+        if takes_over is not None:
+            claim_sinks(pipeline, self.series, takes_over, write=True)
         facts = sinks.write(list(zip(pipeline.sinks.values(), self.tables, strict=True)))
         # not earlier, or a run that fails here would seem to have written its output
         written = [places(pipeline, sink) for sink in pipeline.sinks.values()]
@@ -59,6 +71,36 @@ class Publication:
             cures = [str(error.cure), text, "the next run writes them anew"]
             error.cure = "; ".join(filter(None, cures))
             raise
+
+
+def build_tables(
+    pipeline: Pipeline, live: ServingVersion, forecasts: Forecasts, sums: list[Totals]
+) -> list[Results]:
+    """The table of forecasts, and the tables of sums, as sinks write them."""
+    results = partial(Results, version=live.version, output=pipeline.output)
+    calendar = build_calendar(live.schema)
+    panel = forecasts.panel
+    origins = panel.origins[forecasts.series, None]  # [series, 1]
+    steps = np.arange(1, forecasts.quantiles.shape[1] + 1)
+    of_series = results(
+        explained=build_frame(forecasts.columns),
+        times=calendar.times((origins + steps).ravel()),
+        origins=calendar.times(origins.repeat(len(steps))),
+        schema=live.schema,
+    )
+    tables = [of_series]
+    newest = calendar.times(np.array([panel.origin]))
+    for totals in sums:
+        frame = build_frame(totals.columns())
+        ids = ("level", *key_columns(totals.sum_levels, live.schema))
+        of_sums = results(
+            explained=frame,
+            times=totals.times,
+            origins=newest.repeat(len(frame)),
+            schema=live.schema.model_copy(update={"ids": ids}),
+        )
+        tables.append(of_sums)
+    return tables
 
 
 def run_to_accept(ledger: Ledger) -> Record:

@@ -62,7 +62,6 @@ EVENTS = "events"
 REFIT_STEP = "refit"
 BOUNDS = "bounds and rounding"
 INTERVAL_STEP = "interval corrections"  # never changes a point forecast
-FALLBACK = "fallback"
 PEOPLE = "overrides"  # what people changed of what the model says
 REST = "not reproduced"
 REPLAY_STEPS = (
@@ -74,7 +73,6 @@ REPLAY_STEPS = (
     REFIT_STEP,
     BOUNDS,
     INTERVAL_STEP,
-    FALLBACK,
     PEOPLE,
     REST,
 )
@@ -97,7 +95,6 @@ class RunInput:
     output: OutputSettings
     version: str
     series: int  # number of series in the run; the panel holds fewer if these were too many
-    fallback: Ids  # series whose forecasts were replaced, so that the version did not make them
 
     @property
     def schema(self) -> Schema:
@@ -148,7 +145,7 @@ def rows_differ(array: NDArray[Any], other: NDArray[Any]) -> Flags:
     return differs if array.ndim == 1 else np.asarray(differs.any(1))
 
 
-def pack_run(fitted: Fitted, panel: Panel, output: OutputSettings, fallback: Ids = ()) -> bytes:
+def pack_run(fitted: Fitted, panel: Panel, output: OutputSettings) -> bytes:
     """The inputs of a run, without what its version holds, as a compressed numpy file."""
     count = len(panel)
     begins = panel.starts
@@ -163,7 +160,6 @@ def pack_run(fitted: Fitted, panel: Panel, output: OutputSettings, fallback: Ids
     header = {
         "ahead": panel.ahead,
         "series": count,
-        "fallback": fallback,
         "status": panel.status,
         "regions": panel.regions,
         "ids": None if panel.ids == fitted.ids else panel.ids,
@@ -239,7 +235,6 @@ def unpack_run(data: bytes, predictor: Predictor, version: str) -> RunInput:
         OutputSettings.check(header["output"]),
         version,
         header["series"],
-        tuple(map(tuple, header["fallback"])),
     )
 
 
@@ -298,9 +293,7 @@ def _sum_groups(numbers: Mapping[str, Numbers], groups: Integers, count: int) ->
     return [dict(zip(numbers, row, strict=True)) for row in zip(*sums, strict=True)]
 
 
-def by_step(
-    old: Numbers, new: Numbers, both: Flags, points: Mapping[str, Numbers], fallback: Flags
-) -> Numbers:
+def by_step(old: Numbers, new: Numbers, both: Flags, points: Mapping[str, Numbers]) -> Numbers:
     """[STEPS, forecasts], how much each step changed each forecast.
 
     `points` has the replayed forecasts after each step, of series in both runs.
@@ -315,8 +308,6 @@ def by_step(
             part_of[name][both] = points[name] - last
             last = points[name]
     part_of[REST][both] = (first - published) + (new[both] - last)
-    part_of[FALLBACK][fallback] = part_of[REST][fallback]
-    part_of[REST][fallback] = 0.0
     return parts
 
 

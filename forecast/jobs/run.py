@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,7 @@ from forecast.artifacts.store import Store, Writer, check_apart
 from forecast.calendar.spec import as_text, parse_as_of
 from forecast.effects.newest import warn_of_newest
 from forecast.engine.fit import fit
-from forecast.engine.forecast import forecast
-from forecast.engine.requests import Callbacks, FitRequest, ForecastRequest
+from forecast.engine.requests import Callbacks, FitRequest
 from forecast.errors import (
     INCOMPLETE,
     Blocked,
@@ -32,10 +31,17 @@ from forecast.errors import (
 )
 from forecast.inference.contents import to_contents
 from forecast.inference.fitted import Fitted, describe_fit
-from forecast.inference.forecasting import ForecastOptions, Forecasts, load_predictor
+from forecast.inference.forecasting import (
+    Forecasts,
+    build_forecasts,
+    compute_quantiles,
+    find_skipped,
+    load_predictor,
+    panel_of_table,
+)
 from forecast.inference.overrides import apply_overrides
 from forecast.inference.predictor import Predictor
-from forecast.intervals.corrections import PastIntervals, factors_of_levels, interval_factors
+from forecast.intervals.corrections import factors_of_levels, interval_factors
 from forecast.jobs import gate, inputs
 from forecast.jobs.administration import claim, open_ledger
 from forecast.jobs.checks import accuracy
@@ -54,11 +60,13 @@ from forecast.jobs.ledger import (
     UNFINISHED_RUN,
     DayScore,
     FitEntry,
+    Kept,
     Ledger,
 )
 from forecast.jobs.pipeline import Pipeline, files_read, keys_in_errors
 from forecast.jobs.publishing import (
     Publication,
+    build_tables,
     finish_promotion,
     places,
     run_to_accept,
@@ -83,6 +91,7 @@ from forecast.panel.schema import Schema, position_texts
 from forecast.panel.successors import refuse_absent
 from forecast.registry import explain_error
 from forecast.tables.writing import check_output
+from forecast.totals.sums import Totals
 from forecast.training.plan import Progress
 
 SKIPPED_NAMED = 10  # a message names at most so many series without a forecast
@@ -123,8 +132,6 @@ def run_job(
     """
     with pipeline.hidden.kept_out():
         instant = parse_as_of(pipeline.as_of if as_of is None else as_of)
-        pipeline._take_over = take_over
-        pipeline._publishes = output is None
         store = Store(pipeline.store)
         if output is not None:
             check_apart(output, files_read(pipeline), pipeline.store)
@@ -136,7 +143,7 @@ def run_job(
         # runs may follow each other within a second
         started = as_text(datetime.now(UTC), "milliseconds")
         with store.lock(pipeline.wait) as writer:
-            claim(pipeline)
+            claim(pipeline, take_over)
             ledger = open_ledger(pipeline)
             blocked = None
             if accept:
@@ -155,7 +162,8 @@ def run_job(
                 record.blocked_by = blocked.blocked_by
                 record.accepted = blocked.blocked_by
             record.pipeline_sha256 = sha256_of_file(pipeline.file)
-            run = _Run(pipeline, instant, record, store, writer, ledger, on_step)
+            takes_over = take_over if output is None else None
+            run = _Run(pipeline, instant, record, store, writer, ledger, takes_over, on_step)
             with _record(run):
                 _begin(run, warn_of_later=output is None)
                 with keys_in_errors():
@@ -205,22 +213,15 @@ class _Run:
     store: Store
     writer: Writer
     ledger: Ledger
+    takes_over: bool | None  # whether sinks of other jobs are; None if a file takes their place
     on_step: Callable[[Progress], None] | None
     began: float = field(default_factory=time.monotonic)
     accepted: Record | None = None
     kept: dict[str, Any] = field(default_factory=dict)
 
-
-@dataclass(frozen=True)
-class _Fit:
-    """A new fit, and the version that forecasts in this run.
-
-    That is the new fit, or the live version if the gate refuses the new fit.
-    """
-
-    entry: FitEntry
-    serving: ServingVersion
-    reading: Reading  # the table as the serving version reads it
+    @property
+    def publishes(self) -> bool:
+        return self.takes_over is not None
 
 
 def _finish(run: _Run) -> None:
@@ -266,47 +267,60 @@ def _read_fit_forecast_write(run: _Run) -> None:
         record.blocked_by = []
         record.accepted = []
     record.input = {"name": pipeline.hidden(table.name), "rows": len(table), "sha256": digest}
-    new_fit = None
+    entry = None
     source: Source
     if job_inputs.live is None or job_inputs.why:
-        new_fit = _fit(run, job_inputs)
-        serving = new_fit.serving
-        source = new_fit.reading
+        entry, serving, source = _fit(run, job_inputs)
     else:
         serving = job_inputs.live
-        source = inputs.read_to_forecast(pipeline, run.instant, table, serving.schema)
+        source = inputs.read_to_forecast(run.instant, table, serving.schema)
+        inputs.check_sinks(pipeline, serving.schema, table, run.takes_over)
     record.version = serving.version
     record.hash = serving.hash
     record.train_end = serving.fitted.config.train_end
 
-    past = _Comparison(run, serving, source.name, fits=new_fit is not None)
     # ids are kept as they are, without the escapes for Excel
     output = inputs.explained_output(pipeline).model_copy(update={"excel_safe": False})
-    request = ForecastRequest(source, job_inputs.future, output=output, on_panel=past)
-    forecasts = forecast(serving.predictor, request).whole
+    fitted = serving.fitted
+    panel = panel_of_table(fitted, source, future=job_inputs.future, output=output)
+    lagging = _check_panel(run, serving, panel, source.name)
+    if pipeline.totals:
+        _compare_sums(run, serving, panel, has_fitted=entry is not None)
+    series, quantiles = compute_quantiles(serving.predictor, panel)
+    night, last = _read_past(run, serving, panel)
+    factors, days = _learn_from_past(run, serving, panel, series, quantiles)
+    skipped = find_skipped(fitted, panel)
+    forecasts = build_forecasts(fitted, output, panel, series, quantiles, skipped, factors)
     if not record.ahead_of_clock:
-        run.kept |= inputs.known_differences(pipeline, forecasts.panel, serving.schema, run.instant)
-    passed = gate.check_run(pipeline, serving, forecasts, record, past.last, past.night)
+        run.kept |= inputs.known_differences(pipeline, panel, serving.schema, run.instant)
+    totals = compute_totals(pipeline, serving, forecasts)
+    alarms = gate.check_run(pipeline, serving, forecasts, totals, record, last, night)
     raise_if_interrupted()
-    publication = _publication(run, passed, forecasts.panel, serving, past, new_fit)
-    if passed.problems:
-        if pipeline._publishes:
-            run.kept[BLOCKED] = publication.forecasts
-            run.kept[BLOCKED_INPUTS] = publication.more[INPUTS_TABLE]
-    else:
-        publication.publish(pipeline, ledger)
-    if new_fit is not None:
+    publication = _publication(run, forecasts, totals, serving, days, lagging, entry)
+    blocked = gate.find_blocked(alarms)
+    if not blocked:
+        publication.publish(pipeline, ledger, run.takes_over)
+    elif run.publishes:
+        record.blocked_by = blocked
+        run.kept[BLOCKED] = publication.forecasts
+        run.kept[BLOCKED_INPUTS] = publication.more[INPUTS_TABLE]
+    if entry is not None:
         finish_promotion(ledger, run.store, run.writer)
-    gate.refuse(passed)
+    gate.refuse(alarms)
 
 
-def _fit(run: _Run, job_inputs: inputs.JobInputs) -> _Fit:
-    """Fit, compare the fit with the live version, and save it."""
+def _fit(run: _Run, job_inputs: inputs.JobInputs) -> tuple[FitEntry, ServingVersion, Reading]:
+    """Fit, compare the fit with the live version, and save it.
+
+    Returns the version that forecasts in this run, which is the live one if the gate refuses the
+    new fit, and the table as that version reads it.
+    """
     pipeline = run.pipeline
     live = job_inputs.live
     began = time.monotonic()
     reading, dated = inputs.read_to_fit(pipeline, run.instant, job_inputs)
     panel = reading.panel
+    inputs.check_sinks(pipeline, reading.schema, job_inputs.table, run.takes_over)
     if pipeline.checks.error_after is not None:
         _check_age(run, panel, reading.schema, job_inputs.table.name)
     inputs.check_periods(pipeline, reading.schema, panel.origin, panel.ahead)
@@ -344,10 +358,10 @@ def _fit(run: _Run, job_inputs: inputs.JobInputs) -> _Fit:
         log.info("%s", line)
     if entry.promoted or live is None:
         log.info("gate     %s passes: %s", entry.version, entry.reason)
-        return _Fit(entry, saved, reading)
+        return entry, saved, reading
     text = "%s does not go live: %s; %s still forecasts"
     log.warning(text, entry.version, entry.reason, live.version)
-    return _Fit(entry, live, as_live())
+    return entry, live, as_live()
 
 
 def _save(
@@ -379,110 +393,91 @@ def _save(
     return entry, ServingVersion(version.id, predictor, version.hash)
 
 
-@dataclass
-class _Comparison:
-    """Compare a panel with the forecasts of earlier runs, before it is forecast itself.
+def _check_panel(run: _Run, serving: ServingVersion, panel: Panel, table: str) -> Ids:
+    """Check the age of the values of a panel; the ids of series without a recent value."""
+    record = run.record
+    refuse_absent(panel, serving.schema, table)
+    _check_age(run, panel, serving.schema, table)
+    end = panel.newest + serving.fitted.config.horizon
+    seconds_over = table_checks.age(end, serving.schema, run.instant)
+    record.horizon_over = (seconds_over or 0) > 0
+    if record.dated_ahead:
+        where = "more than a horizon after the newest value"
+        if record.ahead_of_clock:
+            where = "ahead of its clock"
+        text = "the run as of %s is %s, so that later runs learn nothing from it"
+        log.warning(text, record.as_of, where)
+    return table_checks.find_lagging_series(panel, serving.schema, run.pipeline.checks, table)
 
-    Attributes
-    ----------
-    lagging : ids of series without a recent value
-    night : the panel and the runs before this one, which the checks of the newest values compare
-    last : what the last run published; None without one
-    days : scores of earlier forecasts, by day
-    """
 
-    run: _Run
-    serving: ServingVersion
-    table: str
-    fits: bool
-    lagging: Ids = field(init=False)
-    night: Night = field(init=False)
-    last: pd.DataFrame | None = field(init=False)
-    days: list[DayScore] = field(init=False)
-
-    def __call__(self, panel: Panel) -> ForecastOptions:
-        """Check the panel; a check that stops the run raises its error."""
-        serving = self.serving
-        run = self.run
-        record = run.record
-        pipeline = run.pipeline
+def _compare_sums(run: _Run, serving: ServingVersion, panel: Panel, has_fitted: bool) -> None:
+    """Score the sums of earlier runs; a fit has checked their periods already."""
+    pipeline = run.pipeline
+    record = run.record
+    if not has_fitted:
         horizon = serving.fitted.config.horizon
-        refuse_absent(panel, serving.schema, self.table)
-        _check_age(run, panel, serving.schema, self.table)
-        seconds_over = table_checks.age(panel.newest + horizon, serving.schema, run.instant)
-        record.horizon_over = (seconds_over or 0) > 0
-        if record.dated_ahead:
-            where = "more than a horizon after the newest value"
-            if record.ahead_of_clock:
-                where = "ahead of its clock"
-            text = "the run as of %s is %s, so that later runs learn nothing from it"
-            log.warning(text, record.as_of, where)
-        self.lagging = table_checks.find_lagging_series(
-            panel, serving.schema, pipeline.checks, self.table
+        inputs.check_periods(pipeline, serving.schema, panel.origin, horizon)
+    sums = run.ledger.forecasts(record.as_of, accuracy.NEWEST_RUNS, TOTALS_TABLE)
+    record.totals = compare_sums(sums, panel, serving, pipeline)
+
+
+def _read_past(run: _Run, serving: ServingVersion, panel: Panel) -> tuple[Night, Kept]:
+    """What the checks of the newest values compare, and what the last run published."""
+    ledger = run.ledger
+    record = run.record
+    schema = serving.schema
+    before = ledger.runs(accuracy.NEWEST_RUNS + 1, record.as_of)
+    # a run with the same `as_of` is this one, repeated
+    runs = [earlier for earlier in before if earlier.as_of < record.as_of]
+    overrides = ledger.forecasts(record.as_of, MAX_RECORDS, OVERRIDES)
+    added = accuracy.measure_overrides(overrides, panel, schema)
+    last = next(ledger.forecasts(record.as_of, 1), None)
+    night = Night(panel, schema, runs)
+    if last is not None:
+        # the last run with forecasts in the ledger, and its record
+        at = str(last["as_of"].iloc[0])
+        last_run = next((earlier for earlier in runs if earlier.as_of == at), None)
+        published = set(accuracy.find_ids(last))
+        if last_run is not None and len(published) < last_run.counts.get("series", 0):
+            published |= set(serving.fitted.ids)  # of a large run the ledger keeps a sample
+        with_actual = accuracy.in_panel(last, panel, schema)
+        effects = serving.fitted.effects
+        night = Night(
+            panel,
+            schema,
+            runs,
+            new=with_actual.dropna(subset="actual"),
+            published=published,
+            before=_load_input(run, last_run, serving),
+            learned=() if effects is None else effects.labels,
         )
-        if pipeline.totals:
-            if not self.fits:
-                inputs.check_periods(pipeline, serving.schema, panel.origin, horizon)
-            sums = run.ledger.forecasts(record.as_of, accuracy.NEWEST_RUNS, TOTALS_TABLE)
-            record.totals = compare_sums(sums, panel, serving, pipeline)
-        return ForecastOptions(factors=partial(self._factors, panel, self._compare(panel)))
+        trusted = [run for run in runs if run.settled and not run.dated_ahead]
+        usual = [run.actuals for run in trusted]
+        record.actuals = accuracy.since_last_run(last, panel, schema, usual)
+    if added:
+        record.actuals["overrides"] = added
+    return night, last
 
-    def _compare(self, panel: Panel) -> PastIntervals:
-        """A sample of the raw intervals of earlier runs beside actual values.
 
-        It is large, and nothing holds it any longer than interval factors are learned from it.
-        """
-        serving = self.serving
-        ledger = self.run.ledger
-        record = self.run.record
-        before = ledger.runs(accuracy.NEWEST_RUNS + 1, record.as_of)
-        # a run with the same `as_of` is this one, repeated
-        runs = [earlier for earlier in before if earlier.as_of < record.as_of]
-        self.night = Night(panel, serving.schema, runs)
-        self.last = next(ledger.forecasts(record.as_of, 1), None)
-        if self.last is not None:
-            # the last run with forecasts in the ledger, and its record
-            at = str(self.last["as_of"].iloc[0])
-            last_run = next((earlier for earlier in runs if earlier.as_of == at), None)
-            published = set(accuracy.find_ids(self.last))
-            if last_run is not None and len(published) < last_run.counts.get("series", 0):
-                published |= set(serving.fitted.ids)  # of a large run the ledger keeps a sample
-            with_actual = accuracy.in_panel(self.last, panel, serving.schema)
-            effects = serving.fitted.effects
-            self.night = replace(
-                self.night,
-                new=with_actual.dropna(subset="actual"),
-                published=published,
-                before=_load_input(self.run, last_run, serving),
-                learned=() if effects is None else effects.labels,
-            )
-            trusted = [run for run in runs if run.settled and not run.dated_ahead]
-            usual = [run.actuals for run in trusted]
-            record.actuals = accuracy.since_last_run(self.last, panel, serving.schema, usual)
-        overrides = ledger.forecasts(record.as_of, MAX_RECORDS, OVERRIDES)
-        if added := accuracy.measure_overrides(overrides, panel, serving.schema):
-            record.actuals["overrides"] = added
-        forecasts = ledger.forecasts(record.as_of, accuracy.NEWEST_RUNS)
-        past, self.days = accuracy.compare(forecasts, panel, serving.schema)
-        return past
+def _learn_from_past(
+    run: _Run, serving: ServingVersion, panel: Panel, series: Integers, quantiles: Numbers
+) -> tuple[Numbers, list[DayScore]]:
+    """The factor of the interval width at each level [levels], and scores of earlier forecasts.
 
-    def _factors(
-        self, panel: Panel, past: PastIntervals, series: Integers, quantiles: Numbers
-    ) -> Numbers:
-        """The factor of the interval width at each quantile level, [levels].
-
-        `quantiles` [series, horizon, levels] are those of the current forecasts.
-        """
-        record = self.run.record
-        levels = self.serving.fitted.config.levels
-        # a settled run that is repeated keeps its factors, as earlier runs may have changed since
-        if not record.settled:
-            ended = self.run.ledger.runs(MAX_RECORDS, record.as_of)
-            version_of = {run.as_of: run.version for run in ended}
-            versions = [version_of.get(time) for time in past.as_of]
-            current = accuracy.current_intervals(panel, series, quantiles, levels)
-            record.intervals = interval_factors(past, versions, self.serving.version, current)
-        return factors_of_levels(record.intervals, levels)
+    `quantiles` [series, horizon, levels] are those of the current forecasts.
+    """
+    record = run.record
+    ledger = run.ledger
+    levels = serving.fitted.config.levels
+    forecasts = ledger.forecasts(record.as_of, accuracy.NEWEST_RUNS)
+    past, days = accuracy.compare(forecasts, panel, serving.schema)
+    # a settled run that is repeated keeps its factors, as earlier runs may have changed since
+    if not record.settled:
+        version_of = {run.as_of: run.version for run in ledger.runs(MAX_RECORDS, record.as_of)}
+        versions = [version_of.get(time) for time in past.as_of]
+        current = accuracy.current_intervals(panel, series, quantiles, levels)
+        record.intervals = interval_factors(past, versions, serving.version, current)
+    return factors_of_levels(record.intervals, levels), days
 
 
 def _load_input(run: _Run, last_run: Record | None, serving: ServingVersion) -> RunInput | None:
@@ -514,16 +509,16 @@ def _check_age(run: _Run, panel: Panel, schema: Schema, name: str) -> None:
 
 def _publication(
     run: _Run,
-    passed: gate.CheckedForecasts,
-    panel: Panel,
+    forecasts: Forecasts,
+    totals: list[Totals],
     serving: ServingVersion,
-    past: _Comparison,
-    new_fit: _Fit | None,
+    days: list[DayScore],
+    lagging: Ids,
+    entry: FitEntry | None,
 ) -> Publication:
     """What is written to sinks and ledger: forecasts, sums, and scores of earlier forecasts."""
     pipeline = run.pipeline
     record = run.record
-    forecasts = passed.forecasts
     more = {**run.kept}
     # checks and ledger have seen what the model says; what people say is published beside it
     fitted = serving.fitted
@@ -531,17 +526,16 @@ def _publication(
     people = pipeline.table.overrides
     # rows expire by themselves, and nobody is up at night to take them out
     published, overrides = apply_overrides(forecasts, fitted, output, people, may_be_over=True)
-    shown = passed
+    published_sums = totals
     if people is not None:
         more[OVERRIDES] = pd.DataFrame()  # instead of those of an earlier run with this `as_of`
     if overrides is not None:
         with held_back():
-            totals = compute_totals(pipeline, serving, published)
-        shown = replace(passed, forecasts=published, totals=totals)
+            published_sums = compute_totals(pipeline, serving, published)
         more[OVERRIDES] = accuracy.overrides_to_keep(published, overrides, serving.schema)
-    tables = shown.tables(pipeline, serving)
-    incomplete = _find_incomplete_series(run, forecasts, past.lagging)
-    record.exit_code = INCOMPLETE if incomplete or passed.replaced else 0
+    tables = build_tables(pipeline, serving, published, published_sums)
+    incomplete = _find_incomplete_series(run, forecasts, lagging)
+    record.exit_code = INCOMPLETE if incomplete else 0
     record.counts = {
         "series": len(forecasts.series),
         "rows": forecasts.rows,
@@ -557,16 +551,16 @@ def _publication(
     # old forecasts to a sample
     scores = {
         score.day: score
-        for score in past.days
+        for score in days
         if score.day not in before or before[score.day].count <= score.count
     }
     changed = [score for day, score in scores.items() if score != before.get(day)]
     newest = sorted((before | scores).items())[-7:]
     record.scores = [vars(score) for _, score in newest]
 
-    more[INPUTS_TABLE] = pack_run(fitted, panel, pipeline.output, passed.replaced)
-    if passed.totals:
-        more[TOTALS_TABLE] = sums_to_keep(passed.totals, forecasts)
+    more[INPUTS_TABLE] = pack_run(fitted, forecasts.panel, pipeline.output)
+    if totals:
+        more[TOTALS_TABLE] = sums_to_keep(totals, forecasts)
     _finish(run)
     return Publication(
         record=record,
@@ -575,7 +569,7 @@ def _publication(
         forecasts=accuracy.forecasts_to_keep(forecasts, fitted),
         more=more,
         days=changed,
-        fit=None if new_fit is None else new_fit.entry,
+        fit=entry,
     )
 
 

@@ -9,7 +9,7 @@ from forecast.calendar.calendar import Calendar
 from forecast.effects.kinds import has_events, mark
 from forecast.errors import BadData, visible
 from forecast.inference.fitted import Fitted
-from forecast.inference.forecasting import ForecastOptions, Forecasts, forecast_series
+from forecast.inference.forecasting import Forecasts, forecast_series
 from forecast.logs import log
 from forecast.metrics.metrics import mase, naive_errors_until
 from forecast.panel.naming import find_series, series_name
@@ -100,16 +100,16 @@ def plot_of_table(panel: Panel, schema: Schema, saved: SavedForecasts) -> PlotDa
     return PlotData(panel, schema, series, first, numbers, saved.columns, unit, len(series))
 
 
-def series_to_draw(panel: Panel, settings: PictureSettings) -> ForecastOptions:
+def series_to_draw(panel: Panel, settings: PictureSettings) -> Integers:
     """The series to forecast for a chart: those that are named, or else the first ones.
 
     This is for charts without actual values, by which the worst forecasts could be chosen.
     """
     candidates = forecast_series(panel)
     if not settings.series:
-        return ForecastOptions(candidates[: settings.count])
+        return candidates[: settings.count]
     named = [find_series(panel.ids, name) for name in settings.series]
-    return ForecastOptions(candidates[np.isin(candidates, named)])
+    return candidates[np.isin(candidates, named)]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import sqlite3
 import tempfile
 import time
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,11 +18,11 @@ import numpy as np
 import pandas as pd
 
 from forecast.artifacts.store import Store
-from forecast.engine.requests import Forecast, ForecastRequest
 from forecast.errors import ForecastError
-from forecast.inference.forecasting import build_forecasts
+from forecast.inference.predictor import Predictor
 from forecast.jobs import run as module
 from forecast.jobs.pipeline import read_pipeline
+from forecast.panel.panel import Integers, Numbers, Panel
 from tests.faults._counts import Counts, campaign
 
 DAYS, FIRST = 140, 120
@@ -138,24 +138,6 @@ def kill_blocked(model: str, times: int, folder: Path, random: Random, counts: C
         counts.done[f"kills of a '{model}' {victim}" if whole < 0 else "that were faster"] += 1
 
 
-def scaled(made: Forecast, factor: float, predictor: Any, request: ForecastRequest) -> Forecast:
-    """Forecasts of a model that goes wrong."""
-    if factor == 1:
-        return made
-    forecasts = made.whole
-    changed = build_forecasts(
-        predictor.fitted,
-        request.output,
-        forecasts.panel,
-        forecasts.series,
-        factor * forecasts.quantiles,
-        factor * forecasts.shown,
-        factor * forecasts.means,
-        forecasts.skipped,
-    )
-    return replace(made, parts=(changed,))
-
-
 @dataclass
 class Night:
     """A job in a folder of its own, whose nights run one after the other."""
@@ -228,10 +210,13 @@ class Night:
         code = 1
         try:
             pipeline = read_pipeline(str(self.folder / "job.toml"))
-            made = module.forecast
-            module.forecast = lambda predictor, request: scaled(
-                made(predictor, request), factor, predictor, request
-            )
+            made = module.compute_quantiles
+
+            def scale(predictor: Predictor, panel: Panel) -> tuple[Integers, Numbers]:
+                series, quantiles = made(predictor, panel)
+                return series, factor * quantiles
+
+            module.compute_quantiles = scale
             code = module.run_job(pipeline, as_of=None if accept else at, accept=accept).exit_code
         except ForecastError as error:
             code = error.exit_code

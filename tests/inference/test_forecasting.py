@@ -1,24 +1,33 @@
 """Forecasts of a table: after its end or an origin, from the past alone, of some series, wider where asked."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from forecast.engine.forecast import forecast
+from forecast.engine.requests import ForecastRequest
 from forecast.errors import UsageError
 from forecast.inference.forecasting import (
-    ForecastOptions,
+    Forecasts,
+    build_forecasts,
     columns_at,
-    forecast_table,
+    compute_quantiles,
     load_predictor,
     panel_to_forecast,
     update_tables,
 )
 from forecast.inference.predictor import Predictor
-from forecast.panel.panel import Integers, Numbers
+from forecast.settings import OutputSettings
 from forecast.tables.reading import table_from_frame
+from forecast.tables.table import Table
 from forecast.tables.writing import build_frame
+
+
+def forecast_whole(predictor: Predictor, source: Table | None = None, **asked: Any) -> Forecasts:
+    return forecast(predictor, ForecastRequest(source, **asked)).whole
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +43,7 @@ def months(passengers: Path) -> pd.DataFrame:
 def test_without_a_table_the_series_of_the_fit_go_on(
     predictor: Predictor, months: pd.DataFrame
 ) -> None:
-    alone, again = forecast_table(predictor), forecast_table(predictor, table_from_frame(months))
+    alone, again = forecast_whole(predictor), forecast_whole(predictor, table_from_frame(months))
     assert alone.rows == predictor.fitted.config.horizon == len(build_frame(alone.columns))
     np.testing.assert_allclose(alone.quantiles, again.quantiles, rtol=1e-5)
     assert alone.skipped == {}
@@ -45,7 +54,7 @@ def test_values_after_the_origin_change_nothing(predictor: Predictor, months: pd
     origin, changed = months[time].iloc[-25], months.copy()
     changed.loc[len(months) - 24 :, value] = 1.0
     first, other = (
-        forecast_table(predictor, table_from_frame(frame), origin=str(origin))
+        forecast_whole(predictor, table_from_frame(frame), origin=str(origin))
         for frame in (months, changed)
     )
     pd.testing.assert_frame_equal(build_frame(first.columns), build_frame(other.columns))
@@ -59,36 +68,28 @@ def test_an_origin_needs_a_table(predictor: Predictor) -> None:
 
 def test_a_shorter_horizon_is_the_beginning_of_the_whole(predictor: Predictor) -> None:
     whole, short = (
-        build_frame(forecast_table(predictor).columns),
-        build_frame(forecast_table(predictor, horizon=2).columns),
+        build_frame(forecast_whole(predictor).columns),
+        build_frame(forecast_whole(predictor, horizon=2).columns),
     )
     pd.testing.assert_frame_equal(short, whole.head(2))
     with pytest.raises(UsageError, match="horizon"):
-        forecast_table(predictor, horizon=len(whole) + 1)
+        forecast_whole(predictor, horizon=len(whole) + 1)
 
 
 def test_factors_widen_the_intervals_and_leave_the_median(predictor: Predictor) -> None:
-    def twice(series: Integers, quantiles: Numbers) -> Numbers:
-        return np.full(quantiles.shape[-1], 2.0)
-
-    usual = forecast_table(predictor)
-    wide = forecast_table(predictor, on_panel=lambda panel: ForecastOptions(factors=twice))
+    fitted = predictor.fitted
+    series, quantiles = compute_quantiles(predictor, fitted.history)
+    made = fitted, OutputSettings(), fitted.history, series, quantiles, {}
+    usual = build_forecasts(*made)
+    wide = build_forecasts(*made, np.full(quantiles.shape[-1], 2.0))
     before, after = (build_frame(found.columns) for found in (usual, wide))
     assert (after["hi_95"] - after["lo_95"] > 1.5 * (before["hi_95"] - before["lo_95"])).all()
     np.testing.assert_array_equal(usual.quantiles, wide.quantiles)
+    np.testing.assert_array_equal(usual.means, wide.means)
 
 
-def test_who_sees_the_panel_first_may_choose_series_or_stop(predictor: Predictor) -> None:
-    none = forecast_table(
-        predictor, on_panel=lambda panel: ForecastOptions(series=np.zeros(0, np.int64))
-    )
-    assert none.rows == 0
-
-    def stop(panel: object) -> None:
-        raise KeyError
-
-    with pytest.raises(KeyError):
-        forecast_table(predictor, on_panel=stop)
+def test_no_series_has_to_be_chosen(predictor: Predictor) -> None:
+    assert forecast_whole(predictor, choose=lambda panel: np.zeros(0, np.int64)).rows == 0
 
 
 def test_columns_of_forecasts_lie_at_their_steps_and_clash_with_none(predictor: Predictor) -> None:

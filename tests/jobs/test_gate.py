@@ -5,7 +5,6 @@ import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,11 @@ import pandas as pd
 import pytest
 
 from forecast.artifacts.store import Store
-from forecast.engine.requests import Forecast, ForecastRequest
-from forecast.inference.forecasting import build_forecasts
+from forecast.inference.predictor import Predictor
 from forecast.jobs import run as module
 from forecast.jobs.pipeline import read_pipeline
 from forecast.jobs.run import run_job
+from forecast.panel.panel import Integers, Numbers, Panel
 from tests.conftest import Ran
 from tests.jobs.a_job import Job
 
@@ -31,27 +30,16 @@ TOTALS = '[[totals]]\nby = "all"\npath = "all.csv"'
 @pytest.fixture
 def spoil(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Make a model that goes wrong: what it forecasts is multiplied, for all series or one."""
-    made = module.forecast
+    made = module.compute_quantiles
 
     def wrong(factor: float, series: int | None = None) -> None:
-        def spoiled(predictor: Any, request: ForecastRequest) -> Forecast:
-            answer = made(predictor, request)
-            found = answer.whole
-            scale = np.ones(len(found.series))
+        def spoiled(predictor: Predictor, panel: Panel) -> tuple[Integers, Numbers]:
+            number, quantiles = made(predictor, panel)
+            scale = np.ones((len(number), 1, 1))
             scale[slice(None) if series is None else series] = factor
-            changed = build_forecasts(
-                predictor.fitted,
-                request.output,
-                found.panel,
-                found.series,
-                found.quantiles * scale[:, None, None],
-                found.shown * scale[:, None, None],
-                found.means * scale[:, None],
-                found.skipped,
-            )
-            return replace(answer, parts=(changed,))
+            return number, scale * quantiles
 
-        monkeypatch.setattr(module, "forecast", spoiled)
+        monkeypatch.setattr(module, "compute_quantiles", spoiled)
 
     return wrong
 
@@ -246,73 +234,6 @@ def test_a_finding_that_was_not_reported_blocks_again(
     assert forecast("run", job.file, "--accept").code == 0
 
 
-def test_a_fallback_writes_rows_of_the_last_run_and_says_which(
-    job: Job, forecast: Run, at: At, spoil: Callable[..., None]
-) -> None:
-    many(job)
-    job.write(sink=f'{DATABASE}\n{TOTALS}\n[checks.output]\non_error = "fallback"')
-    job.file.write_text(job.file.read_text().replace('"seasonal-naive"', '"drift"'))
-    assert forecast("run", job.file, "--as-of", at(150)).code == 0
-    before = pd.read_csv(job.output)
-    assert set(before["source"]) == {"forecast"}
-    spoil(1000.0, series=3)
-    ran = forecast("run", job.file, "--as-of", at(151))
-    assert ran.code == 3, ran.err
-    assert "shop03" in ran.err
-    table = pd.read_csv(job.output)
-    own = table[table["shop"] == "shop03"].reset_index(drop=True)
-    assert own["source"].tolist() == ["last run"] * 6 + ["seasonal naive"]
-    assert set(table.loc[table["shop"] != "shop03", "source"]) == {"forecast"}
-    last = before[before["shop"] == "shop03"].reset_index(drop=True)
-    numbers = ["forecast", "lo_80", "hi_80", "lo_95", "hi_95"]
-    assert (own[numbers].iloc[:6].to_numpy() == last[numbers].iloc[1:].to_numpy()).all()
-    days = table.groupby("day")["forecast"].sum().to_numpy()
-    assert np.allclose(
-        pd.read_csv(job.folder / "all.csv")["mean"], days, rtol=0.05
-    )  # means, not medians
-    assert {row[7] for row in rows(job)} == {"forecast", "last run", "seasonal naive"}
-    assert {row[10] for row in rows(job)} == {"drift"}  # the model
-    steps, by_series = changes(forecast, job)
-    assert steps["fallback"]["size"] > 0
-    assert "not reproduced" not in steps
-    assert {row["shop"] for row in by_series if row["steps"]["fallback"]} == {"shop03"}
-
-
-def test_a_fallback_fills_in_for_a_series_that_is_gone_and_blocks_where_a_tenth_are(
-    job: Job, forecast: Run, at: At
-) -> None:
-    frame = many(job)
-    job.write(sink=f'{TOTALS}\n[checks.output]\non_error = "fallback"')
-    assert forecast("run", job.file, "--as-of", at(150)).code == 0
-    total = pd.read_csv(job.folder / "all.csv")["mean"]
-    frame[frame["shop"] != "shop07"].to_csv(job.folder / "sales.csv", index=False)
-    ran = forecast("run", job.file, "--as-of", at(151))
-    assert ran.code == 3, ran.err
-    table = pd.read_csv(job.output)
-    assert table.loc[table["shop"] == "shop07", "source"].tolist() == ["last run"] * 6 + [
-        "seasonal naive"
-    ]
-    assert len(table) == 30 * 7
-    assert pd.read_csv(job.folder / "all.csv")["mean"].iloc[:6].to_numpy() == pytest.approx(
-        total.iloc[1:], rel=0.05
-    )
-    steps, _ = changes(forecast, job)
-    assert "not reproduced" not in steps
-    output = job.output.read_bytes()
-    frame[frame["shop"] >= "shop05"].to_csv(job.folder / "sales.csv", index=False)
-    ran = forecast("run", job.file, "--as-of", at(152))
-    assert (ran.code, "too many" in ran.err) == (5, True)
-    assert job.output.read_bytes() == output
-
-
-def changes(forecast: Run, job: Job) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """What `forecast diff` says of the two newest runs: the steps by name, and the rows of series."""
-    ran = forecast("diff", job.file, "--json")
-    assert ran.code == 0, ran.err
-    found = json.loads(ran.out)[0]
-    return {step["step"]: step for step in found["steps"]}, found["by_series"]
-
-
 def many(job: Job) -> pd.DataFrame:
     """Thirty shops."""
     frame = job.table().drop_duplicates("day")
@@ -353,7 +274,7 @@ def test_a_replay_says_what_the_limits_of_the_file_would_have_done(
         ("width = {warn = true}", "[checks.output.width] warn cannot be true or false"),
         (
             'on_error = "blok"',
-            "[checks.output] on_error='blok': input should be 'block', 'fallback' or 'warn'",
+            "[checks.output] on_error='blok': input should be 'block' or 'warn'",
         ),
         ("jum = {}", "[checks.output] unknown key 'jum'; did you mean 'jump'"),
     ],

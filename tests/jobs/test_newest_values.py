@@ -119,26 +119,6 @@ def test_values_that_were_revised_since_teach_nothing(job: ShopJob) -> None:
     assert job.as_of(CLEAN_NIGHTS)[:19] in revised
 
 
-def test_fallback_publishes_the_rows_of_the_last_run_for_the_group(job: ShopJob) -> None:
-    with job.file.open("a", encoding="utf-8") as file:
-        file.write('[checks.output]\non_error = "fallback"\n')
-    assert job.run(CLEAN_NIGHTS)[0] == 0
-    before = pd.read_csv(job.folder / "forecasts.csv")
-    night = CLEAN_NIGHTS + 1
-    code, messages = job.run(night, FAULTS["a store times 10"].plant(job.table(night)))
-    after = pd.read_csv(job.folder / "forecasts.csv")
-    assert code == 3, messages
-    of_group = after["store"] == "store 3"
-    assert set(after.loc[of_group, "source"]) == {"last run", "seasonal naive"}
-    assert set(after.loc[~of_group, "source"]) == {"forecast"}
-    keys = ["store", "product", "day"]
-    both = after[of_group & (after["source"] == "last run")].merge(
-        before, on=keys, suffixes=("", "_before")
-    )
-    assert len(both) == 6 * 13
-    assert (both["forecast"] == both["forecast_before"]).all()
-
-
 def test_closures_that_are_announced_do_not_block(job: ShopJob) -> None:
     """A company holiday of three days, written into the events file after last night's run."""
     origin = FIRST_DAY + pd.Timedelta(days=DAYS_BEFORE + CLEAN_NIGHTS - 1)

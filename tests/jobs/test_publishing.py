@@ -13,6 +13,7 @@ import pytest
 
 from forecast.artifacts.store import Store
 from forecast.errors import StaleData, StorageFailure
+from forecast.inference.forecasting import Forecasts
 from forecast.jobs import run as module
 from forecast.jobs.ledger import Ledger
 from forecast.jobs.pipeline import read_pipeline
@@ -258,15 +259,14 @@ def _kill_an_acceptance(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_breaks_a_rule_that_no_forecast_may_break_is_not_accepted_either(
     job: Job, forecast: Run, at: At, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = module.forecast
+    made = module.build_forecasts
 
-    def out_of_order(*args: Any) -> Any:
-        answer = made(*args)
-        columns = answer.whole.columns
-        wrong = replace(answer.whole, columns=columns | {"lo_80": columns["hi_95"]})
-        return replace(answer, parts=(wrong,))
+    def out_of_order(*args: Any) -> Forecasts:
+        forecasts = made(*args)
+        columns = forecasts.columns
+        return replace(forecasts, columns=columns | {"lo_80": columns["hi_95"]})
 
-    monkeypatch.setattr(module, "forecast", out_of_order)
+    monkeypatch.setattr(module, "build_forecasts", out_of_order)
     ran = forecast("run", job.file, "--as-of", at(150))
     assert (ran.code, "--accept" in ran.err) == (5, False)
     ran = forecast("run", job.file, "--accept")

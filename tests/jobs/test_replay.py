@@ -7,7 +7,6 @@ from forecast import Forecaster
 from forecast.jobs import replay
 from forecast.jobs.replay import (
     BOUNDS,
-    FALLBACK,
     REFIT_STEP,
     REPLAY_STEPS,
     REPLAYED,
@@ -46,7 +45,7 @@ def test_steps_add_up_to_the_change_and_what_no_replay_explains_is_named() -> No
     parts = dict(
         zip(
             REPLAY_STEPS,
-            by_step(old, new, both, points, np.array([False, True, False])),
+            by_step(old, new, both, points),
             strict=True,
         )
     )
@@ -56,8 +55,7 @@ def test_steps_add_up_to_the_change_and_what_no_replay_explains_is_named() -> No
     )  # a series that the earlier run did not have
     np.testing.assert_allclose(parts[REFIT_STEP], [2, 3, 0])
     np.testing.assert_allclose(parts[BOUNDS], [0, 1, 0])
-    np.testing.assert_allclose(parts[FALLBACK], [0, 2, 0])
-    np.testing.assert_allclose(parts[REST], [1, 0, 0])
+    np.testing.assert_allclose(parts[REST], [1, 2, 0])
 
 
 def test_of_a_single_series_all_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:

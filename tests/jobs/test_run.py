@@ -332,6 +332,6 @@ def test_the_ledger_has_the_exit_code_of_the_command(
     def fails(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("forecast.jobs.run.forecast", fails)
+    monkeypatch.setattr("forecast.jobs.run.compute_quantiles", fails)
     assert forecast("run", job.file, "--as-of", at(150)).code == code
     assert job.record()["exit_code"] == code

@@ -243,21 +243,6 @@ def test_the_table_of_owners_is_no_sink_either(
         )
 
 
-def test_a_fallback_needs_a_table_with_the_column_source(job: Job, forecast: Run, at: At) -> None:
-    sink = 'url = "sqlite:///f.db"\ntable = "f"'
-    job.write(sink=sink)
-    assert forecast("run", job.file, "--as-of", at(150)).code == 0
-    fallback = {"checks.output": 'on_error = "fallback"'}
-    job.write(sink=sink, **fallback)
-    for words in ((), ("--check",)):
-        ran = forecast("run", job.file, "--as-of", at(151), *words)
-        assert (ran.code, "sink.table f lacks columns, add them" in ran.err) == (2, True), ran.err
-        assert ran.err.rstrip().endswith("source")
-    job.write(sink=sink.replace('"f"', '"g"'), **fallback)
-    for words in (("--check",), (), ("--check",)):
-        assert forecast("run", job.file, "--as-of", at(151), *words).code == 0
-
-
 def test_predict_and_backtest_refuse_names_before_they_compute(job: Job, forecast: Run) -> None:
     _rename(job, shop="lo_80")
     words = (job.folder / "sales.csv", "--model", "seasonal-naive", "--id", "lo_80")

@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
-from forecast.inference.forecasting import forecast_table
+from forecast.engine.forecast import forecast
+from forecast.engine.requests import ForecastRequest
 from forecast.settings import OutputSettings, SumSettings
 from forecast.totals.sums import Totals, log_notes
 from tests.totals._sales import fitted, sales, width
@@ -176,7 +177,7 @@ def test_a_short_past_says_how_many_values_it_takes(caplog: pytest.LogCaptureFix
         model, found = fitted(sales(2, days), 20), caplog.records
         found.clear()
         totals = Totals(model.predictor_, asked, output, None)
-        totals.add(forecast_table(model.predictor_))
+        totals.add(forecast(model.predictor_, ForecastRequest()).whole)
         log_notes(totals)
         assert totals.columns()["calibrated"].all() == totals.calibrated
         return "\n".join(record.getMessage() for record in found)

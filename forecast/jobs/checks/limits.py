@@ -21,8 +21,6 @@ HARD = {
     "order": "rows whose quantiles are not in order",
     "negative": "rows below 0 of series that never were",
 }
-# checks whose errors cannot be mended by rows of the last run
-WHOLE_RUN = {*HARD, "total_jump", "late", "duplicate", "new_series"}
 NO_SHARES = {"group", "value", "late", "known"}  # checks whose statistic is not a share
 
 
@@ -49,10 +47,8 @@ def _limits(warn: float, error: float, description: str) -> Any:
 class OutputCheckSettings(SettingsGroup):
     """Checks of forecasts before a job writes them; `tests.faults nights` measured the limits."""
 
-    on_error: Literal["block", "fallback", "warn"] = Field(
-        "block",
-        description="for [checks.actual] too: block: exit with 5; "
-        "fallback: write rows of the last run; or warn",
+    on_error: Literal["block", "warn"] = Field(
+        "block", description="for [checks.actual] too: block: exit with 5; or warn"
     )
     series_missing: Limits = _limits(
         0.005, 0.02, "the share of the last run's series that have no rows, unless they ended"
@@ -174,12 +170,6 @@ def outcome(name: str, statistic: Mapping[str, float], limits: JobCheckSettings)
     return "warn" if share > limit.warn else ""
 
 
-def blocks(name: str, limits: JobCheckSettings) -> bool:
-    """Whether an error of a check keeps the whole run from being published."""
-    on_error = limits.output.on_error
-    return name in HARD or on_error == "block" or (on_error == "fallback" and name in WHOLE_RUN)
-
-
 def alarms(
     findings: Mapping[str, Finding],
     limits: JobCheckSettings,
@@ -208,7 +198,8 @@ def alarms(
         elif has_held(name, runs):
             meaning = "warn"
             text = f"{text}; as the runs of a week have found it, it counts as right"
-        serious: Word = "blocked" if blocks(name, limits) else "error"
+        keeps_back = name in HARD or limits.output.on_error == "block"
+        serious: Word = "blocked" if keeps_back else "error"
         said[name] = Alarm("warning" if meaning == "warn" else serious, f"{name}: {text}")
     return said
 

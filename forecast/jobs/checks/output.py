@@ -1,46 +1,32 @@
-"""Check forecasts before they are written, and replace the forecasts of refused series."""
+"""Check forecasts before they are written."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from forecast.baselines.shared.gaps import fill_gaps
 from forecast.calendar.spec import STEP_KIND
 from forecast.calendar.zones import DAY
 from forecast.inference.fitted import Fitted
-from forecast.inference.forecasting import Forecasts, build_forecasts
-from forecast.intervals.corrections import CORRECTED_SHARES
+from forecast.inference.forecasting import Forecasts
 from forecast.intervals.interval_ends import lower_bounds
 from forecast.jobs.checks.accuracy import Earlier
 from forecast.jobs.checks.limits import HELD_RUNS, Finding, is_accepted, usual_size
 from forecast.jobs.record import Record
-from forecast.jobs.replay import iterate_arrays
-from forecast.metrics.quantiles import at_levels, normal_deviates
 from forecast.panel.events import closed_now
 from forecast.panel.panel import (
     Flags,
     Id,
     Ids,
-    Integers,
     Numbers,
     ids_at,
-    join_panels,
-    series_index,
 )
 from forecast.panel.schema import build_calendar
 from forecast.settings import OutputSettings
 from forecast.tables.writing import Column
 from forecast.totals.sums import LAST_YEAR, Totals
-from forecast.windows.origins import values_at
-
-SOURCE = "source"  # the column that says where the numbers of a row come from
-THIS_RUN = "forecast"  # the value of that column for numbers of the current run
-MOST_REPLACED = 0.1  # share of the series; if more are refused, the whole run is blocked
-SEASONS_BACK = 10  # how many seasons of the past seasonal naive looks back
 
 
 @dataclass(frozen=True)
@@ -232,93 +218,3 @@ def _check_missing_series(output: Output, series_before: Ids) -> Finding:
     replaced = {name for name in replaced if names[name] == 1}  # else it is not known which
     gone = tuple(ids for ids in series_before if ids not in here and "/".join(ids) not in replaced)
     return Finding(len(gone) / len(series_before), series=gone)
-
-
-def add_gone_series(forecasts: Forecasts, fitted: Fitted, gone: Ids) -> Forecasts:
-    """Forecasts with blank rows for series of the fit that are gone from the table."""
-    if not gone:
-        return forecasts
-    panel = forecasts.panel
-    history = fitted.history
-    rows = series_index(history.ids, gone) - 1
-    ended = history.select(np.sort(rows))
-    # missing values up to the newest time of the table
-    gap = np.maximum(panel.origin - ended.origins, 0)
-    sizes = ended.lengths + gap + panel.ahead
-    arrays: dict[str, Any] = dict(iterate_arrays(ended.ids, ended.starts, sizes, ended))
-    status = ("gone",) * len(gone)
-    ended = replace(ended, ahead=panel.ahead, status=status, **arrays)
-    joined = join_panels([replace(panel, spread=None), ended])
-
-    def extend_bounds(numbers: Numbers) -> Numbers:
-        other_axes = [(0, 0)] * (numbers.ndim - 1)
-        return np.pad(numbers, [(0, len(gone)), *other_axes])
-
-    gone_series = np.arange(len(panel), len(joined))
-    skipped = {ids: why for ids, why in forecasts.skipped.items() if ids not in gone}
-    return replace(
-        forecasts,
-        panel=joined,
-        series=np.append(forecasts.series, gone_series),
-        skipped=skipped,
-        quantiles=extend_bounds(forecasts.quantiles),
-        shown=extend_bounds(forecasts.shown),
-        means=extend_bounds(forecasts.means),
-    )
-
-
-def replace_series(
-    forecasts: Forecasts, fitted: Fitted, output: OutputSettings, series: Flags, earlier: Numbers
-) -> tuple[Forecasts, NDArray[np.object_]]:
-    """Forecasts in which some series have the numbers of the last run, and the source of each row.
-
-    `series` [series] says which series are replaced. `earlier` [series, horizon, 5] has what the
-    last run published for the same times; where it is NaN, seasonal naive takes its place.
-    """
-    published = earlier[series]
-    has_last = np.isfinite(published[..., 0])
-    naive = _naive(forecasts, fitted, forecasts.series[series], published[..., 0])
-    numbers = np.where(has_last[..., None], published, naive)
-    order = np.argsort(CORRECTED_SHARES)
-    levels = tuple(CORRECTED_SHARES[i] for i in order)
-    replacing = at_levels(numbers[..., order], levels, fitted.config.levels)
-
-    quantiles = forecasts.quantiles.copy()
-    shown = forecasts.shown.copy()
-    means = forecasts.means.copy()
-    quantiles[series] = replacing
-    shown[series] = replacing
-    means[series] = numbers[..., 0]
-    source = np.full(means.shape, THIS_RUN, object)
-    source[series] = np.where(has_last, "last run", "seasonal naive")
-    replaced = build_forecasts(
-        fitted,
-        output,
-        forecasts.panel,
-        forecasts.series,
-        quantiles,
-        shown,
-        means,
-        forecasts.skipped,
-    )
-    return replaced, source.ravel()
-
-
-def _naive(forecasts: Forecasts, fitted: Fitted, series: Integers, medians: Numbers) -> Numbers:
-    """Seasonal naive forecasts and their 80 and 95 % intervals, [series, horizon, 5].
-
-    `medians` [series, horizon] of the last run count as past values where they are not NaN.
-    """
-    panel = forecasts.panel
-    season = fitted.schema.shortest_season
-    horizon = medians.shape[1]
-    back = SEASONS_BACK * season
-    past = values_at(panel, series, panel.origins[series] + 1 - back, back)
-    values = np.concatenate([past, medians], 1)
-    filled = fill_gaps(np.nan_to_num(values), np.isfinite(values), season)
-    in_fit = series_index(fitted.history.ids, panel.ids)[series]
-    mean_error = np.nan_to_num(np.r_[np.nan, fitted.naive_error])[in_fit]
-    # the standard deviation of a normal distribution whose mean absolute deviation is the error
-    deviation = np.sqrt(np.pi / 2) * mean_error
-    errors = np.multiply.outer(deviation, normal_deviates(CORRECTED_SHARES))  # [series, 5]
-    return np.asarray(filled[:, -horizon:, None] + errors[:, None])

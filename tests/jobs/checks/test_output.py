@@ -10,8 +10,11 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
+from forecast.engine.forecast import forecast
+from forecast.engine.requests import ForecastRequest
 from forecast.inference.fitted import Fitted
-from forecast.inference.forecasting import forecast_table
+from forecast.inference.forecasting import Forecasts
+from forecast.inference.predictor import Predictor
 from forecast.jobs.checks.accuracy import Earlier, earlier_forecasts, forecasts_to_keep
 from forecast.jobs.checks.limits import (
     MIN_REFERENCE_RUNS,
@@ -19,7 +22,7 @@ from forecast.jobs.checks.limits import (
     JobCheckSettings,
     Limits,
     OutputCheckSettings,
-    blocks,
+    alarms,
     outcome,
 )
 from forecast.jobs.checks.output import Output, _check_missing_series, findings
@@ -93,6 +96,10 @@ class Night:
         )
 
 
+def _forecast(predictor: Predictor, frame: pd.DataFrame) -> Forecasts:
+    return forecast(predictor, ForecastRequest(table_from_frame(frame))).whole
+
+
 @pytest.fixture(scope="module")
 def nights() -> tuple[Callable[..., Night], Any]:
     """What makes the forecasts of a table, those of its table a day before beside them."""
@@ -103,8 +110,8 @@ def nights() -> tuple[Callable[..., Night], Any]:
     predictor = model._build_predictor()
 
     def night(table: pd.DataFrame | None = None) -> Night:
-        last = forecast_table(predictor, table_from_frame(shops(DAYS - 1)))
-        forecasts = forecast_table(predictor, table_from_frame(shops() if table is None else table))
+        last = _forecast(predictor, shops(DAYS - 1))
+        forecasts = _forecast(predictor, shops() if table is None else table)
         fitted = predictor.fitted
         totals = Totals(predictor, SumSettings(sum_by=("all",)), OutputSettings(), None)
         totals.add(forecasts)
@@ -218,7 +225,6 @@ def test_fault_is_found(calm: Night, fault: str) -> None:
     assert night.words().get(name) == word, {
         name: finding.statistic() for name, finding in night.found().items()
     }
-    assert blocks(name, LIMITS)
 
 
 def test_forecasts_without_a_fault_are_quiet(calm: Night) -> None:
@@ -292,21 +298,19 @@ def test_fault_of_the_table_is_found(
 
 
 @pytest.mark.parametrize(
-    ("name", "on_error", "blocked"),
+    ("name", "on_error", "word"),
     [
-        ("finite", "warn", True),
-        ("jump", "warn", False),
-        ("total_jump", "warn", False),
-        ("total_jump", "fallback", True),
-        ("jump", "fallback", False),
-        ("jump", "block", True),
-        ("order", "warn", True),
+        ("finite", "warn", "blocked"),
+        ("jump", "warn", "error"),
+        ("jump", "block", "blocked"),
+        ("order", "warn", "blocked"),
     ],
 )
 def test_what_blocks_depends_on_the_rule_and_on_the_setting(
-    name: str, on_error: Any, blocked: bool
+    name: str, on_error: Any, word: str
 ) -> None:
-    assert blocks(name, output_limits(on_error=on_error)) == blocked
+    said = alarms({name: Finding(share=1.0)}, output_limits(on_error=on_error))
+    assert said[name].word == word
 
 
 def test_limits_are_those_of_the_settings(calm: Night) -> None:
@@ -341,9 +345,9 @@ def test_a_known_column_that_is_shifted_by_a_day_is_a_jump() -> None:
         known="promo",
     ).fit(table(DAYS - HORIZON - 1))
     predictor, schema = model._build_predictor(), model._build_predictor().fitted.config.table
-    last = forecast_table(predictor, table_from_frame(table(DAYS - HORIZON - 1)))
+    last = _forecast(predictor, table(DAYS - HORIZON - 1))
     for late, expected in ((0, ""), (1, "error")):
-        forecasts = forecast_table(predictor, table_from_frame(table(DAYS - HORIZON, late)))
+        forecasts = _forecast(predictor, table(DAYS - HORIZON, late))
         output = Output(forecasts, predictor.fitted, OutputSettings())
         night = Night(
             output,
