@@ -16,13 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from forecast.artifacts.store import LOCK, OWNER, Store, runs_folder
 from forecast.calendar.spec import as_text
 from forecast.durable import is_held, make_directory, replace_file
-from forecast.errors import (
-    ArtifactRefused,
-    CannotCreate,
-    NoInput,
-    Setting,
-    UsageError,
-)
+from forecast.errors import ArtifactRefused, CannotCreate, NoInput, Setting, UsageError
 from forecast.jobs.checks.age import age_text, duration_text
 from forecast.jobs.ledger import (
     AFTER_ALL_TIMES,

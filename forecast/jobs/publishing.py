@@ -1,7 +1,9 @@
-"""Publish a run, make its refit live, and find the run that a user accepts."""
+"""Record a run, publish it, make its refit live, and find the run that a user accepts."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -13,23 +15,131 @@ import pandas as pd
 from forecast.artifacts.store import Store, Writer, runs_folder
 from forecast.calendar.spec import as_text
 from forecast.durable import make_directory, replace_file
-from forecast.errors import ForecastError, UsageError
+from forecast.errors import (
+    INCOMPLETE,
+    Blocked,
+    ForecastError,
+    Interrupted,
+    UsageError,
+    as_flag,
+    render,
+)
 from forecast.inference.forecasting import Forecasts
-from forecast.jobs import sinks
+from forecast.inference.overrides import apply_overrides
+from forecast.jobs import inputs, sinks
 from forecast.jobs.administration import build_status, claim_sinks, open_ledger
+from forecast.jobs.checks import accuracy
+from forecast.jobs.checks import age as table_checks
 from forecast.jobs.checks.promotion import ServingVersion
-from forecast.jobs.ledger import MAX_RECORDS, DayScore, FitEntry, Ledger
+from forecast.jobs.ledger import (
+    INPUTS_TABLE,
+    KILLED,
+    MAX_RECORDS,
+    OVERRIDES,
+    TOTALS_TABLE,
+    DayScore,
+    FitEntry,
+    Ledger,
+)
 from forecast.jobs.monitoring import exposition
 from forecast.jobs.pipeline import Pipeline
-from forecast.jobs.record import CLOCK_TOLERANCE, RECORD_FILE, Record
+from forecast.jobs.record import CLOCK_TOLERANCE, RECORD_FILE, Record, warnings_into, written_later
+from forecast.jobs.replay import pack_run
 from forecast.jobs.sinks import Results, SinkSettings
-from forecast.logs import log
-from forecast.panel.panel import Ids
+from forecast.jobs.sum_scores import compute_totals, sums_to_keep
+from forecast.logs import held_back, log
+from forecast.panel.naming import series_key, series_names
+from forecast.panel.panel import Id, Ids, ids_at
 from forecast.panel.schema import build_calendar
+from forecast.registry import explain_error
 from forecast.settings import Facts
 from forecast.tables.writing import build_frame
 from forecast.totals.periods import key_columns
 from forecast.totals.sums import Totals
+from forecast.training.plan import Progress
+
+SKIPPED_NAMED = 10  # a message names at most so many series without a forecast
+MAX_RECORDED = 100  # the record names at most so many series without a forecast
+
+
+@dataclass
+class Run:
+    """A run in progress, and what it leaves behind if it fails.
+
+    `Record` says when a run is settled, ahead of its clock, and dated ahead.
+
+    Attributes
+    ----------
+    accepted : an earlier run with the same `as_of` that a check blocked and the user then accepted
+    kept : what the ledger keeps although the run fails, by its tables: values known in advance that
+        differ from what earlier runs knew, and what a check blocked
+    """
+
+    pipeline: Pipeline
+    instant: datetime
+    record: Record
+    store: Store
+    writer: Writer
+    ledger: Ledger
+    takes_over: bool | None  # whether sinks of other jobs are; None if a file takes their place
+    on_step: Callable[[Progress], None] | None
+    began: float = field(default_factory=time.monotonic)
+    accepted: Record | None = None
+    kept: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def publishes(self) -> bool:
+        return self.takes_over is not None
+
+
+def begin(run: Run, warn_of_later: bool) -> None:
+    """Record that the run has begun, so that the ledger shows it even if the process is killed."""
+    record = run.record
+    ledger = run.ledger
+    for before in ledger.runs(1, record.as_of):
+        if before.as_of == record.as_of and before.settled:
+            record.settled = True
+            record.version = before.version
+            record.intervals = before.intervals
+            run.accepted = before if before.accepted else None
+    later = None
+    if warn_of_later:
+        written = places(run.pipeline, run.pipeline.sink)
+        later = written_later(ledger.runs(accuracy.NEWEST_RUNS), record.as_of, written)
+    killed = {"exit_code": KILLED, "error": "it began, and did not end; run it again"}
+    ledger.add_run(record.model_copy(update=killed))
+    if later is not None:
+        text = "the run as of %s already wrote the output, and this one, as of %s"
+        cure = "replaces it with an older forecast; --output FILE writes elsewhere"
+        log.warning(f"{text}, {cure}", later, record.as_of)
+
+
+@contextmanager
+def recorded(run: Run) -> Iterator[None]:
+    """Write the record, also of a run that fails."""
+    record = run.record
+    pipeline = run.pipeline
+    try:
+        with warnings_into(record.warnings, pipeline.hidden):
+            yield
+    except BaseException as error:
+        failure = error if isinstance(error, Interrupted) else explain_error(error)
+        record.error = pipeline.hidden(render(failure, as_flag)).split("\n")[0]
+        record.exit_code = failure.exit_code
+        try:
+            finish(run)
+            published = run.accepted if isinstance(error, Blocked) else None
+            run.ledger.add_run(published or record, more=run.kept)
+            write_record(record, pipeline)
+        except ForecastError as other:  # the error being raised matters more
+            log.warning("the failure could not be recorded: %s", other)
+        raise
+    write_record(record, pipeline)
+
+
+def finish(run: Run) -> None:
+    run.record.seconds = round(time.monotonic() - run.began, 3)
+    run.record.finished = as_text(datetime.now(UTC))
 
 
 @dataclass(frozen=True)
@@ -158,3 +268,82 @@ def write_record(record: Record, pipeline: Pipeline) -> None:
         replace_file(path, f"{exposition([state])}\n".encode())
     except ForecastError as error:  # the forecasts are written, and matter more
         log.warning("the gauges could not be written: %s", error)
+
+
+def build_publication(
+    run: Run,
+    forecasts: Forecasts,
+    totals: list[Totals],
+    serving: ServingVersion,
+    days: list[DayScore],
+    lagging: Ids,
+    entry: FitEntry | None,
+) -> Publication:
+    """What is written to sinks and ledger: forecasts, sums, and scores of earlier forecasts."""
+    pipeline = run.pipeline
+    record = run.record
+    more = {**run.kept}
+    # checks and ledger have seen what the model says; what people say is published beside it
+    fitted = serving.fitted
+    output = inputs.explained_output(pipeline)
+    people = pipeline.table.overrides
+    # rows expire by themselves, and nobody is up at night to take them out
+    published, overrides = apply_overrides(forecasts, fitted, output, people, may_be_over=True)
+    published_sums = totals
+    if people is not None:
+        more[OVERRIDES] = pd.DataFrame()  # instead of those of an earlier run with this `as_of`
+    if overrides is not None:
+        with held_back():
+            published_sums = compute_totals(pipeline, serving, published)
+        more[OVERRIDES] = accuracy.overrides_to_keep(published, overrides, serving.schema)
+    tables = build_tables(pipeline, serving, published, published_sums)
+    incomplete = _find_incomplete_series(run, forecasts, lagging)
+    record.exit_code = INCOMPLETE if incomplete else 0
+    record.counts = {
+        "series": len(forecasts.series),
+        "rows": forecasts.rows,
+        "skipped": len(forecasts.skipped),
+    }
+    if pipeline.totals:
+        record.counts["sums"] = sum(len(table.explained) for table in tables[1:])
+    skipped = list(forecasts.skipped.items())[:MAX_RECORDED]
+    record.skipped = {series_key(ids): status for ids, status in skipped}
+
+    before = {day.day: day for day in run.ledger.days(MAX_RECORDS, record.as_of)}
+    # a day that was scored on more values before keeps its score: since then the ledger has thinned
+    # old forecasts to a sample
+    scores = {
+        score.day: score
+        for score in days
+        if score.day not in before or before[score.day].count <= score.count
+    }
+    changed = [score for day, score in scores.items() if score != before.get(day)]
+    newest = sorted((before | scores).items())[-7:]
+    record.scores = [vars(score) for _, score in newest]
+
+    more[INPUTS_TABLE] = pack_run(fitted, forecasts.panel, pipeline.output)
+    if totals:
+        more[TOTALS_TABLE] = sums_to_keep(totals, forecasts)
+    finish(run)
+    return Publication(
+        record=record,
+        tables=tables,
+        series=ids_at(forecasts.panel, forecasts.series),
+        forecasts=accuracy.forecasts_to_keep(forecasts, fitted),
+        more=more,
+        days=changed,
+        fit=entry,
+    )
+
+
+def _find_incomplete_series(run: Run, forecasts: Forecasts, lagging: Ids) -> list[Id]:
+    """The ids of series for which a run counts as incomplete; warns of them."""
+    required = run.pipeline.checks.require_all
+    series = table_checks.find_unforecast_series(forecasts.skipped, required)
+    if required:
+        series += [ids for ids in lagging if ids not in series]
+    if series:
+        names = series_names(series, SKIPPED_NAMED)
+        text = "%d series got no forecast, or one from old values: %s"
+        log.warning(text, len(series), names)
+    return series

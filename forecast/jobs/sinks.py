@@ -26,12 +26,7 @@ from forecast.settings import (
     SumSettings,
 )
 from forecast.tables.table import Table
-from forecast.tables.writing import (
-    build_frame,
-    guard_formulas,
-    output_columns,
-    write_frames,
-)
+from forecast.tables.writing import build_frame, guard_formulas, output_columns, write_frames
 from forecast.totals.sums import sum_columns
 
 SINK_USE = "give it path, or url and table, or several of these"

@@ -3,8 +3,8 @@
 import hashlib
 import json
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from forecast.errors import StaleData, StorageFailure
 from forecast.inference.forecasting import Forecasts
 from forecast.jobs import run as module
 from forecast.jobs.ledger import Ledger
-from forecast.jobs.pipeline import read_pipeline
+from forecast.jobs.pipeline import Pipeline, read_pipeline
 from forecast.jobs.publishing import Publication
 from forecast.jobs.record import Record
 from forecast.tables.reading import load_table
@@ -46,7 +46,7 @@ def killed_before_promotion(
     with monkeypatch.context() as patched:
         steps = iter((module.finish_promotion, kill))  # at the start of a run, and at its end
         patched.setattr(module, "finish_promotion", lambda *given: next(steps)(*given))
-        patched.setattr(module, "_record", _without_a_trace)
+        patched.setattr(module, "recorded", _without_a_trace)
         pipeline = module_pipeline(job)
         with pytest.raises(Killed):
             module.run_job(pipeline, as_of=at(160))
@@ -55,14 +55,14 @@ def killed_before_promotion(
     return live, new
 
 
-def module_pipeline(job: Job) -> "module.Pipeline":
+def module_pipeline(job: Job) -> Pipeline:
     from forecast.jobs.pipeline import read_pipeline
 
     return read_pipeline(str(job.file))
 
 
-@module.contextmanager
-def _without_a_trace(*_: object) -> "module.Iterator[None]":
+@contextmanager
+def _without_a_trace(*_: object) -> Iterator[None]:
     yield
 
 
@@ -251,7 +251,7 @@ def _kill_an_acceptance(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
 
     with monkeypatch.context() as patched:
         patched.setattr(Publication, "publish", kill)
-        patched.setattr(module, "_record", _without_a_trace)
+        patched.setattr(module, "recorded", _without_a_trace)
         with pytest.raises(Killed):
             module.run_job(read_pipeline(str(job.file)), accept=True)
 

@@ -1,0 +1,135 @@
+"""What earlier runs of a job say of a new one: its age, its checks, its interval widths."""
+
+import numpy as np
+
+from forecast.errors import ForecastError
+from forecast.inference.forecasting import load_predictor
+from forecast.intervals.corrections import factors_of_levels, interval_factors
+from forecast.jobs import inputs
+from forecast.jobs.checks import accuracy
+from forecast.jobs.checks import age as table_checks
+from forecast.jobs.checks.actual import Night
+from forecast.jobs.checks.promotion import ServingVersion
+from forecast.jobs.ledger import DAMAGE_ERRORS, MAX_RECORDS, OVERRIDES, TOTALS_TABLE, DayScore, Kept
+from forecast.jobs.publishing import Run
+from forecast.jobs.record import Record
+from forecast.jobs.replay import RunInput, unpack_run
+from forecast.jobs.sum_scores import compare_sums
+from forecast.logs import log
+from forecast.panel.panel import Ids, Integers, Numbers, Panel
+from forecast.panel.schema import Schema, position_texts
+from forecast.panel.successors import refuse_absent
+
+
+def check_panel(run: Run, serving: ServingVersion, panel: Panel, table: str) -> Ids:
+    """Check the age of the values of a panel; the ids of series without a recent value."""
+    record = run.record
+    refuse_absent(panel, serving.schema, table)
+    check_age(run, panel, serving.schema, table)
+    end = panel.newest + serving.fitted.config.horizon
+    seconds_over = table_checks.age(end, serving.schema, run.instant)
+    record.horizon_over = (seconds_over or 0) > 0
+    if record.dated_ahead:
+        where = "more than a horizon after the newest value"
+        if record.ahead_of_clock:
+            where = "ahead of its clock"
+        text = "the run as of %s is %s, so that later runs learn nothing from it"
+        log.warning(text, record.as_of, where)
+    return table_checks.find_lagging_series(panel, serving.schema, run.pipeline.checks, table)
+
+
+def score_sums(run: Run, serving: ServingVersion, panel: Panel, has_fitted: bool) -> None:
+    """Score the sums of earlier runs; a fit has checked their periods already."""
+    pipeline = run.pipeline
+    record = run.record
+    if not has_fitted:
+        horizon = serving.fitted.config.horizon
+        inputs.check_periods(pipeline, serving.schema, panel.origin, horizon)
+    sums = run.ledger.forecasts(record.as_of, accuracy.NEWEST_RUNS, TOTALS_TABLE)
+    record.totals = compare_sums(sums, panel, serving, pipeline)
+
+
+def read_past(run: Run, serving: ServingVersion, panel: Panel) -> tuple[Night, Kept]:
+    """What the checks of the newest values compare, and what the last run published."""
+    ledger = run.ledger
+    record = run.record
+    schema = serving.schema
+    before = ledger.runs(accuracy.NEWEST_RUNS + 1, record.as_of)
+    # a run with the same `as_of` is this one, repeated
+    runs = [earlier for earlier in before if earlier.as_of < record.as_of]
+    overrides = ledger.forecasts(record.as_of, MAX_RECORDS, OVERRIDES)
+    added = accuracy.measure_overrides(overrides, panel, schema)
+    last = next(ledger.forecasts(record.as_of, 1), None)
+    night = Night(panel, schema, runs)
+    if last is not None:
+        # the last run with forecasts in the ledger, and its record
+        at = str(last["as_of"].iloc[0])
+        last_run = next((earlier for earlier in runs if earlier.as_of == at), None)
+        published = set(accuracy.find_ids(last))
+        if last_run is not None and len(published) < last_run.counts.get("series", 0):
+            published |= set(serving.fitted.ids)  # of a large run the ledger keeps a sample
+        with_actual = accuracy.in_panel(last, panel, schema)
+        effects = serving.fitted.effects
+        night = Night(
+            panel,
+            schema,
+            runs,
+            new=with_actual.dropna(subset="actual"),
+            published=published,
+            before=_load_input(run, last_run, serving),
+            learned=() if effects is None else effects.labels,
+        )
+        trusted = [run for run in runs if run.settled and not run.dated_ahead]
+        usual = [run.actuals for run in trusted]
+        record.actuals = accuracy.since_last_run(last, panel, schema, usual)
+    if added:
+        record.actuals["overrides"] = added
+    return night, last
+
+
+def learn_from_past(
+    run: Run, serving: ServingVersion, panel: Panel, series: Integers, quantiles: Numbers
+) -> tuple[Numbers, list[DayScore]]:
+    """The factor of the interval width at each level [levels], and scores of earlier forecasts.
+
+    `quantiles` [series, horizon, levels] are those of the current forecasts.
+    """
+    record = run.record
+    ledger = run.ledger
+    levels = serving.fitted.config.levels
+    forecasts = ledger.forecasts(record.as_of, accuracy.NEWEST_RUNS)
+    past, days = accuracy.compare(forecasts, panel, serving.schema)
+    # a settled run that is repeated keeps its factors, as earlier runs may have changed since
+    if not record.settled:
+        version_of = {run.as_of: run.version for run in ledger.runs(MAX_RECORDS, record.as_of)}
+        versions = [version_of.get(time) for time in past.as_of]
+        current = accuracy.current_intervals(panel, series, quantiles, levels)
+        record.intervals = interval_factors(past, versions, serving.version, current)
+    return factors_of_levels(record.intervals, levels), days
+
+
+def _load_input(run: Run, last_run: Record | None, serving: ServingVersion) -> RunInput | None:
+    """What an earlier run forecast from; None if its inputs or its version no longer exist."""
+    if last_run is None or last_run.version is None:
+        return None
+    data = run.ledger.inputs(last_run.as_of)
+    if data is None:
+        return None
+    train = run.pipeline.train
+    predictor = serving.predictor
+    try:
+        if last_run.version != serving.version:
+            store = run.pipeline.store
+            predictor = load_predictor(store, last_run.version, train.device, train.engine)
+        return unpack_run(data, predictor, last_run.version)
+    except (ForecastError, *DAMAGE_ERRORS):
+        return None
+
+
+def check_age(run: Run, panel: Panel, schema: Schema, name: str) -> None:
+    record = run.record
+    limits = run.pipeline.checks
+    record.data_age = table_checks.age(panel.newest, schema, run.instant)
+    record.data_end = position_texts(schema, np.array([panel.newest]))[0]
+    record.limits = {"warn_after": limits.warn_after, "error_after": limits.error_after}
+    table_checks.check_age(record.data_age, limits, name)
