@@ -1,7 +1,7 @@
 """Build the panel of a table: place values and covariates on a grid, and mask the gaps."""
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -45,46 +45,14 @@ MAX_PANEL_NUMBERS = (
 )
 
 
-@dataclass(frozen=True)
-class Grid:
-    """Values by series and grid position; all positions in this file are grid positions."""
+def place_values(
+    observations: Observations, schema: Schema, origin: str | None, reach: int | None
+) -> tuple[TimedValues, TimedValues, int]:
+    """Return observed values and blank rows by grid position, and the newest position.
 
-    placed: TimedValues  # observed values, whose `timestamps` are positions
-    blank: TimedValues  # rows without a value, whose `timestamps` are positions
-    first: Integers  # [series], first position; the origin if the series has no value
-    origins: Integers  # [series], last position of the past
-    zeros: Flags  # [series], whether positions without rows hold zeros
-
-    @property
-    def lengths(self) -> Integers:
-        """[series], the number of positions from the first one to the origin."""
-        return self.origins - self.first + 1
-
-    def steps(self, values: TimedValues) -> Integers:
-        """Return the steps of values since the first position of their series, [values]."""
-        return values.timestamps - self.first[values.series]
-
-    def zero_slots(self, offsets: Integers) -> Flags:
-        """Return which slots hold zeros because their row is absent, [slots].
-
-        `offsets` says where each series begins among the slots of all series.
-        """
-        sizes = np.diff(offsets)
-        past = steps_within(sizes) < np.repeat(self.lengths, sizes)
-        zeros = np.repeat(self.zeros, sizes) & past
-        for values in (self.blank, self.placed):
-            steps = self.steps(values)
-            inside = (steps >= 0) & (steps < sizes[values.series])
-            slots = offsets[values.series] + steps
-            zeros[slots[inside]] = False
-        return zeros
-
-
-def fill(observations: Observations, schema: Schema, origin: str | None, reach: int | None) -> Grid:
-    """Place observed values on the grid, one for each series and position.
-
-    Values after `origin` are not used. If `observations` is only a part of a table, `reach` is the
-    time of the newest value of the whole table, see `reach_of`; the part may then have no value.
+    There is one value for each series and position. Values after `origin` are not used. If
+    `observations` is only a part of a table, `reach` is the time of the newest value of the whole
+    table, see `find_end`; the part may then have no value.
     """
     calendar = build_calendar(schema)
     present = np.isfinite(observations.values)
@@ -114,11 +82,16 @@ def fill(observations: Observations, schema: Schema, origin: str | None, reach: 
     else:
         (newest,) = calendar.positions(np.array([end]))
     blank = blank.placed_on(calendar)
-    return _grid(placed, blank, len(observations.ids), int(newest), schema)
+    return placed, blank, int(newest)
 
 
-def _grid(placed: TimedValues, blank: TimedValues, count: int, newest: int, schema: Schema) -> Grid:
-    """Build the grid of `count` series, up to the position `newest`."""
+def find_spans(
+    placed: TimedValues, blank: TimedValues, count: int, newest: int, schema: Schema
+) -> tuple[Integers, Integers, Flags]:
+    """Return the first position and the length of each series, and whether absent rows are zeros.
+
+    Each is [series]; there are `count` series. A series without a value has one position, `newest`.
+    """
     first = np.full(count, newest)
     np.minimum.at(first, placed.series, placed.timestamps)
     origins = np.full(count, newest)
@@ -126,14 +99,27 @@ def _grid(placed: TimedValues, blank: TimedValues, count: int, newest: int, sche
     if not schema.dated:
         origins[present] = first[present]
         np.maximum.at(origins, placed.series, placed.timestamps)
-    blank = blank.select(blank.timestamps <= newest)
     zeros = np.zeros(count, bool)
     if schema.missing == "zero" and schema.dated:
         zeros = present
         if schema.layout == "long":  # in a wide table, a blank cell does not count as a row
+            blank = blank.select(blank.timestamps <= newest)
             zeros[blank.series] = True
             np.minimum.at(first, blank.series, blank.timestamps)
-    return Grid(placed, blank, first, origins, zeros)
+    return first, origins - first + 1, zeros
+
+
+def find_absent_slots(
+    rows: TimedValues, first: Integers, lengths: Integers, offsets: Integers
+) -> Flags:
+    """Return which past slots have no row, [slots]; `offsets` says where each series begins."""
+    sizes = np.diff(offsets)
+    absent = steps_within(sizes) < np.repeat(lengths, sizes)
+    steps = rows.timestamps - first[rows.series]
+    inside = (steps >= 0) & (steps < sizes[rows.series])
+    slots = offsets[rows.series] + steps
+    absent[slots[inside]] = False
+    return absent
 
 
 def _origin_time(observations: Observations, present: Flags, schema: Schema, origin: str) -> int:
@@ -197,11 +183,14 @@ def _check_sizes(observations: Observations, placed: TimedValues, schema: Schema
         )
 
 
-def warn_sparse(name: str, grid: Grid, panel: Panel, schema: Schema) -> None:
+def warn_sparse(observations: Observations, panel: Panel, schema: Schema) -> None:
     """Warn if the table holds counts and most rows are absent: these may mean zero."""
-    values = grid.placed.values
-    if schema.missing == "zero" or not schema.dated or len(grid.blank.values):
+    present = np.isfinite(observations.values)
+    newest = observations.timestamps[present].max()
+    lacks_value = (observations.timestamps <= newest) & ~present
+    if schema.missing == "zero" or not schema.dated or lacks_value.any():
         return
+    values = panel.values[panel.observed]
     if (values < 0).any() or (values != np.floor(values)).any():
         return
     spans, counts = observed_spans(panel)
@@ -209,6 +198,7 @@ def warn_sparse(name: str, grid: Grid, panel: Panel, schema: Schema) -> None:
     if share > MIN_ABSENT and (values == 0).mean() < MAX_ZEROS:
         text = "%s: counts without zeros: %.0f %% of the rows are absent, and unknown; pass %s"
         zero = Setting("missing", "zero")
+        name = observations.table.name
         log.warning(f"{text} if they mean zero", name, np.floor(100 * share), zero)
 
 
@@ -317,30 +307,38 @@ def _fill_zeros(
     placed = observed.placed_on(fine)
     newest = int(placed.timestamps.max())
     blank = blank.placed_on(fine)
-    grid = _grid(placed, blank, len(observations.ids), newest, schema)
-    count = grid.lengths.sum()
+    first, lengths, zeros = find_spans(placed, blank, len(observations.ids), newest, schema)
+    count = lengths.sum()
     if count > MAX_ROWS:
         problem = f"with a zero for each absent row it has {count:,} rows, more than fit in memory"
         cure = f"pass {Setting('aggregate', 'sum')}, or a table of fewer series"
         raise Unavailable(problem, place=observations.table.name, cure=cure)
-    offsets, steps = runs(grid.first, grid.lengths)
-    absent = grid.zero_slots(offsets)
-    series_of_slots = np.repeat(np.arange(len(grid.first)), grid.lengths)
+    offsets, steps = runs(first, lengths)
+    absent = find_absent_slots(placed.followed_by(blank), first, lengths, offsets)
+    absent &= np.repeat(zeros, lengths)
+    series_of_slots = np.repeat(np.arange(len(first)), lengths)
     series = series_of_slots[absent]
     times = fine.times(steps[absent])
-    zeros = TimedValues(series, times, np.zeros(len(series)))
-    return observed.followed_by(zeros)
+    return observed.followed_by(TimedValues(series, times, np.zeros(len(series))))
 
 
-def build_panel(schema: Schema, observations: Observations, grid: Grid, horizon: int) -> Panel:
-    """Lay the values of a grid end to end, with the covariates of their table beside them.
+def build_panel(
+    observations: Observations,
+    schema: Schema,
+    horizon: int,
+    origin: str | None = None,
+    reach: int | None = None,
+) -> Panel:
+    """Lay observed values on the grid, series by series, with the covariates of their table.
 
     Each series starts at its own first observed value. All series end at the same origin, the last
     time at which any of them was observed; in a `rows` table, each ends at its own last value. Rows
     after the origin give the covariates known in advance. Statuses are not set here, see
-    `with_status`. Raises `Unavailable` if the panel would not fit in memory.
+    `set_status`. Raises `Unavailable` if the panel would not fit in memory.
     """
-    sizes = grid.lengths + horizon
+    placed, blank, newest = place_values(observations, schema, origin, reach)
+    first, lengths, zeros = find_spans(placed, blank, len(observations.ids), newest, schema)
+    sizes = lengths + horizon
     steps = sizes.sum()
     if steps * (2 + len(schema.known) + len(schema.past)) > MAX_PANEL_NUMBERS:
         on_grid = f"{len(sizes):,} series on the grid {schema.calendar.name}"
@@ -348,18 +346,20 @@ def build_panel(schema: Schema, observations: Observations, grid: Grid, horizon:
         problem = f"{on_grid} from first to last time {need}"
         cure = f"pass a coarser {Setting('freq')} with {Setting('aggregate')}"
         raise Unavailable(problem, place=observations.table.name, cure=cure)
-    offsets, _ = runs(grid.first, sizes)
-    observed = grid.zero_slots(offsets)
-    slots = offsets[grid.placed.series] + grid.steps(grid.placed)
+    offsets, _ = runs(first, sizes)
+    observed = np.repeat(zeros, sizes)
+    if zeros.any():
+        observed &= find_absent_slots(placed.followed_by(blank), first, lengths, offsets)
+    slots = offsets[placed.series] + placed.timestamps - first[placed.series]
     observed[slots] = True
     values = np.zeros(steps)
-    values[slots] = grid.placed.values + 0.0  # turns -0.0 into 0.0
+    values[slots] = placed.values + 0.0  # turns -0.0 into 0.0
     none = np.zeros((steps, 0))
     panel = Panel(
         ids=observations.ids,
         order=observations.order,
         offsets=offsets,
-        starts=grid.first,
+        starts=first,
         ahead=horizon,
         values=values,
         observed=observed,
@@ -369,7 +369,7 @@ def build_panel(schema: Schema, observations: Observations, grid: Grid, horizon:
         regions=find_regions(observations, schema),
     )
     past = covariates(panel, observations, schema, schema.past)
-    past[~panel.before(grid.lengths)] = np.nan
+    past[~panel.before(lengths)] = np.nan
     known = covariates(panel, observations, schema, schema.known)
     return replace(panel, known=known, past=past)
 

@@ -4,14 +4,12 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forecast.artifacts.specs import Spec, of_values
-
-Floats = NDArray[np.float32]
-Integers = NDArray[np.int64]
-Numbers = NDArray[np.float64]
-Flags = NDArray[np.bool_]
+from forecast.tables.table import Flags as Flags
+from forecast.tables.table import Floats as Floats
+from forecast.tables.table import Integers as Integers
+from forecast.tables.table import Numbers as Numbers
 
 BEFORE_ALL_ORIGINS = -(
     2**62

@@ -14,6 +14,7 @@ from forecast.errors import BadData
 from forecast.settings import DecimalMark, TextSettings
 
 Flags = NDArray[np.bool_]
+Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
 Numbers = NDArray[np.float64]
 Kind = Literal["text", "whole", "number", "boolean", "datetime", "date", "period", "other"]
