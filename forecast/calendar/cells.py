@@ -23,11 +23,9 @@ GERMAN_MONTH = re.compile(  # where it is not written as in English
 # names of columns, with blanks between them
 YEAR_NAMES = "year yr date time ds period"
 EPOCH_NAMES = "timestamp epoch unix unixtime unix_time time datetime date ts ds t"
-STEP_NAMES = "step t time ds period index hour week"
 # epoch seconds of 1980 and 2100
 EARLIEST_EPOCH = 315_532_800
 LATEST = 4_102_444_800
-DAY_NUMBERS = 25_000  # steps that begin above it may be a spreadsheet's days, from 1968 on
 
 
 class NumberForm(NamedTuple):
@@ -162,8 +160,10 @@ def candidates(cells: TimeCells, certain: bool) -> Iterator[tuple[TimeFormat, Fl
         if fits.any():
             yield time_format, fits
     small = np.abs(numbers).max() < EARLIEST_EPOCH
-    counts = small and numbers.min() <= DAY_NUMBERS
-    if counts and (not certain or name in STEP_NAMES.split()):
+    # steps that begin above it may be a spreadsheet's days, from 1968 on
+    counts = small and numbers.min() <= 25_000
+    step_names = ("step", "t", "time", "ds", "period", "index", "hour", "week")
+    if counts and (not certain or name in step_names):
         yield TimeFormat(kind="integer"), np.ones(len(numbers), bool)
 
 

@@ -24,14 +24,11 @@ TIME_NAMES = (
     "year", "period", "hour", "ts", "step", "t", "index",
 )  # fmt: skip
 CLOCK_ONLY = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?")
-DECIMAL = re.compile(r"\d+\.\d+")
-YEAR_MONTH = re.compile(r"[12]\d{3}\.(0[1-9]|1[0-2])")
 CLOCK_PATTERNS = tuple(
     clock + zone
     for clock in (*patterns.CLOCK_FORMATS[:-1], "%H%M", "%H.%M.%S")
     for zone in patterns.ZONES
 )
-DATE_CODES = set("YyGmbBdqVj")
 CLOCK_CODES = set("HIKMS")
 
 
@@ -58,8 +55,8 @@ def _are_times(cells: TimeCells, named: bool) -> bool:
     time_format = recognise(cells, certain=not named)
     if time_format:
         return not (named and time_format.kind == "integer")
-    if all(map(DECIMAL.fullmatch, texts)):  # 1707.4 is a number, and no April
-        return all(map(YEAR_MONTH.fullmatch, texts))
+    if all(re.fullmatch(r"\d+\.\d+", text) for text in texts):  # 1707.4 is no April
+        return all(re.fullmatch(r"[12]\d{3}\.(0[1-9]|1[0-2])", text) for text in texts)
     if WHOLE_TIME.fullmatch(texts[0]):
         return False
     guesses = patterns.guesses(texts[0])
@@ -269,7 +266,7 @@ def is_parts(table: Table, columns: Names) -> bool:
 
 def _is_date(pattern: str) -> bool:
     """Whether a pattern has several parts of a date."""
-    return len(find_codes(pattern) & DATE_CODES) > 1
+    return len(find_codes(pattern) & set("YyGmbBdqVj")) > 1
 
 
 def _parts_by_name(column: str) -> list[str]:

@@ -35,8 +35,6 @@ from forecast.logs import log
 from forecast.tables.table import PER_SECOND, Flags, Integers, Names, Table, encode
 from forecast.tables.writing import Column
 
-LAST_SECOND = 253_402_300_799  # the last second of the year 9999
-
 
 @dataclass(frozen=True)
 class ParsedTimes:
@@ -288,7 +286,7 @@ def _texts(
     """[n], timestamps written by a pattern, on the clock of the pattern `whole` of all columns."""
     unique, codes = np.unique(timestamps, return_inverse=True)
     wall = unique if patterns.is_utc(whole or pattern) else wall_clock(unique, zone)
-    if len(wall) and wall[-1] > LAST_SECOND:
+    if len(wall) and wall[-1] > 253_402_300_799:  # the last second of 9999
         problem = "the times of the forecasts lie after the year 9999"
         raise BadData(problem, cure="correct the last times of the table, or forecast fewer steps")
     texts = np.array(patterns.write(wall, unique, pattern), object)

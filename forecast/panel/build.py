@@ -29,17 +29,8 @@ from forecast.panel.vintages import add_vintages, is_left_out
 from forecast.tables.cells import MAX_VALUE, MIN_VALUE
 from forecast.tables.table import Table, distinct, repeats, rows_text
 
-MIN_TIMES = 4  # with this many different times or fewer, none is an outlier
 # an outlier lies farther from the other times than this many times the span of the other times
 FAR_SPANS = 10
-MIN_ABSENT = 0.5  # a table of counts looks sparse if a larger share of its rows is absent
-MAX_ZEROS = 0.1  # a table with a larger share of zeros writes zeros, so absent rows are not zeros
-# the last period is complete if at least this share of earlier periods ends as early
-EARLY_SHARE = 0.1
-MAX_FINER_STEPS = (
-    10_000_000  # steps of the finer grid that are counted to find out what periods lack
-)
-MAX_ROWS = 100_000_000  # rows of a table, including zeros for absent rows
 MAX_PANEL_NUMBERS = (
     250_000_000  # values and covariates of a panel: about 4 GB with what training adds
 )
@@ -145,7 +136,8 @@ def _refuse_outlier(observations: Observations, positions: Integers, schema: Sch
 
     With a time such as 9999-12-31, all series would end long before the origin.
     """
-    if len(positions) <= MIN_TIMES:
+    # among so few times none is an outlier
+    if len(positions) <= 4:
         return
     ends = [(positions[-1], positions[:-1])]
     if schema.layout == "wide":
@@ -195,7 +187,8 @@ def warn_sparse(observations: Observations, panel: Panel, schema: Schema) -> Non
         return
     spans, counts = observed_spans(panel)
     share = 1 - counts.sum() / spans.sum()
-    if share > MIN_ABSENT and (values == 0).mean() < MAX_ZEROS:
+    # most rows are absent, and zeros are hardly ever written
+    if share > 0.5 and (values == 0).mean() < 0.1:
         text = "%s: counts without zeros: %.0f %% of the rows are absent, and unknown; pass %s"
         zero = Setting("missing", "zero")
         name = observations.table.name
@@ -239,7 +232,8 @@ def aggregate(
     elif fine is not None:  # a sum lacks values if it has fewer than its period has finer steps
         ends = distinct(observed.timestamps)[[0, -1]]
         first, last = fine.positions(ends)
-        fine_positions = np.arange(first, min(last + 1, first + MAX_FINER_STEPS))
+        # at most so many steps are counted
+        fine_positions = np.arange(first, min(last + 1, first + 10_000_000))
         periods = calendar.positions(fine.times(fine_positions))
         first_period = periods[0]
         steps = np.bincount(periods - first_period, minlength=high - first_period + 1)
@@ -290,7 +284,8 @@ def _ends_early(times: Integers, calendar: Calendar) -> bool:
     last_rows = np.diff(positions, append=positions[-1] + 1) > 0
     to_end = (calendar.ends(positions) - times)[last_rows]
     as_early = (to_end[:-1] >= to_end[-1]).sum()
-    return bool(as_early < max(1, EARLY_SHARE * (len(to_end) - 1)))
+    # the last period is complete if one in ten of the earlier ones ends as early
+    return bool(as_early < max(1, 0.1 * (len(to_end) - 1)))
 
 
 def _fill_zeros(
@@ -309,7 +304,7 @@ def _fill_zeros(
     blank = blank.placed_on(fine)
     first, lengths, zeros = find_spans(placed, blank, len(observations.ids), newest, schema)
     count = lengths.sum()
-    if count > MAX_ROWS:
+    if count > 100_000_000:
         problem = f"with a zero for each absent row it has {count:,} rows, more than fit in memory"
         cure = f"pass {Setting('aggregate', 'sum')}, or a table of fewer series"
         raise Unavailable(problem, place=observations.table.name, cure=cure)

@@ -32,9 +32,7 @@ from forecast.tables.table import Columns, Flags, Table, repeats
 
 UNNAMED = ("", "Unnamed: 0")  # names of a first column without a name; the second is by pandas
 INDEX = "index"
-MAX_ROWS_BELOW = 20  # at most this many rows at the end are searched for totals and notes
 STEP_NAME = r"[Vv]?\d+"  # names of the columns of steps, in a table with one series in each row
-PERIODS_OF_YEAR = {"month": set(ABBREVIATIONS), "quarter": {"q1", "q2", "q3", "q4"}}
 FINER: dict[str, Names] = {  # the parts that may follow each part of a time
     "year": ("month", "quarter", "week", "yearday"),
     "month": ("day",),
@@ -44,8 +42,6 @@ FINER: dict[str, Names] = {  # the parts that may follow each part of a time
     "minute": ("second",),
 }
 ROLES = ("time", "id", "target", "known", "past", "static")  # settings that name columns
-# the fields of a schema that decide how times are parsed
-TIME_FIELDS = ("time", "time_format", "date_format", "timezone", "dst", "aggregate")
 
 
 def normalise(table: Table) -> Table:
@@ -66,7 +62,8 @@ def _drop_totals(table: Table) -> Table:
     for column, last_cell in zip(table.names, last_row, strict=True):
         if (last_cell and not LETTER.search(last_cell)) or not guesses(table.first(column)):
             continue  # the usual case; it must be fast, as there may be thousands of columns
-        cells = table.frame[column].iloc[-MAX_ROWS_BELOW:]
+        # totals and notes are searched for in so many rows
+        cells = table.frame[column].iloc[-20:]
         is_time = [bool(guesses(str(cell).strip())) for cell in cells]
         if is_time[-1] or not any(is_time):
             continue
@@ -336,7 +333,8 @@ class DatedTable:
         settings = self.settings
         if self.times.format == schema.time_format and settings.dst == schema.dst:
             return self.times
-        if isinstance(settings, Schema) and settings.agrees(schema, TIME_FIELDS):
+        fields = ("time", "time_format", "date_format", "timezone", "dst", "aggregate")
+        if isinstance(settings, Schema) and settings.agrees(schema, fields):
             return self.times
         return None
 
@@ -381,7 +379,8 @@ def _time_columns(table: Table, settings: TableSettings) -> Names:
 def _refuse_years_by_periods(table: Table) -> None:
     """Refuse a table with a row for each year and a column for each month, or the reverse."""
     headers = table.names
-    for period, names in PERIODS_OF_YEAR.items():
+    periods = {"month": {*ABBREVIATIONS}, "quarter": {"q1", "q2", "q3", "q4"}}
+    for period, names in periods.items():
         refused = False
         if names <= _starts(headers):
             refused = any(FULL_YEAR.fullmatch(table.first(column)) for column in headers)

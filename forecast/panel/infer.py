@@ -84,7 +84,6 @@ GRID_FIELDS = (
     "successions",
 )
 WIDE_FIELDS = ("series", "all_columns", "known", "past", "ignored")
-COVARIATE_FIELDS = ("known", "past", "static", "categories", "holidays")
 LISTED_COLUMNS = 10  # the number of columns that a line of `describe` lists by name
 
 
@@ -175,7 +174,8 @@ def read_as(
     if isinstance(source, Reading) and origin is None and _same_grid(source.schema, schema):
         warned = source.panel.status
         messages = held_back()  # what was said of the same values
-        same_columns = schema.agrees(source.schema, COVARIATE_FIELDS)
+        of_columns = ("known", "past", "static", "categories", "holidays")
+        same_columns = schema.agrees(source.schema, of_columns)
         panel = source.panel if same_columns and horizon == source.panel.ahead else None
     if panel is None:
         with messages:

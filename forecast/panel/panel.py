@@ -23,9 +23,6 @@ BY_SLOT = ("values", "observed", "known", "past", "spread", "shut", "vintages")
 BY_SERIES = ("starts", "static", "lowest", "counted")
 SUM = "sum"  # the status of a series that is a sum of others, see `hierarchy`
 SKIPPED = ("ended", "missing", SUM)  # the statuses of series that get no forecast of their own
-PANEL_VALUES_AT_ONCE = 1_000_000  # values that are laid out side by side
-# a series of whole numbers from 0 to this one holds counts: its intervals end at whole numbers
-LARGEST_COUNT = 100
 
 
 @dataclass(frozen=True)
@@ -262,7 +259,7 @@ class Panel:
     def is_count(self) -> Flags:
         """[series], whether all values are counts: whole numbers from 0 to 100."""
         whole = self.values == np.floor(self.values)
-        whole &= (self.values >= 0) & (self.values <= LARGEST_COUNT)
+        whole &= (self.values >= 0) & (self.values <= 100)
         counts = np.logical_and.reduceat(whole | ~self.observed, self.first_slots)
         return counts if self.counted is None else counts & self.counted
 
@@ -372,7 +369,7 @@ def running_sums(values: Numbers, offsets: Integers) -> Numbers:
         return np.cumsum(rows, 1).ravel()
     order = np.argsort(sizes, kind="stable")  # series of similar length are summed together
     sums = np.empty_like(values)
-    at_once = max(1, PANEL_VALUES_AT_ONCE // int(sizes.max(initial=1)))
+    at_once = max(1, 1_000_000 // int(sizes.max(initial=1)))
     for low in range(0, len(order), at_once):
         series = order[low : low + at_once]
         step = np.arange(sizes[series].max())

@@ -29,8 +29,6 @@ FOREIGN_KINDS = {  # how foreign content begins, and how to mend it
     ),
 }
 JSON = re.compile(rb'(\xef\xbb\xbf)?\s*(\[\s*)?\{\s*["}]')
-UTF8_MARK = b"\xef\xbb\xbf"
-UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 SAMPLE_BYTES = 1 << 18
 DAMAGED_FILE = "is cut, damaged or encrypted ({}); copy it again or unpack it"
 CELL_PEAK = 80  # bytes for each cell at the peak of a fit
@@ -64,14 +62,16 @@ def to_utf8(data: bytes, name: str, encoding: str | None) -> bytes:
     If `encoding` is None, the mark decides; without a mark, it is UTF-8.
     """
     marked = None
-    if encoding is None and data.startswith(UTF16_MARKS):
+    if encoding is None and data.startswith((b"\xff\xfe", b"\xfe\xff")):
         marked = "utf-32" if data.startswith(b"\xff\xfe\0\0") else "utf-16"
         text = "%s: read as %s, by its mark; write UTF-8 or pass %s to say so"
         log.warning(text, name, marked.upper(), Setting("encoding"))
     wanted = encoding or marked
     try:
         decoded = data.decode(wanted or "utf-8")
-        return decoded.removeprefix("\ufeff").encode() if wanted else data.removeprefix(UTF8_MARK)
+        if wanted:
+            return decoded.removeprefix("\ufeff").encode()
+        return data.removeprefix(b"\xef\xbb\xbf")
     except UnicodeError as error:
         start = getattr(error, "start", 0)
         known = encoding or (marked or "utf-8").upper()

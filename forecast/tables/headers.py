@@ -13,7 +13,6 @@ from forecast.settings import TextSettings
 from forecast.tables.table import Columns, Integers, Table
 
 LETTER = re.compile(r"[^\W\d_]")
-LETTER_OF_NO_TIME = re.compile(r"[^\W\dTZ]")
 DATE_OR_FRACTION = re.compile(r"\d+[-/.:]\d+[-/.:]\d+|\d+:\d\d|[+-]?\d*\.\d+")
 # marks and blanks around a cell of a header that joined files repeat
 EDGE_CHARACTERS = "\ufeff \t"
@@ -120,7 +119,7 @@ def column_names(
 def _is_data(cells: list[str]) -> bool:
     """Whether all cells are numbers and times, one of them a date or a fraction."""
     filled = [cell for cell in cells if cell]
-    if any(LETTER_OF_NO_TIME.search(cell) or not re.search(r"\d", cell) for cell in filled):
+    if any(re.search(r"[^\W\dTZ]", cell) or not re.search(r"\d", cell) for cell in filled):
         return False
     return any(map(DATE_OR_FRACTION.match, filled))
 

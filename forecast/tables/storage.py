@@ -30,7 +30,6 @@ from forecast.tables.table import Names
 FOLDER_LOCK = ".lock"  # in a folder, of the process that writes into it
 PARQUET = b"PAR1"
 PROBLEM = "cannot be read as Parquet: {}"
-NUMBER_SIZE = 8  # bytes
 PARQUET_MEMORY_FACTOR = 3  # Arrow, frame, columns
 # types of Arrow that would become floats or objects where values are missing
 INTEGER_TYPES = ("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64")
@@ -228,7 +227,7 @@ def _size_in_memory(metadata: list[Any]) -> int:
     for part in metadata:
         cells += part.num_rows * part.num_columns
         stored += sum(part.row_group(i).total_byte_size for i in range(part.num_row_groups))
-    return PARQUET_MEMORY_FACTOR * max(cells * NUMBER_SIZE, stored)
+    return PARQUET_MEMORY_FACTOR * max(8 * cells, stored)
 
 
 def arrow_frame(columns: Any) -> pd.DataFrame:

@@ -29,7 +29,6 @@ FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff
 WRITE_ROWS = 100_000  # rows written at once
 GROUP_ROWS = 1 << 17  # rows of a row group of Parquet
 SHEET_ROWS = (1 << 20) - 1  # rows that fit below the header of a sheet
-ISO_TIME = r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d)?)?"
 
 
 @dataclass(frozen=True)
@@ -178,7 +177,8 @@ def xlsx_bytes(frames: Iterable[Frame]) -> bytes:
         problem = f"{limit}, and these are {len(frame):,}"
         raise CannotCreate(problem, setting=Setting("output"), cure=cure)
     for name, column in frame.items():
-        is_text = is_string_dtype(column) and column.str.fullmatch(ISO_TIME).all()
+        iso = r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d)?)?"
+        is_text = is_string_dtype(column) and column.str.fullmatch(iso).all()
         if is_text or column.dtype.kind == "M":
             times: Any = pd.to_datetime(column, format="ISO8601", errors="coerce")
             # a sheet counts a wrong day before that date
