@@ -6,15 +6,15 @@ from typing import NamedTuple
 import numpy as np
 
 from forecast.calendar import patterns
-from forecast.calendar.cells import (
+from forecast.calendar.patterns import ParsedTexts, find_codes
+from forecast.calendar.spec import TimeFormat, TimeSettings
+from forecast.calendar.time_cells import (
     WHOLE_TIME,
     TimeCells,
     filled_cells,
     recognise,
     time_cells,
 )
-from forecast.calendar.patterns import ParsedTexts, find_codes
-from forecast.calendar.spec import TimeFormat, TimeSettings
 from forecast.calendar.zones import DAY, count_months
 from forecast.errors import BadData, Setting, UsageError
 from forecast.tables.table import SAMPLE_CELLS, Flags, Names, Table, encode, repeats

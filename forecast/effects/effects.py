@@ -12,7 +12,7 @@ from forecast.effects.kinds import KEY_STRIDE, NO_LABELS, Marks, mark, moved_lev
 from forecast.panel.events import find_touched_slots
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import Schema
-from forecast.tables.headers import list_names
+from forecast.tables.table import list_names
 
 Real = Numbers | Integers
 DAYS_A_WEEK = 7

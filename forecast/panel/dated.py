@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
+import pandas as pd
 
-from forecast.calendar.cells import WHOLE_TIME
 from forecast.calendar.frequency import parse_frequency
 from forecast.calendar.inference import (
     TIME_NAMES,
@@ -20,6 +20,7 @@ from forecast.calendar.inference import (
 from forecast.calendar.parsing import ParsedTimes, parse_times
 from forecast.calendar.patterns import ABBREVIATIONS, guesses, has_clock
 from forecast.calendar.spec import TimeSettings
+from forecast.calendar.time_cells import WHOLE_TIME
 from forecast.calendar.zones import DAY
 from forecast.errors import BadData, Setting, UsageError
 from forecast.logs import log
@@ -27,8 +28,15 @@ from forecast.panel.roles import AVAILABLE_AT, FULL_YEAR, MAX_REPEATED, TARGET_N
 from forecast.panel.schema import SIGNS, Names, Schema
 from forecast.settings import TableSettings, holiday_columns
 from forecast.tables.cells import MISSING_WORDS, counted_values, is_whole, numeric_columns
-from forecast.tables.headers import DATE_OR_FRACTION, LETTER, require_columns
-from forecast.tables.table import Columns, Flags, Table, repeats
+from forecast.tables.table import (
+    DATE_OR_FRACTION,
+    LETTER,
+    Columns,
+    Flags,
+    Table,
+    repeats,
+    require_columns,
+)
 
 UNNAMED = ("", "Unnamed: 0")  # names of a first column without a name; the second is by pandas
 INDEX = "index"
@@ -265,8 +273,8 @@ def _finer_column(columns: list[str], parts: dict[str, str], level: str | None) 
 def _has_clock(table: Table, time: str) -> bool:
     if table.kind(time) != "datetime":
         return any(map(has_clock, guesses(table.first(time))))
-    times = table.times(time)
-    return times.fractions or bool((times.wall % DAY).any())
+    times = pd.DatetimeIndex(table.times(time)).tz_localize(None)
+    return bool((times != times.normalize()).any())
 
 
 def _possible_ids(

@@ -64,8 +64,7 @@ from forecast.panel.successors import lend_histories, read_successors
 from forecast.panel.vintages import add_vintages, describe_vintages, known_by, one_row_a_time
 from forecast.settings import TableSettings, TextSettings, holiday_columns
 from forecast.tables.cells import is_blank, numeric_columns
-from forecast.tables.headers import list_names, require_columns
-from forecast.tables.table import Columns, Table
+from forecast.tables.table import Columns, Table, list_names, require_columns
 from forecast.tables.writing import refuse_clash
 
 # the fields of a schema that decide which values a table has on the grid; for a wide table, also

@@ -23,23 +23,20 @@ from forecast.panel.roles import AVAILABLE_AT
 from forecast.panel.schema import Names, Schema
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.cells import convert_flags, infer_decimal, lacks_value
-from forecast.tables.contents import (
+from forecast.tables.storage import (
     CELL_PEAK,
     MEMORY_SHARE,
-    SAMPLE_BYTES,
-    foreign_kind,
-    free_memory,
-    readable,
-)
-from forecast.tables.headers import column_names, require_columns
-from forecast.tables.storage import (
     PROBLEM,
+    SAMPLE_BYTES,
     Location,
     arrow_frame,
+    foreign_kind,
+    free_memory,
     parquet_dataset,
     parquet_files,
+    readable,
 )
-from forecast.tables.table import Columns, Table, changes
+from forecast.tables.table import Columns, Table, changes, column_names, require_columns
 from forecast.tables.text import DELIMITER_LINE, best_delimiter, given_delimiter
 
 Shares = Callable[[Table], Integers]

@@ -25,8 +25,7 @@ from forecast.tables.cells import (
     parse_numbers,
     read_cells,
 )
-from forecast.tables.headers import list_names
-from forecast.tables.table import Table, rank, repeats, rows_text
+from forecast.tables.table import Table, list_names, rank, repeats, rows_text
 
 MIN_CODE_ROWS = 2  # a column of codes has at least this many rows for each code, and cells of text
 TRUTH = {"false": False, "0": False, "true": True, "1": True}

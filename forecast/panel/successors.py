@@ -24,8 +24,7 @@ from forecast.panel.hierarchy import sum_series
 from forecast.panel.panel import BY_SLOT, Id, Numbers, Panel, join_panels
 from forecast.panel.schema import Names, Schema, Succession, build_calendar
 from forecast.tables.cells import parse_numbers
-from forecast.tables.headers import require_columns
-from forecast.tables.table import Table
+from forecast.tables.table import Table, require_columns
 
 SUCCESSOR_COLUMNS = ("replaces", "like", "from", "share")
 REPLACES, LIKE, FROM, SHARE = SUCCESSOR_COLUMNS

@@ -22,20 +22,22 @@ from numpy.typing import NDArray
 from forecast.errors import BadData, NoInput, NoRows, Setting, StorageFailure, UsageError
 from forecast.logs import log
 from forecast.settings import TextSettings
-from forecast.tables.contents import (
+from forecast.tables.spreadsheet import is_workbook, workbook_table
+from forecast.tables.storage import (
     CELL_PEAK,
     JSON,
     MEMORY_SHARE,
+    PARQUET,
+    arrow_frame,
     foreign_kind,
     free_memory,
+    parquet_folder_frame,
+    parquet_frame,
     readable,
     require_memory,
 )
-from forecast.tables.headers import duplicates, list_names
-from forecast.tables.spreadsheet import is_workbook, workbook_table
-from forecast.tables.storage import PARQUET, arrow_frame, parquet_folder_frame, parquet_frame
 from forecast.tables.synthetic import synthesize
-from forecast.tables.table import Table
+from forecast.tables.table import Table, duplicates, list_names
 from forecast.tables.text import DELIMITERS, given_delimiter, json_table, text_table
 
 GZIP = b"\x1f\x8b"

@@ -18,10 +18,8 @@ from forecast.errors import INSTALL, BadData, Setting, Unavailable, UsageError
 from forecast.logs import log
 from forecast.settings import TextSettings
 from forecast.tables.cells import Series, infer_decimal
-from forecast.tables.contents import readable, require_memory
-from forecast.tables.headers import list_names, rows_above, set_header
-from forecast.tables.storage import text_type
-from forecast.tables.table import Table
+from forecast.tables.storage import readable, require_memory, text_type
+from forecast.tables.table import Table, list_names, rows_above, set_header
 from forecast.tables.text import EMPTY
 
 Cell = str | float | int | bool | date | datetime | time | timedelta

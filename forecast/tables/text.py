@@ -20,10 +20,15 @@ from forecast.errors import BadData, Setting
 from forecast.logs import log
 from forecast.settings import Facts, TextSettings
 from forecast.tables.cells import infer_decimal, join_cells
-from forecast.tables.contents import SAMPLE_BYTES, line_at, require_memory, to_utf8, utf16_guess
-from forecast.tables.headers import delimiter_name, rows_above, set_header
-from forecast.tables.storage import text_type
-from forecast.tables.table import Integers, Table
+from forecast.tables.storage import (
+    SAMPLE_BYTES,
+    line_at,
+    require_memory,
+    text_type,
+    to_utf8,
+    utf16_guess,
+)
+from forecast.tables.table import Integers, Table, delimiter_name, rows_above, set_header
 
 DELIMITERS = "\t;|,"  # the first of equally good ones: a decimal comma looks like a delimiter
 # as spreadsheets write it before the header

@@ -18,8 +18,7 @@ from pandas.api.types import is_string_dtype
 from forecast.durable import replace_file
 from forecast.errors import INSTALL, BadData, CannotCreate, Setting, Unavailable, UsageError
 from forecast.settings import OutputSettings, TextSettings
-from forecast.tables.headers import duplicates, list_names
-from forecast.tables.table import Columns
+from forecast.tables.table import Columns, duplicates, list_names
 from forecast.tables.text import given_delimiter
 
 Unit = Literal["s", "ms", "us", "ns"]

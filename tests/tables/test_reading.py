@@ -196,7 +196,7 @@ def test_a_zip_that_unpacks_to_too_many_rows_is_refused_before_it_is_unpacked(
         "unpack it (a plain table is read in parts), split it by series or shorten its history"
         in ran.err
     )
-    monkeypatch.setattr("forecast.tables.contents.free_memory", lambda: 1 << 40)
+    monkeypatch.setattr("forecast.tables.storage.free_memory", lambda: 1 << 40)
     monkeypatch.setattr("forecast.tables.reading.free_memory", lambda: 1 << 40)
     if rows == 500_000:
         assert forecast("inspect", path).code == 65

@@ -7,14 +7,14 @@ from functools import cached_property
 from typing import Literal, NamedTuple
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from forecast.calendar import patterns
 from forecast.calendar.spec import TimeFormat, TimeSettings
-from forecast.calendar.zones import DAY
 from forecast.errors import BadData, Setting
 from forecast.tables.cells import Texts
-from forecast.tables.table import PER_SECOND, Flags, Integers, Names, Table, TypedTimes, encode
+from forecast.tables.table import PER_SECOND, Flags, Integers, Names, Table, encode, in_seconds
 
 WHOLE_TIME = re.compile(r"-?\d{1,19}(\.0*)?")
 GERMAN_MONTH = re.compile(  # where it is not written as in English
@@ -93,7 +93,7 @@ def time_cells(table: Table, column: str, rows: int | None = None) -> TimeCells:
     """
     kind = table.kind(column)
     if kind == "datetime":
-        return typed_cells(table, column, table.times(column))
+        return typed_cells(table, column, pd.DatetimeIndex(table.times(column)))
     codes, texts = table.distinct(column, rows)
     texts = [text.strip() for text in texts]
     if all(map(WHOLE_TIME.fullmatch, texts)):  # such as epochs that are written as floats
@@ -103,13 +103,13 @@ def time_cells(table: Table, column: str, rows: int | None = None) -> TimeCells:
 
 
 def typed_cells(
-    table: Table, column: str, times: TypedTimes, series: Integers | None = None
+    table: Table, column: str, times: pd.DatetimeIndex, series: Integers | None = None
 ) -> TimeCells:
     """A column of datetimes as text: 2024-01-31 13:00:00, or 2024-01-31 where all are dates."""
-    codes, wall = encode(times.wall)
-    dates = not times.fractions and not (wall % DAY).any()
-    instants = wall.astype("datetime64[s]")
-    written = np.datetime_as_string(instants, "D" if dates else "s")
+    shown = times.tz_localize(None)
+    codes, wall = encode(in_seconds(shown))
+    unit = "D" if (shown == shown.normalize()).all() else "s"
+    written = np.datetime_as_string(wall.astype("datetime64[s]"), unit)
     texts = [text.replace("T", " ") for text in written.tolist()]
     return TimeCells(table, (column,), codes, texts, "datetime", series)
 
