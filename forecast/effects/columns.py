@@ -12,7 +12,7 @@ import numpy as np
 
 from forecast.artifacts.specs import SMALLEST_NORMAL, Spec, of_values
 from forecast.calendar.zones import count_months, first_days
-from forecast.effects.effects import EFFECTS_NAMED, Adjustment
+from forecast.effects.event_effects import EFFECTS_NAMED
 from forecast.panel.events import day_spans
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import MOST_CATEGORIES, Schema, build_calendar, indicators
@@ -146,8 +146,10 @@ class ColumnEffects:
             first_step = panel.offsets[series] - slots.start
             yield slots, self.by_column(scaled, first_step)
 
-    def adjustment(self, panel: Panel, schema: Schema, series_index: Integers) -> Adjustment:
-        """How the columns change the values of a panel.
+    def compute_factors(
+        self, panel: Panel, schema: Schema, series_index: Integers
+    ) -> tuple[Numbers, Numbers]:
+        """The factor and the summand of columns in each slot, [slots] twice.
 
         `series_index` [series] is each series' row in `scale`, 0 for a new series.
         """
@@ -155,11 +157,9 @@ class ColumnEffects:
         effect = np.zeros(len(row))
         for slots, by_column in self.by_part(panel, schema):
             effect[slots] = self._in_series(by_column, row[slots])
-        nothing = np.zeros_like(effect)
-        known = np.ones(len(effect), bool)
         if self.multiplies:
-            return Adjustment(np.exp(effect), nothing, known)
-        return Adjustment(nothing + 1.0, effect * self.scale[row], known)
+            return np.exp(effect), np.zeros_like(effect)
+        return np.ones_like(effect), effect * self.scale[row]
 
     def _in_series(self, by_column: Numbers, row: Integers) -> Numbers:
         """The effect of all columns on series of rows [steps], [steps]."""
@@ -190,28 +190,6 @@ class ColumnEffects:
         if self.multiplies:
             return np.exp(change), np.zeros_like(change)
         return np.ones_like(change), change * self.scale[row][:, None]
-
-
-def remove_columns(
-    panel: Panel,
-    adjustment: Adjustment | None,
-    schema: Schema,
-    effects: ColumnEffects | None,
-    series_index: Integers,
-) -> tuple[Panel, Adjustment | None]:
-    """A panel without the effects of columns, and the adjustment that puts them back, too.
-
-    `adjustment` has led to the values of the panel.
-    """
-    if effects is None:
-        return panel, adjustment
-    own = effects.adjustment(panel, schema, series_index)
-    removed = own.remove(panel)
-    if adjustment is None:
-        return removed, own
-    factor = adjustment.factor * own.factor
-    shift = adjustment.factor * own.shift + adjustment.shift
-    return removed, replace(adjustment, factor=factor, shift=shift)
 
 
 def columns_by_name(schema: Schema) -> dict[str, slice]:

@@ -29,12 +29,12 @@ def test_a_year_seen_twice_is_forecast() -> None:
     model = fitted(values[:-AHEAD])
     error = np.abs(model.predict()["forecast"].to_numpy() - values[-AHEAD:]).mean()
     assert error < 1.35 * 5 * 0.8  # of the noise alone; without the year 1.9
-    assert model.fitted_.column_effects is not None
+    assert model.fitted_.effects.columns is not None
 
 
 def test_no_year_is_found_in_noise_or_in_less_than_two_years() -> None:
     for values in (days(2.6, swing=0), days(1.8, swing=30)):
-        assert fitted(values[:-AHEAD]).fitted_.column_effects is None
+        assert fitted(values[:-AHEAD]).fitted_.effects.columns is None
 
 
 def test_the_year_after_an_origin_changes_no_forecast_from_it() -> None:
@@ -50,7 +50,7 @@ def test_the_year_after_an_origin_changes_no_forecast_from_it() -> None:
 def test_a_ramp_over_years_is_forecast_exactly() -> None:
     values = pd.Series(np.arange(900.0), pd.date_range("2023-01-01", periods=900))
     model = fitted(values[:-AHEAD])
-    assert model.fitted_.column_effects is None
+    assert model.fitted_.effects.columns is None
     np.testing.assert_allclose(model.predict()["forecast"], values[-AHEAD:], rtol=1e-9)
 
 
@@ -76,5 +76,5 @@ def test_the_day_of_the_month_is_an_effect_that_a_store_keeps(tmp_path: Path) ->
 
 
 def test_christmas_makes_no_day_of_the_month() -> None:
-    effects = fitted(paydays(0, christmas=-0.5)[:-AHEAD]).fitted_.column_effects
+    effects = fitted(paydays(0, christmas=-0.5)[:-AHEAD]).fitted_.effects.columns
     assert effects is None or not effects.month.any()
