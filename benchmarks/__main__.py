@@ -6,9 +6,10 @@ import tempfile
 from pathlib import Path
 
 import click
+import pandas as pd
 from rich.console import Console
 
-from benchmarks import coverage, samples
+from benchmarks import coverage, development, samples
 from benchmarks import lumpy as lumpy_series
 from benchmarks import made as made_tables
 from benchmarks import nights as job_nights
@@ -164,6 +165,56 @@ def rolling(folder: Path, methods: list[str], path: Path | None) -> None:
         raise click.ClickException(str(error)) from error
     click.echo("\n".join(rolling_origins.comparison(rows)))
     sys.exit(1 if failures else 0)
+
+
+@cli.command()
+@click.option(
+    "--data",
+    "folder",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="the development sets",
+)
+@click.option(
+    "--rows",
+    "path",
+    required=True,
+    type=FILE,
+    help="CSV of rows so far; they are kept, and new ones added",
+)
+@click.option(
+    "--kinds",
+    callback=items,
+    default=",".join(development.KINDS),
+    show_default=True,
+    help="kinds of tables",
+)
+@click.option(
+    "--change",
+    "changes",
+    multiple=True,
+    metavar="NUMBER=VALUE",
+    help="a number of the program: ensemble.weights.WEIGHT_PRIORS.trimmed=0",
+)
+def develop(folder: Path, path: Path, kinds: list[str], changes: tuple[str, ...]) -> None:
+    """Errors of `forecast now` on panels and single series of the development sets, from four origins."""
+    try:
+        for change in changes:
+            development.change_number(change)
+        development.measure_all(folder, path, kinds)
+    except (ImportError, ValueError, ForecastError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+@cli.command()
+@click.argument("base", type=click.Path(exists=True, path_type=Path))
+@click.argument("changed", type=click.Path(exists=True, path_type=Path), nargs=-1, required=True)
+def judge(base: Path, changed: tuple[Path, ...]) -> None:
+    """What changes are worth on sources and origins that did not choose them, from rows of `develop`."""
+    before = pd.read_csv(base)
+    for path in changed:
+        table = development.judge(before, pd.read_csv(path))
+        click.echo(f"{path.stem}\n{table.to_string(index=False, float_format='{:.4f}'.format)}")
 
 
 @cli.command()
