@@ -69,7 +69,7 @@ def read_past(run: Run, serving: ServingVersion, panel: Panel) -> tuple[Night, K
         if last_run is not None and len(published) < last_run.counts.get("series", 0):
             published |= set(serving.fitted.ids)  # of a large run the ledger keeps a sample
         with_actual = accuracy.in_panel(last, panel, schema)
-        effects = serving.fitted.effects
+        effects = serving.fitted.effects.events
         night = Night(
             panel,
             schema,

@@ -97,7 +97,7 @@ def _json() -> Iterator[Case]:
     for name, data in {
         "1 MB of brackets": b"[" * 500_000 + b"]" * 500_000,
         "2 MB": manifest.rstrip()[:-1] + b" " * 2_000_000 + b"}",
-        "1e999": manifest.replace(b'"format": 5', b'"format": 1e999'),
+        "1e999": manifest.replace(b'"format": 6', b'"format": 1e999'),
     }.items():
         yield Case(
             f"manifest: {name}", lambda place, data=data: write_store(place, plain_files(), data)

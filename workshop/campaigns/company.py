@@ -50,7 +50,7 @@ def live(job: ShopJob, nights: range, counts: Counts, vintages: str = "keep") ->
             counts.lose(f"{job.folder.name}, night {night}: ended with {code}")
         if (version := store.current()) in versions:
             continue
-        effects = load_forecaster(str(store.path))[0].column_effects
+        effects = load_forecaster(str(store.path))[0].effects.columns
         versions[version] = np.zeros(2) if effects is None else effects.typical
         sizes, first = versions[version], next(iter(versions.values()))
         if not (sizes.all() and (np.abs(sizes - first) <= SAME * first).all()):

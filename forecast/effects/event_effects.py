@@ -1,6 +1,6 @@
-"""Estimate the effects of events, take them out of the past and put them back into forecasts."""
+"""Estimate what holidays and events do to the values of their days."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated
 
@@ -8,8 +8,7 @@ import numpy as np
 
 from forecast.artifacts.specs import SMALLEST_NORMAL, Spec, of_values
 from forecast.calendar.zones import WEEK
-from forecast.effects.kinds import KEY_STRIDE, NO_LABELS, Marks, mark, moved_levels
-from forecast.panel.events import find_touched_slots
+from forecast.effects.kinds import KEY_STRIDE, NO_LABELS, Marks, mark
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import Schema
 from forecast.tables.headers import list_names
@@ -44,7 +43,7 @@ class EffectPriors:
     lowest_profile: float = 0.1
     highest_profile: float = 10.0
     least: float = 1e-3  # share of the level; smaller effects are 0, and noise is at least this
-    # candidates for `Effects.exponent`; the first is used unless another is clearly better
+    # candidates for `EventEffects.exponent`; the first is used unless another is clearly better
     exponents: tuple[int, ...] = (0, -1, 1, 2)
     # another exponent must lower the sum of squared errors, each divided by its variance, by this
     exponent_cost: float = 1.0
@@ -82,7 +81,7 @@ class DayShapes:
 
 
 @dataclass(frozen=True)
-class Effects:
+class EventEffects:
     """The estimated effects of events.
 
     The adjusted value is the value without events. On the relative scale, events multiply it by
@@ -115,72 +114,10 @@ class Effects:
     shapes: DayShapes | None = None
 
 
-@dataclass(frozen=True)
-class Adjustment:
-    """How events change values: value = factor * adjusted value + shift.
-
-    Closed slots have a fixed value instead.
-    """
-
-    factor: Numbers  # [slots]
-    shift: Numbers  # [slots]
-    # [slots], whether the adjusted value can be computed from the value: it cannot where events
-    # leave hardly anything of it
-    known: Flags
-    # [slots], the fixed value of closed slots, such as days on which a shop is shut, NaN for open
-    # slots; None if no slot is closed
-    fixed: Numbers | None = None
-    # [slots], whether the value is only a lower bound of the adjusted value, because of a
-    # stock-out; None if none is
-    bound: Flags | None = None
-
-    def _adjust(self, panel: Panel) -> tuple[Numbers, Flags]:
-        """Return the adjusted values [slots] and where they are known, which is in open slots."""
-        factor = np.where(self.known, self.factor, 1.0)
-        values = (panel.values - self.shift) / factor
-        observed = panel.observed & self.known
-        if self.fixed is not None:
-            observed &= np.isnan(self.fixed)
-        return values, observed
-
-    def remove(self, panel: Panel) -> Panel:
-        """Return the panel with adjusted values in place of its values.
-
-        Closed slots, stock-outs and slots that are not `known` become unobserved.
-        """
-        values, observed = self._adjust(panel)
-        if self.bound is not None:
-            observed &= ~self.bound
-        return replace(panel, values=np.where(observed, values, 0.0), observed=observed)
-
-    def bounds(self, panel: Panel) -> Numbers | None:
-        """Return the lower bounds of the adjusted values at stock-outs, [slots], NaN elsewhere.
-
-        The result is None if there are no stock-outs.
-        """
-        if self.bound is None:
-            return None
-        values, observed = self._adjust(panel)
-        return np.where(observed & self.bound, values, np.nan)
-
-    def put_back(self, values: Numbers, slot: Integers) -> Numbers:
-        """Apply the events to adjusted values, and return the values.
-
-        `values` are [windows, horizon, ...]; `slot` [windows, horizon] says where they lie.
-        """
-        more_axes = (1,) * (values.ndim - slot.ndim)
-        slot = slot.reshape(*slot.shape, *more_axes)
-        moved = np.asarray(values * self.factor[slot] + self.shift[slot])
-        if self.fixed is None:
-            return moved
-        fixed = self.fixed[slot]
-        return np.where(np.isnan(fixed), moved, fixed)
-
-
-def adjustment(
-    panel: Panel, schema: Schema, effects: Effects, series_index: Integers
-) -> Adjustment:
-    """Compute how effects change the values of a panel.
+def compute_event_factors(
+    panel: Panel, schema: Schema, effects: EventEffects, series_index: Integers
+) -> tuple[Numbers, Numbers]:
+    """The factor and the summand of events in each slot, [slots] twice.
 
     `series_index` [series] is each series' row in the arrays of `effects`, 0 for a new series.
     """
@@ -194,7 +131,7 @@ def adjustment(
     unit = effects.unit[row]
     is_additive = unit > 0
 
-    scale = is_additive[slot].astype(np.int64)  # [marks], see `Effects.effect`
+    scale = is_additive[slot].astype(np.int64)  # [marks], see `EventEffects.effect`
     of_label = effects.effect[scale, label]  # [marks, 8]
     of_weekday = of_label[np.arange(len(slot)), 1 + marks.weekday[slot]]
     of_slot = np.bincount(slot, of_label[:, 0] + of_weekday, len(row))
@@ -207,45 +144,10 @@ def adjustment(
     always_zero = slot[effects.always_zero[row[slot], label] > 0]
     factor[always_zero] *= factor[always_zero] >= EFFECT_PRIORS.closed
     factor[is_additive] = 1.0
-    return Adjustment(factor, amount * unit, factor >= EFFECT_PRIORS.hidden)
+    return factor, amount * unit
 
 
-def adjusted_panel(
-    panel: Panel,
-    schema: Schema,
-    effects: Effects | None,
-    series_index: Integers,
-    fixed: Numbers | None,
-) -> tuple[Panel, Adjustment | None]:
-    """Return a panel with adjusted values, and the adjustment that puts the events back.
-
-    Closed slots keep their values, `fixed`, whatever the events. After a level shift, earlier
-    adjusted values are moved to the newest level. The adjustment is None if nothing is adjusted.
-    """
-    levels = moved_levels(panel, schema)
-    bound = find_touched_slots(panel, schema, "stock_out")
-    if effects is None and fixed is None and levels is None and not bound.any():
-        return panel, None
-
-    size = len(panel.values)
-    moved = Adjustment(np.ones(size), np.zeros(size), np.ones(size, bool))
-    if effects is not None:
-        moved = adjustment(panel, schema, effects, series_index)
-    factor = moved.factor
-    shift = moved.shift
-    if levels is not None:
-        level_factor, level_shift = levels
-        factor = level_factor * factor
-        shift = level_factor * shift + level_shift
-    if fixed is not None:
-        is_open = np.isnan(fixed)
-        factor = np.where(is_open, factor, 1.0)
-        shift = np.where(is_open, shift, 0.0)
-    moved = Adjustment(factor, shift, moved.known, fixed, bound)
-    return moved.remove(panel), moved
-
-
-def describe_effects(effects: Effects) -> str:
+def describe_effects(effects: EventEffects) -> str:
     """List the strongest effects, in percent.
 
     On the additive scale they are in standard deviations of the values.
@@ -261,7 +163,7 @@ def describe_effects(effects: Effects) -> str:
     return list_names(texts, EFFECTS_NAMED, "") or "no effect beyond chance"
 
 
-def unseen_events(panel: Panel, schema: Schema, effects: Effects) -> list[str]:
+def unseen_events(panel: Panel, schema: Schema, effects: EventEffects) -> list[str]:
     """Name the events in the future of a panel that did not occur in the past of the fit."""
     marks = mark(panel.tail(1), schema)
     is_future = marks.slot % (1 + panel.ahead) > 0
@@ -271,9 +173,9 @@ def unseen_events(panel: Panel, schema: Schema, effects: Effects) -> list[str]:
     return sorted(events - set(effects.labels))
 
 
-def fit_effects(
+def fit_events(
     panel: Panel, schema: Schema, before: Integers, fixed: Numbers | None = None
-) -> Effects:
+) -> EventEffects:
     """Estimate the effects of events from the open slots before position `before` [series].
 
     A day with events is compared with the same weekday in the nearest weeks without events. If that
@@ -327,7 +229,7 @@ def fit_effects(
     always_zero[0] = always_zero.min(0)
     is_shown = np.isin(marks.slot, days.slot) | closed[marks.slot]
     shown = np.unique(marks.label[is_shown])
-    return Effects(
+    return EventEffects(
         labels=tuple(marks.labels[label] for label in shown),
         effect=effect[:, shown],
         typical=typical[:, shown],

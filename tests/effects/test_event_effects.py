@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
-from forecast.effects.effects import Effects, adjustment, fit_effects
+from forecast.effects.chain import Adjusted, Effects, remove_effects
+from forecast.effects.event_effects import EventEffects, fit_events
 from forecast.panel.infer import Reading, read
 from forecast.panel.panel import Integers, series_index
 from forecast.settings import TableSettings
@@ -41,13 +42,20 @@ def christmases(frame: pd.DataFrame, **settings: Any) -> Reading:
     return read(table_from_frame(frame), with_events(TableSettings(**settings), events), horizon=14)
 
 
-def found_in(reading: Reading, before: Integers | None = None) -> Effects:
-    return fit_effects(
+def found_in(reading: Reading, before: Integers | None = None) -> EventEffects:
+    return fit_events(
         reading.panel, reading.schema, reading.panel.lengths if before is None else before
     )
 
 
-def of(effects: Effects, label: str = "christmas") -> float:
+def adjusted(reading: Reading, effects: EventEffects) -> Adjusted:
+    """The table without effects."""
+    panel = reading.panel
+    index = series_index(panel.ids, panel.ids)
+    return remove_effects(panel, reading.schema, Effects(events=effects), index, None)
+
+
+def of(effects: EventEffects, label: str = "christmas") -> float:
     return float(effects.typical[0, effects.labels.index(label)])
 
 
@@ -61,7 +69,7 @@ def test_what_comes_later_changes_nothing() -> None:
     before = np.array([800])
     changed = reading.panel.values.copy()
     changed[800:] *= 7
-    later = fit_effects(
+    later = fit_events(
         type(reading.panel)(**{**vars(reading.panel), "values": changed}), reading.schema, before
     )
     then = found_in(reading, before)
@@ -85,14 +93,13 @@ def test_an_effect_seen_once_needs_a_strong_sign() -> None:
 def test_effects_are_taken_out_and_put_back() -> None:
     reading = christmases(rides(2))
     panel, effects = reading.panel, found_in(reading)
-    moved = adjustment(panel, reading.schema, effects, series_index(panel.ids, panel.ids))
-    adjusted = moved.remove(panel)
+    moved = adjusted(reading, effects)
     days = pd.date_range("2018-01-01", periods=len(panel.values))
     christmas = np.flatnonzero(is_christmas(days) & panel.observed)
     neighbours = (panel.values[christmas - 7] + panel.values[christmas - 14]) / 2
-    np.testing.assert_allclose(adjusted.values[christmas] / neighbours, 1, atol=0.25)
+    np.testing.assert_allclose(moved.panel.values[christmas] / neighbours, 1, atol=0.25)
     slots = np.arange(len(panel.values))[None]
-    np.testing.assert_allclose(moved.put_back(adjusted.values[None], slots)[0], panel.values)
+    np.testing.assert_allclose(moved.restore(moved.panel.values[None], slots)[0], panel.values)
 
 
 def test_a_closed_day_is_forecast_as_zero_and_hidden_from_models() -> None:
@@ -100,11 +107,11 @@ def test_a_closed_day_is_forecast_as_zero_and_hidden_from_models() -> None:
     frame.loc[is_christmas(pd.DatetimeIndex(frame["day"])), "rides"] = 0
     reading = christmases(frame)
     panel = reading.panel
-    moved = adjustment(panel, reading.schema, found_in(reading), series_index(panel.ids, panel.ids))
+    moved = adjusted(reading, found_in(reading))
     closed = np.flatnonzero(panel.observed & (panel.values == 0))
     assert len(closed) == 3
     assert (moved.factor[closed] == 0).all()
-    assert not moved.remove(panel).observed[closed].any()
+    assert not moved.panel.observed[closed].any()
 
 
 def test_series_share_an_effect_and_each_reacts_in_its_own_way() -> None:
@@ -117,7 +124,7 @@ def test_series_share_an_effect_and_each_reacts_in_its_own_way() -> None:
         wide[f"s{place}"] = frame[f"s{place}"] * 10**place
     reading = christmases(wide)
     panel = reading.panel
-    moved = adjustment(panel, reading.schema, found_in(reading), series_index(panel.ids, panel.ids))
+    moved = adjusted(reading, found_in(reading))
     days = pd.date_range("2018-01-01", periods=int(np.diff(panel.offsets)[0]))
     first = int(np.flatnonzero(is_christmas(days))[0])
     np.testing.assert_allclose(moved.factor[panel.offsets[:-1] + first] - 1, effects, atol=0.15)
@@ -128,7 +135,7 @@ def test_values_below_zero_move_by_a_sum() -> None:
     frame["rides"] -= 2000
     reading = christmases(frame)
     panel = reading.panel
-    moved = adjustment(panel, reading.schema, found_in(reading), series_index(panel.ids, panel.ids))
+    moved = adjusted(reading, found_in(reading))
     assert (moved.factor == 1).all()
     days = pd.date_range("2018-01-01", periods=len(panel.values))
     assert (moved.shift[is_christmas(days)] < -600).all()
@@ -150,7 +157,7 @@ def test_a_holiday_that_only_takes_the_place_of_a_busy_day_falls_less_on_a_quiet
     events = table_from_frame(pd.DataFrame({"date": dates, "name": "christmas"}))
     reading = read(table_from_frame(frame), with_events(TableSettings(), events), horizon=400)
     panel, effects = reading.panel, found_in(reading)
-    moved = adjustment(panel, reading.schema, effects, series_index(panel.ids, panel.ids))
+    moved = adjusted(reading, effects)
     all_days = pd.date_range("2005-01-01", periods=len(panel.values))
     christmas = np.flatnonzero(is_christmas(all_days))
     quiet = all_days[christmas].day_of_week == 6
@@ -169,7 +176,7 @@ def test_hours_of_a_day_share_its_effect() -> None:
     )
     reading = christmases(frame)
     panel = reading.panel
-    moved = adjustment(panel, reading.schema, found_in(reading), series_index(panel.ids, panel.ids))
+    moved = adjusted(reading, found_in(reading))
     factors = moved.factor[
         is_christmas(pd.date_range("2020-01-01", periods=len(panel.values), freq="h"))
     ]
@@ -188,7 +195,7 @@ def test_two_names_of_one_day_share_its_effect_even_without_noise() -> None:
     )
     reading = read(table_from_frame(frame), with_events(TableSettings(), events), horizon=400)
     panel = reading.panel
-    moved = adjustment(panel, reading.schema, found_in(reading), series_index(panel.ids, panel.ids))
+    moved = adjusted(reading, found_in(reading))
     all_days = pd.date_range("2018-01-01", periods=len(panel.values))
     np.testing.assert_allclose(moved.factor, np.where(is_christmas(all_days), 0.5, 1.0), atol=1e-3)
 
@@ -197,8 +204,7 @@ def test_nothing_is_found_where_nothing_happened() -> None:
     quiet = christmases(rides(7, years=1)[:100])
     effects = found_in(quiet)
     assert effects.labels == ()
-    panel = quiet.panel
-    moved = adjustment(panel, quiet.schema, effects, series_index(panel.ids, panel.ids))
+    moved = adjusted(quiet, effects)
     assert (moved.factor == 1).all()
 
 
