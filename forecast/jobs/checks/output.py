@@ -24,7 +24,7 @@ from forecast.totals.sums import LAST_YEAR
 
 @dataclass(frozen=True)
 class OutputPriors:
-    """When forecasts stand out from past ones, tuned with `python -m tests.faults nights`."""
+    """When forecasts stand out from past ones, tuned with `python -m workshop.campaigns nights`."""
 
     # how many times a forecast may exceed the largest value of a year, how many times an interval
     # may grow or shrink, and how many times the usual the change of the total may be

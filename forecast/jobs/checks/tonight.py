@@ -99,7 +99,8 @@ def mark_unknown_events(panel: Panel, fitted: Fitted, before: Schema | None) -> 
     The version has not learned the effect, or only one of the two compared runs has the event.
     """
     declared = fitted.schema.dated_events
-    learned = () if fitted.effects is None else fitted.effects.labels
+    events = fitted.effects.events
+    learned = () if events is None else events.labels
     earlier = () if before is None else before.dated_events
     unknown = [event for event in earlier if event not in declared]
     for event in declared:
