@@ -60,7 +60,7 @@ def rides_row() -> Row:
     """How far the effect that is found lies from the true one, as a share of it."""
     missed = []
     for seed in range(SEEDS):
-        effects = Forecaster(model="last", holidays="US").fit(rides(seed)).fitted_.effects
+        effects = Forecaster(model="last", holidays="US").fit(rides(seed)).fitted_.effects.events
         found = (
             0.0 if effects is None else effects.typical[0, effects.labels.index("Christmas Day")]
         )

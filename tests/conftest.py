@@ -42,7 +42,7 @@ SLOWEST_FILES = {
         "test_way",
     ),
     *(
-        "test_faults",
+        "test_campaigns",
         "test_pretraining",
         "test_parallel",
         "test_examples",

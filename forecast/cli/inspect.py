@@ -82,7 +82,7 @@ def _of_version(folder: str, version: str | None) -> tuple[list[str], Facts]:
     lines += [f"series   {', '.join(counts)}", *rank_candidates(fitted)]
 
     models = zip(map(series_key, fitted.history.ids), list_models(fitted), strict=True)
-    closed = closed_groups(fitted.closed, table)
+    closed = closed_groups(fitted.effects.closed, table)
     return lines, {
         "version": info.id,
         "created": info.created.isoformat(),

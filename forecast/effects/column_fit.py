@@ -15,11 +15,13 @@ import numpy as np
 from forecast.calendar.calendar import DAYS_OF_YEAR
 from forecast.effects.columns import (
     DAYS_OF_MONTH,
+    MOST_YEAR_WAVES,
     YEAR_WAVES,
     ColumnEffects,
     columns_by_name,
     columns_of_calendar,
     days_of_month,
+    split_year,
     waves_of_year,
 )
 from forecast.logs import log
@@ -103,15 +105,17 @@ def fit_columns(
 
     None without columns and effects of the year, or with too few values.
     """
-    beside = 0.0
-    shown = year
+    shown = split_year(year, YEAR_WAVES)
+    beside = shown[:0]
     if not _may_show_year(panel, before, year):
         # columns that follow the year would take its effect; one year alone forecasts no other
-        beside = year * bool(schema.known and before.max() >= year)
-        shown = 0.0
+        beside = shown[: len(shown) * bool(schema.known and before.max() >= year)]
+        shown = shown[:0]
+    elif earlier is not None:
+        shown = max(shown, earlier.year, key=len)
     month = np.zeros(DAYS_OF_MONTH) if earlier is None else earlier.month
     pasts = _pasts(panel, schema, seasons, before, shown, month, beside)
-    if not pasts or not (schema.known or shown or month.any()):
+    if not pasts or not (schema.known or len(shown) or month.any()):
         return None
     choices = _choices(pasts) if earlier is None else [earlier.multiplies]
     best = _likeliest(pasts, seasons, shown, month, choices)
@@ -124,10 +128,20 @@ def fit_columns(
         if 0 < year <= DAYS_OF_YEAR:
             month = _month(pasts, schema, effects, best.kept)
         multiplies = effects.multiplies and not too_large
-        if multiplies != effects.multiplies or month.any():
-            like = replace(effects, multiplies=multiplies, month=month)
+        if len(shown):
+            more = split_year(year, MOST_YEAR_WAVES)
+            wide = _pasts(panel, schema, seasons, before, more, effects.month, beside)
+            wider = _prepare(wide, effects.multiplies, seasons, more, effects.month)
+            if wider is not None:
+                regression = _ColumnRegression.prepare(wide, wider, best.kept)
+                gain = whole.left_out() - regression.left_out()
+                if gain > 2 * COLUMN_PRIORS.evidence * (len(more) - len(shown)):
+                    shown = more
+        if multiplies != effects.multiplies or month.any() or len(shown) > len(effects.year):
+            like = replace(effects, multiplies=multiplies, month=month, year=shown)
             return fit_columns(panel, schema, seasons, before, year, like, with_draws)
-    if too_large and beside:  # effects that only the year cancels cannot be taken off without it
+    # effects that only the year cancels cannot be taken off without it
+    if too_large and len(beside):
         return fit_columns(panel, schema, seasons, before, 0.0, earlier, with_draws)
     if not (schema.known or effects.weights.any()):
         return None
@@ -279,9 +293,9 @@ def _pasts(
     schema: Schema,
     seasons: tuple[int, ...],
     before: Integers,
-    year: float,
+    year: Numbers,
     month: Numbers,
-    beside: float,
+    beside: Numbers,
 ) -> list[_SeriesPast]:
     """The newest past of series, evenly spaced if there are too many values."""
     pasts = []
@@ -357,7 +371,7 @@ def _prepare(
     pasts: list[_SeriesPast],
     multiplies: bool,
     seasons: tuple[int, ...],
-    year: float,
+    year: Numbers,
     month: Numbers,
 ) -> ColumnEffects | None:
     """Effects without coefficients; None if there are no columns, or too many for the values."""
@@ -389,7 +403,7 @@ def _prepare(
 
     knots = np.repeat(limits[:, 1:], len(COLUMN_PRIORS.knots), 1)  # there, a slope never changes
     count = known.shape[1]
-    of_table = count - 2 * YEAR_WAVES * (year > 0) - month.any()
+    of_table = count - 2 * len(year) - month.any()
     for number, column in enumerate(scaled.T[:of_table]):
         if len(np.unique(column)) >= COLUMN_PRIORS.different and not apart[number]:
             knots[number] = np.quantile(column, COLUMN_PRIORS.knots)
@@ -414,19 +428,20 @@ def _prepare(
         draws=np.zeros((0, count, 0)),
     )
     rows = sum(past.observed.sum() for past in pasts)
-    return _affordable(effects, of_table > 0, rows)
+    return _affordable(effects, rows)
 
 
-def _affordable(effects: ColumnEffects, has_columns: bool, rows: int) -> ColumnEffects | None:
+def _affordable(effects: ColumnEffects, rows: int) -> ColumnEffects | None:
     """The effects with as many terms as that many rows allow; None if they allow no term."""
     at_once = replace(effects, lags=effects.lags[:1], means=effects.means[:0])
     simplest = replace(at_once, knots=effects.knots[:, :0])
     most_weights = min(COLUMN_PRIORS.features, rows // COLUMN_PRIORS.rows_each)
-    candidates = (effects, at_once, simplest) if has_columns else (simplest,)
-    for candidate in candidates:
-        weights = np.zeros((len(effects.knots), candidate.width))
-        if 0 < weights.size <= most_weights:
-            return replace(candidate, weights=weights)
+    own = effects.of_table
+    columns = len(effects.knots)
+    for candidate in (effects, at_once, simplest) if own else (simplest,):
+        width = candidate.width
+        if 0 < own * width + columns - own <= most_weights:  # those of the calendar act at once
+            return replace(candidate, weights=np.zeros((columns, width)))
     return None
 
 
@@ -459,18 +474,19 @@ class _ColumnRegression:
         counts = np.zeros(COLUMN_PRIORS.blocks, np.int64)
         likelihood = 0.0
         for past in pasts:
-            errors, position, alone = past.errors(effects, past.terms(effects), kept)
+            terms = past.terms(effects)
+            used = np.flatnonzero(terms.any(0))
+            errors, position, alone = past.errors(effects, terms[:, used], kept)
+            within = np.ix_(*[np.append(used, size)] * 2)
             block = (position - first) * COLUMN_PRIORS.blocks // (end - first)
             for number in np.unique(block):
                 own = errors[block == number]
-                products[number] += own.T @ own
+                products[number][within] += own.T @ own
                 counts[number] += len(own)
             likelihood += alone
         sums = cls(effects, kept, products, counts)
         terms, product, square, count = sums.moments
-        ridge = LEAST_RIDGE * np.trace(terms) / size + VARIANCE_ROUNDING
-        penalised = terms + ridge * np.eye(size)
-        explained = product @ np.linalg.solve(penalised, product)
+        explained = product @ _ridge(terms, product)
         left = max(square - float(explained), VARIANCE_ROUNDING)
         variance = left / max(count, 1)
         likelihood -= count / 2 * np.log(variance)
@@ -486,6 +502,15 @@ class _ColumnRegression:
         product = total[:-1, -1]
         square = float(total[-1, -1])
         return terms, product, square, int(self.counts.sum())
+
+    def left_out(self) -> float:
+        """Squares of errors in each block of time that effects in all others leave."""
+        squares = 0.0
+        for own in self.products:
+            rest = self.products.sum(0) - own
+            change = np.append(-_ridge(rest[:-1, :-1], rest[:-1, -1]), 1.0)
+            squares += float(change @ own @ change)
+        return squares
 
     def draws(self, weights: Numbers) -> Numbers:
         """Draws from the posterior of all coefficients, [draws, columns, terms].
@@ -541,6 +566,12 @@ class _ColumnRegression:
         return replace(self.effects, weights=weights.reshape(-1, width))
 
 
+def _ridge(terms: Numbers, product: Numbers) -> Numbers:
+    """Coefficients [terms] of sums of products of terms, and of terms and values."""
+    ridge = LEAST_RIDGE * np.trace(terms) / len(terms) + VARIANCE_ROUNDING
+    return np.linalg.solve(terms + ridge * np.eye(len(terms)), product)
+
+
 def _choices(pasts: list[_SeriesPast]) -> list[bool]:
     """Whether effects may multiply values: they may always be added."""
     values = np.concatenate([past.values for past in pasts])
@@ -558,7 +589,7 @@ def _deviation(pasts: list[_SeriesPast], effects: ColumnEffects) -> float:
 def _likeliest(
     pasts: list[_SeriesPast],
     seasons: tuple[int, ...],
-    year: float,
+    year: Numbers,
     month: Numbers,
     choices: list[bool],
 ) -> _ColumnRegression | None:

@@ -12,14 +12,15 @@ import numpy as np
 
 from forecast.artifacts.specs import SMALLEST_NORMAL, Spec, of_values
 from forecast.calendar.zones import count_months, first_days
-from forecast.effects.effects import EFFECTS_NAMED, Adjustment
+from forecast.effects.event_effects import EFFECTS_NAMED
 from forecast.panel.events import day_spans
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import MOST_CATEGORIES, Schema, build_calendar, indicators
 
 LARGEST = 5.0  # logarithm of the largest factor, or the largest sum in deviations of the series
 LONGEST = 100_000  # steps or days, of a lag or a mean
-YEAR_WAVES = 3  # pairs of a sine and a cosine; more follow what happened in one year alone
+YEAR_WAVES = 3  # pairs of a sine and a cosine; more follow what happened in one year alone,
+MOST_YEAR_WAVES = 12  # unless the years agree on them
 YEAR = "year"  # what their effect is called
 MONTH = "day of the month"
 DAYS_OF_MONTH = 31
@@ -39,7 +40,7 @@ class ColumnEffects:
 
     multiplies: bool  # whether effects are factors; otherwise they are added
     season: Annotated[int, Spec(low=1)]  # steps of a day; 1 without
-    year: Annotated[float, of_values("", low=0)]  # steps of a year; 0 without waves of it
+    year: Annotated[Numbers, of_values("year", low=1)]  # steps of each wave of the year
     month: Annotated[Numbers, of_values("31")]  # the column of the month by day; 0 without one
     lags: Annotated[Integers, Spec("lags", 0, LONGEST)]
     means: Annotated[Integers, Spec("means", 1, LONGEST)]  # in days
@@ -65,7 +66,7 @@ class ColumnEffects:
     @property
     def of_table(self) -> int:
         """The number of columns that are those of the table."""
-        return len(self.knots) - 2 * YEAR_WAVES * (self.year > 0) - int(self.month.any())
+        return len(self.knots) - 2 * len(self.year) - int(self.month.any())
 
     @property
     def width(self) -> int:
@@ -146,8 +147,10 @@ class ColumnEffects:
             first_step = panel.offsets[series] - slots.start
             yield slots, self.by_column(scaled, first_step)
 
-    def adjustment(self, panel: Panel, schema: Schema, series_index: Integers) -> Adjustment:
-        """How the columns change the values of a panel.
+    def compute_factors(
+        self, panel: Panel, schema: Schema, series_index: Integers
+    ) -> tuple[Numbers, Numbers]:
+        """The factor and the summand of columns in each slot, [slots] twice.
 
         `series_index` [series] is each series' row in `scale`, 0 for a new series.
         """
@@ -155,11 +158,9 @@ class ColumnEffects:
         effect = np.zeros(len(row))
         for slots, by_column in self.by_part(panel, schema):
             effect[slots] = self._in_series(by_column, row[slots])
-        nothing = np.zeros_like(effect)
-        known = np.ones(len(effect), bool)
         if self.multiplies:
-            return Adjustment(np.exp(effect), nothing, known)
-        return Adjustment(nothing + 1.0, effect * self.scale[row], known)
+            return np.exp(effect), np.zeros_like(effect)
+        return np.ones_like(effect), effect * self.scale[row]
 
     def _in_series(self, by_column: Numbers, row: Integers) -> Numbers:
         """The effect of all columns on series of rows [steps], [steps]."""
@@ -192,28 +193,6 @@ class ColumnEffects:
         return np.ones_like(change), change * self.scale[row][:, None]
 
 
-def remove_columns(
-    panel: Panel,
-    adjustment: Adjustment | None,
-    schema: Schema,
-    effects: ColumnEffects | None,
-    series_index: Integers,
-) -> tuple[Panel, Adjustment | None]:
-    """A panel without the effects of columns, and the adjustment that puts them back, too.
-
-    `adjustment` has led to the values of the panel.
-    """
-    if effects is None:
-        return panel, adjustment
-    own = effects.adjustment(panel, schema, series_index)
-    removed = own.remove(panel)
-    if adjustment is None:
-        return removed, own
-    factor = adjustment.factor * own.factor
-    shift = adjustment.factor * own.shift + adjustment.shift
-    return removed, replace(adjustment, factor=factor, shift=shift)
-
-
 def columns_by_name(schema: Schema) -> dict[str, slice]:
     """Which of the `indicators` belong to each column of the table."""
     places = {}
@@ -235,16 +214,20 @@ def hide_monotone_columns(panel: Panel, schema: Schema) -> Panel:
     return replace(panel, known=known)
 
 
-def waves_of_year(position: Integers, year: float) -> Numbers:
-    """Waves of the year at grid positions [steps], [steps, 2 * YEAR_WAVES]; none if `year` is 0."""
-    if not year:
-        return np.zeros((len(position), 0))
-    waves = np.arange(1, YEAR_WAVES + 1)
-    angle = 2 * np.pi / year * position[:, None] * waves
+def split_year(year: float, count: int) -> Numbers:
+    """The steps of so many waves of a year of `year` steps; none if that is 0."""
+    return year / np.arange(1, 1 + count * (year > 0))
+
+
+def waves_of_year(position: Integers, year: Numbers) -> Numbers:
+    """Waves of the year at grid positions [steps], [steps, 2 * waves]."""
+    angle = 2 * np.pi / year * position[:, None]
     return np.concatenate([np.sin(angle), np.cos(angle)], 1)
 
 
-def columns_of_calendar(position: Integers, schema: Schema, year: float, month: Numbers) -> Numbers:
+def columns_of_calendar(
+    position: Integers, schema: Schema, year: Numbers, month: Numbers
+) -> Numbers:
     """Waves of the year and the value of the day in `month`, [steps, columns]."""
     waves = waves_of_year(position, year)
     if not month.any():
@@ -264,8 +247,8 @@ def describe_columns(effects: ColumnEffects, schema: Schema) -> str:
     The changes are in percent, or in standard deviations of the values where they are added.
     """
     places = columns_by_name(schema)
-    if effects.year:
-        places[YEAR] = slice(effects.of_table, effects.of_table + 2 * YEAR_WAVES)
+    if len(effects.year):
+        places[YEAR] = slice(effects.of_table, effects.of_table + 2 * len(effects.year))
     if effects.month.any():
         places[MONTH] = slice(-1, None)
     sizes = {name: float(np.linalg.norm(effects.typical[own])) for name, own in places.items()}

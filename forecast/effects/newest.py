@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from forecast.effects.effects import Adjustment
 from forecast.effects.kinds import is_likelier_ratio, median, remove_shifts
 from forecast.errors import Setting
 from forecast.logs import log
@@ -168,33 +167,22 @@ def remove_newest_outliers(panel: Panel, season: int, ends: Integers) -> Panel:
     return replace(panel, observed=observed)
 
 
-def at_new_levels(
-    panel: Panel, adjustment: Adjustment | None, season: int, ends: Integers
-) -> tuple[Panel, Adjustment | None]:
-    """Move the values before new levels to these, and let the adjustment put them back.
+def find_new_levels(panel: Panel, season: int, ends: Integers) -> tuple[Numbers, Numbers] | None:
+    """What turns values at new levels into those before them: a factor and a summand, [slots].
 
-    `adjustment` has led to the values of the panel.
+    None without new levels.
     """
     levels = new_levels(panel, season, ends)
     if not levels:
-        return panel, adjustment
-    size = len(panel.values)
-    if adjustment is None:
-        adjustment = Adjustment(np.ones(size), np.zeros(size), np.ones(size, bool))
-    factor = adjustment.factor.copy()
-    shift = adjustment.shift.copy()
-    values = panel.values.copy()
+        return None
+    factor = np.ones(len(panel.values))
+    shift = np.zeros(len(panel.values))
     for level in levels:
         first = panel.offsets[level.series]
-        end = first + ends[level.series] - level.confirming
-        before = slice(first, end)
-        at_level = values[before] * level.factor + level.shift
-        values[before] = np.where(panel.observed[before], at_level, 0.0)
-        # value = factor * (moved - shift of the level) / factor of the level + shift
-        factor[before] /= level.factor
-        shift[before] -= factor[before] * level.shift
-    moved = replace(adjustment, factor=factor, shift=shift)
-    return replace(panel, values=values), moved
+        before = slice(first, first + ends[level.series] - level.confirming)
+        factor[before] = 1 / level.factor
+        shift[before] = -level.shift / level.factor
+    return factor, shift
 
 
 def _past(panel: Panel, series: int, ends: Integers) -> Numbers:

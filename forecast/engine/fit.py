@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from forecast.effects.chain import fit_effects, remove_effects
 from forecast.effects.closed import drop_contradictions, fixed_values
-from forecast.effects.columns import remove_columns
-from forecast.effects.effects import adjusted_panel
 from forecast.effects.kinds import remove_shifts, steps_of_shifts
 from forecast.effects.newest import steps_compared, warn_of_newest
 from forecast.engine.exporting import add_exports
-from forecast.engine.holdout import HeldOut, find_columns, find_effects
+from forecast.engine.holdout import HeldOut
 from forecast.engine.requests import FitRequest, FitTask, ReadPanel
 from forecast.engine.sums import add_joint_errors, choose_reconciliation
 from forecast.engine.train import held_out_and_start, train
@@ -227,17 +226,17 @@ def collect(
     """Everything that a forecast needs; closed slots and effects are estimated from all values."""
     panel = task.panel
     schema = task.schema
-    closed = drop_contradictions(held_out.closed, panel, schema, panel.lengths)
+    closed = drop_contradictions(held_out.effects.closed, panel, schema, panel.lengths)
     past_ends = np.where(panel.skipped, 0, panel.lengths)
-    effects = find_effects(panel, schema, closed, past_ends)
+    lags = held_out.inputs.lags
+    columns = held_out.effects.columns
+    saves = task.request.saves
+    effects = fit_effects(panel, schema, lags, past_ends, closed, columns, with_draws=saves)
     fixed = fixed_values(closed, panel, schema)
     own_index = series_index(panel.ids, panel.ids)
-    adjusted, _ = adjusted_panel(panel, schema, effects, own_index, fixed)
-    transform = replace(held_out.transform, effects=effects, fixed=fixed)
-    lags = held_out.inputs.lags
-    columns = find_columns(panel, schema, transform, lags, past_ends, with_draws=task.request.saves)
-    adjusted, _ = remove_columns(adjusted, None, schema, columns, own_index)
-    spread = transform_values(adjusted, held_out.transform.power).spread
+    adjusted = remove_effects(panel, schema, effects, own_index, fixed)
+    power = held_out.inputs.power
+    spread = transform_values(adjusted.panel, power).spread
 
     forecasting = [number for group in ensemble.networks for number in plan.groups()[group]]
     naive_error = naive_errors(remove_shifts(panel, schema), schema.shortest_season)
@@ -247,8 +246,8 @@ def collect(
     season = lags[0] if lags else panel.ahead  # roughness takes values a season before
     compared = steps_compared(schema.shortest_season)
     steps_seen = max(*lookbacks, ensemble.steps_back, held_out.lookback + season, compared)
-    if columns is not None:
-        steps_seen += columns.reach
+    if effects.columns is not None:
+        steps_seen += effects.columns.reach
     steps_back = steps_of_shifts(panel, schema, steps_seen)
     trained_until = panel.starts.copy()
     trained_until[held_out.trained_series] += held_out.split.train_end
@@ -262,7 +261,7 @@ def collect(
         horizon=panel.ahead,
         lags=lags,
         levels=LEVELS,
-        power=held_out.transform.power,
+        power=power,
         train_end=position_texts(schema, end)[0],
         validation=tuple(member.validation for member in trained),
         trained_steps=tuple(member.steps for member in trained),
@@ -280,6 +279,4 @@ def collect(
         trained_until=trained_until,
         run=task.settings.model_dump(include=RESTORED_SETTINGS, exclude_defaults=True),
         effects=effects,
-        column_effects=columns,
-        closed=closed,
     )

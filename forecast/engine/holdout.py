@@ -1,15 +1,12 @@
 """The first stage of a fit: choose what is held out, and what follows from the values before."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from forecast.calendar.calendar import steps_of_a_year
-from forecast.effects.closed import Closed, find_closures, fixed_values
-from forecast.effects.column_fit import fit_columns
-from forecast.effects.columns import ColumnEffects
-from forecast.effects.effects import Effects, adjusted_panel, fit_effects
-from forecast.effects.kinds import has_events, remove_shifts
+from forecast.effects.chain import Effects, fit_effects
+from forecast.effects.closed import find_closures, fixed_values
+from forecast.effects.kinds import remove_shifts
 from forecast.engine.requests import FitTask
 from forecast.ensemble.baseline_forecasts import context_length
 from forecast.ensemble.candidates import can_learn, compared_with
@@ -19,8 +16,7 @@ from forecast.errors import BadData, Setting, UsageError
 from forecast.inference.fitted import Fitted
 from forecast.logs import log
 from forecast.metrics.quantiles import LEVELS
-from forecast.panel.panel import Integers, Panel, series_index
-from forecast.panel.schema import Schema
+from forecast.panel.panel import Integers, Panel
 from forecast.panel.season import lags_and_lookback, most_lookback
 from forecast.settings import TrainSettings
 from forecast.training.split import Split, split_windows, validation_windows
@@ -49,8 +45,7 @@ class HeldOut:
     trained_series: Integers  # indices of the series that get a forecast; no others are trained on
     lookback: int
     context: int  # past steps that baselines read
-    transform: Transform  # the transform of the target, from values that are not held out
-    closed: Closed  # closed slots, from the same values
+    effects: Effects  # from values that are not held out
     trains: bool  # whether networks are trained: only if there is enough past
 
 
@@ -88,21 +83,15 @@ def hold_out(task: FitTask, earlier: Fitted | None) -> HeldOut:
         power = fit_power(task.settings.transform, unshifted, season, split.train_end)
     else:
         power = earlier.config.power
-    transform = Transform(
-        power,
-        find_effects(panel, schema, closed, past_ends),
-        fixed_values(closed, panel, schema),
-        None if earlier is None else earlier.column_effects,
-    )
-    columns = find_columns(panel, schema, transform, lags, past_ends)
+    earlier_columns = None if earlier is None else earlier.effects.columns
+    effects = fit_effects(panel, schema, lags, past_ends, closed, earlier_columns)
     fixed = fixed_values(closed.select(trained_series), selected, schema)
-    transform = replace(transform, fixed=fixed, column_effects=columns)
     statistics = fit_statistics(selected, schema, split.train_end)
     inputs = make_inputs(
         selected,
         schema,
         statistics,
-        transform=transform,
+        transform=Transform(power, effects, fixed),
         lags=lags,
         levels=LEVELS,
         ids=panel.ids,
@@ -119,43 +108,9 @@ def hold_out(task: FitTask, earlier: Fitted | None) -> HeldOut:
         trained_series,
         lookback,
         context,
-        transform,
-        closed,
+        effects,
         trains,
     )
-
-
-def find_effects(panel: Panel, schema: Schema, closed: Closed, before: Integers) -> Effects | None:
-    """The effects of events, from values at positions before `before` [series].
-
-    None without events.
-    """
-    if not has_events(schema):
-        return None
-    fixed = fixed_values(closed, panel, schema)
-    unshifted = remove_shifts(panel, schema)
-    return fit_effects(unshifted, schema, before, fixed)
-
-
-def find_columns(
-    panel: Panel,
-    schema: Schema,
-    transform: Transform,
-    lags: tuple[int, ...],
-    before: Integers,
-    with_draws: bool = False,
-) -> ColumnEffects | None:
-    """The effects of columns known in advance and of the year, from values before `before` [series].
-
-    `transform` holds what is taken out of the values of the panel before, and perhaps earlier
-    effects of columns, which say whether they multiply or are added.
-    """
-    year = steps_of_a_year(schema.calendar)
-    if not (schema.known or year):
-        return None
-    index = series_index(panel.ids, panel.ids)
-    adjusted, _ = adjusted_panel(panel, schema, transform.effects, index, transform.fixed)
-    return fit_columns(adjusted, schema, lags, before, year, transform.column_effects, with_draws)
 
 
 def too_short(task: FitTask, longest: int, learnable: int, model: str) -> BadData:

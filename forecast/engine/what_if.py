@@ -67,7 +67,7 @@ def what_if(
         ahead &= panel.grid_positions >= first_position
     known = panel.known
     panel = _changed_panel(panel, ahead, changed, schema)
-    if effects := predictor.fitted.column_effects:
+    if effects := predictor.fitted.effects.columns:
         _warn_of_clipped_values(panel, panel.known != known, effects, schema)
     question = replace(request, source=panel, future=None, origin=None)
     after = forecast(predictor, question)
@@ -104,7 +104,7 @@ def _standard_error(
     """
     fitted = predictor.fitted
     schema = fitted.schema
-    effects = fitted.column_effects
+    effects = fitted.effects.columns
     steps = np.arange(after.means.shape[1])
     panels = [before.panel, after.panel]
     firsts = (panel.first_slots + panel.lengths for panel in panels)
@@ -113,9 +113,11 @@ def _standard_error(
 
     def forecast_other(effects: ColumnEffects) -> Numbers:
         """The forecasts with changed columns, of which `effects` says what they do."""
-        old, new = (effects.adjustment(panel, schema, index) for panel in panels)
-        ratio = new.factor[slots[1]] / old.factor[slots[0]]
-        shift = new.shift[slots[1]] - old.shift[slots[0]] * ratio
+        old, new = (effects.compute_factors(panel, schema, index) for panel in panels)
+        old_factor, old_shift = old
+        new_factor, new_shift = new
+        ratio = new_factor[slots[1]] / old_factor[slots[0]]
+        shift = new_shift[slots[1]] - old_shift[slots[0]] * ratio
         return np.asarray(before.means * ratio + shift)
 
     def rows(means: Numbers) -> Numbers:

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from forecast.artifacts.specs import NOT_SAVED, Spec
-from forecast.effects.closed import Closed, closed_groups
-from forecast.effects.columns import ColumnEffects, describe_columns
-from forecast.effects.effects import EFFECTS_NAMED, Effects, describe_effects, unseen_events
+from forecast.effects.chain import Effects
+from forecast.effects.closed import closed_groups
+from forecast.effects.columns import describe_columns
+from forecast.effects.event_effects import EFFECTS_NAMED, describe_effects, unseen_events
 from forecast.ensemble.ensemble import CHOSEN, NETWORKS, Ensemble
 from forecast.intervals.joint_errors import JointErrors
 from forecast.panel.panel import SUM, Integers, Numbers, Panel
@@ -108,15 +109,13 @@ class Fitted:
     naive_error: Annotated[Numbers, Spec("series", low=0, nan=True)]
     ensemble: Ensemble
     history: Panel  # the newest part of each series, enough to forecast
-    closed: Closed  # positions in a season at which a series is constant
+    effects: Effects
     # of each of `network_members`
     network_weights: Annotated[list[NetworkWeights], NOT_SAVED]
     # the same before training on held-out values, from which a later warm start begins
     base_weights: Annotated[list[NetworkWeights], NOT_SAVED]
     # grid position of the first value that these have not seen
     trained_until: Annotated[Integers, Spec("series")]
-    effects: Effects | None = None  # effects of holidays and events
-    column_effects: ColumnEffects | None = None  # effects of columns known in advance
     # past errors of all series at common origins, for sums; None where none were asked for
     joint: JointErrors | None = None
     begun: BegunPeriods | None = None
@@ -170,21 +169,22 @@ def describe_fit(fitted: Fitted) -> list[str]:
         agree = "are made to agree with theirs"
         result = agree if fitted.config.reconciles else "stay, as theirs do not lower errors"
         lines.append(f"sums     {sums:,} sums were trained on; forecasts of series {result}")
-    if len(fitted.closed):
-        groups = closed_groups(fitted.closed, fitted.schema)
+    effects = fitted.effects
+    if len(effects.closed):
+        groups = closed_groups(effects.closed, fitted.schema)
         shown = [f"{count:,} series {where}, always {value:g}" for count, where, value in groups]
         more = f", and {len(groups) - EFFECTS_NAMED} more" if len(groups) > EFFECTS_NAMED else ""
         lines.append(f"closed   {'; '.join(shown[:EFFECTS_NAMED])}{more}")
-    if fitted.effects is not None:
-        line = describe_effects(fitted.effects)
-        unseen = unseen_events(fitted.history, fitted.schema, fitted.effects)
+    if effects.events is not None:
+        line = describe_effects(effects.events)
+        unseen = unseen_events(fitted.history, fitted.schema, effects.events)
         if unseen:
             names = ", ".join(unseen[:EFFECTS_NAMED])
             line += f"; without effect, as the past has not shown them: {names}"
         lines.append(f"effects  {line}")
-    if fitted.column_effects is not None:
+    if effects.columns is not None:
         label = "columns " if fitted.schema.known else "calendar"
-        columns = describe_columns(fitted.column_effects, fitted.schema)
+        columns = describe_columns(effects.columns, fitted.schema)
         lines.append(f"{label} {columns}")
     return lines
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.artifacts.store import Store, VersionInfo
-from forecast.effects.effects import EFFECTS_NAMED, unseen_events
+from forecast.effects.event_effects import EFFECTS_NAMED, unseen_events
 from forecast.effects.newest import warn_of_newest
 from forecast.errors import ArtifactRefused, BadData, ForecastError, Message, Setting, UsageError
 from forecast.inference.contents import from_contents
@@ -140,8 +140,8 @@ def panel_of_table(
     with_known = source if future is None else future
     name = "the saved table" if with_known is None else with_known.name
     require_known(panel, schema, horizon, name)
-    if fitted.effects is not None:
-        unseen = unseen_events(panel, schema, fitted.effects)
+    if fitted.effects.events is not None:
+        unseen = unseen_events(panel, schema, fitted.effects.events)
         if unseen:
             log.warning(UNSEEN_EVENTS, ", ".join(unseen[:EFFECTS_NAMED]))
     read_ahead = fitted.config.horizon if fitted.ensemble.networks else horizon
@@ -382,7 +382,7 @@ def update_tables(
         return replace_schema(predictor, schema)
     newer = read_events(events, schema, fitted.history.ids)
     effects = {event.name for event in newer if event.kind == "effect"}
-    if fitted.effects is None and effects:
+    if fitted.effects.events is None and effects:
         if refuses and not schema.dated_events:
             raise UsageError(
                 "this forecaster was fitted without events",

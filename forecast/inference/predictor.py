@@ -291,7 +291,7 @@ def find_closed_values(
     schema = fitted.schema
     index = series_index(fitted.history.ids, panel.ids)
     before = panel.lengths if before is None else before
-    closed = closed_now(fitted.closed, panel, schema, index, before, len(fitted.history))
+    closed = closed_now(fitted.effects.closed, panel, schema, index, before, len(fitted.history))
     return fixed_values(closed, panel, schema)
 
 
@@ -304,7 +304,7 @@ def prepare_inputs(fitted: Fitted, panel: Panel, before: Integers | None = None)
         panel,
         config.table,
         fitted.statistics,
-        transform=Transform(config.power, fitted.effects, fixed, fitted.column_effects, ends),
+        transform=Transform(config.power, fitted.effects, fixed, ends),
         lags=config.lags,
         levels=config.levels,
         ids=fitted.history.ids,

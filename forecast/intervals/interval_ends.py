@@ -10,6 +10,7 @@ from forecast.metrics.quantiles import at_levels, compute_mean, round_values
 from forecast.panel.panel import Flags, Numbers
 from forecast.settings import OutputSettings
 
+NEAR = 0.05  # quantiles of counts so close to the next whole number become it
 LOW = 0.5  # a total of medians below this share of the expected total misleads
 
 
@@ -24,8 +25,8 @@ def unbounded_numbers(
 
     `counts` [series] marks series of small whole numbers. The ends of their intervals are rounded
     away from the median to whole numbers, as no value can lie between 0.1 and 0.6; quantiles that
-    are asked for are from 1 on rounded to the nearest. `means` [series, horizon] replace the means
-    of the quantiles as points.
+    are asked for are rounded down from 1 on, as those of few values serve too much. `means` [series,
+    horizon] replace the means of the quantiles as points.
     """
     want = np.array(list(output.columns.values()))
     shown = at_levels(quantiles, have, want)
@@ -41,11 +42,10 @@ def unbounded_numbers(
         above = np.maximum(shown, point)
         shown = np.where(low, below, above)
     if counts is not None and counts.any():
-        whole = counts[:, None, None]
-        nearest = shown >= 1 if output.quantiles else False
-        shift = np.where(nearest, 0.5, 0.0)
-        shown = np.where(whole & low, np.floor(round_values(shown + shift)), shown)
-        shown = np.where(whole & high, np.ceil(round_values(shown - shift)), shown)
+        outwards = np.where(high, np.ceil(round_values(shown)), np.floor(round_values(shown)))
+        rounded_down = bool(output.quantiles) & (shown >= 1)
+        rounded = np.where(rounded_down, np.floor(shown + NEAR), outwards)
+        shown = np.where(counts[:, None, None], rounded, shown)
     return np.concatenate([point, shown], -1)
 
 

@@ -6,8 +6,7 @@ from itertools import product
 
 import numpy as np
 
-from forecast.effects.effects import adjusted_panel
-from forecast.effects.kinds import select_effects
+from forecast.effects.event_effects import EFFECT_PRIORS, compute_event_factors
 from forecast.errors import BadData
 from forecast.inference.forecasting import columns_at, forecast_series
 from forecast.inference.predictor import Predictor, find_closed_values
@@ -50,16 +49,25 @@ def compute_parts(predictor: Predictor, panel: Panel, series: Integers) -> dict[
     unique, rows = np.unique(series, return_inverse=True)
     part = panel.select(unique)
     index = series_index(fitted.history.ids, part.ids)
-    fixed = find_closed_values(fitted, part)
-    _, adjustment = adjusted_panel(part, select_effects(schema), fitted.effects, index, fixed)
+    events = fitted.effects.events
     without_effects = part
-    if adjustment is not None:
-        # closed slots keep their values, by which they are found again;
-        # events of other kinds act in each forecast
-        without_effects = replace(adjustment, fixed=None).remove(part)
-    serving = predictor.replace_fitted(replace(fitted, effects=None))
+    if events is not None:
+        factor, shift = compute_event_factors(part, schema, events, index)
+        fixed = find_closed_values(fitted, part)
+        if fixed is not None:
+            # closed slots keep their values, by which they are found again
+            is_closed = np.isfinite(fixed)
+            factor[is_closed] = 1.0
+            shift[is_closed] = 0.0
+        observed = part.observed & (factor >= EFFECT_PRIORS.hidden)
+        rest = (part.values - shift) / np.where(observed, factor, 1.0)
+        values = np.where(observed, rest, 0.0)
+        without_effects = replace(part, values=values, observed=observed)
+    serving = predictor.replace_fitted(
+        replace(fitted, effects=replace(fitted.effects, events=None))
+    )
     without_events = medians(serving, without_effects)
-    median = without_events if fitted.effects is None else medians(predictor, part)
+    median = without_events if events is None else medians(predictor, part)
     usual = without_events
     if schema.known:
         usual = medians(serving, _set_usual_columns(without_effects, schema))

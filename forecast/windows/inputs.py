@@ -1,15 +1,14 @@
 """Prepare a panel for networks and baselines: standardise columns, and transform the target."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
 from forecast.calendar.calendar import Calendar
-from forecast.effects.columns import ColumnEffects, hide_monotone_columns, remove_columns
-from forecast.effects.effects import Adjustment, Effects, adjusted_panel
-from forecast.effects.kinds import blank_stand_ins, stand_ins
-from forecast.effects.newest import at_new_levels, remove_newest_outliers
+from forecast.effects.chain import Adjusted, Effects, remove_effects
+from forecast.effects.columns import hide_monotone_columns
+from forecast.effects.kinds import blank_stand_ins
 from forecast.errors import Setting, UsageError
 from forecast.panel import panel as panels
 from forecast.panel.events import find_touched_slots
@@ -254,10 +253,9 @@ def _unevenness(means: Numbers, deviations: Numbers, series: Integers, power: fl
 @dataclass(frozen=True)
 class Transform:
     power: float  # exponent, see `fit_power`
-    effects: Effects | None = None  # effects of events, which are removed first
+    effects: Effects = field(default_factory=Effects)
     # [slots of the panel], the values of closed slots, see `fixed_values`
     fixed: Numbers | None = None
-    column_effects: ColumnEffects | None = None  # effects of columns known in advance, removed next
     # [series], positions before which new levels are looked for: those at which the earliest
     # windows end. None in a fit, whose windows all see the newest level, as after a `level_shift`
     ends: Integers | None = None
@@ -276,9 +274,8 @@ class Inputs:
     arrays: Windows  # numpy arrays, with a lookback of 1 until they are cut
     power: float  # exponent of the transform
     counts: Flags  # [series], see `Panel.counts`
-    # effects of events, and closed slots; None if there are none
-    adjustment: Adjustment | None = None
-    column_effects: ColumnEffects | None = None  # those in the adjustment
+    effects: Effects
+    adjusted: Adjusted  # the values without these effects, before the transform
     # [slots], transformed values that stand in for stock-outs in the past of a window; else NaN
     bound: Numbers | None = None
 
@@ -289,10 +286,10 @@ class Inputs:
         Slots closed by an event count as open here, and are gaps in the past: an additive season
         would not fit their zeros.
         """
-        if self.adjustment is None or self.adjustment.fixed is None:
+        if self.adjusted.fixed is None:
             return None
         by_event = find_touched_slots(self.panel, self.schema, "closed")
-        fixed = np.where(by_event, np.nan, self.adjustment.fixed)
+        fixed = np.where(by_event, np.nan, self.adjusted.fixed)
         return _applied_where_known(fixed, self.power)
 
     def past_panel(self, closed: bool) -> Panel:
@@ -323,13 +320,11 @@ class Inputs:
         The transform is inverted, and the effects of events are put back.
         """
         values = undo_power(values, self.power)
-        if self.adjustment is None:
-            return values
         if (revision := self._revision(windows)) is not None:
             more_axes = (1,) * (values.ndim - 2)
             factor, shift = (change.reshape(*change.shape, *more_axes) for change in revision)
             values = values * factor + shift
-        return self.adjustment.put_back(values, self._slots(windows, 0))
+        return self.adjusted.restore(values, self._slots(windows, 0))
 
     def as_known(self, values: Numbers, windows: WindowIndex) -> Numbers:
         """Values of the panel [windows, horizon], as if columns had stayed as known at origins."""
@@ -342,7 +337,7 @@ class Inputs:
 
     def _revision(self, windows: WindowIndex) -> tuple[Numbers, Numbers] | None:
         """See `ColumnEffects.revision`; None if there is none."""
-        effects = self.column_effects
+        effects = self.effects.columns
         if effects is None or self.panel.vintages is None:
             return None
         series, position = windows
@@ -375,22 +370,17 @@ def make_inputs(
 ) -> Inputs:
     power = transform.power
     index = panels.series_index(ids, panel.ids)
-    adjusted, adjustment = adjusted_panel(panel, schema, transform.effects, index, transform.fixed)
-    adjusted, adjustment = remove_columns(
-        adjusted, adjustment, schema, transform.column_effects, index
-    )
-    adjusted = hide_monotone_columns(adjusted, schema)
-    columns = make_columns(adjusted, schema, statistics, build_calendar(schema))
     season = lags[0] if lags else 1
-    ends = transform.ends
-    newest = panel.lengths if ends is None else ends
-    adjusted = remove_newest_outliers(adjusted, season, newest)
-    adjusted, adjustment = at_new_levels(adjusted, adjustment, season, newest)
-    ready = transform_values(adjusted, power)
+    ends = panel.lengths if transform.ends is None else transform.ends
+    adjusted = remove_effects(
+        panel, schema, transform.effects, index, transform.fixed, season, ends
+    )
+    shown = hide_monotone_columns(adjusted.panel, schema)
+    columns = make_columns(shown, schema, statistics, build_calendar(schema))
+    ready = transform_values(shown, power)
     arrays = Windows(ready, columns, horizon, lags, index)
-    bound = None if adjustment is None else adjustment.bounds(panel)
+    bound = adjusted.stand_ins
     if bound is not None:
-        bound = stand_ins(adjusted, bound, season)
         bound = _applied_where_known(bound, power)
     inputs = Inputs(
         ready,
@@ -402,8 +392,8 @@ def make_inputs(
         arrays=arrays,
         power=power,
         counts=panel.is_count(),
-        adjustment=adjustment,
-        column_effects=transform.column_effects,
+        effects=transform.effects,
+        adjusted=adjusted,
         bound=bound,
     )
     blanks = blank_stand_ins(inputs.past_panel(closed=True), schema)

@@ -35,6 +35,7 @@ BESIDE = (
     ".github",
     "benchmarks",
     "data",
+    "forecast",
     "pipelines",
 )  # shown or offered
 NO_PAGES = {"genindex", "search", "py-modindex"}

@@ -240,13 +240,17 @@ def test_a_backtest_forecasts_closed_days_as_closed_and_knows_nothing_of_later_o
 
 
 DAMAGES: dict[str, Callable[[Contents], object]] = {
-    "a value that is none": lambda made: made.arrays["closed.value"].__setitem__(0, float("nan")),
-    "a season below one": lambda made: made.arrays["closed.season"].__setitem__(0, 0),
-    "a season without phases": lambda made: made.arrays.update(
-        {"closed.phase": np.zeros(0, np.int64)}
+    "a value that is none": lambda made: made.arrays["effects.closed.value"].__setitem__(
+        0, float("nan")
     ),
-    "an event without a name": lambda made: made.config["closed"].update(opened=[[0, 5]]),
-    "a part too many": lambda made: made.config["closed"].update(more=1),
+    "a season below one": lambda made: made.arrays["effects.closed.season"].__setitem__(0, 0),
+    "a season without phases": lambda made: made.arrays.update(
+        {"effects.closed.phase": np.zeros(0, np.int64)}
+    ),
+    "an event without a name": lambda made: made.config["effects"]["closed"].update(
+        opened=[[0, 5]]
+    ),
+    "a part too many": lambda made: made.config["effects"]["closed"].update(more=1),
 }
 
 
@@ -255,7 +259,7 @@ def test_closed_positions_that_contradict_themselves_are_refused(
     shop: pd.DataFrame, damage: str
 ) -> None:
     contents = to_contents(Forecaster(model="last", horizon=2).fit(shop).fitted_)
-    assert len(from_contents(contents).closed) == 1
+    assert len(from_contents(contents).effects.closed) == 1
     DAMAGES[damage](contents)
     with pytest.raises(ArtifactRefused):
         from_contents(contents)

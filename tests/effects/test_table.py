@@ -13,7 +13,7 @@ from forecast import Forecaster
 from forecast.artifacts.format import Contents
 from forecast.errors import ArtifactRefused, BadData, UsageError
 from forecast.inference.contents import from_contents, to_contents
-from tests.effects.test_effects import rides
+from tests.effects.test_event_effects import rides
 
 Run = Callable[..., Any]
 
@@ -120,14 +120,16 @@ def _table(made: Contents) -> dict[str, Any]:
 
 
 DAMAGES: dict[str, Callable[[Contents], object]] = {
-    "a number that is none": lambda made: made.arrays["effects.unit"].__setitem__(0, np.nan),
-    "a negative unit": lambda made: made.arrays["effects.unit"].__setitem__(1, -1.0),
-    "a series too many": lambda made: made.arrays.update({"effects.reaction": np.ones(9)}),
-    "a profile of nothing": lambda made: made.arrays["effects.profile"].fill(0.0),
-    "a label that is no text": lambda made: made.config["effects"]["labels"].__setitem__(0, 7),
-    "a huge exponent": lambda made: made.arrays.update({"effects.exponent": np.array(99)}),
-    "a part too many": lambda made: made.config["effects"].update(more=1),
-    "no labels": lambda made: made.config["effects"].clear(),
+    "a number that is none": lambda made: made.arrays["effects.events.unit"].__setitem__(0, np.nan),
+    "a negative unit": lambda made: made.arrays["effects.events.unit"].__setitem__(1, -1.0),
+    "a series too many": lambda made: made.arrays.update({"effects.events.reaction": np.ones(9)}),
+    "a profile of nothing": lambda made: made.arrays["effects.events.profile"].fill(0.0),
+    "a label that is no text": lambda made: made.config["effects"]["events"]["labels"].__setitem__(
+        0, 7
+    ),
+    "a huge exponent": lambda made: made.arrays.update({"effects.events.exponent": np.array(99)}),
+    "a part too many": lambda made: made.config["effects"]["events"].update(more=1),
+    "no labels": lambda made: made.config["effects"]["events"].clear(),
     "a day that does not exist": lambda made: _table(made)["dated_events"][0].update(
         day="2021-02-30"
     ),

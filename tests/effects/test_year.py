@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from forecast import Forecaster
+from forecast.effects.columns import MOST_YEAR_WAVES, YEAR_WAVES
 
 AHEAD = 28
 
@@ -29,12 +30,12 @@ def test_a_year_seen_twice_is_forecast() -> None:
     model = fitted(values[:-AHEAD])
     error = np.abs(model.predict()["forecast"].to_numpy() - values[-AHEAD:]).mean()
     assert error < 1.35 * 5 * 0.8  # of the noise alone; without the year 1.9
-    assert model.fitted_.column_effects is not None
+    assert model.fitted_.effects.columns is not None
 
 
 def test_no_year_is_found_in_noise_or_in_less_than_two_years() -> None:
     for values in (days(2.6, swing=0), days(1.8, swing=30)):
-        assert fitted(values[:-AHEAD]).fitted_.column_effects is None
+        assert fitted(values[:-AHEAD]).fitted_.effects.columns is None
 
 
 def test_the_year_after_an_origin_changes_no_forecast_from_it() -> None:
@@ -50,7 +51,7 @@ def test_the_year_after_an_origin_changes_no_forecast_from_it() -> None:
 def test_a_ramp_over_years_is_forecast_exactly() -> None:
     values = pd.Series(np.arange(900.0), pd.date_range("2023-01-01", periods=900))
     model = fitted(values[:-AHEAD])
-    assert model.fitted_.column_effects is None
+    assert model.fitted_.effects.columns is None
     np.testing.assert_allclose(model.predict()["forecast"], values[-AHEAD:], rtol=1e-9)
 
 
@@ -76,5 +77,31 @@ def test_the_day_of_the_month_is_an_effect_that_a_store_keeps(tmp_path: Path) ->
 
 
 def test_christmas_makes_no_day_of_the_month() -> None:
-    effects = fitted(paydays(0, christmas=-0.5)[:-AHEAD]).fitted_.column_effects
+    effects = fitted(paydays(0, christmas=-0.5)[:-AHEAD]).fitted_.effects.columns
     assert effects is None or not effects.month.any()
+
+
+def weeks_before_christmas(sizes: list[float]) -> pd.Series:
+    """Days of years that end on 23 December, and of one more; values grow in four weeks of each."""
+    time = pd.date_range("2020-12-24", f"{2020 + len(sizes)}-12-23")
+    place = (time.month * 100 + time.day >= 1126) * (time.day_of_year - 329) / 28
+    size = np.array([0.0, *sizes])[time.year - 2020]
+    noise = np.random.default_rng(0).normal(0, 0.04, len(time))
+    return pd.Series(100 * (1 + size * place) * np.exp(noise), time)
+
+
+def test_weeks_that_grow_in_each_year_are_forecast_and_a_store_keeps_them(tmp_path: Path) -> None:
+    values = weeks_before_christmas([0.5, 0.6, 0.55, 0.6])
+    frame = pd.DataFrame({"day": values.index, "y": values.to_numpy()})
+    model = Forecaster(model="seasonal-mean", horizon=AHEAD).fit(frame[:-AHEAD])
+    ahead = model.predict()
+    assert abs(ahead["forecast"].sum() / values[-AHEAD:].sum() - 1) < 0.06
+    assert model.fitted_.column_effects is not None
+    assert len(model.fitted_.column_effects.year) == MOST_YEAR_WAVES
+    model.save(tmp_path / "store")
+    pd.testing.assert_frame_equal(Forecaster.load(tmp_path / "store").predict(), ahead)
+
+
+def test_weeks_that_grow_in_one_year_alone_make_no_more_waves() -> None:
+    effects = fitted(weeks_before_christmas([0, 0.6, 0, 0])[:-AHEAD]).fitted_.column_effects
+    assert effects is None or len(effects.year) == YEAR_WAVES

@@ -160,12 +160,12 @@ def test_what_is_held_out_changes_nothing_that_a_fit_rests_on(week: np.ndarray) 
     ready = held_out(panel, schema, TrainSettings())
     end = int(ready.split.train_end[0])
     assert 0 < end < panel.lengths[0]
-    assert len(ready.closed) == 1
+    assert len(ready.effects.closed) == 1
     later = np.arange(len(panel.values)) >= end
     changed = replace(panel, values=np.where(later, 1e6, panel.values))
     other = held_out(changed, schema, TrainSettings())
-    assert other.transform.power == ready.transform.power
-    assert (other.closed.phase == ready.closed.phase).all()
+    assert other.inputs.power == ready.inputs.power
+    assert (other.effects.closed.phase == ready.effects.closed.phase).all()
     assert other.lookback == ready.lookback
     assert other.statistics == ready.statistics
 

@@ -17,7 +17,7 @@ from forecast.inference.contents import to_contents
 from forecast.inference.forecasting import load_predictor
 from forecast.pretrained import forecasting
 from forecast.pretrained.network import ARCHITECTURE
-from tests.faults._stores import write_store
+from workshop.campaigns._stores import write_store
 
 SHIPPED = forecasting.load_network().data
 

@@ -10,7 +10,7 @@ import pytest
 from forecast.artifacts.specs import build_record, split_record
 from forecast.effects.closed import Closed
 from forecast.effects.columns import ColumnEffects
-from forecast.effects.effects import Effects
+from forecast.effects.event_effects import EventEffects
 from forecast.panel.infer import read
 from forecast.panel.schema import Schema
 from forecast.settings import TableSettings
@@ -30,7 +30,7 @@ SIZES = {"series": 2}
 CLOSED = Closed(
     np.array([0, 0, 1]), np.array([7, 7, 7]), np.array([5, 6, 0]), np.zeros(3), ((1, "Advent"),)
 )
-EFFECTS = Effects(
+EFFECTS = EventEffects(
     labels=("Christmas",),
     effect=np.full((2, 1, 8), -0.5),
     typical=np.full((2, 1), -0.5),
@@ -45,7 +45,7 @@ EFFECTS = Effects(
 COLUMN_EFFECTS = ColumnEffects(
     multiplies=True,
     season=24,
-    year=0.0,
+    year=np.zeros(0),
     month=np.zeros(31),
     lags=np.array([0, 1]),
     means=np.array([1]),

@@ -1,4 +1,4 @@
-"""A job that is killed and run again leaves what it would have left; `python -m tests.faults pipeline` does more."""
+"""A job that is killed and run again leaves what it would have left; the campaign `pipeline` does more."""
 
 import os
 import shutil
@@ -11,8 +11,8 @@ from random import Random
 import pytest
 
 from tests._databases import sqlite_first
-from tests.faults._counts import Counts
-from tests.faults.pipeline import kill_blocked, kill_runs
+from workshop.campaigns._counts import Counts
+from workshop.campaigns.pipeline import kill_blocked, kill_runs
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,7 +37,7 @@ def test_a_killed_night_that_is_blocked_or_accepted_leaves_all_in_agreement(tmp_
     assert counts.lost == []
 
 
-@pytest.mark.slow  # tests/faults/test_faults.py kills at any call, and test_publishing.py finishes what was begun
+@pytest.mark.slow  # tests/campaigns/test_campaigns.py kills at any call, and test_publishing.py finishes what was begun
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 def test_a_refit_goes_live_after_its_run_wherever_a_kill_cuts_it() -> None:
     environment = {
@@ -46,7 +46,7 @@ def test_a_refit_goes_live_after_its_run_wherever_a_kill_cuts_it() -> None:
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
     }
-    words = [sys.executable, "-m", "tests.faults", "refits", "--sample", "2"]
+    words = [sys.executable, "-m", "workshop.campaigns", "refits", "--sample", "2"]
     ended = subprocess.run(
         words, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=300, check=False
     )

@@ -10,7 +10,7 @@ import pytest
 from forecast.jobs.gate import replayed_checks
 from forecast.jobs.pipeline import read_pipeline
 from forecast.jobs.run import run_job
-from tests.faults._shops import (
+from workshop.campaigns._shops import (
     CLEAN_NIGHTS,
     DAYS_BEFORE,
     FAULTS,

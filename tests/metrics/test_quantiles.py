@@ -1,5 +1,6 @@
 """Levels between the trained ones, means, rounding, intervals and bounds; quantiles of errors from past ones."""
 
+import math
 from statistics import NormalDist
 
 import numpy as np
@@ -63,22 +64,31 @@ def test_intervals_of_counts_end_at_whole_numbers_outwards_and_the_median_stays(
     np.testing.assert_array_equal(found[1], plain[1])
 
 
-def test_levels_of_orders_are_the_smallest_whole_numbers_that_serve_what_is_asked() -> None:
+def test_levels_of_orders_serve_what_is_asked_in_the_mean_over_series() -> None:
     random = np.random.default_rng(0)
-    frame = pd.DataFrame(
-        {
-            "shop": np.repeat(np.arange(20).astype(str), 150),
-            "day": np.tile(pd.date_range("2024-01-01", periods=150), 20),
-            "units": random.poisson(3, 3000),
-        }
-    )
+    shops = np.repeat(np.arange(30).astype(str), 150)
+    days = np.tile(pd.date_range("2024-01-01", periods=150), 30)
+    frame = pd.DataFrame({"shop": shops, "day": days, "units": random.poisson(3, 4500)})
     model = Forecaster(model="pretrained", horizon=3)
-    levels = model.fit(frame).predict(quantiles=(80, 90, 95))[["p80", "p90", "p95"]]
+    asked = (50, 80, 90, 95)
+    levels = model.fit(frame).predict(quantiles=asked).filter(regex=r"^p\d")
     assert (levels == levels.round()).all(axis=None)
-    np.testing.assert_allclose(levels.mean(), (4, 5, 6), atol=0.5)
-    rare = np.broadcast_to(np.linspace(0, 0.9, len(LEVELS)), (1, 1, len(LEVELS)))
-    found = unbounded_numbers(rare, LEVELS, OutputSettings(quantiles=(80.0,)), np.ones(1, bool))
-    assert found[..., 1] == 1
+    shares = [3**units * math.exp(-3) / math.factorial(units) for units in range(20)]
+    served = np.cumsum(shares)[levels.to_numpy(int)].mean(0) - np.array(asked) / 100
+    assert (served >= 0).all()
+    assert (served[1:] <= 0.02).all()
+
+
+def test_quantiles_of_counts_are_whole_and_rounded_down_from_one_on() -> None:
+    output = OutputSettings(quantiles=(10.0, 50.0, 80.0, 90.0))
+    counts = np.ones(1, bool)
+
+    def find(*quantiles: float) -> list[float]:
+        found = unbounded_numbers(np.array([[quantiles]]), (0.1, 0.5, 0.8, 0.9), output, counts)
+        return found[0, 0, 1:].tolist()
+
+    assert find(0.2, 0.7, 0.8, 1.9) == [0, 0, 1, 1]
+    assert find(1.6, 2.5, 3.0, 3.97) == [1, 2, 3, 4]
 
 
 def test_the_mean_of_a_straight_quantile_function_by_hand() -> None:

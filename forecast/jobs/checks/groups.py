@@ -21,7 +21,7 @@ LEAST_DEVIATION = np.finfo(float).tiny
 
 @dataclass(frozen=True)
 class GroupPriors:
-    """When new values are too far from the forecasts; tuned with `python -m tests.faults nights`.
+    """When new values are too far from the forecasts; tuned with `python -m workshop.campaigns nights`.
 
     Distances are logarithms of ratios. In 250 nights of flight delays, storms included, no group
     was more than 1.8 times as far from its forecast as groups usually are; doubled sales are 2.8

@@ -45,7 +45,7 @@ def _limits(warn: float, error: float, description: str) -> Any:
 
 
 class OutputCheckSettings(SettingsGroup):
-    """Checks of forecasts before a job writes them; `tests.faults nights` measured the limits."""
+    """Checks of forecasts before a job writes them; `workshop.campaigns nights` measured the limits."""
 
     on_error: Literal["block", "warn"] = Field(
         "block", description="for [checks.actual] too: block: exit with 5; or warn"

@@ -1,1 +1,0 @@
-"""Kill, break, flip and overload the application, and count what is lost: `python -m tests.faults NAME`."""
