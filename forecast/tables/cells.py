@@ -34,6 +34,8 @@ MIN_VALUE = 1e-30
 MAX_VALUE = 1e18
 WHOLE_NUMBER = r"^[+-]?[0-9]+$"
 NEARLY_ALL = 0.9
+GROUPED = r"^[+-]?[1-9][0-9]{0,2},[0-9]{3}$"
+THOUSANDS_OR_DECIMALS = r"^[+-]?[1-9][0-9]{0,2}(\.[0-9]{3})?$|^0$"
 
 
 def number_pattern(decimal: str, thousands: str | None) -> str:
@@ -295,12 +297,10 @@ def infer_decimal(table: Table, delimiter: str) -> DecimalMark:
         first_point = first_point or _first_place(table, names, point)
         if point.any():
             beside = number & point.any(axis=1, keepdims=True)
-            thousands = match_cells(cells, r"^[+-]?[1-9][0-9]{0,2}(\.[0-9]{3})?$|^0$")
-            all_thousands &= bool(thousands[beside.ravel()].all())
+            all_thousands &= bool(match_cells(cells, THOUSANDS_OR_DECIMALS)[beside.ravel()].all())
         if comma.any():
             commas += comma.sum()
-            grouped = match_cells(cells, r"^[+-]?[1-9][0-9]{0,2},[0-9]{3}$")
-            all_grouped &= bool(grouped[comma.ravel()].all())
+            all_grouped &= bool(match_cells(cells, GROUPED)[comma.ravel()].all())
             all_marked &= comma.sum() == number[comma.any(axis=1)].sum()
     if not first_comma:
         if first_point and all_thousands and delimiter == ";":

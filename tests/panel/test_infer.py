@@ -63,10 +63,10 @@ def test_times_that_depend_on_their_series_are_parsed_again_by_series() -> None:
     assert dated.times is not None
     assert dated.times.needs_series
     reading = read(dated, settings, horizon=3)
-    by_series = parse_times(
-        dated.table, ("hour",), reading.schema.time_settings, reading.observations.series
-    )
-    np.testing.assert_array_equal(reading.observations.row_timestamps, by_series.timestamps)
+    series = np.repeat([0, 1], 72)
+    by_series = parse_times(dated.table, ("hour",), reading.schema.time_settings, series)
+    assert reading.dated.times is not None
+    np.testing.assert_array_equal(reading.dated.times.timestamps, by_series.timestamps)
     assert reading.panel.observed.sum() == 144
 
 
