@@ -4,6 +4,7 @@ import re
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from forecast.calendar import patterns
 from forecast.calendar.patterns import ParsedTexts, find_codes
@@ -233,7 +234,7 @@ def read_split_times(
     stored["kinds"] = tuple(map(_find_kind, parts, written))
     for part in parts:
         if part.kind == "datetime":
-            stored["unit"] = table.times(part.name).unit
+            stored["unit"] = pd.DatetimeIndex(table.times(part.name)).unit
     return cells, parsed, TimeFormat(**stored)
 
 

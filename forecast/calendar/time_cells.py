@@ -108,8 +108,8 @@ def typed_cells(
     """A column of datetimes as text: 2024-01-31 13:00:00, or 2024-01-31 where all are dates."""
     shown = times.tz_localize(None)
     codes, wall = encode(in_seconds(shown))
-    unit = "D" if (shown == shown.normalize()).all() else "s"
-    written = np.datetime_as_string(wall.astype("datetime64[s]"), unit)
+    dates = (shown == shown.normalize()).all()
+    written = np.datetime_as_string(wall.astype("datetime64[s]"), "D" if dates else "s")
     texts = [text.replace("T", " ") for text in written.tolist()]
     return TimeCells(table, (column,), codes, texts, "datetime", series)
 
