@@ -4,74 +4,64 @@ This gate is that of forecasts; the gate of new fits is `jobs/checks/promotion.p
 """
 
 from collections import Counter
-from collections.abc import Mapping
-
-import numpy as np
-import pandas as pd
+from collections.abc import Callable, Mapping
 
 from forecast.errors import Blocked, Setting
-from forecast.inference.forecasting import Forecasts
 from forecast.jobs.administration import open_ledger
-from forecast.jobs.checks import actual, limits
-from forecast.jobs.checks import output as checks
-from forecast.jobs.checks.accuracy import Earlier, earlier_forecasts
-from forecast.jobs.checks.actual import Night
+from forecast.jobs.checks import actual, limits, output
 from forecast.jobs.checks.limits import Alarm, Finding
-from forecast.jobs.checks.promotion import ServingVersion
-from forecast.jobs.ledger import Kept
+from forecast.jobs.checks.tonight import Tonight
 from forecast.jobs.pipeline import Pipeline
 from forecast.jobs.record import Record
 from forecast.logs import log
-from forecast.totals.sums import Totals
+
+Check = Callable[[Tonight], Finding | None]
+CHECKS: dict[str, Check] = {
+    "late": actual.check_late,
+    "duplicate": actual.check_duplicate,
+    "new_series": actual.check_new_series,
+    "group": actual.check_group,
+    "value": actual.check_value,
+    "silent": actual.check_silent,
+    "revised": actual.check_revised,
+    "known": actual.check_known,
+    "finite": output.check_finite,
+    "order": output.check_order,
+    "negative": output.check_negative,
+    "bounds": output.check_bounds,
+    "flat": output.check_flat,
+    "series_missing": output.check_series_missing,
+    "jump": output.check_jump,
+    "total_jump": output.check_total_jump,
+    "width": output.check_width,
+}
+"""A check compares a run with those before it; None means that there is nothing to compare."""
 
 
-def check_run(
-    pipeline: Pipeline,
-    live: ServingVersion,
-    forecasts: Forecasts,
-    totals: list[Totals],
-    record: Record,
-    last: Kept,
-    night: Night,
-) -> dict[str, Alarm]:
+def run_checks(tonight: Tonight) -> dict[str, Finding]:
+    """The finding of each check that has something to compare, by the name of the check."""
+    findings = {name: check(tonight) for name, check in CHECKS.items()}
+    return {name: finding for name, finding in findings.items() if finding is not None}
+
+
+def check_run(pipeline: Pipeline, record: Record, tonight: Tonight) -> dict[str, Alarm]:
     """Check what a run is about to write: its newest values first, then its forecasts.
 
     The record gets the statistics of the checks, and the log the warnings.
     """
-    findings = actual.findings(night, record.data_age)
+    findings = run_checks(tonight)
     if "revised" in findings:
         record.revised = list(findings["revised"].runs)
-    new = findings["new_series"].series if "new_series" in findings else ()
-    output = checks.Output(
-        forecasts=forecasts,
-        fitted=live.fitted,
-        settings=pipeline.output,
-        totals=totals,
-        earlier=None if last is None else _comparable(last, forecasts, night),
-        past=limits.select_reference_runs(night.runs),
-        new=set(new),
-    )
-    findings |= checks.findings(output)
-    alarms = limits.alarms(findings, pipeline.checks, night.runs, record.accepted)
+    alarms = limits.alarms(findings, pipeline.checks, tonight.runs, record.accepted)
     record.checks = {name: finding.statistic() for name, finding in findings.items()}
     record.findings = list(alarms)
     is_blocked = bool(find_blocked(alarms))
     record.accepted = [name for name in record.accepted if name in alarms and not is_blocked]
     only_warns = all(alarm.word == "warning" for alarm in alarms.values())
-    record.held = only_warns and any(limits.has_held(name, night.runs) for name in alarms)
+    record.held = only_warns and any(limits.has_held(name, tonight.runs) for name in alarms)
     for alarm in alarms.values():
         log.warning("%s", pipeline.hidden(alarm.text))
     return alarms
-
-
-def _comparable(last: pd.DataFrame, forecasts: Forecasts, night: Night) -> Earlier:
-    """What the last run published, without steps that are touched by events of unknown effect."""
-    names, published = earlier_forecasts(last, forecasts, night.schema)
-    panel = forecasts.panel
-    first = panel.offsets[forecasts.series] + panel.lengths[forecasts.series]
-    slots = first[:, None] + np.arange(published.shape[1])
-    touched = actual.mark_unknown_events(panel, night)[slots]
-    return names, np.where(touched[..., None], np.nan, published)
 
 
 def find_blocked(alarms: Mapping[str, Alarm]) -> list[str]:

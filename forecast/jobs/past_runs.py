@@ -1,16 +1,21 @@
 """What earlier runs of a job say of a new one: its age, its checks, its interval widths."""
 
+from typing import Any
+
 import numpy as np
+import pandas as pd
 
 from forecast.errors import ForecastError
-from forecast.inference.forecasting import load_predictor
+from forecast.inference.fitted import Fitted
+from forecast.inference.forecasting import Forecasts, load_predictor
 from forecast.intervals.corrections import factors_of_levels, interval_factors
 from forecast.jobs import inputs
 from forecast.jobs.checks import accuracy
 from forecast.jobs.checks import age as table_checks
-from forecast.jobs.checks.actual import Night
+from forecast.jobs.checks.limits import select_reference_runs
 from forecast.jobs.checks.promotion import ServingVersion
-from forecast.jobs.ledger import DAMAGE_ERRORS, MAX_RECORDS, OVERRIDES, TOTALS_TABLE, DayScore, Kept
+from forecast.jobs.checks.tonight import Tonight, mark_unknown_events
+from forecast.jobs.ledger import DAMAGE_ERRORS, MAX_RECORDS, OVERRIDES, TOTALS_TABLE, DayScore
 from forecast.jobs.publishing import Run
 from forecast.jobs.record import Record
 from forecast.jobs.replay import RunInput, unpack_run
@@ -19,6 +24,7 @@ from forecast.logs import log
 from forecast.panel.panel import Ids, Integers, Numbers, Panel
 from forecast.panel.schema import Schema, position_texts
 from forecast.panel.successors import refuse_absent
+from forecast.totals.sums import Totals
 
 
 def check_panel(run: Run, serving: ServingVersion, panel: Panel, table: str) -> Ids:
@@ -49,10 +55,14 @@ def score_sums(run: Run, serving: ServingVersion, panel: Panel, has_fitted: bool
     record.totals = compare_sums(sums, panel, serving, pipeline)
 
 
-def read_past(run: Run, serving: ServingVersion, panel: Panel) -> tuple[Night, Kept]:
-    """What the checks of the newest values compare, and what the last run published."""
+def compare_with_past(
+    run: Run, serving: ServingVersion, forecasts: Forecasts, totals: list[Totals]
+) -> Tonight:
+    """What the checks of a run see: its values and forecasts, and the runs before it."""
     ledger = run.ledger
     record = run.record
+    panel = forecasts.panel
+    fitted = serving.fitted
     schema = serving.schema
     before = ledger.runs(accuracy.NEWEST_RUNS + 1, record.as_of)
     # a run with the same `as_of` is this one, repeated
@@ -60,31 +70,50 @@ def read_past(run: Run, serving: ServingVersion, panel: Panel) -> tuple[Night, K
     overrides = ledger.forecasts(record.as_of, MAX_RECORDS, OVERRIDES)
     added = accuracy.measure_overrides(overrides, panel, schema)
     last = next(ledger.forecasts(record.as_of, 1), None)
-    night = Night(panel, schema, runs)
+    compared: dict[str, Any] = {}
     if last is not None:
         # the last run with forecasts in the ledger, and its record
         at = str(last["as_of"].iloc[0])
         last_run = next((earlier for earlier in runs if earlier.as_of == at), None)
         published = set(accuracy.find_ids(last))
         if last_run is not None and len(published) < last_run.counts.get("series", 0):
-            published |= set(serving.fitted.ids)  # of a large run the ledger keeps a sample
+            published |= set(fitted.ids)  # of a large run the ledger keeps a sample
+        last_input = _load_input(run, last_run, serving)
         with_actual = accuracy.in_panel(last, panel, schema)
-        effects = serving.fitted.effects.events
-        night = Night(
-            panel,
-            schema,
-            runs,
-            new=with_actual.dropna(subset="actual"),
-            published=published,
-            before=_load_input(run, last_run, serving),
-            learned=() if effects is None else effects.labels,
-        )
+        compared = {
+            "new": with_actual.dropna(subset="actual"),
+            "published": published,
+            "before": last_input,
+            "earlier": _find_comparable(last, forecasts, fitted, last_input),
+        }
         trusted = [run for run in runs if run.settled and not run.dated_ahead]
         usual = [run.actuals for run in trusted]
         record.actuals = accuracy.since_last_run(last, panel, schema, usual)
     if added:
         record.actuals["overrides"] = added
-    return night, last
+    return Tonight(
+        forecasts,
+        fitted,
+        run.pipeline.output,
+        totals,
+        past=select_reference_runs(runs),
+        runs=runs,
+        data_age=record.data_age,
+        **compared,
+    )
+
+
+def _find_comparable(
+    last: pd.DataFrame, forecasts: Forecasts, fitted: Fitted, before: RunInput | None
+) -> accuracy.Earlier:
+    """What the last run published, without steps that are touched by events of unknown effect."""
+    names, published = accuracy.earlier_forecasts(last, forecasts, fitted.schema)
+    panel = forecasts.panel
+    first = panel.offsets[forecasts.series] + panel.lengths[forecasts.series]
+    slots = first[:, None] + np.arange(published.shape[1])
+    known = None if before is None else before.schema
+    touched = mark_unknown_events(panel, fitted, known)[slots]
+    return names, np.where(touched[..., None], np.nan, published)
 
 
 def learn_from_past(

@@ -20,7 +20,7 @@ from forecast.jobs import gate, inputs
 from forecast.jobs.administration import claim, open_ledger
 from forecast.jobs.ledger import BLOCKED, BLOCKED_INPUTS, INPUTS_TABLE
 from forecast.jobs.new_version import fit_version
-from forecast.jobs.past_runs import check_panel, learn_from_past, read_past, score_sums
+from forecast.jobs.past_runs import check_panel, compare_with_past, learn_from_past, score_sums
 from forecast.jobs.pipeline import Pipeline, files_read, keys_in_errors
 from forecast.jobs.publishing import (
     Run,
@@ -148,14 +148,14 @@ def _read_fit_forecast_write(run: Run) -> None:
     if pipeline.totals:
         score_sums(run, serving, panel, has_fitted=entry is not None)
     series, quantiles = compute_quantiles(serving.predictor, panel)
-    night, last = read_past(run, serving, panel)
     factors, days = learn_from_past(run, serving, panel, series, quantiles)
     skipped = find_skipped(fitted, panel)
     forecasts = build_forecasts(fitted, output, panel, series, quantiles, skipped, factors)
     if not record.ahead_of_clock:
         run.kept |= inputs.known_differences(pipeline, panel, serving.schema, run.instant)
     totals = compute_totals(pipeline, serving, forecasts)
-    alarms = gate.check_run(pipeline, serving, forecasts, totals, record, last, night)
+    tonight = compare_with_past(run, serving, forecasts, totals)
+    alarms = gate.check_run(pipeline, record, tonight)
     raise_if_interrupted()
     publication = build_publication(run, forecasts, totals, serving, days, lagging, entry)
     blocked = gate.find_blocked(alarms)

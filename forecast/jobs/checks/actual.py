@@ -1,103 +1,54 @@
 """Check the newest values of a table before a job publishes what follows from them."""
 
-from collections.abc import Iterator, Sequence, Set
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from hashlib import blake2b
 from itertools import pairwise
 
 import numpy as np
 
-from forecast.effects.kinds import touched_by_events
 from forecast.jobs.checks.age import age_text, duration_text
 from forecast.jobs.checks.groups import check_groups, check_values, groupings
 from forecast.jobs.checks.known_columns import check_known_columns
-from forecast.jobs.checks.limits import Finding, select_reference_runs, usual_size
-from forecast.jobs.record import Record
-from forecast.jobs.replay import RunInput, slots_in, times_text
+from forecast.jobs.checks.limits import Finding, usual_size
+from forecast.jobs.checks.tonight import MIN_COPIED_VALUES, Tonight
+from forecast.jobs.replay import slots_in, times_text
 from forecast.panel.events import closed_now
 from forecast.panel.naming import SERIES_NAMED, first_names, series_names
-from forecast.panel.panel import Flags, Id, Integers, Numbers, Panel, ids_at, series_index
+from forecast.panel.panel import Integers, Numbers, Panel, ids_at, series_index
 from forecast.panel.schema import Schema, position_texts
-from forecast.tables.writing import Frame
 
-MIN_COPIED_VALUES = 20  # fewest values of a series that is checked for copies or for new values
 FEW_COPIES = 100  # in smaller panels, copies are counted as a share of so many series
 FEW_NEW = 25  # in smaller panels, new series are counted as a share of so many series
 GAP_STEPS = 60  # newest steps of the past that show which gaps are usual in a group
 REVISED = 0.05  # a run's newest values were wrong if more than this share was revised since
 
 
-@dataclass(frozen=True)
-class Night:
-    """What the checks of the newest values compare in a nightly run: its panel and earlier runs.
-
-    Attributes
-    ----------
-    runs : the runs before this one, newest first
-    new : what the last run published for values that arrived since, as `in_panel` has it
-    published : ids of the series that the last run published
-    before : what the last run forecast from; None if that no longer exists
-    learned : names of events whose effects the version has learned
-    """
-
-    panel: Panel
-    schema: Schema
-    runs: Sequence[Record]
-    new: Frame | None = None
-    published: Set[Id] = frozenset()
-    before: RunInput | None = None
-    learned: Sequence[str] = ()
+def check_group(tonight: Tonight) -> Finding | None:
+    if tonight.new is None or not len(tonight.comparable):
+        return None
+    return check_groups(tonight.comparable, tonight.panel, tonight.schema, tonight.past)
 
 
-def findings(night: Night, data_age: float | None) -> dict[str, Finding]:
-    """What each check of the newest values finds; `data_age` is that of the newest, in seconds."""
-    past = select_reference_runs(night.runs)
-    panel = night.panel
-    measured = {"late": _late(data_age, past), "duplicate": _duplicates(panel, night.published)}
-    if night.new is not None:
-        measured["new_series"] = _new_series(panel, night.published)
-        short = _had_short_past(night, night.new)[panel.series_of_slots]
-        left_out = short | mark_unknown_events(panel, night)
-        new = night.new[~left_out[night.new["slot"]]]
-        if len(new):
-            measured["group"] = check_groups(new, panel, night.schema, past)
-            measured["value"] = check_values(new, panel, night.schema, past)
-    if night.before is not None:
-        if night.schema.layout != "rows":  # whose series end on their own
-            measured["silent"] = _silent(night, night.before.panel)
-        measured["revised"] = _check_revisions(night, night.before, past)
-        if night.schema.known == night.before.schema.known:
-            usual = usual_size(past, "known")
-            measured["known"] = check_known_columns(panel, night.before.panel, night.schema, usual)
-    return measured
+def check_value(tonight: Tonight) -> Finding | None:
+    if tonight.new is None or not len(tonight.comparable):
+        return None
+    return check_values(tonight.comparable, tonight.panel, tonight.schema, tonight.past)
 
 
-def _had_short_past(night: Night, new: Frame) -> Flags:
-    """[series], whether the last run had few values of a series, so its intervals were a guess."""
-    panel = night.panel
-    before = panel.counts - np.bincount(new["panel"], minlength=len(panel))
-    return before < max(MIN_COPIED_VALUES, 2 * night.schema.shortest_season)
+def check_known(tonight: Tonight) -> Finding | None:
+    before = tonight.before
+    if before is None or tonight.schema.known != before.schema.known:
+        return None
+    usual = usual_size(tonight.past, "known")
+    return check_known_columns(tonight.panel, before.panel, tonight.schema, usual)
 
 
-def mark_unknown_events(panel: Panel, night: Night) -> Flags:
-    """[slots], whether an event of unknown effect touches the slot.
-
-    The version has not learned the effect, or only one of the two compared runs has the event.
-    """
-    declared = night.schema.dated_events
-    earlier = () if night.before is None else night.before.schema.dated_events
-    unknown = [event for event in earlier if event not in declared]
-    for event in declared:
-        not_learned = event.kind == "effect" and event.name not in night.learned
-        if not_learned or event not in earlier:
-            unknown.append(event)
-    with_unknown = {"holidays": None, "dated_events": tuple(unknown)}
-    return touched_by_events(panel, night.schema.model_copy(update=with_unknown))
-
-
-def _late(age: float | None, past: Sequence[Record]) -> Finding:
+def check_late(tonight: Tonight) -> Finding:
     """By how many runs the data are older than they usually are."""
+    age = tonight.data_age
+    past = tonight.past
     if age is None:
         return Finding()
     usual = usual_size(past, "late", "age")
@@ -110,20 +61,22 @@ def _late(age: float | None, past: Sequence[Record]) -> Finding:
     return Finding(share=max(delay, 0.0), sizes={"age": age}, text=text)
 
 
-def _new_series(panel: Panel, published: Set[Id]) -> Finding:
-    """Series to forecast that the last run did not have; those that ended are never published."""
-    forecast = ids_at(panel, np.flatnonzero(~panel.skipped))
-    new = tuple(ids for ids in forecast if ids not in published)
-    share = len(new) / max(len(published), FEW_NEW)
-    text = f"{len(new):,} series are new, beside {len(published):,} of the last run"
-    return Finding(share=share, series=new, text=f"{text} ({series_names(new)})")
+def check_new_series(tonight: Tonight) -> Finding | None:
+    """Series to forecast that the last run did not have."""
+    if tonight.new is None:
+        return None
+    new = tonight.new_series
+    count = len(tonight.published)
+    text = f"{len(new):,} series are new, beside {count:,} of the last run ({series_names(new)})"
+    return Finding(share=len(new) / max(count, FEW_NEW), series=new, text=text)
 
 
-def _duplicates(panel: Panel, published: Set[Id]) -> Finding:
+def check_duplicate(tonight: Tonight) -> Finding:
     """Series with the same values as others at the same times, unless the last run had both.
 
     Those that others lend their past do not count.
     """
+    panel = tonight.panel
     alike: dict[bytes, list[int]] = {}
     own = np.array(panel.status) != "like"
     for series in np.flatnonzero(own).tolist():
@@ -131,7 +84,7 @@ def _duplicates(panel: Panel, published: Set[Id]) -> Finding:
             alike.setdefault(digest, []).append(series)
     copies = []
     for group in alike.values():
-        new = [panel.ids[i] for i in group if panel.ids[i] not in published]
+        new = [panel.ids[i] for i in group if panel.ids[i] not in tonight.published]
         copies += new if len(new) < len(group) else new[1:]
     share = len(copies) / max(len(panel), FEW_COPIES)
     text = f"{len(copies):,} series have the values of others over their whole past"
@@ -150,14 +103,16 @@ def _digest(panel: Panel, series: int) -> bytes | None:
     return blake2b(times.tobytes() + values.tobytes(), digest_size=16).digest()
 
 
-def _silent(night: Night, before: Panel) -> Finding:
+def check_silent(tonight: Tonight) -> Finding | None:
     """Groups without newest values for longer than usual, unless that was so in the last run.
 
     Other groups have newest values.
     """
-    panel = night.panel
-    lacked_before = dict(_silent_groups(before, night.schema))
-    lacking = dict(_silent_groups(panel, night.schema))
+    if tonight.before is None or tonight.schema.layout == "rows":  # whose series end on their own
+        return None
+    panel = tonight.panel
+    lacked_before = dict(_silent_groups(tonight.before.panel, tonight.schema))
+    lacking = dict(_silent_groups(panel, tonight.schema))
     names = lacking.keys() - lacked_before
     silent = np.isin(np.arange(len(panel)), [i for name in names for i in lacking[name]])
     text = f"no values of {first_names(sorted(names), SERIES_NAMED)} at the newest times that others have"
@@ -189,12 +144,15 @@ def _silent_groups(panel: Panel, schema: Schema) -> Iterator[tuple[str, Integers
                 yield grouping.names[number], members
 
 
-def _check_revisions(night: Night, last: RunInput, past: Sequence[Record]) -> Finding:
+def check_revised(tonight: Tonight) -> Finding | None:
     """The group with the largest revision since the last run, as a share of its absolute sum.
 
     Values that the table has lost count as revised to 0, also where a series starts later now.
     """
-    panel = night.panel
+    last = tonight.before
+    if last is None:
+        return None
+    panel = tonight.panel
     before = last.panel
     rank = (series_index(panel.ids, before.ids) - 1)[before.series_of_slots]
     common = before.observed & (rank >= 0) & (before.grid_positions <= panel.origins[rank])
@@ -209,7 +167,7 @@ def _check_revisions(night: Night, last: RunInput, past: Sequence[Record]) -> Fi
     old = np.abs(values)
     change = np.abs(np.where(slots >= 0, panel.values[slots], 0.0) - values)
     largest = Finding(share=0.0)
-    for grouping in groupings(panel.ids, night.schema):
+    for grouping in groupings(panel.ids, tonight.schema):
         group = grouping.codes[series]
         shares = _shares(group, change, old)
         number = int(np.argmax(shares))
@@ -218,23 +176,23 @@ def _check_revisions(night: Night, last: RunInput, past: Sequence[Record]) -> Fi
         share = float(shares[number])
         changed = (group == number) & (change > 0)
         count = f"{changed.sum():,} values of {grouping.names[number]} changed since the last run"
-        times = times_text(position[changed], night.schema)
+        times = times_text(position[changed], tonight.schema)
         largest = Finding(
             share=share,
             series=ids_at(panel, np.unique(series[changed])),
             text=f"{count}, {times}, by {100 * share:.3g} % of the sum of its values",
         )
-    usual = usual_size(past, "revised") or 0.0
-    return replace(largest, usual=usual, runs=_revised_runs(night, position, old, change))
+    usual = usual_size(tonight.past, "revised") or 0.0
+    return replace(largest, usual=usual, runs=_revised_runs(tonight, position, old, change))
 
 
-def _revised_runs(night: Night, position: Integers, old: Numbers, change: Numbers) -> list[str]:
+def _revised_runs(tonight: Tonight, position: Integers, old: Numbers, change: Numbers) -> list[str]:
     """The times of the runs of whose newest values more than the share `REVISED` has changed."""
     first = int(position.min())
     shares = _shares(position - first, change, old)
     changed = np.flatnonzero(shares > REVISED) + first
-    times = set(position_texts(night.schema, changed))
-    return [run.as_of for run in night.runs if run.data_end in times]
+    times = set(position_texts(tonight.schema, changed))
+    return [run.as_of for run in tonight.runs if run.data_end in times]
 
 
 def _shares(group: Integers, part: Numbers, whole: Numbers) -> Numbers:

@@ -1,32 +1,25 @@
 """Check forecasts before they are written."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from forecast.calendar.spec import STEP_KIND
 from forecast.calendar.zones import DAY
-from forecast.inference.fitted import Fitted
-from forecast.inference.forecasting import Forecasts
 from forecast.intervals.interval_ends import lower_bounds
-from forecast.jobs.checks.accuracy import Earlier
 from forecast.jobs.checks.limits import HELD_RUNS, Finding, is_accepted, usual_size
-from forecast.jobs.record import Record
+from forecast.jobs.checks.tonight import Tonight
 from forecast.panel.events import closed_now
 from forecast.panel.panel import (
     Flags,
-    Id,
-    Ids,
     Numbers,
     ids_at,
 )
 from forecast.panel.schema import build_calendar
-from forecast.settings import OutputSettings
 from forecast.tables.writing import Column
-from forecast.totals.sums import LAST_YEAR, Totals
+from forecast.totals.sums import LAST_YEAR
 
 
 @dataclass(frozen=True)
@@ -48,172 +41,190 @@ class OutputPriors:
 OUTPUT_PRIORS = OutputPriors()
 
 
-@dataclass(frozen=True)
-class Output:
-    """The forecasts to check, and what they are compared with.
-
-    Attributes
-    ----------
-    totals : sums of the forecasts
-    earlier : what the last run published
-    past : the earlier runs from which checks learn what is usual
-    new : ids of series that the last run did not have
-    """
-
-    forecasts: Forecasts
-    fitted: Fitted
-    settings: OutputSettings
-    totals: Sequence[Totals] = ()
-    earlier: Earlier | None = None
-    past: Sequence[Record] = ()
-    new: Collection[Id] = ()
-
-    @property
-    def ids(self) -> Ids:
-        return ids_at(self.forecasts.panel, self.forecasts.series)
-
-    def share(
-        self, affected: Flags, count: int, usual: float | None = 0.0, size: float | None = None
-    ) -> Finding:
-        """A finding on the `affected` series [series], as a share of `count` series."""
-        series = ids_at(self.forecasts.panel, self.forecasts.series[affected])
-        return Finding(len(series) / count if count else None, usual, series, size)
+def check_finite(tonight: Tonight) -> Finding:
+    """How many numbers are not finite."""
+    count = 0
+    for table in _tables(tonight):
+        columns = [
+            column.values if isinstance(column, Column) else column for column in table.values()
+        ]
+        numbers = [column for column in columns if column.dtype.kind == "f"]
+        count += sum(_count(~np.isfinite(column)) for column in numbers)
+    return Finding(float(count))
 
 
-def findings(output: Output) -> dict[str, Finding]:
-    """The finding of each check, by the name of the check."""
-    counts = hard_counts(output)
-    measured = {name: Finding(float(count)) for name, count in counts.items()}
-    if len(output.forecasts.series):
-        measured |= _against_past(output)
-        if output.earlier is not None:
-            measured |= _against_last_run(output, *output.earlier)
-    return measured
-
-
-def hard_counts(output: Output) -> Mapping[str, int]:
-    """How often each rule is broken that no forecast may break, by the name of the rule."""
-    forecasts = output.forecasts
-    tables = [forecasts.columns, *(totals.columns() for totals in output.totals)]
-    counts = Counter[str]()
-    for table in tables:
-        counts.update(row_counts(table, output.settings))
-    names = ("forecast", *output.settings.columns)
-    columns = [np.asarray(forecasts.columns[name], float) for name in names]
-    published = np.stack(columns, -1)  # [rows, 1 + columns]
-    floor = output.forecasts.panel.floor()[output.forecasts.series]
-    lowest = lower_bounds(output.settings, floor).repeat(forecasts.means.shape[1])
-    too_low = (published < lowest[:, None]).any(1)
-    counts["negative"] = _count(too_low)
-    return counts
-
-
-def row_counts(table: Mapping[Any, Any], settings: OutputSettings) -> Counter[str]:
-    """How many numbers are not finite, and in how many rows the quantiles are out of order."""
-    forecasts = {name: column for name, column in table.items() if name != LAST_YEAR}
-    columns = [
-        column.values if isinstance(column, Column) else column for column in forecasts.values()
-    ]
-    numbers = [column for column in columns if column.dtype.kind == "f"]
-    not_finite = sum(_count(~np.isfinite(column)) for column in numbers)
+def check_order(tonight: Tonight) -> Finding:
+    """In how many rows the quantiles are out of order."""
+    settings = tonight.settings
     ascending = settings.columns
     if settings.levels or settings.point == "median":  # an interval contains its point
         ascending = {"forecast": 0.5} | ascending
     names = sorted(ascending, key=ascending.__getitem__)
-    line = np.stack([np.asarray(table[name], float) for name in names])
-    disordered = (np.diff(line, axis=0) < 0).any(0)
-    return Counter(finite=not_finite, order=_count(disordered))
+    count = 0
+    for table in _tables(tonight):
+        line = np.stack([np.asarray(table[name], float) for name in names])
+        count += _count((np.diff(line, axis=0) < 0).any(0))
+    return Finding(float(count))
+
+
+def _tables(tonight: Tonight) -> list[dict[str, Any]]:
+    """The columns of the forecasts, and of their sums."""
+    tables = [tonight.forecasts.columns, *(totals.columns() for totals in tonight.totals)]
+    return [
+        {name: column for name, column in table.items() if name != LAST_YEAR} for table in tables
+    ]
+
+
+def check_negative(tonight: Tonight) -> Finding:
+    """In how many rows a number lies below the lower bound."""
+    forecasts = tonight.forecasts
+    names = ("forecast", *tonight.settings.columns)
+    columns = [np.asarray(forecasts.columns[name], float) for name in names]
+    published = np.stack(columns, -1)  # [rows, 1 + columns]
+    floor = tonight.panel.floor()[forecasts.series]
+    lowest = lower_bounds(tonight.settings, floor).repeat(forecasts.means.shape[1])
+    return Finding(float(_count((published < lowest[:, None]).any(1))))
 
 
 def _count(flags: Any) -> int:
     return int(flags.sum())
 
 
-def _against_past(output: Output) -> dict[str, Finding]:
-    """Findings on forecasts compared with the values of the year before.
+def check_bounds(tonight: Tonight) -> Finding | None:
+    """Points far beyond the values of the year before.
 
     If times are numbered steps, all past values count. Values of the newest week (or the newest
     step) do not count, as they may be the ones that are wrong, until a run is accepted; and what
     lies beyond is accepted where the last run published it.
     """
-    panel = output.forecasts.panel
-    series = output.forecasts.series
-    points = output.forecasts.published[..., 0]
-    calendar = build_calendar(output.fitted.schema)
-    position = panel.grid_positions
-    newest = panel.origins.max(keepdims=True)
-    recent = panel.observed & (position < newest)
-    if output.fitted.schema.dated and output.fitted.schema.time_format.kind != STEP_KIND:
-        time = calendar.times(newest)
-        recent &= position >= calendar.positions(time - 373 * DAY)
-        if not any(map(is_accepted, output.past[:HELD_RUNS])):
-            recent &= position <= calendar.positions(time - 7 * DAY)
-
-    lowest, highest = panel.extremes(panel.values, recent)
+    points = tonight.forecasts.published[..., 0]
+    if not len(points):
+        return None
+    panel = tonight.panel
+    series = tonight.forecasts.series
+    lowest, highest = _extremes(tonight)
     largest = np.maximum(np.abs(lowest), np.abs(highest))[series]
-    if output.earlier is not None:
-        before = np.fmax.reduce(np.abs(output.earlier[1][..., 0]), 1)
+    if tonight.earlier is not None:
+        before = np.fmax.reduce(np.abs(tonight.earlier[1][..., 0]), 1)
         accepted = before > OUTPUT_PRIORS.times_beyond * largest
         largest = np.where(accepted, before, largest)
     has_enough = panel.counts[series] >= OUTPUT_PRIORS.few
     beyond = np.abs(points).max(1) > OUTPUT_PRIORS.times_beyond * largest
-    out_of_bounds = has_enough & (largest > 0) & beyond
+    return tonight.share(has_enough & (largest > 0) & beyond, len(points))
+
+
+def check_flat(tonight: Tonight) -> Finding | None:
+    """Constant points of series that vary, and are open."""
+    points = tonight.forecasts.published[..., 0]
+    if not len(points):
+        return None
+    series = tonight.forecasts.series
+    lowest, highest = _extremes(tonight)
     constant = np.ptp(points, axis=1) == 0
     varied = (highest > lowest)[series]
-    opens = ~closed_now(panel, output.fitted.schema, 1)[series]
+    opens = ~closed_now(tonight.panel, tonight.schema, 1)[series]
     flat = constant & varied & opens & (points.shape[1] > 1)
-    return {
-        "bounds": output.share(out_of_bounds, len(points)),
-        "flat": output.share(flat, len(points), usual_size(output.past, "flat")),
-    }
+    return tonight.share(flat, len(points), usual_size(tonight.past, "flat"))
 
 
-def _against_last_run(output: Output, series_before: Ids, published: Numbers) -> dict[str, Finding]:
-    """Findings on forecasts compared with what the last run published for the same times."""
+def _extremes(tonight: Tonight) -> tuple[Numbers, Numbers]:
+    """[series], the lowest and highest values of a year, without the newest."""
+    panel = tonight.panel
+    calendar = build_calendar(tonight.schema)
+    position = panel.grid_positions
+    newest = panel.origins.max(keepdims=True)
+    recent = panel.observed & (position < newest)
+    if tonight.schema.dated and tonight.schema.time_format.kind != STEP_KIND:
+        time = calendar.times(newest)
+        recent &= position >= calendar.positions(time - 373 * DAY)
+        if not any(map(is_accepted, tonight.past[:HELD_RUNS])):
+            recent &= position <= calendar.positions(time - 7 * DAY)
+    return panel.extremes(panel.values, recent)
+
+
+class _Comparison(NamedTuple):
+    """Forecasts beside what the last run published for the same times."""
+
+    change: Numbers  # [series, horizon], of the points; 0 at times that only one run has
+    size: float  # sum of the earlier points without signs
+    steps: Flags  # [horizon], which times both runs have
+    ratio: Numbers  # [series], of the widths of 80 % intervals
+    jumps: Numbers  # [series], sum of changes in earlier widths
+    usable: Flags  # [series], whether there is a width, and a past of some values
+
+
+def _compare(tonight: Tonight) -> _Comparison | None:
+    if tonight.earlier is None or not len(tonight.forecasts.series):
+        return None
+    _, published = tonight.earlier
     shared = np.isfinite(published[..., :1])
     before = np.where(shared, published, 0.0)
-    now = np.where(shared, output.forecasts.published, 0.0)
+    now = np.where(shared, tonight.forecasts.published, 0.0)
     change = now[..., 0] - before[..., 0]
     width_before = (before[..., 2] - before[..., 1]).sum(1)
     width_now = (now[..., 2] - now[..., 1]).sum(1)
-    panel = output.forecasts.panel
-    has_enough = panel.counts[output.forecasts.series] >= OUTPUT_PRIORS.few
-    has_width = has_enough & (width_before > 0)
-    unit = np.where(has_width, width_before, 1.0)
-    count = _count(has_width)
-
-    jumps = np.abs(change).sum(1) / unit
-    usual_jump = usual_size(output.past, "jump", "size") or 0.0
-    far = has_width & (jumps > max(1.0, OUTPUT_PRIORS.jump_beyond * usual_jump))
-    size = float(np.quantile(jumps[has_width], OUTPUT_PRIORS.nearly_all)) if count else None
-    jump = output.share(far, count, usual_size(output.past, "jump"), size)
-
-    ratio = width_now / unit
-    other = (ratio > OUTPUT_PRIORS.times_beyond) | (ratio < 1 / OUTPUT_PRIORS.times_beyond)
-    usual_width = usual_size(output.past, "width")
-    width = output.share(has_width & other, max(count, OUTPUT_PRIORS.few), usual_width)
-
-    is_new = np.array([ids in output.new for ids in output.ids], bool)
-    shared_steps = shared.any((0, 2))
-    added = output.forecasts.published[is_new][:, shared_steps, 0].sum()
-    total = np.abs(before[..., 0]).sum()
-    total_change = abs(change.sum() + added) / total if total else None
-    usual_change = usual_size(output.past, "total_jump")
-    if usual_change is not None:
-        usual_change *= OUTPUT_PRIORS.times_beyond
-    return {
-        "series_missing": _check_missing_series(output, series_before),
-        "jump": jump,
-        "total_jump": Finding(total_change, usual_change),
-        "width": width,
-    }
+    has_enough = tonight.panel.counts[tonight.forecasts.series] >= OUTPUT_PRIORS.few
+    usable = has_enough & (width_before > 0)
+    unit = np.where(usable, width_before, 1.0)
+    return _Comparison(
+        change,
+        size=np.abs(before[..., 0]).sum(),
+        steps=np.asarray(shared.any((0, 2))),
+        ratio=width_now / unit,
+        jumps=np.abs(change).sum(1) / unit,
+        usable=usable,
+    )
 
 
-def _check_missing_series(output: Output, series_before: Ids) -> Finding:
-    has_ended = np.array(output.forecasts.panel.status) == "ended"
-    ended = ids_at(output.forecasts.panel, np.flatnonzero(has_ended))
-    here = {*output.ids, *ended}
-    replaced = {row.of for row in output.fitted.schema.successions if row.ids in here}
+def check_jump(tonight: Tonight) -> Finding | None:
+    """Series whose points moved much further than those of past runs."""
+    compared = _compare(tonight)
+    if compared is None:
+        return None
+    usable = compared.usable
+    count = _count(usable)
+    usual_jump = usual_size(tonight.past, "jump", "size") or 0.0
+    far = usable & (compared.jumps > max(1.0, OUTPUT_PRIORS.jump_beyond * usual_jump))
+    size = None
+    if count:
+        size = float(np.quantile(compared.jumps[usable], OUTPUT_PRIORS.nearly_all))
+    return tonight.share(far, count, usual_size(tonight.past, "jump"), size)
+
+
+def check_total_jump(tonight: Tonight) -> Finding | None:
+    """The change of the sum of all points, new series included."""
+    compared = _compare(tonight)
+    if compared is None:
+        return None
+    is_new = np.array([ids in tonight.new_series for ids in tonight.ids], bool)
+    added = tonight.forecasts.published[is_new][:, compared.steps, 0].sum()
+    total = compared.size
+    usual = usual_size(tonight.past, "total_jump")
+    if usual is not None:
+        usual *= OUTPUT_PRIORS.times_beyond
+    return Finding(abs(compared.change.sum() + added) / total if total else None, usual)
+
+
+def check_width(tonight: Tonight) -> Finding | None:
+    """Series whose intervals are far wider or narrower than those of the last run."""
+    compared = _compare(tonight)
+    if compared is None:
+        return None
+    most = OUTPUT_PRIORS.times_beyond
+    other = compared.usable & ((compared.ratio > most) | (compared.ratio < 1 / most))
+    count = max(_count(compared.usable), OUTPUT_PRIORS.few)
+    return tonight.share(other, count, usual_size(tonight.past, "width"))
+
+
+def check_series_missing(tonight: Tonight) -> Finding | None:
+    """Series of the last run that have no rows, unless they ended or were replaced."""
+    if tonight.earlier is None or not len(tonight.forecasts.series):
+        return None
+    series_before, _ = tonight.earlier
+    has_ended = np.array(tonight.panel.status) == "ended"
+    ended = ids_at(tonight.panel, np.flatnonzero(has_ended))
+    here = {*tonight.ids, *ended}
+    replaced = {row.of for row in tonight.schema.successions if row.ids in here}
     names = Counter(map("/".join, series_before))
     replaced = {name for name in replaced if names[name] == 1}  # else it is not known which
     gone = tuple(ids for ids in series_before if ids not in here and "/".join(ids) not in replaced)

@@ -1,15 +1,19 @@
-"""From which past runs checks learn what is usual."""
+"""From which past runs checks learn what is usual, and which checks have limits."""
 
 from typing import Any
 
 import pytest
 
 from forecast.jobs.checks.limits import (
+    HARD,
     MIN_REFERENCE_RUNS,
+    ActualCheckSettings,
+    OutputCheckSettings,
     has_held,
     select_reference_runs,
     usual_size,
 )
+from forecast.jobs.gate import CHECKS
 from forecast.jobs.record import Record
 
 NIGHT = "2025-03-{:02}T02:00:00Z"
@@ -75,3 +79,8 @@ def test_a_finding_holds_after_a_week_and_seven_runs_that_all_had_it() -> None:
     assert not has_held("finite", found)
     assert not has_held("group", found[:6])
     assert not has_held("group", [*found[:3], run(6), *found[3:]])
+
+
+def test_every_check_but_the_rules_has_limits_and_every_limit_a_check() -> None:
+    limits = ActualCheckSettings.model_fields | OutputCheckSettings.model_fields
+    assert CHECKS.keys() - HARD.keys() == limits.keys() - {"on_error"}

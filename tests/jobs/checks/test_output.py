@@ -25,7 +25,9 @@ from forecast.jobs.checks.limits import (
     alarms,
     outcome,
 )
-from forecast.jobs.checks.output import Output, _check_missing_series, findings
+from forecast.jobs.checks.output import check_series_missing
+from forecast.jobs.checks.tonight import Tonight
+from forecast.jobs.gate import run_checks
 from forecast.jobs.record import Record
 from forecast.panel.schema import Event, Succession
 from forecast.settings import OutputSettings, SumSettings
@@ -72,13 +74,13 @@ def output_limits(**settings: Any) -> JobCheckSettings:
 class Night:
     """Tonight's forecasts, and those of last night."""
 
-    output: Output
+    output: Tonight
     earlier: Earlier
     fitted: Fitted
 
     def found(self, past: int = MIN_REFERENCE_RUNS) -> dict[str, Finding]:
         runs = past_runs(dict.fromkeys(CHANGING, CALM), past)
-        return findings(replace(self.output, earlier=self.earlier, past=runs))
+        return run_checks(replace(self.output, earlier=self.earlier, past=runs))
 
     def words(
         self, limits: JobCheckSettings = LIMITS, past: int = MIN_REFERENCE_RUNS
@@ -115,7 +117,7 @@ def nights() -> tuple[Callable[..., Night], Any]:
         fitted = predictor.fitted
         totals = Totals(predictor, SumSettings(sum_by=("all",)), OutputSettings(), None)
         totals.add(forecasts)
-        output = Output(forecasts, fitted, OutputSettings(), [totals])
+        output = Tonight(forecasts, fitted, OutputSettings(), [totals])
         earlier = earlier_forecasts(forecasts_to_keep(last, fitted), forecasts, fitted.config.table)
         return Night(output, earlier, fitted)
 
@@ -269,7 +271,7 @@ def test_more_than_usual_is_what_past_runs_did_not_have(calm: Night) -> None:
     }
     runs = past_runs(wild, MIN_REFERENCE_RUNS)
     output = replace(scaled(calm, 2.0).output, earlier=calm.earlier, past=runs)
-    found = findings(output)
+    found = run_checks(output)
     assert not any(outcome(name, finding.statistic(), LIMITS) for name, finding in found.items())
 
 
@@ -348,7 +350,7 @@ def test_a_known_column_that_is_shifted_by_a_day_is_a_jump() -> None:
     last = _forecast(predictor, table(DAYS - HORIZON - 1))
     for late, expected in ((0, ""), (1, "error")):
         forecasts = _forecast(predictor, table(DAYS - HORIZON, late))
-        output = Output(forecasts, predictor.fitted, OutputSettings())
+        output = Tonight(forecasts, predictor.fitted, OutputSettings())
         night = Night(
             output,
             earlier_forecasts(forecasts_to_keep(last, predictor.fitted), forecasts, schema),
@@ -366,7 +368,9 @@ def test_only_a_successor_that_is_there_excuses_a_series_that_is_gone(calm: Nigh
         schema = calm.fitted.schema.model_copy(update={"successions": (row,)})
         config = calm.fitted.config.model_copy(update={"table": schema})
         output = replace(calm.output, fitted=replace(calm.fitted, config=config))
-        return _check_missing_series(output, tuple(before)).share
+        output = replace(output, earlier=(tuple(before), calm.earlier[1]))
+        finding = check_series_missing(output)
+        return None if finding is None else finding.share
 
     assert gone("s00", [("a/b",)]) == 0
     assert gone("s99", [("a/b",)]) == 1
