@@ -116,10 +116,14 @@ class Ran:
         return pd.read_csv(io.StringIO(self.out), dtype={"series": str, "shop": str})
 
 
+Run = Callable[..., Ran]  # the command line: words to how it ended
+At = Callable[[int], str]  # the number of a day to its time
+
+
 @pytest.fixture
 def forecast(
     capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., Ran]]:
+) -> Iterator[Run]:
     """Run the command line in this process: ``forecast("fit", path, "--quiet")``."""
     from forecast.cli import main
     from forecast.errors import Interrupted

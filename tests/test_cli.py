@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +16,8 @@ import pandas as pd
 import pytest
 
 from forecast.settings import OutputSettings, TableSettings, TextSettings, TrainSettings
-from tests.conftest import COMMANDS
+from tests.conftest import COMMANDS, Run
 
-Run = Callable[..., "object"]
 QUICK = ("--steps", 6, "-p", "hidden_size=8", "--baselines", "last")
 LINEAR = ("--model", "linear", "--steps", 2, "--members", 1, "--baselines", "last")
 

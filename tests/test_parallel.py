@@ -2,9 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import joblib
 import pandas as pd
@@ -13,8 +11,7 @@ import pytest
 from forecast import Forecaster
 from forecast.inference.predictor import Predictor
 from forecast.tables.synthetic import synthesize
-
-Run = Callable[..., Any]
+from tests.conftest import Run
 
 
 @pytest.fixture(scope="module")

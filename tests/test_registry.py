@@ -3,7 +3,7 @@
 import json
 import sys
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,9 @@ import pytest
 from forecast import registry
 from forecast.baselines.shared.method import baseline_method
 from tests.baselines.test_new_baseline import BASELINE
+from tests.conftest import Run
 from tests.docs._pages import blocks_of_pages
 from tests.models.test_new_model import MODEL
-
-Run = Callable[..., Any]
 
 POINTS = """[forecast.models]
 leaky-memory = leaky_models.memory

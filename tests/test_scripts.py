@@ -5,7 +5,6 @@ import json
 import sys
 import time
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,13 +15,11 @@ import pytest
 from forecast import Forecaster, RollingOrigin
 from forecast.mlflow import load_model, log_model
 from tests._gauges import firing, samples
-from tests.conftest import ROOT, Ran
+from tests.conftest import ROOT, At, Run
 from tests.jobs.a_job import Job, at, job
 
 __all__ = ["at", "job"]
 
-Run = Callable[..., Ran]
-At = Callable[[int], str]
 SMALL = {"model": "gru", "steps": 3, "members": 1, "guard": False, "baselines": ("seasonal-naive",)}
 
 

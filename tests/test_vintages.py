@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +9,9 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
-from tests.conftest import Ran
+from tests.conftest import Run
 
 DAYS, HORIZON = 60, 3
-Run = Callable[..., Ran]
 
 
 def demand(noise: float = 2.0) -> pd.DataFrame:

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from forecast import Forecaster
 from forecast.panel.dated import normalise
 from forecast.settings import TextSettings
 from forecast.tables.reading import read_table
+from tests.conftest import Run
 
 HERE = Path(__file__).parent
 FILES = HERE / "files"
@@ -49,8 +49,6 @@ INFO = re.compile(
     r"| *[A-Z]+  on held-out values| *[\d.e+-]+  \S"  # the table of candidates
     r"|forecasts of \d+ of \d+ series would end below 0|lower ends of intervals of \d+ of \d+ series are cut at 0"
 )
-
-Run = Callable[..., Any]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """A grid is found from the times on it, from freq, and by the clock of a zone."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +10,7 @@ from forecast.calendar.calendar import Calendar
 from forecast.calendar.frequency import parse_frequency
 from forecast.errors import BadData, UsageError
 from tests.calendar._times import STEPS, inferred, seconds
-
-Run = Callable[..., "object"]
+from tests.conftest import Run
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Times in several columns are read as one time, and forecasts have the same columns."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,8 @@ from forecast.panel.infer import read, read_as
 from forecast.panel.schema import Schema
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.reading import read_table, table_from_frame
+from tests.conftest import Run
 
-Run = Callable[..., Any]
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 NAIVE = ("--model", "seasonal-naive", "--horizon", 3)
 

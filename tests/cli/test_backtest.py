@@ -2,9 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -12,8 +10,8 @@ import pytest
 from forecast import Forecaster
 from forecast.engine.requests import Callbacks
 from forecast.errors import BadData, UsageError
+from tests.conftest import Run
 
-Run = Callable[..., Any]
 QUICK = ("--steps", 6, "-p", "hidden_size=8", "--baselines", "last")
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,11 +10,11 @@ import pytest
 from forecast import Forecaster
 from forecast.errors import BadData
 from forecast.settings import BacktestSettings, TableSettings, TrainSettings
+from tests.conftest import Run
 from tests.jobs.a_job import Job, at, job
 
 __all__ = ["at", "job"]  # fixtures
 
-Run = Callable[..., Any]
 KEPT = {
     "model",
     "jobs",

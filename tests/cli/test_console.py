@@ -6,7 +6,6 @@ import os
 import re
 import sqlite3
 import sys
-from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 from threading import Thread
@@ -16,8 +15,8 @@ import pandas as pd
 import pytest
 
 from tests.cli._terminal import Shown, on_a_terminal
+from tests.conftest import Run
 
-Run = Callable[..., "object"]
 QUICK = ("--steps", 6, "-p", "hidden_size=8", "--baselines", "last")
 LINEAR = ("--model", "linear", "--steps", 2, "--members", 1, "--baselines", "last")
 

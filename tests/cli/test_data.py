@@ -1,14 +1,11 @@
 """An output of a command never takes the place of what it reads: a table, or a file of a store."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import Ran
+from tests.conftest import Run
 from tests.jobs.a_job import kept_files
-
-Run = Callable[..., Ran]
 
 
 def test_commands_refuse_to_write_over_what_they_read(

@@ -1,15 +1,14 @@
 """What `forecast explain` writes, for whom, and what it refuses."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-Run = Callable[..., Any]
+from tests.conftest import Run
+
 NAMES = ["median", "level", "season", "events", "known", "rest"]
 
 

@@ -1,16 +1,14 @@
 """What `forecast fit` says, saves and refuses; a table beyond memory is read as an even sample of its series."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from forecast import Forecaster
+from tests.conftest import Run
 
-Run = Callable[..., Any]
 SHOPS, DAYS = 60, 50
 QUICK = ("--steps", 6, "-p", "hidden_size=8", "--baselines", "last")
 LINEAR = ("--model", "linear", "--steps", 2, "--members", 1, "--baselines", "last")

@@ -1,6 +1,5 @@
 """Series that are never below zero get no forecast below zero, unless someone asks for it."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +7,8 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
+from tests.conftest import Run
 
-Run = Callable[..., "object"]
 NUMBERS = ["forecast", "lo_80", "hi_80", "lo_95", "hi_95"]
 CURE = ", as they were never negative; --min -inf turns this off"
 MEAN = ("--model", "mean", "--horizon", 5)

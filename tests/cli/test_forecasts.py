@@ -1,12 +1,10 @@
 """Sums and paths that cannot be written are refused before any work."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-Run = Callable[..., Any]
+from tests.conftest import Run
 
 
 @pytest.mark.parametrize(

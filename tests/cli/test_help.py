@@ -6,10 +6,8 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import click
 import pytest
@@ -18,8 +16,7 @@ from forecast.cli import cli
 from forecast.cli._command import Command, Option
 from forecast.settings import SHOWN_FIRST, TrainSettings
 from tests.cli._terminal import on_a_terminal
-
-Run = Callable[..., Any]
+from tests.conftest import Run
 
 COMMANDS = cli.list_commands(click.Context(cli))
 NEXT = re.compile(r"^next     (.*)$", re.MULTILINE)

@@ -2,11 +2,9 @@
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-Run = Callable[..., Any]
+from tests.conftest import Run
 
 
 def test_networks_are_named_with_the_steps_of_each(

@@ -1,6 +1,6 @@
 """A large table is forecast part by part, and not a byte differs from what reading it as a whole gives."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,8 @@ from forecast.engine.forecast import forecast_part
 from forecast.engine.requests import ForecastRequest
 from forecast.inference import predictor
 from forecast.inference.forecasting import ForecastPart
-from tests.conftest import Ran
+from tests.conftest import Ran, Run
 
-Run = Callable[..., Any]
 DAYS, SHOPS, AT_ONCE = 60, 37, 8
 KNOWN = ("--known", "promo", "--static", "size")
 NETWORK = (

@@ -1,6 +1,5 @@
 """Large numbers come back with all their digits, from the table to the forecasts and the scores."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +10,8 @@ from forecast import Forecaster
 from forecast.panel.infer import read, read_as
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
+from tests.conftest import Run
 
-Run = Callable[..., "object"]
 WEEK = [1234567890, 1234567891, 1234567893, 1234567899, 1234567877, 1234567890, 1234567881]
 
 

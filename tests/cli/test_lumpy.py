@@ -1,6 +1,5 @@
 """Means and ends of lumpy series, and whole numbers within bounds, through the commands."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +8,8 @@ import pytest
 
 from forecast.errors import UsageError
 from forecast.settings import OutputSettings
+from tests.conftest import Run
 
-Run = Callable[..., "object"]
 SHAPE = ("--point", "mean", "--levels", "80,95,99")
 
 

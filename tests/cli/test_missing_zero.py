@@ -12,8 +12,8 @@ from forecast import Forecaster
 from forecast.panel.infer import read, read_as
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
+from tests.conftest import Run
 
-Run = Callable[..., "object"]
 DAYS = pd.date_range("2024-01-01", periods=140, freq="D").strftime("%Y-%m-%d")
 
 

@@ -1,14 +1,10 @@
 """`forecast models` lists what can be trained, and the settings of one model."""
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 
 from forecast.models import model_class, model_names
 from forecast.registry import baseline_names
-
-Run = Callable[..., Any]
+from tests.conftest import Run
 
 
 def test_all_models_and_baselines_are_listed(forecast: Run) -> None:

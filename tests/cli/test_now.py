@@ -5,9 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,8 +13,7 @@ import pytest
 
 from tests.bad_input.test_bad_input import CASES, FILES, Case, check_messages
 from tests.cli._terminal import on_a_terminal
-
-Run = Callable[..., Any]
+from tests.conftest import Run
 
 BLOCKED = """
 import sys

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
+from tests.conftest import Run
 
-Run = Callable[..., Any]
 ENDS = ["lo_95", "lo_80", "forecast", "hi_80", "hi_95"]
 ORIGIN = pd.Timestamp("2024-06-30")
 

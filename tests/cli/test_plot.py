@@ -3,7 +3,6 @@
 import json
 import re
 import sys
-from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-Run = Callable[..., Any]
+from tests.conftest import Run
 
 MAGIC = {"png": b"\x89PNG\r\n\x1a\n", "svg": b"<svg ", "pdf": b"%PDF-", "html": b"<!DOCTYPE html>"}
 NAIVE = ("--model", "seasonal-naive", "--horizon", 7, "--season", 7)

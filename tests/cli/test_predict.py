@@ -1,8 +1,6 @@
 """What `forecast predict` says of the past and the future that it is given."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,8 +10,8 @@ from forecast import Forecaster
 from forecast.errors import BadData
 from forecast.settings import TextSettings
 from forecast.tables.reading import read_table
+from tests.conftest import Run
 
-Run = Callable[..., Any]
 SEEN = "the model was trained on values up to"
 
 

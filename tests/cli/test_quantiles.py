@@ -1,8 +1,6 @@
 """Quantiles in the place of intervals: the same numbers under other names, through every command."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,9 +8,9 @@ import pytest
 
 from forecast import Forecaster
 from forecast.errors import UsageError
+from tests.conftest import Run
 from tests.totals._sales import fitted, sales
 
-Run = Callable[..., Any]
 LONG = ("--id", "region,shop", "--quiet")
 ASKED = ("--quantiles", "2.5,10,50,90,97.5")
 NAMES = {"p2.5": "lo_95", "p10": "lo_80", "p50": "forecast", "p90": "hi_80", "p97.5": "hi_95"}

@@ -1,14 +1,12 @@
 """The flags with which fit read its file hold for the files of later commands."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from forecast import Forecaster
+from tests.conftest import Run
 
-Run = Callable[..., Any]
 FLAGS = (
     "--encoding",
     "cp1252",

@@ -17,11 +17,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.conftest import Run
 from tests.jobs.a_job import Job, at, job
 
 __all__ = ["at", "job"]  # fixtures
 
-Run = Callable[..., Any]
 
 NAMES = (
     "north",

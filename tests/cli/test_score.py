@@ -1,14 +1,13 @@
 """`forecast score` on what `forecast predict` wrote."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 
-Run = Callable[..., Any]
+from tests.conftest import Run
+
 QUICK = ("--steps", 6, "-p", "hidden_size=8", "--baselines", "last")
 
 

@@ -1,6 +1,5 @@
 """Numbers in a small unit forecast as those of a usual one do, or are refused with a sentence."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +8,8 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster, RecurrentRegressor
+from tests.conftest import Run
 
-Run = Callable[..., Any]
 NETWORK = {"steps": 4, "params": {"hidden_size": 4}, "guard": False}
 MODELS: dict[str, dict[str, Any]] = {
     "segrnn": NETWORK,

@@ -5,11 +5,11 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.conftest import Run
 from tests.jobs.a_job import Job, at, job
 
 __all__ = ["at", "job"]  # fixtures
 
-Run = Callable[..., "object"]
 NAIVE = ("--model", "seasonal-naive", "--horizon", 7)
 
 

@@ -1,14 +1,10 @@
 """`forecast synth` writes the same series for the same seed, as long and as many as asked for."""
 
-from collections.abc import Callable
-from typing import Any
-
 import pandas as pd
 import pytest
 
 from forecast.tables.synthetic import SYNTHETIC_KINDS
-
-Run = Callable[..., Any]
+from tests.conftest import Run
 
 
 def test_without_a_kind_all_are_listed(forecast: Run) -> None:

@@ -1,6 +1,5 @@
 """A last period that is not over, by the clock or by when earlier ones ended, and what `--unfinished` does with it."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +7,11 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
-from tests.conftest import Ran
+from tests.conftest import Run
 from tests.jobs.a_job import Job, job
 
 __all__ = ["job"]
 
-Run = Callable[..., Ran]
 DAILY = ("--freq", "D", "--aggregate", "sum")
 WORDS = ("leave out", "warn", "keep")
 

@@ -1,16 +1,15 @@
 """What commands say about ages, series and versions."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from tests.conftest import Run
 from tests.jobs.a_job import Job, at, job
 
 __all__ = ["at", "job"]  # fixtures
 
-Run = Callable[..., "object"]
 NAIVE = ("--model", "seasonal-naive", "--horizon", 3)
 
 

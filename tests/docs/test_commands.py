@@ -20,6 +20,7 @@ import benchmarks.work
 from benchmarks import speed_steps
 from benchmarks.processes import Cost
 from forecast.cli import cli
+from tests.conftest import Run
 from tests.docs._blocks import Command, blocks, commands
 from tests.docs._pages import PAGES, ROOT, blocks_of_pages
 from tests.docs._shrinking import NOT_RUN, UnknownCommand, reason, short
@@ -34,7 +35,6 @@ SLOWEST_PAGES = (
     "docs/how-to/machines.md",
     "docs/how-to/totals.md",
 )
-Run = Callable[..., object]
 
 
 def all_commands() -> list[tuple[str, Command]]:

@@ -5,7 +5,6 @@ import importlib
 import json
 import sqlite3
 import tomllib
-from collections.abc import Callable
 from contextlib import closing
 from io import StringIO
 from pathlib import Path
@@ -21,12 +20,11 @@ from forecast.jobs.record import Record
 from forecast.panel.infer import read
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
+from tests.conftest import Run
 from tests.docs._blocks import Block
 from tests.docs._pages import ROOT, blocks_of_pages
 from tests.docs._shrinking import short_pipeline, short_python
 from tests.docs._standins import python_names
-
-Run = Callable[..., object]
 
 SERVING = ("airflow_dag.py", "serve.py")  # tests/docs/test_serving.py runs these
 SCRIPTS = sorted((ROOT / "docs" / "examples").glob("*.py"))

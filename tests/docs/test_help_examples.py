@@ -2,20 +2,17 @@
 
 import os
 import shutil
-from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from forecast.artifacts.store import Store
+from tests.conftest import Run
 from tests.docs._blocks import blocks, commands
 from tests.docs._pages import PAGES
 from tests.docs._shrinking import reason, short, short_pipeline
 from tests.docs._standins import sales, write_missing
-
-Run = Callable[..., Any]
 
 REFERENCE = PAGES["docs/commands.md"].read_text(encoding="utf-8")
 EXAMPLES = [

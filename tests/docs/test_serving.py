@@ -7,7 +7,7 @@ import re
 import shlex
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
@@ -20,10 +20,9 @@ import yaml
 
 from forecast import Forecaster
 from forecast.cli import cli
-from tests.conftest import Ran
+from tests.conftest import Run
 from tests.docs._pages import ROOT
 
-Run = Callable[..., Ran]
 EXAMPLES = ROOT / "docs" / "examples"
 
 

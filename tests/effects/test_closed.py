@@ -1,7 +1,6 @@
 """Positions of a season that always held one value are found in the past alone, and runs of one value are suspects."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from forecast.panel.infer import Reading, read
 from forecast.panel.panel import series_index
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
-from tests.conftest import DATA
+from tests.conftest import DATA, Run
 
 DAYS = pd.date_range("2022-01-03", periods=700)  # from a Monday to a Sunday
 SUNDAY = np.asarray(DAYS.day_of_week == 6)
@@ -186,8 +185,6 @@ def test_a_new_event_may_open_a_day_later() -> None:
     assert np.isnan(slots[706])
     assert slots[713] == 0
 
-
-Run = Callable[..., Any]
 
 SHOP_DAYS = pd.date_range("2023-01-02", periods=200)
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,9 +13,8 @@ from forecast.errors import ArtifactRefused
 from forecast.inference.contents import from_contents, to_contents
 from forecast.models import model_names
 from forecast.registry import default_baselines
+from tests.conftest import Run
 from tests.effects.test_closed import DAYS, SUNDAY, sales
-
-Run = Callable[..., Any]
 
 NUMBERS = ["forecast", "lo_80", "hi_80", "lo_95", "hi_95"]
 PARTS = ["level", "season", "events", "known", "rest"]

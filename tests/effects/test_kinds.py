@@ -1,7 +1,6 @@
 """Events of each kind act in forecasts, sums and scores, on the steps that they touch."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,7 @@ from forecast.panel.events import find_touched_slots, merge_events, read_events
 from forecast.panel.infer import Reading, read
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
-
-Run = Callable[..., Any]
+from tests.conftest import Run
 
 HORIZON = 14
 DAYS = pd.date_range("2023-01-02", periods=220).strftime("%Y-%m-%d")

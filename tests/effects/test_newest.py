@@ -1,6 +1,5 @@
 """A newest value far outside all others waits for a second one, and a new level is followed."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +12,8 @@ from forecast.inference.predictor import Predictor
 from forecast.panel.infer import read, read_as
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
+from tests.conftest import Run
 
-Run = Callable[..., "object"]
 HORIZON = 12
 
 

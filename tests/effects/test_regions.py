@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,9 @@ import pytest
 
 from forecast import Forecaster
 from forecast.errors import BadData, UsageError
+from tests.conftest import Run
 
 pytest.importorskip("holidays")
-Run = Callable[..., Any]
 SHOPS = {"augsburg": "DE-BY", "kassel": "DE-HE", "nowhere": ""}
 EPIPHANY = "2024-01-06"  # a holiday in Bavaria, and not in Hesse
 END = "2024-01-04"

@@ -13,9 +13,8 @@ from forecast import Forecaster
 from forecast.artifacts.format import Contents
 from forecast.errors import ArtifactRefused, BadData, UsageError
 from forecast.inference.contents import from_contents, to_contents
+from tests.conftest import Run
 from tests.effects.test_event_effects import rides
-
-Run = Callable[..., Any]
 
 MODELS = {
     "seasonal-naive": {},

@@ -1,6 +1,5 @@
 """Our forecasts beside those of others, on the values that both forecast."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +9,8 @@ import pytest
 from forecast import Forecaster, score
 from forecast.errors import BadData, UsageError
 from forecast.settings import TableSettings
-from tests.conftest import Ran
+from tests.conftest import Run
 
-Run = Callable[..., Ran]
 STATIC = TableSettings(static=("family",))
 
 

@@ -11,12 +11,11 @@ import pytest
 from forecast import Forecaster, score
 from forecast.errors import UsageError
 from forecast.settings import TableSettings
-from tests.conftest import Ran
+from tests.conftest import Run
 from tests.jobs.a_job import Job
 from tests.jobs.a_job import at as at
 from tests.jobs.a_job import job as job
 
-Run = Callable[..., Ran]
 COLUMNS = {"id": ("shop", "item"), "static": ("family",), "target": "units"}
 FLAGS = ("--id", "shop,item", "--static", "family", "--target", "units")
 

@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,8 @@ from forecast.inference.forecasting import load_predictor
 from forecast.parallel import cluster, side_by_side
 from forecast.settings import TextSettings
 from forecast.tables import storage
+from tests.conftest import Run
 
-Run = Callable[..., Any]
 LEVEL = 20.0
 
 

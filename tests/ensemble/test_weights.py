@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,8 @@ from forecast.intervals.baseline_errors import independent_by_block
 from forecast.panel.infer import read_as
 from forecast.registry import default_baselines
 from forecast.tables.reading import table_from_frame
+from tests.conftest import Run
 
-Run = Callable[..., "object"]
 QUICK = {"steps": 60, "params": {"hidden_size": 8}, "horizon": 6}
 
 

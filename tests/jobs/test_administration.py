@@ -13,11 +13,8 @@ import pytest
 
 from forecast.jobs.record import Record
 from tests._databases import Server
-from tests.conftest import Ran
+from tests.conftest import At, Run
 from tests.jobs.a_job import Job
-
-Run = Callable[..., Ran]
-At = Callable[[int], str]
 
 
 def test_status_is_for_a_monitor(job: Job, forecast: Run, at: At) -> None:

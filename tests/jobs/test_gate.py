@@ -18,11 +18,9 @@ from forecast.jobs import run as module
 from forecast.jobs.pipeline import read_pipeline
 from forecast.jobs.run import run_job
 from forecast.panel.panel import Integers, Numbers, Panel
-from tests.conftest import Ran
+from tests.conftest import At, Run
 from tests.jobs.a_job import Job
 
-Run = Callable[..., Ran]
-At = Callable[[int], str]
 DATABASE = 'url = "sqlite:///f.db"\ntable = "forecasts"'
 TOTALS = '[[totals]]\nby = "all"\npath = "all.csv"'
 

@@ -27,11 +27,8 @@ from forecast.panel.panel import Panel
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.reading import load_future, read_table, table_from_frame
 from tests._databases import Server
-from tests.conftest import Ran
+from tests.conftest import At, Ran, Run
 from tests.jobs.a_job import Job
-
-Run = Callable[..., Ran]
-At = Callable[[int], str]
 
 
 @pytest.fixture

@@ -23,10 +23,9 @@ from forecast.jobs.ledger import (
 from forecast.jobs.record import Record
 from forecast.tables.databases import connect, upsert
 from tests._databases import sqlite_first
+from tests.conftest import At, Run
 from tests.jobs.a_job import Job
 
-Run = Callable[..., Any]
-At = Callable[[int], str]
 Rows = Callable[[str, str], list[Any]]
 
 

@@ -3,16 +3,12 @@
 import json
 import re
 import time
-from collections.abc import Callable
 
 import pytest
 
 from tests._gauges import SAMPLE, firing, rules, samples
-from tests.conftest import ROOT, Ran
+from tests.conftest import ROOT, At, Run
 from tests.jobs.a_job import Job
-
-Run = Callable[..., Ran]
-At = Callable[[int], str]
 
 MONITORING = 'path = "job.prom"'
 NAMES = {

@@ -1,14 +1,10 @@
 """A job that writes quantiles, and order-up-to levels of the first steps."""
 
-from collections.abc import Callable
-from typing import Any
-
 import pandas as pd
 
+from tests.conftest import At, Run
 from tests.jobs.a_job import Job
 
-Run = Callable[..., Any]
-At = Callable[[int], str]
 LEVELS = "quantiles = [50, 90, 97.5]"
 NEXT = '\n[[totals]]\nby = ["all", "shop"]\nevery = ["next 3", "week"]\npath = "orders.csv"\n'
 

@@ -1,19 +1,16 @@
 """A job whose forecasts people override, and what the ledger, status, report and diff say of it."""
 
 import json
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from forecast.jobs.ledger import OVERRIDES
+from tests.conftest import At, Run
 from tests.docs._pages import ROOT
 from tests.jobs.a_job import Job
 
-Run = Callable[..., Any]
-At = Callable[[int], str]
 PAGE = (ROOT / "docs" / "how-to" / "overrides.md").read_text(encoding="utf-8")
 SUMS = '\n[[totals]]\nby = "all"\nevery = ["horizon", "day"]\npath = "sums.csv"\n'
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import Any
@@ -20,11 +20,8 @@ from forecast.jobs.pipeline import Pipeline, read_pipeline
 from forecast.jobs.publishing import Publication
 from forecast.jobs.record import Record
 from forecast.tables.reading import load_table
-from tests.conftest import Ran
+from tests.conftest import At, Run
 from tests.jobs.a_job import Job
-
-Run = Callable[..., Ran]
-At = Callable[[int], str]
 
 
 class Killed(BaseException):

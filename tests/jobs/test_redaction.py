@@ -2,7 +2,6 @@
 
 import json
 import logging
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
@@ -10,11 +9,8 @@ import pytest
 
 from forecast.jobs.record import warnings_into
 from forecast.logs import Redactor, held_back, log_kinds
-from tests.conftest import Ran
+from tests.conftest import At, Run
 from tests.jobs.a_job import Job
-
-Run = Callable[..., Ran]
-At = Callable[[int], str]
 
 SECRET = "hunter2-Geheim"
 

@@ -2,7 +2,6 @@
 
 import json
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime, tzinfo
 from itertools import pairwise
@@ -11,11 +10,8 @@ import pandas as pd
 import pytest
 
 from forecast.artifacts.store import Store
-from tests.conftest import Ran
+from tests.conftest import At, Run
 from tests.jobs.a_job import Job
-
-Run = Callable[..., Ran]
-At = Callable[[int], str]
 
 
 def test_a_refit_is_due_after_its_days_and_when_settings_change(

@@ -11,11 +11,9 @@ import pandas as pd
 import pytest
 
 from forecast.tables.databases import upsert
-from tests.conftest import Ran
+from tests.conftest import At, Run
 from tests.jobs.a_job import Job
 
-Run = Callable[..., Ran]
-At = Callable[[int], str]
 Rows = Callable[[str, str], list[tuple[object, ...]]]
 
 

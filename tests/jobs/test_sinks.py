@@ -9,11 +9,9 @@ import pytest
 
 from forecast.errors import CannotCreate
 from forecast.jobs.sinks import check_file
-from tests.conftest import Ran
+from tests.conftest import At, Ran, Run
 from tests.jobs.a_job import Job
 
-Run = Callable[..., Ran]
-At = Callable[[int], str]
 Rows = Callable[[str, str], list[tuple[object, ...]]]
 Do = Callable[..., None]
 

@@ -8,11 +8,10 @@ import pytest
 from forecast import Forecaster
 from forecast.artifacts.store import Store
 from tests._stops import stopped_at
-from tests.conftest import Ran
+from tests.conftest import At, Ran
 from tests.jobs.a_job import Job
 
 Command = Callable[..., Ran]
-At = Callable[[int], str]
 
 
 @pytest.fixture

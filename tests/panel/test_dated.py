@@ -1,8 +1,6 @@
 """A table as it is meant: a first column gets a name, rows below the data go, years by months are refused."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,12 +11,11 @@ from forecast.errors import BadData, UsageError
 from forecast.panel.dated import normalise
 from forecast.settings import TextSettings
 from forecast.tables.reading import read_table
+from tests.conftest import At, Run
 from tests.jobs.a_job import Job, at, job
 
 __all__ = ["at", "job"]
 
-At = Callable[[int], str]
-Run = Callable[..., Any]
 MONTHS = pd.date_range("2024-01-01", periods=12, freq="MS").month_name().tolist()
 HEADERS = {
     "Jan": [month[:3] for month in MONTHS],

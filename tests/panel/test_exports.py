@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-Run = Callable[..., Any]
+from tests.conftest import Run
+
 HOURS = pd.date_range("2024-01-01", periods=24 * 20, freq="h")
 DAYS = pd.date_range("2024-01-01", periods=200)
 

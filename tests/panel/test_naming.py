@@ -1,8 +1,5 @@
 """Names of series in messages, and shards of series by their ids alone."""
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,9 +11,6 @@ def test_parts_of_an_id_are_joined_and_a_long_one_is_cut() -> None:
     assert series_name(("FLORAL", "292")) == "FLORAL/292"
     assert series_name(("x" * 3_000_000,)) == "x" * 200 + "..."
     assert series_names([("a",), ("b",), ("c",)], 2) == "a, b, ..."
-
-
-Run = Callable[..., Any]
 
 
 def test_the_hash_is_the_documented_one_and_never_changes() -> None:

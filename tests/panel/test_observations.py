@@ -1,7 +1,6 @@
 """Rows of a table: a code for each id, repeated rows made one; which columns are categories, and what they become."""
 
 import logging
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from forecast.panel.observations import TimedValues, id_codes
 from forecast.panel.schema import Schema
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.reading import read_table, table_from_frame
+from tests.conftest import Run
 
 
 def rows_of(*rows: tuple[int, int, float]) -> TimedValues:
@@ -82,7 +82,6 @@ def test_ids_that_look_alike_are_pointed_out(like: str, caplog: pytest.LogCaptur
     assert like in caplog.text
 
 
-Run = Callable[..., Any]
 QUICK = ("--model", "segrnn", "--steps", 4, "-p", "hidden_size=4", "--horizon", 3, "--season", 7)
 
 

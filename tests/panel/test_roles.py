@@ -1,6 +1,5 @@
 """Columns that repeat the calendar or number the rows are no series, and that is said."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ from forecast.panel.infer import read
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 from forecast.tables.table import Table
+from tests.conftest import Run
 
-Run = Callable[..., Any]
 DAYS = pd.date_range("2011-06-01", periods=400)
 
 

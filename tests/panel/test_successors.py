@@ -1,6 +1,5 @@
 """A series starts with the past of the one that it replaces, or of one like it."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,7 @@ import pytest
 
 from forecast import Forecaster
 from forecast.errors import BadData, UsageError
-
-Run = Callable[..., Any]
+from tests.conftest import Run
 
 DAYS = pd.date_range("2024-01-01", periods=56)  # eight weeks
 HORIZON = 7

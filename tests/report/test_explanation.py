@@ -1,6 +1,5 @@
 """What forecasts are made of, where the truth is known."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,8 +9,6 @@ import pytest
 from forecast import Forecaster
 from forecast.errors import BadData
 from tests.report.panels import CALENDARS, Made, made
-
-Run = Callable[..., Any]
 
 HORIZON = 14
 NAMES = ["median", "level", "season", "events", "known", "rest"]

@@ -2,15 +2,13 @@
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-Run = Callable[..., Any]
+from tests.conftest import Run
 
 WORDS = ("--id", "region,shop", "--target", "units", "--horizon", 14, "--season", 7)
 SERIES = (("north", "a"), ("north", "b"), ("south", "a"), ("south", "b"))

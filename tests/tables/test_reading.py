@@ -4,7 +4,6 @@ import gzip
 import io
 import os
 import zipfile
-from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
@@ -20,9 +19,8 @@ from forecast.settings import TextSettings
 from forecast.tables import reading, storage
 from forecast.tables.reading import read_table, table_from_frame
 from forecast.tables.table import Table
+from tests.conftest import Run
 from tests.tables._text import PLAIN, rows
-
-Run = Callable[..., "object"]
 
 
 class Stream:

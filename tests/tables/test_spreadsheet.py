@@ -20,9 +20,9 @@ from forecast.tables import storage
 from forecast.tables.cells import parse_numbers
 from forecast.tables.reading import read_table
 from forecast.tables.table import Table
+from tests.conftest import Run
 from tests.tables.workbooks import raw_xlsx, xlsx, zipped
 
-Run = Callable[..., Any]
 DAYS = [date(2024, 1, 1) + timedelta(days=i) for i in range(30)]
 SALES = [["day", "units"], *([day, 10.25 + i % 7] for i, day in enumerate(DAYS))]
 

@@ -4,7 +4,6 @@ import csv
 import gzip
 import io
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,9 @@ from hypothesis import strategies as st
 from forecast.errors import BadData, UsageError
 from forecast.settings import TextSettings
 from forecast.tables.reading import read_table
+from tests.conftest import Run
 from tests.tables._text import PLAIN, rows
 
-Run = Callable[..., "object"]
 JSON = '{"id": "007", "day": "2024-01-01", "y": 1.50}\n\n{"y": 12345678901234567890, "open": true, "id": null}\n'
 
 

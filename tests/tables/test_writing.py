@@ -1,7 +1,6 @@
 """Forecasts become columns and frames with the types of the input, and are written as CSV, Parquet or a workbook."""
 
 import sys
-from collections.abc import Callable
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,7 @@ import python_calamine
 from forecast.errors import CannotCreate
 from forecast.tables import writing
 from forecast.tables.writing import Column, build_frame, write_frames
-
-Run = Callable[..., Any]
+from tests.conftest import Run
 
 
 def cells(path: Path) -> list[list[Any]]:

@@ -1,7 +1,6 @@
 """Sums of forecasts beside those of the actual values: in a backtest, and from a saved table."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,8 @@ import pytest
 
 from forecast import Forecaster
 from forecast.errors import UsageError
+from tests.conftest import Run
 
-Run = Callable[..., Any]
 IDS = ["region", "shop"]
 WORDS = ("--id", "region,shop", "--target", "units", "--season", 7, "--horizon", 14)
 ASKED = {"sum_by": ("region", "all"), "sum_every": ("week", "horizon")}

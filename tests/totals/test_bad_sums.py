@@ -1,10 +1,8 @@
 """Sums that a table does not have are refused in a sentence, before any work."""
 
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,9 +13,9 @@ from forecast.engine.forecast import forecast
 from forecast.engine.requests import ForecastRequest
 from forecast.settings import OutputSettings, SumSettings
 from forecast.totals.sums import Totals, log_notes
+from tests.conftest import Run
 from tests.totals._sales import fitted, sales, width
 
-Run = Callable[..., Any]
 LONG = ("--id", "region,shop")
 
 

@@ -1,16 +1,14 @@
 """Paths of all series: each cell as published, and what comes together as in the past."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from tests.conftest import Run
 from tests.totals._sales import fitted, noise, sales, width
 
-Run = Callable[..., Any]
 COUNT = 600
 
 

@@ -1,8 +1,6 @@
 """Sums with known answers: how wide they are, what adds up, medians too, and that no order changes a byte."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,9 +9,9 @@ import pytest
 from forecast.engine import forecast as engine_forecast
 from forecast.inference import predictor
 from forecast.totals import sums as totals_sums
+from tests.conftest import Run
 from tests.totals._sales import LEVEL, Values, fitted, noise, sales, width
 
-Run = Callable[..., Any]
 SHOPS = 16
 
 

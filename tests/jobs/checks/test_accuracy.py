@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -20,11 +19,8 @@ from forecast.panel.schema import build_calendar
 from forecast.report.sections import actuals_lines
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
-from tests.conftest import Ran
+from tests.conftest import At, Run
 from tests.jobs.a_job import Job
-
-Run = Callable[..., Ran]
-At = Callable[[int], str]
 
 SERIES, DAYS, HORIZON = 120, 200, 7
 

@@ -1,17 +1,13 @@
 """Checks of a table before the forecast: its age, and series that stay away."""
 
 import json
-from collections.abc import Callable
 
 import pandas as pd
 import pytest
 
 from forecast.jobs.checks.age import duration_text
-from tests.conftest import Ran
+from tests.conftest import At, Run
 from tests.jobs.a_job import Job
-
-Run = Callable[..., Ran]
-At = Callable[[int], str]
 
 
 def test_stale_data_end_with_4_and_leave_the_output_alone(job: Job, forecast: Run, at: At) -> None:

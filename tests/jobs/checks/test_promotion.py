@@ -1,7 +1,6 @@
 """The gate tells a worse fit from noise: losses are paired by horizon, and one standard error decides."""
 
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -18,11 +17,9 @@ from forecast.jobs.checks.promotion import ServingVersion, should_promote
 from forecast.panel.infer import Reading, read
 from forecast.settings import TableSettings, TrainSettings
 from forecast.tables.reading import table_from_frame
-from tests.conftest import Ran
+from tests.conftest import At, Run
 from tests.jobs.a_job import Job
 
-Run = Callable[..., Ran]
-At = Callable[[int], str]
 Numbers = np.ndarray[Any, Any]
 
 REFITS, HORIZON, SHOPS, DAYS = 20, 7, 6, 200
