@@ -78,7 +78,12 @@ def resembles_times(table: Table, column: str) -> bool:
 def infer_pattern(cells: TimeCells, settings: TimeSettings) -> ParsedTexts:
     """Parse the texts of a column by the one pattern that fits all of them."""
     if settings.date_format is not None:
-        return _by_date_format(cells, settings.date_format, settings.pivot)
+        setting = Setting("date_format", settings.date_format)
+        _require_parts(settings.date_format, setting)
+        parsed = patterns.parse(cells.array, settings.date_format, settings.pivot)
+        if not parsed.matched.all():
+            raise cells.fault(f"does not fit {setting}", wrong=~parsed.matched)
+        return parsed
     pattern = settings.pattern
     if settings.fitted is not None and settings.fitted.kind == "text":
         pattern = settings.fitted.pattern
@@ -100,15 +105,6 @@ def infer_pattern(cells: TimeCells, settings: TimeSettings) -> ParsedTexts:
     chosen = max(fitting, key=lambda parsed: parsed.exists.sum())
     _refuse_uncertain_years(cells, chosen)
     return chosen
-
-
-def _by_date_format(cells: TimeCells, date_format: str, pivot: int | None) -> ParsedTexts:
-    setting = Setting("date_format", date_format)
-    _require_parts(date_format, setting)
-    parsed = patterns.parse(cells.array, date_format, pivot)
-    if not parsed.matched.all():
-        raise cells.fault(f"does not fit {setting}", wrong=~parsed.matched)
-    return parsed
 
 
 def _require_parts(pattern: str, setting: Setting, cure: str = "") -> None:

@@ -270,22 +270,16 @@ def _whole_periods(
         text = "%s: the first period of %s is not complete; it is left out."
         log.warning(text, name, schema.calendar.name)
         low += 1
-    if after == high and _ends_early(times, calendar) and is_left_out(schema, name):
-        high -= 1
+    if after == high:
+        positions = calendar.positions(times)
+        last_rows = np.diff(positions, append=positions[-1] + 1) > 0
+        to_end = (calendar.ends(positions) - times)[last_rows]  # [periods]
+        as_early = (to_end[:-1] >= to_end[-1]).sum()
+        # the last period is complete if one in ten of the earlier ones ends as early
+        is_cut = as_early < max(1, 0.1 * (len(to_end) - 1))
+        if is_cut and is_left_out(schema, name):
+            high -= 1
     return low, high
-
-
-def _ends_early(times: Integers, calendar: Calendar) -> bool:
-    """Whether the last row of the last period lies earlier in its period than is usual.
-
-    `times` ascend.
-    """
-    positions = calendar.positions(times)
-    last_rows = np.diff(positions, append=positions[-1] + 1) > 0
-    to_end = (calendar.ends(positions) - times)[last_rows]
-    as_early = (to_end[:-1] >= to_end[-1]).sum()
-    # the last period is complete if one in ten of the earlier ones ends as early
-    return bool(as_early < max(1, 0.1 * (len(to_end) - 1)))
 
 
 def _fill_zeros(
@@ -386,18 +380,8 @@ def add_future(
     return add_vintages(panel, dated, schema)
 
 
-def check_rows(observations: Observations, schema: Schema, whole: bool) -> None:
-    """Refuse times off the grid and times that repeat in a series; warn of rows out of order.
-
-    If the table is only a part (not `whole`), its times may be coarser than the grid.
-    """
-    if schema.dated:
-        _check_order(observations, schema)
-        if schema.aggregate is None:
-            _check_on_grid(observations.table, observations.row_timestamps, schema, whole)
-
-
-def _check_order(observations: Observations, schema: Schema) -> None:
+def check_order(observations: Observations, schema: Schema) -> None:
+    """Refuse times that repeat in a series; warn of rows out of order."""
     table = observations.table
     times = observations.row_timestamps
     long = schema.layout == "long"
@@ -438,7 +422,7 @@ def _check_order(observations: Observations, schema: Schema) -> None:
         raise repeated_row(table, ids, schema.time, parsed, repeated, cure)
 
 
-def _check_on_grid(table: Table, row_times: Integers, schema: Schema, whole: bool) -> None:
+def check_on_grid(table: Table, row_times: Integers, schema: Schema, whole: bool) -> None:
     """Refuse times between those of the grid, and a whole table of a coarser frequency."""
     times = distinct(row_times)
     name = schema.calendar.name

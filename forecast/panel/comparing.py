@@ -202,7 +202,8 @@ def observed_spans(panel: Panel) -> tuple[Integers, Integers]:
 
 def ended_before(panel: Panel, fitted: Panel | None) -> tuple[str, ...]:
     """[series], `ended` if the series had ended in the panel of a fit, else ''."""
-    ended = set() if fitted is None else fitted.ids_with("ended")
+    pairs = () if fitted is None else zip(fitted.ids, fitted.status, strict=False)
+    ended = {ids for ids, word in pairs if word == "ended"}
     return tuple("ended" if ids in ended else "" for ids in panel.ids)
 
 

@@ -206,7 +206,9 @@ def _check_kinds(table: Table, row_of: dict[Event, int], schema: Schema) -> None
     for event in sorted(events, key=lambda event: event.day):
         running = [other for other in running if other.last >= event.day]
         for other in running:
-            if other.kind != event.kind and _share_series(event, other):
+            pairs = zip(event.ids, other.ids, strict=False)
+            same_series = all(None in pair or pair[0] == pair[1] for pair in pairs)
+            if other.kind != event.kind and same_series:
                 line = f"{table.line(row_of[other])} ('{other.name}')"
                 problem = f"'{event.name}' is {event.kind} on {event.day}"
                 raise BadData(
@@ -215,11 +217,6 @@ def _check_kinds(table: Table, row_of: dict[Event, int], schema: Schema) -> None
                     cure="a day of a series has one of them",
                 )
         running.append(event)
-
-
-def _share_series(event: Event, other: Event) -> bool:
-    pairs = zip(event.ids, other.ids, strict=False)
-    return all(None in (part, other_part) or part == other_part for part, other_part in pairs)
 
 
 def _no_days(table: Table, schema: Schema, cure: str, setting: str = "events") -> UsageError:

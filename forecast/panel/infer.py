@@ -23,7 +23,8 @@ from forecast.logs import held_back
 from forecast.panel.build import (
     add_future,
     build_panel,
-    check_rows,
+    check_on_grid,
+    check_order,
     place_values,
     warn_gaps,
     warn_sparse,
@@ -240,7 +241,10 @@ def _collect_observations(
     dated: DatedTable, schema: Schema, reach: int | None = None
 ) -> Observations:
     observations = observe(dated.table, schema, dated.times_by(schema))
-    check_rows(observations, schema, whole=reach is None)
+    if schema.dated:
+        check_order(observations, schema)
+        if schema.aggregate is None:
+            check_on_grid(dated.table, observations.row_timestamps, schema, whole=reach is None)
     return observations
 
 

@@ -336,13 +336,18 @@ def sample_series(
 
     Returns None if the table fits in memory, or cannot be read block by block.
     """
+    free = free_memory()
+    path = Path(source)
+    if path.suffix == ".csv" and path.is_file():  # a cell takes two bytes or more, a row six
+        fitting = min(MEMORY_SHARE * free / CELL_PEAK, 2 * MAX_PANEL_NUMBERS)
+        if path.stat().st_size < fitting:
+            return None
     try:
         with held_back() as messages:
             table = large_table(source, reading)
             if table is None:
                 return None
             needed = table.rows * len(table.names) * CELL_PEAK
-            free = free_memory()
             times_too_large = max(needed / free, 2 * table.rows / MAX_PANEL_NUMBERS) / MEMORY_SHARE
             one_in = math.ceil(times_too_large)
             if one_in < 2:

@@ -182,9 +182,6 @@ class Panel:
         """[series], whether the series gets no forecast."""
         return np.isin(self.status, SKIPPED)
 
-    def ids_with(self, status: str) -> set[Id]:
-        return {ids for ids, word in zip(self.ids, self.status, strict=False) if word == status}
-
     def slots(self, series: int) -> slice:
         first, end = self.offsets[series : series + 2].tolist()
         return slice(first, end - self.ahead)

@@ -4,19 +4,12 @@ import re
 from itertools import chain, combinations
 
 import numpy as np
+import pandas as pd
 
 from forecast.calendar.frequency import filled_frequency, parse_frequency
 from forecast.calendar.inference import TIME_NAMES, find_part, looks_like_times
 from forecast.calendar.parsing import ParsedTimes, format_timestamp
-from forecast.calendar.zones import (
-    DAY,
-    HOUR,
-    MINUTE,
-    count_months,
-    first_days,
-    wall_clock,
-    zone_cure,
-)
+from forecast.calendar.zones import wall_clock, zone_cure
 from forecast.errors import BadData, Setting, UsageError
 from forecast.panel.observations import id_codes
 from forecast.panel.schema import Names
@@ -265,33 +258,25 @@ def calendar_columns(table: Table, columns: list[str], times: ParsedTimes) -> di
     # fewer rows may equal the calendar by chance
     if len(table) < 10:
         return {}
-    parts = {}
+    parts: dict[str, Integers] = {}  # [rows], from 0
     if times.format.kind != "integer":
-        parts = _calendar_parts(wall_clock(times.timestamps, times.format.zone))
+        wall = wall_clock(times.timestamps, times.format.zone)
+        shown = pd.DatetimeIndex(wall.astype("datetime64[s]"))
+        parts = {
+            "year": shown.year.to_numpy(),
+            "quarter": shown.quarter.to_numpy() - 1,
+            "month": shown.month.to_numpy() - 1,
+            "week": (shown.dayofyear.to_numpy() - 1) // 7,
+            "day": shown.day.to_numpy() - 1,
+            "day of the year": shown.dayofyear.to_numpy() - 1,
+            "day of the week": shown.weekday.to_numpy(),
+            "weekend": shown.weekday.to_numpy() // 5,
+            "hour": shown.hour.to_numpy(),
+            "minute": shown.minute.to_numpy(),
+        }
     kinds = {column: _calendar_kind(table, column, parts) for column in columns}
     repeating = {column: kind for column, kind in kinds.items() if kind}
     return repeating if len(repeating) < len(columns) else {}
-
-
-def _calendar_parts(wall: Integers) -> dict[str, Integers]:
-    """Return the parts of wall-clock times, such as the month, by kind; [rows], from 0."""
-    day = wall // DAY
-    months = count_months(day)
-    month = months % 12
-    day_of_year = day - first_days(months - month)
-    weekday = (day + 3) % 7  # 1970-01-01 was a Thursday
-    return {
-        "year": months // 12 + 1970,
-        "quarter": month // 3,
-        "month": month,
-        "week": day_of_year // 7,
-        "day": day - first_days(months),
-        "day of the year": day_of_year,
-        "day of the week": weekday,
-        "weekend": weekday // 5,
-        "hour": wall // HOUR % 24,
-        "minute": wall // MINUTE % 60,
-    }
 
 
 def _calendar_kind(table: Table, column: str, parts: dict[str, Integers]) -> str | None:

@@ -188,7 +188,11 @@ def find_seasons(panel: Panel, schema: Schema) -> Seasons:
     columns = indicators(panel.settled, schema)
     for series in range(min(MAX_SERIES, len(panel))):
         past = panel.slots(series)
-        values[past] = _remove_columns(values[past], columns[past])
+        changes = np.diff(columns[past], axis=0)
+        differences = np.diff(values[past])
+        seen = np.isfinite(differences) & np.isfinite(changes).all(1)
+        weights = np.linalg.lstsq(changes[seen], differences[seen], rcond=None)[0]
+        values[past] -= np.nan_to_num(columns[past]) @ weights
     return shown_seasons(schema.calendar, _newest_pasts(panel, schema, values))
 
 
@@ -213,16 +217,6 @@ def _median(values: Numbers) -> float:
     """Return the median of values that are not NaN, 0 without any."""
     seen = values[np.isfinite(values)]
     return float(np.median(seen)) if len(seen) else 0.0
-
-
-def _remove_columns(values: Numbers, columns: Numbers) -> Numbers:
-    """Remove the effects of columns [steps, columns] that differences of values [steps] show."""
-    changes = np.diff(columns, axis=0)
-    differences = np.diff(values)
-    seen = np.isfinite(differences) & np.isfinite(changes).all(1)
-    changes = changes[seen]
-    weights = np.linalg.lstsq(changes, differences[seen], rcond=None)[0]
-    return values - np.nan_to_num(columns) @ weights
 
 
 def shown_seasons(spec: CalendarSpec, series: Sequence[Numbers]) -> Seasons:

@@ -359,22 +359,17 @@ def require_memory(needed: float, name: str, free: int | None = None, cure: str 
 
 def free_memory() -> int:
     """Return the available bytes of memory, within the limit of the container."""
-    free = _kibibytes("/proc/meminfo", "MemAvailable") * 1024 or 1 << 33
+    free = 1 << 33  # where no list of Linux tells
+    with suppress(OSError):
+        memory = Path("/proc/meminfo").read_text(encoding="ascii")
+        if number := re.search(r"MemAvailable:\s+(\d+)", memory):
+            free = 1024 * int(number[1])
     with suppress(OSError):
         limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
         used = Path("/sys/fs/cgroup/memory.current").read_text(encoding="ascii")
         if limit.isdigit():
             free = min(free, int(limit) - int(used))
     return free
-
-
-def _kibibytes(file: str, entry: str) -> int:
-    """A number of one of Linux's lists; 0 on other systems."""
-    with suppress(OSError):
-        text = Path(file).read_text(encoding="ascii")
-        if number := re.search(rf"{entry}:\s+(\d+)", text):
-            return int(number[1])
-    return 0
 
 
 def reason(error: BaseException) -> str:

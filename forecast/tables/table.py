@@ -284,13 +284,18 @@ def set_header(
     lines = lines[1:]
     if not len(frame):
         raise NoRows(f"{name} has a header and no rows")
-    _refuse_second_header(frame, names, lines, f"{name} {unit}")
+    first = frame[0].astype(str).str.strip(EDGE_CHARACTERS)
+    for row in np.flatnonzero(first == names[0]):
+        cells = [str(cell).strip(EDGE_CHARACTERS) for cell in frame.iloc[row]]
+        if cells == names:
+            problem = f"{name} {unit} {lines[row]} repeats the header"
+            raise BadData(f"{problem}: were tables joined? remove it")
 
     blank = np.ones(len(frame), np.bool_)
     for column in frame.columns:
         if blank.any():  # soon none is
-            cells = frame[column]
-            blank &= (cells.isna() | (cells == "")).to_numpy(bool)
+            values = frame[column]
+            blank &= (values.isna() | (values == "")).to_numpy(bool)
     if blank.all():
         raise BadData(f"{name} has a header, and no row with a value in it")
     if blank.any() and len(names) > 1:  # as spreadsheets append them; in one column they are gaps
@@ -298,17 +303,6 @@ def set_header(
         frame = frame[~blank].reset_index(drop=True)
         lines = lines[~blank]
     return frame.set_axis(pd.Index(names), axis=1), lines
-
-
-def _refuse_second_header(
-    frame: pd.DataFrame, names: list[str], lines: Integers, place: str
-) -> None:
-    first = frame[0].astype(str).str.strip(EDGE_CHARACTERS)
-    for row in np.flatnonzero(first == names[0]):
-        cells = [str(cell).strip(EDGE_CHARACTERS) for cell in frame.iloc[row]]
-        if cells == names:
-            problem = f"{place} {lines[row]} repeats the header"
-            raise BadData(f"{problem}: were tables joined? remove it")
 
 
 def column_names(
