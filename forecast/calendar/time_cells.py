@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -21,31 +21,22 @@ GERMAN_MONTH = re.compile(  # where it is not written as in English
     r"\b(Mrz|Mär|Mai|Okt|Dez|Januar|Februar|März|Juni|Juli|Oktober|Dezember)\b", re.IGNORECASE
 )
 # names of columns, with blanks between them
-YEAR_NAMES = "year yr date time ds period"
 EPOCH_NAMES = "timestamp epoch unix unixtime unix_time time datetime date ts ds t"
 # epoch seconds of 1980 and 2100
 EARLIEST_EPOCH = 315_532_800
 LATEST = 4_102_444_800
 
 
-class NumberForm(NamedTuple):
-    """A notation of times as whole numbers, and the range of likely numbers."""
-
-    format: TimeFormat
-    first: int
-    last: int
-    # columns with these names surely have it; if "", three different numbers are enough
-    names: str
-
-
+# notations of times as whole numbers, the first and the last likely number, and the names of columns
+# that surely have them; if these are "", three different numbers are enough
 NUMBER_FORMS = [
-    NumberForm(TimeFormat(pattern="%Y%m%d"), 19000101, 21001231, ""),
-    NumberForm(TimeFormat(pattern="%Y%m"), 190001, 210012, ""),
-    NumberForm(TimeFormat(pattern="%Y"), 1900, 2100, YEAR_NAMES),
+    (TimeFormat(pattern="%Y%m%d"), 19000101, 21001231, ""),
+    (TimeFormat(pattern="%Y%m"), 190001, 210012, ""),
+    (TimeFormat(pattern="%Y"), 1900, 2100, "year yr date time ds period"),
 ]
 for unit, size in PER_SECOND.items():
     epoch = TimeFormat(kind="epoch", unit=unit, zone="UTC")
-    NUMBER_FORMS.append(NumberForm(epoch, EARLIEST_EPOCH * size, LATEST * size - 1, EPOCH_NAMES))
+    NUMBER_FORMS.append((epoch, EARLIEST_EPOCH * size, LATEST * size - 1, EPOCH_NAMES))
 
 
 @dataclass(frozen=True)

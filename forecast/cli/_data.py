@@ -14,7 +14,7 @@ from forecast.cli._console import guard_stdout, log
 from forecast.errors import visible
 from forecast.panel.dated import normalise
 from forecast.settings import TextSettings
-from forecast.tables.reading import load_future, load_table, settings_as_at_fit
+from forecast.tables.reading import load_future, read_table, settings_as_at_fit
 from forecast.tables.table import Table
 from forecast.tables.writing import csv_bytes, guard_formulas, write_frames
 
@@ -32,7 +32,7 @@ READ = {
 
 
 def load(source: str, settings: TextSettings) -> Table:
-    return normalise(load_table(source, settings))
+    return normalise(read_table(source, settings))
 
 
 def load_later(source: str | None, settings: TextSettings) -> Table | None:

@@ -18,7 +18,7 @@ from forecast.panel.naming import first_names, series_key
 from forecast.panel.panel import Panel
 from forecast.panel.successors import likely_successors
 from forecast.settings import Facts, TableSettings, TextSettings, TrainSettings
-from forecast.tables.reading import load_table
+from forecast.tables.reading import read_table
 from forecast.training.plan import fit_seconds
 
 MOST_SHOWN = 20  # most lines of a kind that are shown to be pasted into a file
@@ -130,7 +130,7 @@ def _training(fitted: Fitted) -> list[str]:
 
 
 def _of_table(request: Request) -> tuple[list[str], Facts]:
-    table = load_table(request.data, request.read_group(TextSettings))
+    table = read_table(request.data, request.read_group(TextSettings))
     train = request.read_group(TrainSettings)
     settings = request.read_group(TableSettings)
     reading = read(normalise(table), settings, horizon=train.horizon, lookback=train.lookback)

@@ -19,7 +19,7 @@ from forecast.settings import (
     TextSettings,
     TrainSettings,
 )
-from forecast.tables.reading import load_table
+from forecast.tables.reading import read_table
 from forecast.tables.table import Table
 from forecast.threads import OnPart
 from forecast.totals.sums import Totals
@@ -37,7 +37,7 @@ class TableFile:
     text: TextSettings
 
     def load(self) -> Table:
-        return normalise(load_table(self.path, self.text))
+        return normalise(read_table(self.path, self.text))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from forecast.errors import UsageError
 from forecast.settings import UNFINISHED_FIELD, FilePath, TextSettings, Unfinished
-from forecast.tables.reading import load_table, table_from_frame
+from forecast.tables.reading import read_table, table_from_frame
 from forecast.tables.table import Table
 
 SOURCE_USE = "give either path, or url and sql"
@@ -52,4 +52,4 @@ class SourceSettings(TextSettings):
 
             rows = read_query(self.url, self.sql)
             return replace(table_from_frame(rows, "the query of [source]"), ordered=False)
-        return load_table(self.path or "", text, hashed=True)
+        return read_table(self.path or "", text, hashed=True)

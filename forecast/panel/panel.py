@@ -17,8 +17,6 @@ BEFORE_ALL_ORIGINS = -(
 Id = tuple[str, ...]
 """The id of a series, one text for each id column."""
 Ids = tuple[Id, ...]
-PANEL_ARRAYS = ("order", "offsets", "starts", "values", "observed", "known", "past", "static")
-"""The arrays that every panel has."""
 BY_SLOT = ("values", "observed", "known", "past", "spread", "shut", "vintages")
 BY_SERIES = ("starts", "static", "lowest", "counted")
 SUM = "sum"  # the status of a series that is a sum of others, see `hierarchy`

@@ -46,8 +46,8 @@ ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 ARCHIVES = (GZIP, XZ, *ZIP)
 # peak of reading a text table, in multiples of its size: bytes, check, columns, frame
 TEXT_MEMORY_FACTOR = 6
-MAX_LINE = 1 << 26  # bytes of a line of text, which has at most a million cells
 SYNTHETIC = "synth:"
+MAX_LINE = 1 << 26  # bytes of a line of text, which has at most a million cells
 
 
 class ArrowFrame(Protocol):
@@ -60,20 +60,13 @@ Data = pd.DataFrame | pd.Series | NDArray[np.generic] | ArrowFrame | Table
 """What users pass as a table; an array is [rows]."""
 
 
-def load_table(source: str, settings: TextSettings, hashed: bool = False) -> Table:
-    """Load what `read_table` takes, or synth:KIND."""
-    if source.startswith(SYNTHETIC):
-        return table_from_frame(synthesize(source.removeprefix(SYNTHETIC)), source)
-    return read_table(source, settings, hashed)
-
-
 def load_future(source: str, settings: TextSettings) -> Table:
     """Load a table of values known in advance; its header and its sheet may be elsewhere."""
     settings = settings.model_copy(update={"header_row": None, "skip_rows": None})
     try:
-        return load_table(source, settings)
+        return read_table(source, settings)
     except UsageError:  # there is no sheet of that name
-        return load_table(source, settings.model_copy(update={"sheet": None}))
+        return read_table(source, settings.model_copy(update={"sheet": None}))
 
 
 def settings_as_at_fit(stored: TextSettings, given: dict[str, Any]) -> TextSettings:
@@ -90,13 +83,15 @@ def read_table(source: str, settings: TextSettings, hashed: bool = False) -> Tab
     """Read a CSV, JSON, gzip or xz, a zip with one member, Parquet or a workbook, whatever its name.
 
     Columns of text are kept exactly as written, whatever they hold, '' where blank. `source` is the
-    path of a file, of a folder of Parquet files, or ``-`` for standard input; `hashed` asks for the
-    sha256 of the bytes of a file.
+    path of a file, of a folder of Parquet files, ``-`` for standard input, or ``synth:KIND``;
+    `hashed` asks for the sha256 of the bytes of a file.
 
     NoInput: the source is not there, or no table. BadData: the content is not one whole table.
     Unavailable: it does not fit into memory, or is a workbook, and python-calamine is not
     installed. StorageFailure: reading fails halfway.
     """
+    if source.startswith(SYNTHETIC):
+        return table_from_frame(synthesize(source.removeprefix(SYNTHETIC)), source)
     delimiter = given_delimiter(settings)
     if delimiter is not None and not re.fullmatch(r'(?![\r\n"])[\x01-\x7f]', delimiter):
         setting = Setting("delimiter", settings.delimiter)

@@ -19,7 +19,7 @@ from forecast.jobs.ledger import Ledger
 from forecast.jobs.pipeline import Pipeline, read_pipeline
 from forecast.jobs.publishing import Publication
 from forecast.jobs.record import Record
-from forecast.tables.reading import load_table
+from forecast.tables.reading import read_table
 from tests.conftest import At, Run
 from tests.jobs.a_job import Job
 
@@ -163,11 +163,11 @@ def test_the_hash_of_a_source_is_that_of_what_was_read(
     read = hashlib.sha256(source.read_bytes()).hexdigest()
 
     def replaced_meanwhile(*words: Any, **options: Any) -> object:
-        table = load_table(*words, **options)
+        table = read_table(*words, **options)
         source.write_bytes(source.read_bytes() + b"2030-01-01,north,1\n")
         return table
 
-    monkeypatch.setattr("forecast.jobs.sources.load_table", replaced_meanwhile)
+    monkeypatch.setattr("forecast.jobs.sources.read_table", replaced_meanwhile)
     assert forecast("run", job.file, "--as-of", at(150)).code == 0
     assert job.record()["input"]["sha256"] == read
 
