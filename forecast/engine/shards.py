@@ -18,7 +18,7 @@ from forecast.inference.forecasting import checked_horizon
 from forecast.inference.predictor import Predictor
 from forecast.panel.comparing import Comparison
 from forecast.panel.large import large_table, needed_columns, newest_time
-from forecast.panel.naming import Shard, shard_numbers
+from forecast.panel.naming import shard_numbers
 from forecast.panel.observations import id_codes
 from forecast.panel.panel import Id, Integers
 from forecast.panel.schema import position_texts
@@ -81,40 +81,40 @@ class ShardedForecast(LargeForecast):
     # a folder with the rows of each shard; without it, each shard reads the whole table
     shares: str | None = None
 
-    def run(self, shard: Shard) -> ShardResult:
-        """Forecast a shard, and write its file; repeating it writes the same bytes."""
+    def run(self, shard: int, shards: int) -> ShardResult:
+        """Forecast shard 1, 2 and so on of `shards`, and write its file; again, the same bytes."""
         comparison = self.comparison()
-        rows = self._rows(shard)
+        rows = self._rows(shard, shards)
         if rows is None or not len(rows):
             return ShardResult(comparison)
         part, messages = self.of_part(rows, comparison)
-        file = self._write(part, shard) if part.whole.rows else None
+        file = self._write(part, shard, shards) if part.whole.rows else None
         return ShardResult(comparison, file, part.totals, part.skipped, messages)
 
-    def _write(self, part: Forecast, shard: Shard) -> File:
+    def _write(self, part: Forecast, shard: int, shards: int) -> File:
         frame = build_frame(part.whole.columns)
         if self.request.output.excel_safe:
             frame = guard_formulas(frame, self.schema.ids)
         data = b"".join(parquet_bytes([frame]))
         digest = hashlib.sha256(data).hexdigest()
-        name = f"part-{shard.number:05}-of-{shard.count:05}-{digest[:HASH_DIGITS]}.parquet"
+        name = f"part-{shard:05}-of-{shards:05}-{digest[:HASH_DIGITS]}.parquet"
         Location.parse(self.folder).write(name, data)
         return File(
             file=name,
-            shard=str(shard),
+            shard=f"{shard}/{shards}",
             rows=len(frame),
             series=len(part.whole.series),
             bytes=len(data),
             sha256=digest,
         )
 
-    def _rows(self, shard: Shard) -> Table | None:
+    def _rows(self, shard: int, shards: int) -> Table | None:
         if self.shares is not None:
-            return self.table.read_share(self.shares, shard.number)
+            return self.table.read_share(self.shares, shard)
         needed = needed_columns(self.schema, self.table)
         by = self.schema.ids or self.schema.time
         return self.table.filter_rows(
-            needed, by, lambda rows: self.assign_shards(rows, shard.count) == shard.number
+            needed, by, lambda rows: self.assign_shards(rows, shards) == shard
         )
 
     def assign_shards(self, rows: Table, count: int) -> Integers:
@@ -210,6 +210,6 @@ def _results(work: ShardedForecast, shards: int, jobs: int) -> Iterator[ShardRes
             )
             work = replace(work, shares=folder)
         tasks: Iterator[Task] = (
-            (work.run, (Shard(number, shards),), {}) for number in range(1, shards + 1)
+            (work.run, (number, shards), {}) for number in range(1, shards + 1)
         )
         yield from side_by_side(tasks, jobs)

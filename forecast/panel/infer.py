@@ -97,7 +97,7 @@ class Reading:
 
     @property
     def name(self) -> str:  # the name of the table in messages
-        return self.dated.name
+        return self.dated.table.name
 
 
 Source = Table | DatedTable | Reading
@@ -138,7 +138,7 @@ def read(
             with held_back():  # what was said of the first panel
                 panel = _panel(dated, schema, observations, ahead)
     panel = add_future(panel, future, schema, instant=dated.instant)
-    warn_gaps(panel, schema, dated.name)
+    warn_gaps(panel, schema, dated.table.name)
     warn_sparse(observations, panel, schema)
     _, lookback = lags_and_lookback(panel, schema.season, lookback)
     panel = set_status(panel, schema, lookback)
@@ -182,12 +182,12 @@ def read_as(
             observations = _collect_observations(dated, schema, reach)
             observations = _blank_ignored(observations, schema)
             panel = _panel(dated, schema, observations, horizon, origin, reach)
-            warn_gaps(panel, schema, dated.name)
+            warn_gaps(panel, schema, dated.table.name)
     panel = add_future(panel, future, schema, instant=dated.instant)
     panel = set_status(panel, schema, lookback)
     if lookback is not None:
         before = warned or ended_before(panel, fitted)
-        warn_status(panel, schema, dated.name, before, whole=reach is None)
+        warn_status(panel, schema, dated.table.name, before, whole=reach is None)
     return Reading(schema, panel, dated, lookback)
 
 
@@ -234,7 +234,7 @@ def _panel(
     panel = without(panel, schema, "ignore")
     if dated.vintages is not None:
         panel = add_vintages(panel, dated.vintages, schema, whole=True)
-    return lend_histories(panel, schema, dated.name)
+    return lend_histories(panel, schema, dated.table.name)
 
 
 def _collect_observations(

@@ -1,7 +1,6 @@
 """Name series in messages and outputs, and share them out by a hash of their names."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from unicodedata import normalize
 
@@ -68,17 +67,6 @@ def repeated_ids(ids: Sequence[Id], names: Id, steps: int) -> dict[str, Column]:
         texts = np.array(parts, object)
         columns[name] = Column(np.repeat(texts, steps))
     return columns
-
-
-@dataclass(frozen=True)
-class Shard:
-    """Shard `number`, counted from 1, of `count`; see `shard_numbers`."""
-
-    number: int
-    count: int
-
-    def __str__(self) -> str:
-        return f"{self.number}/{self.count}"
 
 
 def shard_numbers(ids: Ids, count: int) -> Integers:
