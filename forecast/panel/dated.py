@@ -326,6 +326,10 @@ class DatedTable:
     # the table with all vintages, if `table` has only one row for each series and time
     vintages: "DatedTable | None" = None
 
+    @property
+    def name(self) -> str:
+        return self.table.name
+
     def rows(self, chosen: Flags) -> "DatedTable":
         times = None if self.times is None else self.times.rows(chosen)
         return replace(self, table=self.table.rows(chosen), times=times)
