@@ -14,7 +14,7 @@ from torch import Tensor
 from forecast.models import model_class
 from forecast.models.shared.building import rebuild
 from forecast.models.shared.model import RecurrentModel, Shape
-from forecast.panel.statistics import column_statistics
+from forecast.panel.panel import column_statistics
 from forecast.parameters import NestedParams, Params
 from forecast.settings import DeviceName, LossName, TrainSettings
 from forecast.training.devices import pick_device

@@ -7,7 +7,7 @@ import numpy as np
 from forecast.baselines.shared.gaps import fill_gaps
 from forecast.baselines.shared.method import Counts, Mask, Method, Values
 from forecast.baselines.shared.ridge import ridge
-from forecast.panel.statistics import column_statistics
+from forecast.panel.panel import column_statistics
 
 
 @dataclass(frozen=True)

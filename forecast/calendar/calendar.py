@@ -6,7 +6,6 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forecast.calendar.spec import CalendarSpec
 from forecast.calendar.zones import (
@@ -21,10 +20,9 @@ from forecast.calendar.zones import (
     wall_clock,
 )
 from forecast.errors import INSTALL, Setting, Unavailable, UsageError, did_you_mean
-from forecast.tables.table import Flags, Integers, Numbers
+from forecast.tables.table import Flags, Floats, Integers, Numbers
 
 DAYS_OF_YEAR = 365.25
-Floats = NDArray[np.float32]
 Columns = Iterator[tuple[str, Numbers]]  # names and values
 # steps of the M4 competition by the length of a step
 USUAL_HORIZONS = {

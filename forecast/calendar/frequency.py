@@ -23,7 +23,6 @@ from forecast.errors import BadData, Setting, UsageError, did_you_mean
 from forecast.tables.table import Integers, distinct
 
 SECONDS = {"s": 1, "min": MINUTE, "t": MINUTE, "h": HOUR, "d": DAY, "w": WEEK}
-MONTHS_BY_UNIT = {"m": 1, "q": 3, "y": 12, "a": 12}
 WEEKDAY_ANCHORS = tuple(name[:3].upper() for name in patterns.WEEKDAY_WORDS)
 MONTH_NAMES = tuple(name.upper() for name in patterns.ABBREVIATIONS)
 ANCHORS = {"w": WEEKDAY_ANCHORS} | dict.fromkeys("qya", MONTH_NAMES)
@@ -34,9 +33,6 @@ ALIAS = re.compile(
     re.IGNORECASE,
 )
 EXAMPLES = "s, min, 15min, h, D, B, W, W-SUN, MS, ME, QS, QE, YS, YE"
-# at least this share of the steps between times must be the step of the grid, if some are shorter
-# than the most common step
-MIN_SHARE = 0.1
 USUAL_STEPS = ("s", "min", "5min", "10min", "15min", "30min", "h", "D", "W")  # from fine to coarse
 
 
@@ -65,7 +61,8 @@ def parse_frequency(text: str) -> Frequency:
             if unit in SECONDS:
                 return Frequency("seconds", every * SECONDS[unit], anchor=number)
             end = side.lower() == "e" if side else None
-            return Frequency("months", every * MONTHS_BY_UNIT[unit], end, number)
+            months = {"m": 1, "q": 3, "y": 12, "a": 12}[unit]
+            return Frequency("months", every * months, end, number)
     hint = did_you_mean(text, EXAMPLES.split(", "))
     problem = f"not a frequency{hint} (such as {EXAMPLES}, or 1)"
     raise UsageError(problem, setting=Setting("freq", text))
@@ -229,7 +226,8 @@ def _step(times: Integers, series: Integers) -> int | None:
     values, counts = np.unique(steps, return_counts=True)
     divisor = int(np.gcd.reduce(unique - unique[0]))
     count = counts[values == divisor].sum()
-    common = count >= max(MIN_SHARE * counts.sum(), 2)
+    # one in ten of the steps must be that of the grid, if some are shorter than the usual one
+    common = count >= max(0.1 * counts.sum(), 2)
     return divisor if common or count == counts.max() else None
 
 

@@ -4,17 +4,18 @@ import re
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from forecast.calendar import patterns
-from forecast.calendar.cells import (
+from forecast.calendar.patterns import ParsedTexts, find_codes
+from forecast.calendar.spec import TimeFormat, TimeSettings
+from forecast.calendar.time_cells import (
     WHOLE_TIME,
     TimeCells,
     filled_cells,
     recognise,
     time_cells,
 )
-from forecast.calendar.patterns import ParsedTexts, find_codes
-from forecast.calendar.spec import TimeFormat, TimeSettings
 from forecast.calendar.zones import DAY, count_months
 from forecast.errors import BadData, Setting, UsageError
 from forecast.tables.table import SAMPLE_CELLS, Flags, Names, Table, encode, repeats
@@ -24,14 +25,11 @@ TIME_NAMES = (
     "year", "period", "hour", "ts", "step", "t", "index",
 )  # fmt: skip
 CLOCK_ONLY = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?")
-DECIMAL = re.compile(r"\d+\.\d+")
-YEAR_MONTH = re.compile(r"[12]\d{3}\.(0[1-9]|1[0-2])")
 CLOCK_PATTERNS = tuple(
     clock + zone
     for clock in (*patterns.CLOCK_FORMATS[:-1], "%H%M", "%H.%M.%S")
     for zone in patterns.ZONES
 )
-DATE_CODES = set("YyGmbBdqVj")
 CLOCK_CODES = set("HIKMS")
 
 
@@ -58,8 +56,8 @@ def _are_times(cells: TimeCells, named: bool) -> bool:
     time_format = recognise(cells, certain=not named)
     if time_format:
         return not (named and time_format.kind == "integer")
-    if all(map(DECIMAL.fullmatch, texts)):  # 1707.4 is a number, and no April
-        return all(map(YEAR_MONTH.fullmatch, texts))
+    if all(re.fullmatch(r"\d+\.\d+", text) for text in texts):  # 1707.4 is no April
+        return all(re.fullmatch(r"[12]\d{3}\.(0[1-9]|1[0-2])", text) for text in texts)
     if WHOLE_TIME.fullmatch(texts[0]):
         return False
     guesses = patterns.guesses(texts[0])
@@ -236,7 +234,7 @@ def read_split_times(
     stored["kinds"] = tuple(map(_find_kind, parts, written))
     for part in parts:
         if part.kind == "datetime":
-            stored["unit"] = table.times(part.name).unit
+            stored["unit"] = pd.DatetimeIndex(table.times(part.name)).unit
     return cells, parsed, TimeFormat(**stored)
 
 
@@ -269,7 +267,7 @@ def is_parts(table: Table, columns: Names) -> bool:
 
 def _is_date(pattern: str) -> bool:
     """Whether a pattern has several parts of a date."""
-    return len(find_codes(pattern) & DATE_CODES) > 1
+    return len(find_codes(pattern) & set("YyGmbBdqVj")) > 1
 
 
 def _parts_by_name(column: str) -> list[str]:

@@ -3,11 +3,15 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from forecast.calendar import patterns
-from forecast.calendar.cells import (
+from forecast.calendar.inference import infer_pattern, no_such_time, read_split_times
+from forecast.calendar.patterns import ParsedTexts
+from forecast.calendar.spec import TimeFormat, TimeSettings
+from forecast.calendar.time_cells import (
     TimeCells,
     filled_cells,
     infer_numbers,
@@ -18,9 +22,6 @@ from forecast.calendar.cells import (
     typed_cells,
     write_numbers,
 )
-from forecast.calendar.inference import infer_pattern, no_such_time, read_split_times
-from forecast.calendar.patterns import ParsedTexts
-from forecast.calendar.spec import TimeFormat, TimeSettings
 from forecast.calendar.zones import (
     DAY,
     find_zone,
@@ -32,10 +33,8 @@ from forecast.calendar.zones import (
 )
 from forecast.errors import BadData, Setting, UsageError
 from forecast.logs import log
-from forecast.tables.table import PER_SECOND, Flags, Integers, Names, Table, encode
+from forecast.tables.table import PER_SECOND, Flags, Integers, Names, Table, encode, in_seconds
 from forecast.tables.writing import Column
-
-LAST_SECOND = 253_402_300_799  # the last second of the year 9999
 
 
 @dataclass(frozen=True)
@@ -132,21 +131,27 @@ def _parse_typed_column(
     refuse_blank(table, column, table.find_blanks(column))
     try:
         times = table.times(column)
+        if isinstance(times, pd.PeriodIndex):
+            starts = in_seconds(times.to_timestamp(how="start"))
+            period = str(times.dtype)[len("period[") : -1]
+            return ParsedTimes(starts, TimeFormat(kind="period", pattern=period))
     except (ValueError, TypeError) as error:
         raise BadData(f"{table.name}: column '{column}' cannot be read as times: {error}") from None
-    if times.period is not None:
-        return ParsedTimes(times.timestamps, TimeFormat(kind="period", pattern=times.period))
-    _refuse_fractions(table, column, times.fractions, settings)
-    time_format = TimeFormat(kind="datetime", unit=times.unit)
-    if times.offset is not None:
-        aware = {"pattern": "%z", "zone": times.zone or offset_name(times.offset)}
-        return ParsedTimes(times.timestamps, time_format.model_copy(update=aware))
-    if settings.timezone is None or not (times.wall % DAY).any():  # dates have no zone
-        return ParsedTimes(times.wall, time_format)
-    cells = typed_cells(table, column, times, series)
-    _, wall = encode(times.wall)
-    in_zone = time_format.model_copy(update={"zone": settings.timezone})
-    return _from_wall(cells, wall, in_zone, settings)
+    fractions = bool((times.asi8 % PER_SECOND[times.unit]).any())
+    _refuse_fractions(table, column, fractions, settings)
+    timestamps = in_seconds(times)
+    if times.tz is not None:
+        zone = getattr(times.tz, "key", None) or getattr(times.tz, "zone", None)
+        offset = in_seconds(times[:1].tz_localize(None)) - timestamps[:1]
+        zone = zone or offset_name(int(offset[0]))
+        aware = TimeFormat(kind="datetime", unit=times.unit, pattern="%z", zone=zone)
+        return ParsedTimes(timestamps, aware)
+    zone = settings.timezone if (timestamps % DAY).any() else None  # dates have no zone
+    time_format = TimeFormat(kind="datetime", unit=times.unit, zone=zone)
+    if zone is None:
+        return ParsedTimes(timestamps, time_format)
+    _, wall = encode(timestamps)
+    return _from_wall(typed_cells(table, column, times, series), wall, time_format, settings)
 
 
 def _from_pattern(cells: TimeCells, parsed: ParsedTexts, settings: TimeSettings) -> ParsedTimes:
@@ -288,7 +293,7 @@ def _texts(
     """[n], timestamps written by a pattern, on the clock of the pattern `whole` of all columns."""
     unique, codes = np.unique(timestamps, return_inverse=True)
     wall = unique if patterns.is_utc(whole or pattern) else wall_clock(unique, zone)
-    if len(wall) and wall[-1] > LAST_SECOND:
+    if len(wall) and wall[-1] > 253_402_300_799:  # the last second of 9999
         problem = "the times of the forecasts lie after the year 9999"
         raise BadData(problem, cure="correct the last times of the table, or forecast fewer steps")
     texts = np.array(patterns.write(wall, unique, pattern), object)

@@ -32,11 +32,10 @@ PATTERN_TOKEN = re.compile(
 LOOSE = "mdHIKV"  # of two digits, or one where it is not padded
 WORDS = "bBaAp"
 TWO = r"\d{2}"
-UP_TO_TWO = r"\d{1,2}"
 SHAPES = {  # the expression of each code, and of a flag and a code where it differs
     **dict.fromkeys("YG", r"\d{4}"),
     **dict.fromkeys("yMS", TWO),
-    **dict.fromkeys([*LOOSE, "-M", "-S"], UP_TO_TWO),
+    **dict.fromkeys([*LOOSE, "-M", "-S"], r"\d{1,2}"),
     **dict.fromkeys("ba", "[A-Za-z]{3}"),
     "q": "[1-4]",
     "j": r"\d{1,3}",

@@ -25,9 +25,8 @@ from forecast.effects.columns import (
     waves_of_year,
 )
 from forecast.logs import log
-from forecast.panel.panel import Flags, Integers, Numbers, Panel
+from forecast.panel.panel import Flags, Integers, Numbers, Panel, column_statistics
 from forecast.panel.schema import Schema, indicators
-from forecast.panel.statistics import column_statistics
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from forecast.calendar.zones import WEEK
 from forecast.effects.kinds import KEY_STRIDE, NO_LABELS, Marks, mark
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import Schema
-from forecast.tables.headers import list_names
+from forecast.tables.table import list_names
 
 Real = Numbers | Integers
 DAYS_A_WEEK = 7

@@ -22,8 +22,7 @@ from forecast.panel.naming import SERIES_NAMED, first_names
 from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel
 from forecast.panel.schema import Schema, build_calendar
 from forecast.settings import OutputSettings
-from forecast.tables.headers import require_columns
-from forecast.tables.table import Table
+from forecast.tables.table import Table, require_columns
 
 DAYS = ("from", "to")
 OVERRIDE_COLUMNS = ("value", "who", "why")

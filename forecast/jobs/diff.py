@@ -38,7 +38,7 @@ from forecast.jobs.replay import (
     unpack_run,
 )
 from forecast.metrics.metrics import row_columns
-from forecast.panel.grouping import iterate_keys
+from forecast.panel.hierarchy import iterate_keys
 from forecast.panel.panel import Numbers, series_index
 from forecast.panel.schema import build_calendar, position_texts
 from forecast.settings import Facts, SumSettings, TrainSettings

@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from forecast.durable import make_directory, remove_quietly, temporary_beside, write_new
@@ -22,6 +21,7 @@ from forecast.errors import ArtifactRefused, CannotCreate
 from forecast.jobs.record import Record
 from forecast.logs import Redactor, log
 from forecast.tables.sql import Connect, Execute, Row, Values, no_tables, translate_errors
+from forecast.tables.table import Flags, Integers
 
 # so many rows of a run are enough for corrections: the share of values inside an interval varies
 # hardly more over them than over all rows
@@ -94,8 +94,6 @@ KEEP = {
     OVERRIDES: MAX_RECORDS,
 }  # the newest so many runs keep them
 Kept = pd.DataFrame | None
-Flags = NDArray[np.bool_]
-Integers = NDArray[np.int64]
 More = Mapping[str, pd.DataFrame | bytes] | None  # by table
 
 

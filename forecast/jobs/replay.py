@@ -22,7 +22,7 @@ from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import replace_schema
 from forecast.inference.predictor import Predictor
 from forecast.logs import held_back
-from forecast.panel.grouping import Key, iterate_keys
+from forecast.panel.hierarchy import Key, iterate_keys
 from forecast.panel.naming import series_names
 from forecast.panel.panel import (
     BY_SERIES,

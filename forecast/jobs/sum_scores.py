@@ -13,7 +13,7 @@ from forecast.jobs.checks.accuracy import MAX_FORECASTS, measures, summed_by
 from forecast.jobs.checks.promotion import ServingVersion
 from forecast.jobs.ledger import PUBLISHED, SUM_COLUMNS, series_text
 from forecast.jobs.pipeline import Pipeline
-from forecast.panel.grouping import iterate_keys
+from forecast.panel.hierarchy import iterate_keys
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import build_calendar
 from forecast.tables.writing import build_frame

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from forecast.errors import Setting
 from forecast.metrics.quantiles import divide
-from forecast.panel.grouping import find_columns, iterate_keys, rows_of_keys
+from forecast.panel.hierarchy import find_columns, iterate_keys, rows_of_keys
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import Schema
 from forecast.settings import Metric, OutputSettings, find_intervals

@@ -1,7 +1,7 @@
 """Build the panel of a table: place values and covariates on a grid, and mask the gaps."""
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -29,62 +29,21 @@ from forecast.panel.vintages import add_vintages, is_left_out
 from forecast.tables.cells import MAX_VALUE, MIN_VALUE
 from forecast.tables.table import Table, distinct, repeats, rows_text
 
-MIN_TIMES = 4  # with this many different times or fewer, none is an outlier
 # an outlier lies farther from the other times than this many times the span of the other times
 FAR_SPANS = 10
-MIN_ABSENT = 0.5  # a table of counts looks sparse if a larger share of its rows is absent
-MAX_ZEROS = 0.1  # a table with a larger share of zeros writes zeros, so absent rows are not zeros
-# the last period is complete if at least this share of earlier periods ends as early
-EARLY_SHARE = 0.1
-MAX_FINER_STEPS = (
-    10_000_000  # steps of the finer grid that are counted to find out what periods lack
-)
-MAX_ROWS = 100_000_000  # rows of a table, including zeros for absent rows
 MAX_PANEL_NUMBERS = (
     250_000_000  # values and covariates of a panel: about 4 GB with what training adds
 )
 
 
-@dataclass(frozen=True)
-class Grid:
-    """Values by series and grid position; all positions in this file are grid positions."""
+def place_values(
+    observations: Observations, schema: Schema, origin: str | None, reach: int | None
+) -> tuple[TimedValues, TimedValues, int]:
+    """Return observed values and blank rows by grid position, and the newest position.
 
-    placed: TimedValues  # observed values, whose `timestamps` are positions
-    blank: TimedValues  # rows without a value, whose `timestamps` are positions
-    first: Integers  # [series], first position; the origin if the series has no value
-    origins: Integers  # [series], last position of the past
-    zeros: Flags  # [series], whether positions without rows hold zeros
-
-    @property
-    def lengths(self) -> Integers:
-        """[series], the number of positions from the first one to the origin."""
-        return self.origins - self.first + 1
-
-    def steps(self, values: TimedValues) -> Integers:
-        """Return the steps of values since the first position of their series, [values]."""
-        return values.timestamps - self.first[values.series]
-
-    def zero_slots(self, offsets: Integers) -> Flags:
-        """Return which slots hold zeros because their row is absent, [slots].
-
-        `offsets` says where each series begins among the slots of all series.
-        """
-        sizes = np.diff(offsets)
-        past = steps_within(sizes) < np.repeat(self.lengths, sizes)
-        zeros = np.repeat(self.zeros, sizes) & past
-        for values in (self.blank, self.placed):
-            steps = self.steps(values)
-            inside = (steps >= 0) & (steps < sizes[values.series])
-            slots = offsets[values.series] + steps
-            zeros[slots[inside]] = False
-        return zeros
-
-
-def fill(observations: Observations, schema: Schema, origin: str | None, reach: int | None) -> Grid:
-    """Place observed values on the grid, one for each series and position.
-
-    Values after `origin` are not used. If `observations` is only a part of a table, `reach` is the
-    time of the newest value of the whole table, see `reach_of`; the part may then have no value.
+    There is one value for each series and position. Values after `origin` are not used. If
+    `observations` is only a part of a table, `reach` is the time of the newest value of the whole
+    table, see `find_end`; the part may then have no value.
     """
     calendar = build_calendar(schema)
     present = np.isfinite(observations.values)
@@ -114,11 +73,16 @@ def fill(observations: Observations, schema: Schema, origin: str | None, reach: 
     else:
         (newest,) = calendar.positions(np.array([end]))
     blank = blank.placed_on(calendar)
-    return _grid(placed, blank, len(observations.ids), int(newest), schema)
+    return placed, blank, int(newest)
 
 
-def _grid(placed: TimedValues, blank: TimedValues, count: int, newest: int, schema: Schema) -> Grid:
-    """Build the grid of `count` series, up to the position `newest`."""
+def find_spans(
+    placed: TimedValues, blank: TimedValues, count: int, newest: int, schema: Schema
+) -> tuple[Integers, Integers, Flags]:
+    """Return the first position and the length of each series, and whether absent rows are zeros.
+
+    Each is [series]; there are `count` series. A series without a value has one position, `newest`.
+    """
     first = np.full(count, newest)
     np.minimum.at(first, placed.series, placed.timestamps)
     origins = np.full(count, newest)
@@ -126,14 +90,27 @@ def _grid(placed: TimedValues, blank: TimedValues, count: int, newest: int, sche
     if not schema.dated:
         origins[present] = first[present]
         np.maximum.at(origins, placed.series, placed.timestamps)
-    blank = blank.select(blank.timestamps <= newest)
     zeros = np.zeros(count, bool)
     if schema.missing == "zero" and schema.dated:
         zeros = present
         if schema.layout == "long":  # in a wide table, a blank cell does not count as a row
+            blank = blank.select(blank.timestamps <= newest)
             zeros[blank.series] = True
             np.minimum.at(first, blank.series, blank.timestamps)
-    return Grid(placed, blank, first, origins, zeros)
+    return first, origins - first + 1, zeros
+
+
+def find_absent_slots(
+    rows: TimedValues, first: Integers, lengths: Integers, offsets: Integers
+) -> Flags:
+    """Return which past slots have no row, [slots]; `offsets` says where each series begins."""
+    sizes = np.diff(offsets)
+    absent = steps_within(sizes) < np.repeat(lengths, sizes)
+    steps = rows.timestamps - first[rows.series]
+    inside = (steps >= 0) & (steps < sizes[rows.series])
+    slots = offsets[rows.series] + steps
+    absent[slots[inside]] = False
+    return absent
 
 
 def _origin_time(observations: Observations, present: Flags, schema: Schema, origin: str) -> int:
@@ -159,7 +136,8 @@ def _refuse_outlier(observations: Observations, positions: Integers, schema: Sch
 
     With a time such as 9999-12-31, all series would end long before the origin.
     """
-    if len(positions) <= MIN_TIMES:
+    # among so few times none is an outlier
+    if len(positions) <= 4:
         return
     ends = [(positions[-1], positions[:-1])]
     if schema.layout == "wide":
@@ -197,18 +175,23 @@ def _check_sizes(observations: Observations, placed: TimedValues, schema: Schema
         )
 
 
-def warn_sparse(name: str, grid: Grid, panel: Panel, schema: Schema) -> None:
+def warn_sparse(observations: Observations, panel: Panel, schema: Schema) -> None:
     """Warn if the table holds counts and most rows are absent: these may mean zero."""
-    values = grid.placed.values
-    if schema.missing == "zero" or not schema.dated or len(grid.blank.values):
+    present = np.isfinite(observations.values)
+    newest = observations.timestamps[present].max()
+    lacks_value = (observations.timestamps <= newest) & ~present
+    if schema.missing == "zero" or not schema.dated or lacks_value.any():
         return
+    values = panel.values[panel.observed]
     if (values < 0).any() or (values != np.floor(values)).any():
         return
     spans, counts = observed_spans(panel)
     share = 1 - counts.sum() / spans.sum()
-    if share > MIN_ABSENT and (values == 0).mean() < MAX_ZEROS:
+    # most rows are absent, and zeros are hardly ever written
+    if share > 0.5 and (values == 0).mean() < 0.1:
         text = "%s: counts without zeros: %.0f %% of the rows are absent, and unknown; pass %s"
         zero = Setting("missing", "zero")
+        name = observations.table.name
         log.warning(f"{text} if they mean zero", name, np.floor(100 * share), zero)
 
 
@@ -249,7 +232,8 @@ def aggregate(
     elif fine is not None:  # a sum lacks values if it has fewer than its period has finer steps
         ends = distinct(observed.timestamps)[[0, -1]]
         first, last = fine.positions(ends)
-        fine_positions = np.arange(first, min(last + 1, first + MAX_FINER_STEPS))
+        # at most so many steps are counted
+        fine_positions = np.arange(first, min(last + 1, first + 10_000_000))
         periods = calendar.positions(fine.times(fine_positions))
         first_period = periods[0]
         steps = np.bincount(periods - first_period, minlength=high - first_period + 1)
@@ -300,7 +284,8 @@ def _ends_early(times: Integers, calendar: Calendar) -> bool:
     last_rows = np.diff(positions, append=positions[-1] + 1) > 0
     to_end = (calendar.ends(positions) - times)[last_rows]
     as_early = (to_end[:-1] >= to_end[-1]).sum()
-    return bool(as_early < max(1, EARLY_SHARE * (len(to_end) - 1)))
+    # the last period is complete if one in ten of the earlier ones ends as early
+    return bool(as_early < max(1, 0.1 * (len(to_end) - 1)))
 
 
 def _fill_zeros(
@@ -317,30 +302,38 @@ def _fill_zeros(
     placed = observed.placed_on(fine)
     newest = int(placed.timestamps.max())
     blank = blank.placed_on(fine)
-    grid = _grid(placed, blank, len(observations.ids), newest, schema)
-    count = grid.lengths.sum()
-    if count > MAX_ROWS:
+    first, lengths, zeros = find_spans(placed, blank, len(observations.ids), newest, schema)
+    count = lengths.sum()
+    if count > 100_000_000:
         problem = f"with a zero for each absent row it has {count:,} rows, more than fit in memory"
         cure = f"pass {Setting('aggregate', 'sum')}, or a table of fewer series"
         raise Unavailable(problem, place=observations.table.name, cure=cure)
-    offsets, steps = runs(grid.first, grid.lengths)
-    absent = grid.zero_slots(offsets)
-    series_of_slots = np.repeat(np.arange(len(grid.first)), grid.lengths)
+    offsets, steps = runs(first, lengths)
+    absent = find_absent_slots(placed.followed_by(blank), first, lengths, offsets)
+    absent &= np.repeat(zeros, lengths)
+    series_of_slots = np.repeat(np.arange(len(first)), lengths)
     series = series_of_slots[absent]
     times = fine.times(steps[absent])
-    zeros = TimedValues(series, times, np.zeros(len(series)))
-    return observed.followed_by(zeros)
+    return observed.followed_by(TimedValues(series, times, np.zeros(len(series))))
 
 
-def build_panel(schema: Schema, observations: Observations, grid: Grid, horizon: int) -> Panel:
-    """Lay the values of a grid end to end, with the covariates of their table beside them.
+def build_panel(
+    observations: Observations,
+    schema: Schema,
+    horizon: int,
+    origin: str | None = None,
+    reach: int | None = None,
+) -> Panel:
+    """Lay observed values on the grid, series by series, with the covariates of their table.
 
     Each series starts at its own first observed value. All series end at the same origin, the last
     time at which any of them was observed; in a `rows` table, each ends at its own last value. Rows
     after the origin give the covariates known in advance. Statuses are not set here, see
-    `with_status`. Raises `Unavailable` if the panel would not fit in memory.
+    `set_status`. Raises `Unavailable` if the panel would not fit in memory.
     """
-    sizes = grid.lengths + horizon
+    placed, blank, newest = place_values(observations, schema, origin, reach)
+    first, lengths, zeros = find_spans(placed, blank, len(observations.ids), newest, schema)
+    sizes = lengths + horizon
     steps = sizes.sum()
     if steps * (2 + len(schema.known) + len(schema.past)) > MAX_PANEL_NUMBERS:
         on_grid = f"{len(sizes):,} series on the grid {schema.calendar.name}"
@@ -348,18 +341,20 @@ def build_panel(schema: Schema, observations: Observations, grid: Grid, horizon:
         problem = f"{on_grid} from first to last time {need}"
         cure = f"pass a coarser {Setting('freq')} with {Setting('aggregate')}"
         raise Unavailable(problem, place=observations.table.name, cure=cure)
-    offsets, _ = runs(grid.first, sizes)
-    observed = grid.zero_slots(offsets)
-    slots = offsets[grid.placed.series] + grid.steps(grid.placed)
+    offsets, _ = runs(first, sizes)
+    observed = np.repeat(zeros, sizes)
+    if zeros.any():
+        observed &= find_absent_slots(placed.followed_by(blank), first, lengths, offsets)
+    slots = offsets[placed.series] + placed.timestamps - first[placed.series]
     observed[slots] = True
     values = np.zeros(steps)
-    values[slots] = grid.placed.values + 0.0  # turns -0.0 into 0.0
+    values[slots] = placed.values + 0.0  # turns -0.0 into 0.0
     none = np.zeros((steps, 0))
     panel = Panel(
         ids=observations.ids,
         order=observations.order,
         offsets=offsets,
-        starts=grid.first,
+        starts=first,
         ahead=horizon,
         values=values,
         observed=observed,
@@ -369,7 +364,7 @@ def build_panel(schema: Schema, observations: Observations, grid: Grid, horizon:
         regions=find_regions(observations, schema),
     )
     past = covariates(panel, observations, schema, schema.past)
-    past[~panel.before(grid.lengths)] = np.nan
+    past[~panel.before(lengths)] = np.nan
     known = covariates(panel, observations, schema, schema.known)
     return replace(panel, known=known, past=past)
 

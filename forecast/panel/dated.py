@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
+import pandas as pd
 
-from forecast.calendar.cells import WHOLE_TIME
 from forecast.calendar.frequency import parse_frequency
 from forecast.calendar.inference import (
     TIME_NAMES,
@@ -20,6 +20,7 @@ from forecast.calendar.inference import (
 from forecast.calendar.parsing import ParsedTimes, parse_times
 from forecast.calendar.patterns import ABBREVIATIONS, guesses, has_clock
 from forecast.calendar.spec import TimeSettings
+from forecast.calendar.time_cells import WHOLE_TIME
 from forecast.calendar.zones import DAY
 from forecast.errors import BadData, Setting, UsageError
 from forecast.logs import log
@@ -27,14 +28,19 @@ from forecast.panel.roles import AVAILABLE_AT, FULL_YEAR, MAX_REPEATED, TARGET_N
 from forecast.panel.schema import SIGNS, Names, Schema
 from forecast.settings import TableSettings, holiday_columns
 from forecast.tables.cells import MISSING_WORDS, counted_values, is_whole, numeric_columns
-from forecast.tables.headers import DATE_OR_FRACTION, LETTER, require_columns
-from forecast.tables.table import Columns, Flags, Table, repeats
+from forecast.tables.table import (
+    DATE_OR_FRACTION,
+    LETTER,
+    Columns,
+    Flags,
+    Table,
+    repeats,
+    require_columns,
+)
 
 UNNAMED = ("", "Unnamed: 0")  # names of a first column without a name; the second is by pandas
 INDEX = "index"
-MAX_ROWS_BELOW = 20  # at most this many rows at the end are searched for totals and notes
 STEP_NAME = r"[Vv]?\d+"  # names of the columns of steps, in a table with one series in each row
-PERIODS_OF_YEAR = {"month": set(ABBREVIATIONS), "quarter": {"q1", "q2", "q3", "q4"}}
 FINER: dict[str, Names] = {  # the parts that may follow each part of a time
     "year": ("month", "quarter", "week", "yearday"),
     "month": ("day",),
@@ -44,8 +50,6 @@ FINER: dict[str, Names] = {  # the parts that may follow each part of a time
     "minute": ("second",),
 }
 ROLES = ("time", "id", "target", "known", "past", "static")  # settings that name columns
-# the fields of a schema that decide how times are parsed
-TIME_FIELDS = ("time", "time_format", "date_format", "timezone", "dst", "aggregate")
 
 
 def normalise(table: Table) -> Table:
@@ -66,7 +70,8 @@ def _drop_totals(table: Table) -> Table:
     for column, last_cell in zip(table.names, last_row, strict=True):
         if (last_cell and not LETTER.search(last_cell)) or not guesses(table.first(column)):
             continue  # the usual case; it must be fast, as there may be thousands of columns
-        cells = table.frame[column].iloc[-MAX_ROWS_BELOW:]
+        # totals and notes are searched for in so many rows
+        cells = table.frame[column].iloc[-20:]
         is_time = [bool(guesses(str(cell).strip())) for cell in cells]
         if is_time[-1] or not any(is_time):
             continue
@@ -268,8 +273,8 @@ def _finer_column(columns: list[str], parts: dict[str, str], level: str | None) 
 def _has_clock(table: Table, time: str) -> bool:
     if table.kind(time) != "datetime":
         return any(map(has_clock, guesses(table.first(time))))
-    times = table.times(time)
-    return times.fractions or bool((times.wall % DAY).any())
+    times = pd.DatetimeIndex(table.times(time)).tz_localize(None)
+    return bool((times != times.normalize()).any())
 
 
 def _possible_ids(
@@ -336,7 +341,8 @@ class DatedTable:
         settings = self.settings
         if self.times.format == schema.time_format and settings.dst == schema.dst:
             return self.times
-        if isinstance(settings, Schema) and settings.agrees(schema, TIME_FIELDS):
+        fields = ("time", "time_format", "date_format", "timezone", "dst", "aggregate")
+        if isinstance(settings, Schema) and settings.agrees(schema, fields):
             return self.times
         return None
 
@@ -381,7 +387,8 @@ def _time_columns(table: Table, settings: TableSettings) -> Names:
 def _refuse_years_by_periods(table: Table) -> None:
     """Refuse a table with a row for each year and a column for each month, or the reverse."""
     headers = table.names
-    for period, names in PERIODS_OF_YEAR.items():
+    periods = {"month": {*ABBREVIATIONS}, "quarter": {"q1", "q2", "q3", "q4"}}
+    for period, names in periods.items():
         refused = False
         if names <= _starts(headers):
             refused = any(FULL_YEAR.fullmatch(table.first(column)) for column in headers)

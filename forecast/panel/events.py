@@ -20,9 +20,8 @@ from forecast.panel.naming import series_names
 from forecast.panel.panel import Flags, Ids, Integers, Panel
 from forecast.panel.schema import Event, EventKind, Schema, build_calendar
 from forecast.settings import TextSettings
-from forecast.tables.headers import require_columns
 from forecast.tables.reading import read_table, table_from_frame
-from forecast.tables.table import Columns, Table
+from forecast.tables.table import Columns, Table, require_columns
 
 EVENT_COLUMNS = ("date", "start", "end", "name", "kind")
 DATE, START, END, NAME, KIND = EVENT_COLUMNS

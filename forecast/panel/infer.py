@@ -1,5 +1,6 @@
 """Read a table: parse its times, infer or check its schema, and build its panel."""
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,11 +21,10 @@ from forecast.errors import (
 )
 from forecast.logs import held_back
 from forecast.panel.build import (
-    Grid,
     add_future,
     build_panel,
     check_rows,
-    fill,
+    place_values,
     warn_gaps,
     warn_sparse,
 )
@@ -64,8 +64,7 @@ from forecast.panel.successors import lend_histories, read_successors
 from forecast.panel.vintages import add_vintages, describe_vintages, known_by, one_row_a_time
 from forecast.settings import TableSettings, TextSettings, holiday_columns
 from forecast.tables.cells import is_blank, numeric_columns
-from forecast.tables.headers import list_names, require_columns
-from forecast.tables.table import Columns, Table
+from forecast.tables.table import Columns, Table, list_names, require_columns
 from forecast.tables.writing import refuse_clash
 
 # the fields of a schema that decide which values a table has on the grid; for a wide table, also
@@ -84,7 +83,6 @@ GRID_FIELDS = (
     "successions",
 )
 WIDE_FIELDS = ("series", "all_columns", "known", "past", "ignored")
-COVARIATE_FIELDS = ("known", "past", "static", "categories", "holidays")
 LISTED_COLUMNS = 10  # the number of columns that a line of `describe` lists by name
 
 
@@ -93,8 +91,6 @@ class Reading:
     schema: Schema
     panel: Panel  # the series of the table, with the slots to forecast
     dated: DatedTable
-    observations: Observations
-    grid: Grid
     # steps that a forecast looks back, on which statuses depend; None if no status depends on it
     lookback: int | None
 
@@ -130,22 +126,22 @@ def read(
     successions = read_successors(settings.successors, schema)
     events = read_events(settings.events, schema, observations.ids)
     schema = schema.model_copy(update={"successions": successions, "dated_events": events})
-    observations, grid = _on_grid(observations, schema)
+    observations = _blank_ignored(observations, schema)
     ahead = horizon or default_horizon(schema.calendar, schema.season)
-    panel = _panel(dated, schema, observations, grid, ahead)
+    panel = _panel(dated, schema, observations, ahead)
     if not schema.season:
         season = find_seasons(panel, schema)
         schema = schema.model_copy(update={"season": season})
         ahead = horizon or default_horizon(schema.calendar, season)
         if ahead != panel.ahead:
             with held_back():  # what was said of the first panel
-                panel = _panel(dated, schema, observations, grid, ahead)
+                panel = _panel(dated, schema, observations, ahead)
     panel = add_future(panel, future, schema, instant=dated.instant)
     warn_gaps(panel, schema, dated.name)
-    warn_sparse(dated.name, grid, panel, schema)
+    warn_sparse(observations, panel, schema)
     _, lookback = lags_and_lookback(panel, schema.season, lookback)
     panel = set_status(panel, schema, lookback)
-    return Reading(schema, panel, dated, observations, grid, lookback)
+    return Reading(schema, panel, dated, lookback)
 
 
 def read_as(
@@ -172,24 +168,26 @@ def read_as(
     dated = dated_table(table, schema) if isinstance(table, Table) else table
     dated = one_row_a_time(dated, schema)
     warned: tuple[str, ...] = ()  # statuses for which an earlier reading has already warned
+    messages: AbstractContextManager[object] = nullcontext()
+    panel = None
     if isinstance(source, Reading) and origin is None and _same_grid(source.schema, schema):
-        observations = source.observations
-        grid = source.grid
-        panel = source.panel
-        warned = panel.status
-        if horizon != panel.ahead or not schema.agrees(source.schema, COVARIATE_FIELDS):
-            panel = _panel(dated, schema, observations, grid, horizon)
-    else:
-        observations = _collect_observations(dated, schema, reach)
-        observations, grid = _on_grid(observations, schema, origin, reach)
-        panel = _panel(dated, schema, observations, grid, horizon)
-        warn_gaps(panel, schema, dated.name)
+        warned = source.panel.status
+        messages = held_back()  # what was said of the same values
+        of_columns = ("known", "past", "static", "categories", "holidays")
+        same_columns = schema.agrees(source.schema, of_columns)
+        panel = source.panel if same_columns and horizon == source.panel.ahead else None
+    if panel is None:
+        with messages:
+            observations = _collect_observations(dated, schema, reach)
+            observations = _blank_ignored(observations, schema)
+            panel = _panel(dated, schema, observations, horizon, origin, reach)
+            warn_gaps(panel, schema, dated.name)
     panel = add_future(panel, future, schema, instant=dated.instant)
     panel = set_status(panel, schema, lookback)
     if lookback is not None:
         before = warned or ended_before(panel, fitted)
         warn_status(panel, schema, dated.name, before, whole=reach is None)
-    return Reading(schema, panel, dated, observations, grid, lookback)
+    return Reading(schema, panel, dated, lookback)
 
 
 def find_end(times: Table, schema: Schema) -> int:
@@ -198,7 +196,8 @@ def find_end(times: Table, schema: Schema) -> int:
     `times` is a table with one row for each time.
     """
     dated = known_by(dated_table(times, schema), schema)
-    observations, _ = _on_grid(_collect_observations(dated, schema), schema)
+    observations = _blank_ignored(_collect_observations(dated, schema), schema)
+    place_values(observations, schema, None, None)  # refuses what has no place on the grid
     has_value = np.isfinite(observations.values)
     return int(observations.timestamps[has_value].max())
 
@@ -223,9 +222,15 @@ def describe_reading(reading: Reading) -> list[str]:
 
 
 def _panel(
-    dated: DatedTable, schema: Schema, observations: Observations, grid: Grid, horizon: int
+    dated: DatedTable,
+    schema: Schema,
+    observations: Observations,
+    horizon: int,
+    origin: str | None = None,
+    reach: int | None = None,
 ) -> Panel:
-    panel = without(build_panel(schema, observations, grid, horizon), schema, "ignore")
+    panel = build_panel(observations, schema, horizon, origin, reach)
+    panel = without(panel, schema, "ignore")
     if dated.vintages is not None:
         panel = add_vintages(panel, dated.vintages, schema, whole=True)
     return lend_histories(panel, schema, dated.name)
@@ -239,25 +244,20 @@ def _collect_observations(
     return observations
 
 
-def _on_grid(
-    observations: Observations,
-    schema: Schema,
-    origin: str | None = None,
-    reach: int | None = None,
-) -> tuple[Observations, Grid]:
-    """Blank the observations that events of the kind `ignore` touch, and place all on the grid."""
-    if has_kind(schema, "ignore") and len(observations.values):
-        positions = build_calendar(schema).positions(observations.timestamps)
-        first = positions.min()
-        count = len(observations.ids)
-        size = int(np.ptp(positions)) + 1
-        starts = np.full(count, first)
-        offsets = np.arange(count + 1) * size
-        ignored = find_covered_slots(observations.ids, starts, offsets, schema, "ignore")
-        ignored = ignored[observations.series * size + positions - first]
-        values = np.where(ignored, np.nan, observations.values)
-        observations = replace(observations, values=values)
-    return observations, fill(observations, schema, origin, reach)
+def _blank_ignored(observations: Observations, schema: Schema) -> Observations:
+    """Blank the observations that events of the kind `ignore` touch."""
+    if not has_kind(schema, "ignore") or not len(observations.values):
+        return observations
+    positions = build_calendar(schema).positions(observations.timestamps)
+    first = positions.min()
+    count = len(observations.ids)
+    size = int(np.ptp(positions)) + 1
+    starts = np.full(count, first)
+    offsets = np.arange(count + 1) * size
+    ignored = find_covered_slots(observations.ids, starts, offsets, schema, "ignore")
+    ignored = ignored[observations.series * size + positions - first]
+    values = np.where(ignored, np.nan, observations.values)
+    return replace(observations, values=values)
 
 
 def _same_grid(schema: Schema, other: Schema) -> bool:

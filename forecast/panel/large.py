@@ -23,35 +23,29 @@ from forecast.panel.roles import AVAILABLE_AT
 from forecast.panel.schema import Names, Schema
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.cells import convert_flags, infer_decimal, lacks_value
-from forecast.tables.contents import (
+from forecast.tables.storage import (
     CELL_PEAK,
     MEMORY_SHARE,
-    SAMPLE_BYTES,
-    foreign_kind,
-    free_memory,
-    readable,
-)
-from forecast.tables.headers import column_names, require_columns
-from forecast.tables.storage import (
     PROBLEM,
+    SAMPLE_BYTES,
     Location,
     arrow_frame,
+    foreign_kind,
+    free_memory,
     parquet_dataset,
     parquet_files,
+    readable,
 )
-from forecast.tables.table import Columns, Table, changes
+from forecast.tables.table import Columns, Table, changes, column_names, require_columns
 from forecast.tables.text import DELIMITER_LINE, best_delimiter, given_delimiter
 
 Shares = Callable[[Table], Integers]
 
 ROWS_AT_ONCE = 1 << 18  # rows of a block of Parquet
 BYTES_AT_ONCE = 1 << 23  # bytes of a block of a CSV
-# the least number of bytes of a row of a CSV: an id, a time, a value, two delimiters, a line end
-SHORTEST_ROW = 6
 # names of columns that are added to those of a table
 ROW_COLUMN = "\0row"
 SHARE = "\0share"
-OPEN_AT_ONCE = 200  # number of files of shares that are open at once
 
 
 @dataclass(frozen=True)
@@ -177,7 +171,7 @@ class LargeTable:
             format="feather",
             partitioning=[SHARE],
             max_partitions=1 << 20,
-            max_open_files=OPEN_AT_ONCE,
+            max_open_files=200,
         )
 
     def read_share(self, folder: str, share: int) -> Table | None:
@@ -283,7 +277,8 @@ def _plain_csv(location: Location, settings: TextSettings, least: int) -> LargeT
     """Open a CSV in UTF-8 in which each line is a row, under a plain header; None for others."""
     file, *others = location.files()
     as_given = settings.encoding or settings.header_row or settings.skip_rows
-    if others or as_given or file.size < SHORTEST_ROW * least:
+    # a row has an id, a time, a value, two delimiters and a line end
+    if others or as_given or file.size < 6 * least:
         return None
     pins = location.pins([file.path])
     with location.system.open_input_file(file.path) as opened:

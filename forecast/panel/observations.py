@@ -25,12 +25,8 @@ from forecast.tables.cells import (
     parse_numbers,
     read_cells,
 )
-from forecast.tables.headers import list_names
-from forecast.tables.table import Table, rank, repeats, rows_text
+from forecast.tables.table import Table, list_names, rank, repeats, rows_text
 
-# a column of numbers, some cells of which are text, holds codes if it has at most this many
-# different values; with more, the text is taken for typing errors
-MAX_CODES = 30
 MIN_CODE_ROWS = 2  # a column of codes has at least this many rows for each code, and cells of text
 TRUTH = {"false": False, "0": False, "true": True, "1": True}
 
@@ -216,7 +212,8 @@ def _looks_categorical(table: Table, column: str) -> bool:
     if typing_errors.any() or letters.sum() < MIN_CODE_ROWS:
         return False
     different = pc.unique(parsed.text.filter(present))
-    if len(different) > min(MAX_CODES, present.sum() / MIN_CODE_ROWS):
+    # with more different values, text is taken for typing errors
+    if len(different) > min(30, present.sum() / MIN_CODE_ROWS):
         return False
     is_number = present & ~parsed.bad & ~parsed.word
     return bool(match_cells(parsed.text.filter(is_number), WHOLE_NUMBER).all())

@@ -4,14 +4,12 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forecast.artifacts.specs import Spec, of_values
-
-Floats = NDArray[np.float32]
-Integers = NDArray[np.int64]
-Numbers = NDArray[np.float64]
-Flags = NDArray[np.bool_]
+from forecast.tables.table import Flags as Flags
+from forecast.tables.table import Floats as Floats
+from forecast.tables.table import Integers as Integers
+from forecast.tables.table import Numbers as Numbers
 
 BEFORE_ALL_ORIGINS = -(
     2**62
@@ -25,9 +23,7 @@ BY_SLOT = ("values", "observed", "known", "past", "spread", "shut", "vintages")
 BY_SERIES = ("starts", "static", "lowest", "counted")
 SUM = "sum"  # the status of a series that is a sum of others, see `hierarchy`
 SKIPPED = ("ended", "missing", SUM)  # the statuses of series that get no forecast of their own
-PANEL_VALUES_AT_ONCE = 1_000_000  # values that are laid out side by side
-# a series of whole numbers from 0 to this one holds counts: its intervals end at whole numbers
-LARGEST_COUNT = 100
+NOISE = 1e-12  # a standard deviation below this share of the largest value is rounding error
 
 
 @dataclass(frozen=True)
@@ -264,7 +260,7 @@ class Panel:
     def is_count(self) -> Flags:
         """[series], whether all values are counts: whole numbers from 0 to 100."""
         whole = self.values == np.floor(self.values)
-        whole &= (self.values >= 0) & (self.values <= LARGEST_COUNT)
+        whole &= (self.values >= 0) & (self.values <= 100)
         counts = np.logical_and.reduceat(whole | ~self.observed, self.first_slots)
         return counts if self.counted is None else counts & self.counted
 
@@ -374,7 +370,7 @@ def running_sums(values: Numbers, offsets: Integers) -> Numbers:
         return np.cumsum(rows, 1).ravel()
     order = np.argsort(sizes, kind="stable")  # series of similar length are summed together
     sums = np.empty_like(values)
-    at_once = max(1, PANEL_VALUES_AT_ONCE // int(sizes.max(initial=1)))
+    at_once = max(1, 1_000_000 // int(sizes.max(initial=1)))
     for low in range(0, len(order), at_once):
         series = order[low : low + at_once]
         step = np.arange(sizes[series].max())
@@ -458,3 +454,20 @@ def join_panels(panels: list[Panel]) -> Panel:
         vintages=join_vintages(vintages) if vintages else None,
         **arrays,
     )
+
+
+def column_statistics(columns: Numbers) -> tuple[Numbers, Numbers]:
+    """Return the mean and standard deviation of columns [rows, ...], without NaN.
+
+    The standard deviation of a constant column is exactly 0.
+    """
+    seen = np.isfinite(columns)
+    count = np.maximum(seen.sum(0), 1)
+    # in units of the largest value, so that squares cannot overflow
+    tiny = np.finfo(float).tiny
+    largest = np.abs(columns).max(0, where=seen, initial=tiny)
+    values = np.where(seen, columns / largest, 0.0)
+    mean = values.sum(0) / count
+    squares = seen * (values - mean) ** 2
+    deviation = np.sqrt(squares.sum(0) / count)
+    return mean * largest, deviation * largest * (deviation > NOISE)

@@ -31,12 +31,7 @@ MAX_REPEATED = 0.05
 MIN_ALONE = (
     0.8  # if a larger share of rows is alone at its time, one series is likelier than several
 )
-ROWS_TRIED = 20_000  # of larger tables, about so many rows rule out most sets of columns as ids
-MIN_CALENDAR_ROWS = (
-    10  # a column that equals the calendar in this many rows does not do so by chance
-)
 ROW_NUMBER = "row number"
-CODE_WITH_ZERO = re.compile(r"\s*0[0-9]+\s*")  # such as 007
 FULL_YEAR = re.compile(r"[12]\d{3}(\.0*)?")
 # names of columns of each kind, whole or as a part of the name
 CALENDAR_NAMES: dict[str, str] = {
@@ -139,7 +134,8 @@ def _smallest_ids(
     `periods` [rows] those of the periods that hold these times.
     """
     nearly: Names = ()
-    chosen = steps % (len(table) // ROWS_TRIED + 1) == 0
+    # of larger tables, about so many rows rule out most sets of columns
+    chosen = steps % (len(table) // 20_000 + 1) == 0
     some_rows = table.rows(chosen)
     for ids in chain.from_iterable(combinations(columns, size) for size in range(1, 4)):
         if not settings.target and set(numeric) <= set(ids):
@@ -160,7 +156,9 @@ def _smallest_ids(
 def _names_things(table: Table, column: str, is_numeric: bool) -> bool:
     """Whether a column holds text or codes such as 007, which may be ids."""
     texts = table.distinct(column)[1]
-    return any(map(CODE_WITH_ZERO.fullmatch, texts)) if is_numeric else any(texts)
+    if is_numeric:
+        return any(re.fullmatch(r"\s*0[0-9]+\s*", text) for text in texts)
+    return any(texts)
 
 
 def _repeated_share(
@@ -264,7 +262,8 @@ def calendar_columns(table: Table, columns: list[str], times: ParsedTimes) -> di
     name does not matter for full years, and for row numbers in the first column. The result is
     empty if no other column would be left.
     """
-    if len(table) < MIN_CALENDAR_ROWS:
+    # fewer rows may equal the calendar by chance
+    if len(table) < 10:
         return {}
     parts = {}
     if times.format.kind != "integer":

@@ -17,14 +17,10 @@ Seasons = tuple[int, ...]  # lengths in steps, ascending
 
 LONGEST_SEASON = 168  # steps of a season that a default lookback covers
 MAX_LOOKBACK_SEASONS = 14  # a default lookback has at most so many: networks overfit a longer past
-UNSEASONAL = 30  # steps of a default lookback if there is no season
-MIN_DAY = 24  # a season of so many steps may be a day
-WEEK_DAYS = 7  # days
 # ratio of the error of repeating the value of a week ago to that of a day ago; if it is larger, the
 # series drifts
 MAX_WEEK_RATIO = 1.6
 MAX_SERIES = 200  # at most so many series are searched for seasons
-MAX_SEARCHED_STEPS = 20_000  # at most so many steps of each are searched
 FLAT_SHARE = (
     1e-14  # a series varies less than this, relative to the size of its values, if it is flat
 )
@@ -59,10 +55,10 @@ def choose_lags(panel: Panel, season: Seasons) -> Seasons:
     help beside it. On a series that drifts without a weekly season, it would err sqrt(7) times as
     much.
     """
-    if len(season) != 1 or season[0] < MIN_DAY:
+    if len(season) != 1 or season[0] < 24:  # a season of so many steps may be a day
         return season
     day = season[0]
-    week = WEEK_DAYS * day
+    week = 7 * day
     shows_week = _error(panel, week, week) < MAX_WEEK_RATIO * _error(panel, day, week)
     return (day, week) if shows_week else season
 
@@ -76,7 +72,7 @@ def choose_lookback(horizon: int, lags: Seasons, longest: int) -> int:
     """
     lookback = -(-5 * horizon // 4)
     if not lags:
-        lookback = max(lookback, UNSEASONAL)
+        lookback = max(lookback, 30)
     else:
         shortest = lags[0]
         lookback = min(max(lookback, 10), MAX_LOOKBACK_SEASONS * shortest)
@@ -209,7 +205,7 @@ def _newest_pasts(panel: Panel, schema: Schema, values: Numbers) -> list[Numbers
             levels = np.split(past, shifts[shifts < len(past)])
             past = np.concatenate([level - _median(level) for level in levels])
         if len(past):
-            pasts.append(past[-MAX_SEARCHED_STEPS:])
+            pasts.append(past[-20_000:])
     return pasts
 
 

@@ -24,14 +24,12 @@ from forecast.panel.hierarchy import sum_series
 from forecast.panel.panel import BY_SLOT, Id, Numbers, Panel, join_panels
 from forecast.panel.schema import Names, Schema, Succession, build_calendar
 from forecast.tables.cells import parse_numbers
-from forecast.tables.headers import require_columns
-from forecast.tables.table import Table
+from forecast.tables.table import Table, require_columns
 
 SUCCESSOR_COLUMNS = ("replaces", "like", "from", "share")
 REPLACES, LIKE, FROM, SHARE = SUCCESSOR_COLUMNS
 NO_ROW = "'%s', which starts on %s, has no row of its own"
 LEAST_SHARE = 0.001  # and its inverse is the largest
-SHARE_ROUNDING = 1e-6  # by which shares that are written with few digits may exceed 1
 
 
 def read_successors(source: Any, schema: Schema) -> tuple[Succession, ...]:
@@ -69,7 +67,7 @@ def read_successors(source: Any, schema: Schema) -> tuple[Succession, ...]:
         problem = ""
         if row.replaces == bool(like):
             problem = f"a row has either {REPLACES} or {LIKE}"
-        elif replaced and totals[number] > 1 + SHARE_ROUNDING:
+        elif replaced and totals[number] > 1 + 1e-6:  # as shares have few digits
             problem = f"the shares of '{replaced}' add up to {totals[number]:g}, which is above 1"
         elif not LEAST_SHARE <= row.share <= 1 / LEAST_SHARE:
             limits = f"from {LEAST_SHARE:g} to {1 / LEAST_SHARE:g}"

@@ -33,8 +33,7 @@ from forecast.panel.panel import (
 )
 from forecast.panel.roles import AVAILABLE_AT
 from forecast.panel.schema import Schema, build_calendar
-from forecast.tables.headers import require_columns
-from forecast.tables.table import Table, encode, repeats
+from forecast.tables.table import Table, encode, repeats, require_columns
 
 
 def is_left_out(schema: Schema, name: str, level: int = logging.WARNING) -> bool:

@@ -16,7 +16,7 @@ from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts
 from forecast.inference.predictor import Predictor, find_closed_values
 from forecast.metrics.metrics import naive_errors_until
-from forecast.panel.grouping import ALL, iterate_keys
+from forecast.panel.hierarchy import ALL, iterate_keys
 from forecast.panel.panel import Ids, Integers, Panel, series_index
 from forecast.panel.schema import Schema, build_calendar
 from forecast.report.chart import Chart, PlotData, build_chart

@@ -32,11 +32,10 @@ MISSING_WORDS = [
 MIN_VALUE = 1e-30
 # networks and scales work in float32, which the square of more than 1.8e19 overflows
 MAX_VALUE = 1e18
-TEXT_CELLS_AT_ONCE = 1 << 23
 WHOLE_NUMBER = r"^[+-]?[0-9]+$"
+NEARLY_ALL = 0.9
 GROUPED = r"^[+-]?[1-9][0-9]{0,2},[0-9]{3}$"
 THOUSANDS_OR_DECIMALS = r"^[+-]?[1-9][0-9]{0,2}(\.[0-9]{3})?$|^0$"
-NEARLY_ALL = 0.9
 
 
 def number_pattern(decimal: str, thousands: str | None) -> str:
@@ -111,7 +110,7 @@ def column_groups(table: Table, columns: Columns) -> Iterator[tuple[int, list[st
 
     A column that does not hold text is a group of its own, with None in place of cells.
     """
-    size = max(1, TEXT_CELLS_AT_ONCE // max(1, len(table)))
+    size = max(1, 8_000_000 // max(1, len(table)))  # columns whose cells are read at once
     text = [is_text(table.frame[name]) for name in columns]
     start = 0
     while start < len(columns):

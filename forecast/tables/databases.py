@@ -30,9 +30,8 @@ from forecast.errors import (
     did_you_mean,
 )
 from forecast.logs import Redactor
-from forecast.tables.contents import free_memory, require_memory
 from forecast.tables.sql import Execute, Role, Row, Values, no_tables, translate_errors
-from forecast.tables.storage import PARQUET_MEMORY_FACTOR, arrow_frame
+from forecast.tables.storage import PARQUET_MEMORY_FACTOR, arrow_frame, free_memory, require_memory
 
 try:
     import sqlalchemy as sa

@@ -22,20 +22,22 @@ from numpy.typing import NDArray
 from forecast.errors import BadData, NoInput, NoRows, Setting, StorageFailure, UsageError
 from forecast.logs import log
 from forecast.settings import TextSettings
-from forecast.tables.contents import (
+from forecast.tables.spreadsheet import is_workbook, workbook_table
+from forecast.tables.storage import (
     CELL_PEAK,
     JSON,
     MEMORY_SHARE,
+    PARQUET,
+    arrow_frame,
     foreign_kind,
     free_memory,
+    parquet_folder_frame,
+    parquet_frame,
     readable,
     require_memory,
 )
-from forecast.tables.headers import duplicates, list_names
-from forecast.tables.spreadsheet import is_workbook, workbook_table
-from forecast.tables.storage import PARQUET, arrow_frame, parquet_folder_frame, parquet_frame
 from forecast.tables.synthetic import synthesize
-from forecast.tables.table import Table
+from forecast.tables.table import Table, duplicates, list_names
 from forecast.tables.text import DELIMITERS, given_delimiter, json_table, text_table
 
 GZIP = b"\x1f\x8b"
@@ -44,10 +46,7 @@ ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 ARCHIVES = (GZIP, XZ, *ZIP)
 # peak of reading a text table, in multiples of its size: bytes, check, columns, frame
 TEXT_MEMORY_FACTOR = 6
-SURROGATE = re.compile("[\ud800-\udfff]")
-READ_SIZE = 1 << 22  # bytes read at once
 MAX_LINE = 1 << 26  # bytes of a line of text, which has at most a million cells
-DEFLATE = 1032  # times that zip and gzip pack at most
 SYNTHETIC = "synth:"
 
 
@@ -187,7 +186,7 @@ def table_from_frame(frame: Data, name: str = "DataFrame") -> Table:
             with suppress(pa.ArrowException, TypeError):  # what else is no text is found in use
                 pa.array(cells, from_pandas=True)
         except UnicodeEncodeError:
-            row = np.argmax([bool(SURROGATE.search(str(cell))) for cell in cells])
+            row = np.argmax([bool(re.search("[\ud800-\udfff]", str(cell))) for cell in cells])
             place = table.place(row, column)
             problem = "has half a character, which is no text"
             raise BadData(problem, place=place, cure="correct it") from None
@@ -218,7 +217,7 @@ def _read_to_limit(read: Callable[[int], bytes], name: str, packed: int | None =
     factor = float(TEXT_MEMORY_FACTOR)
     cure = ""
     line = 0  # bytes that came since a piece with the end of a line
-    while piece := read(READ_SIZE):
+    while piece := read(1 << 22):
         if not buffer.tell():
             in_lines = not (piece.startswith(PARQUET) or JSON.match(piece))
         line = 0 if b"\n" in piece or b"\r" in piece else line + len(piece)
@@ -258,7 +257,8 @@ def _from_bytes(data: bytes, name: str, settings: TextSettings) -> Table:
             ]
             if len(members) != 1:
                 raise BadData(f"{name} holds {len(members)} files; unpack it and give one of them")
-            size = min(members[0].file_size, DEFLATE * len(data))  # a damaged one may say anything
+            # zip packs at most so many times; a damaged one may say anything
+            size = min(members[0].file_size, 1032 * len(data))
             data = _read_to_limit(archive.open(members[0]).read, name, size)
     if data.startswith(ARCHIVES):
         raise BadData(f"{name} is an archive that holds another archive; unpack it")

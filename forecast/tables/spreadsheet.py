@@ -18,21 +18,16 @@ from forecast.errors import INSTALL, BadData, Setting, Unavailable, UsageError
 from forecast.logs import log
 from forecast.settings import TextSettings
 from forecast.tables.cells import Series, infer_decimal
-from forecast.tables.contents import readable, require_memory
-from forecast.tables.headers import list_names, rows_above, set_header
-from forecast.tables.storage import text_type
-from forecast.tables.table import Table
+from forecast.tables.storage import readable, require_memory, text_type
+from forecast.tables.table import Table, list_names, rows_above, set_header
 from forecast.tables.text import EMPTY
 
 Cell = str | float | int | bool | date | datetime | time | timedelta
-WORKBOOK_MEMORY_FACTOR = 8  # peak of reading, in multiples of the unpacked size
-CELL_BYTES = 80  # bytes of each cell, also of a blank one
 PACKED = 500  # times that a large part is packed at most (measured: equal rows 240 times)
 LARGE = 1 << 25
 EXACT_WHOLE = 2**53  # whole numbers up to it are exact in the cells of a sheet
 SLACK = 50_000  # microseconds by which the day fractions of a sheet miss a whole second
 COLUMN = re.compile(rb'<c [^>]*?r="([A-Z]+)')
-CELL_ROW = re.compile(rb'<c [^>]*?r="[A-Z]+([0-9]+)')
 FORMULA_TAG = rb"<f(?:[^>]*/>|[^>]*>[^<]*</f>)"
 LOST = {
     "error values such as #N/A": re.compile(rb'<c (?:r="(\w+)")?[^>]*t="e"'),
@@ -116,7 +111,8 @@ def _check_parts(data: bytes, name: str) -> None:
     """Refuse a damaged workbook, or one that fills the memory; warn of cells without a value."""
     with readable(name), zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = archive.infolist()
-        require_memory(WORKBOOK_MEMORY_FACTOR * sum(member.file_size for member in members), name)
+        # the peak of reading, in multiples of the unpacked size
+        require_memory(8 * sum(member.file_size for member in members), name)
         if any(part.file_size > max(LARGE, PACKED * part.compress_size) for part in members):
             problem = f"{name} unpacks to more than {PACKED} times its size"
             raise Unavailable(f"{problem}; export the sheet as CSV")
@@ -124,7 +120,8 @@ def _check_parts(data: bytes, name: str) -> None:
     rows, columns = max(map(_extent, parts.values()), key=prod)
     end = f"{_letters(columns - 1)}{rows}"
     apart = f"the sheet reaches to {end}: delete cells apart from its table, or "
-    require_memory(CELL_BYTES * rows * columns, name, cure=apart)  # a sheet is read as a rectangle
+    # a sheet is read as a rectangle, in which a blank cell takes as much as any other
+    require_memory(80 * rows * columns, name, cure=apart)
     for what, pattern in LOST.items():
         cells = [(cell[1], part) for part in parts for cell in pattern.finditer(parts[part])]
         if cells:
@@ -136,7 +133,7 @@ def _check_parts(data: bytes, name: str) -> None:
 
 def _extent(part: bytes) -> tuple[int, int]:
     """The last row and the last column of a sheet of Excel's; 0 for other parts."""
-    rows = map(int, set(CELL_ROW.findall(part)))
+    rows = map(int, set(re.findall(rb'<c [^>]*?r="[A-Z]+([0-9]+)', part)))
     columns = (
         reduce(lambda number, letter: 26 * number + letter - 64, letters, 0)
         for letters in set(COLUMN.findall(part))

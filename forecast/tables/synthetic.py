@@ -13,9 +13,6 @@ from forecast.tables.table import Numbers
 
 Array = NDArray[Any]
 
-DECIMALS = 3
-LAST_TIME = "9999-12-31T23"  # the last year that ISO dates of four digits can write
-
 
 def _waves(generator: Generator, period: float, length: int) -> Numbers:
     """[length], a smooth season of amplitude about 1, its shape and phase drawn."""
@@ -98,7 +95,8 @@ def synthesize(
         raise UsageError(f"{problem} (kinds: {', '.join(_KINDS)})")
     recipe = _KINDS[kind]
     start = np.datetime64(recipe.start)
-    last = np.datetime64(LAST_TIME).astype(start.dtype)
+    # the last year that ISO dates of four digits can write
+    last = np.datetime64("9999-12-31T23").astype(start.dtype)
     longest = int((last - start).astype(np.int64)) + 1
     length = recipe.length if length is None else length
     _require("series", series, 1)
@@ -107,7 +105,7 @@ def synthesize(
 
     seeds = np.random.SeedSequence(seed).spawn(series)
     values = np.concatenate([recipe.draw(default_rng(own), length) for own in seeds])
-    frame = pd.DataFrame({"value": np.round(values, DECIMALS)})
+    frame = pd.DataFrame({"value": np.round(values, 3)})
     times = (start + np.arange(length)).astype("datetime64[s]")
     frame.insert(0, "time", np.tile(times, series))
     if series > 1:

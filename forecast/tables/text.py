@@ -20,25 +20,21 @@ from forecast.errors import BadData, Setting
 from forecast.logs import log
 from forecast.settings import Facts, TextSettings
 from forecast.tables.cells import infer_decimal, join_cells
-from forecast.tables.contents import SAMPLE_BYTES, line_at, require_memory, to_utf8, utf16_guess
-from forecast.tables.headers import delimiter_name, rows_above, set_header
-from forecast.tables.storage import text_type
-from forecast.tables.table import Integers, Table
+from forecast.tables.storage import (
+    SAMPLE_BYTES,
+    line_at,
+    require_memory,
+    text_type,
+    to_utf8,
+    utf16_guess,
+)
+from forecast.tables.table import Integers, Table, delimiter_name, rows_above, set_header
 
 DELIMITERS = "\t;|,"  # the first of equally good ones: a decimal comma looks like a delimiter
-BLOCK_SIZE = 1 << 22
-MAX_BLOCK_SIZE = 1 << 30
-BLOCK_ROWS = 500
-MAX_COLUMNS = 1_000_000
-# bytes at the peak, for each byte of a text and beside that for each cell
-COPIES = 4
-TEXT_CELL_BYTES = 24
 # as spreadsheets write it before the header
 DELIMITER_LINE = re.compile(rb'"?sep=([\t -~])"?\r?\n')
-JSON_FACTOR = 20  # peak of reading JSON, in multiples of its size: each number is a text of its own
 RECORD = '{"day": "2024-01-31", "units": 5}'
 RECORDS = f"write a record such as {RECORD} on each line, or an array of records"
-MIN_SAMPLE_ROWS = 3  # from which on the usual length of a cell is known
 EMPTY = "is empty; a table needs a header and rows"
 
 
@@ -90,7 +86,8 @@ def text_table(data: bytes, name: str, settings: TextSettings) -> Table:
 
 def json_table(data: bytes, name: str, settings: TextSettings) -> Table:
     """Read the bytes of JSON, an array or a record on each line; messages call it `name`."""
-    require_memory(JSON_FACTOR * len(data), name)
+    # the peak of reading JSON, of which each number is a text of its own
+    require_memory(20 * len(data), name)
     text = to_utf8(data, name, settings.encoding).decode()
     mark = settings.decimal or "."
     decode = partial(
@@ -164,7 +161,7 @@ def _warn_cut(frame: pd.DataFrame, lines: Integers, name: str) -> None:
     cells = join_cells([frame[column]])
     last = cells[-1].as_py()
     lengths = pc.utf8_length(cells.filter(pc.not_equal(cells, "")))
-    if last and len(lengths) > MIN_SAMPLE_ROWS and len(last) < pc.min(lengths[:-1]).as_py():
+    if last and len(lengths) > 3 and len(last) < pc.min(lengths[:-1]).as_py():
         where = "%s line %d has no line end, and its '%s' is shorter than all others of column '%s'"
         log.warning(f"{where}: is the file cut?", name, lines[-1], last, column)
 
@@ -195,11 +192,12 @@ def require_room(data: bytes, delimiter: str, name: str) -> None:
     mark = delimiter.encode()
     header = re.match(rb"[\r\n]*([^\n]*)", data)
     columns = header[1].count(mark) + 1 if header else 0
-    if header and columns > MAX_COLUMNS:
+    if header and columns > 1_000_000:
         where = f"{name} line {line_at(data, header.start(1))}"
         raise BadData(f"{where} has {columns:,} columns; is this a table at all?")
     cells = data.count(mark) + data.count(b"\n")
-    require_memory(COPIES * len(data) + TEXT_CELL_BYTES * cells, name)
+    # bytes at the peak, for each byte of the text and for each cell
+    require_memory(4 * len(data) + 24 * cells, name)
 
 
 def cut_columns(data: bytes, delimiter: str, name: str) -> tuple[list[str], pd.DataFrame, Integers]:
@@ -233,7 +231,7 @@ def _by_arrow(data: bytes, delimiter: str) -> Any:
         width = len(next(row for row in _records(data, delimiter) if row))
         names = [str(position) for position in range(width)]
         # some hundred rows a block also where a row is long: a block costs time by the column
-        block = min(max(BLOCK_SIZE, BLOCK_ROWS * data.find(b"\n")), MAX_BLOCK_SIZE)
+        block = min(max(1 << 22, 500 * data.find(b"\n")), 1 << 30)
         return pyarrow.csv.read_csv(
             pa.BufferReader(data),
             pyarrow.csv.ReadOptions(column_names=names, block_size=block),

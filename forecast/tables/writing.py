@@ -18,8 +18,7 @@ from pandas.api.types import is_string_dtype
 from forecast.durable import replace_file
 from forecast.errors import INSTALL, BadData, CannotCreate, Setting, Unavailable, UsageError
 from forecast.settings import OutputSettings, TextSettings
-from forecast.tables.headers import duplicates, list_names
-from forecast.tables.table import Columns
+from forecast.tables.table import Columns, duplicates, list_names
 from forecast.tables.text import given_delimiter
 
 Unit = Literal["s", "ms", "us", "ns"]
@@ -29,7 +28,6 @@ FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff
 WRITE_ROWS = 100_000  # rows written at once
 GROUP_ROWS = 1 << 17  # rows of a row group of Parquet
 SHEET_ROWS = (1 << 20) - 1  # rows that fit below the header of a sheet
-ISO_TIME = r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d)?)?"
 
 
 @dataclass(frozen=True)
@@ -178,7 +176,8 @@ def xlsx_bytes(frames: Iterable[Frame]) -> bytes:
         problem = f"{limit}, and these are {len(frame):,}"
         raise CannotCreate(problem, setting=Setting("output"), cure=cure)
     for name, column in frame.items():
-        is_text = is_string_dtype(column) and column.str.fullmatch(ISO_TIME).all()
+        iso = r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d)?)?"
+        is_text = is_string_dtype(column) and column.str.fullmatch(iso).all()
         if is_text or column.dtype.kind == "M":
             times: Any = pd.to_datetime(column, format="ISO8601", errors="coerce")
             # a sheet counts a wrong day before that date

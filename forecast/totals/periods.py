@@ -10,7 +10,7 @@ from forecast.calendar.calendar import Calendar
 from forecast.calendar.spec import CalendarSpec
 from forecast.calendar.zones import DAY, WEEK, timestamps_at, wall_clock
 from forecast.errors import Setting, UsageError
-from forecast.panel.grouping import ALL, EACH_SERIES, Key, find_columns
+from forecast.panel.hierarchy import ALL, EACH_SERIES, Key, find_columns
 from forecast.panel.infer import Reading, read_as
 from forecast.panel.panel import Integers
 from forecast.panel.schema import Schema, build_calendar

@@ -24,7 +24,7 @@ from forecast.intervals.joint_errors import (
 )
 from forecast.logs import log
 from forecast.metrics.quantiles import divide, round_values, standard_deviation
-from forecast.panel.grouping import Key, iterate_keys
+from forecast.panel.hierarchy import Key, iterate_keys
 from forecast.panel.panel import Flags, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import time_columns
 from forecast.settings import Every, OutputSettings, SumSettings

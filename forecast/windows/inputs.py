@@ -12,9 +12,8 @@ from forecast.effects.kinds import blank_stand_ins
 from forecast.errors import Setting, UsageError
 from forecast.panel import panel as panels
 from forecast.panel.events import find_touched_slots
-from forecast.panel.panel import Flags, Floats, Ids, Integers, Numbers, Panel
+from forecast.panel.panel import Flags, Floats, Ids, Integers, Numbers, Panel, column_statistics
 from forecast.panel.schema import Names, Schema, build_calendar
-from forecast.panel.statistics import column_statistics
 from forecast.settings import Stored, TransformName
 from forecast.windows.windows import Columns, WindowIndex, Windows
 

@@ -58,9 +58,9 @@ def huge(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
 @scene
 def little_memory(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
     """Some megabytes of memory that are free."""
-    from forecast.tables import contents, reading
+    from forecast.tables import reading, storage
 
-    for module in (contents, reading):
+    for module in (storage, reading):
         patch.setattr(module, "free_memory", lambda: 8 << 20)
     yield
 

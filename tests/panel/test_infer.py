@@ -30,10 +30,10 @@ def test_another_schema_reads_only_what_it_reads_otherwise() -> None:
     assert same.panel.values is reading.panel.values
     fewer = reading.schema.model_copy(update={"categories": {"kind": ("a", "b")}})
     other = read_as(reading, fewer, horizon=5)
-    assert other.grid is reading.grid
     np.testing.assert_array_equal(other.panel.known[:3, 0], [1, 2, 0])
-    summed = read_as(reading, reading.schema.model_copy(update={"on_duplicate": "sum"}), horizon=5)
-    assert summed.grid is not reading.grid
+    longer = read_as(reading, reading.schema, horizon=7)
+    assert longer.panel.ahead == 7
+    np.testing.assert_array_equal(longer.panel.values[:-7], reading.panel.values[:-5])
 
 
 def test_a_status_is_reported_once_unless_it_changes(caplog: pytest.LogCaptureFixture) -> None:
@@ -63,10 +63,10 @@ def test_times_that_depend_on_their_series_are_parsed_again_by_series() -> None:
     assert dated.times is not None
     assert dated.times.needs_series
     reading = read(dated, settings, horizon=3)
-    by_series = parse_times(
-        dated.table, ("hour",), reading.schema.time_settings, reading.observations.series
-    )
-    np.testing.assert_array_equal(reading.observations.row_timestamps, by_series.timestamps)
+    series = np.repeat([0, 1], 72)
+    by_series = parse_times(dated.table, ("hour",), reading.schema.time_settings, series)
+    assert reading.dated.times is not None
+    np.testing.assert_array_equal(reading.dated.times.timestamps, by_series.timestamps)
     assert reading.panel.observed.sum() == 144
 
 

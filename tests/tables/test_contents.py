@@ -5,7 +5,7 @@ import zlib
 import pytest
 
 from forecast.errors import BadData, Unavailable, UsageError
-from forecast.tables.contents import (
+from forecast.tables.storage import (
     foreign_kind,
     line_at,
     readable,

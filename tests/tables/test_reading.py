@@ -16,7 +16,7 @@ import pytest
 from forecast import Forecaster
 from forecast.errors import BadData, NoInput, Unavailable, UsageError
 from forecast.settings import TextSettings
-from forecast.tables import contents, reading
+from forecast.tables import reading, storage
 from forecast.tables.reading import read_table, table_from_frame
 from forecast.tables.table import Table
 from tests.conftest import Run
@@ -114,7 +114,7 @@ def test_broken_or_ambiguous_archives_are_refused(read):
 
 
 def test_table_larger_than_memory_is_refused_before_it_fills_it(read, monkeypatch):
-    for module in (reading, contents):
+    for module in (reading, storage):
         monkeypatch.setattr(module, "free_memory", lambda: 3_000_000)
     assert len(read(PLAIN).frame) == 2
     big = "date,y\n" + "2024-01-01,1\n" * 100_000
@@ -185,7 +185,7 @@ def test_a_zip_that_unpacks_to_too_many_rows_is_refused_before_it_is_unpacked(
         50
     )  # who unpacks it finds that it is damaged
     path.write_bytes(data)
-    for module in ("contents", "reading"):
+    for module in ("storage", "reading"):
         monkeypatch.setattr(f"forecast.tables.{module}.free_memory", lambda: free)
     ran = forecast("inspect", path)
     assert ran.code == 69, ran.err
@@ -194,7 +194,7 @@ def test_a_zip_that_unpacks_to_too_many_rows_is_refused_before_it_is_unpacked(
         "unpack it (a plain table is read in parts), split it by series or shorten its history"
         in ran.err
     )
-    monkeypatch.setattr("forecast.tables.contents.free_memory", lambda: 1 << 40)
+    monkeypatch.setattr("forecast.tables.storage.free_memory", lambda: 1 << 40)
     monkeypatch.setattr("forecast.tables.reading.free_memory", lambda: 1 << 40)
     if rows == 500_000:
         assert forecast("inspect", path).code == 65
@@ -206,7 +206,7 @@ def test_a_gzip_is_unpacked_no_further_than_its_rows_fit(
     path = tmp_path / "sales.csv.gz"
     packed = gzip.compress(b"shop,day,units\n" + 400_000 * ROW)
     path.write_bytes(packed + packed[:-20])  # two members, of which the second one is cut
-    for module in ("contents", "reading"):
+    for module in ("storage", "reading"):
         monkeypatch.setattr(f"forecast.tables.{module}.free_memory", lambda: 140_000_000)
     ran = forecast("inspect", path)
     assert ran.code == 69, ran.err

@@ -16,7 +16,7 @@ from forecast.errors import BadData, Unavailable, UsageError
 from forecast.panel import infer
 from forecast.panel.dated import normalise
 from forecast.settings import TableSettings, TextSettings
-from forecast.tables import contents
+from forecast.tables import storage
 from forecast.tables.cells import parse_numbers
 from forecast.tables.reading import read_table
 from forecast.tables.table import Table
@@ -286,7 +286,7 @@ def test_a_small_workbook_that_fills_the_memory_is_refused(
     read: Any, sheet: str, said: str, monkeypatch: Any
 ) -> None:
     data = raw_xlsx(sheet)
-    monkeypatch.setattr(contents, "free_memory", lambda: 40 << 20)
+    monkeypatch.setattr(storage, "free_memory", lambda: 40 << 20)
     assert len(data) < 500_000
     with pytest.raises(Unavailable, match=f"GiB of memory or more to read.*{said}"):
         read(data)

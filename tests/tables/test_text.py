@@ -163,7 +163,7 @@ def test_many_short_rows_count_towards_memory(
 ) -> None:
     path = tmp_path / "short.csv.gz"
     path.write_bytes(gzip.compress(b"a,b\n" + b"1,2\n" * 500_000))
-    monkeypatch.setattr("forecast.tables.contents.free_memory", lambda: 25_000_000)
+    monkeypatch.setattr("forecast.tables.storage.free_memory", lambda: 25_000_000)
     ran = forecast("inspect", path)
     assert ran.code == 69
     assert "short.csv.gz takes " in ran.err

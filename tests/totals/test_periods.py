@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from forecast.errors import UsageError
-from forecast.panel.grouping import iterate_keys
+from forecast.panel.hierarchy import iterate_keys
 from forecast.panel.infer import Reading, read
 from forecast.panel.schema import build_calendar, time_columns
 from forecast.settings import Every, SumSettings, TableSettings

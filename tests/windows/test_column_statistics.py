@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from forecast.panel.statistics import column_statistics
+from forecast.panel.panel import column_statistics
 
 COLUMNS = np.array(
     [

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
-from forecast.calendar.cells import is_number, read_numbers, write_numbers
 from forecast.calendar.spec import TimeFormat
+from forecast.calendar.time_cells import is_number, read_numbers, write_numbers
 from forecast.panel.infer import read
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.reading import read_table

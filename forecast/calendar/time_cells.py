@@ -7,14 +7,14 @@ from functools import cached_property
 from typing import Literal, NamedTuple
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from forecast.calendar import patterns
 from forecast.calendar.spec import TimeFormat, TimeSettings
-from forecast.calendar.zones import DAY
 from forecast.errors import BadData, Setting
 from forecast.tables.cells import Texts
-from forecast.tables.table import PER_SECOND, Flags, Integers, Names, Table, TypedTimes, encode
+from forecast.tables.table import PER_SECOND, Flags, Integers, Names, Table, encode, in_seconds
 
 WHOLE_TIME = re.compile(r"-?\d{1,19}(\.0*)?")
 GERMAN_MONTH = re.compile(  # where it is not written as in English
@@ -23,11 +23,9 @@ GERMAN_MONTH = re.compile(  # where it is not written as in English
 # names of columns, with blanks between them
 YEAR_NAMES = "year yr date time ds period"
 EPOCH_NAMES = "timestamp epoch unix unixtime unix_time time datetime date ts ds t"
-STEP_NAMES = "step t time ds period index hour week"
 # epoch seconds of 1980 and 2100
 EARLIEST_EPOCH = 315_532_800
 LATEST = 4_102_444_800
-DAY_NUMBERS = 25_000  # steps that begin above it may be a spreadsheet's days, from 1968 on
 
 
 class NumberForm(NamedTuple):
@@ -95,7 +93,7 @@ def time_cells(table: Table, column: str, rows: int | None = None) -> TimeCells:
     """
     kind = table.kind(column)
     if kind == "datetime":
-        return typed_cells(table, column, table.times(column))
+        return typed_cells(table, column, pd.DatetimeIndex(table.times(column)))
     codes, texts = table.distinct(column, rows)
     texts = [text.strip() for text in texts]
     if all(map(WHOLE_TIME.fullmatch, texts)):  # such as epochs that are written as floats
@@ -105,13 +103,13 @@ def time_cells(table: Table, column: str, rows: int | None = None) -> TimeCells:
 
 
 def typed_cells(
-    table: Table, column: str, times: TypedTimes, series: Integers | None = None
+    table: Table, column: str, times: pd.DatetimeIndex, series: Integers | None = None
 ) -> TimeCells:
     """A column of datetimes as text: 2024-01-31 13:00:00, or 2024-01-31 where all are dates."""
-    codes, wall = encode(times.wall)
-    dates = not times.fractions and not (wall % DAY).any()
-    instants = wall.astype("datetime64[s]")
-    written = np.datetime_as_string(instants, "D" if dates else "s")
+    shown = times.tz_localize(None)
+    codes, wall = encode(in_seconds(shown))
+    dates = (shown == shown.normalize()).all()
+    written = np.datetime_as_string(wall.astype("datetime64[s]"), "D" if dates else "s")
     texts = [text.replace("T", " ") for text in written.tolist()]
     return TimeCells(table, (column,), codes, texts, "datetime", series)
 
@@ -162,8 +160,10 @@ def candidates(cells: TimeCells, certain: bool) -> Iterator[tuple[TimeFormat, Fl
         if fits.any():
             yield time_format, fits
     small = np.abs(numbers).max() < EARLIEST_EPOCH
-    counts = small and numbers.min() <= DAY_NUMBERS
-    if counts and (not certain or name in STEP_NAMES.split()):
+    # steps that begin above it may be a spreadsheet's days, from 1968 on
+    counts = small and numbers.min() <= 25_000
+    step_names = ("step", "t", "time", "ds", "period", "index", "hour", "week")
+    if counts and (not certain or name in step_names):
         yield TimeFormat(kind="integer"), np.ones(len(numbers), bool)
 
 
