@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from shlex import split
 
 import numpy as np
 import pandas as pd
@@ -50,10 +51,7 @@ def test_later_rows_and_an_unseen_id_are_forecast_without_refitting(
         tmp_path / "new.csv",
         "--artifact",
         store,
-        "--origin",
-        "2024-03-05",
-        "--horizon",
-        2,
+        *split("--origin 2024-03-05 --horizon 2"),
     )
     assert sorted(set(early.frame["day"])) == ["2024-03-06", "2024-03-07"]
     missing = write(tmp_path / "less.csv", plain[plain["shop"] != "s002"])
@@ -136,14 +134,7 @@ def test_output_settings_shape_the_table(forecast: Run, store: Path) -> None:
         "predict",
         "--artifact",
         store,
-        "--levels",
-        "50,97.5",
-        "--integer",
-        "--min",
-        400,
-        "--max",
-        450,
-        "--explain",
+        *split("--levels 50,97.5 --integer --min 400 --max 450 --explain"),
     ).frame
     assert list(found.columns) == [
         "series",
@@ -243,12 +234,7 @@ def test_holidays_and_text_columns_known_in_advance_change_the_forecast(
         path,
         "--artifact",
         store,
-        "--horizon",
-        3,
-        "--known",
-        "mood",
-        "--holidays",
-        "DE",
+        *split("--horizon 3 --known mood --holidays DE"),
         "--no-guard",
         *QUICK,
     )
@@ -326,9 +312,7 @@ raise ImportError("its core")
     output = tmp_path / "out.csv"
     command = [
         sys.executable,
-        "-m",
-        "forecast",
-        "predict",
+        *split("-m forecast predict"),
         "--artifact",
         str(store),
         "--output",
@@ -454,10 +438,7 @@ def test_rows_that_come_twice_tonight_are_settled_without_a_new_fit(
         write(tmp_path / "a.csv", plain),
         "--artifact",
         store,
-        "--horizon",
-        2,
-        "--known",
-        "promo",
+        *split("--horizon 2 --known promo"),
         *QUICK,
     )
     assert fitted.code == 0

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from shlex import split
 
 import numpy as np
 import pandas as pd
@@ -113,16 +114,10 @@ def test_the_command_line_fits_and_backtests_with_vintages_in_a_table_of_their_o
     table[~past].drop(columns="load").to_csv("weather.csv", index=False)
     table.to_csv("both.csv", index=False)
     words = [
-        "--known",
-        "temp",
-        "--target",
-        "load",
+        *split("--known temp --target load"),
         "--horizon",
         HORIZON,
-        "--model",
-        "linear",
-        "--steps",
-        12,
+        *split("--model linear --steps 12"),
     ]
     words += ["--members", 1, "--baselines", "last"]
     ran = forecast("fit", "load.csv", "--future", "weather.csv", *words)

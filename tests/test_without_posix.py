@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from shlex import split
 
 from forecast.artifacts.store import Store
 
@@ -29,18 +30,7 @@ path = "nightly.csv"
 url = "sqlite:///nightly.db"
 table = "forecasts"
 """
-SMALL = (
-    "--model",
-    "segrnn",
-    "--baselines",
-    "last",
-    "--steps",
-    "5",
-    "--members",
-    "1",
-    "-p",
-    "hidden_size=8",
-)
+SMALL = split("--model segrnn --baselines last --steps 5 --members 1 -p hidden_size=8")
 SMALL += ("--horizon", "3", "--quiet")
 
 
@@ -69,19 +59,7 @@ def test_fitting_predicting_saving_and_jobs_work_without_posix(tmp_path: Path) -
         ["rollback", *store],
         ["predict", *store, "--output", "again.csv", "--quiet"],
         ["predict", "sales.csv", *store],
-        [
-            "backtest",
-            "sales.csv",
-            "--model",
-            "last",
-            "--horizon",
-            "3",
-            "--windows",
-            "2",
-            "--by",
-            "series",
-            "--quiet",
-        ],
+        split("backtest sales.csv --model last --horizon 3 --windows 2 --by series --quiet"),
         ["inspect", *store],
         ["run", "job.toml"],
         ["run", "job.toml", "--quiet"],

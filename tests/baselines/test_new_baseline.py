@@ -1,5 +1,7 @@
 """A baseline is one file: dropped into the folder, it is everywhere."""
 
+from shlex import split
+
 import pandas as pd
 import pytest
 
@@ -55,18 +57,7 @@ def test_a_new_file_is_a_baseline_everywhere(package: PackageCopy) -> None:
     listed, described, _, fitted, _, ran, api, tested = package.forecast(
         ("models",),
         ("models", "middle"),
-        (
-            "fit",
-            "synth:noise",
-            "--model",
-            "linear",
-            "--steps",
-            "2",
-            "--horizon",
-            "3",
-            "--baselines",
-            "middle",
-        ),
+        split("fit synth:noise --model linear --steps 2 --horizon 3 --baselines middle"),
         ("inspect", "--json"),
         ("run", "job.toml"),
         ("inspect", "--artifact", "store", "--json"),

@@ -4,6 +4,7 @@ import logging
 import re
 from datetime import date
 from pathlib import Path
+from shlex import split
 from typing import Any
 
 import numpy as np
@@ -497,18 +498,7 @@ def _listen(caplog):
 
 
 class TestYearsOfTwoDigits:
-    FIT = (
-        "fit",
-        "past.csv",
-        "--target",
-        "units",
-        "--known",
-        "promo",
-        "--horizon",
-        5,
-        "--model",
-        "regression",
-    )
+    FIT = split("fit past.csv --target units --known promo --horizon 5 --model regression")
 
     def days(self, first: str, periods: int) -> pd.DataFrame:
         days = pd.date_range(first, periods=periods)

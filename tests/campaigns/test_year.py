@@ -11,6 +11,7 @@ from contextlib import closing
 from datetime import date
 from io import BytesIO
 from pathlib import Path
+from shlex import split
 
 import pandas as pd
 import pytest
@@ -44,9 +45,7 @@ def live(folder: Path) -> str:
         FIRST,
         "--seed",
         SEED,
-        "--fork",
-        "--model",
-        "seasonal-naive",
+        *split("--fork --model seasonal-naive"),
     ]
     ended = subprocess.run(
         [sys.executable, "-m", "workshop.campaigns", *map(str, words), "--folder", str(folder)],

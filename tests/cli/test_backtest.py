@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from shlex import split
 
 import pandas as pd
 import pytest
@@ -29,13 +30,7 @@ def test_models_and_baselines_stand_side_by_side_as_csv(forecast: Run, passenger
 def test_json_holds_all_tables(forecast: Run, passengers: Path, tmp_path: Path) -> None:
     place, rows = tmp_path / "all.json", tmp_path / "rows.parquet"
     words = (
-        "--windows",
-        2,
-        "--step",
-        6,
-        "--horizon",
-        3,
-        "--refit",
+        *split("--windows 2 --step 6 --horizon 3 --refit"),
         "--output",
         place,
         "--forecasts",
@@ -185,17 +180,7 @@ def test_a_horizon_that_is_too_long_is_answered_with_one_that_fits(
 
 
 def test_what_a_fold_says_names_flags(forecast: Run, passengers: Path) -> None:
-    words = (
-        "--model",
-        "segrnn",
-        "-p",
-        "hidden_size=64",
-        "--windows",
-        2,
-        "--refit",
-        "--budget",
-        0.1,
-    )
+    words = (*split("--model segrnn -p hidden_size=64 --windows 2 --refit"), "--budget", 0.1)
     found = forecast("backtest", passengers, *words)
     assert "pass a larger --budget" in found.err
     assert "budget=" not in found.err

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from shlex import split
 
 import numpy as np
 import pandas as pd
@@ -42,16 +43,7 @@ def test_a_flag_with_its_default_value_overrides_what_the_fit_was_given(
 ) -> None:
     twice, store = _table(tmp_path, twice=True), tmp_path / "s"
     fitted = forecast(
-        "fit",
-        twice,
-        "--artifact",
-        store,
-        "--model",
-        "last",
-        "--horizon",
-        3,
-        "--on-duplicate",
-        "last",
+        "fit", twice, "--artifact", store, *split("--model last --horizon 3 --on-duplicate last")
     )
     assert fitted.code == 0, fitted.err
     assert forecast("predict", twice, "--artifact", store).code == 0

@@ -8,6 +8,7 @@ import sqlite3
 import sys
 from contextlib import closing, suppress
 from pathlib import Path
+from shlex import split
 from threading import Thread
 
 import numpy as np
@@ -96,17 +97,7 @@ COMMANDS: list[tuple[int, list[str]]] = [
     (0, ["fit", "sales.csv", "--artifact", "fitted", *NAIVE]),
     (
         0,
-        [
-            "fit",
-            "sales.csv",
-            "--artifact",
-            "fitted",
-            *NAIVE,
-            "--log-format",
-            "json",
-            "--season",
-            "3",
-        ],
+        [*split("fit sales.csv --artifact fitted"), *NAIVE, *split("--log-format json --season 3")],
     ),
     (0, ["inspect", "--artifact", "fitted"]),
     (0, ["inspect", "--artifact", "fitted", "--json"]),
@@ -223,17 +214,7 @@ def test_excel_safe_covers_names_of_columns_in_files_and_leaves_a_database_alone
     assert forecast("predict", "--artifact", "fitted").out.startswith("=shop,@day,forecast,")
     earlier = ("--origin", "2024-02-20", "--horizon", 1, "--output", "made.csv")
     assert forecast("predict", "sales.csv", "--artifact", "fitted", *earlier).code == 0
-    tested = (
-        "backtest",
-        "sales.csv",
-        *NAIVE,
-        "--windows",
-        1,
-        "--by",
-        "series",
-        "--forecasts",
-        "f.csv",
-    )
+    tested = ("backtest", "sales.csv", *NAIVE, *split("--windows 1 --by series --forecasts f.csv"))
     for words in (tested, ("score", "made.csv", "sales.csv", "--by", "series")):
         assert forecast(*words).out.startswith("=shop,model,skill,")
         assert "\n=1+1," in forecast(*words).out

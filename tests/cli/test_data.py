@@ -1,6 +1,7 @@
 """An output of a command never takes the place of what it reads: a table, or a file of a store."""
 
 from pathlib import Path
+from shlex import split
 
 import pytest
 
@@ -21,30 +22,8 @@ def test_commands_refuse_to_write_over_what_they_read(
     for words in (
         ["predict", "t.csv", "--output", "t.csv"],
         ["predict", "--output", "forecast-model/CURRENT"],
-        [
-            "backtest",
-            "t.csv",
-            "--model",
-            "last",
-            "--horizon",
-            2,
-            "--windows",
-            1,
-            "--forecasts",
-            "t.csv",
-        ],
-        [
-            "backtest",
-            "t.csv",
-            "--model",
-            "last",
-            "--horizon",
-            2,
-            "--windows",
-            1,
-            "--output",
-            "./t.csv",
-        ],
+        split("backtest t.csv --model last --horizon 2 --windows 1 --forecasts t.csv"),
+        split("backtest t.csv --model last --horizon 2 --windows 1 --output ./t.csv"),
         ["score", "f.csv", "t.csv", "--output", "t.csv"],
         ["score", "f.csv", "t.csv", "--output", "f.csv"],
     ):

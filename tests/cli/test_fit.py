@@ -1,6 +1,7 @@
 """What `forecast fit` says, saves and refuses; a table beyond memory is read as an even sample of its series."""
 
 from pathlib import Path
+from shlex import split
 
 import numpy as np
 import pandas as pd
@@ -48,10 +49,7 @@ def test_a_sample_of_whole_series_is_drawn_by_seed(
         ran = forecast(
             "fit",
             table,
-            "--model",
-            "last",
-            "--horizon",
-            3,
+            *split("--model last --horizon 3"),
             "--seed",
             seed,
             "--artifact",
@@ -86,16 +84,7 @@ def test_a_bad_row_of_a_sample_is_named_by_its_place(
     frame.to_csv(tmp_path / "sales.csv", index=False)
     monkeypatch.setattr("forecast.panel.large.free_memory", lambda: len(frame) * 3 * 80 // 2)
     for seed in range(20):
-        words = (
-            "--id",
-            "shop",
-            "--model",
-            "last",
-            "--seed",
-            seed,
-            "--artifact",
-            tmp_path / "store",
-        )
+        words = (*split("--id shop --model last"), "--seed", seed, "--artifact", tmp_path / "store")
         ran = forecast("fit", tmp_path / "sales.csv", *words)
         if ran.code == 65:
             assert f"sales.csv line {len(frame) - DAYS + 2}, column 'day'" in ran.err

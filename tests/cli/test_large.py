@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import split
 from typing import Any
 
 import numpy as np
@@ -20,19 +21,7 @@ from tests.conftest import Ran, Run
 
 DAYS, SHOPS, AT_ONCE = 60, 37, 8
 KNOWN = ("--known", "promo", "--static", "size")
-NETWORK = (
-    "--model",
-    "segrnn",
-    "--steps",
-    3,
-    "--members",
-    1,
-    "-p",
-    "hidden_size=8",
-    "--horizon",
-    5,
-    "--no-guard",
-)
+NETWORK = split("--model segrnn --steps 3 --members 1 -p hidden_size=8 --horizon 5 --no-guard")
 
 
 def panel(shops: int = SHOPS, seed: int = 0) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """Large numbers come back with all their digits, from the table to the forecasts and the scores."""
 
 from pathlib import Path
+from shlex import split
 
 import numpy as np
 import pandas as pd
@@ -72,12 +73,7 @@ def test_score_measures_large_numbers_to_the_last_digit(forecast: Run, tmp_path:
             past,
             "--artifact",
             store,
-            "--model",
-            "seasonal-naive",
-            "--season",
-            7,
-            "--horizon",
-            7,
+            *split("--model seasonal-naive --season 7 --horizon 7"),
         ).code
         == 0
     )

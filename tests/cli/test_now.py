@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from shlex import split
 
 import numpy as np
 import pandas as pd
@@ -94,10 +95,7 @@ def test_an_interval_may_be_narrow_and_is_scored(
     words = (
         "now",
         tmp_path / "past.csv",
-        "--horizon",
-        12,
-        "--levels",
-        "1,33.3,99",
+        *split("--horizon 12 --levels 1,33.3,99"),
         "--output",
         tmp_path / "made.csv",
     )
@@ -244,9 +242,7 @@ def test_events_act_without_a_fit(forecast: Run, tmp_path: Path) -> None:
         tmp_path / "units.csv",
         "--events",
         tmp_path / "sales.csv",
-        "--horizon",
-        "14",
-        "--quiet",
+        *split("--horizon 14 --quiet"),
     )
     assert found.code == 0
     ahead = pd.read_csv(io.StringIO(found.out), index_col="day", parse_dates=True)["forecast"]

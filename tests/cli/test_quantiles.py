@@ -1,6 +1,7 @@
 """Quantiles in the place of intervals: the same numbers under other names, through every command."""
 
 from pathlib import Path
+from shlex import split
 
 import numpy as np
 import pandas as pd
@@ -135,16 +136,7 @@ def test_quantiles_are_scored_and_drawn(forecast: Run, folder: Path, tmp_path: P
 def test_orders_are_scored_by_level(forecast: Run, folder: Path, tmp_path: Path) -> None:
     made = tmp_path / "orders.csv"
     command = ("predict", "--artifact", folder / "sales", "--quiet", "--quantiles", "5,95")
-    sums = (
-        "--sum-every",
-        "next 9",
-        "--sum-every",
-        "next 14",
-        "--sum-by",
-        "all",
-        "--sum-by",
-        "shop",
-    )
+    sums = ("--sum-every", "next 9", "--sum-every", "next 14", *split("--sum-by all --sum-by shop"))
     assert forecast(*command, *sums, "--output", made).code == 0
     found = forecast("score", made, folder / "sales.csv", "--id", "region,shop").frame
     assert found["level"].tolist() == ["all/next 9", "all/next 14", "shop/next 9", "shop/next 14"]

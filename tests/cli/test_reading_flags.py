@@ -1,22 +1,14 @@
 """The flags with which fit read its file hold for the files of later commands."""
 
 from pathlib import Path
+from shlex import split
 
 import pytest
 
 from forecast import Forecaster
 from tests.conftest import Run
 
-FLAGS = (
-    "--encoding",
-    "cp1252",
-    "--delimiter",
-    ";",
-    "--thousands",
-    ".",
-    "--date-format",
-    "%d/%m/%Y",
-)
+FLAGS = split("--encoding cp1252 --delimiter ; --thousands . --date-format %d/%m/%Y")
 JOB = """store = "store"
 [source]
 path = "tonight.csv"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from shlex import split
 from typing import Any
 
 import numpy as np
@@ -141,12 +142,7 @@ def fitted(forecast: Run, sales: Path, tmp_path: Path, monkeypatch: pytest.Monke
         words = ("--quiet", "--model", "theta", "--horizon", 7)
         assert forecast("fit", sales, *words, "--artifact", made / "shops").code == 0
         test = (
-            "--model",
-            "theta,drift",
-            "--horizon",
-            7,
-            "--windows",
-            4,
+            *split("--model theta,drift --horizon 7 --windows 4"),
             "--output",
             made / "tests.json",
             "--quiet",

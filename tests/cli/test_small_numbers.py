@@ -1,6 +1,7 @@
 """Numbers in a small unit forecast as those of a usual one do, or are refused with a sentence."""
 
 from pathlib import Path
+from shlex import split
 from typing import Any
 
 import numpy as np
@@ -107,10 +108,7 @@ def test_intervals_of_whole_paths_are_of_the_unit_of_the_target(
         fit = (
             "fit",
             tmp_path / "t.csv",
-            "--id",
-            "shop",
-            "--model",
-            "theta",
+            *split("--id shop --model theta"),
             "--horizon",
             AHEAD,
             "--season",
@@ -158,10 +156,7 @@ def test_a_value_that_is_nearly_nothing_beside_others_is_read(
         forecast(
             "fit",
             tmp_path / "t.csv",
-            "--horizon",
-            3,
-            "--model",
-            "last",
+            *split("--horizon 3 --model last"),
             "--artifact",
             tmp_path / "s",
         ).code

@@ -1,6 +1,7 @@
 """A last period that is not over, by the clock or by when earlier ones ended, and what `--unfinished` does with it."""
 
 from pathlib import Path
+from shlex import split
 
 import numpy as np
 import pandas as pd
@@ -76,15 +77,7 @@ def test_unfinished_decides_of_periods_that_aggregation_makes(
     changed = forecast("predict", "sales.csv", "--artifact", "model", "--unfinished", other)
     assert changed.frame["time"].min()[:10] != first
     tested = forecast(
-        "backtest",
-        "sales.csv",
-        *flags,
-        "--model",
-        "last",
-        "--horizon",
-        2,
-        "--forecasts",
-        "tested.csv",
+        "backtest", "sales.csv", *flags, *split("--model last --horizon 2 --forecasts tested.csv")
     )
     assert tested.code == 0, tested.err
     newest = pd.read_csv("tested.csv")["time"].max()[:10]

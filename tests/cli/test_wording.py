@@ -1,6 +1,7 @@
 """What commands say about ages, series and versions."""
 
 from pathlib import Path
+from shlex import split
 
 import pandas as pd
 import pytest
@@ -21,10 +22,7 @@ def test_an_age_of_years_is_written_in_whole_days(
         passengers,
         "--artifact",
         store,
-        "--warn-after",
-        "2d",
-        "--as-of",
-        "2024-07-04T00:00",
+        *split("--warn-after 2d --as-of 2024-07-04T00:00"),
     ).err
     assert "the newest value is 23,195 days old (--warn-after 2d)" in told
     short = forecast(
@@ -32,10 +30,7 @@ def test_an_age_of_years_is_written_in_whole_days(
         passengers,
         "--artifact",
         store,
-        "--warn-after",
-        "2d",
-        "--as-of",
-        "1961-01-09T12:00",
+        *split("--warn-after 2d --as-of 1961-01-09T12:00"),
     ).err
     assert "the newest value is 8.5 days old" in short
 

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from shlex import split
 
 FAST = {"model": "linear", "baselines": ["last"], "steps": 5, "members": 1}  # of a fit
 FAST_WORDS = ["--model", "linear", "--baselines", "last", "--steps", "5", "--members", "1"]
@@ -85,17 +86,7 @@ def _short_benchmark(words: list[str]) -> list[str]:
         case ["accuracy", *_]:
             return [*words, "--methods", "last"]
         case ["intervals", *_]:
-            return [
-                *words,
-                "--kinds",
-                "seasonal",
-                "--methods",
-                "linear",
-                "--series",
-                "4",
-                "--steps",
-                "5",
-            ]
+            return [*words, *split("--kinds seasonal --methods linear --series 4 --steps 5")]
         case ["lumpy", *_]:
             return [*words, "--series", "1"]
         case ["events", *_]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from shlex import split
 
 import numpy as np
 import pandas as pd
@@ -20,11 +21,7 @@ horizon = 7
 path = "job-forecasts.csv"
 """
 WRITTEN = (
-    "--output",
-    "--future-template",
-    "--forecasts",
-    "--json",
-    "--markdown",
+    *split("--output --future-template --forecasts --json --markdown"),
 )  # what they name is written
 
 

@@ -8,6 +8,7 @@ import sys
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
+from shlex import split
 
 import click
 import pytest
@@ -49,18 +50,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in BESIDE:
         (folder / name).symlink_to(ROOT / name)
     ended = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "sphinx",
-            "-W",
-            "--keep-going",
-            "-q",
-            "-D",
-            "plot_gallery=0",
-            "docs",
-            "built",
-        ],
+        [sys.executable, *split("-m sphinx -W --keep-going -q -D plot_gallery=0 docs built")],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from shlex import split
 from typing import Any
 
 import numpy as np
@@ -151,16 +152,7 @@ def test_the_command_line_says_what_was_found(
     data, store, events = tmp_path / "t.csv", tmp_path / "s", tmp_path / "events.csv"
     frame.to_csv(data, index=False)
     fitted = forecast(
-        "fit",
-        data,
-        "--artifact",
-        store,
-        "--model",
-        "holt-winters",
-        "--horizon",
-        14,
-        "--holidays",
-        "US",
+        "fit", data, "--artifact", store, *split("--model holt-winters --horizon 14 --holidays US")
     )
     assert fitted.code == 0, fitted.err
     assert "effects  Christmas Day -6" in fitted.err

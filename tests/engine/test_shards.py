@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from shlex import split
 from typing import Any
 
 import joblib
@@ -222,9 +223,7 @@ def test_a_folder_has_one_writer_at_a_time(
             folder / "whole.parquet",
             "--artifact",
             folder / "store",
-            "--shards",
-            "2",
-            "--output",
+            *split("--shards 2 --output"),
         )
         others.extend(forecast("predict", *words, place) for place in (output, f"file://{output}"))
 

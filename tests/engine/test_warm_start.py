@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from shlex import split
 
 import numpy as np
 import pandas as pd
@@ -189,13 +190,7 @@ def test_the_command_line_goes_on_from_the_live_version(
         passengers,
         "--artifact",
         store,
-        "--no-guard",
-        "-p",
-        "hidden_size=4",
-        "--steps",
-        20,
-        "--jobs",
-        1,
+        *split("--no-guard -p hidden_size=4 --steps 20 --jobs 1"),
     )
     cold = forecast(*fit, "--warm-start")
     assert cold.code == 0

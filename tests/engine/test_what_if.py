@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from shlex import split
 
 import numpy as np
 import pandas as pd
@@ -309,9 +310,7 @@ def test_what_cannot_be_is_refused(
     at = next((place for place, word in enumerate(words) if "--" in word), len(words))
     given, rest = words[:at], words[at:]
     line = [
-        "predict",
-        "--artifact",
-        "store",
+        *split("predict --artifact store"),
         *(part for word in given for part in ("--what-if", word)),
         *rest,
     ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from shlex import split
 from typing import Any
 
 import numpy as np
@@ -118,15 +119,7 @@ def test_a_baseline_that_takes_time_is_asked_for_some_windows_only(
 
     monkeypatch.setattr("forecast.baselines.pretrained.forecast_quantiles", counted)
     found = forecast(
-        "now",
-        tmp_path / "rows.csv",
-        "--layout",
-        "rows",
-        "--season",
-        12,
-        "--horizon",
-        4,
-        "--explain",
+        "now", tmp_path / "rows.csv", *split("--layout rows --season 12 --horizon 4 --explain")
     )
     assert found.code == 0
     assert len(found.frame) == 90 * 4

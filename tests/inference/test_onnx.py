@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from shlex import split
 from typing import Any
 
 import numpy as np
@@ -45,18 +46,7 @@ def shops(tmp_path: Path, panel_frame: pd.DataFrame) -> Path:
 @pytest.mark.parametrize("name", MODELS)
 def test_an_export_forecasts_as_torch_does(forecast: Command, shops: Path, name: str) -> None:
     store = shops.parent / "store"
-    columns = (
-        "--id",
-        "shop",
-        "--target",
-        "units",
-        "--known",
-        "promo",
-        "--past",
-        "price",
-        "--static",
-        "size",
-    )
+    columns = split("--id shop --target units --known promo --past price --static size")
     fitted = forecast("fit", shops, "--artifact", store, "--model", name, *columns, *QUICK)
     assert fitted.code == 0, fitted.err
     predict = (
@@ -167,11 +157,7 @@ def test_what_a_budget_trained_to_its_end_forecasts_without_torch(
     forecast: Command, passengers: Path, tmp_path: Path, monkeypatch: Any
 ) -> None:
     small = (
-        "--model",
-        "gru",
-        "-p",
-        "hidden_size=4",
-        "--no-guard",
+        *split("--model gru -p hidden_size=4 --no-guard"),
         "--budget",
         1.5,
         "--artifact",

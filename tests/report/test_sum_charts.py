@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from shlex import split
 
 import numpy as np
 import pandas as pd
@@ -62,17 +63,7 @@ def test_a_picture_of_sums_has_the_sums_of_whole_periods_and_the_forecasts_of_th
 ) -> None:
     sales[sales["day"] < "2024-03-06"].to_csv(tmp_path / "past.csv", index=False)
     sales.to_csv(tmp_path / "whole.csv", index=False)
-    asked = (
-        "--sum-by",
-        "region",
-        "--sum-by",
-        "all",
-        "--sum-every",
-        "week",
-        "--levels",
-        "80",
-        "--quiet",
-    )
+    asked = split("--sum-by region --sum-by all --sum-every week --levels 80 --quiet")
     shown = ("--actual", tmp_path / "whole.csv", "--output", tmp_path / "p.html")
     assert forecast("plot", tmp_path / "past.csv", "--now", *WORDS, *asked, *shown).code == 0
     made = forecast("now", tmp_path / "past.csv", *WORDS, *asked).frame
@@ -137,16 +128,7 @@ def test_gaps_count_as_a_season_earlier_and_series_that_ended_or_began_count_whi
         == 0
     )
     ran = forecast(
-        "plot",
-        "sales.csv",
-        "--sum-by",
-        "region",
-        "--levels",
-        "80",
-        "--output",
-        "p.html",
-        "--history",
-        999,
+        *split("plot sales.csv --sum-by region --levels 80 --output p.html --history 999")
     )
     assert ran.code == 0, ran.err
     counted = sales.copy()

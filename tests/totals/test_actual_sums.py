@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from shlex import split
 from typing import Any
 
 import numpy as np
@@ -169,27 +170,9 @@ def test_a_saved_table_scores_as_a_backtest_from_the_same_origin(
     scored = forecast("score", *saved, "--target", "units", "--season", 7)
     assert scored.code == 0, scored.err
     assert "scored   24 sums; a season is 7 steps" in scored.err
-    asked = (
-        "--sum-by",
-        "region",
-        "--sum-by",
-        "all",
-        "--sum-by",
-        "land",
-        "--sum-by",
-        "series",
-        "--sum-every",
-        "week",
-    )
+    asked = split("--sum-by region --sum-by all --sum-by land --sum-by series --sum-every week")
     words = (
-        "--model",
-        "last",
-        "--windows",
-        1,
-        "--static",
-        "land",
-        "--by",
-        "level",
+        *split("--model last --windows 1 --static land --by level"),
         *asked,
         "--sum-every",
         "horizon",
@@ -259,16 +242,7 @@ def test_backtest_says_how_many_sums_the_intervals_held(
     forecast: Run, saved: tuple[Path, Path], tmp_path: Path
 ) -> None:
     place = tmp_path / "told.json"
-    asked = (
-        "--model",
-        "seasonal-naive,last,drift",
-        "--windows",
-        2,
-        "--sum-by",
-        "region",
-        "--sum-by",
-        "all",
-    )
+    asked = split("--model seasonal-naive,last,drift --windows 2 --sum-by region --sum-by all")
     found = forecast("backtest", saved[1], *WORDS, *asked, "--output", place, "--json")
     assert found.code == 0, found.err
     told = json.loads(found.out)

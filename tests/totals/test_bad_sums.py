@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from shlex import split
 
 import numpy as np
 import pandas as pd
@@ -233,21 +234,13 @@ def test_a_level_that_is_named_twice_is_there_once(forecast: Run, folder: Path) 
     twice = (
         "--sum-by",
         "region, shop",
-        "--sum-by",
-        "shop,region",
-        "--sum-by",
-        "series",
-        "--sum-by",
-        "all",
+        *split("--sum-by shop,region --sum-by series --sum-by all"),
     )
     found = forecast(
         "predict",
         "--artifact",
         folder / "store",
         *twice,
-        "--sum-every",
-        "week",
-        "--sum-every",
-        "week",
+        *split("--sum-every week --sum-every week"),
     )
     assert found.frame.groupby("level").size().to_dict() == {"region,shop/week": 12, "all/week": 3}

@@ -1,6 +1,7 @@
 """Sums with known answers: how wide they are, what adds up, medians too, and that no order changes a byte."""
 
 from pathlib import Path
+from shlex import split
 
 import numpy as np
 import pandas as pd
@@ -112,17 +113,7 @@ def gappy(tmp_path: Path) -> pd.DataFrame:
 def test_no_order_of_rows_and_no_parts_change_a_byte(
     forecast: Run, gappy: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command = (
-        "--sum-by",
-        "all",
-        "--sum-by",
-        "region",
-        "--sum-by",
-        "series",
-        "--sum-every",
-        "week",
-        "--totals",
-    )
+    command = split("--sum-by all --sum-by region --sum-by series --sum-every week --totals")
 
     def sums(frame: pd.DataFrame, *words: object) -> bytes:
         frame.to_parquet(tmp_path / "table.parquet")

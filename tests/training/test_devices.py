@@ -4,6 +4,7 @@ import pickle
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from shlex import split
 from threading import Event
 from typing import Any
 
@@ -76,13 +77,7 @@ def test_apples_gpu_which_has_no_numbers_of_64_bits_leaves_auto_the_cpu(
     monkeypatch.setattr(torch, "zeros", zeros)
     monkeypatch.setattr(torch.Tensor, "to", to)
     small = (
-        "--model",
-        "segrnn",
-        "--steps",
-        "2",
-        "-p",
-        "hidden_size=4",
-        "--no-guard",
+        *split("--model segrnn --steps 2 -p hidden_size=4 --no-guard"),
         "--artifact",
         tmp_path / "store",
     )
