@@ -145,22 +145,11 @@ def fit_columns(
         return fit_columns(panel, schema, seasons, before, 0.0, earlier, with_draws)
     if not (schema.known or effects.weights.any()):
         return None
-    places = columns_by_name(schema)
-    draws = effects.draws
     if with_draws:
-        draws = whole.draws(effects.weights)
-        _warn_alike(pasts, effects, places)
-    signs = [(places[name].start, sign) for name, sign in schema.signs.items()]
-    for column, sign in signs:
-        for weights in (effects.weights, *draws):
-            weights[column] = _enforce_sign(effects, weights[column], sign)
-    reaction = np.ones((len(panel) + 1, len(effects.weights)))
-    if len(pasts) > 1:
-        rows = [1 + past.series for past in pasts]
-        reaction[rows] = _reactions(pasts, effects, best.kept)
-    for column, _ in signs:
-        reaction[:, column] = np.maximum(reaction[:, column], 0.0)
-    return _set_units(panel, schema, replace(effects, reaction=reaction, draws=draws), before)
+        effects = replace(effects, draws=whole.draws(effects.weights))
+        _warn_alike(pasts, effects, columns_by_name(schema))
+    effects = _apply_signs(effects, schema, pasts, best.kept, len(panel))
+    return _set_units(panel, schema, effects, before)
 
 
 def _set_units(
@@ -681,6 +670,29 @@ def _warn_alike(pasts: list[_SeriesPast], effects: ColumnEffects, places: dict[s
         whole, own = squares[:, place].sum(1)
         if own < COLUMN_PRIORS.own * whole:
             log.warning(ALIKE, name)
+
+
+def _apply_signs(
+    effects: ColumnEffects,
+    schema: Schema,
+    pasts: list[_SeriesPast],
+    kept: float,
+    count: int,
+) -> ColumnEffects:
+    """Effects, draws of them and reactions of series [1 + count] with the signs that users gave."""
+    places = columns_by_name(schema)
+    draws = effects.draws
+    signs = [(places[name].start, sign) for name, sign in schema.signs.items()]
+    for column, sign in signs:
+        for weights in (effects.weights, *draws):
+            weights[column] = _enforce_sign(effects, weights[column], sign)
+    reaction = np.ones((count + 1, len(effects.weights)))
+    if len(pasts) > 1:
+        rows = [1 + past.series for past in pasts]
+        reaction[rows] = _reactions(pasts, effects, kept)
+    for column, _ in signs:
+        reaction[:, column] = np.maximum(reaction[:, column], 0.0)
+    return replace(effects, reaction=reaction, draws=draws)
 
 
 def _reactions(pasts: list[_SeriesPast], effects: ColumnEffects, kept: float) -> Numbers:

@@ -35,6 +35,7 @@ from forecast.jobs.sinks import SinkSettings
 from forecast.jobs.sum_scores import compute_totals
 from forecast.logs import log
 from forecast.panel.infer import Source
+from forecast.tables.table import Table
 from forecast.tables.writing import check_output
 from forecast.training.plan import Progress
 
@@ -112,6 +113,18 @@ def run_job(
     return record
 
 
+def _record_input(run: Run, table: Table) -> None:
+    """Record which table a run reads; of another one than was blocked nothing is accepted."""
+    record = run.record
+    digest = table.sha256 or sha256_of_frame(table.frame)
+    if record.accepted and record.input["sha256"] != digest:
+        text = "the source has changed since the run as of %s was blocked: nothing is accepted"
+        log.warning(text, record.as_of)
+        record.blocked_by = []
+        record.accepted = []
+    record.input = {"name": run.pipeline.hidden(table.name), "rows": len(table), "sha256": digest}
+
+
 def _read_fit_forecast_write(run: Run) -> None:
     """Do the work of a run; if it is killed, the next run finishes or repeats what is missing."""
     pipeline = run.pipeline
@@ -121,13 +134,7 @@ def _read_fit_forecast_write(run: Run) -> None:
 
     job_inputs = inputs.look(pipeline, run.store, ledger, run.instant)
     table = job_inputs.table
-    digest = table.sha256 or sha256_of_frame(table.frame)
-    if record.accepted and record.input["sha256"] != digest:
-        text = "the source has changed since the run as of %s was blocked: nothing is accepted"
-        log.warning(text, record.as_of)
-        record.blocked_by = []
-        record.accepted = []
-    record.input = {"name": pipeline.hidden(table.name), "rows": len(table), "sha256": digest}
+    _record_input(run, table)
     entry = None
     source: Source
     if job_inputs.live is None or job_inputs.why:
