@@ -96,12 +96,12 @@ def test_weeks_that_grow_in_each_year_are_forecast_and_a_store_keeps_them(tmp_pa
     model = Forecaster(model="seasonal-mean", horizon=AHEAD).fit(frame[:-AHEAD])
     ahead = model.predict()
     assert abs(ahead["forecast"].sum() / values[-AHEAD:].sum() - 1) < 0.06
-    assert model.fitted_.column_effects is not None
-    assert len(model.fitted_.column_effects.year) == MOST_YEAR_WAVES
+    assert model.fitted_.effects.columns is not None
+    assert len(model.fitted_.effects.columns.year) == MOST_YEAR_WAVES
     model.save(tmp_path / "store")
     pd.testing.assert_frame_equal(Forecaster.load(tmp_path / "store").predict(), ahead)
 
 
 def test_weeks_that_grow_in_one_year_alone_make_no_more_waves() -> None:
-    effects = fitted(weeks_before_christmas([0, 0.6, 0, 0])[:-AHEAD]).fitted_.column_effects
+    effects = fitted(weeks_before_christmas([0, 0.6, 0, 0])[:-AHEAD]).fitted_.effects.columns
     assert effects is None or len(effects.year) == YEAR_WAVES

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from forecast.artifacts.format import FORMAT
 from workshop.campaigns._stores import (
     NAMES,
     VERSION,
@@ -230,7 +231,7 @@ def _paths() -> Iterator[Case]:
     for name, change in {
         "the version of another folder": {"version": "v-20300101T000000.000000Z-ffffffff"},
         "a version that is a path": {"version": "../x"},
-        "format 6": {"format": 6, "needs": ">=9"},
+        "a later format": {"format": FORMAT + 1, "needs": ">=9"},
         "format 1.0": {"format": 1.0},
         "format true": {"format": True},
         "a hash of other files": {"hash": digest},
