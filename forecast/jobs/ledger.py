@@ -119,7 +119,7 @@ def _parquet(table: pa.Table) -> bytes:
 
 
 def _stored_table(data: bytes) -> pa.Table:
-    """Read packed forecasts, sums or known values; raises one of DAMAGED if they are damaged."""
+    """Read packed forecasts, sums or known values; raises one of DAMAGE_ERRORS if they are damaged."""
     table = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
     number = table.column_names.index("series")
     return table.set_column(number, "series", table["series"].cast(TEXTS))
@@ -294,7 +294,7 @@ class Ledger:
         """Yield the forecasts, or those of another table, of runs before a time, oldest first.
 
         These are the newest `runs` runs that have any. Each frame holds several whole runs, about
-        BATCH_ROWS rows together, with the times of the runs in the column `as_of`. Damaged runs are
+        FRAME_ROWS rows together, with the times of the runs in the column `as_of`. Damaged runs are
         left out.
         """
         sql = f"SELECT DISTINCT as_of FROM {table} WHERE job = :job AND as_of < :before"

@@ -248,7 +248,7 @@ class Changes:
     old: Numbers  # [forecasts], 0 for a new series
     new: Numbers  # [forecasts], 0 for a series that is gone
     both: Flags  # [forecasts], whether both runs have the series
-    parts: Numbers  # [STEPS, forecasts], which add up to the change
+    parts: Numbers  # [REPLAY_STEPS, forecasts], which add up to the change
 
     @property
     def size(self) -> float | None:
@@ -294,7 +294,7 @@ def _sum_groups(numbers: Mapping[str, Numbers], groups: Integers, count: int) ->
 
 
 def by_step(old: Numbers, new: Numbers, both: Flags, points: Mapping[str, Numbers]) -> Numbers:
-    """[STEPS, forecasts], how much each step changed each forecast.
+    """[REPLAY_STEPS, forecasts], how much each step changed each forecast.
 
     `points` has the replayed forecasts after each step, of series in both runs.
     """
@@ -316,7 +316,7 @@ def rows_of_sums(
 ) -> Rows:
     """A row for each sum, by level of sums, ids and first time of the period.
 
-    The static columns of a series are those of the last panel that has it. Raises what `levels_of`
+    The static columns of a series are those of the last panel that has it. Raises what `find_levels`
     raises.
     """
     levels = find_levels(settings, schema)

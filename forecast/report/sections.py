@@ -466,7 +466,7 @@ def job_section(
 def changes_section(changes: Row) -> Section:
     """Why the newest forecasts differ from those of the run before.
 
-    `changes` are plain values, as `diff_of` returns them.
+    `changes` are plain values, as `compare_runs` returns them.
     """
     runs = " to that as of ".join(changes[name]["as_of"] for name in ("from", "to"))
     moved = 100 * (changes["size"] or 0)
