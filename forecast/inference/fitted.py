@@ -203,7 +203,7 @@ def _models_line(fitted: Fitted) -> str:
 def rank_candidates(fitted: Fitted) -> list[str]:
     """Lines with the mean held-out losses of candidates and of the choice, the best first."""
     scores = fitted.ensemble.scores
-    if not scores:
+    if CHOSEN not in scores:
         return []
     metric = fitted.settings().metric.upper()
     names = sorted(scores, key=lambda name: scores[name])
@@ -228,7 +228,7 @@ def verdict(
 
     `window_losses` are those of a single series, see `Ensemble`; they tell how errors vary.
     """
-    if not scores:
+    if CHOSEN not in scores:
         return "no values could be held out to compare candidates on"
     candidates = len(scores.keys() - {CHOSEN, NETWORKS})
     used = f"{forecasting} of {candidates} candidates {'is' if forecasting == 1 else 'are'} used"

@@ -216,6 +216,7 @@ def test_without_a_season_the_choice_is_compared_with_the_last_value() -> None:
 
 def test_without_held_out_values_the_sentence_says_so() -> None:
     assert verdict({}, 1) == "no values could be held out to compare candidates on"
+    assert verdict({"gru": 1.0}, 1) == verdict({}, 1)
 
 
 def test_the_table_lists_all_candidates_the_best_first(fitted: Fitted) -> None:
