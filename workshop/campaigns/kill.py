@@ -16,7 +16,7 @@ from forecast.errors import ForecastError
 from workshop.campaigns._counts import Counts, campaign
 from workshop.campaigns._judging import fresh, judge, left_behind, let_time_pass
 from workshop.campaigns._operations import Operation, operations, write_by_halves
-from workshop.campaigns._strace import Call, check_strace, kill_at, record
+from workshop.campaigns._strace import Call, check_strace, kill_at, record, run
 
 DATA = Path(__file__).parents[2] / "data" / "air_passengers.csv"
 FIT = (
@@ -70,6 +70,7 @@ def kill_round(
         place = folder / name
         place.mkdir(parents=True)
         operation.prepare(place)
+        run(operation.act, fresh(place))  # compiles what it imports, which no later run does
         every += [(name, call) for call in record(operation.act, fresh(place), folder / "log")]
     for name, call in every if sample is None else random.sample(every, min(sample, len(every))):
         place = fresh(folder / name)
