@@ -233,11 +233,11 @@ def find_country(codes: set[str], column: str) -> str:
     if len(countries) + are_countries < 2:
         return countries[0]
     parts = "countries or " * are_countries + f"parts of {' or of '.join(countries)}"
-    code = f"{countries[0]}-{min(codes)}"
     raise UsageError(
         f"its codes, {', '.join(sorted(codes))}, can be {parts}",
         setting=setting,
-        cure=f"write {code} in its cells, {countries[0]}:{column}, or country:{column}",
+        cure=f"write {countries[0]}-{min(codes)} in its cells, {countries[0]}:{column}, or "
+        f"country:{column}",
     )
 
 
@@ -254,9 +254,8 @@ def _package(setting: Setting) -> Any:
     try:
         import holidays
     except ImportError:
-        problem = "needs the package holidays"
         cure = INSTALL.format("holidays")
-        raise Unavailable(problem, setting=setting, cure=cure) from None
+        raise Unavailable("needs the package holidays", setting=setting, cure=cure) from None
     return holidays
 
 
@@ -273,8 +272,7 @@ def _holidays(country: str, years: tuple[int, ...]) -> list[tuple[int, str]]:
     if part and part not in supported[name]:
         hint = did_you_mean(part, list(supported[name]))
         parts = ", ".join(supported[name]) or "none"
-        problem = f"no such part{hint} (parts of {name}: {parts})"
-        raise UsageError(problem, setting=setting)
+        raise UsageError(f"no such part{hint} (parts of {name}: {parts})", setting=setting)
     subdiv = part or None
     # names in English, whatever language the environment has, as effects are found by name
     dates = holidays.country_holidays(name, subdiv, years or None, language="en_US")

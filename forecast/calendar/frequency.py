@@ -64,8 +64,9 @@ def parse_frequency(text: str) -> Frequency:
             months = {"m": 1, "q": 3, "y": 12, "a": 12}[unit]
             return Frequency("months", every * months, end, number)
     hint = did_you_mean(text, EXAMPLES.split(", "))
-    problem = f"not a frequency{hint} (such as {EXAMPLES}, or 1)"
-    raise UsageError(problem, setting=Setting("freq", text))
+    raise UsageError(
+        f"not a frequency{hint} (such as {EXAMPLES}, or 1)", setting=Setting("freq", text)
+    )
 
 
 def infer_calendar(
@@ -87,18 +88,23 @@ def infer_calendar(
         spec = _given_grid(unique, freq, time_format, aggregated)
         off_grid = unique[~Calendar(spec, zone).on_grid(unique)]
         if len(off_grid) and not aggregated:
-            count = f"{len(off_grid)} of {len(unique)} times do not lie on the grid of "
-            first = f", the first is {format_timestamp(off_grid[0], time_format)}"
-            misfit = f"{count}{Setting('freq', freq)}{first}"
-            ways = f"{Setting('aggregate', 'sum')} (or mean, last), or another {Setting('freq')}"
             where = place(int(off_grid[0]))
-            raise BadData(misfit, place=where, cure=f"pass {ways}")
+            raise BadData(
+                f"{len(off_grid)} of {len(unique)} times do not lie on the grid of "
+                f"{Setting('freq', freq)}, the first is "
+                f"{format_timestamp(off_grid[0], time_format)}",
+                place=where,
+                cure=f"pass {Setting('aggregate', 'sum')} (or mean, last), or another "
+                f"{Setting('freq')}",
+            )
         return spec
     if len(unique) < 2:
-        problem = "only one time, so that its frequency cannot be inferred"
-        cure = f"pass {Setting('freq')}"
         where = place(int(unique[0]))
-        raise BadData(problem, place=where, cure=cure)
+        raise BadData(
+            "only one time, so that its frequency cannot be inferred",
+            place=where,
+            cure=f"pass {Setting('freq')}",
+        )
     if time_format.kind == "integer":
         step = _step(timestamps, series)
         grid = _of_steps(step, unique) if step else None
@@ -137,8 +143,10 @@ def _irregular(
         # such as midnights of Berlin in UTC, or a clock that changes by less than a step
         zone = f"pass another {Setting('timezone')} or none, " if time_format.zone else ""
         freq = Setting("freq", filled_frequency(timestamps, series))
-        way = f"{freq} {Setting('aggregate', 'mean')} (or sum, last)"
-        cure = f"correct it, {zone}or pass another step, such as {way}"
+        cure = (
+            f"correct it, {zone}or pass another step, such as {freq} "
+            f"{Setting('aggregate', 'mean')} (or sum, last)"
+        )
     where = place(int(unique[odd + 1]))
     return BadData(problem, place=where, cure=cure)
 

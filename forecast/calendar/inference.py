@@ -170,8 +170,11 @@ def _day_or_month_first(cells: TimeCells, fitting: list[ParsedTexts]) -> ParsedT
         impossible = ~np.logical_or.reduce([parsed.exists for parsed in fitting])
         if impossible.any():
             raise no_such_time(cells, impossible)
-        problem = "has the month first, other rows have the day first"
-        raise cells.fault(problem, "write all the same way", wrong=~fitting[0].exists)
+        raise cells.fault(
+            "has the month first, other rows have the day first",
+            "write all the same way",
+            wrong=~fitting[0].exists,
+        )
     years_last = all(re.search("%[yY]$", parsed.pattern) for parsed in real)
     ways = "day-month or month-day" if years_last else "day, month and year in several orders"
     options = [word for parsed in real for word in (" or ", _as_setting(parsed.pattern))]
@@ -279,8 +282,10 @@ def _infer_forms(parts: list[TimeCells], settings: TimeSettings) -> Names:
     forms = tuple(settings.date_format.split())
     if len(forms) != len(parts):
         names = ", ".join(part.name for part in parts)
-        problem = f"write a part for each of the columns {names}, with a blank between them"
-        raise UsageError(problem, setting=Setting("date_format", settings.date_format))
+        raise UsageError(
+            f"write a part for each of the columns {names}, with a blank between them",
+            setting=Setting("date_format", settings.date_format),
+        )
     return forms
 
 

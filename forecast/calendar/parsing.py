@@ -75,8 +75,10 @@ def parse_times(
     clock = _find_clock(parsed.format)
     clock_at_fit = clock if settings.fitted is None else _find_clock(settings.fitted)
     if clock != clock_at_fit:
-        column = f"{table.name}: times in column '{', '.join(columns)}'"
-        raise BadData(f"{column} are {clock}; at fit they were {clock_at_fit}")
+        raise BadData(
+            f"{table.name}: times in column '{', '.join(columns)}' are {clock}; at fit they were "
+            f"{clock_at_fit}"
+        )
     return parsed
 
 
@@ -104,8 +106,7 @@ def parse_timestamp(text: str, time_format: TimeFormat, name: str = "origin") ->
         if len(readings) == 1:
             return readings.pop()
     problem = "can mean two times" if readings else "not a time"
-    cure = "write it as 2024-01-31 or 2024-01-31T13:00:00"
-    raise UsageError(problem, setting=setting, cure=cure)
+    raise UsageError(problem, setting=setting, cure="write it as 2024-01-31 or 2024-01-31T13:00:00")
 
 
 def _earlier(wall: Integers, zone: str | None) -> int:
@@ -197,8 +198,11 @@ def _from_wall(
     if refused.any() and settings.dst == "error":
         raise _build_clock_error(cells, int(np.argmax(refused)), twice, str(zone))
     if resolved.any() and known:
-        text = "%s: %d times that the clock shows twice are resolved by the order of their rows."
-        log.warning(text, cells.table.name, resolved.sum())
+        log.warning(
+            "%s: %d times that the clock shows twice are resolved by the order of their rows.",
+            cells.table.name,
+            resolved.sum(),
+        )
     return ParsedTimes(timestamps, time_format, unresolved if unresolved.any() else None, not known)
 
 
@@ -224,9 +228,10 @@ def _written_zone(
     zone = offset_name(int(offsets[0]))
     several = offsets != offsets[0]
     if wanted is None and several.any():
-        problem = f"has another offset from UTC than '{cells.texts[0]}'"
         cure = ("pass the ", Setting("timezone"), " to which all of them are converted")
-        raise cells.fault(problem, *cure, wrong=several)
+        raise cells.fault(
+            f"has another offset from UTC than '{cells.texts[0]}'", *cure, wrong=several
+        )
     if wanted is None or wanted == zone:
         return zone, pattern
     fitted = settings.fitted  # of which several offsets were converted
@@ -237,17 +242,24 @@ def _written_zone(
         for any_offset, utc in patterns.ZERO.items():  # days of the zone, written in UTC
             pattern = pattern.replace(any_offset, utc)
         return wanted, pattern
-    warning = "%s: the times in column '%s' say their own zone (%s); %s is not used."
-    log.warning(warning, cells.table.name, cells.name, zone, Setting("timezone", wanted))
+    log.warning(
+        "%s: the times in column '%s' say their own zone (%s); %s is not used.",
+        cells.table.name,
+        cells.name,
+        zone,
+        Setting("timezone", wanted),
+    )
     return zone, pattern
 
 
 def _refuse_fractions(table: Table, name: str, fractions: bool, settings: TimeSettings) -> None:
     if fractions and not settings.fractions:
         freq = Setting("freq", "1s")
-        cure = f"pass {freq} {Setting('aggregate', 'mean')} (or sum, last)"
-        problem = f"times in column '{name}' are finer than a second, the finest step there is"
-        raise BadData(problem, place=table.name, cure=cure)
+        raise BadData(
+            f"times in column '{name}' are finer than a second, the finest step there is",
+            place=table.name,
+            cure=f"pass {freq} {Setting('aggregate', 'mean')} (or sum, last)",
+        )
 
 
 def format_times(timestamps: Integers, time_format: TimeFormat) -> Column:
@@ -294,7 +306,9 @@ def _texts(
     unique, codes = np.unique(timestamps, return_inverse=True)
     wall = unique if patterns.is_utc(whole or pattern) else wall_clock(unique, zone)
     if len(wall) and wall[-1] > 253_402_300_799:  # the last second of 9999
-        problem = "the times of the forecasts lie after the year 9999"
-        raise BadData(problem, cure="correct the last times of the table, or forecast fewer steps")
+        raise BadData(
+            "the times of the forecasts lie after the year 9999",
+            cure="correct the last times of the table, or forecast fewer steps",
+        )
     texts = np.array(patterns.write(wall, unique, pattern), object)
     return texts[codes.reshape(-1)]

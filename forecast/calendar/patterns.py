@@ -101,8 +101,9 @@ def tokens(pattern: str) -> list[Token]:
         elif not code:
             raise UsageError(f"'{part[0]}' is not a directive that can be read", setting=setting)
         elif any(code == earlier.code for earlier in parts):
-            cure = "name each part of a time once"
-            raise UsageError(f"'%{code}' comes twice", setting=setting, cure=cure)
+            raise UsageError(
+                f"'%{code}' comes twice", setting=setting, cure="name each part of a time once"
+            )
         else:
             parts.append(Token(flag, code, ""))
     return parts

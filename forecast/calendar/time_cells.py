@@ -108,8 +108,11 @@ def typed_cells(
 def refuse_blank(table: Table, column: str, blank: Flags, what: str = "the time") -> None:
     """Refuse a column with blank cells [rows], with the first of them."""
     if blank.any():
-        place = table.place(np.argmax(blank), column)
-        raise BadData(f"{what} is blank", place=place, cure="fill it in or remove the row")
+        raise BadData(
+            f"{what} is blank",
+            place=table.place(np.argmax(blank), column),
+            cure="fill it in or remove the row",
+        )
 
 
 def filled_cells(table: Table, column: str, what: str = "the time") -> TimeCells:

@@ -36,8 +36,10 @@ def find_zone(name: str) -> tzinfo:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
         hint = did_you_mean(name, sorted(available_timezones()))
-        problem = f"no such time zone{hint} (IANA names such as Europe/Berlin)"
-        raise UsageError(problem, setting=Setting("timezone", name)) from None
+        raise UsageError(
+            f"no such time zone{hint} (IANA names such as Europe/Berlin)",
+            setting=Setting("timezone", name),
+        ) from None
 
 
 def offset_name(seconds: int) -> str:

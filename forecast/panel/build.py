@@ -48,8 +48,9 @@ def place_values(
     calendar = build_calendar(schema)
     present = np.isfinite(observations.values)
     if reach is None and not present.any():
-        problem = "no series has a value; the target is blank in every row"
-        raise BadData(problem, place=observations.table.name)
+        raise BadData(
+            "no series has a value; the target is blank in every row", place=observations.table.name
+        )
     end = reach
     used = np.ones(len(present), bool)
     if origin is not None:
@@ -149,9 +150,11 @@ def _refuse_outlier(observations: Observations, positions: Integers, schema: Sch
             times = observations.row_timestamps
             row = np.argmax(build_calendar(schema).positions(times) == position)
             text = format_timestamp(int(times[row]), schema.time_format)
-            problem = f"{text} lies {gap:,} steps from all other times, which span {span:,}"
-            place = observations.table.place(row, schema.time)
-            raise BadData(problem, place=place, cure="correct it, or remove the row")
+            raise BadData(
+                f"{text} lies {gap:,} steps from all other times, which span {span:,}",
+                place=observations.table.place(row, schema.time),
+                cure="correct it, or remove the row",
+            )
 
 
 def _check_sizes(observations: Observations, placed: TimedValues, schema: Schema) -> None:
@@ -167,11 +170,11 @@ def _check_sizes(observations: Observations, placed: TimedValues, schema: Schema
         (time,) = position_texts(schema, position)
         name = series_name(observations.ids[placed.series[row]]) or "the series"
         size = "large" if too_large[row] else "small"
-        numbers = f"numbers from {MIN_VALUE:.0e} to {MAX_VALUE:.0e} can be forecast"
         raise BadData(
             f"the value of {name} at {time} is too {size} ({placed.values[row]:.1e})",
             place=observations.table.name,
-            cure=f"{numbers}: use another unit",
+            cure=f"numbers from {MIN_VALUE:.0e} to {MAX_VALUE:.0e} can be forecast: use "
+            "another unit",
         )
 
 
@@ -189,10 +192,13 @@ def warn_sparse(observations: Observations, panel: Panel, schema: Schema) -> Non
     share = 1 - counts.sum() / spans.sum()
     # most rows are absent, and zeros are hardly ever written
     if share > 0.5 and (values == 0).mean() < 0.1:
-        text = "%s: counts without zeros: %.0f %% of the rows are absent, and unknown; pass %s"
-        zero = Setting("missing", "zero")
-        name = observations.table.name
-        log.warning(f"{text} if they mean zero", name, np.floor(100 * share), zero)
+        log.warning(
+            "%s: counts without zeros: %.0f %% of the rows are absent, and unknown; pass %s if "
+            "they mean zero",
+            observations.table.name,
+            np.floor(100 * share),
+            Setting("missing", "zero"),
+        )
 
 
 def aggregate(name: str, observed: TimedValues, schema: Schema) -> TimedValues:
@@ -203,8 +209,11 @@ def aggregate(name: str, observed: TimedValues, schema: Schema) -> TimedValues:
     and absent rows are ignored.
     """
     if schema.missing == "zero" and schema.aggregate != "sum":
-        setting = Setting("aggregate", schema.aggregate)
-        raise UsageError("absent rows are zeros in sums alone", setting=setting, cure="write zeros")
+        raise UsageError(
+            "absent rows are zeros in sums alone",
+            setting=Setting("aggregate", schema.aggregate),
+            cure="write zeros",
+        )
     calendar = build_calendar(schema)
     fine = None  # the finer grid of the rows, None if they lie on no regular grid
     with suppress(BadData):
@@ -216,8 +225,11 @@ def aggregate(name: str, observed: TimedValues, schema: Schema) -> TimedValues:
     inside = (placed.timestamps >= low) & (placed.timestamps <= high)
     placed = placed.select(order[inside[order]])
     if not len(placed.values):
-        problem = f"no period of {Setting('freq', schema.calendar.name)} is complete"
-        raise BadData(problem, place=name, cure=f"pass a finer {Setting('freq')}")
+        raise BadData(
+            f"no period of {Setting('freq', schema.calendar.name)} is complete",
+            place=name,
+            cure=f"pass a finer {Setting('freq')}",
+        )
     return placed.combine(schema.aggregate or "sum")
 
 
@@ -242,8 +254,11 @@ def _whole_periods(
     low, high = calendar.positions(ends).tolist()
     before, after = calendar.positions(edges).tolist()
     if schema.aggregate == "sum" and before == low:
-        text = "%s: the first period of %s is not complete; it is left out."
-        log.warning(text, name, schema.calendar.name)
+        log.warning(
+            "%s: the first period of %s is not complete; it is left out.",
+            name,
+            schema.calendar.name,
+        )
         low += 1
     if after == high:
         positions = calendar.positions(times)
@@ -276,11 +291,12 @@ def build_panel(
     sizes = lengths + horizon
     steps = sizes.sum()
     if steps * (2 + len(schema.known) + len(schema.past)) > MAX_PANEL_NUMBERS:
-        on_grid = f"{len(sizes):,} series on the grid {schema.calendar.name}"
-        need = f"need {steps:,} steps, more than fit in memory"
-        problem = f"{on_grid} from first to last time {need}"
-        cure = f"pass a coarser {Setting('freq')} with {Setting('aggregate')}"
-        raise Unavailable(problem, place=observations.table.name, cure=cure)
+        raise Unavailable(
+            f"{len(sizes):,} series on the grid {schema.calendar.name} from first to last time "
+            f"need {steps:,} steps, more than fit in memory",
+            place=observations.table.name,
+            cure=f"pass a coarser {Setting('freq')} with {Setting('aggregate')}",
+        )
     offsets, _ = runs(first, sizes)
     observed = np.repeat(zeros, sizes)
     if zeros.any():
@@ -351,21 +367,34 @@ def check_order(observations: Observations, schema: Schema) -> None:
         if same.any():
             rows = rows_text(same.sum())
             first = table.line(np.argmax(same))
-            text = "%s: %s repeat an earlier row in every column, first %s; was the table loaded"
-            log.warning(f"{text} twice?", table.name, rows, first)
+            log.warning(
+                "%s: %s repeat an earlier row in every column, first %s; was the table "
+                "loaded twice?",
+                table.name,
+                rows,
+                first,
+            )
     if schema.on_duplicate != "error":
-        rule = Setting("on_duplicate", schema.on_duplicate)
         count = rows_text(repeated.sum())
-        log.warning("%s: times that repeat: %s; settled by %s.", table.name, count, rule)
+        log.warning(
+            "%s: times that repeat: %s; settled by %s.",
+            table.name,
+            count,
+            Setting("on_duplicate", schema.on_duplicate),
+        )
     elif schema.aggregate is None:
         zone = zone_cure(times[repeated], schema.time_format.zone)
         first = f"{Setting('on_duplicate', 'first')} (or last, mean, sum)"
-        cure = (
-            f"{zone}pass {first}; at fit, {Setting('id')} names the columns that tell series apart"
-        )
         ids = schema.ids if long else ()
         parsed = ParsedTimes(times, schema.time_format)
-        raise repeated_row(table, ids, schema.time, parsed, repeated, cure)
+        raise repeated_row(
+            table,
+            ids,
+            schema.time,
+            parsed,
+            repeated,
+            f"{zone}pass {first}; at fit, {Setting('id')} names the columns that tell series apart",
+        )
 
 
 def check_on_grid(table: Table, row_times: Integers, schema: Schema, whole: bool) -> None:
@@ -407,8 +436,12 @@ def warn_gaps(panel: Panel, schema: Schema, name: str) -> None:
     position = panel.starts[[series]] + step
     (time,) = position_texts(schema, position)
     first = f"{series_name(panel.ids[series])} at {time}".removeprefix(" at ")
-    values = f"{gaps.sum()} of {spans.sum()} values"
-    series_text = f"{(gaps > 0).sum()} of {len(gaps)} series"
     ignored = ", or ignored by events" if has_kind(schema, "ignore") else ""
-    text = "%s: %s are missing, in %s (the first: %s): blank, or without a row%s."
-    log.warning(text, name, values, series_text, first, ignored)
+    log.warning(
+        "%s: %s are missing, in %s (the first: %s): blank, or without a row%s.",
+        name,
+        f"{gaps.sum()} of {spans.sum()} values",
+        f"{(gaps > 0).sum()} of {len(gaps)} series",
+        first,
+        ignored,
+    )

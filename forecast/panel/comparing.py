@@ -57,8 +57,12 @@ class Comparison:
         unseen = ids_at(panel, np.flatnonzero(is_new & (panel.starts <= self.end)))
         if unseen:
             names = series_names(unseen, WARNED_NAMED)
-            text = "%s: %d series were not seen at fit (%s); they are forecast anyway"
-            log.warning(text, self.name, len(unseen), names)
+            log.warning(
+                "%s: %d series were not seen at fit (%s); they are forecast anyway",
+                self.name,
+                len(unseen),
+                names,
+            )
         status = np.array(panel.status, object)
         status[is_new & (status == "ok")] = "new"
         return replace(panel, status=tuple(status.tolist()))
@@ -108,9 +112,11 @@ def check_levels(
     names = series_names([panel.ids[series] for series in moved], WARNED_NAMED)
     moves = f"the level of {len(moved)} series moved more than tenfold since the fit ({names})"
     if strict:
-        without = " this is a warning"
-        cure = f"was the unit changed? Without {Setting('strict', True)}{without}"
-        raise BadData(moves, place=name, cure=cure)
+        raise BadData(
+            moves,
+            place=name,
+            cure=f"was the unit changed? Without {Setting('strict', True)} this is a warning",
+        )
     log.warning("%s: %s; was the unit changed?", name, moves)
 
 
@@ -124,10 +130,15 @@ def warn_of_seen_values(
         ends = np.array([origin, fitted.origin])
         after, end = position_texts(schema, ends)
         seen = min(ahead.max(), horizon)
-        text = (
-            "%s: the model was trained on values up to %s, so that it has seen %d of the %d steps"
+        log.warning(
+            "%s: the model was trained on values up to %s, so that it has seen %d of the %d steps "
+            "after %s",
+            name,
+            end,
+            seen,
+            horizon,
+            after,
         )
-        log.warning(f"{text} after %s", name, end, seen, horizon, after)
 
 
 def warn_seen_origins(panel: Panel, fitted: Panel, origins: Integers, end: str) -> int:
@@ -135,8 +146,13 @@ def warn_seen_origins(panel: Panel, fitted: Panel, origins: Integers, end: str) 
     is_seen = (origins < _ends(panel, fitted)).any(1)
     seen = int(is_seen.sum())
     if seen:
-        text = "%d of %d origins lie before %s, the end of the fit: this forecaster has seen"
-        log.warning(f"{text} what it is judged by", seen, len(origins), end)
+        log.warning(
+            "%d of %d origins lie before %s, the end of the fit: this forecaster has seen what it "
+            "is judged by",
+            seen,
+            len(origins),
+            end,
+        )
     return seen
 
 
@@ -227,11 +243,14 @@ def warn_status(
             details = (limit, setting) if word == "missing" else ()
             log.warning(f"%s: %d series {text}: %s", name, len(ids), *details, names)
     if whole and panel.skipped.all():
-        problem = "no series is left to forecast: each misses more than"
-        coarser = f", a coarser {Setting('freq')} with {Setting('aggregate')}"
-        zero = f", or {Setting('missing', 'zero')} if absent rows mean zero"
-        cure = f"pass a higher {setting}{coarser}{zero}"
-        raise BadData(f"{problem} {limit} of its values or ended long ago", place=name, cure=cure)
+        raise BadData(
+            f"no series is left to forecast: each misses more than {limit} of its values or ended "
+            "long ago",
+            place=name,
+            cure=f"pass a higher {setting}, a coarser {Setting('freq')} with "
+            f"{Setting('aggregate')}, or {Setting('missing', 'zero')} if absent rows "
+            "mean zero",
+        )
 
 
 def require_known(
@@ -260,8 +279,10 @@ def require_known(
     total = blank.sum()
     if total > len(steps):
         problem += f" (in all {total:,} such values, of {blank.any((1, 2)).sum():,} series)"
-    missing_rows = "add missing rows with blank targets, or pass them with"
-    cure = f"fill in blank cells, {missing_rows} {Setting('future')}"
+    cure = (
+        "fill in blank cells, add missing rows with blank targets, or pass them with "
+        f"{Setting('future')}"
+    )
     shorter = int(blank.any((0, 2)).argmax())
     if shorter:
         cure = f"pass {Setting('horizon', shorter)}, or {cure}"
@@ -276,8 +297,14 @@ def warn_blank_ahead(panel: Panel, schema: Schema, horizon: int, name: str) -> N
     """Warn of blank values in the horizon, which the forecast does without."""
     blank = _blank_ahead(panel, schema, horizon)
     if blank.any():
-        text = "%s: %d of %d values known in advance are blank in the %d steps forecast together"
-        log.warning(f"{text}; their mean stands there", name, blank.sum(), blank.size, horizon)
+        log.warning(
+            "%s: %d of %d values known in advance are blank in the %d steps forecast together; "
+            "their mean stands there",
+            name,
+            blank.sum(),
+            blank.size,
+            horizon,
+        )
 
 
 def warn_blank(panel: Panel, schema: Schema, name: str) -> None:
@@ -286,8 +313,13 @@ def warn_blank(panel: Panel, schema: Schema, name: str) -> None:
     counts = zip(schema.known, blank.sum(0), strict=True)
     columns = ", ".join(f"'{column}' {count:,}" for column, count in counts if count)
     if columns:
-        text = "%s: columns known in advance are blank beside some of the %d values (%s times)"
-        log.warning(f"{text}, and unknown there", name, len(blank), columns)
+        log.warning(
+            "%s: columns known in advance are blank beside some of the %d values (%s times), and "
+            "unknown there",
+            name,
+            len(blank),
+            columns,
+        )
 
 
 def _blank_ahead(panel: Panel, schema: Schema, horizon: int) -> Flags:

@@ -65,8 +65,9 @@ def _number_rows(table: Table) -> Table:
     is_name = LETTER.search(name) and name.lower() not in (*TIME_NAMES, INDEX)
     if not is_name or looks_like_times(table, name) or not numeric_columns(table, [name]):
         return table
-    text = "%s has one column, '%s': its rows are numbered as steps of a time"
-    log.warning(text, table.name, name)
+    log.warning(
+        "%s has one column, '%s': its rows are numbered as steps of a time", table.name, name
+    )
     return table.number_rows(INDEX)
 
 
@@ -81,8 +82,9 @@ def _name_first_column(table: Table) -> Table:
         timed = (looks_like_times(rest, name) or resembles_times(rest, name) for name in others)
         has_ids = not re.fullmatch(STEP_NAME, others[0])
         if any(timed) or (has_ids and _looks_like_rows(rest)):
-            text = "%s: the unnamed first column holds row numbers and was left out"
-            log.warning(text, table.name)
+            log.warning(
+                "%s: the unnamed first column holds row numbers and was left out", table.name
+            )
             return rest
     label = "time" if DATE_OR_FRACTION.match(table.first(first)) else INDEX
     if label in others:
@@ -127,9 +129,11 @@ def find_time_columns(table: Table, settings: TableSettings) -> Names:
     if by_name or len(candidates) == 1:
         return _add_finer_parts(table, (by_name or candidates)[0], columns, parts)
     if candidates:
-        cure = f"name the one to use with {Setting('time')}"
-        problem = f"columns {', '.join(candidates)} all hold times"
-        raise UsageError(problem, place=table.name, cure=cure)
+        raise UsageError(
+            f"columns {', '.join(candidates)} all hold times",
+            place=table.name,
+            cure=f"name the one to use with {Setting('time')}",
+        )
     nearly = [column for column in unnumbered if resembles_times(table, column)]
     if nearly:
         return (nearly[0],)
@@ -178,8 +182,9 @@ def _same_days(table: Table, date: str, clock: str) -> bool:
 def _no_times(table: Table, columns: list[str]) -> BadData:
     if table.text and len(columns) == 1:
         problem = f"all lines have one column, '{columns[0]}'"
-        needed = "a table needs a column of times too; pass "
-        cure = f"{needed}{Setting('delimiter')} if there are several"
+        cure = (
+            f"a table needs a column of times too; pass {Setting('delimiter')} if there are several"
+        )
         if re.fullmatch(r"[\d.,eE+-]+", columns[0]):
             problem = f"the first line, '{columns[0]}', holds data and no header"
             cure = "put a line with the name of the column before it"
@@ -312,8 +317,9 @@ def dated_table(
     """
     table = normalise(table)
     if settings.strict and table.skipped:
-        cure = f"remove them, or leave out {Setting('strict')}"
-        raise BadData(table.skipped, place=table.name, cure=cure)
+        raise BadData(
+            table.skipped, place=table.name, cure=f"remove them, or leave out {Setting('strict')}"
+        )
     if isinstance(settings, Schema):
         time = settings.time if settings.dated else ()
         reading = settings.time_settings
@@ -350,9 +356,11 @@ def _refuse_years_by_periods(table: Table) -> None:
         elif len(table) == len(names) and names == _starts(table.texts(headers[0])):
             refused = all(map(FULL_YEAR.fullmatch, headers[1:]))
         if refused:
-            cure = f"write a row for each {period}, with its year (in pandas, DataFrame.melt)"
-            problem = f"years by {period}s have no column of times"
-            raise BadData(problem, place=table.name, cure=cure)
+            raise BadData(
+                f"years by {period}s have no column of times",
+                place=table.name,
+                cure=f"write a row for each {period}, with its year (in pandas, DataFrame.melt)",
+            )
 
 
 def _starts(texts: Iterable[str]) -> set[str]:
@@ -385,20 +393,25 @@ def _check_settings(table: Table, settings: TableSettings) -> None:
     role_of: dict[str, str] = {}
     for column, role in named:
         if column in role_of:
-            both = f"{Setting(role_of[column])} and by {Setting(role)}"
-            problem = f"column '{column}' is named by {both}"
+            problem = (
+                f"column '{column}' is named by {Setting(role_of[column])} and by {Setting(role)}"
+            )
             raise UsageError(problem, cure="name it once")
         role_of[column] = role
     for column in settings.categorical:
         if role_of.get(column) not in ("known", "past", "static"):
-            roles = f"{Setting('known')}, {Setting('past')} or {Setting('static')}"
-            problem = f"name the column with {roles}, too"
+            problem = (
+                f"name the column with {Setting('known')}, {Setting('past')} or "
+                f"{Setting('static')}, too"
+            )
             raise UsageError(problem, setting=Setting("categorical", column))
     signed = [text.rpartition(":")[0] for text in settings.monotone]
     for text, column in zip(settings.monotone, signed, strict=True):
         if text.rpartition(":")[2] not in SIGNS or signed.count(column) > 1:
-            needed = "it needs columns, each once, with their signs, as price:-,promo:+"
-            raise UsageError(needed, setting=Setting("monotone", text))
+            raise UsageError(
+                "it needs columns, each once, with their signs, as price:-,promo:+",
+                setting=Setting("monotone", text),
+            )
         if role_of.get(column) != "known" or column in settings.categorical:
             problem = f"name a column of numbers with {Setting('known')}, too"
             raise UsageError(problem, setting=Setting("monotone", text))

@@ -67,8 +67,10 @@ def read_events(source: Any, schema: Schema, ids: Ids) -> tuple[Event, ...]:
     row_of: dict[Event, int] = {}
     for row, ((first, last), name, kind, *parts) in enumerate(rows):
         if not 0 < len(name) <= MAX_NAME:
-            problem = f"an event needs a name of at most {MAX_NAME} characters"
-            raise BadData(problem, place=table.place(row, NAME))
+            raise BadData(
+                f"an event needs a name of at most {MAX_NAME} characters",
+                place=table.place(row, NAME),
+            )
         ids_of_event = tuple(part or None for part in parts) if any(parts) else ()
         end = last if last > first else None
         event = Event(day=first, name=name, ids=ids_of_event, kind=kind, end=end)
@@ -164,8 +166,11 @@ def parse_days(table: Table, column: str, schema: Schema, may_be_blank: bool) ->
         error.cure = "write days as 2024-12-24"
         raise
     if times.format.kind == "integer":
-        problem = f"'{dated.first(column)}' is no date"
-        raise BadData(problem, place=dated.place(0, column), cure="write 2024-12-24")
+        raise BadData(
+            f"'{dated.first(column)}' is no date",
+            place=dated.place(0, column),
+            cure="write 2024-12-24",
+        )
     wall = wall_clock(times.timestamps, times.format.zone)
     within_day = np.flatnonzero(wall % DAY)
     if len(within_day):
@@ -187,8 +192,10 @@ def _kinds(table: Table) -> list[str]:
     for row, text in enumerate(kinds):
         if text not in EVENT_KINDS:
             hint = did_you_mean(text, list(EVENT_KINDS))
-            problem = f"'{text}' is no kind of event{hint} (kinds: {', '.join(EVENT_KINDS)})"
-            raise BadData(problem, place=table.place(row, KIND))
+            raise BadData(
+                f"'{text}' is no kind of event{hint} (kinds: {', '.join(EVENT_KINDS)})",
+                place=table.place(row, KIND),
+            )
     return kinds
 
 
@@ -196,10 +203,11 @@ def _check_kinds(table: Table, row_of: dict[Event, int], schema: Schema) -> None
     """Refuse effects on grids that take none, and days of a series with two different kinds."""
     has_effects = any(event.kind == EFFECT for event in row_of)
     if has_effects and not takes_events(schema.calendar):
-        cure = (
-            "leave them out, or give them another kind; effects act on weeks, days and finer steps"
+        raise _no_days(
+            table,
+            schema,
+            "leave them out, or give them another kind; effects act on weeks, days and finer steps",
         )
-        raise _no_days(table, schema, cure)
 
     running: list[Event] = []
     events = [event for event in row_of if event.kind in KINDS_OF_DAYS]
@@ -209,10 +217,9 @@ def _check_kinds(table: Table, row_of: dict[Event, int], schema: Schema) -> None
             pairs = zip(event.ids, other.ids, strict=False)
             same_series = all(None in pair or pair[0] == pair[1] for pair in pairs)
             if other.kind != event.kind and same_series:
-                line = f"{table.line(row_of[other])} ('{other.name}')"
-                problem = f"'{event.name}' is {event.kind} on {event.day}"
                 raise BadData(
-                    f"{problem}, which is {other.kind} by {line}",
+                    f"'{event.name}' is {event.kind} on {event.day}, which is {other.kind} by "
+                    f"{table.line(row_of[other])} ('{other.name}')",
                     place=table.place(row_of[event], KIND),
                     cure="a day of a series has one of them",
                 )
@@ -227,13 +234,15 @@ def _no_days(table: Table, schema: Schema, cure: str, setting: str = "events") -
 def refuse_others(table: Table, schema: Schema, columns: Columns, setting: str) -> None:
     """Refuse columns that are neither in `columns` nor ids, and series without dates."""
     if schema.calendar.kind == "steps":
-        cure = "leave them out; they need a table with dates"
-        raise _no_days(table, schema, cure, setting)
+        raise _no_days(table, schema, "leave them out; they need a table with dates", setting)
     for name in table.names:
         if name not in (*columns, *schema.ids):
             ids = ", ".join(schema.ids)
-            problem = f"column '{name}' is neither {', '.join(columns)} nor an id column ({ids})"
-            raise BadData(problem, place=table.name, cure="rename or remove it")
+            raise BadData(
+                f"column '{name}' is neither {', '.join(columns)} nor an id column ({ids})",
+                place=table.name,
+                cure="rename or remove it",
+            )
 
 
 def cell_texts(table: Table, column: str) -> list[str]:
@@ -249,8 +258,12 @@ def _concerns_series(table: Table, events: list[Event], ids: Ids) -> bool:
     if strange:
         strange_ids = [tuple(part or "any" for part in parts) for parts in strange]
         named = series_names(strange_ids)
-        problem = "events of series that are not in the table have no effect"
-        log.warning("%s: %s: %s", table.name, problem, named)
+        log.warning(
+            "%s: %s: %s",
+            table.name,
+            "events of series that are not in the table have no effect",
+            named,
+        )
     return len(strange) < len(owners)
 
 

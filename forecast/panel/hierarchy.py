@@ -66,8 +66,11 @@ def append_sums(panel: Panel, ids: Names, levels: Levels) -> Panel:
                 key = tuple(name if keep else "" for name, keep in zip(names, kept, strict=True))
                 members.setdefault(key, []).append(series)
     if len(members) > MOST_SUMS:
-        problem = f"{len(members):,} sums are more than {MOST_SUMS:,}"
-        raise UsageError(problem, setting=Setting("hierarchy"), cure="name coarser levels")
+        raise UsageError(
+            f"{len(members):,} sums are more than {MOST_SUMS:,}",
+            setting=Setting("hierarchy"),
+            cure="name coarser levels",
+        )
     sums = [sum_series(panel, key, np.array(series)) for key, series in members.items()]
     return join_panels([panel, *sums])
 
@@ -193,9 +196,12 @@ def find_columns(name: str, schema: Schema, setting: Setting) -> Key:
             names = [*grouping, ALL]
             hint = did_you_mean(column, names) or f"; there are {', '.join(names)}"
             ids = Setting("id", ",".join((column, *schema.ids)))
-            cure = f"fit with all id columns where it is one, such as {ids}"
             problem = f"'{column}' is no id column and no static one{hint}"
-            raise UsageError(problem, setting=setting, cure=cure)
+            raise UsageError(
+                problem,
+                setting=setting,
+                cure=f"fit with all id columns where it is one, such as {ids}",
+            )
     return tuple(column for column in grouping if column in columns)
 
 

@@ -293,9 +293,11 @@ def infer_schema(
         dated = replace(dated, times=times)
     for text in settings.monotone:
         if texts := schema.categories.get(text.rpartition(":")[0]):
-            problem = f"the column holds texts, such as '{texts[0]}', which have no order"
-            setting = Setting("monotone", text)
-            raise UsageError(problem, setting=setting, cure="write numbers, such as 0 and 1")
+            raise UsageError(
+                f"the column holds texts, such as '{texts[0]}', which have no order",
+                setting=Setting("monotone", text),
+                cure="write numbers, such as 0 and 1",
+            )
     refuse_clash(schema.keys, reserved)
     update: dict[str, Any] = {name: getattr(settings, name) for name in names}
     update["season"] = tuple(sorted(set(settings.season)))
@@ -444,8 +446,11 @@ def _timed_schema(
         roles = {"ids": ids, "target": target, "whole_ids": whole_ids}
     else:
         if settings.static or holiday_columns(settings.holidays):
-            problem = "a wide table has no place for values fixed per series"
-            raise UsageError(problem, setting=Setting("static"), cure="use a long table")
+            raise UsageError(
+                "a wide table has no place for values fixed per series",
+                setting=Setting("static"),
+                cure="use a long table",
+            )
         free = [column for column in others if column not in repeating]
         series = settings.target or tuple(
             column for column in free if column in numeric or is_blank(table, column)

@@ -155,8 +155,9 @@ def wide_columns(table: Table, schema: Schema) -> list[str]:
 def _wide(table: Table, columns: list[str], schema: Schema, timestamps: Integers) -> Observations:
     if not columns:
         fitted = series_names([(name,) for name in schema.series])
-        problem = f"none of the columns that were forecast is there (at fit: {fitted})"
-        raise BadData(problem, place=table.name)
+        raise BadData(
+            f"none of the columns that were forecast is there (at fit: {fitted})", place=table.name
+        )
     values = parse_columns(table, columns).reshape(-1)
     names, order = np.unique(np.array(columns, object), return_inverse=True)
     ids = tuple((name,) for name in names)
@@ -174,8 +175,11 @@ def _rows(table: Table) -> Observations:
     ids, order = id_codes(table, (id_column,))
     if len(ids) < len(table):
         row = np.argmax(repeats(order))
-        problem = f"id '{ids[order[row]][0]}' comes twice"
-        raise BadData(problem, place=table.place(row, id_column), cure="give every row its own id")
+        raise BadData(
+            f"id '{ids[order[row]][0]}' comes twice",
+            place=table.place(row, id_column),
+            cure="give every row its own id",
+        )
     values = parse_columns(table, columns).reshape(-1)
     series = np.repeat(order, len(columns))
     steps = np.arange(1, len(columns) + 1)
@@ -237,12 +241,17 @@ def locate_rows(
         off &= series >= 0
         unknown = len(set(names) - set(ids))
         if unknown:
-            warning = "%s: %d series are not in the table to forecast; their rows are left out."
-            log.warning(warning, table.name, unknown)
+            log.warning(
+                "%s: %d series are not in the table to forecast; their rows are left out.",
+                table.name,
+                unknown,
+            )
     if schema.aggregate is None and off.any():
-        problem = f"the time does not lie on the grid {schema.calendar.name}"
-        place = table.place(np.argmax(off), schema.time)
-        raise BadData(problem, place=place, cure="correct it")
+        raise BadData(
+            f"the time does not lie on the grid {schema.calendar.name}",
+            place=table.place(np.argmax(off), schema.time),
+            cure="correct it",
+        )
     return series, times.timestamps
 
 
@@ -314,9 +323,11 @@ def find_regions(observations: Observations, schema: Schema) -> Names:
         except UsageError as error:
             row = np.argmax(codes == region)
             name = series_name(observations.ids[observations.series[row]])
-            problem = f"series '{name}': {error.render(format)}"
-            cure = "correct it, or leave it blank for no holidays"
-            raise BadData(problem, place=table.place(row, column), cure=cure) from None
+            raise BadData(
+                f"series '{name}': {error.render(format)}",
+                place=table.place(row, column),
+                cure="correct it, or leave it blank for no holidays",
+            ) from None
     return tuple(regions)
 
 
@@ -334,10 +345,11 @@ def _set_by_series(
     wrong = rows[values[rows] != result[series]]
     if len(wrong):
         name = series_name(observations.ids[observations.series[wrong[0]]])
-        problem = f"series '{name}' has several values in a static column"
-        place = observations.table.place(wrong[0], column)
-        cure = f"keep one, or pass {Setting('known', column)} or {Setting('past')}"
-        raise BadData(problem, place=place, cure=cure)
+        raise BadData(
+            f"series '{name}' has several values in a static column",
+            place=observations.table.place(wrong[0], column),
+            cure=f"keep one, or pass {Setting('known', column)} or {Setting('past')}",
+        )
 
 
 def column_values(table: Table, column: str, schema: Schema) -> Numbers:
@@ -362,6 +374,11 @@ def column_values(table: Table, column: str, schema: Schema) -> Numbers:
     values = np.array([code_of.get(text, 0.0) for text in texts])
     if rows := int((values == 0)[codes].sum()):
         unseen = list_names([text for text in texts if text not in code_of])
-        form = "%s: column '%s' has categories that fit did not see (%s), in %s; read as unknown."
-        log.warning(form, table.name, column, unseen, rows_text(rows))
+        log.warning(
+            "%s: column '%s' has categories that fit did not see (%s), in %s; read as unknown.",
+            table.name,
+            column,
+            unseen,
+            rows_text(rows),
+        )
     return values[codes]

@@ -61,8 +61,11 @@ def read_saved_forecasts(
         row = np.argmax(off)
         time = forecasts.value(row, schema.time)
         problem = f"{time} does not lie on the grid {schema.calendar.name} of {actual.name}"
-        cure = f"bring both to one frequency{to_one_frequency}"
-        raise BadData(problem, place=forecasts.place(row, schema.time), cure=cure)
+        raise BadData(
+            problem,
+            place=forecasts.place(row, schema.time),
+            cure=f"bring both to one frequency{to_one_frequency}",
+        )
     positions = calendar.positions(observed.timestamps)
     latest = np.iinfo(np.int64).max
     first = np.full(len(observed.ids), latest)
@@ -72,9 +75,12 @@ def read_saved_forecasts(
     same_series = np.diff(observed.series[order]) == 0
     between = np.diff(positions[order])[same_series]
     if (between > 1).all() and len(between):  # daily forecasts may be sums of hourly actuals
-        steps = f"{between.min()} steps ({schema.calendar.name}) of {actual.name}"
-        text = "%s: times lie %s apart; unless values mean the same, bring them to its frequency%s"
-        log.warning(text, forecasts.name, steps, to_one_frequency)
+        log.warning(
+            "%s: times lie %s apart; unless values mean the same, bring them to its frequency%s",
+            forecasts.name,
+            f"{between.min()} steps ({schema.calendar.name}) of {actual.name}",
+            to_one_frequency,
+        )
     rows, columns = extract_predictions(forecasts)
     horizon = step.max() + 1
     shape = len(first), horizon, rows.shape[1]
@@ -106,10 +112,12 @@ def observed_forecasts(forecasts: Table, actual: str, schema: Schema) -> Observa
     """
     missing = [name for name in schema.keys if name not in forecasts.names]
     if missing:
-        ids_and_time = f"{Setting('id')} and {Setting('time')}"
         problem = f"no column '{missing[0]}', by which {actual} is read"
-        cure = f"name the columns that both have with {ids_and_time}"
-        raise BadData(problem, place=forecasts.name, cure=cure)
+        raise BadData(
+            problem,
+            place=forecasts.name,
+            cure=f"name the columns that both have with {Setting('id')} and {Setting('time')}",
+        )
     try:
         observed = observe(forecasts, schema.model_copy(update=PLAIN_SETTINGS))
     except BadData as error:
@@ -118,9 +126,11 @@ def observed_forecasts(forecasts: Table, actual: str, schema: Schema) -> Observa
     repeated = repeats(observed.series, observed.timestamps)
     if repeated.any():
         problem = f"a series and time come twice ({repeated.sum()} such rows)"
-        place = forecasts.place(np.argmax(repeated), schema.time)
-        one_origin = "score the forecasts of one model from one origin at a time"
-        raise BadData(problem, place=place, cure=one_origin)
+        raise BadData(
+            problem,
+            place=forecasts.place(np.argmax(repeated), schema.time),
+            cure="score the forecasts of one model from one origin at a time",
+        )
     return observed
 
 
@@ -147,9 +157,12 @@ def extract_predictions(forecasts: Table) -> tuple[Numbers, dict[str, float]]:
             continue
         row = np.argmax(crossed)
         low, high = map(names.__getitem__, ends)
-        begins = f"the interval begins at {forecasts.value(row, (low,))}"
-        problem = f"{begins} and ends at {forecasts.value(row, (high,))}"
-        raise BadData(problem, place=forecasts.place(row, (low, high)), cure=PREDICTED)
+        raise BadData(
+            f"the interval begins at {forecasts.value(row, (low,))} and ends at "
+            f"{forecasts.value(row, (high,))}",
+            place=forecasts.place(row, (low, high)),
+            cure=PREDICTED,
+        )
     return numbers, columns
 
 
@@ -158,9 +171,10 @@ def missing_series(saved: SavedForecasts, panel: Panel, forecasts: str, actual: 
     missing = tuple(sorted(set(saved.ids) - set(panel.ids)))
     names = series_names(missing)
     if len(missing) == len(saved.ids):
-        none = f"none of the {len(missing)} series of {forecasts} is among the {len(panel)}"
-        both = f"{names} against {series_names(panel.ids)}"
-        raise BadData(f"{none} of {actual} ({both}); are the ids written alike?")
+        raise BadData(
+            f"none of the {len(missing)} series of {forecasts} is among the {len(panel)} of "
+            f"{actual} ({names} against {series_names(panel.ids)}); are the ids written alike?"
+        )
     if missing:
         log.warning("%s: %d series are not in %s (%s)", forecasts, len(missing), actual, names)
     return missing

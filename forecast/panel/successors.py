@@ -70,8 +70,10 @@ def read_successors(source: Any, schema: Schema) -> tuple[Succession, ...]:
         elif replaced and totals[number] > 1 + 1e-6:  # as shares have few digits
             problem = f"the shares of '{replaced}' add up to {totals[number]:g}, which is above 1"
         elif not LEAST_SHARE <= row.share <= 1 / LEAST_SHARE:
-            limits = f"from {LEAST_SHARE:g} to {1 / LEAST_SHARE:g}"
-            problem = f"a share is a number {limits}, and this one is {row.share:g}"
+            problem = (
+                f"a share is a number from {LEAST_SHARE:g} to {1 / LEAST_SHARE:g}, and this "
+                f"one is {row.share:g}"
+            )
         elif any(other.of == row.of or other.day != day for other in alike):
             problem = "an earlier row has the same two series, or another date"
         if problem:
@@ -179,8 +181,12 @@ def _end_series(
         is_over = ~old.before(begin - old.starts)
         new[ids] = replace(old, shut=is_over | np.asarray(old.shut))
         if count := (old.observed & is_over).sum():
-            left_out = "%s: %d values of '%s' are left out, as another series replaces it"
-            log.warning(left_out, table, count, "/".join(ids))
+            log.warning(
+                "%s: %d values of '%s' are left out, as another series replaces it",
+                table,
+                count,
+                "/".join(ids),
+            )
     whole = join_panels([panel, *new.values()])
     # the newest of several series with the same ids
     number = {ids: series for series, ids in enumerate(whole.ids) if ids not in over}

@@ -40,9 +40,13 @@ def is_left_out(schema: Schema, name: str, level: int = logging.WARNING) -> bool
     """Whether the last period, which is not complete, is left out; log what is done with it."""
     if schema.unfinished == "keep":
         return False
-    setting = Setting("unfinished", schema.unfinished)
-    text = "%s: the last period of %s is not complete (%s)"
-    log.log(level, text, name, schema.calendar.name, setting)
+    log.log(
+        level,
+        "%s: the last period of %s is not complete (%s)",
+        name,
+        schema.calendar.name,
+        Setting("unfinished", schema.unfinished),
+    )
     return schema.unfinished == "leave out"
 
 
@@ -79,8 +83,11 @@ def known_by(dated: DatedTable, schema: Schema, instant: datetime | None = None)
         is_left_out(schema, table.name, level)
     removed = unfinished if leaves_out else later
     if removed.all():
-        problem = f"every row lies after {as_text(now)}, the time of the run"
-        raise BadData(f"{problem}, or in a period that is not over then", place=table.name)
+        raise BadData(
+            f"every row lies after {as_text(now)}, the time of the run, or in a period that is not "
+            "over then",
+            place=table.name,
+        )
     if not schema.known:
         return dated.rows(~removed)
     frame = table.frame.copy()
@@ -224,9 +231,11 @@ def _refuse_conflicts(
     both = rows[[np.argmax(same), conflict]]
     first, other = sorted(both.tolist())
     what = f", time and {AVAILABLE_AT}" if AVAILABLE_AT in table.names else " and time"
-    problem = f"{table.line(first)} has another value for the same series{what}"
-    cure = f"keep one of the two, or pass {Setting('on_duplicate', 'last')}"
-    raise BadData(problem, place=table.place(other, name), cure=cure)
+    raise BadData(
+        f"{table.line(first)} has another value for the same series{what}",
+        place=table.place(other, name),
+        cure=f"keep one of the two, or pass {Setting('on_duplicate', 'last')}",
+    )
 
 
 def _available_times(table: Table, schema: Schema) -> tuple[Flags, Integers]:

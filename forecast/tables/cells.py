@@ -198,9 +198,12 @@ def parse_columns(table: Table, columns: Columns, other_cure: str = "") -> Numbe
     if words.any():
         touched = np.flatnonzero(words)
         more = f" and {len(touched) - 1} more" if len(touched) > 1 else ""
-        where = f"column '{columns[touched[0]]}'{more}"
-        text = "%s: words such as n/a or - are read as missing: %d in %s"
-        log.warning(text, table.name, words.sum(), where)
+        log.warning(
+            "%s: words such as n/a or - are read as missing: %d in %s",
+            table.name,
+            words.sum(),
+            f"column '{columns[touched[0]]}'{more}",
+        )
     numbers += 0.0  # turns -0.0 into 0.0
     return numbers
 
@@ -336,8 +339,10 @@ def _typed_numbers(table: Table, column: str) -> Numbers:
     series = table.frame[column]
     dtype = plain_dtype(series)
     if dtype.kind not in "iuf":
-        problem = f"{table.name}, column '{column}' holds {dtype}, not numbers"
-        raise BadData(f"{problem}; write 0 and 1 for booleans")
+        raise BadData(
+            f"{table.name}, column '{column}' holds {dtype}, not numbers; write 0 and 1 for "
+            "booleans"
+        )
     if isinstance(series.dtype, pd.CategoricalDtype):
         series = series.astype(object)
     numbers = pd.to_numeric(series).to_numpy(dtype=np.float64, na_value=np.nan, copy=True)

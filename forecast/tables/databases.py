@@ -220,10 +220,11 @@ def _parse_url(url: str, role: Role) -> sa.URL:
         problem = f"SQLAlchemy does not know the database '{scheme}'"
         raise UsageError(f"{role}.url: {problem}") from None
     except (sa.exc.ArgumentError, ValueError):
-        example = "postgresql://user:password@host:port/database or sqlite:///path"
-        escapes = "%40 for @, %3A for :, %2F for /, %3F for ? and %25 for %"
-        cure = f"write {example}, and in a user or password {escapes}"
-        raise UsageError(f"{role}.url is not the URL of a database; {cure}") from None
+        raise UsageError(
+            f"{role}.url is not the URL of a database; write "
+            "postgresql://user:password@host:port/database or sqlite:///path, and in a user or "
+            "password %40 for @, %3A for :, %2F for /, %3F for ? and %25 for %"
+        ) from None
     if dialect == "sqlite":
         return _sqlite_url(parsed, role)
     if role == "sink" and parsed.get_backend_name() != "postgresql":
@@ -240,13 +241,16 @@ def _sqlite_url(url: sa.URL, role: Role) -> sa.URL:
     # the driver would ignore other options, with warnings; they may be secrets
     timeout = str(url.query.get("timeout", "0"))
     if set(url.query) - {"timeout"} or not re.fullmatch(r"\d{1,6}(\.\d+)?", timeout):
-        problem = "SQLite has no passwords and no options but ?timeout=SECONDS"
-        raise UsageError(f"{role}.url: {problem}; remove the others")
+        raise UsageError(
+            f"{role}.url: SQLite has no passwords and no options but ?timeout=SECONDS; remove "
+            "the others"
+        )
     if role == "sink":
         return url
     if not Path(path).exists():
-        cure = "correct the path, or create the database"
-        raise NoInput(f"{role}.url: {path} does not exist; {cure}")
+        raise NoInput(
+            f"{role}.url: {path} does not exist; correct the path, or create the database"
+        )
     # not mode=ro: the unfinished transaction of a killed writer must be rolled back before reading
     return url.set(database=f"file:{quote(path)}").update_query_dict({"mode": "rw", "uri": "true"})
 
@@ -262,8 +266,9 @@ def _engine(url: sa.URL, role: Role, reads: bool) -> sa.Engine:
     except ImportError as error:
         driver = f"install a driver for {dialect}"
         cure = INSTALL.format("db") if dialect == "postgresql" else driver
-        problem = f"{error.name or 'the driver'} cannot be imported"
-        raise Unavailable(f"{role}.url: {problem}", cure=cure) from None
+        raise Unavailable(
+            f"{role}.url: {error.name or 'the driver'} cannot be imported", cure=cure
+        ) from None
     if dialect == "sqlite":
 
         @sa.event.listens_for(engine, "connect")
@@ -284,8 +289,9 @@ def _engine(url: sa.URL, role: Role, reads: bool) -> sa.Engine:
 def _read_values(values: Sequence[Any], place: str) -> pa.Array:
     types = {type(value) for value in values} - {type(None)}
     if types & {bytes, bytearray, memoryview}:
-        cure = "leave the column out, or convert it in the query"
-        raise BadData(f"{place} contains binary data; {cure}")
+        raise BadData(
+            f"{place} contains binary data; leave the column out, or convert it in the query"
+        )
     try:
         if Decimal in types and types <= {int, float, Decimal}:
             return _read_decimals(values)
@@ -334,8 +340,10 @@ def _upsert(
     for part in (schema, name, *rows.column_names) if in_postgresql else ():
         size = len(part.encode())
         if size > MAX_NAME_BYTES:
-            problem = f"'{part}' has {size} bytes, and PostgreSQL takes {MAX_NAME_BYTES}"
-            raise UsageError(f"{place}: {problem}; rename it in the input")
+            raise UsageError(
+                f"{place}: '{part}' has {size} bytes, and PostgreSQL takes {MAX_NAME_BYTES}; "
+                "rename it in the input"
+            )
     target = _name_table(name, rows.column_names, schema or None)
     exists = _has_table(connection, target)
     if not exists:
@@ -414,8 +422,10 @@ def _match_types(
     unique: list[Any] = [index["column_names"] for index in indexes if index["unique"]]
     unique.append(inspector.get_pk_constraint(*where)["constrained_columns"])
     if not any(set(key) == set(keys) for key in unique):
-        lack = f"has no primary key or unique index over exactly {', '.join(keys)}"
-        raise UsageError(f"{place} {lack}; add one, or write to another table")
+        raise UsageError(
+            f"{place} has no primary key or unique index over exactly {', '.join(keys)}; add one, "
+            "or write to another table"
+        )
     in_postgresql = connection.dialect.name == "postgresql"
     for position, name in enumerate(rows.column_names):
         values = rows[name]

@@ -133,8 +133,10 @@ def _read(source: str, settings: TextSettings, hashed: bool) -> Table:
         # archives show by themselves whether they are whole
         ended = data.endswith((b"\n", b"\r", b"\n\0")) or data.startswith(ARCHIVES)
         if before.st_ino == after.st_ino and not ended:
-            problem = "changed while it was read, its end may be cut"
-            raise BadData(f"{path.name} {problem}; read it when it is whole")
+            raise BadData(
+                f"{path.name} changed while it was read, its end may be cut; read it when it "
+                "is whole"
+            )
         log.warning("%s: changed while it was read; what had come up to then is used", path.name)
     if not hashed:
         return table
@@ -159,13 +161,15 @@ def table_from_frame(frame: Data, name: str = "DataFrame") -> Table:
         with readable(name, "cannot be read as an Arrow table: {}"):
             frame = arrow_frame(pa.table(frame))
     if not isinstance(frame, pd.DataFrame):
-        kinds = "a frame (of pandas, or with an Arrow stream, as of polars), a Series"
         shape = f" of shape {frame.shape}" if isinstance(frame, np.ndarray) else ""
-        given = f"{type(frame).__qualname__}{shape}"
-        raise UsageError(f"a table must be {kinds} or an array of one dimension, not {given}")
+        raise UsageError(
+            "a table must be a frame (of pandas, or with an Arrow stream, as of polars), a Series "
+            f"or an array of one dimension, not {type(frame).__qualname__}{shape}"
+        )
     if isinstance(frame.columns, pd.MultiIndex):
-        levels = f"{frame.columns.nlevels} levels of column names"
-        raise BadData(f"{name} has {levels}; flatten them to one")
+        raise BadData(
+            f"{name} has {frame.columns.nlevels} levels of column names; flatten them to one"
+        )
     columns = [str(column) for column in frame.columns]
     index_names = _index_names(frame.index)
     if twice := duplicates([*index_names, *columns]):
@@ -182,9 +186,8 @@ def table_from_frame(frame: Data, name: str = "DataFrame") -> Table:
                 pa.array(cells, from_pandas=True)
         except UnicodeEncodeError:
             row = np.argmax([bool(re.search("[\ud800-\udfff]", str(cell))) for cell in cells])
-            place = table.place(row, column)
             problem = "has half a character, which is no text"
-            raise BadData(problem, place=place, cure="correct it") from None
+            raise BadData(problem, place=table.place(row, column), cure="correct it") from None
     return table
 
 
@@ -217,8 +220,9 @@ def _read_to_limit(read: Callable[[int], bytes], name: str, packed: int | None =
             in_lines = not (piece.startswith(PARQUET) or JSON.match(piece))
         line = 0 if b"\n" in piece or b"\r" in piece else line + len(piece)
         if in_lines and line > MAX_LINE:
-            limit = f"{MAX_LINE >> 20} MiB"
-            raise BadData(f"{name} has a line of more than {limit}; is this a table at all?")
+            raise BadData(
+                f"{name} has a line of more than {MAX_LINE >> 20} MiB; is this a table at all?"
+            )
         if packed is not None and not buffer.tell() and not piece.startswith(PARQUET):
             marks = max(piece.count(delimiter.encode()) for delimiter in DELIMITERS)
             cells = (piece.count(b"\n") + marks) / len(piece)

@@ -57,9 +57,10 @@ def workbook_table(data: bytes, name: str, settings: TextSettings) -> Table:
     try:
         import python_calamine as calamine
     except ImportError:
-        problem = f"{name} is a workbook, which needs the package python-calamine"
-        cure = f"{INSTALL.format('excel')}, or export the sheet as CSV"
-        raise Unavailable(problem, cure=cure) from None
+        raise Unavailable(
+            f"{name} is a workbook, which needs the package python-calamine",
+            cure=f"{INSTALL.format('excel')}, or export the sheet as CSV",
+        ) from None
     _check_parts(data, name)
     with readable(name), calamine.CalamineWorkbook.from_filelike(io.BytesIO(data)) as workbook:
         is_sheet = calamine.SheetTypeEnum.WorkSheet
@@ -114,12 +115,15 @@ def _check_parts(data: bytes, name: str) -> None:
         # the peak of reading, in multiples of the unpacked size
         require_memory(8 * sum(member.file_size for member in members), name)
         if any(part.file_size > max(LARGE, PACKED * part.compress_size) for part in members):
-            problem = f"{name} unpacks to more than {PACKED} times its size"
-            raise Unavailable(f"{problem}; export the sheet as CSV")
+            raise Unavailable(
+                f"{name} unpacks to more than {PACKED} times its size; export the sheet as CSV"
+            )
         parts = {member.filename: archive.read(member) for member in members}
     rows, columns = max(map(_extent, parts.values()), key=prod)
-    end = f"{_letters(columns - 1)}{rows}"
-    apart = f"the sheet reaches to {end}: delete cells apart from its table, or "
+    apart = (
+        f"the sheet reaches to {_letters(columns - 1)}{rows}: delete cells apart from its "
+        "table, or "
+    )
     # a sheet is read as a rectangle, in which a blank cell takes as much as any other
     require_memory(80 * rows * columns, name, cure=apart)
     for what, pattern in LOST.items():
@@ -127,8 +131,9 @@ def _check_parts(data: bytes, name: str) -> None:
         if cells:
             first, part = cells[0]
             where = f" (first {first.decode()} of {PurePath(part).stem})" if first else ""
-            text = "%s holds %d %s%s; they are read as blank cells"
-            log.warning(text, name, len(cells), what, where)
+            log.warning(
+                "%s holds %d %s%s; they are read as blank cells", name, len(cells), what, where
+            )
 
 
 def _extent(part: bytes) -> tuple[int, int]:
@@ -149,8 +154,9 @@ def _choose(sheets: Mapping[str, Any], shown: set[str], named: str | None, name:
             return named
         if named.isdecimal() and 1 <= int(named) <= len(names):
             return names[int(named) - 1]
-        problem = f"{name} has no such sheet; its sheets are {quoted}"
-        raise UsageError(problem, setting=Setting("sheet", named))
+        raise UsageError(
+            f"{name} has no such sheet; its sheets are {quoted}", setting=Setting("sheet", named)
+        )
     filled = [sheet for sheet in names if sheets[sheet].start is not None and sheet in shown]
     if not filled:
         raise BadData(f"{name} {EMPTY} (sheets: {quoted})")
@@ -158,8 +164,9 @@ def _choose(sheets: Mapping[str, Any], shown: set[str], named: str | None, name:
     chosen = next((sheet for sheet in filled if sheets[sheet].width > 1), filled[0])
     if len(filled) > 1:
         others = list_names([sheet for sheet in filled if sheet != chosen])
-        text = "%s: read sheet '%s'; pass %s to read %s"
-        log.warning(text, name, chosen, Setting("sheet"), others)
+        log.warning(
+            "%s: read sheet '%s'; pass %s to read %s", name, chosen, Setting("sheet"), others
+        )
     return chosen
 
 

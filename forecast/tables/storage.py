@@ -86,8 +86,9 @@ class Location:
         try:
             return cls(uri, *fs.FileSystem.from_uri(uri))
         except (pa.ArrowException, OSError, ValueError) as error:
-            problem = f"{uri} cannot be opened: {reason(error)}"
-            raise UsageError(problem, cure="name a path, or file, s3, gs") from None
+            raise UsageError(
+                f"{uri} cannot be opened: {reason(error)}", cure="name a path, or file, s3, gs"
+            ) from None
 
     @property
     def name(self) -> str:
@@ -144,8 +145,12 @@ class Location:
                 f"{self.uri}/{FOLDER_LOCK} cannot be read: {reason(error)}"
             ) from None
         else:
-            cure = f"try again later, or remove {self.uri}/{FOLDER_LOCK} if that process was killed"
-            raise Busy(f"held by {holder.decode(errors='replace')}", place=self.uri, cure=cure)
+            raise Busy(
+                f"held by {holder.decode(errors='replace')}",
+                place=self.uri,
+                cure=f"try again later, or remove {self.uri}/{FOLDER_LOCK} if that process "
+                "was killed",
+            )
         self.write(FOLDER_LOCK, f"process {os.getpid()} on {socket.gethostname()}".encode())
         try:
             yield
@@ -168,8 +173,11 @@ class Location:
         now = self.pins([path for path, *_ in pins])
         for before, after in zip(pins, now, strict=True):
             if before != after:
-                cure = "read it when nobody writes to it"
-                raise Changed("changed while it was read", place=before[0], cure=cure)
+                raise Changed(
+                    "changed while it was read",
+                    place=before[0],
+                    cure="read it when nobody writes to it",
+                )
         if failure is not None:
             raise failure
 
@@ -201,8 +209,10 @@ def parquet_folder_frame(folder: str, name: str) -> pd.DataFrame:
     with readable(name, PROBLEM):
         files = parquet_files(root)
         if not files:
-            cure = "give a file, or a folder that holds some"
-            raise NoInput(f"{folder} is a folder without Parquet files; {cure}")
+            raise NoInput(
+                f"{folder} is a folder without Parquet files; give a file, or a folder that "
+                "holds some"
+            )
         with root.refuse_changes(root.pins(files)):
             data = parquet_dataset(root, files, name)
             require_memory(_size_in_memory([part.metadata for part in data.get_fragments()]), name)
@@ -232,8 +242,10 @@ def parquet_dataset(root: Location, files: list[str], name: str, coded: Names = 
         keys_here = _folder_keys(root, path)
         if sorted(schema.names) != sorted(schemas[0].names) or keys_here != keys:
             odd = list_names(sorted(set(schema.names) ^ first_names) or keys_here)
-            pair = f"{path.rpartition('/')[2]} and {files[0].rpartition('/')[2]}"
-            raise BadData(f"{name}: {pair} differ in columns {odd}; give one table")
+            raise BadData(
+                f"{name}: {path.rpartition('/')[2]} and {files[0].rpartition('/')[2]} differ in "
+                f"columns {odd}; give one table"
+            )
     # text, so that an id 007 in a folder's name keeps its zeros
     fields = [(key, pa.string()) for key in keys]
     hive = pyarrow.dataset.HivePartitioning(pa.schema(fields))
@@ -297,8 +309,12 @@ def to_utf8(data: bytes, name: str, encoding: str | None) -> bytes:
     marked = None
     if encoding is None and data.startswith((b"\xff\xfe", b"\xfe\xff")):
         marked = "utf-32" if data.startswith(b"\xff\xfe\0\0") else "utf-16"
-        text = "%s: read as %s, by its mark; write UTF-8 or pass %s to say so"
-        log.warning(text, name, marked.upper(), Setting("encoding"))
+        log.warning(
+            "%s: read as %s, by its mark; write UTF-8 or pass %s to say so",
+            name,
+            marked.upper(),
+            Setting("encoding"),
+        )
     wanted = encoding or marked
     try:
         decoded = data.decode(wanted or "utf-8")
@@ -311,12 +327,16 @@ def to_utf8(data: bytes, name: str, encoding: str | None) -> bytes:
         is_cut = re.search("end of data|truncated", str(error))
         cut = "; is the file cut? copy it again" if is_cut else ""
         guess = None if wanted else _guessed_encoding(data, start)
-        cure = f"{'pass ' if guess else 'pass another '}{Setting('encoding', guess)}"
-        place = f"{name} line {line_at(data, start)}"
-        raise BadData(f"is not {known} text{cut}", place=place, cure=cure) from None
+        raise BadData(
+            f"is not {known} text{cut}",
+            place=f"{name} line {line_at(data, start)}",
+            cure=f"{'pass ' if guess else 'pass another '}{Setting('encoding', guess)}",
+        ) from None
     except (LookupError, ValueError):
-        problem = "is no text encoding; give one such as utf-8 or cp1252"
-        raise UsageError(problem, setting=Setting("encoding", encoding)) from None
+        raise UsageError(
+            "is no text encoding; give one such as utf-8 or cp1252",
+            setting=Setting("encoding", encoding),
+        ) from None
 
 
 def _guessed_encoding(data: bytes, start: int) -> str | None:
@@ -352,9 +372,10 @@ def require_memory(needed: float, name: str, free: int | None = None, cure: str 
     """Refuse a table that takes more bytes at the peak of reading than are `free`, or free now."""
     free = free_memory() if free is None else free
     if needed > free:
-        needs = f"{needed / 2**30:.1f} GiB of memory or more to read"
-        problem = f"{name} takes {needs}, and {free / 2**30:.1f} GiB are free"
-        raise Unavailable(f"{problem}; {cure}split it by series or shorten its history")
+        raise Unavailable(
+            f"{name} takes {needed / 2**30:.1f} GiB of memory or more to read, and "
+            f"{free / 2**30:.1f} GiB are free; {cure}split it by series or shorten its history"
+        )
 
 
 def free_memory() -> int:

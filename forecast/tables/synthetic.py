@@ -91,8 +91,10 @@ def synthesize(
     unknown, a number is out of bounds, or the times would run past the year 9999.
     """
     if kind not in _KINDS:
-        problem = f"unknown kind of synthetic series '{kind}'{did_you_mean(kind, list(_KINDS))}"
-        raise UsageError(f"{problem} (kinds: {', '.join(_KINDS)})")
+        raise UsageError(
+            f"unknown kind of synthetic series '{kind}'{did_you_mean(kind, list(_KINDS))} (kinds: "
+            f"{', '.join(_KINDS)})"
+        )
     recipe = _KINDS[kind]
     start = np.datetime64(recipe.start)
     # the last year that ISO dates of four digits can write

@@ -246,8 +246,9 @@ def rows_above(
                 break
             numbers = " to ".join(map(str, sorted({skip + 1, above})))
             title = f"the title above the header ({unit} {numbers})"
-            setting = Setting("header_row", above + 1)
-            log.warning("%s: left out %s; pass %s to say so", name, title, setting)
+            log.warning(
+                "%s: left out %s; pass %s to say so", name, title, Setting("header_row", above + 1)
+            )
             return above, title
         above = number if filled or above > skip else skip
     return skip, ""
@@ -269,8 +270,9 @@ def set_header(
     while width > 1 and not header[width - 1].strip() and (frame[width - 1] == "").all():
         width -= 1
     if 1 < width < len(header):  # as spreadsheets append them
-        text = "%s: columns without a name or a value are left out: %d"
-        log.warning(text, name, len(header) - width)
+        log.warning(
+            "%s: columns without a name or a value are left out: %d", name, len(header) - width
+        )
         header = header[:width]
         frame = frame[list(range(width))]
     names = column_names(header, name, f"{name} {unit} {lines[0]}", label)
@@ -281,8 +283,9 @@ def set_header(
     for row in np.flatnonzero(first == names[0]):
         cells = [str(cell).strip(EDGE_CHARACTERS) for cell in frame.iloc[row]]
         if cells == names:
-            problem = f"{name} {unit} {lines[row]} repeats the header"
-            raise BadData(f"{problem}: were tables joined? remove it")
+            raise BadData(
+                f"{name} {unit} {lines[row]} repeats the header: were tables joined? remove it"
+            )
 
     blank = np.ones(len(frame), np.bool_)
     for column in frame.columns:
@@ -311,8 +314,10 @@ def column_names(
         cure = f"remove the comment, or pass {header_row}"
         raise BadData(f"{where} starts with #", cure=cure)
     if names[0] and _is_data(names):
-        problem = f"{where} holds data and no header"
-        raise BadData(problem, cure="put a line with the names of the columns before it")
+        raise BadData(
+            f"{where} holds data and no header",
+            cure="put a line with the names of the columns before it",
+        )
     if "" in names[1:]:
         cure = f"give it one, or pass {header_row}"
         raise BadData(f"{where}: column {label(names.index('', 1))} has no name", cure=cure)
@@ -350,8 +355,10 @@ def require_columns(table: Table, needed: Columns) -> None:
     if not missing:
         return
     hint = did_you_mean(missing[0], table.names) if len(missing) == 1 else ""
-    found = f"columns found: {', '.join(table.names[:20])}"
-    problem = f"no column {list_names(missing, len(missing))}; {found}{hint}"
+    problem = (
+        f"no column {list_names(missing, len(missing))}; columns found: "
+        f"{', '.join(table.names[:20])}{hint}"
+    )
     cure: object = ""
     if table.text and len(table.names) == 1:
         cure = f"pass {Setting('delimiter')} if there are several"

@@ -79,8 +79,12 @@ def text_table(data: bytes, name: str, settings: TextSettings) -> Table:
     sniffed = delimiter != usual and not (line or settings.delimiter)
     # a decimal comma that was inferred has said enough
     if sniffed and (settings.decimal or settings.thousands == "." or table.decimal == "."):
-        text = "%s: columns are separated by %s; pass %s to say so"
-        log.warning(text, name, delimiter_name(delimiter), Setting("delimiter"))
+        log.warning(
+            "%s: columns are separated by %s; pass %s to say so",
+            name,
+            delimiter_name(delimiter),
+            Setting("delimiter"),
+        )
     return table
 
 
@@ -108,8 +112,9 @@ def json_table(data: bytes, name: str, settings: TextSettings) -> Table:
                 if "\\ud" in line.lower():  # half of a pair of surrogates is no text
                     json.dumps(decoded, ensure_ascii=False).encode()
             except (ValueError, RecursionError) as error:
-                place = f"{name} line {number}"
-                raise BadData(f"is not JSON: {error}", place=place, cure=RECORDS) from None
+                raise BadData(
+                    f"is not JSON: {error}", place=f"{name} line {number}", cure=RECORDS
+                ) from None
             records += decoded if is_array else [decoded]
             numbers += range(1, len(records) + 1) if is_array else [number]
     texts = [
@@ -162,8 +167,14 @@ def _warn_cut(frame: pd.DataFrame, lines: Integers, name: str) -> None:
     last = cells[-1].as_py()
     lengths = pc.utf8_length(cells.filter(pc.not_equal(cells, "")))
     if last and len(lengths) > 3 and len(last) < pc.min(lengths[:-1]).as_py():
-        where = "%s line %d has no line end, and its '%s' is shorter than all others of column '%s'"
-        log.warning(f"{where}: is the file cut?", name, lines[-1], last, column)
+        log.warning(
+            "%s line %d has no line end, and its '%s' is shorter than all others of column '%s': "
+            "is the file cut?",
+            name,
+            lines[-1],
+            last,
+            column,
+        )
 
 
 def best_delimiter(data: bytes) -> str:
@@ -193,8 +204,10 @@ def require_room(data: bytes, delimiter: str, name: str) -> None:
     header = re.match(rb"[\r\n]*([^\n]*)", data)
     columns = header[1].count(mark) + 1 if header else 0
     if header and columns > 1_000_000:
-        where = f"{name} line {line_at(data, header.start(1))}"
-        raise BadData(f"{where} has {columns:,} columns; is this a table at all?")
+        raise BadData(
+            f"{name} line {line_at(data, header.start(1))} has {columns:,} columns; is this a "
+            "table at all?"
+        )
     cells = data.count(mark) + data.count(b"\n")
     # bytes at the peak, for each byte of the text and for each cell
     require_memory(4 * len(data) + 24 * cells, name)
@@ -277,9 +290,10 @@ def _by_line(data: bytes, delimiter: str, name: str) -> tuple[list[list[str]], I
                 continue
             if rows and len(row) != len(rows[0]):
                 cure = _width_cure(row, rows[0], lines[0], delimiter)
-                width = f"{len(row)} column{'s' * (len(row) > 1)}"
-                header = f"the header (line {lines[0]}) has {len(rows[0])}"
-                raise BadData(f"{name} line {line} has {width} and {header}: {cure}")
+                raise BadData(
+                    f"{name} line {line} has {len(row)} column{'s' * (len(row) > 1)} and the "
+                    f"header (line {lines[0]}) has {len(rows[0])}: {cure}"
+                )
             rows.append(row)
             lines.append(line)
     except csv.Error as error:

@@ -101,8 +101,10 @@ def refuse_clash(keys: Columns, columns: Columns, what: str = "forecasts") -> No
     """Refuse an output in which an id or time column (`keys`) has the name of another column."""
     taken = [name for name in duplicates([*keys, *columns]) if name in keys]
     if taken:
-        problem = f"columns {list_names(taken)} have the names of columns of the {what}"
-        raise UsageError(f"{problem}; rename them in the input")
+        raise UsageError(
+            f"columns {list_names(taken)} have the names of columns of the {what}; rename them in "
+            "the input"
+        )
 
 
 def guard_formulas(frame: Frame, ids: Iterable[Any]) -> Frame:
@@ -171,10 +173,12 @@ def xlsx_bytes(frames: Iterable[Frame]) -> bytes:
     """
     frame = pd.concat(frames, ignore_index=True)
     if len(frame) > SHEET_ROWS:
-        limit = f"a sheet of a workbook holds at most {SHEET_ROWS:,} rows"
-        cure = "write a .csv or .parquet file"
-        problem = f"{limit}, and these are {len(frame):,}"
-        raise CannotCreate(problem, setting=Setting("output"), cure=cure)
+        raise CannotCreate(
+            f"a sheet of a workbook holds at most {SHEET_ROWS:,} rows, and these are "
+            f"{len(frame):,}",
+            setting=Setting("output"),
+            cure="write a .csv or .parquet file",
+        )
     for name, column in frame.items():
         iso = r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d)?)?"
         is_text = is_string_dtype(column) and column.str.fullmatch(iso).all()
