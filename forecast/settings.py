@@ -372,7 +372,7 @@ class TableSettings(SettingsGroup, heading="Columns"):
     unfinished: OfRows[Unfinished] = UNFINISHED_FIELD
     strict: OfRows[bool] = Field(
         default=False,
-        description="refuse titles above a table, and levels moved tenfold",
+        description="refuse titles and totals around a table, and levels moved tenfold",
     )
 
 

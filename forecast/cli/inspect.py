@@ -3,11 +3,12 @@
 from collections import Counter
 
 import numpy as np
+import pandas as pd
 
 from forecast.cli._command import Request, build_predict_command
 from forecast.cli._console import put, put_json, suggest
 from forecast.cli._named_store import PIPELINE_SUFFIX, named_store
-from forecast.effects.closed import closed_groups
+from forecast.effects.closed import Row, closed_groups, suspects
 from forecast.inference.fitted import Fitted, describe_fit, list_models, rank_candidates
 from forecast.inference.forecasting import load_forecaster
 from forecast.panel.comparing import warn_status
@@ -15,10 +16,21 @@ from forecast.panel.dated import normalise
 from forecast.panel.infer import describe, describe_reading, read
 from forecast.panel.naming import first_names, series_key
 from forecast.panel.panel import Panel
+from forecast.panel.successors import likely_successors
 from forecast.settings import Facts, TableSettings, TextSettings, TrainSettings
 from forecast.tables.reading import read_table
 from forecast.training.plan import fit_seconds
 
+MOST_SHOWN = 20  # most lines of a kind that are shown to be pasted into a file
+SUSPECTS = (
+    "suspects {:,} runs of one value or of low ones, lone outliers, or days of zeros in nearly all "
+    "series{}; all are used. To say what they are, paste "
+    "lines into a file of events: closed, stock_out where only the stock was low, or ignore for errors"
+)
+SUCCESSORS = (
+    "replaced {:,} series end where others begin{}. If these replace them, paste lines into a file "
+    "of successors"
+)
 # fields of the ensemble that --json shows
 ENSEMBLE_FACTS = ("components", "networks", "lookback", "context_length", "scores")
 MOST_NETWORKS = 6
@@ -125,11 +137,15 @@ def _of_table(request: Request) -> tuple[list[str], Facts]:
     panel = reading.panel
     schema = reading.schema
     warn_status(panel, schema, table.name)
+    rows = suspects(panel, schema)
+    successors = likely_successors(panel, schema)
+    names = ("start", "end", "name", "kind", "ids")
     observed = int(panel.observed.sum())
     steps = (reading.lookback or 0) + panel.ahead
     training = fit_seconds(int(np.maximum(panel.lengths - steps, 0).sum()))
     lines = [*describe_reading(reading), f"fit      about {training:.0f} s of training at most"]
-    return lines, {
+    lines += _as_events(rows, schema.ids)
+    return lines + _to_paste(SUCCESSORS, pd.DataFrame(successors)), {
         "series": len(panel),
         "values": observed,
         "missing": int(panel.lengths.sum()) - observed,
@@ -137,5 +153,24 @@ def _of_table(request: Request) -> tuple[list[str], Facts]:
         "horizon": panel.ahead,
         "lookback": reading.lookback,
         "training_seconds": training,
+        "successors": successors,
+        "suspects": [dict(zip(names, row, strict=True)) for row in rows],
         "table": schema.model_dump(mode="json", exclude={"inferred"}),
     }
+
+
+def _as_events(rows: list[Row], ids: tuple[str, ...]) -> list[str]:
+    """Days that may need an event, as lines to paste into a table of events."""
+    if not any(row[-1] for row in rows):
+        ids = ()
+    lines = [(*event, *(names or [""] * len(ids))) for *event, names in rows]
+    return _to_paste(SUSPECTS, pd.DataFrame(lines, columns=["start", "end", "name", "kind", *ids]))
+
+
+def _to_paste(text: str, table: pd.DataFrame) -> list[str]:
+    """A text with the number of rows, and the first of them as lines of CSV."""
+    if not len(table):
+        return []
+    shown = f" (the first {MOST_SHOWN} here)" if len(table) > MOST_SHOWN else ""
+    lines = table[:MOST_SHOWN].to_csv(index=False).splitlines()
+    return [text.format(len(table), shown), *(f"         {line}" for line in lines)]

@@ -1,4 +1,4 @@
-"""Find closed days, on which series have always held the same value."""
+"""Find closed days, on which series have always held the same value, and likely errors."""
 
 from calendar import day_name, month_name
 from collections import Counter, defaultdict
@@ -15,11 +15,16 @@ from forecast.calendar.spec import CalendarSpec
 from forecast.calendar.zones import DAY, WEEK
 from forecast.effects.kinds import (
     Marks,
+    compared_season,
     has_events,
     mark,
+    median,
+    select_effects,
+    steps_a_day,
+    touched_by_events,
 )
-from forecast.panel.events import find_touched_slots, remove_censored_values
-from forecast.panel.panel import Flags, Integers, Numbers, Panel, find_entries
+from forecast.panel.events import day_spans, find_touched_slots, remove_censored_values
+from forecast.panel.panel import Flags, Integers, Numbers, Panel, find_entries, runs
 from forecast.panel.schema import Schema, build_calendar
 from forecast.tables.table import rank
 
@@ -27,9 +32,32 @@ CYCLES = 8  # a closed position must have held its value in at least this many c
 EQUAL_SHARE = 1e-12  # values that differ by less than this share of the largest value are the same
 # a short series takes over closed positions that this share of the other series has
 AGREED = 0.9
+LEAST_SERIES = 5  # so many series must have a value on a day on which all are closed
 CHANCE = 1e-3  # the share of series that may appear to have a closed position by chance
 MAX_SEASON = 1_000_000  # steps
 THURSDAY = 3  # the day of the week of 1970-01-01, Monday 0
+
+
+@dataclass(frozen=True)
+class SuspectLimits:
+    """Limits beyond which a run of equal values, or a single value, looks like an error."""
+
+    # A suspect run is at least run_length * (1 + cycle * share) steps long, where `share` is how
+    # many of the other values of the series repeat the value before them.
+    run_length: int = 5
+    shortest_cycle: int = 12  # steps
+    most_equal: float = 0.5  # if this share of the values are repeats, no run is suspect
+    # an outlier is this many times as far from the values around it as any other value
+    outlier_distance: int = 5
+    # a series must have this many values to have an outlier, and has one outlier at most
+    outlier_values: int = 100
+    low: float = 0.3  # a value is low below this share of those of the four seasons around it
+
+
+SUSPECT_LIMITS = SuspectLimits()
+
+Row = tuple[str, str, str, str, tuple[str, ...]]
+"""First and last day, name, kind, and the ids of the series; () where all series have it."""
 
 
 @dataclass(frozen=True)
@@ -397,3 +425,164 @@ def _describe_phases(spec: CalendarSpec, season: int, phases: tuple[int, ...]) -
             ends = [datetime.fromtimestamp(at, UTC).strftime(pattern) for at in seconds]
         texts.append(" to ".join(dict.fromkeys(ends)))
     return f"at {', '.join(texts)}"
+
+
+def suspects(panel: Panel, schema: Schema) -> list[Row]:
+    """List what looks like closed days, a stuck sensor or an error, in the order of time.
+
+    Days on which all series look closed come first. Values that events explain are not listed.
+    """
+    if schema.calendar.kind == "steps":
+        return []
+    panel = remove_censored_values(panel, schema)
+    closed = find_closures(panel, schema, panel.lengths)
+    fixed = fixed_values(closed, panel, schema)
+    if fixed is not None:
+        panel = replace(panel, observed=panel.observed & np.isnan(fixed))
+    if not panel.observed.any():
+        return []
+
+    rows = list[Row]()
+    if steps_a_day(schema.calendar) == 1:  # events name whole days
+        rows, panel = _zero_days(panel, schema)
+    season = compared_season(schema)
+    cycle = max(season, SUSPECT_LIMITS.shortest_cycle)
+    never_negative = panel.find_minimum() >= 0
+    steps = np.arange(1, 5) * (season if season > 1 else cycle)
+    usual = _usual(panel, np.arange(len(panel.values)), steps)
+    is_low = panel.values < SUSPECT_LIMITS.low * usual
+    is_low &= never_negative[panel.series_of_slots]
+    values = np.where(is_low, 0.0, panel.values)  # runs of low values are found as those of zeros
+    first, last = _runs(replace(panel, values=values), cycle)
+    offsets, in_runs = runs(first, last - first + 1)
+    outliers = np.setdiff1d(_outliers(panel, season), in_runs)
+    sold = np.add.reduceat(panel.values[in_runs], offsets[:-1])
+    sold = np.append(sold, panel.values[outliers])
+    names = ["one value"] * len(first) + ["outlier"] * len(outliers)
+    first = np.append(first, outliers)
+    last = np.append(last, outliers)
+    series = panel.series_of_slots[first]
+    is_zero = (values[first] == 0) & never_negative[series]
+    first_day = _days(panel, schema, first, 0)
+    last_day = _days(panel, schema, last, 1)
+
+    series_of_event = defaultdict[tuple[str, ...], list[int]](list)
+    for n, name in enumerate(names):
+        words = ("zeros", "closed") if is_zero[n] else (name, "ignore")
+        if is_zero[n] and sold[n] > 0:
+            words = ("low", "stock_out")
+        event = (first_day[n], last_day[n], *words)
+        series_of_event[event].append(int(series[n]))
+    for (begin, end, name, kind), numbers in sorted(series_of_event.items()):
+        owners = [()] if len(numbers) == len(panel) else [panel.ids[n] for n in numbers]
+        rows += [(begin, end, name, kind, ids) for ids in owners]
+    return rows
+
+
+def _zero_days(panel: Panel, schema: Schema) -> tuple[list[Row], Panel]:
+    """List days, or longer steps, on which nearly all series are 0 at once, without a pattern.
+
+    Usually, which is the median over the step and the same ones of the two seasons before and after
+    it, at least ten times as many series are not 0, too many for chance. Steps that events touch
+    are not listed. Also returns the panel without the listed steps.
+    """
+    position = panel.grid_positions
+    first = position.min()
+    step = position - first  # [slots]
+    is_touched = touched_by_events(panel, select_effects(schema))
+    used = panel.observed & ~is_touched
+    count = np.bincount(step, used)  # [steps], of series with a value
+    seen = count > 0
+    not_zero = np.bincount(step, used & (panel.values != 0))
+    share = not_zero / np.where(seen, count, np.nan)
+
+    season = compared_season(schema)
+    padded = np.pad(share, 2 * season, constant_values=np.nan)
+    around = np.arange(len(share))[:, None] + season * np.arange(5)
+    usual = median(padded[around])
+    chance = (1 - usual) ** count * len(share)
+    is_zero = share <= (1 - AGREED) * usual
+    is_zero &= count >= LEAST_SERIES
+    is_zero &= chance < CHANCE
+
+    positions = first + np.flatnonzero(seen)
+    days = day_spans(build_calendar(schema), positions)
+    texts = np.stack(days).astype("datetime64[D]").astype(str)
+    changes = np.diff(is_zero[seen], prepend=False, append=False)
+    edges = np.flatnonzero(changes)
+    spans = edges.reshape(-1, 2)
+    rows: list[Row] = [
+        (texts[0, begin], texts[1, end - 1], "zeros", "closed", ()) for begin, end in spans
+    ]
+    return rows, replace(panel, observed=panel.observed & ~is_zero[step])
+
+
+def _days(panel: Panel, schema: Schema, slots: Integers, end: int) -> list[str]:
+    """Return the first day (`end` 0) or the last day (`end` 1) of each slot's period, as text."""
+    positions = panel.grid_positions[slots]
+    days = day_spans(build_calendar(schema), positions)[end]
+    return [str(day) for day in days.astype("datetime64[D]")]
+
+
+def _runs(panel: Panel, cycle: int) -> tuple[Integers, Integers]:
+    """Return the first and last slots of runs of one value that are unusually long."""
+    slots = np.flatnonzero(panel.observed)
+    values = panel.values[slots]
+    series_of = panel.series_of_slots[slots]
+    is_next = np.diff(values) != 0
+    is_next |= np.diff(series_of) != 0
+    start = np.flatnonzero(np.append(True, is_next))
+    size = np.diff(np.append(start, len(slots)))  # [runs], like all arrays below
+    series = series_of[start]
+    value = values[start]
+    is_first = np.append(True, np.diff(series) > 0)
+
+    repeats = size - 1
+    # repeated zeros are compared with repeated zeros only, other values with other values
+    is_zero = value == 0
+    group = 2 * series + is_zero
+    repeats_elsewhere = np.bincount(group, repeats)[group] - repeats
+    values_elsewhere = np.bincount(series, size)[series] - size
+    share = repeats_elsewhere / np.maximum(values_elsewhere, 1)
+    falls = np.append(False, np.diff(value) < 0) & ~is_first
+    # a series that never falls, such as a meter reading, may rest
+    has_fallen = np.bincount(series, falls)[series] > 0
+    begins_later = is_first & is_zero
+    is_long = size >= SUSPECT_LIMITS.run_length * (1 + cycle * share)
+    suspect = is_long & has_fallen & ~begins_later
+    suspect &= share < SUSPECT_LIMITS.most_equal
+    first = start[suspect]
+    return slots[first], slots[first + repeats[suspect]]
+
+
+def _outliers(panel: Panel, season: int) -> Integers:
+    """Return the slots of outliers, at most one for each series.
+
+    An outlier is much farther from the values around it than any other value of its series.
+    """
+    slots = np.flatnonzero(panel.observed)
+    series = panel.series_of_slots[slots]
+    steps = np.array([1, season, 2 * season] if season > 1 else [1, 2, 3])
+    distance = np.nan_to_num(np.abs(panel.values[slots] - _usual(panel, slots, steps)))
+
+    order = np.lexsort((distance, series))
+    is_farthest = np.append(np.diff(series) > 0, True)  # in `order`, the last of its series
+    has_values = np.bincount(series)[series] >= SUSPECT_LIMITS.outlier_values
+    farthest = np.flatnonzero(is_farthest & has_values)
+    next_distance = distance[order[farthest - 1]]
+    is_far = distance[order[farthest]] > SUSPECT_LIMITS.outlier_distance * next_distance
+    is_far &= next_distance > 0
+    outliers = farthest[is_far]
+    return np.sort(slots[order[outliers]])
+
+
+def _usual(panel: Panel, slots: Integers, steps: Integers) -> Numbers:
+    """Return the median of the values so many steps before and after each slot, NaN for none."""
+    series = panel.series_of_slots[slots]
+    near = slots[:, None] + np.concatenate([-steps, steps])
+    first = panel.offsets[series, None]
+    end = panel.offsets[series + 1, None]
+    inside = (near >= first) & (near < end)
+    near = np.where(inside, near, 0)
+    seen = inside & panel.observed[near]
+    return median(np.where(seen, panel.values[near], np.nan))

@@ -66,7 +66,7 @@ def place_values(
     if reach is None and schema.dated:
         _refuse_outlier(observations, distinct(placed.timestamps), schema)
     if schema.aggregate is not None:
-        placed = aggregate(observations.table.name, observed, schema)
+        placed = aggregate(observations, observed, blank, schema)
     placed = placed.combine("first")
     _check_sizes(observations, placed, schema)
     if end is None:
@@ -201,36 +201,55 @@ def warn_sparse(observations: Observations, panel: Panel, schema: Schema) -> Non
         )
 
 
-def aggregate(name: str, observed: TimedValues, schema: Schema) -> TimedValues:
+def aggregate(
+    observations: Observations, observed: TimedValues, blank: TimedValues, schema: Schema
+) -> TimedValues:
     """Aggregate values by series and period to their sum, mean or last value.
 
     The result lies at the grid position of the period. If the last period is not complete, it may
     be left out; if the first period of a sum is not complete, it is always left out. Blank values
-    and absent rows are ignored.
+    are ignored. Absent rows that mean zero become zeros before aggregation, if the rows lie on a
+    regular grid. If absent rows are unknown, a sum adds up the rows that are there, with a warning.
     """
-    if schema.missing == "zero" and schema.aggregate != "sum":
-        raise UsageError(
-            "absent rows are zeros in sums alone",
-            setting=Setting("aggregate", schema.aggregate),
-            cure="write zeros",
-        )
+    name = observations.table.name
     calendar = build_calendar(schema)
+    rows = observed
     fine = None  # the finer grid of the rows, None if they lie on no regular grid
     with suppress(BadData):
         spec = infer_calendar(observed.timestamps, observed.series, None, schema.time_format)
         fine = Calendar(spec, schema.time_format.zone)
+    if fine is not None and schema.missing == "zero" and schema.aggregate != "sum":
+        rows = _fill_zeros(observations, observed, blank, fine, schema)
     low, high = _whole_periods(name, observed, fine, schema)
-    placed = observed.placed_on(calendar)
-    order = np.argsort(observed.timestamps, kind="stable")
+    placed = rows.placed_on(calendar)
+    order = np.argsort(rows.timestamps, kind="stable")
     inside = (placed.timestamps >= low) & (placed.timestamps <= high)
     placed = placed.select(order[inside[order]])
     if not len(placed.values):
-        raise BadData(
-            f"no period of {Setting('freq', schema.calendar.name)} is complete",
-            place=name,
-            cure=f"pass a finer {Setting('freq')}",
-        )
-    return placed.combine(schema.aggregate or "sum")
+        problem = f"no period of {Setting('freq', schema.calendar.name)} is complete"
+        raise BadData(problem, place=name, cure=f"pass a finer {Setting('freq')}")
+    sums = placed.combine(schema.aggregate or "sum")
+    if schema.aggregate != "sum":
+        return sums
+    lacks = np.zeros(len(sums.values), bool)
+    if schema.missing == "zero":  # absent rows are zeros, so that only blank cells are missing
+        both = blank.placed_on(calendar).followed_by(sums)
+        lacks = repeats(both.series, both.timestamps)[len(blank.values) :]
+    elif fine is not None:  # a sum lacks values if it has fewer than its period has finer steps
+        ends = distinct(observed.timestamps)[[0, -1]]
+        first, last = fine.positions(ends)
+        # at most so many steps are counted
+        fine_positions = np.arange(first, min(last + 1, first + 10_000_000))
+        periods = calendar.positions(fine.times(fine_positions))
+        first_period = periods[0]
+        steps = np.bincount(periods - first_period, minlength=high - first_period + 1)
+        ones = replace(placed, values=np.ones_like(placed.values))
+        counts = ones.combine("sum").values
+        lacks = counts < steps[sums.timestamps - first_period]
+    if lacks.any():
+        text = "%s: %d of %d sums lack values of their period of %s; what is missing counts as 0."
+        log.warning(text, name, lacks.sum(), len(lacks), schema.calendar.name)
+    return sums
 
 
 def _whole_periods(
@@ -270,6 +289,35 @@ def _whole_periods(
         if is_cut and is_left_out(schema, name):
             high -= 1
     return low, high
+
+
+def _fill_zeros(
+    observations: Observations,
+    observed: TimedValues,
+    blank: TimedValues,
+    fine: Calendar,
+    schema: Schema,
+) -> TimedValues:
+    """Return the values, and a zero for each step of the finer grid that has no row.
+
+    There are no zeros before the first row of a series.
+    """
+    placed = observed.placed_on(fine)
+    newest = int(placed.timestamps.max())
+    blank = blank.placed_on(fine)
+    first, lengths, zeros = find_spans(placed, blank, len(observations.ids), newest, schema)
+    count = lengths.sum()
+    if count > 100_000_000:
+        problem = f"with a zero for each absent row it has {count:,} rows, more than fit in memory"
+        cure = f"pass {Setting('aggregate', 'sum')}, or a table of fewer series"
+        raise Unavailable(problem, place=observations.table.name, cure=cure)
+    offsets, steps = runs(first, lengths)
+    absent = find_absent_slots(placed.followed_by(blank), first, lengths, offsets)
+    absent &= np.repeat(zeros, lengths)
+    series_of_slots = np.repeat(np.arange(len(first)), lengths)
+    series = series_of_slots[absent]
+    times = fine.times(steps[absent])
+    return observed.followed_by(TimedValues(series, times, np.zeros(len(series))))
 
 
 def build_panel(

@@ -27,7 +27,7 @@ from forecast.logs import log
 from forecast.panel.roles import AVAILABLE_AT, FULL_YEAR, MAX_REPEATED, TARGET_NAMES, groups_rows
 from forecast.panel.schema import SIGNS, Names, Schema
 from forecast.settings import TableSettings, holiday_columns
-from forecast.tables.cells import counted_values, is_whole, numeric_columns
+from forecast.tables.cells import MISSING_WORDS, counted_values, is_whole, numeric_columns
 from forecast.tables.table import (
     DATE_OR_FRACTION,
     LETTER,
@@ -53,10 +53,55 @@ ROLES = ("time", "id", "target", "known", "past", "static")  # settings that nam
 
 
 def normalise(table: Table) -> Table:
-    """Give each column of a table a name."""
+    """Remove totals below the data, and give each column a name."""
+    table = _drop_totals(table)
     if len(table.names) == 1:
         return _number_rows(table)
     return _name_first_column(table)
+
+
+def _drop_totals(table: Table) -> Table:
+    """Leave out totals and notes below the data: rows without a time at the end of the table.
+
+    Each such row must contain a word that no row above it contains, unless it is a single row whose
+    time is blank.
+    """
+    last_row = [str(cell).strip() for cell in table.frame.iloc[-1]]
+    for column, last_cell in zip(table.names, last_row, strict=True):
+        if (last_cell and not LETTER.search(last_cell)) or not guesses(table.first(column)):
+            continue  # the usual case; it must be fast, as there may be thousands of columns
+        # totals and notes are searched for in so many rows
+        cells = table.frame[column].iloc[-20:]
+        is_time = [bool(guesses(str(cell).strip())) for cell in cells]
+        if is_time[-1] or not any(is_time):
+            continue
+        count = is_time[::-1].index(True)
+        below = np.arange(len(table)) >= len(table) - count
+        data = table.rows(~below)
+        if not looks_like_times(data, column, column.lower() in TIME_NAMES):
+            continue
+        others = [name for name in table.names if name != column]
+        if any(looks_like_times(table, name) for name in others):
+            continue
+        if _are_totals(table.rows(below), data, column):
+            removed = f"rows without a time below the data (from {table.line(len(data))} on)"
+            log.warning("%s: left out %s", table.name, removed)
+            skipped = f"{table.skipped}; {removed}" if table.skipped else removed
+            return replace(data, skipped=skipped)
+    return table
+
+
+def _are_totals(rows: Table, data: Table, time: str) -> bool:
+    noted = np.zeros(len(rows), bool)
+    has_words = False
+    for name in rows.names:
+        texts = rows.texts(name)
+        for row, text in enumerate(texts):
+            if LETTER.search(text) and text.lower() not in MISSING_WORDS:
+                has_words = True
+                noted[row] |= text not in data.texts(name)
+    is_untimed = list(rows.texts(time)) == [""]
+    return bool(noted.all()) or (is_untimed and not has_words)
 
 
 def _number_rows(table: Table) -> Table:

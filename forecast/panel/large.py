@@ -1,6 +1,7 @@
 """Read a table that is too large for memory, some whole series at a time, with pyarrow."""
 
 import csv
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,20 +14,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from forecast.errors import BadData, ForecastError
-from forecast.logs import held_back
-from forecast.panel.dated import normalise
-from forecast.panel.infer import columns_of_fit, find_end
+from forecast.logs import held_back, log, log_kinds
+from forecast.panel.build import MAX_PANEL_NUMBERS
+from forecast.panel.dated import dated_table, normalise
+from forecast.panel.infer import columns_of_fit, find_end, infer_schema
 from forecast.panel.panel import Flags, Integers
 from forecast.panel.roles import AVAILABLE_AT
 from forecast.panel.schema import Names, Schema
-from forecast.settings import TextSettings
+from forecast.settings import TableSettings, TextSettings
 from forecast.tables.cells import convert_flags, infer_decimal, lacks_value
 from forecast.tables.storage import (
+    CELL_PEAK,
+    MEMORY_SHARE,
     PROBLEM,
     SAMPLE_BYTES,
     Location,
     arrow_frame,
     foreign_kind,
+    free_memory,
     parquet_dataset,
     parquet_files,
     readable,
@@ -322,3 +327,49 @@ def newest_time(times: Table, schema: Schema) -> int:
     of_all = {"ids": (), "on_duplicate": "first", "dated_events": events}
     with held_back():  # warnings come later, when the times are read again with their series
         return find_end(normalise(times), schema.model_copy(update=of_all))
+
+
+def sample_series(
+    source: str, reading: TextSettings, settings: TableSettings, seed: int
+) -> Table | None:
+    """Read some series of a long table that does not fit in memory, drawn by hashes of their ids.
+
+    Returns None if the table fits in memory, or cannot be read block by block.
+    """
+    free = free_memory()
+    path = Path(source)
+    if path.suffix == ".csv" and path.is_file():  # a cell takes two bytes or more, a row six
+        fitting = min(MEMORY_SHARE * free / CELL_PEAK, 2 * MAX_PANEL_NUMBERS)
+        if path.stat().st_size < fitting:
+            return None
+    try:
+        with held_back() as messages:
+            table = large_table(source, reading)
+            if table is None:
+                return None
+            needed = table.rows * len(table.names) * CELL_PEAK
+            times_too_large = max(needed / free, 2 * table.rows / MAX_PANEL_NUMBERS) / MEMORY_SHARE
+            one_in = math.ceil(times_too_large)
+            if one_in < 2:
+                return None
+            ids = settings.id
+            if not ids:
+                first = table.table(next(table.batches(table.names)))
+                schema, _ = infer_schema(dated_table(first, settings), settings)
+                ids = schema.id_columns
+            if not ids or not set(ids) <= set(table.names):
+                return None
+
+            sample = table.filter_rows(
+                table.names, ids, lambda rows: rows.hashes(ids, seed) % one_in == 0
+            )
+    except ForecastError:
+        return None  # reading the whole table will raise an error that says what is wrong
+    log_kinds(messages)
+    if not len(sample):
+        return None
+    sizes = f"takes about {needed / 2**30:.1f} GiB to fit, and {free / 2**30:.1f} GiB are free"
+    text = "%s: %s: the fit sees one series in %d, drawn by the hashes of their ids;"
+    text += " it can forecast all of them, as series that are new to it"
+    log.warning(text, table.name, sizes, one_in)
+    return sample

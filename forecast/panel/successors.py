@@ -257,3 +257,28 @@ def _start_series(ids: Names, parts: list[Panel], own: Panel | None, begin: int)
     slots[first_own:] += len(own.values)
     cells = join_panels([lent, own]).take_arrays(BY_SLOT, slots)
     return replace(lent, static=own.static, **cells)
+
+
+def likely_successors(panel: Panel, schema: Schema) -> list[dict[str, str]]:
+    """Return rows of a table of successors: series that start where one beside them has ended.
+
+    The start of a series lies within a season of the last value of the other one. They differ in
+    one id column, or have the same static columns.
+    """
+    if schema.successions or not schema.dated:
+        return []
+    rows = []
+    ids = np.array(panel.ids)  # [series, columns]
+    ends = panel.origins - panel.trailing_gap()
+    first_days, _ = day_spans(build_calendar(schema), panel.starts)
+    days = first_days.astype("datetime64[D]").astype(str)
+    for series in np.flatnonzero(panel.starts > panel.starts.min()):
+        is_near = np.abs(panel.starts[series] - ends) <= schema.shortest_season
+        is_like = (ids != ids[series]).sum(1) == 1
+        if schema.static:
+            is_like |= (panel.static == panel.static[series]).all(1)
+        has_ended = ends < panel.origins
+        for other in np.flatnonzero(is_near & is_like & has_ended)[:1]:
+            row = dict(zip(schema.ids, ids[series], strict=True))
+            rows.append(row | {REPLACES: "/".join(ids[other]), FROM: days[series]})
+    return rows

@@ -54,7 +54,7 @@ class Table:
     delimiter: str | None = None  # of a text that has one
     numbering: str | None = None  # a column that only numbers rows: the time if there is no other
     reading: TextSettings = field(default_factory=TextSettings)  # that the user gave
-    skipped: str = ""  # a title that was left out, in words; refused by `strict`
+    skipped: str = ""  # a title or totals that were left out, in words; refused by `strict`
     ordered: bool = True  # whether rows have an order of their own, as those of a query have not
     sha256: str | None = None  # of the bytes that were read, where a reader was asked for it
 
@@ -143,6 +143,13 @@ class Table:
         frame = self.frame.copy(deep=False)
         frame.insert(0, name, numbers.astype(str) if self.text else numbers)
         return replace(self, frame=frame, numbering=name)
+
+    def hashes(self, columns: Columns, seed: int) -> NDArray[np.uint64]:
+        """[rows], hashes of the cells of some columns as text, with a seed."""
+        texts = self.frame[list(columns)].astype(str)
+        return np.asarray(
+            pd.util.hash_pandas_object(texts, index=False, hash_key=f"{seed % 10**16:016d}")
+        )
 
     def line(self, row: Row) -> str:
         """Say where a row stands: ``line 812`` of a text, ``row 812`` of a sheet or a frame."""

@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
-from forecast.errors import UsageError
 from forecast.panel.infer import read, read_as
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
@@ -150,32 +149,35 @@ def test_no_series_has_ended_for_want_of_rows(forecast: Run, tmp_path: Path) -> 
     ("how", "zero", "unknown"),
     [
         ("sum", [6, 0, 4, 24], [6, None, 4, 24]),
-        ("mean", None, [3, None, 4, 1]),
-        ("last", None, [4, None, 4, 1]),
+        ("mean", [0.25, 0, 4 / 24, 1], [3, None, 4, 1]),
+        ("last", [0, 0, 4, 1], [4, None, 4, 1]),
     ],
 )
 def test_aggregation_follows_the_flag(
-    how: str, zero: list[float] | None, unknown: list[float | None]
+    how: str, zero: list[float], unknown: list[float | None]
 ) -> None:
     hours = [(0, 0, 2), (0, 7, 4), (2, 23, 4), *((3, hour, 1) for hour in range(24))]
     frame = pd.DataFrame(
         [(f"2024-01-0{day + 1} {hour:02}:00", sold) for day, hour, sold in hours],
         columns=["t", "y"],
     )
-    if zero is None:
-        with pytest.raises(UsageError, match="absent rows are zeros in sums alone"):
-            panel_of(frame, freq="D", aggregate=how)
-    else:
-        assert past(panel_of(frame, freq="D", aggregate=how)) == pytest.approx(zero)
+    assert past(panel_of(frame, freq="D", aggregate=how)) == pytest.approx(zero)
     table = table_from_frame(frame)
     schema = read(table, TableSettings(freq="D", aggregate=how)).schema
     assert past(read_as(table, schema, horizon=2).panel) == unknown
 
 
-def test_sums_of_days_without_rows_are_those_of_the_rows() -> None:
+def test_sums_of_days_without_rows_lack_nothing_but_those_with_blank_cells_do(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     rows = [(day, 1.0) for day in range(0, 60) if day % 3 == 0 or day > 28]
     frame = pd.DataFrame([(DAYS[day], sold) for day, sold in rows], columns=["day", "sold"])
     assert past(panel_of(frame, freq="MS", aggregate="sum")) == [12, 29]
+    assert "lack values" not in caplog.text
+    panel_of(
+        frame.assign(sold=frame["sold"].where(frame["day"] != DAYS[3])), freq="MS", aggregate="sum"
+    )
+    assert "1 of 2 sums lack values" in caplog.text
 
 
 def test_backtest_counts_days_without_rows_as_zeros(forecast: Run, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
-"""Positions of a season that always held one value are found in the past alone."""
+"""Positions of a season that always held one value are found in the past alone, and runs of one value are suspects."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from forecast.panel.infer import Reading, read
 from forecast.panel.panel import series_index
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
+from tests.conftest import DATA, Run
 
 DAYS = pd.date_range("2022-01-03", periods=700)  # from a Monday to a Sunday
 SUNDAY = np.asarray(DAYS.day_of_week == 6)
@@ -181,3 +184,143 @@ def test_a_new_event_may_open_a_day_later() -> None:
     assert slots is not None
     assert np.isnan(slots[706])
     assert slots[713] == 0
+
+
+SHOP_DAYS = pd.date_range("2023-01-02", periods=200)
+
+
+def shops() -> pd.DataFrame:
+    draw, week = (
+        np.random.default_rng(0),
+        np.array([0.8, 0.9, 0.9, 1.0, 1.1, 1.3, 0.0])[SHOP_DAYS.day_of_week],
+    )
+    sold = {shop: draw.poisson(60 * week) for shop in "abc"}
+    return pd.concat(
+        [pd.DataFrame({"day": SHOP_DAYS, "shop": shop, "sold": of}) for shop, of in sold.items()]
+    )
+
+
+def test_runs_and_outliers_are_named_as_lines_of_events_that_can_be_pasted(
+    forecast: Run, tmp_path: Path
+) -> None:
+    data = shops()
+    a, b = data["shop"] == "a", data["shop"] == "b"
+    data.loc[data["day"].between("2023-02-06", "2023-02-11"), "sold"] = (
+        0  # all are closed, on Sundays as ever
+    )
+    data.loc[
+        a
+        & data["day"].between("2023-03-06", "2023-03-20")
+        & (data["day"].dt.day_name() != "Sunday"),
+        "sold",
+    ] = 41
+    data.loc[b & (data["day"] == "2023-05-10"), "sold"] = 6000
+    data.to_csv(tmp_path / "shops.csv", index=False)
+    shown = forecast("inspect", tmp_path / "shops.csv", "--id", "shop")
+    lines = shown.out.splitlines()
+    start = next(at for at, line in enumerate(lines) if line.startswith("suspects "))
+    assert lines[start].startswith("suspects 3 runs of one value or of low ones, lone outliers, ")
+    pasted = "\n".join(line.strip() for line in lines[start + 1 :] if line.startswith("   "))
+    assert pasted.splitlines() == [
+        "start,end,name,kind,shop",
+        "2023-02-06,2023-02-11,zeros,closed,",
+        "2023-03-06,2023-03-20,one value,ignore,a",
+        "2023-05-10,2023-05-10,outlier,ignore,b",
+    ]
+    (tmp_path / "events.csv").write_text(pasted + "\n")
+    known = forecast(
+        "inspect",
+        tmp_path / "shops.csv",
+        "--id",
+        "shop",
+        "--events",
+        tmp_path / "events.csv",
+        "--json",
+    )
+    facts = json.loads(known.out)
+    assert facts["suspects"] == []
+    assert {event["kind"] for event in facts["table"]["dated_events"]} == {"closed", "ignore"}
+
+
+@pytest.mark.parametrize("share", [0.05, 0.15])
+@pytest.mark.parametrize("first", ["2023-03-07", "2023-07-07"])
+def test_two_weeks_of_a_tenth_of_the_usual_are_suspected_as_a_stock_out(
+    forecast: Run, tmp_path: Path, share: float, first: str
+) -> None:
+    """In the middle, and as the newest days."""
+    data = shops()
+    last = str(pd.Timestamp(first) + pd.Timedelta(days=13))[:10]
+    sold_out = (data["shop"] == "b") & data["day"].between(first, last)
+    draw = np.random.default_rng(1)
+    data.loc[sold_out, "sold"] = draw.binomial(data.loc[sold_out, "sold"], share)
+    (row,) = suspected(forecast, tmp_path, data, "--id", "shop")
+    assert (row["kind"], row["name"], row["ids"]) == ("stock_out", "low", ["b"])
+    assert (row["start"], row["end"]) == (first, min(last, "2023-07-20"))
+
+
+STRIKES = ["2023-04-05", "2023-04-28", "2023-04-29", "2023-05-01", "2023-06-20"]
+STRIKE_ROWS = [("2023-04-05", "2023-04-05"), ("2023-04-28", "2023-05-01"), ("2023-06-20",) * 2]
+
+
+def strikes(shops: int, rate: float, closed: float) -> pd.DataFrame:
+    """Sales of shops that rest on Sundays; a share of the shops is `closed` on days of strike."""
+    draw = np.random.default_rng(5)
+    off = SHOP_DAYS.strftime("%Y-%m-%d").isin(STRIKES)
+    sunday = SHOP_DAYS.day_of_week == 6
+    sold = draw.poisson(rate, (shops, len(SHOP_DAYS))) * ~sunday
+    sold[: round(closed * shops), off] = 0
+    sold[round(closed * shops) :, off] = 7
+    table = pd.DataFrame(sold.T, columns=[f"shop {n}" for n in range(shops)])
+    table.insert(0, "day", SHOP_DAYS)
+    return table
+
+
+def suspected(forecast: Run, folder: Path, table: pd.DataFrame, *words: object) -> list[Any]:
+    table.to_csv(folder / "strikes.csv", index=False)
+    shown = forecast("inspect", folder / "strikes.csv", "--json", *words)
+    assert shown.code == 0, shown.err
+    found: list[Any] = json.loads(shown.out)["suspects"]
+    return found
+
+
+@pytest.mark.parametrize(("shops", "rate", "closed"), [(5, 20, 1), (60, 1, 1), (30, 20, 0.95)])
+def test_days_on_which_all_are_closed_at_once_are_named_once(
+    forecast: Run, tmp_path: Path, shops: int, rate: float, closed: float
+) -> None:
+    table = strikes(shops, rate, closed)
+    found = suspected(forecast, tmp_path, table)
+    assert [(row["start"], row["end"]) for row in found] == STRIKE_ROWS  # over the closed Sunday
+    assert {(row["kind"], row["name"], *row["ids"]) for row in found} == {("closed", "zeros")}
+    shown = forecast("inspect", tmp_path / "strikes.csv").out
+    pasted = [line.strip() for line in shown.splitlines() if line.startswith("     ")]
+    assert pasted[1:] == [f"{start},{end},zeros,closed" for start, end in STRIKE_ROWS]
+    for kind in ("closed", "ignore", "effect"):
+        events = tmp_path / f"{kind}.csv"
+        events.write_text("\n".join(pasted).replace("closed", kind))
+        assert suspected(forecast, tmp_path, table, "--events", events) == []
+
+
+@pytest.mark.parametrize(("shops", "rate", "closed"), [(4, 20, 1), (5, 0.5, 1), (40, 20, 0.6)])
+def test_zeros_of_few_series_or_by_chance_are_not_named(
+    forecast: Run, tmp_path: Path, shops: int, rate: float, closed: float
+) -> None:
+    assert suspected(forecast, tmp_path, strikes(shops, rate, closed)) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["air_passengers.csv", "jfk_temperature.csv", "us_unemployment.csv", "lumpy", "shops"]
+)
+def test_ordinary_tables_and_lumpy_sales_have_no_suspects(
+    forecast: Run, tmp_path: Path, name: str
+) -> None:
+    path = DATA / name
+    if name == "lumpy":
+        draw, months = np.random.default_rng(3), pd.date_range("2018-01-01", periods=51, freq="MS")
+        sold = draw.poisson(3, (51, 60)) * (draw.random((51, 60)) < np.linspace(0.05, 0.6, 60))
+        table = pd.DataFrame(sold, columns=[f"part {n}" for n in range(60)])
+        table.insert(0, "month", months)
+    if name in ("lumpy", "shops"):
+        path = tmp_path / "data.csv"
+        path.write_text((table if name == "lumpy" else shops()).to_csv(index=False))
+    words = ("--id", "shop") if name == "shops" else ()
+    assert "suspects" not in forecast("inspect", path, *words).out

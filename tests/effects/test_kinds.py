@@ -138,7 +138,9 @@ def test_stock_outs_do_not_pull_forecasts_down(
     assert abs(network - true) < 0.25 * abs(naive - true)
 
 
-def test_a_table_in_which_every_day_is_sold_out_is_inspected(forecast: Run, tmp_path: Path) -> None:
+def test_a_table_in_which_every_day_is_sold_out_has_no_suspects(
+    forecast: Run, tmp_path: Path
+) -> None:
     days = pd.date_range("2024-01-01", periods=60).strftime("%Y-%m-%d")
     pd.DataFrame({"day": days, "sold": [5.0, 7.0, 6.0] * 20}).to_csv(
         tmp_path / "sales.csv", index=False

@@ -447,12 +447,16 @@ class TestAggregation:
         assert "the last period of D is not complete (unfinished='leave out')" in said.text
         assert list(format_positions(schema, panel.origins + 1).index()) == ["2024-01-03 00:00"]
 
-    def test_what_sums_lack_counts_as_zero(self, csv):
+    def test_sums_that_lack_values_are_counted(self, csv, said):
         rows = [
             f"{t:%Y-%m-%d %H:%M},1,{'' if t.hour == 5 and t.day == 2 else 1}" for t in hours(72)
         ]
         _, panel = built(csv(lines("time,a,b", *rows)), freq="D", aggregate="sum")
         assert (past(panel, 0), past(panel, 1)) == ([24, 24, 24], [24, 23, 24])
+        assert (
+            "sales.csv: 1 of 6 sums lack values of their period of D; what is missing counts as 0."
+            in said.text
+        )
 
     def test_days_are_brought_to_months(self, csv):
         table = csv(lines("date,a,b", *days(["1,2"] * (31 + 29))))

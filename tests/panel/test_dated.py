@@ -106,6 +106,19 @@ DAYS = "".join(f"2024-01-{day:02d},{day % 7},a\n" for day in range(1, 21))
 
 
 @pytest.mark.parametrize(
+    "below", ["Total,63,\n", ",63,Total\n", "Total,63,\nSource: the till 2024,,\n", "n/a,63,Sum\n"]
+)
+def test_rows_below_the_data_without_a_time_are_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, below: str
+) -> None:
+    frame = read(tmp_path, f"day,units,shop\n{DAYS}{below}")
+    assert frame["day"].iloc[-1] == "2024-01-20"
+    assert (
+        "values.csv: left out rows without a time below the data (from line 22 on)" in caplog.text
+    )
+
+
+@pytest.mark.parametrize(
     "content",
     [
         f"day,units,shop\n{DAYS},6,a\n",  # a row whose time is missing
@@ -120,15 +133,15 @@ def test_no_other_row_is_left_out(tmp_path: Path, content: str) -> None:
     assert len(read(tmp_path, content)) == content.count("\n") - 1
 
 
-@pytest.mark.parametrize(
-    ("label", "problem"),
-    [("Total", "row 31, column 'day': 'Total' is not written as"), (None, "the time is blank")],
-)
-def test_a_total_below_the_data_is_refused(label: str | None, problem: str) -> None:
+@pytest.mark.parametrize("label", ["Total", None])
+def test_a_total_of_a_frame_is_left_out_and_strict_refuses_it(label: str | None) -> None:
     days = [*pd.date_range("2024-01-01", periods=30).strftime("%Y-%m-%d"), label]
     frame = pd.DataFrame({"day": days, "units": [*np.arange(30.0), 435.0]})
-    with pytest.raises(BadData, match=problem):
-        Forecaster(model="last", horizon=2).fit(frame)
+    assert len(Forecaster(model="last", horizon=2).fit(frame).fitted_.history.values) == 32
+    with pytest.raises(
+        BadData, match=r"rows without a time below the data \(from row 31 on\); remove them"
+    ):
+        Forecaster(model="last", horizon=2, strict=True).fit(frame)
 
 
 def test_columns_are_listed_in_one_text_in_files_of_jobs_and_in_python(

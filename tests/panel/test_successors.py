@@ -318,14 +318,23 @@ def test_no_rows_mean_no_successors(frame: pd.DataFrame, caplog: pytest.LogCaptu
     pd.testing.assert_frame_equal(model.predict(), forecaster().fit(frame).predict())
 
 
-def test_commands_take_a_file(forecast: Run, frame: pd.DataFrame, tmp_path: Path) -> None:
+def test_commands_take_a_file_and_inspect_names_its_rows(
+    forecast: Run, frame: pd.DataFrame, tmp_path: Path
+) -> None:
     data = tmp_path / "sales.csv"
     frame.to_csv(data, index=False)
     words = ["--id", "shop,product", "--target", "units"]
+    shown = forecast("inspect", data, *words).err + forecast("inspect", data, *words).out
+    lines = [line.strip() for line in shown.splitlines()]
+    start = next(at for at, line in enumerate(lines) if line.startswith("replaced 1 series"))
+    assert lines[start + 1 : start + 3] == [
+        "shop,product,replaces,from",
+        "Bonn,tea 2,Bonn/tea,2024-02-12",
+    ]
     rows = tmp_path / "successors.csv"
-    rows.write_text("shop,product,replaces,from\nBonn,tea 2,Bonn/tea,2024-02-12\n")
+    rows.write_text("\n".join(lines[start + 1 : start + 3]))
     named = [*words, "--successors", rows]
-    assert "lent     a past to Bonn/tea 2" in forecast("inspect", data, *named).out
+    assert "replaced" not in forecast("inspect", data, *named).out
     ran = forecast("now", data, *named, "--horizon", "7", "--explain")
     assert ran.code == 0
     assert "lent     a past to Bonn/tea 2" in ran.err

@@ -108,17 +108,20 @@ def test_hidden_sheets_are_read_only_when_named(read: Any) -> None:
     assert list(read(data, sheet="Lists").frame.columns) == ["a", "b"]
 
 
-def test_a_title_above_the_header_is_left_out(read: Any, caplog: Any) -> None:
+def test_a_title_above_the_header_and_a_total_below_are_left_out(read: Any, caplog: Any) -> None:
     for above in (["Sales of 2024"], ["Sales of 2024", None]):
         caplog.clear()
-        table = normalise(read(xlsx(Sales=[above, [], *SALES])))
+        table = normalise(read(xlsx(Sales=[above, [], *SALES, ["Total", 390.5]])))
         assert (table.names, len(table), table.line(0)) == (["day", "units"], 30, "row 4")
         assert (
             "left out the title above the header (row 1 to 2); pass header_row=3 to say so"
             in caplog.text
         )
+        assert "left out rows without a time below the data (from row 34 on)" in caplog.text
         assert infer.read(table, TableSettings()).panel.lengths.tolist() == [30]
-        with pytest.raises(BadData, match=r"title above the header.*leave out strict="):
+        with pytest.raises(
+            BadData, match=r"title above the header.*; rows without a time.*leave out strict="
+        ):
             infer.read(table, TableSettings(strict=True))
     caplog.clear()
     for settings in ({"header_row": 4}, {"skip_rows": 3}):
@@ -133,11 +136,10 @@ def test_a_title_above_the_header_is_left_out(read: Any, caplog: Any) -> None:
 
 
 @pytest.mark.parametrize("total", [["Total", None, 3], [None, "Total", 3]])
-def test_a_total_below_hours_is_named_by_its_row(read: Any, total: list[Any]) -> None:
+def test_hours_stay_hours_beside_a_total(read: Any, total: list[Any]) -> None:
     hours = [[datetime(2024, 1, 1) + timedelta(hours=i), "a", i % 7] for i in range(60)]
     table = normalise(read(xlsx(Sales=[["at", "shop", "units"], *hours, total])))
-    with pytest.raises(BadData, match="row 62, column 'at'"):
-        infer.read(table, TableSettings())
+    assert (len(table), infer.read(table, TableSettings()).schema.calendar.name) == (60, "h")
 
 
 def test_merged_cells_are_refused_with_their_range(read: Any) -> None:
