@@ -254,8 +254,9 @@ def _package(setting: Setting) -> Any:
     try:
         import holidays
     except ImportError:
-        cure = INSTALL.format("holidays")
-        raise Unavailable("needs the package holidays", setting=setting, cure=cure) from None
+        raise Unavailable(
+            "needs the package holidays", setting=setting, cure=INSTALL.format("holidays")
+        ) from None
     return holidays
 
 

@@ -127,8 +127,12 @@ def _origin_time(observations: Observations, present: Flags, schema: Schema, ori
             f"lies before all values of {name}, which start at {first}", setting=setting
         )
     if last > newest:
-        end = format_timestamp(newest, schema.time_format)
-        log.warning("%s: ends at %s, before %s; forecasts start after its end", name, end, setting)
+        log.warning(
+            "%s: ends at %s, before %s; forecasts start after its end",
+            name,
+            format_timestamp(newest, schema.time_format),
+            setting,
+        )
     return min(last, newest)
 
 
@@ -226,8 +230,11 @@ def aggregate(
     inside = (placed.timestamps >= low) & (placed.timestamps <= high)
     placed = placed.select(order[inside[order]])
     if not len(placed.values):
-        problem = f"no period of {Setting('freq', schema.calendar.name)} is complete"
-        raise BadData(problem, place=name, cure=f"pass a finer {Setting('freq')}")
+        raise BadData(
+            f"no period of {Setting('freq', schema.calendar.name)} is complete",
+            place=name,
+            cure=f"pass a finer {Setting('freq')}",
+        )
     sums = placed.combine(schema.aggregate or "sum")
     if schema.aggregate != "sum":
         return sums
@@ -247,8 +254,13 @@ def aggregate(
         counts = ones.combine("sum").values
         lacks = counts < steps[sums.timestamps - first_period]
     if lacks.any():
-        text = "%s: %d of %d sums lack values of their period of %s; what is missing counts as 0."
-        log.warning(text, name, lacks.sum(), len(lacks), schema.calendar.name)
+        log.warning(
+            "%s: %d of %d sums lack values of their period of %s; what is missing counts as 0.",
+            name,
+            lacks.sum(),
+            len(lacks),
+            schema.calendar.name,
+        )
     return sums
 
 
@@ -308,9 +320,11 @@ def _fill_zeros(
     first, lengths, zeros = find_spans(placed, blank, len(observations.ids), newest, schema)
     count = lengths.sum()
     if count > 100_000_000:
-        problem = f"with a zero for each absent row it has {count:,} rows, more than fit in memory"
-        cure = f"pass {Setting('aggregate', 'sum')}, or a table of fewer series"
-        raise Unavailable(problem, place=observations.table.name, cure=cure)
+        raise Unavailable(
+            f"with a zero for each absent row it has {count:,} rows, more than fit in memory",
+            place=observations.table.name,
+            cure=f"pass {Setting('aggregate', 'sum')}, or a table of fewer series",
+        )
     offsets, steps = runs(first, lengths)
     absent = find_absent_slots(placed.followed_by(blank), first, lengths, offsets)
     absent &= np.repeat(zeros, lengths)
@@ -402,8 +416,11 @@ def check_order(observations: Observations, schema: Schema) -> None:
     if (steps > 0).all():
         return
     if table.ordered and (steps < 0).any():
-        back = rows_text((steps < 0).sum())
-        log.warning("%s: sorted by time; %s came after a later one.", table.name, back)
+        log.warning(
+            "%s: sorted by time; %s came after a later one.",
+            table.name,
+            rows_text((steps < 0).sum()),
+        )
     repeated = repeats(series, times)
     if not repeated.any():
         return
@@ -413,33 +430,30 @@ def check_order(observations: Observations, schema: Schema) -> None:
         comparable = [column for column in table.names if table.kind(column) != "other"]
         same = repeated_rows(table, comparable)
         if same.any():
-            rows = rows_text(same.sum())
             first = table.line(np.argmax(same))
             log.warning(
                 "%s: %s repeat an earlier row in every column, first %s; was the table "
                 "loaded twice?",
                 table.name,
-                rows,
+                rows_text(same.sum()),
                 first,
             )
     if schema.on_duplicate != "error":
-        count = rows_text(repeated.sum())
         log.warning(
             "%s: times that repeat: %s; settled by %s.",
             table.name,
-            count,
+            rows_text(repeated.sum()),
             Setting("on_duplicate", schema.on_duplicate),
         )
     elif schema.aggregate is None:
         zone = zone_cure(times[repeated], schema.time_format.zone)
         first = f"{Setting('on_duplicate', 'first')} (or last, mean, sum)"
         ids = schema.ids if long else ()
-        parsed = ParsedTimes(times, schema.time_format)
         raise repeated_row(
             table,
             ids,
             schema.time,
-            parsed,
+            ParsedTimes(times, schema.time_format),
             repeated,
             f"{zone}pass {first}; at fit, {Setting('id')} names the columns that tell series apart",
         )

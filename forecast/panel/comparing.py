@@ -56,12 +56,11 @@ class Comparison:
         self.new += ids_at(panel, np.flatnonzero(is_new))
         unseen = ids_at(panel, np.flatnonzero(is_new & (panel.starts <= self.end)))
         if unseen:
-            names = series_names(unseen, WARNED_NAMED)
             log.warning(
                 "%s: %d series were not seen at fit (%s); they are forecast anyway",
                 self.name,
                 len(unseen),
-                names,
+                series_names(unseen, WARNED_NAMED),
             )
         status = np.array(panel.status, object)
         status[is_new & (status == "ok")] = "new"
@@ -81,10 +80,9 @@ class Comparison:
         missing = self.missing
         if not missing:
             return
-        names = series_names(missing, WARNED_NAMED)
         text = "%s: %d series of the fit are not here (%s); they get no forecast%s"
         none = "" if self.seen else "; none of the fit is left: is this the right table?"
-        log.warning(text, self.name, len(missing), names, none)
+        log.warning(text, self.name, len(missing), series_names(missing, WARNED_NAMED), none)
         before = {_bare(ids) for ids in missing}
         if any(_bare(ids) in before for ids in self.new):
             text = "%s: some new ids are ids of the fit but for leading zeros, blanks or capitals"
@@ -129,13 +127,12 @@ def warn_of_seen_values(
         origin = panel.origins[np.argmax(ahead)]
         ends = np.array([origin, fitted.origin])
         after, end = position_texts(schema, ends)
-        seen = min(ahead.max(), horizon)
         log.warning(
             "%s: the model was trained on values up to %s, so that it has seen %d of the %d steps "
             "after %s",
             name,
             end,
-            seen,
+            min(ahead.max(), horizon),
             horizon,
             after,
         )

@@ -257,12 +257,11 @@ def _concerns_series(table: Table, events: list[Event], ids: Ids) -> bool:
     strange = [parts for parts in owners if not all(map(contains, known, parts))]
     if strange:
         strange_ids = [tuple(part or "any" for part in parts) for parts in strange]
-        named = series_names(strange_ids)
         log.warning(
             "%s: %s: %s",
             table.name,
             "events of series that are not in the table have no effect",
-            named,
+            series_names(strange_ids),
         )
     return len(strange) < len(owners)
 

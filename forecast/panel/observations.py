@@ -99,8 +99,7 @@ def observe(table: Table, schema: Schema, times: ParsedTimes | None = None) -> O
             return _wide(table, wide_columns(table, schema), schema, times.timestamps)
         if ids[0] and not any(ids[0]):  # ids ascend, so that a blank one is the first
             text = "%s: %d rows have no id in %s; they are read as a series of their own."
-            count = (codes == 0).sum()
-            log.warning(text, table.name, count, ", ".join(schema.ids))
+            log.warning(text, table.name, (codes == 0).sum(), ", ".join(schema.ids))
         values = parse_numbers(table, schema.target or "")
         _, first_rows = np.unique(codes, return_index=True)
         order = np.argsort(first_rows)
