@@ -97,8 +97,10 @@ def zone_cure(repeated: Integers, zone: str | None) -> str:
     for usual in CHANGING_ZONES if zone is None else ():
         late, unclear = timestamps_at(repeated, usual, "later")
         if (unclear & (wall_clock(late, usual) == repeated)).all():
-            fit = f"fit with {Setting('timezone', usual)}"
-            return f"{fit} or the table's own, as clocks are put back then; else "
+            return (
+                f"fit with {Setting('timezone', usual)} or the table's own, as clocks are put "
+                "back then; else "
+            )
     return ""
 
 

@@ -227,8 +227,11 @@ def _check_kinds(table: Table, row_of: dict[Event, int], schema: Schema) -> None
 
 
 def _no_days(table: Table, schema: Schema, cure: str, setting: str = "events") -> UsageError:
-    problem = f"{setting} need days, and the table has steps of {schema.calendar.name}"
-    return UsageError(problem, setting=Setting(setting, table.name), cure=cure)
+    return UsageError(
+        f"{setting} need days, and the table has steps of {schema.calendar.name}",
+        setting=Setting(setting, table.name),
+        cure=cure,
+    )
 
 
 def refuse_others(table: Table, schema: Schema, columns: Columns, setting: str) -> None:
