@@ -17,8 +17,7 @@ from forecast.inference.predictor import fill_closed_values
 from forecast.intervals.interval_ends import apply_bounds
 from forecast.logs import log
 from forecast.panel.events import cell_texts, parse_days, refuse_others, side_table
-from forecast.panel.naming import SERIES_NAMED, first_names
-from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel
+from forecast.panel.panel import SERIES_NAMED, Flags, Ids, Integers, Numbers, Panel, first_names
 from forecast.panel.schema import Schema, build_calendar
 from forecast.settings import OutputSettings
 from forecast.tables.table import Table, require_columns
