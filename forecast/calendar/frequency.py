@@ -147,8 +147,7 @@ def _irregular(
             f"correct it, {zone}or pass another step, such as {freq} "
             f"{Setting('aggregate', 'mean')} (or sum, last)"
         )
-    where = place(int(unique[odd + 1]))
-    return BadData(problem, place=where, cure=cure)
+    return BadData(problem, place=place(int(unique[odd + 1])), cure=cure)
 
 
 def _inferred_grid(

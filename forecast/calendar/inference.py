@@ -129,12 +129,19 @@ def _mismatch(cells: TimeCells, matched: dict[str, Flags]) -> BadData:
     if CLOCK_ONLY.fullmatch(first):
         return cells.fault("is a time of day without a date", "add the date", wrong=wrong)
     if not matched:
-        example = "2024-01-31 or 2024-01-31 13:00:00+01:00"
-        cure = (f"write it as {example}, or pass ", date_format, " or ", Setting("time"))
+        cure = (
+            "write it as 2024-01-31 or 2024-01-31 13:00:00+01:00, or pass ",
+            date_format,
+            " or ",
+            Setting("time"),
+        )
         return cells.fault("is not a time that can be recognised", *cure, wrong=wrong)
-    problem = f"is not written as '{cells.texts[0]}' is"
-    same_way = "write all times the same way, all with a zone or none, or pass "
-    return cells.fault(problem, same_way, date_format, wrong=wrong)
+    return cells.fault(
+        f"is not written as '{cells.texts[0]}' is",
+        "write all times the same way, all with a zone or none, or pass ",
+        date_format,
+        wrong=wrong,
+    )
 
 
 def _refuse_uncertain_years(cells: TimeCells, chosen: ParsedTexts) -> None:

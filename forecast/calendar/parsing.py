@@ -214,8 +214,11 @@ def _build_clock_error(cells: TimeCells, row: int, twice: Flags, zone: str) -> B
     if not twice[code]:
         no_zone = Setting("timezone")
         cure = f"{cure}, or no {no_zone}, if the clock of the table never changes"
-    problem = f"'{cells.texts[code]}' {fault} in {zone}, where the clock changes"
-    return BadData(problem, place=cells.table.place(row, cells.columns), cure=cure)
+    return BadData(
+        f"'{cells.texts[code]}' {fault} in {zone}, where the clock changes",
+        place=cells.table.place(row, cells.columns),
+        cure=cure,
+    )
 
 
 def _written_zone(

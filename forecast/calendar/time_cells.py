@@ -73,8 +73,11 @@ class TimeCells:
         if month is not None:
             problem = f"has the German month '{month[0]}'"
             cure = ("write months as numbers, or in English",)
-        place = self.table.place(row, self.columns)
-        return BadData(f"'{text}' {problem}", place=place, cure="".join(f"{part}" for part in cure))
+        return BadData(
+            f"'{text}' {problem}",
+            place=self.table.place(row, self.columns),
+            cure="".join(f"{part}" for part in cure),
+        )
 
 
 def time_cells(table: Table, column: str, rows: int | None = None) -> TimeCells:
@@ -193,8 +196,9 @@ def _unclear(cells: TimeCells) -> BadData:
     flags = [fits for _, fits in candidates(cells, certain=False)]
     fits = max(flags, key=np.sum, default=np.zeros(1, bool))
     if 2 * fits.sum() > len(cells.texts):
-        problem = f"is not a time as '{cells.texts[np.argmax(fits)]}' is"
-        return cells.fault(problem, *cure, wrong=~fits)
+        return cells.fault(
+            f"is not a time as '{cells.texts[np.argmax(fits)]}' is", *cure, wrong=~fits
+        )
     return cells.fault("is not certain as a time (epoch number, yyyymmdd or step)", *cure)
 
 

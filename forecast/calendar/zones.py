@@ -1,14 +1,14 @@
 """Convert between timestamps, in seconds since 1970-01-01 UTC, and the wall clock of a zone."""
 
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from functools import lru_cache
 from typing import Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 import numpy as np
+import pandas as pd
 
 from forecast.errors import Setting, UsageError, did_you_mean
-from forecast.tables.table import Flags, Integers, encode, repeats
+from forecast.tables.table import Flags, Integers, in_seconds, repeats
 
 MINUTE = 60
 HOUR = 3_600
@@ -66,21 +66,10 @@ def offsets_at(timestamps: Integers, zone: str | None) -> Integers:
     """Seconds east of UTC of `zone` at each timestamp."""
     if zone is None or zone == "UTC":
         return np.zeros_like(timestamps)
-    codes, days = encode(timestamps // DAY)
-    midnights = days * DAY
-    starts = np.array([_offset(zone, time) for time in midnights.tolist()], np.int64)
-    ends = np.array([_offset(zone, time) for time in (midnights + DAY).tolist()], np.int64)
-    offsets = starts[codes]
-    changing = (starts != ends)[codes]  # clocks change at most once within a day
-    offsets[changing] = [_offset(zone, timestamp) for timestamp in timestamps[changing].tolist()]
-    return offsets
-
-
-@lru_cache(maxsize=1 << 17)
-def _offset(zone: str, timestamp: int) -> int:
-    time = EPOCH + timedelta(seconds=min(max(timestamp, FIRST_SECOND), LAST))
-    offset = time.astimezone(find_zone(zone)).utcoffset()
-    return int(offset.total_seconds()) if offset else 0
+    seconds = np.clip(timestamps, FIRST_SECOND, LAST)
+    times = pd.DatetimeIndex(seconds.astype("datetime64[s]"), tz="UTC")
+    shown = times.tz_convert(find_zone(zone)).tz_localize(None)
+    return in_seconds(shown) - seconds
 
 
 def timestamps_at(
@@ -108,8 +97,10 @@ def zone_cure(repeated: Integers, zone: str | None) -> str:
     for usual in CHANGING_ZONES if zone is None else ():
         late, unclear = timestamps_at(repeated, usual, "later")
         if (unclear & (wall_clock(late, usual) == repeated)).all():
-            fit = f"fit with {Setting('timezone', usual)}"
-            return f"{fit} or the table's own, as clocks are put back then; else "
+            return (
+                f"fit with {Setting('timezone', usual)} or the table's own, as clocks are put "
+                "back then; else "
+            )
     return ""
 
 

@@ -13,7 +13,7 @@ from forecast.errors import INCOMPLETE, Setting
 from forecast.inference.fitted import rank_candidates
 from forecast.inference.forecasting import load_predictor, update_tables
 from forecast.jobs.checks.age import find_unforecast_series
-from forecast.panel.naming import series_names
+from forecast.panel.panel import series_names
 from forecast.settings import (
     AFTER_FIT,
     CheckSettings,

@@ -10,7 +10,7 @@ from forecast.cli._console import log, put_json, put_numbers, suggest
 from forecast.cli._data import load, load_later
 from forecast.cli._forecasts import Saved
 from forecast.inference.forecasting import panel_to_forecast
-from forecast.panel.naming import series_name
+from forecast.panel.panel import series_name
 from forecast.report.explanation import FORECAST_PARTS, Explanation, explain_panel
 from forecast.settings import PictureSettings
 

@@ -14,8 +14,7 @@ from forecast.inference.forecasting import load_forecaster
 from forecast.panel.comparing import warn_status
 from forecast.panel.dated import normalise
 from forecast.panel.infer import describe, describe_reading, read
-from forecast.panel.naming import first_names, series_key
-from forecast.panel.panel import Panel
+from forecast.panel.panel import Panel, first_names, series_key
 from forecast.panel.successors import likely_successors
 from forecast.settings import Facts, TableSettings, TextSettings, TrainSettings
 from forecast.tables.reading import read_table

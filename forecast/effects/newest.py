@@ -7,8 +7,7 @@ import numpy as np
 from forecast.effects.kinds import is_likelier_ratio, median, remove_shifts
 from forecast.errors import Setting
 from forecast.logs import log
-from forecast.panel.naming import series_names
-from forecast.panel.panel import Integers, Numbers, Panel
+from forecast.panel.panel import Integers, Numbers, Panel, series_names
 from forecast.panel.schema import Schema
 
 

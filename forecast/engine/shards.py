@@ -18,9 +18,8 @@ from forecast.inference.forecasting import checked_horizon
 from forecast.inference.predictor import Predictor
 from forecast.panel.comparing import Comparison
 from forecast.panel.large import large_table, needed_columns, newest_time
-from forecast.panel.naming import shard_numbers
 from forecast.panel.observations import id_codes
-from forecast.panel.panel import Id, Integers
+from forecast.panel.panel import Id, Integers, shard_numbers
 from forecast.panel.schema import position_texts
 from forecast.parallel import Task, on_cluster, side_by_side
 from forecast.settings import Stored

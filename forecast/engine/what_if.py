@@ -16,8 +16,7 @@ from forecast.inference.predictor import Predictor
 from forecast.logs import log
 from forecast.metrics.quantiles import normal_deviates, round_values
 from forecast.panel.build import add_future
-from forecast.panel.naming import SERIES_NAMED, first_names
-from forecast.panel.panel import Flags, Numbers, Panel, series_index
+from forecast.panel.panel import SERIES_NAMED, Flags, Numbers, Panel, first_names, series_index
 from forecast.panel.schema import Names, Schema, build_calendar
 from forecast.tables.cells import MAX_VALUE
 from forecast.tables.table import Table

@@ -37,8 +37,16 @@ from forecast.panel.comparing import (
 )
 from forecast.panel.events import merge_events, read_events, remove_censored_values, without
 from forecast.panel.infer import Reading, Source, read_as
-from forecast.panel.naming import repeated_ids
-from forecast.panel.panel import SKIPPED, SUM, Id, Integers, Numbers, Panel, series_index
+from forecast.panel.panel import (
+    SKIPPED,
+    SUM,
+    Id,
+    Integers,
+    Numbers,
+    Panel,
+    repeated_ids,
+    series_index,
+)
 from forecast.panel.schema import Schema, time_columns_at
 from forecast.panel.successors import read_successors
 from forecast.panel.vintages import describe_vintages

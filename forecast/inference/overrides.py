@@ -10,16 +10,14 @@ from numpy.typing import NDArray
 
 from forecast.calendar.parsing import parse_times
 from forecast.calendar.zones import DAY
-from forecast.effects.closed import fill_closed_slots
 from forecast.errors import BadData
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts, forecast_columns
-from forecast.inference.predictor import find_closed_values
+from forecast.inference.predictor import fill_closed_values
 from forecast.intervals.interval_ends import apply_bounds
 from forecast.logs import log
 from forecast.panel.events import cell_texts, parse_days, refuse_others, side_table
-from forecast.panel.naming import SERIES_NAMED, first_names
-from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel
+from forecast.panel.panel import SERIES_NAMED, Flags, Ids, Integers, Numbers, Panel, first_names
 from forecast.panel.schema import Schema, build_calendar
 from forecast.settings import OutputSettings
 from forecast.tables.table import Table, require_columns
@@ -72,8 +70,7 @@ def apply_overrides(
     steps = np.arange(numbers.shape[1])
     ends = panel.offsets[series] + panel.lengths[series]
     slots = ends[:, None] + steps
-    fixed = find_closed_values(fitted, panel)
-    is_closed = fill_closed_slots(panel, fixed).observed[slots]
+    is_closed = fill_closed_values(fitted, panel).observed[slots]
     row = np.where(is_closed, -1, overrides.row[series][:, steps])
     unused_rows = np.setdiff1d(np.arange(len(table)), row)
     unused = [table.line(i) for i in unused_rows]

@@ -7,7 +7,7 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
-from forecast.effects.closed import closed_now, fixed_values
+from forecast.effects.closed import closed_now, fill_closed_slots, fixed_values
 from forecast.errors import INSTALL, Setting, Unavailable, UsageError, raise_if_interrupted
 from forecast.inference.fitted import CPU_DEVICES, Fitted
 from forecast.metrics.quantiles import standard_deviation
@@ -293,6 +293,11 @@ def find_closed_values(
     before = panel.lengths if before is None else before
     closed = closed_now(fitted.effects.closed, panel, schema, index, before, len(fitted.history))
     return fixed_values(closed, panel, schema)
+
+
+def fill_closed_values(fitted: Fitted, panel: Panel) -> Panel:
+    """The panel with the constant values of closed slots as observed ones."""
+    return fill_closed_slots(panel, find_closed_values(fitted, panel))
 
 
 def prepare_inputs(fitted: Fitted, panel: Panel, before: Integers | None = None) -> Inputs:

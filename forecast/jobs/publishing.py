@@ -48,8 +48,7 @@ from forecast.jobs.replay import pack_run
 from forecast.jobs.sinks import Results, SinkSettings
 from forecast.jobs.sum_scores import compute_totals, sums_to_keep
 from forecast.logs import held_back, log
-from forecast.panel.naming import series_key, series_names
-from forecast.panel.panel import Id, Ids, ids_at
+from forecast.panel.panel import Id, Ids, ids_at, series_key, series_names
 from forecast.panel.schema import build_calendar
 from forecast.registry import explain_error
 from forecast.settings import Facts

@@ -23,7 +23,6 @@ from forecast.inference.forecasting import replace_schema
 from forecast.inference.predictor import Predictor
 from forecast.logs import held_back
 from forecast.panel.hierarchy import Key, iterate_keys
-from forecast.panel.naming import series_names
 from forecast.panel.panel import (
     BY_SERIES,
     BY_SLOT,
@@ -34,6 +33,7 @@ from forecast.panel.panel import (
     Panel,
     ids_at,
     series_index,
+    series_names,
     steps_within,
 )
 from forecast.panel.schema import Event, Schema, build_calendar, position_texts

@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from forecast.effects.closed import fill_closed_slots
 from forecast.inference.forecasting import Forecasts
-from forecast.inference.predictor import find_closed_values
+from forecast.inference.predictor import fill_closed_values
 from forecast.jobs.checks.accuracy import MAX_FORECASTS, measures, summed_by
 from forecast.jobs.checks.promotion import ServingVersion
 from forecast.jobs.ledger import PUBLISHED, SUM_COLUMNS, series_text
@@ -72,7 +71,7 @@ def compare_sums(
     if not stored or not schema.dated:  # series without dates end at different steps
         return []
     calendar = build_calendar(schema)
-    actuals = fill_closed_slots(panel, find_closed_values(live.fitted, panel))
+    actuals = fill_closed_values(live.fitted, panel)
     actuals = actuals.select(np.flatnonzero(np.array(panel.status) != "missing"))
     ended = np.array(actuals.status) == "ended"
     groups = _groups(actuals, live, pipeline)

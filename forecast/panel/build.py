@@ -14,7 +14,6 @@ from forecast.logs import log
 from forecast.panel.comparing import observed_spans
 from forecast.panel.dated import DatedTable, normalise, repeated_rows
 from forecast.panel.events import has_kind
-from forecast.panel.naming import series_name
 from forecast.panel.observations import (
     Observations,
     TimedValues,
@@ -22,7 +21,7 @@ from forecast.panel.observations import (
     find_regions,
     static_values,
 )
-from forecast.panel.panel import Flags, Integers, Panel, runs, steps_within
+from forecast.panel.panel import Flags, Integers, Panel, runs, series_name, steps_within
 from forecast.panel.roles import repeated_row
 from forecast.panel.schema import Schema, build_calendar, position_texts
 from forecast.panel.vintages import add_vintages, is_left_out

@@ -7,8 +7,19 @@ import numpy as np
 from forecast.errors import BadData, Setting
 from forecast.logs import log
 from forecast.panel.events import closed_now, find_touched_slots
-from forecast.panel.naming import first_names, series_name, series_names
-from forecast.panel.panel import Flags, Id, Ids, Integers, Numbers, Panel, ids_at, series_index
+from forecast.panel.panel import (
+    Flags,
+    Id,
+    Ids,
+    Integers,
+    Numbers,
+    Panel,
+    first_names,
+    ids_at,
+    series_index,
+    series_name,
+    series_names,
+)
 from forecast.panel.schema import Schema, position_texts
 
 MAX_LEVEL_CHANGE = 10.0  # if a level rises or falls by a larger factor, the unit may have changed

@@ -16,8 +16,7 @@ from forecast.calendar.spec import CalendarSpec, TimeSettings
 from forecast.calendar.zones import DAY, WEEK, wall_clock
 from forecast.errors import BadData, NoRows, Setting, UsageError, did_you_mean
 from forecast.logs import log
-from forecast.panel.naming import series_names
-from forecast.panel.panel import Flags, Ids, Integers, Panel
+from forecast.panel.panel import Flags, Ids, Integers, Panel, series_names
 from forecast.panel.schema import Event, EventKind, Schema, build_calendar
 from forecast.settings import TextSettings
 from forecast.tables.reading import read_table, table_from_frame
@@ -227,8 +226,11 @@ def _check_kinds(table: Table, row_of: dict[Event, int], schema: Schema) -> None
 
 
 def _no_days(table: Table, schema: Schema, cure: str, setting: str = "events") -> UsageError:
-    problem = f"{setting} need days, and the table has steps of {schema.calendar.name}"
-    return UsageError(problem, setting=Setting(setting, table.name), cure=cure)
+    return UsageError(
+        f"{setting} need days, and the table has steps of {schema.calendar.name}",
+        setting=Setting(setting, table.name),
+        cure=cure,
+    )
 
 
 def refuse_others(table: Table, schema: Schema, columns: Columns, setting: str) -> None:

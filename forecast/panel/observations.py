@@ -11,8 +11,17 @@ from forecast.calendar.calendar import Calendar, named_holidays
 from forecast.calendar.parsing import ParsedTimes, parse_times
 from forecast.errors import BadData, Setting, UsageError
 from forecast.logs import log
-from forecast.panel.naming import first_alike, series_name, series_names
-from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, series_index
+from forecast.panel.panel import (
+    Flags,
+    Ids,
+    Integers,
+    Numbers,
+    Panel,
+    first_alike,
+    series_index,
+    series_name,
+    series_names,
+)
 from forecast.panel.schema import Names, Schema, build_calendar
 from forecast.tables.cells import (
     WHOLE_NUMBER,

@@ -1,15 +1,20 @@
-"""Hold many series as one flat array and offsets, with a mask of observed values and covariates."""
+"""Hold many series as one flat array and offsets, a mask of observed values, covariates and names."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from typing import Annotated, Any
+from unicodedata import normalize
 
 import numpy as np
 
 from forecast.artifacts.specs import Spec, of_values
+from forecast.errors import Setting, UsageError, did_you_mean
 from forecast.tables.table import Flags as Flags
 from forecast.tables.table import Floats as Floats
 from forecast.tables.table import Integers as Integers
 from forecast.tables.table import Numbers as Numbers
+from forecast.tables.writing import Column
 
 BEFORE_ALL_ORIGINS = -(
     2**62
@@ -22,6 +27,9 @@ BY_SERIES = ("starts", "static", "lowest", "counted")
 SUM = "sum"  # the status of a series that is a sum of others, see `hierarchy`
 SKIPPED = ("ended", "missing", SUM)  # the statuses of series that get no forecast of their own
 NOISE = 1e-12  # a standard deviation below this share of the largest value is rounding error
+
+SERIES_NAMED = 5  # the number of series that a message lists by name
+MAX_NAME_LENGTH = 200  # the number of letters of a name that a message shows
 
 
 @dataclass(frozen=True)
@@ -466,3 +474,72 @@ def column_statistics(columns: Numbers) -> tuple[Numbers, Numbers]:
     squares = seen * (values - mean) ** 2
     deviation = np.sqrt(squares.sum(0) / count)
     return mean * largest, deviation * largest * (deviation > NOISE)
+
+
+def series_name(ids: Id) -> str:
+    """Name a series, such as FLORAL/292, or '' if series have no ids; a long name is cut."""
+    name = "/".join(ids)
+    if len(name) > MAX_NAME_LENGTH:
+        return f"{name[:MAX_NAME_LENGTH]}..."
+    return name or "''" * bool(ids)
+
+
+def series_key(ids: Id) -> str:
+    """Name a series as no other one of a table: with \\/ for slashes in ids before the last."""
+    *before, last = ids or ("",)
+    return "/".join([*(part.replace("/", "\\/") for part in before), last])
+
+
+def series_names(series: Sequence[Id], most: int = SERIES_NAMED) -> str:
+    """Name the first of several series: FLORAL/292, FLORAL/356, ..."""
+    names = [series_name(ids) for ids in series[: most + 1]]
+    return first_names(names, most)
+
+
+def first_names(names: Sequence[str], most: int) -> str:
+    more = ", ..." if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def first_alike(names: Iterable[Id]) -> tuple[Id, Id] | None:
+    """Return the first two names that differ only in blanks, invisible characters and case."""
+    seen = dict[Id, Id]()
+    for name in names:
+        folded = [normalize("NFKC", part).casefold() for part in name]
+        visible = tuple("".join(filter(str.isprintable, part.replace(" ", ""))) for part in folded)
+        first = seen.setdefault(visible, name)
+        if first != name:
+            return first, name
+    return None
+
+
+def find_series(ids: Sequence[Id], name: str) -> int:
+    """Return the index of the series that a user names as messages do; else `UsageError`."""
+    names = list(map("/".join, ids))
+    if name in names:
+        return names.index(name)
+    hint = did_you_mean(name, names) or f"; there are {series_names(ids)}"
+    raise UsageError(f"no such series{hint}", setting=Setting("series", name))
+
+
+def repeated_ids(ids: Sequence[Id], names: Id, steps: int) -> dict[str, Column]:
+    """Return the id columns of an output with `steps` rows for each series, [series * steps]."""
+    columns = {}
+    for name, *parts in zip(names, *ids, strict=True):
+        texts = np.array(parts, object)
+        columns[name] = Column(np.repeat(texts, steps))
+    return columns
+
+
+def shard_numbers(ids: Ids, count: int) -> Integers:
+    """Return the number of the shard of each series, [series].
+
+    It is 1 + h mod count, where h is the BLAKE2b hash of the id. The hash has 8 bytes, the lowest
+    first. It is taken of the id as UTF-8, whose parts are joined by the character 31.
+    """
+    numbers = np.empty(len(ids), np.int64)
+    for series, parts in enumerate(ids):
+        text = "\x1f".join(parts).encode("utf-8", "surrogatepass")
+        digest = blake2b(text, digest_size=8).digest()
+        numbers[series] = 1 + int.from_bytes(digest, "little") % count
+    return numbers

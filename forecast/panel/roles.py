@@ -90,8 +90,10 @@ def id_columns(
         cure += f" ({proposed}), {Setting('layout', 'wide')} if no column does"
     if not settled:
         if is_many:
-            events = f"{Setting('freq', freq)} {Setting('aggregate', 'sum')}"
-            cure += f"; if each row is an event, such as a sale, pass {events}, too"
+            cure += (
+                f"; if each row is an event, such as a sale, pass {Setting('freq', freq)} "
+                f"{Setting('aggregate', 'sum')}, too"
+            )
         first_row = Setting("on_duplicate", "first")
         cure += f", or {first_row} (or last, mean, sum) to make one row of them"
     return ids, repeated_row(table, ids, time, times, repeated, cure)
@@ -202,8 +204,11 @@ def repeated_row(
     series = f" for {', '.join(ids)} '{', '.join(names[codes[row]])}'" if ids else ""
     text = format_timestamp(int(timestamp), times.format)
     count = rows_text(repeated.sum())
-    problem = f"{text} comes twice{series}, first in {earlier} ({count} like that)"
-    return BadData(problem, place=table.place(row, time), cure=cure)
+    return BadData(
+        f"{text} comes twice{series}, first in {earlier} ({count} like that)",
+        place=table.place(row, time),
+        cure=cure,
+    )
 
 
 def no_numbers(table: Table, others: list[str]) -> BadData:

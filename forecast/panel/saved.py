@@ -10,9 +10,8 @@ from forecast.errors import BadData, Setting
 from forecast.logs import log
 from forecast.panel.dated import heading_times
 from forecast.panel.infer import Reading, read
-from forecast.panel.naming import series_names
 from forecast.panel.observations import Observations, observe
-from forecast.panel.panel import Ids, Integers, Numbers, Panel
+from forecast.panel.panel import Ids, Integers, Numbers, Panel, series_names
 from forecast.panel.schema import Schema, build_calendar
 from forecast.settings import TableSettings, find_intervals, interval_levels
 from forecast.tables.cells import parse_numbers

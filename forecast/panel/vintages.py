@@ -325,5 +325,7 @@ def describe_vintages(panel: Panel, schema: Schema) -> list[str]:
     columns = np.unique(vintages.column)
     names = ", ".join(schema.known[column] for column in columns)
     age = panel.origin - issued.max() if len(issued) else "none"
-    text = f"{len(vintages):,} vintages; age of the newest at the origin in steps: {age}"
-    return [f"known    {names}: {text}"]
+    return [
+        f"known    {names}: {len(vintages):,} vintages; age of the newest at the origin in "
+        f"steps: {age}"
+    ]

@@ -12,8 +12,16 @@ from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts, forecast_series
 from forecast.logs import log
 from forecast.metrics.metrics import mase, naive_errors_until
-from forecast.panel.naming import find_series, series_name
-from forecast.panel.panel import Ids, Integers, Numbers, Panel, ids_at, series_index
+from forecast.panel.panel import (
+    Ids,
+    Integers,
+    Numbers,
+    Panel,
+    find_series,
+    ids_at,
+    series_index,
+    series_name,
+)
 from forecast.panel.saved import SavedForecasts
 from forecast.panel.schema import Schema, build_calendar, position_texts
 from forecast.settings import OutputSettings, PictureSettings, find_intervals

@@ -11,8 +11,7 @@ from forecast.errors import BadData
 from forecast.inference.forecasting import columns_at, forecast_series
 from forecast.inference.predictor import Predictor, find_closed_values
 from forecast.panel.comparing import require_known
-from forecast.panel.naming import find_series
-from forecast.panel.panel import Ids, Integers, Numbers, Panel, ids_at, series_index
+from forecast.panel.panel import Ids, Integers, Numbers, Panel, find_series, ids_at, series_index
 from forecast.panel.schema import Schema
 from forecast.tables.writing import Frame, build_frame
 

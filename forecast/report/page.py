@@ -16,8 +16,7 @@ from importlib.resources import files
 import numpy as np
 
 from forecast.errors import Setting, UsageError, visible
-from forecast.panel.naming import series_name
-from forecast.panel.panel import Id, Integers
+from forecast.panel.panel import Id, Integers, series_name
 from forecast.panel.schema import position_texts
 from forecast.report.chart import PlotData
 from forecast.windows.origins import find_values

@@ -14,8 +14,7 @@ from forecast.inference.predictor import Predictor
 from forecast.metrics.metrics import REFERENCE
 from forecast.panel.events import find_touched_slots
 from forecast.panel.infer import describe
-from forecast.panel.naming import first_names, series_name, series_names
-from forecast.panel.panel import Id, Ids, Panel
+from forecast.panel.panel import Id, Ids, Panel, first_names, series_name, series_names
 from forecast.panel.schema import Schema, position_texts
 from forecast.report.page import (
     MOST_LINES,

@@ -10,11 +10,10 @@ from forecast.baselines.shared.gaps import fill_gaps
 from forecast.calendar.calendar import season_candidates
 from forecast.calendar.spec import CalendarSpec
 from forecast.calendar.zones import DAY, WEEK
-from forecast.effects.closed import fill_closed_slots
 from forecast.errors import UsageError
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts
-from forecast.inference.predictor import Predictor, find_closed_values
+from forecast.inference.predictor import Predictor, fill_closed_values
 from forecast.metrics.metrics import naive_errors_until
 from forecast.panel.hierarchy import ALL, iterate_keys
 from forecast.panel.panel import Ids, Integers, Panel, series_index
@@ -74,7 +73,7 @@ def past_sums(
     newest values.
     """
     schema = fitted.schema
-    panel = fill_closed_slots(panel, find_closed_values(fitted, panel))
+    panel = fill_closed_values(fitted, panel)
     newest = panel.origin
     steps = newest + 1 - int(panel.starts.min())
     positions = np.arange(newest - steps, newest + 2)  # with one position more on either side

@@ -396,5 +396,7 @@ def _advice(text: str, cells: Cells, rows: slice, table: Table) -> str:
 def _too_large(text: str) -> str:
     if "inf" in text:
         return f"'{text}' is not finite: leave the cell blank"
-    limit = f"numbers up to {MAX_VALUE:.0e} can be forecast"
-    return f"'{text}' is too large; {limit}: mend it, or use a larger unit"
+    return (
+        f"'{text}' is too large; numbers up to {MAX_VALUE:.0e} can be forecast: mend it, or use "
+        "a larger unit"
+    )

@@ -305,11 +305,14 @@ def _by_line(data: bytes, delimiter: str, name: str) -> tuple[list[list[str]], I
 
 def _quote_trouble(data: bytes, error: str) -> str:
     if b'"' not in data:
-        limit = f"{csv.field_size_limit():,}"
-        return f"a cell is longer than {limit} characters; is this a table at all?"
+        return (
+            f"a cell is longer than {csv.field_size_limit():,} characters; is this a table at all?"
+        )
     if "unexpected end" in error or "field larger" in error:
-        cure = "close it, or double it where it belongs to the text"
-        return f"a quote is opened and never closed; {cure}"
+        return (
+            "a quote is opened and never closed; close it, or double it where it belongs to "
+            "the text"
+        )
     return "a quoted cell goes on after its closing quote; double quotes that belong to the text"
 
 
@@ -326,5 +329,7 @@ def _width_cure(row: list[str], header: list[str], line: int, delimiter: str) ->
         return f"the line is cut or a {mark} is missing"
     if row[-1] == "" and len(row) == len(header) + 1:
         return f"remove the trailing {mark}"
-    other = f"{Setting('delimiter')} or {header_row}"
-    return f"a {mark} too many; quote cells that hold one, or pass {other}"
+    return (
+        f"a {mark} too many; quote cells that hold one, or pass {Setting('delimiter')} or "
+        f"{header_row}"
+    )

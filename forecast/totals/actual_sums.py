@@ -14,8 +14,7 @@ from forecast.metrics.metrics import REFERENCE, Outcome, mae, measures
 from forecast.panel.comparing import set_status
 from forecast.panel.hierarchy import Key, iterate_keys, rows_of_keys
 from forecast.panel.infer import read_as
-from forecast.panel.naming import series_names
-from forecast.panel.panel import Ids, Integers, Numbers, Panel
+from forecast.panel.panel import Ids, Integers, Numbers, Panel, series_names
 from forecast.panel.saved import (
     POINT,
     extract_predictions,

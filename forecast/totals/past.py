@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from forecast.effects.closed import fill_closed_slots
 from forecast.errors import UsageError
 from forecast.inference.fitted import Filled
-from forecast.inference.predictor import Predictor, find_closed_values
+from forecast.inference.predictor import Predictor, fill_closed_values
 from forecast.intervals.interval_ends import apply_bounds, lower_bounds
 from forecast.panel.panel import Flags, Numbers, Panel
 from forecast.settings import Every, OutputSettings
@@ -80,7 +79,7 @@ def sum_year_before(
     none = np.zeros((len(panel), len(periods)), bool)
     if panel.spread is not None or fitted.schema.calendar.kind == "steps":
         return np.zeros(none.shape), none
-    closed = fill_closed_slots(panel, find_closed_values(fitted, panel))
+    closed = fill_closed_values(fitted, panel)
     values = np.append(np.where(closed.observed, closed.values, np.nan), 0.0)
     begin, end = find_year_before(fitted.schema, periods, every)
     last = panel.lengths - panel.trailing_gap()
@@ -110,7 +109,7 @@ def to_date(predictor: Predictor, panel: Panel, count: int) -> tuple[Numbers, Fi
     inside = panel.before(lengths)
     newest = ~panel.before(lengths - count)
     gaps = (inside & ~panel.observed).any()
-    closed = fill_closed_slots(panel, find_closed_values(fitted, panel) if gaps else None)
+    closed = fill_closed_values(fitted, panel) if gaps else panel
     has_past = inside & (panel.positions > 0)  # the first value of a series has none before it
     skipped = np.repeat(panel.skipped, panel.sizes)
     missing = has_past & ~closed.observed & ~skipped

@@ -23,8 +23,16 @@ from forecast.jobs.ledger import (
     series_text,
 )
 from forecast.panel.events import find_touched_slots
-from forecast.panel.naming import SERIES_NAMED, series_name
-from forecast.panel.panel import Ids, Integers, Numbers, Panel, ids_at, series_index
+from forecast.panel.panel import (
+    SERIES_NAMED,
+    Ids,
+    Integers,
+    Numbers,
+    Panel,
+    ids_at,
+    series_index,
+    series_name,
+)
 from forecast.panel.schema import Schema, build_calendar, position_texts
 from forecast.settings import Facts
 

@@ -15,8 +15,16 @@ from forecast.jobs.checks.limits import Finding, usual_size
 from forecast.jobs.checks.tonight import MIN_COPIED_VALUES, Tonight
 from forecast.jobs.replay import slots_in, times_text
 from forecast.panel.events import closed_now
-from forecast.panel.naming import SERIES_NAMED, first_names, series_names
-from forecast.panel.panel import Integers, Numbers, Panel, ids_at, series_index
+from forecast.panel.panel import (
+    SERIES_NAMED,
+    Integers,
+    Numbers,
+    Panel,
+    first_names,
+    ids_at,
+    series_index,
+    series_names,
+)
 from forecast.panel.schema import Schema, position_texts
 
 FEW_COPIES = 100  # in smaller panels, copies are counted as a share of so many series

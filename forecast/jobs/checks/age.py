@@ -8,8 +8,7 @@ from forecast.calendar.spec import STEP_KIND, on_clock
 from forecast.errors import Setting, StaleData
 from forecast.logs import log
 from forecast.panel.events import closed_now
-from forecast.panel.naming import series_names
-from forecast.panel.panel import SKIPPED, Id, Ids, Panel, ids_at
+from forecast.panel.panel import SKIPPED, Id, Ids, Panel, ids_at, series_names
 from forecast.panel.schema import Schema, build_calendar
 from forecast.settings import CheckSettings, parse_duration
 

@@ -10,8 +10,7 @@ from forecast.intervals.corrections import CORRECTION_PRIORS as OF_INTERVALS
 from forecast.jobs.checks.limits import Finding, usual_size
 from forecast.jobs.record import Record
 from forecast.jobs.replay import times_text
-from forecast.panel.naming import series_name
-from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, ids_at
+from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, ids_at, series_name
 from forecast.panel.schema import Schema
 from forecast.tables.writing import Frame
 

@@ -9,8 +9,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from forecast.jobs.record import Record
-from forecast.panel.naming import series_names
-from forecast.panel.panel import Ids
+from forecast.panel.panel import Ids, series_names
 from forecast.settings import CheckSettings, SettingsGroup
 
 MIN_REFERENCE_RUNS = 20  # fewest past runs with which a run is compared

@@ -11,8 +11,7 @@ from forecast.errors import ForecastError, as_flag
 from forecast.inference.fitted import Fitted
 from forecast.inference.predictor import Predictor
 from forecast.panel.infer import Reading, read_as
-from forecast.panel.naming import series_names
-from forecast.panel.panel import Integers, Numbers, series_index
+from forecast.panel.panel import Integers, Numbers, series_index, series_names
 from forecast.panel.schema import Schema
 from forecast.registry import is_baseline
 

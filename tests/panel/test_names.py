@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forecast.panel.naming import series_name, series_names, shard_numbers
+from forecast.panel.panel import series_name, series_names, shard_numbers
 
 
 def test_parts_of_an_id_are_joined_and_a_long_one_is_cut() -> None:
