@@ -307,10 +307,11 @@ def test_an_older_format_is_refused_with_the_way_out(number):
     ("needs", "said"), [(">=2.1", "forecast>=2.1"), ("; rm -rf ~", "forecast, a newer one")]
 )
 def test_newer_format_is_refused_by_name_of_the_version_that_is_needed(needs, said):
-    manifest = json.dumps({"format": 7, "needs": needs, "unheard": "of"}).encode()
+    newer = artifact_format.FORMAT + 1
+    manifest = json.dumps({"format": newer, "needs": needs, "unheard": "of"}).encode()
     with pytest.raises(ArtifactRefused, match=said) as caught:
         load_manifest(manifest, "store/v/MANIFEST.json")
-    assert str(caught.value).startswith("store/v/MANIFEST.json: has format 7")
+    assert str(caught.value).startswith(f"store/v/MANIFEST.json: has format {newer}")
     assert "rm -rf" not in str(caught.value)
 
 
