@@ -8,14 +8,13 @@ import numpy as np
 
 from forecast.artifacts.specs import SMALLEST_NORMAL, Spec, of_values
 from forecast.calendar.zones import WEEK
-from forecast.effects.kinds import KEY_STRIDE, NO_LABELS, Marks, mark
+from forecast.effects.kinds import KEY_STRIDE, Marks, mark
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import Schema
 from forecast.tables.table import list_names
 
 Real = Numbers | Integers
 DAYS_A_WEEK = 7
-NOT_COMPARED = -1  # stands for the label set of a slot that must not serve as a comparison
 EFFECTS_NAMED = 4  # the number of effects that `describe_effects` lists by name
 
 
@@ -38,7 +37,6 @@ class EffectPriors:
     level_weeks: int = 4  # the level of a day is the mean over this many weeks on each side
     # each series is shrunk towards the mean over all series, which weighs as much as so many days
     prior_days: int = 10
-    correlation: float = 0.5  # between the deviations of two series on the same day
     # bounds of the weekday profile
     lowest_profile: float = 0.1
     highest_profile: float = 10.0
@@ -92,9 +90,7 @@ class EventEffects:
     # the events that occurred in the past of the fit; their eves and following days have labels of
     # their own
     labels: Annotated[tuple[str, ...], Spec("labels")]
-    # first axis: relative scale, additive scale; last axis: the effect on any day, then what each
-    # weekday adds to it, Monday first
-    effect: Annotated[Numbers, of_values("2 labels 8")]
+    effect: Annotated[Numbers, of_values("2 labels")]  # first axis: relative, additive scale
     # first axis as above; the mean total effect on the days of a label, to which the other labels
     # of these days contribute
     typical: Annotated[Numbers, of_values("2 labels")]
@@ -132,9 +128,7 @@ def compute_event_factors(
     is_additive = unit > 0
 
     scale = is_additive[slot].astype(np.int64)  # [marks], see `EventEffects.effect`
-    of_label = effects.effect[scale, label]  # [marks, 8]
-    of_weekday = of_label[np.arange(len(slot)), 1 + marks.weekday[slot]]
-    of_slot = np.bincount(slot, of_label[:, 0] + of_weekday, len(row))
+    of_slot = np.bincount(slot, effects.effect[scale, label], len(row))
     amount = of_slot * effects.reaction[row]
     profile = effects.profile[row, marks.weekday]
     share = amount * profile**effects.exponent
@@ -178,24 +172,23 @@ def fit_events(
 ) -> EventEffects:
     """Estimate the effects of events from the open slots before position `before` [series].
 
-    A day with events is compared with the same weekday in the nearest weeks without events. If that
-    is impossible for all days with its labels, it is compared with days that have the same labels.
+    A day with events is compared with the same weekday in the nearest weeks without events.
     The effect of a label is what all days with this label have in common; a day may have several
     labels.
     """
     marks = mark(panel, schema)
     usable = panel.observed & panel.before(before)
-    closed = np.zeros_like(usable) if fixed is None else usable & np.isfinite(fixed)
-    past = _EffectPast(panel, schema, marks, usable & ~closed)
+    is_open = usable if fixed is None else usable & np.isnan(fixed)
+    past = _EffectPast(panel, schema, marks, is_open)
     days = _compare(past, past.marked[past.observed[past.marked]])
     series = past.series[days.slot]
     weekday = marks.weekday[days.slot]
     weekday_level = past.profile[1 + series, weekday]
-    weekday_set, matrix = _weekday_sets(days.slot, marks)
-    weight = _weights(past, days)
+    label_set, matrix = _label_sets(days.slot, marks)
+    weight = 1 / _noise(past)[series] ** 2
 
     labels = len(marks.labels)
-    effect = np.zeros((2, labels, 1 + DAYS_A_WEEK))
+    effect = np.zeros((2, labels))
     typical = np.zeros((2, labels))
     exponent = EFFECT_PRIORS.exponents[0]
     reaction = np.ones(len(panel) + 1)
@@ -203,12 +196,12 @@ def fit_events(
     for scale, used in enumerate((~is_additive, is_additive)):
         if not used.any():
             continue
-        sets, own_set = np.unique(weekday_set[used], return_inverse=True)
+        sets, own_set = np.unique(label_set[used], return_inverse=True)
         regression = _EventRegression(
             series=series[used],
             deviation=days.deviation[used],
             weight=weight[used],
-            weekday_set=own_set,
+            label_set=own_set,
             matrix=matrix[sets],
         )
         own_level = weekday_level[used]
@@ -227,8 +220,7 @@ def fit_events(
     is_zero = past.values[marks.slot] == 0
     np.minimum.at(always_zero, (1 + past.series[marks.slot], marks.label), is_zero)
     always_zero[0] = always_zero.min(0)
-    is_shown = np.isin(marks.slot, days.slot) | closed[marks.slot]
-    shown = np.unique(marks.label[is_shown])
+    shown = np.unique(marks.label[usable[marks.slot]])
     return EventEffects(
         labels=tuple(marks.labels[label] for label in shown),
         effect=effect[:, shown],
@@ -323,15 +315,7 @@ class _Days:
 def _compare(past: _EffectPast, slots: Integers) -> _Days:
     """Compare the days of slots with other days; days without any to compare with are left out."""
     marks = past.marks
-    untouched = np.where(past.untouched, NO_LABELS, NOT_COMPARED)
-    expected = _average_neighbours(past, slots, untouched, np.full(len(slots), NO_LABELS))
-    # label sets of which no day has an untouched day near it: compare with days of the same labels
-    label_sets = np.where(past.observed, marks.label_set, NOT_COMPARED)
-    label_set = marks.label_set[slots]
-    compared = label_set[np.isfinite(expected)]
-    rest = ~np.isin(label_set, compared)
-    expected[rest] = _average_neighbours(past, slots[rest], label_sets, label_set[rest])
-
+    expected = _average_neighbours(past, slots)
     level = _levels(past, slots)
     usable = np.isfinite(expected) & (level > 0)
     slots = slots[usable]
@@ -359,14 +343,8 @@ def _levels(past: _EffectPast, slots: Integers) -> Numbers:
     return np.where(unit > 0, unit, level)
 
 
-def _average_neighbours(
-    past: _EffectPast, slots: Integers, label_sets: Integers, asked: Integers
-) -> Numbers:
-    """[slots], the mean of the same hour of the week in weeks around it.
-
-    Only slots whose label set, in `label_sets` [slots of the panel], equals the one in `asked`
-    [slots] are used; NaN if there are none.
-    """
+def _average_neighbours(past: _EffectPast, slots: Integers) -> Numbers:
+    """[slots], the mean of the same hour of the week in weeks around it; NaN if none is untouched."""
     series = past.series[slots]
     low = past.offsets[series]
     high = past.offsets[series + 1]
@@ -378,8 +356,7 @@ def _average_neighbours(
             near = slots + weeks * step
             inside = (near >= low) & (near < high)
             used = np.flatnonzero(inside & (count < side))
-            is_alike = label_sets[near[used]] == asked[used]
-            used = used[is_alike]
+            used = used[past.untouched[near[used]]]
             around[used, first + count[used]] = past.values[near[used]]
             count[used] += 1
 
@@ -392,20 +369,6 @@ def _average_neighbours(
     total = np.where(inside, around, 0.0).sum(1)
     mean = total / np.maximum(inside.sum(1), 1)
     return np.where(count[:, 0] > 0, mean, np.nan)
-
-
-def _weights(past: _EffectPast, days: _Days) -> Numbers:
-    """[days], the inverse of the variance of each day.
-
-    Series deviate together, so a day weighs less if other series deviate on the same date.
-    """
-    series = past.series[days.slot]
-    dates = past.marks.date[days.slot]
-    _, date, on_date = np.unique(dates, return_inverse=True, return_counts=True)
-    others = on_date[date] - 1  # series that deviate on the same date
-    inflation = 1 + EFFECT_PRIORS.correlation * others
-    variance = _noise(past)[series] ** 2 * inflation
-    return 1 / variance
 
 
 def _noise(past: _EffectPast) -> Numbers:
@@ -466,28 +429,19 @@ def _day_shapes(past: _EffectPast, labels: Integers) -> DayShapes | None:
     return DayShapes(shape, weekday, share) if share.any() else None
 
 
-def _weekday_sets(slots: Integers, marks: Marks) -> tuple[Integers, Numbers]:
-    """Number the different sets of labels and weekday, and return their design matrix.
+def _label_sets(slots: Integers, marks: Marks) -> tuple[Integers, Numbers]:
+    """Number the different sets of labels of slots, [slots], and say what is in each.
 
-    Returns the number of the set of each day, [days], and the matrix, [sets, labels, 8]: its first
-    column is 1 for each label of the set, the other seven are 1 for its labels on its weekday.
+    The second result is [sets, labels], 1 for each label of the set.
     """
-    weekday = marks.weekday[slots]
-    keys = marks.label_set[slots] * DAYS_A_WEEK + weekday
-    _, first, weekday_set = np.unique(keys, return_index=True, return_inverse=True)
+    _, first, label_set = np.unique(marks.label_set[slots], return_index=True, return_inverse=True)
     number = np.full(len(marks.date), -1)
     number[slots[first]] = np.arange(len(first))
     set_of_mark = number[marks.slot]
     inside = set_of_mark >= 0
-    sets = set_of_mark[inside]
-    labels = marks.label[inside]
-    matrix = np.zeros((len(first), len(marks.labels), 1 + DAYS_A_WEEK))
-    matrix[sets, labels, 0] = 1.0
-    matrix[sets, labels, 1 + weekday[first][sets]] = 1.0
-    # a label that always falls on the same weekday has no separate weekday effects
-    has_one_weekday = matrix[:, :, 1:].any(0).sum(1) < 2
-    matrix[:, has_one_weekday, 1:] = 0.0
-    return weekday_set.reshape(-1), matrix
+    matrix = np.zeros((len(first), len(marks.labels)))
+    matrix[set_of_mark[inside], marks.label[inside]] = 1.0
+    return label_set.reshape(-1), matrix
 
 
 @dataclass(frozen=True)
@@ -496,22 +450,21 @@ class _EventRegression:
 
     series: Integers  # [days]
     deviation: Numbers  # [days], see `_Days`
-    weight: Numbers  # [days], see `_weights`
-    weekday_set: Integers  # [days], the number of the set of labels and weekday
-    matrix: Numbers  # [sets, labels, 8], see `_weekday_sets`
+    weight: Numbers  # [days], the inverse of the variance of each day
+    label_set: Integers  # [days], the number of the set of labels
+    matrix: Numbers  # [sets, labels], 1 for the labels of the set
 
     def solve(self, designs: dict[int, Numbers]) -> tuple[int, Numbers, Numbers]:
-        """Return the best exponent, the effects [labels, 8] and the reactions [series].
+        """Return the best exponent, the effects [labels] and the reactions [series].
 
         `designs` holds, for each exponent, the deviation [days] that an effect of 1 would cause.
         """
-        any_day = self.matrix[:, :, 0]
-        weekdays = self.matrix[:, :, 1:].reshape(len(self.matrix), -1)
         effects = {}
         costs = {}
         for power, design in designs.items():
-            effects[power] = self._ridge(design, self.deviation, any_day)
-            errors = self._errors(design, any_day, effects[power])
+            effects[power] = self._ridge(design)
+            of_set = self.matrix @ effects[power]
+            errors = self.deviation - design * of_set[self.label_set]
             costs[power] = (self.weight * errors**2).sum()
             if power != EFFECT_PRIORS.exponents[0]:
                 costs[power] += EFFECT_PRIORS.exponent_cost
@@ -522,13 +475,10 @@ class _EventRegression:
         reaction = np.ones(self.series.max() + 1)
         if len(np.unique(self.series)) > 1:
             for _ in range(EFFECT_PRIORS.reaction_rounds):
-                of_set = any_day @ effect
-                reaction = self._reactions(design * of_set[self.weekday_set])
-                effect = self._ridge(design * reaction[self.series], self.deviation, any_day)
-        design = design * reaction[self.series]
-        errors = self._errors(design, any_day, effect)
-        weekday_effect = self._ridge(design, errors, weekdays).reshape(-1, DAYS_A_WEEK)
-        return exponent, np.column_stack([effect, weekday_effect]), reaction
+                of_set = self.matrix @ effect
+                reaction = self._reactions(design * of_set[self.label_set])
+                effect = self._ridge(design * reaction[self.series])
+        return exponent, effect, reaction
 
     def typical(self, effect: Numbers, share: Numbers) -> Numbers:
         """[labels], the mean total effect on the days of each label.
@@ -536,27 +486,21 @@ class _EventRegression:
         `share` [days] is the factor by which each day feels the effect.
         """
         count = len(self.matrix)
-        any_day = self.matrix[:, :, 0]
-        whole = (self.matrix * effect).sum((1, 2))  # [sets]
-        shares = np.bincount(self.weekday_set, share, count)
-        total = any_day.T @ (whole * shares)
-        days = any_day.T @ np.bincount(self.weekday_set, minlength=count)
+        shares = np.bincount(self.label_set, share, count)
+        total = self.matrix.T @ (self.matrix @ effect * shares)
+        days = self.matrix.T @ np.bincount(self.label_set, minlength=count)
         return np.asarray(total / np.maximum(days, 1))
 
-    def _errors(self, design: Numbers, matrix: Numbers, effect: Numbers) -> Numbers:
-        of_set = matrix @ effect
-        return self.deviation - design * of_set[self.weekday_set]
-
-    def _ridge(self, design: Numbers, deviation: Numbers, matrix: Numbers) -> Numbers:
-        """[columns], the effects; small ones are shrunk most (adaptive ridge, Grandvalet 1998)."""
-        used = np.flatnonzero(matrix.any(0))
-        columns = matrix[:, used]
+    def _ridge(self, design: Numbers) -> Numbers:
+        """[labels], the effects; small ones are shrunk most (adaptive ridge, Grandvalet 1998)."""
+        used = np.flatnonzero(self.matrix.any(0))
+        columns = self.matrix[:, used]
         weight = self.weight * design
-        precision = np.bincount(self.weekday_set, weight * design, len(matrix))
-        weighted = np.bincount(self.weekday_set, weight * deviation, len(matrix))
+        precision = np.bincount(self.label_set, weight * design, len(self.matrix))
+        weighted = np.bincount(self.label_set, weight * self.deviation, len(self.matrix))
         gram = columns.T @ (precision[:, None] * columns)
         moment = columns.T @ weighted
-        effect = np.zeros(matrix.shape[1])
+        effect = np.zeros(self.matrix.shape[1])
         squares = np.ones(len(used))
         for _ in range(EFFECT_PRIORS.ridge_rounds if len(used) else 0):
             shrunk = (squares + squares.mean()) / 2

@@ -32,7 +32,7 @@ CLOSED = Closed(
 )
 EFFECTS = EventEffects(
     labels=("Christmas",),
-    effect=np.full((2, 1, 8), -0.5),
+    effect=np.full((2, 1), -0.5),
     typical=np.full((2, 1), -0.5),
     exponent=-1,
     profile=np.ones((3, 7)),
