@@ -66,8 +66,9 @@ class RecurrentRegressor(RegressorParams, RegressorMixin, BaseEstimator):
     Examples
     --------
     >>> from forecast import RecurrentRegressor
-    >>> from forecast.tables.synthetic import toy_windows
-    >>> X, y = toy_windows(32)  # [32, 10, 5], [32]
+    >>> import numpy as np
+    >>> X = np.random.default_rng(0).standard_normal((32, 10, 5))
+    >>> y = X.mean(axis=2).sum(axis=1)  # [32]
     >>> RecurrentRegressor(model="lstm").fit(X, y).predict(X).shape
     (32,)
     """

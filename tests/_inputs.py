@@ -51,3 +51,9 @@ def inputs_of(
         ids=panel.ids,
         horizon=horizon,
     )
+
+
+def toy_windows(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs [n, 10, 5], independent standard normals, and targets [n], the sums of their means."""
+    inputs = np.random.default_rng(seed).standard_normal((n, 10, 5))
+    return inputs, inputs.mean(axis=2).sum(axis=1)

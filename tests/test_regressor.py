@@ -10,7 +10,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
 
 from forecast import RecurrentRegressor
-from forecast.tables.synthetic import toy_windows
+from tests._inputs import toy_windows
 
 IGNORED = (
     "ignore::sklearn.exceptions.ConvergenceWarning",

@@ -12,7 +12,6 @@ from forecast.effects.closed import Row, closed_groups, suspects
 from forecast.inference.fitted import Fitted, describe_fit, list_models, rank_candidates
 from forecast.inference.forecasting import load_forecaster
 from forecast.panel.comparing import warn_status
-from forecast.panel.dated import normalise
 from forecast.panel.infer import describe, describe_reading, read
 from forecast.panel.panel import Panel, first_names, series_key
 from forecast.panel.successors import likely_successors
@@ -132,7 +131,7 @@ def _of_table(request: Request) -> tuple[list[str], Facts]:
     table = read_table(request.data, request.read_group(TextSettings))
     train = request.read_group(TrainSettings)
     settings = request.read_group(TableSettings)
-    reading = read(normalise(table), settings, horizon=train.horizon, lookback=train.lookback)
+    reading = read(table, settings, horizon=train.horizon, lookback=train.lookback)
     panel = reading.panel
     schema = reading.schema
     warn_status(panel, schema, table.name)

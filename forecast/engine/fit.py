@@ -13,7 +13,7 @@ from forecast.effects.kinds import remove_shifts, steps_of_shifts
 from forecast.effects.newest import steps_compared, warn_of_newest
 from forecast.engine.exporting import add_exports
 from forecast.engine.holdout import HeldOut
-from forecast.engine.requests import FitRequest, FitTask, ReadPanel
+from forecast.engine.requests import FitRequest, FitTask, ReadPanel, TableFile
 from forecast.engine.sums import add_joint_errors, choose_reconciliation
 from forecast.engine.train import held_out_and_start, train
 from forecast.ensemble.baseline_forecasts import BaselineForecasts, affordable_baselines, base_name
@@ -26,14 +26,12 @@ from forecast.intervals.calibration import warn_uncalibrated
 from forecast.metrics.metrics import naive_errors
 from forecast.metrics.quantiles import LEVELS
 from forecast.panel.comparing import mean_level
-from forecast.panel.dated import normalise
 from forecast.panel.hierarchy import Levels, append_sums, hierarchy_levels
 from forecast.panel.infer import Reading, check_to_fit, describe_reading, read
 from forecast.panel.large import sample_series
 from forecast.panel.panel import SUM, Panel, series_index
 from forecast.panel.schema import position_texts
 from forecast.registry import plugins
-from forecast.settings import TableSettings
 from forecast.tables.table import Table
 from forecast.totals.periods import extend_to_periods
 from forecast.training.plan import Plan
@@ -85,13 +83,25 @@ def fit(request: FitRequest) -> Fitted:
 
 
 def read_to_fit(request: FitRequest) -> Reading:
-    """Read the table of a request, and infer what its settings leave open."""
+    """Read the table of a request, and infer what its settings leave open.
+
+    If the table does not fit into memory, an evenly spaced sample of its series is read.
+    """
     settings = request.settings
     check_names(settings)
     _check_engine(request)
-    table, how = _load(request)
+    source = request.source
+    how = request.table
+    if isinstance(source, TableFile):
+        # a sample may lack series whose past others get
+        sample = None
+        if not how.successors:
+            sample = sample_series(source.path, source.text, how, settings.seed)
+        source = source.load() if sample is None else sample
+    if not isinstance(source, Table):
+        raise TypeError("it has been read")
     reading = read(
-        table,
+        source,
         how,
         horizon=settings.horizon,
         lookback=settings.lookback,
@@ -111,26 +121,6 @@ def _check_engine(request: FitRequest) -> None:
     """Refuse, before any work, to save what the engine could not run."""
     if request.saves:
         require_engine(request.settings.engine, request.settings.model)
-
-
-def _load(request: FitRequest) -> tuple[Table, TableSettings]:
-    """Load the table of a request, with its table settings.
-
-    If the table does not fit into memory, an evenly spaced sample of its series is loaded.
-    """
-    source = request.source
-    how = request.table
-    if isinstance(source, Reading | ReadPanel):
-        raise TypeError("it has been read")
-    if isinstance(source, Table):
-        return source, how
-    # a sample may lack series whose past others get
-    sample = None
-    if not how.successors:
-        sample = sample_series(source.path, source.text, how, request.settings.seed)
-    if sample is not None:
-        return normalise(sample), how
-    return source.load(), how
 
 
 def compute_deadline(request: FitRequest) -> float | None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from forecast.errors import BadData, Message, Setting, UsageError
 from forecast.logs import log
-from forecast.panel.dated import dated_table, normalise
+from forecast.panel.dated import dated_table
 from forecast.panel.panel import Integers, Panel
 from forecast.settings import TableSettings
 from forecast.tables.reading import Data, table_from_frame
@@ -87,7 +87,7 @@ class RollingOrigin:
         self, X: Data, y: object = None, groups: object = None
     ) -> Iterator[tuple[Integers, Integers]]:
         """Row numbers of the training and the test part for each origin, the oldest first."""
-        table = normalise(table_from_frame(X))
+        table = table_from_frame(X)
         times = dated_table(table, TableSettings.check({"time": self.time})).times
         if times is None:
             raise UsageError(

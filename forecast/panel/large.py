@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from forecast.errors import BadData, ForecastError
 from forecast.logs import held_back, log, log_kinds
 from forecast.panel.build import MAX_PANEL_NUMBERS
-from forecast.panel.dated import dated_table, normalise
+from forecast.panel.dated import dated_table
 from forecast.panel.infer import columns_of_fit, find_end, infer_schema
 from forecast.panel.panel import Flags, Integers
 from forecast.panel.roles import AVAILABLE_AT
@@ -326,7 +326,7 @@ def newest_time(times: Table, schema: Schema) -> int:
     events = tuple(event for event in schema.dated_events if not event.ids)
     of_all = {"ids": (), "on_duplicate": "first", "dated_events": events}
     with held_back():  # warnings come later, when the times are read again with their series
-        return find_end(normalise(times), schema.model_copy(update=of_all))
+        return find_end(times, schema.model_copy(update=of_all))
 
 
 def sample_series(

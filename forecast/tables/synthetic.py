@@ -1,4 +1,4 @@
-"""Synthetic series by seed: seasons, walks, counts, noise; and windows for a network."""
+"""Synthetic series by seed: seasons, walks, counts, noise."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -114,18 +114,3 @@ def synthesize(
         ids = [f"s{number:03d}" for number in range(1, series + 1)]
         frame.insert(0, "series", np.repeat(ids, length))
     return frame
-
-
-def toy_windows(
-    n: int, *, steps: int = 10, features: int = 5, seed: int = 0
-) -> tuple[Numbers, Numbers]:
-    """Make the arrays of the classic tutorial of recurrent networks: sums of means.
-
-    Returns inputs [n, steps, features], independent standard normals, and targets [n],
-    ``inputs.mean(axis=2).sum(axis=1)``, of variance ``steps / features``.
-    """
-    for name, value in (("n", n), ("steps", steps), ("features", features)):
-        _require(name, value, 1)
-    _require("seed", seed, 0)
-    inputs = default_rng(seed).standard_normal((n, steps, features))
-    return inputs, inputs.mean(axis=2).sum(axis=1)

@@ -13,8 +13,9 @@ from forecast.models.shared.building import build
 from forecast.models.shared.model import Shape
 from forecast.registry import find_entry
 from forecast.settings import TrainSettings
-from forecast.tables.synthetic import synthesize, toy_windows
+from forecast.tables.synthetic import synthesize
 from forecast.windows.windows import Batch
+from tests._inputs import toy_windows
 
 SMALL = {"hidden_size": 8}
 LEVELS = (0.1, 0.5, 0.9)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from forecast.errors import UsageError
-from forecast.tables.synthetic import SYNTHETIC_KINDS, synthesize, toy_windows
+from forecast.tables.synthetic import SYNTHETIC_KINDS, synthesize
 
 every_kind = pytest.mark.parametrize("kind", SYNTHETIC_KINDS)
 
@@ -115,18 +115,6 @@ def test_noise_has_no_memory() -> None:
     assert abs(autocorrelation(synthesize("noise", length=5000)["value"], 1)) < 0.05
 
 
-def test_toy_windows_are_the_arrays_of_the_tutorial() -> None:
-    inputs, targets = toy_windows(4000, seed=3)
-    assert inputs.shape == (4000, 10, 5)
-    assert targets.shape == (4000,)
-    np.testing.assert_allclose(targets, inputs.mean(axis=2).sum(axis=1))
-    assert abs(inputs.mean()) < 0.01
-    assert abs(inputs.std() - 1) < 0.01
-    assert abs(targets.var() - 10 / 5) < 0.2
-    np.testing.assert_array_equal(toy_windows(4000, seed=3)[0], inputs)
-    assert toy_windows(2, steps=3, features=1)[0].shape == (2, 3, 1)
-
-
 def test_unknown_kind_is_answered_with_the_nearest_one() -> None:
     with pytest.raises(
         UsageError, match=r"'seasnal'; did you mean 'seasonal'\? \(kinds: .*noise\)"
@@ -149,14 +137,6 @@ def test_impossible_sizes_are_refused_with_their_bounds(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         synthesize("seasonal", **arguments)
-
-
-@pytest.mark.parametrize(
-    "arguments", [{"n": 0}, {"n": 1, "steps": 0}, {"n": 1, "features": 0}, {"n": 1, "seed": -1}]
-)
-def test_impossible_windows_are_refused(arguments: dict[str, int]) -> None:
-    with pytest.raises(UsageError, match="must be at least"):
-        toy_windows(**arguments)
 
 
 def test_longest_series_ends_in_the_year_9999() -> None:
