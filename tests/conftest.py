@@ -207,7 +207,7 @@ class PackageCopy:
         """Copy a file of tests, and what it needs; the command that runs those with a word in their names."""
         (self.folder / path).parent.mkdir(parents=True)
         helpers = [str(file.relative_to(ROOT)) for file in (ROOT / path).parent.glob("_*.py")]
-        for name in ("tests/conftest.py", path, "setup.cfg", *helpers):
+        for name in ("tests/conftest.py", "tests/_inputs.py", path, "setup.cfg", *helpers):
             shutil.copy(ROOT / name, self.folder / name)
         return (
             "-c",

@@ -4,6 +4,7 @@ import json
 import struct
 from collections.abc import Iterator
 
+from forecast.artifacts.format import FORMAT
 from workshop.campaigns._stores import Case, plain_files, signed, tensors, with_file, write_store
 
 
@@ -97,7 +98,7 @@ def _json() -> Iterator[Case]:
     for name, data in {
         "1 MB of brackets": b"[" * 500_000 + b"]" * 500_000,
         "2 MB": manifest.rstrip()[:-1] + b" " * 2_000_000 + b"}",
-        "1e999": manifest.replace(b'"format": 6', b'"format": 1e999'),
+        "1e999": manifest.replace(b'"format": %d' % FORMAT, b'"format": 1e999'),
     }.items():
         yield Case(
             f"manifest: {name}", lambda place, data=data: write_store(place, plain_files(), data)
