@@ -135,7 +135,9 @@ def test_the_horizon_that_reaches_the_next_end_is_named() -> None:
     [
         ("min", "year", ["2024-01-01", "2025-01-01", "2026-01-01"]),
         ("s", "week", ["2024-10-07", "2024-10-14", "2024-10-21"]),
-        ("s", "year", ["2024-01-01", "2025-01-01", "2026-01-01"]),
+        pytest.param(
+            "s", "year", ["2024-01-01", "2025-01-01", "2026-01-01"], marks=pytest.mark.slow
+        ),
     ],
 )
 def test_a_period_may_have_any_number_of_steps(freq: str, every: Every, bounds: list[str]) -> None:
