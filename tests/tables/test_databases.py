@@ -55,6 +55,7 @@ def test_transactions_and_the_creation_of_tables_wait_for_each_other(
     url, forecasts, rows, monkeypatch
 ):
     monkeypatch.setattr(databases, "DATABASE_PATIENCE", 0.05)
+    monkeypatch.setitem(databases.CONNECT_ARGUMENTS, "sqlite", {"timeout": 0.05})
     with connect(url):
         with pytest.raises(Busy):
             rows(url, "SELECT 1")
