@@ -4,11 +4,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from forecast.effects.kinds import is_likelier_ratio, median, remove_shifts
+from forecast.effects.kinds import is_likelier_ratio, median
 from forecast.errors import Setting
 from forecast.logs import log
 from forecast.panel.panel import Integers, Numbers, Panel, series_names
-from forecast.panel.schema import Schema
 
 
 @dataclass(frozen=True)
@@ -191,10 +190,8 @@ def _past(panel: Panel, series: int, ends: Integers) -> Numbers:
     return np.where(panel.observed[past], panel.values[past], np.nan)
 
 
-def warn_of_newest(panel: Panel, schema: Schema, name: str) -> None:
-    """Warn of newest values that do not count yet, and of new levels."""
-    season = schema.shortest_season
-    panel = remove_shifts(panel, schema)
+def warn_of_newest(panel: Panel, season: int, name: str) -> None:
+    """Warn of newest values that do not count yet, and of new levels; the panel is without effects."""
     outliers = newest_outliers(panel, season, panel.lengths)
     if outliers:
         log.warning(

@@ -10,7 +10,7 @@ import numpy as np
 from forecast.effects.chain import fit_effects, remove_effects
 from forecast.effects.closed import drop_contradictions, fixed_values
 from forecast.effects.kinds import remove_shifts, steps_of_shifts
-from forecast.effects.newest import steps_compared, warn_of_newest
+from forecast.effects.newest import steps_compared
 from forecast.engine.exporting import add_exports
 from forecast.engine.holdout import HeldOut
 from forecast.engine.requests import FitRequest, FitTask, ReadPanel, TableFile
@@ -21,6 +21,7 @@ from forecast.ensemble.candidates import compared_with
 from forecast.ensemble.ensemble import Ensemble, choose_ensemble
 from forecast.ensemble.names import AUTO, PRETRAINED, check_names, is_baseline
 from forecast.inference.fitted import CPU_DEVICES, RESTORED_SETTINGS, RUN_SETTINGS, Config, Fitted
+from forecast.inference.forecasting import warn_of_newest_values
 from forecast.inference.predictor import EXTRA_PACKAGES, pick_engine, require_engine
 from forecast.intervals.calibration import warn_uncalibrated
 from forecast.metrics.metrics import naive_errors
@@ -72,6 +73,8 @@ def fit(request: FitRequest) -> Fitted:
     levels = hierarchy_levels(settings.hierarchy, task.schema) if settings.hierarchy else ()
     panel = append_sums(task.panel, task.schema.ids, levels)
     fitted = _fit_hierarchy(task, panel, levels) if levels else _fit_panel(task)
+    if isinstance(reading, Reading):
+        warn_of_newest_values(fitted, reading.panel, reading.name)
     if request.sums:
         fitted = _add_joint_errors(task, fitted, panel)
     if request.exports:
@@ -109,7 +112,6 @@ def read_to_fit(request: FitRequest) -> Reading:
         future=request.future,
     )
     check_to_fit(reading)
-    warn_of_newest(reading.panel, reading.schema, reading.name)
     if settings.horizon is None:
         reading = extend_to_periods(reading, request.periods)
     if request.callbacks.on_read is not None:

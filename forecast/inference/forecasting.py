@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.artifacts.store import Store, VersionInfo
+from forecast.effects.chain import remove_effects
 from forecast.effects.event_effects import EFFECTS_NAMED, unseen_events
 from forecast.effects.newest import warn_of_newest
 from forecast.errors import ArtifactRefused, BadData, ForecastError, Message, Setting, UsageError
@@ -283,12 +284,22 @@ def panel_to_forecast(
     if source is not None:
         reading = reading_to_forecast(fitted, source, future, origin)
         panel = reading.panel
-        warn_of_newest(panel, schema, reading.name)
+        warn_of_newest_values(fitted, panel, reading.name)
     elif future is not None:
         panel = add_future(panel, future, schema)
     for line in describe_vintages(panel, schema):
         log.info("%s", line)
     return panel
+
+
+def warn_of_newest_values(fitted: Fitted, panel: Panel, name: str) -> None:
+    """Warn of the newest values that lie far outside the others once known effects are out."""
+    schema = fitted.schema
+    index = series_index(fitted.history.ids, panel.ids)
+    fixed = find_closed_values(fitted, panel)
+    adjusted = remove_effects(panel, schema, fitted.effects, index, fixed)
+    lags = fitted.config.lags
+    warn_of_newest(adjusted.panel, lags[0] if lags else 1, name)
 
 
 def reading_to_forecast(

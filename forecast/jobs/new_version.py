@@ -5,7 +5,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 
-from forecast.effects.newest import warn_of_newest
 from forecast.engine.fit import fit
 from forecast.engine.requests import Callbacks, FitRequest
 from forecast.inference.contents import to_contents
@@ -38,7 +37,6 @@ def fit_version(run: Run, job_inputs: inputs.JobInputs) -> tuple[FitEntry, Servi
     inputs.check_periods(pipeline, reading.schema, panel.origin, panel.ahead)
     log.info("fit      %s", job_inputs.why)
     check_to_fit(reading, None if live is None else live.fitted.history)
-    warn_of_newest(panel, reading.schema, reading.name)
     for line in describe_reading(reading):
         log.info("%s", line)
     request = FitRequest(

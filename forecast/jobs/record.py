@@ -129,12 +129,19 @@ def written_later(
 
 @contextmanager
 def warnings_into(texts: list[str], hidden: Callable[[str], str] = str) -> Iterator[None]:
-    """Collect the warnings of this thread in `texts`; `hidden` removes secrets from each."""
+    """Collect the warnings of this thread in `texts`; `hidden` removes secrets from each.
+
+    A warning is logged once, though the fit and the forecast of a night both give it.
+    """
 
     def collect(record: logging.LogRecord) -> bool:
-        if record.levelno >= logging.WARNING:
-            texts.append(hidden(Message.from_record(record).render(as_flag)))
-        return True
+        if record.levelno < logging.WARNING:
+            return True
+        text = hidden(Message.from_record(record).render(as_flag))
+        is_new = text not in texts
+        if is_new:
+            texts.append(text)
+        return is_new
 
     with add_listener(collect):
         yield

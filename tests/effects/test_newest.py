@@ -162,3 +162,20 @@ def test_walks_waves_trends_and_lone_values_have_no_new_level(season: int) -> No
     assert len(new_levels(panel, season, panel.lengths)) <= 1
     panel.values[-100:] += 20  # of a trend, and of what lies ahead
     assert new_levels(panel, season, panel.lengths)[-1].confirming == 100 - panel.ahead
+
+
+def test_what_a_price_does_for_a_week_is_no_new_level(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    generator = np.random.default_rng(3)
+    weeks = np.repeat(generator.choice([1.0, 1.1], 30), 7)[:208]
+    weeks[-11:] = 0.6  # four days of sales, and a week ahead
+    sales = 200 * weeks**-1.5 * np.exp(generator.normal(0, 0.03, len(weeks)))
+    frame = days(sales).assign(price=weeks)
+    frame.loc[frame.index[-7:], "y"] = np.nan
+    Forecaster(model="pretrained", horizon=7, target="y").fit(frame.drop(columns="price")[:-7])
+    assert "lie at a new level" in caplog.text
+    caplog.clear()
+    model = Forecaster(model="pretrained", horizon=7, target="y", known=["price"]).fit(frame)
+    model.predict(frame)
+    assert "new level" not in caplog.text

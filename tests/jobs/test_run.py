@@ -333,3 +333,14 @@ def test_the_ledger_has_the_exit_code_of_the_command(
     monkeypatch.setattr("forecast.jobs.run.compute_quantiles", fails)
     assert forecast("run", job.file, "--as-of", at(150)).code == code
     assert job.record()["exit_code"] == code
+
+
+def test_a_night_with_a_fit_gives_a_warning_once(job: Job, forecast: Run, at: At) -> None:
+    frame = job.table(150)
+    frame["units"] += 60 * (frame["day"] > "2024-05-25")
+    frame.to_csv(job.folder / "sales.csv", index=False)
+    for day in (150, 158):  # both fit
+        ran = forecast("run", job.file, "--as-of", at(day))
+        assert ran.code == 0, ran.err
+        assert ran.err.count("lie at a new level") == 1, ran.err
+        assert sum("lie at a new level" in text for text in job.record()["warnings"]) == 1
