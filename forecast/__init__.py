@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from forecast.errors import ForecastError as ForecastError
     from forecast.errors import UsageError as UsageError
     from forecast.forecaster import Forecaster as Forecaster
+    from forecast.jobs.checks.finding import Finding as Finding
+    from forecast.jobs.checks.tonight import Tonight as Tonight
     from forecast.jobs.pipeline import Pipeline as Pipeline
     from forecast.jobs.pipeline import read_pipeline as read_pipeline
     from forecast.jobs.record import Record as Record
@@ -32,6 +34,7 @@ _HOME = {
     "Backtest": "engine.backtest",
     "BadData": "errors",
     "Explanation": "report.explanation",
+    "Finding": "jobs.checks.finding",
     "ForecastError": "errors",
     "Forecaster": "forecaster",
     "Pipeline": "jobs.pipeline",
@@ -41,6 +44,7 @@ _HOME = {
     "Scores": "engine.score",
     "Store": "artifacts.store",
     "TableSettings": "settings",
+    "Tonight": "jobs.checks.tonight",
     "UsageError": "errors",
     "VersionInfo": "artifacts.store",
     "read_pipeline": "jobs.pipeline",

@@ -4,52 +4,34 @@ This gate is that of forecasts; the gate of new fits is `jobs/checks/promotion.p
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from forecast.errors import Blocked, Setting
 from forecast.jobs.administration import open_ledger
-from forecast.jobs.checks import actual, limits, output
-from forecast.jobs.checks.limits import Alarm, Finding
+from forecast.jobs.checks import limits
+from forecast.jobs.checks.finding import Find, Finding, has_held
+from forecast.jobs.checks.limits import CHECKS, RULES, Alarm
 from forecast.jobs.checks.tonight import Tonight
 from forecast.jobs.pipeline import Pipeline
 from forecast.jobs.record import Record
 from forecast.logs import log
 
-Check = Callable[[Tonight], Finding | None]
-CHECKS: dict[str, Check] = {
-    "late": actual.check_late,
-    "duplicate": actual.check_duplicate,
-    "new_series": actual.check_new_series,
-    "group": actual.check_group,
-    "value": actual.check_value,
-    "silent": actual.check_silent,
-    "revised": actual.check_revised,
-    "known": actual.check_known,
-    "finite": output.check_finite,
-    "order": output.check_order,
-    "negative": output.check_negative,
-    "bounds": output.check_bounds,
-    "flat": output.check_flat,
-    "series_missing": output.check_series_missing,
-    "jump": output.check_jump,
-    "total_jump": output.check_total_jump,
-    "width": output.check_width,
-}
-"""A check compares a run with those before it; None means that there is nothing to compare."""
 
-
-def run_checks(tonight: Tonight) -> dict[str, Finding]:
+def run_checks(tonight: Tonight, own: Mapping[str, Find] | None = None) -> dict[str, Finding]:
     """The finding of each check that has something to compare, by the name of the check."""
-    findings = {name: check(tonight) for name, check in CHECKS.items()}
+    checks: dict[str, Find] = {**CHECKS, **(own or {})}
+    findings = {name: find(tonight) for name, find in checks.items()}
     return {name: finding for name, finding in findings.items() if finding is not None}
 
 
-def check_run(pipeline: Pipeline, record: Record, tonight: Tonight) -> dict[str, Alarm]:
+def check_run(
+    pipeline: Pipeline, record: Record, tonight: Tonight, own: Mapping[str, Find]
+) -> dict[str, Alarm]:
     """Check what a run is about to write: its newest values first, then its forecasts.
 
     The record gets the statistics of the checks, and the log the warnings.
     """
-    findings = run_checks(tonight)
+    findings = run_checks(tonight, own)
     if "revised" in findings:
         record.revised = list(findings["revised"].runs)
     alarms = limits.alarms(findings, pipeline.checks, tonight.runs, record.accepted)
@@ -58,7 +40,7 @@ def check_run(pipeline: Pipeline, record: Record, tonight: Tonight) -> dict[str,
     is_blocked = bool(find_blocked(alarms))
     record.accepted = [name for name in record.accepted if name in alarms and not is_blocked]
     only_warns = all(alarm.word == "warning" for alarm in alarms.values())
-    record.held = only_warns and any(limits.has_held(name, tonight.runs) for name in alarms)
+    record.held = only_warns and any(has_held(name, tonight.runs) for name in alarms)
     for alarm in alarms.values():
         log.warning("%s", pipeline.hidden(alarm.text))
     return alarms
@@ -75,7 +57,7 @@ def refuse(alarms: Mapping[str, Alarm]) -> None:
     if not find_blocked(alarms):
         return
     cure = "`forecast diff` explains it; mend the source and run again"
-    if not limits.HARD.keys() & alarms.keys():
+    if not RULES & alarms.keys():
         cure = f"{cure}, or pass {Setting('accept')}"
     problems = [alarm.text for alarm in alarms.values() if alarm.word == "blocked"]
     raise Blocked(f"blocked, and nothing was published: {'; '.join(problems)}", cure=cure)

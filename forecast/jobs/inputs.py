@@ -17,6 +17,7 @@ from forecast.inference.overrides import read_overrides
 from forecast.jobs import sinks
 from forecast.jobs.administration import claim_sinks, open_ledger, owner_to_replace
 from forecast.jobs.checks.age import age, age_text, check_age
+from forecast.jobs.checks.own import load_own_checks
 from forecast.jobs.checks.promotion import ServingVersion
 from forecast.jobs.ledger import KNOWN_TABLE, Ledger, packed_known, series_number, series_text
 from forecast.jobs.pipeline import Pipeline, keys_in_errors
@@ -238,6 +239,7 @@ def check_job(pipeline: Pipeline, as_of: str | None = None, take_over: bool = Fa
     """Read the source as a run would, check that store and sinks can be written; findings."""
     with pipeline.hidden.kept_out(), keys_in_errors():
         owner = owner_to_replace(pipeline, take_over)
+        load_own_checks(pipeline.checks.own)
         instant = parse_as_of(as_of or pipeline.as_of)
         inputs = look(pipeline, Store(pipeline.store), open_ledger(pipeline), instant)
         table = inputs.table

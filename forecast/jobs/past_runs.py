@@ -12,7 +12,7 @@ from forecast.intervals.corrections import factors_of_levels, interval_factors
 from forecast.jobs import inputs
 from forecast.jobs.checks import accuracy
 from forecast.jobs.checks import age as table_checks
-from forecast.jobs.checks.limits import select_reference_runs
+from forecast.jobs.checks.finding import select_reference_runs
 from forecast.jobs.checks.promotion import ServingVersion
 from forecast.jobs.checks.tonight import Tonight, mark_unknown_events
 from forecast.jobs.ledger import DAMAGE_ERRORS, MAX_RECORDS, OVERRIDES, TOTALS_TABLE, DayScore

@@ -20,11 +20,12 @@ from forecast.artifacts.store import check_apart
 from forecast.ensemble.names import check_models
 from forecast.errors import ForecastError, NoInput, Setting, UsageError, as_flag
 from forecast.jobs import sinks, sources
+from forecast.jobs.checks.finding import Limits
 from forecast.jobs.checks.limits import (
     ActualCheckSettings,
     JobCheckSettings,
-    Limits,
     OutputCheckSettings,
+    OwnCheckSettings,
 )
 from forecast.jobs.ledger import KEEP, LEDGER_TABLES
 from forecast.jobs.monitoring import MonitoringSettings
@@ -237,6 +238,13 @@ class _Reader:
             )
         field = group.model_fields[name]
         kind = field.annotation
+        if name == "own" and isinstance(value, dict):
+            return {
+                key: self.settings(
+                    OwnCheckSettings, item, f"{where.removesuffix('] ')}.own.{key}] "
+                )
+                for key, item in value.items()
+            }
         if not inspect.isclass(kind) or not issubclass(kind, SettingsGroup):
             return value
         outer = where.removesuffix("] ")

@@ -9,10 +9,9 @@ from itertools import pairwise
 import numpy as np
 
 from forecast.jobs.checks.age import age_text, duration_text
-from forecast.jobs.checks.groups import check_groups, check_values, groupings
-from forecast.jobs.checks.known_columns import check_known_columns
-from forecast.jobs.checks.limits import Finding, usual_size
-from forecast.jobs.checks.tonight import MIN_COPIED_VALUES, Tonight
+from forecast.jobs.checks.finding import Finding, limited, usual_size
+from forecast.jobs.checks.groups import groupings
+from forecast.jobs.checks.tonight import MIN_VALUES, Tonight
 from forecast.jobs.replay import slots_in, times_text
 from forecast.panel.events import closed_now
 from forecast.panel.panel import (
@@ -33,26 +32,7 @@ GAP_STEPS = 60  # newest steps of the past that show which gaps are usual in a g
 REVISED = 0.05  # a run's newest values were wrong if more than this share was revised since
 
 
-def check_group(tonight: Tonight) -> Finding | None:
-    if tonight.new is None or not len(tonight.comparable):
-        return None
-    return check_groups(tonight.comparable, tonight.panel, tonight.schema, tonight.past)
-
-
-def check_value(tonight: Tonight) -> Finding | None:
-    if tonight.new is None or not len(tonight.comparable):
-        return None
-    return check_values(tonight.comparable, tonight.panel, tonight.schema, tonight.past)
-
-
-def check_known(tonight: Tonight) -> Finding | None:
-    before = tonight.before
-    if before is None or tonight.schema.known != before.schema.known:
-        return None
-    usual = usual_size(tonight.past, "known")
-    return check_known_columns(tonight.panel, before.panel, tonight.schema, usual)
-
-
+@limited(0.9, 30.0, "how many runs the data are older than they usually are", is_share=False)
 def check_late(tonight: Tonight) -> Finding:
     """By how many runs the data are older than they usually are."""
     age = tonight.data_age
@@ -69,6 +49,7 @@ def check_late(tonight: Tonight) -> Finding:
     return Finding(share=max(delay, 0.0), sizes={"age": age}, text=text)
 
 
+@limited(0.05, 0.2, "the new series, as a share of those of the last run, or of 25")
 def check_new_series(tonight: Tonight) -> Finding | None:
     """Series to forecast that the last run did not have."""
     if tonight.new is None:
@@ -79,6 +60,7 @@ def check_new_series(tonight: Tonight) -> Finding | None:
     return Finding(share=len(new) / max(count, FEW_NEW), series=new, text=text)
 
 
+@limited(0.0, 0.05, "the share of series that equal others over their whole past, of 100 at least")
 def check_duplicate(tonight: Tonight) -> Finding:
     """Series with the same values as others at the same times, unless the last run had both.
 
@@ -105,12 +87,13 @@ def _digest(panel: Panel, series: int) -> bytes | None:
     slots = panel.slots(series)
     steps = np.flatnonzero(panel.observed[slots])
     values = panel.values[slots][steps]
-    if len(values) < MIN_COPIED_VALUES or np.ptp(values) == 0:
+    if len(values) < MIN_VALUES or np.ptp(values) == 0:
         return None
     times = steps + panel.starts[series]
     return blake2b(times.tobytes() + values.tobytes(), digest_size=16).digest()
 
 
+@limited(0.0, 1.0, "the share of series in groups without values at the newest times of others")
 def check_silent(tonight: Tonight) -> Finding | None:
     """Groups without newest values for longer than usual, unless that was so in the last run.
 
@@ -152,6 +135,7 @@ def _silent_groups(panel: Panel, schema: Schema) -> Iterator[tuple[str, Integers
                 yield grouping.names[number], members
 
 
+@limited(0.05, 0.5, "by what share a group's past values changed since the last run")
 def check_revised(tonight: Tonight) -> Finding | None:
     """The group with the largest revision since the last run, as a share of its absolute sum.
 

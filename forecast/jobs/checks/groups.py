@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from forecast.intervals.corrections import CORRECTION_PRIORS as OF_INTERVALS
-from forecast.jobs.checks.limits import Finding, usual_size
-from forecast.jobs.record import Record
+from forecast.jobs.checks.finding import Finding, limited, usual_size
+from forecast.jobs.checks.tonight import Tonight
 from forecast.jobs.replay import times_text
 from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, ids_at, series_name
 from forecast.panel.schema import Schema
@@ -63,8 +63,19 @@ def groupings(ids: Ids, schema: Schema) -> Iterator[Grouping]:
         yield Grouping(column, codes, [f"{column} '{label}'" for label in labels])
 
 
-def check_groups(new: Frame, panel: Panel, schema: Schema, past: Sequence[Record]) -> Finding:
+@limited(
+    1.5,
+    1.5,
+    "how many times the forecast a group's new values are, or the inverse",
+    is_share=False,
+)
+def check_group(tonight: Tonight) -> Finding | None:
     """The group whose new values lie farthest from their forecasts, and the usual distance."""
+    if tonight.new is None or not len(tonight.comparable):
+        return None
+    new = tonight.comparable
+    panel = tonight.panel
+    schema = tonight.schema
     ways = [*groupings(panel.ids, schema)]
     if len(schema.ids) > 1:
         names = [series_name(ids) for ids in panel.ids]
@@ -78,7 +89,7 @@ def check_groups(new: Frame, panel: Panel, schema: Schema, past: Sequence[Record
         distance = np.where(enough, _distances(new, group), 0.0)
         statistic = f"by {grouping.column}"
         distances[statistic] = float(distance.max())
-        learned = usual_size(past, "group", statistic)
+        learned = usual_size(tonight.past, "group", statistic)
         usual = GROUP_PRIORS.times_usual * (GROUP_PRIORS.unlearned if learned is None else learned)
 
         sizes = np.bincount(grouping.codes)[: len(distance)]
@@ -99,16 +110,26 @@ def check_groups(new: Frame, panel: Panel, schema: Schema, past: Sequence[Record
     return replace(farthest, sizes=distances)
 
 
-def check_values(new: Frame, panel: Panel, schema: Schema, past: Sequence[Record]) -> Finding:
+@limited(
+    6.0,
+    1000.0,
+    "how far a new value lies from its median, in distances of its 95 % end",
+    is_share=False,
+)
+def check_value(tonight: Tonight) -> Finding | None:
     """The new value farthest from its median; the distance of the 95 % end counts as 1."""
+    if tonight.new is None or not len(tonight.comparable):
+        return None
+    new = tonight.comparable
+    panel = tonight.panel
     scores = np.abs(_scores(new))
     row = int(np.argmax(scores))
     value = new.iloc[row]
     series = (panel.ids[value["panel"]],)
-    learned = usual_size(past, "value")
+    learned = usual_size(tonight.past, "value")
     usual = None if learned is None else GROUP_PRIORS.times_usual * learned
     interval = f"95 % interval {value['lo_95']:.6g} to {value['hi_95']:.6g}"
-    name = f"{series_name(series[0])} {_times(new[row : row + 1], panel, schema)}"
+    name = f"{series_name(series[0])} {_times(new[row : row + 1], panel, tonight.schema)}"
     text = f"{name}: {value['actual']:.6g}, {interval}".strip()
     return Finding(float(scores[row]), usual, series, text=text)
 

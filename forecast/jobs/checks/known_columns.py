@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from forecast.calendar.zones import DAY
+from forecast.jobs.checks.finding import Finding, limited, usual_size
 from forecast.jobs.checks.groups import groupings
-from forecast.jobs.checks.limits import Finding
+from forecast.jobs.checks.tonight import Tonight
 from forecast.jobs.replay import slots_in, times_text
 from forecast.panel.panel import Flags, Integers, Panel, ids_at, series_index
 from forecast.panel.schema import Schema
@@ -14,14 +15,23 @@ from forecast.panel.schema import Schema
 MAX_RANGE_RATIO = 2.0  # a value so many times beyond the range of its past has another scale
 
 
-def check_known_columns(
-    panel: Panel, before: Panel, schema: Schema, usual: float | None
-) -> Finding:
+@limited(
+    0.5,
+    5.0,
+    "the steps at which a known column of a group is blank or has another scale",
+    is_share=False,
+)
+def check_known(tonight: Tonight) -> Finding | None:
     """The group with the most wrong values for each of its series, in steps.
 
     A value is wrong if it is blank now where the last run had it, if it lies far outside the range
     that the series had in the past of the last run, or if hours of the last run have moved to it.
     """
+    panel = tonight.panel
+    schema = tonight.schema
+    if tonight.before is None or schema.known != tonight.before.schema.known:
+        return None
+    before = tonight.before.panel
     slots = slots_in(before, panel.ids, panel.starts, panel.sizes)
     series = panel.series_of_slots
     ahead = ~panel.before(panel.lengths)
@@ -52,7 +62,7 @@ def check_known_columns(
                 series=ids_at(panel, np.unique(series[cells])),
                 text=f"values of column {name} of {where}: {said}; mend the column in the source",
             )
-    return replace(largest, usual=usual or 0.0)
+    return replace(largest, usual=usual_size(tonight.past, "known") or 0.0)
 
 
 def _find_scale_changes(panel: Panel, before: Panel, column: int) -> Flags:

@@ -2,18 +2,24 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from forecast.calendar.spec import STEP_KIND
 from forecast.calendar.zones import DAY
 from forecast.intervals.interval_ends import lower_bounds
-from forecast.jobs.checks.limits import HELD_RUNS, Finding, is_accepted, usual_size
-from forecast.jobs.checks.tonight import Tonight
+from forecast.jobs.checks.finding import (
+    HELD_RUNS,
+    Finding,
+    is_accepted,
+    limited,
+    rule,
+    usual_size,
+)
+from forecast.jobs.checks.tonight import MIN_VALUES, Tonight
 from forecast.panel.events import closed_now
 from forecast.panel.panel import (
-    Flags,
     Numbers,
     ids_at,
 )
@@ -33,14 +39,13 @@ class OutputPriors:
     jump_beyond: float = 5.0
     # the record of a run keeps this quantile of the jumps of its series
     nearly_all: float = 0.99
-    # fewest values of a series that is compared; and in smaller panels, series whose width
-    # changed are counted as a share of so many series
-    few: int = 20
 
 
 OUTPUT_PRIORS = OutputPriors()
+FEW_WIDTHS = 20  # in smaller panels, other widths are counted as a share of so many series
 
 
+@rule("numbers that are not finite")
 def check_finite(tonight: Tonight) -> Finding:
     """How many numbers are not finite."""
     count = 0
@@ -53,6 +58,7 @@ def check_finite(tonight: Tonight) -> Finding:
     return Finding(float(count))
 
 
+@rule("rows whose quantiles are not in order")
 def check_order(tonight: Tonight) -> Finding:
     """In how many rows the quantiles are out of order."""
     settings = tonight.settings
@@ -75,6 +81,7 @@ def _tables(tonight: Tonight) -> list[dict[str, Any]]:
     ]
 
 
+@rule("rows below 0 of series that never were")
 def check_negative(tonight: Tonight) -> Finding:
     """In how many rows a number lies below the lower bound."""
     forecasts = tonight.forecasts
@@ -90,6 +97,7 @@ def _count(flags: Any) -> int:
     return int(flags.sum())
 
 
+@limited(0.005, 0.02, "the share of series with a median above 3 times the largest value of a year")
 def check_bounds(tonight: Tonight) -> Finding | None:
     """Points far beyond the values of the year before.
 
@@ -108,11 +116,12 @@ def check_bounds(tonight: Tonight) -> Finding | None:
         before = np.fmax.reduce(np.abs(tonight.earlier[1][..., 0]), 1)
         accepted = before > OUTPUT_PRIORS.times_beyond * largest
         largest = np.where(accepted, before, largest)
-    has_enough = panel.counts[series] >= OUTPUT_PRIORS.few
+    has_enough = panel.counts[series] >= MIN_VALUES
     beyond = np.abs(points).max(1) > OUTPUT_PRIORS.times_beyond * largest
     return tonight.share(has_enough & (largest > 0) & beyond, len(points))
 
 
+@limited(0.05, 0.5, "the share of series with a constant median, if more than in past runs")
 def check_flat(tonight: Tonight) -> Finding | None:
     """Constant points of series that vary, and are open."""
     points = tonight.forecasts.published[..., 0]
@@ -142,43 +151,10 @@ def _extremes(tonight: Tonight) -> tuple[Numbers, Numbers]:
     return panel.extremes(panel.values, recent)
 
 
-class _Comparison(NamedTuple):
-    """Forecasts beside what the last run published for the same times."""
-
-    change: Numbers  # [series, horizon], of the points; 0 at times that only one run has
-    size: float  # sum of the earlier points without signs
-    steps: Flags  # [horizon], which times both runs have
-    ratio: Numbers  # [series], of the widths of 80 % intervals
-    jumps: Numbers  # [series], sum of changes in earlier widths
-    usable: Flags  # [series], whether there is a width, and a past of some values
-
-
-def _compare(tonight: Tonight) -> _Comparison | None:
-    if tonight.earlier is None or not len(tonight.forecasts.series):
-        return None
-    _, published = tonight.earlier
-    shared = np.isfinite(published[..., :1])
-    before = np.where(shared, published, 0.0)
-    now = np.where(shared, tonight.forecasts.published, 0.0)
-    change = now[..., 0] - before[..., 0]
-    width_before = (before[..., 2] - before[..., 1]).sum(1)
-    width_now = (now[..., 2] - now[..., 1]).sum(1)
-    has_enough = tonight.panel.counts[tonight.forecasts.series] >= OUTPUT_PRIORS.few
-    usable = has_enough & (width_before > 0)
-    unit = np.where(usable, width_before, 1.0)
-    return _Comparison(
-        change,
-        size=np.abs(before[..., 0]).sum(),
-        steps=np.asarray(shared.any((0, 2))),
-        ratio=width_now / unit,
-        jumps=np.abs(change).sum(1) / unit,
-        usable=usable,
-    )
-
-
+@limited(0.05, 0.25, "the share of series whose median moved much further than in past runs")
 def check_jump(tonight: Tonight) -> Finding | None:
     """Series whose points moved much further than those of past runs."""
-    compared = _compare(tonight)
+    compared = tonight.comparison
     if compared is None:
         return None
     usable = compared.usable
@@ -191,9 +167,10 @@ def check_jump(tonight: Tonight) -> Finding | None:
     return tonight.share(far, count, usual_size(tonight.past, "jump"), size)
 
 
+@limited(0.15, 0.3, "the change of the sum of all medians, if over 3 times that of past runs")
 def check_total_jump(tonight: Tonight) -> Finding | None:
     """The change of the sum of all points, new series included."""
-    compared = _compare(tonight)
+    compared = tonight.comparison
     if compared is None:
         return None
     is_new = np.array([ids in tonight.new_series for ids in tonight.ids], bool)
@@ -205,17 +182,23 @@ def check_total_jump(tonight: Tonight) -> Finding | None:
     return Finding(abs(compared.change.sum() + added) / total if total else None, usual)
 
 
+@limited(
+    0.05,
+    1.0,
+    "the share of series, of 20 at least, with intervals 3 times as wide as before or a third",
+)
 def check_width(tonight: Tonight) -> Finding | None:
     """Series whose intervals are far wider or narrower than those of the last run."""
-    compared = _compare(tonight)
+    compared = tonight.comparison
     if compared is None:
         return None
     most = OUTPUT_PRIORS.times_beyond
     other = compared.usable & ((compared.ratio > most) | (compared.ratio < 1 / most))
-    count = max(_count(compared.usable), OUTPUT_PRIORS.few)
+    count = max(_count(compared.usable), FEW_WIDTHS)
     return tonight.share(other, count, usual_size(tonight.past, "width"))
 
 
+@limited(0.005, 0.02, "the share of the last run's series that have no rows, unless they ended")
 def check_series_missing(tonight: Tonight) -> Finding | None:
     """Series of the last run that have no rows, unless they ended or were replaced."""
     if tonight.earlier is None or not len(tonight.forecasts.series):

@@ -3,6 +3,7 @@
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,16 +11,27 @@ from forecast.effects.kinds import touched_by_events
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts
 from forecast.jobs.checks.accuracy import Earlier
-from forecast.jobs.checks.limits import Finding
+from forecast.jobs.checks.finding import Finding
 from forecast.jobs.record import Record
 from forecast.jobs.replay import RunInput
-from forecast.panel.panel import Flags, Id, Ids, Panel, ids_at
+from forecast.panel.panel import Flags, Id, Ids, Numbers, Panel, ids_at
 from forecast.panel.schema import Schema
 from forecast.settings import OutputSettings
-from forecast.tables.writing import Frame
+from forecast.tables.writing import Frame, build_frame
 from forecast.totals.sums import Totals
 
-MIN_COPIED_VALUES = 20  # fewest values of a series that is checked for copies or for new values
+MIN_VALUES = 20  # fewest values of a series that is compared with others, or with the last run
+
+
+class Comparison(NamedTuple):
+    """Forecasts beside what the last run published for the same times."""
+
+    change: Numbers  # [series, horizon], of the points; 0 at times that only one run has
+    size: float  # sum of the earlier points without signs
+    steps: Flags  # [horizon], which times both runs have
+    ratio: Numbers  # [series], of the widths of 80 % intervals
+    jumps: Numbers  # [series], sum of changes in earlier widths
+    usable: Flags  # [series], whether there is a width, and a past of some values
 
 
 @dataclass(frozen=True)
@@ -60,6 +72,11 @@ class Tonight:
         return self.fitted.schema
 
     @property
+    def table(self) -> Frame:
+        """The forecasts as the job writes them."""
+        return build_frame(self.forecasts.columns)
+
+    @property
     def ids(self) -> Ids:
         return ids_at(self.panel, self.forecasts.series)
 
@@ -80,10 +97,34 @@ class Tonight:
         if new is None:
             raise ValueError("there is no earlier run")
         before = panel.counts - np.bincount(new["panel"], minlength=len(panel))
-        short = before < max(MIN_COPIED_VALUES, 2 * self.schema.shortest_season)
+        short = before < max(MIN_VALUES, 2 * self.schema.shortest_season)
         known = None if self.before is None else self.before.schema
         left_out = short[panel.series_of_slots] | mark_unknown_events(panel, self.fitted, known)
         return new[~left_out[new["slot"]]]
+
+    @cached_property
+    def comparison(self) -> Comparison | None:
+        """The forecasts beside those of the last run; None if there is nothing to compare."""
+        if self.earlier is None or not len(self.forecasts.series):
+            return None
+        _, published = self.earlier
+        shared = np.isfinite(published[..., :1])
+        before = np.where(shared, published, 0.0)
+        now = np.where(shared, self.forecasts.published, 0.0)
+        change = now[..., 0] - before[..., 0]
+        width_before = (before[..., 2] - before[..., 1]).sum(1)
+        width_now = (now[..., 2] - now[..., 1]).sum(1)
+        has_enough = self.panel.counts[self.forecasts.series] >= MIN_VALUES
+        usable = has_enough & (width_before > 0)
+        unit = np.where(usable, width_before, 1.0)
+        return Comparison(
+            change,
+            size=np.abs(before[..., 0]).sum(),
+            steps=np.asarray(shared.any((0, 2))),
+            ratio=width_now / unit,
+            jumps=np.abs(change).sum(1) / unit,
+            usable=usable,
+        )
 
     def share(
         self, affected: Flags, count: int, usual: float | None = 0.0, size: float | None = None

@@ -4,16 +4,13 @@ from typing import Any
 
 import pytest
 
-from forecast.jobs.checks.limits import (
-    HARD,
+from forecast.jobs.checks.finding import (
     MIN_REFERENCE_RUNS,
-    ActualCheckSettings,
-    OutputCheckSettings,
     has_held,
     select_reference_runs,
     usual_size,
 )
-from forecast.jobs.gate import CHECKS
+from forecast.jobs.checks.limits import CHECKS, RULES, ActualCheckSettings, OutputCheckSettings
 from forecast.jobs.record import Record
 
 NIGHT = "2025-03-{:02}T02:00:00Z"
@@ -83,4 +80,4 @@ def test_a_finding_holds_after_a_week_and_seven_runs_that_all_had_it() -> None:
 
 def test_every_check_but_the_rules_has_limits_and_every_limit_a_check() -> None:
     limits = ActualCheckSettings.model_fields | OutputCheckSettings.model_fields
-    assert CHECKS.keys() - HARD.keys() == limits.keys() - {"on_error"}
+    assert CHECKS.keys() - RULES == limits.keys() - {"on_error"}

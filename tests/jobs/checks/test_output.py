@@ -16,11 +16,9 @@ from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts
 from forecast.inference.predictor import Predictor
 from forecast.jobs.checks.accuracy import Earlier, earlier_forecasts, forecasts_to_keep
+from forecast.jobs.checks.finding import MIN_REFERENCE_RUNS, Finding, Limits
 from forecast.jobs.checks.limits import (
-    MIN_REFERENCE_RUNS,
-    Finding,
     JobCheckSettings,
-    Limits,
     OutputCheckSettings,
     alarms,
     outcome,

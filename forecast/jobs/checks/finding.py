@@ -1,0 +1,172 @@
+"""Declare a check: what it finds, its limits, and the past runs from which it learns what is usual."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from forecast.jobs.record import Record
+from forecast.panel.panel import Ids
+from forecast.settings import SettingsGroup
+
+if TYPE_CHECKING:
+    from forecast.jobs.checks.tonight import Tonight
+
+MIN_REFERENCE_RUNS = 20  # fewest past runs with which a run is compared
+USUAL = 0.95  # quantile of the statistics of past runs up to which a statistic is usual
+HELD_RUNS = 7  # a finding of so many runs, over as many days, is taken for the new normal
+
+
+class Limits(SettingsGroup):
+    """Beyond `warn` a check warns, beyond `error` it is an error; no share is beyond 1."""
+
+    warn: float = Field(ge=0, description="the share beyond which it warns")
+    error: float = Field(ge=0, description="the share beyond which it is an error")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.warn > self.error:
+            raise ValueError(f"warn {self.warn:g} lies above error {self.error:g}")
+        return self
+
+    def __str__(self) -> str:
+        return f"warn {self.warn:g}, error {self.error:g}"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check measured.
+
+    Attributes
+    ----------
+    share : the statistic of the check: a share of series, another number that the limits of the
+        check describe, or for a rule a count; None if there is nothing to compare
+    usual : the usual statistic of past runs, up to which there is no alarm; None while there are
+        too few runs
+    series : ids of the affected series
+    size : the size of jumps, with which later runs compare theirs
+    sizes : distances by kind of group, with which later runs compare theirs
+    text : the finding in words
+    runs : times of the affected earlier runs
+    """
+
+    share: float | None = None
+    usual: float | None = 0.0
+    series: Ids = ()
+    size: float | None = None
+    sizes: Mapping[str, float] = field(default_factory=dict)
+    text: str = ""
+    runs: Sequence[str] = ()
+
+    def statistic(self) -> dict[str, float]:
+        numbers = {"share": self.share, "usual": self.usual, "size": self.size, **self.sizes}
+        return {
+            name: round(float(number), 6) for name, number in numbers.items() if number is not None
+        }
+
+
+Find = Callable[["Tonight"], Finding | None]
+"""Compares a run with those before it; None means that there is nothing to compare."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A function from tonight to a finding.
+
+    Attributes
+    ----------
+    about : what its statistic is; of a rule, the numbers that break it
+    limits : beyond which it says something; None for a rule, which no run may break
+    is_share : whether the statistic is a share, and shown in percent
+    """
+
+    name: str
+    find: Find
+    about: str
+    limits: Limits | None = None
+    is_share: bool = True
+
+    @property
+    def setting(self) -> Any:
+        """The field of its limits."""
+        return Field(self.limits, description=self.about)
+
+    def __call__(self, tonight: "Tonight") -> Finding | None:
+        return self.find(tonight)
+
+    def describe(self, share: float) -> str:
+        if self.limits is None:
+            return f"{share:,.0f} {self.about}"
+        if not self.is_share:
+            return f"{share:.3g} is {self.about}"
+        percent = f"{100 * share:,.0f}" if share > 1 else f"{100 * share:.3g}"
+        return f"{percent} % is {self.about}"
+
+
+def limited(
+    warn: float, error: float, about: str, is_share: bool = True
+) -> Callable[[Find], Check]:
+    """Declare the limits of the check below it, whose name follows ``check_``."""
+    limits = Limits(warn=warn, error=error)
+    return lambda find: Check(_name(find), find, about, limits, is_share)
+
+
+def rule(about: str) -> Callable[[Find], Check]:
+    """Declare a check that no run may break: its statistic is the number of `about`."""
+    return lambda find: Check(_name(find), find, about)
+
+
+def _name(find: Find) -> str:
+    return find.__name__.removeprefix("check_")
+
+
+def select_reference_runs(runs: Sequence[Record]) -> list[Record]:
+    """The runs from which checks learn what is usual: they published, and nothing was wrong.
+
+    A run with a finding is left out, unless it was accepted or the runs of a week before it had the
+    same finding. A run is also left out if its newest values were revised later, or if it was dated
+    ahead of its clock or its data.
+    """
+    revised = {as_of for run in runs for as_of in run.revised}
+    return [
+        run
+        for run in runs
+        if (not run.findings or run.held or is_accepted(run))
+        and run.settled
+        and not run.dated_ahead
+        and run.as_of not in revised
+    ]
+
+
+def is_accepted(run: Record) -> bool:
+    return run.published and bool(run.accepted)
+
+
+def usual_size(past: Sequence[Record], name: str, what: str = "share") -> float | None:
+    """The usual value of a statistic: a high quantile over past runs.
+
+    It is larger if a recent run with a larger value was accepted; None if neither is known.
+    """
+    sized = [run for run in past if what in run.checks.get(name, {})]
+    sizes = [run.checks[name][what] for run in sized]
+    usual = [run.checks[name][what] for run in sized[:HELD_RUNS] if is_accepted(run)]
+    if len(sizes) >= MIN_REFERENCE_RUNS:
+        usual.append(float(np.quantile(sizes, USUAL)))
+    return max(usual, default=None)
+
+
+def has_held(name: str, runs: Sequence[Record]) -> bool:
+    """Whether all runs of the past week had this finding.
+
+    At least the newest seven runs count; `runs` are newest first.
+    """
+    checked = [run for run in runs if run.checks and not run.dated_ahead]
+    if len(checked) < HELD_RUNS:
+        return False
+    week_ago = datetime.fromisoformat(checked[0].as_of) - timedelta(days=7)
+    of_week = [run for run in checked if datetime.fromisoformat(run.as_of) > week_ago]
+    newest = max(of_week, checked[:HELD_RUNS], key=len)
+    return all(name in run.findings for run in newest)
