@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from forecast.errors import Blocked, Setting
 from forecast.jobs.administration import open_ledger
 from forecast.jobs.checks import limits
-from forecast.jobs.checks.finding import Find, Finding, has_held
+from forecast.jobs.checks.check import Find
+from forecast.jobs.checks.finding import Finding, has_held
 from forecast.jobs.checks.limits import CHECKS, RULES, Alarm
 from forecast.jobs.checks.tonight import Tonight
 from forecast.jobs.pipeline import Pipeline

@@ -1,6 +1,7 @@
 """Read the tables of a job as they were known at the time of a run, and check the job."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from forecast.inference.overrides import read_overrides
 from forecast.jobs import sinks
 from forecast.jobs.administration import claim_sinks, open_ledger, owner_to_replace
 from forecast.jobs.checks.age import age, age_text, check_age
+from forecast.jobs.checks.check import Find
 from forecast.jobs.checks.own import load_own_checks
 from forecast.jobs.checks.promotion import ServingVersion
 from forecast.jobs.ledger import KNOWN_TABLE, Ledger, packed_known, series_number, series_text
@@ -63,6 +65,7 @@ class JobInputs:
     why : the reason for a fit that is due; "" if none is
     schema : the schema of an earlier fit, by which a new fit reads the table; None if the pipeline
         file alone says how
+    own_checks : the checks of the user's own, by name
     """
 
     table: Table
@@ -70,6 +73,7 @@ class JobInputs:
     live: ServingVersion | None = None
     why: str = ""
     schema: Schema | None = None
+    own_checks: Mapping[str, Find] = field(default_factory=dict)
 
 
 def explained_output(pipeline: Pipeline) -> OutputSettings:
@@ -129,6 +133,7 @@ def check_periods(pipeline: Pipeline, schema: Schema, origin: int, horizon: int)
 
 def look(pipeline: Pipeline, store: Store, ledger: Ledger, instant: datetime) -> JobInputs:
     """Choose the version that forecasts, find out whether a fit is due, and read the tables."""
+    own_checks = load_own_checks(pipeline.checks.own)
     at = as_text(instant)
     earlier = [run.version for run in ledger.runs(1, at) if run.as_of == at and run.settled]
     live = serving_version(
@@ -159,6 +164,7 @@ def look(pipeline: Pipeline, store: Store, ledger: Ledger, instant: datetime) ->
         live,
         why,
         schema,
+        own_checks,
     )
 
 
@@ -239,7 +245,6 @@ def check_job(pipeline: Pipeline, as_of: str | None = None, take_over: bool = Fa
     """Read the source as a run would, check that store and sinks can be written; findings."""
     with pipeline.hidden.kept_out(), keys_in_errors():
         owner = owner_to_replace(pipeline, take_over)
-        load_own_checks(pipeline.checks.own)
         instant = parse_as_of(as_of or pipeline.as_of)
         inputs = look(pipeline, Store(pipeline.store), open_ledger(pipeline), instant)
         table = inputs.table

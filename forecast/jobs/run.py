@@ -18,7 +18,6 @@ from forecast.inference.forecasting import (
 )
 from forecast.jobs import gate, inputs
 from forecast.jobs.administration import claim, open_ledger
-from forecast.jobs.checks.own import load_own_checks
 from forecast.jobs.ledger import BLOCKED, BLOCKED_INPUTS, INPUTS_TABLE
 from forecast.jobs.new_version import fit_version
 from forecast.jobs.past_runs import check_panel, compare_with_past, learn_from_past, score_sums
@@ -131,7 +130,6 @@ def _read_fit_forecast_write(run: Run) -> None:
     pipeline = run.pipeline
     record = run.record
     ledger = run.ledger
-    own_checks = load_own_checks(pipeline.checks.own)
     finish_promotion(ledger, run.store, run.writer)
 
     job_inputs = inputs.look(pipeline, run.store, ledger, run.instant)
@@ -164,7 +162,7 @@ def _read_fit_forecast_write(run: Run) -> None:
         run.kept |= inputs.known_differences(pipeline, panel, serving.schema, run.instant)
     totals = compute_totals(pipeline, serving, forecasts)
     tonight = compare_with_past(run, serving, forecasts, totals)
-    alarms = gate.check_run(pipeline, record, tonight, own_checks)
+    alarms = gate.check_run(pipeline, record, tonight, job_inputs.own_checks)
     raise_if_interrupted()
     publication = build_publication(run, forecasts, totals, serving, days, lagging, entry)
     blocked = gate.find_blocked(alarms)

@@ -108,7 +108,7 @@ def test_a_budget_holds_where_three_processes_take_turns(
     monkeypatch.setattr(time, "monotonic", lambda: 3 * time.process_time())
     begun = time.monotonic()
     fit(FitRequest(table, settings, how, saves=False))
-    assert time.monotonic() - begun < 1.2 * 6
+    assert time.monotonic() - begun < 1.4 * 6  # a share, as cores that share a cache are slower
 
 
 def test_a_baseline_is_fitted_without_a_network(reading: Reading) -> None:

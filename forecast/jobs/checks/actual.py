@@ -9,7 +9,8 @@ from itertools import pairwise
 import numpy as np
 
 from forecast.jobs.checks.age import age_text, duration_text
-from forecast.jobs.checks.finding import Finding, limited, usual_size
+from forecast.jobs.checks.check import limited
+from forecast.jobs.checks.finding import Finding, usual_size
 from forecast.jobs.checks.groups import groupings
 from forecast.jobs.checks.tonight import MIN_VALUES, Tonight
 from forecast.jobs.replay import slots_in, times_text

@@ -1,9 +1,9 @@
-"""Declare a check: what it finds, its limits, and the past runs from which it learns what is usual."""
+"""What checks find, their limits, and the past runs from which they learn what is usual."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -11,9 +11,6 @@ from pydantic import Field, model_validator
 from forecast.jobs.record import Record
 from forecast.panel.panel import Ids
 from forecast.settings import SettingsGroup
-
-if TYPE_CHECKING:
-    from forecast.jobs.checks.tonight import Tonight
 
 MIN_REFERENCE_RUNS = 20  # fewest past runs with which a run is compared
 USUAL = 0.95  # quantile of the statistics of past runs up to which a statistic is usual
@@ -66,61 +63,6 @@ class Finding:
         return {
             name: round(float(number), 6) for name, number in numbers.items() if number is not None
         }
-
-
-Find = Callable[["Tonight"], Finding | None]
-"""Compares a run with those before it; None means that there is nothing to compare."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """A function from tonight to a finding.
-
-    Attributes
-    ----------
-    about : what its statistic is; of a rule, the numbers that break it
-    limits : beyond which it says something; None for a rule, which no run may break
-    is_share : whether the statistic is a share, and shown in percent
-    """
-
-    name: str
-    find: Find
-    about: str
-    limits: Limits | None = None
-    is_share: bool = True
-
-    @property
-    def setting(self) -> Any:
-        """The field of its limits."""
-        return Field(self.limits, description=self.about)
-
-    def __call__(self, tonight: "Tonight") -> Finding | None:
-        return self.find(tonight)
-
-    def describe(self, share: float) -> str:
-        if self.limits is None:
-            return f"{share:,.0f} {self.about}"
-        if not self.is_share:
-            return f"{share:.3g} is {self.about}"
-        percent = f"{100 * share:,.0f}" if share > 1 else f"{100 * share:.3g}"
-        return f"{percent} % is {self.about}"
-
-
-def limited(
-    warn: float, error: float, about: str, is_share: bool = True
-) -> Callable[[Find], Check]:
-    """Declare the limits of the check below it, whose name follows ``check_``."""
-    limits = Limits(warn=warn, error=error)
-    return lambda find: Check(_name(find), find, about, limits, is_share)
-
-
-def rule(about: str) -> Callable[[Find], Check]:
-    """Declare a check that no run may break: its statistic is the number of `about`."""
-    return lambda find: Check(_name(find), find, about)
-
-
-def _name(find: Find) -> str:
-    return find.__name__.removeprefix("check_")
 
 
 def select_reference_runs(runs: Sequence[Record]) -> list[Record]:

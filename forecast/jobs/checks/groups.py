@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from forecast.intervals.corrections import CORRECTION_PRIORS as OF_INTERVALS
-from forecast.jobs.checks.finding import Finding, limited, usual_size
+from forecast.jobs.checks.check import limited
+from forecast.jobs.checks.finding import Finding, usual_size
 from forecast.jobs.checks.tonight import Tonight
 from forecast.jobs.replay import times_text
 from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, ids_at, series_name

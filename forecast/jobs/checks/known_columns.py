@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from forecast.calendar.zones import DAY
-from forecast.jobs.checks.finding import Finding, limited, usual_size
+from forecast.jobs.checks.check import limited
+from forecast.jobs.checks.finding import Finding, usual_size
 from forecast.jobs.checks.groups import groupings
 from forecast.jobs.checks.tonight import Tonight
 from forecast.jobs.replay import slots_in, times_text

@@ -7,7 +7,8 @@ from typing import Literal, NamedTuple
 from pydantic import Field
 
 from forecast.jobs.checks import actual, groups, known_columns, output
-from forecast.jobs.checks.finding import Check, Finding, Limits, has_held
+from forecast.jobs.checks.check import Check
+from forecast.jobs.checks.finding import Finding, Limits, has_held
 from forecast.jobs.record import Record
 from forecast.panel.panel import series_names
 from forecast.settings import CheckSettings, FilePath, SettingsGroup

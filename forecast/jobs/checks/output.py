@@ -9,14 +9,8 @@ import numpy as np
 from forecast.calendar.spec import STEP_KIND
 from forecast.calendar.zones import DAY
 from forecast.intervals.interval_ends import lower_bounds
-from forecast.jobs.checks.finding import (
-    HELD_RUNS,
-    Finding,
-    is_accepted,
-    limited,
-    rule,
-    usual_size,
-)
+from forecast.jobs.checks.check import limited, rule
+from forecast.jobs.checks.finding import HELD_RUNS, Finding, is_accepted, usual_size
 from forecast.jobs.checks.tonight import MIN_VALUES, Tonight
 from forecast.panel.events import closed_now
 from forecast.panel.panel import (

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from functools import partial
 
 from forecast.errors import UsageError
-from forecast.jobs.checks.finding import Find, Finding
+from forecast.jobs.checks.check import Find
+from forecast.jobs.checks.finding import Finding
 from forecast.jobs.checks.limits import CHECKS, OwnCheckSettings
 from forecast.jobs.checks.tonight import Tonight
 
