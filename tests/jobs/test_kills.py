@@ -32,8 +32,8 @@ def test_a_killed_run_is_repaired_by_running_it_again(url: str) -> None:
 @pytest.mark.filterwarnings("ignore:This process.*fork")
 def test_a_killed_night_that_is_blocked_or_accepted_leaves_all_in_agreement(tmp_path: Path) -> None:
     counts = Counts()
-    kill_blocked("seasonal-naive", 4, tmp_path, Random(5), counts)
-    assert sum(counts.done.values()) == 4
+    kill_blocked("seasonal-naive", 2, tmp_path, Random(5), counts)
+    assert sum(counts.done.values()) == 2
     assert counts.lost == []
 
 
