@@ -193,7 +193,7 @@ def _batch(inputs: Tensor, targets: Tensor) -> Batch:
         past_covariates=inputs[..., 1:],
         future_covariates=no_future,
         static=inputs.new_zeros(rows, 0),
-        series=no_codes.new_zeros(rows),
+        series=no_codes.new_full((rows,), -1),
         past_codes=no_codes,
         future_codes=no_codes.new_zeros(rows, horizon, 0),
         static_codes=no_codes.new_zeros(rows, 0),

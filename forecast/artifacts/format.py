@@ -28,7 +28,7 @@ from forecast.errors import (
 )
 from forecast.version import __version__
 
-FORMAT = 7
+FORMAT = 8
 NEEDS = ">=0.4"  # the versions of this package that can read it
 MANIFEST = "MANIFEST.json"
 PRETRAINED_FILE = "pretrained.safetensors"

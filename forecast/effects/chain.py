@@ -96,7 +96,7 @@ def remove_effects(
 ) -> Adjusted:
     """Take out the effects on a panel, whose closed slots have the values `fixed`.
 
-    `series_index` [series] is each series' row in the arrays of effects, 0 for a new series. After
+    `series_index` [series] is each series' row in the arrays of effects, -1 for a new series. After
     a level shift, earlier values are moved to the newest level. With `ends` [series], a newest value
     before these positions that is an outlier is left out, and new levels are found.
     """

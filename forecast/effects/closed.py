@@ -157,17 +157,17 @@ def closed_now(
 ) -> Closed:
     """Return the closed positions of a fit to `fitted` series that newer values do not contradict.
 
-    New series, whose `series_index` is 0, are searched for closed positions, and take over those
+    New series, whose `series_index` is -1, are searched for closed positions, and take over those
     that the series of the fit agree on.
     """
-    is_new = series_index == 0
+    is_new = series_index < 0
     of_new = NONE_CLOSED
     if is_new.any():
         found = find_closures(panel, schema, np.where(is_new, before, 0))
         of_new = found.take(np.flatnonzero(is_new[found.series]))
     without = np.setdiff1d(np.flatnonzero(is_new), of_new.series)
     agreed = _share_closures(closed, fitted, without)
-    of_fit = _join([closed.select(series_index - 1), agreed])
+    of_fit = _join([closed.select(series_index), agreed])
     return _join([drop_contradictions(of_fit, panel, schema, before), of_new])
 
 

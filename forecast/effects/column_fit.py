@@ -158,7 +158,7 @@ def _set_units(
     """Effects with the units of series and the means of columns before `before` [series]."""
     units = _units(panel, before)
     centre, typical = _moments(panel, schema, effects, before)
-    scale = np.append(np.median(units), units)
+    scale = np.append(units, np.median(units))
     return replace(effects, typical=typical, scale=scale, centre=centre)
 
 
@@ -178,7 +178,7 @@ def _moments(
 ) -> tuple[Numbers, Numbers]:
     """The mean effect of each column in each series, and its deviation within series.
 
-    Row 0 of the means [series + 1, columns] is that over all series.
+    The last row of the means [series + 1, columns] is that over all series.
     """
     used = panel.observed & panel.before(before)
     series_of_slots = panel.series_of_slots
@@ -197,7 +197,7 @@ def _moments(
         squares = squares + (distance**2).sum(0)
     deviation = np.sqrt(squares / total)
     mean = sums.sum(0) / total
-    return np.concatenate([mean[None], sums / divisors]), deviation
+    return np.concatenate([sums / divisors, mean[None]]), deviation
 
 
 @dataclass(frozen=True)
@@ -679,7 +679,7 @@ def _apply_signs(
     kept: float,
     count: int,
 ) -> ColumnEffects:
-    """Effects, draws of them and reactions of series [1 + count] with the signs that users gave."""
+    """Effects, draws of them and reactions of series [count + 1] with the signs that users gave."""
     places = columns_by_name(schema)
     draws = effects.draws
     signs = [(places[name].start, sign) for name, sign in schema.signs.items()]
@@ -688,7 +688,7 @@ def _apply_signs(
             weights[column] = _enforce_sign(effects, weights[column], sign)
     reaction = np.ones((count + 1, len(effects.weights)))
     if len(pasts) > 1:
-        rows = [1 + past.series for past in pasts]
+        rows = [past.series for past in pasts]
         reaction[rows] = _reactions(pasts, effects, kept)
     for column, _ in signs:
         reaction[:, column] = np.maximum(reaction[:, column], 0.0)

@@ -55,7 +55,7 @@ class ColumnEffects:
     weights: Annotated[Numbers, of_values("columns terms")]  # in the order of `terms`
     # the standard deviation of the effect within a series
     typical: Annotated[Numbers, of_values("columns", low=0)]
-    # row 0 is for a series that was not in the fit: the unit of effects that are added, the mean
+    # the last row is for a series that was not in the fit: the unit of effects that are added, the mean
     # effect of each column in the past, which is taken off, and how strongly the series reacts
     scale: Annotated[Numbers, of_values("series+1", low=0)]
     centre: Annotated[Numbers, of_values("series+1 columns")]
@@ -152,7 +152,7 @@ class ColumnEffects:
     ) -> tuple[Numbers, Numbers]:
         """The factor and the summand of columns in each slot, [slots] twice.
 
-        `series_index` [series] is each series' row in `scale`, 0 for a new series.
+        `series_index` [series] is each series' row in `scale`, -1 for a new series.
         """
         row = series_index[panel.series_of_slots]
         effect = np.zeros(len(row))

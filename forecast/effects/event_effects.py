@@ -59,7 +59,7 @@ EFFECT_PRIORS = EffectPriors()
 class DayShapes:
     """The shape of each weekday, and how much the days of events have the shape of one of them."""
 
-    # the value at each phase of the day divided by the mean of the day; row 0 is for new series
+    # the value at each phase of the day divided by the mean of the day; the last row is for new series
     shape: Annotated[Numbers, of_values("series+1 7 phases", low=SMALLEST_NORMAL)]
     weekday: Annotated[Integers, Spec("1", 0, DAYS_A_WEEK - 1)]  # the one that events resemble most
     share: Annotated[Numbers, Spec("labels", 0, 1)]  # of its shape; the rest is the day's own
@@ -97,8 +97,8 @@ class EventEffects:
     # 0: effects are shares of the value; -1: amounts; above 0: shares that are larger on busy
     # weekdays
     exponent: Annotated[int, Spec("", -4, 4)]
-    # the mean of each weekday divided by the mean of all days; here and below, row 0 is for series
-    # that were not in the fit
+    # the mean of each weekday divided by the mean of all days; here and below, the last row is for
+    # series that were not in the fit
     profile: Annotated[Numbers, of_values("series+1 7", low=SMALLEST_NORMAL)]
     # 0 on the relative scale, else the standard deviation of the values
     unit: Annotated[Numbers, of_values("series+1", low=0)]
@@ -115,7 +115,7 @@ def compute_event_factors(
 ) -> tuple[Numbers, Numbers]:
     """The factor and the summand of events in each slot, [slots] twice.
 
-    `series_index` [series] is each series' row in the arrays of `effects`, 0 for a new series.
+    `series_index` [series] is each series' row in the arrays of `effects`, -1 for a new series.
     """
     marks = mark(panel, schema)
     index = {label: number for number, label in enumerate(effects.labels)}
@@ -146,7 +146,7 @@ def describe_effects(effects: EventEffects) -> str:
 
     On the additive scale they are in standard deviations of the values.
     """
-    is_additive = bool((effects.unit[1:] > 0).all())
+    is_additive = bool((effects.unit[:-1] > 0).all())
     sizes = effects.typical[int(is_additive)]
     texts = []
     for label in np.argsort(-np.abs(sizes), kind="stable"):
@@ -183,7 +183,7 @@ def fit_events(
     days = _compare(past, past.marked[past.observed[past.marked]])
     series = past.series[days.slot]
     weekday = marks.weekday[days.slot]
-    weekday_level = past.profile[1 + series, weekday]
+    weekday_level = past.profile[series, weekday]
     label_set, matrix = _label_sets(days.slot, marks)
     weight = 1 / _noise(past)[series] ** 2
 
@@ -212,14 +212,14 @@ def fit_events(
         power, effect[scale], reactions = regression.solve(designs)
         if scale == 0:
             exponent = power
-        reaction[1 : 1 + len(reactions)] *= reactions  # 1 for series of the other scale
+        reaction[: len(reactions)] *= reactions  # 1 for series of the other scale
         share = reactions[regression.series] * own_level**power
         typical[scale] = regression.typical(effect[scale], share)
 
-    always_zero = np.ones((1 + len(panel), labels), np.int64)
+    always_zero = np.ones((len(panel) + 1, labels), np.int64)
     is_zero = past.values[marks.slot] == 0
-    np.minimum.at(always_zero, (1 + past.series[marks.slot], marks.label), is_zero)
-    always_zero[0] = always_zero.min(0)
+    np.minimum.at(always_zero, (past.series[marks.slot], marks.label), is_zero)
+    always_zero[-1] = always_zero.min(0)
     shown = np.unique(marks.label[usable[marks.slot]])
     return EventEffects(
         labels=tuple(marks.labels[label] for label in shown),
@@ -227,7 +227,7 @@ def fit_events(
         typical=typical[:, shown],
         exponent=exponent,
         profile=past.profile,
-        unit=np.append(0.0, past.unit * past.size),
+        unit=np.append(past.unit * past.size, 0.0),
         reaction=reaction,
         always_zero=always_zero[:, shown],
         shapes=_day_shapes(past, shown),
@@ -259,7 +259,7 @@ class _EffectPast:
     def profile(self) -> Numbers:
         """[series + 1, 7], the mean of each weekday divided by the mean of all days.
 
-        Row 0 is the profile over all series.
+        The last row is the profile over all series.
         """
         return self.profile_by(self.marks.weekday, DAYS_A_WEEK)
 
@@ -277,7 +277,7 @@ class _EffectPast:
         shared = _ratio(total.sum(0), counts.sum(0), np.ones(groups))
         prior = EFFECT_PRIORS.prior_days
         of_series = (total + prior * shared) / (counts + prior)
-        profile = np.concatenate([shared[None], of_series])
+        profile = np.concatenate([of_series, shared[None]])
         return np.asarray(
             np.clip(profile, EFFECT_PRIORS.lowest_profile, EFFECT_PRIORS.highest_profile)
         )
@@ -403,7 +403,7 @@ def _day_shapes(past: _EffectPast, labels: Integers) -> DayShapes | None:
     slot = marks.slot[is_used]
     phase = marks.phase[slot]
     cell = marks.label[is_used] * phases + phase
-    of_weekdays = shape[1 + past.series[slot], :, phase].T  # [weekdays, marks]
+    of_weekdays = shape[past.series[slot], :, phase].T  # [weekdays, marks]
 
     def sum_labels(numbers: Numbers) -> Numbers:
         """[labels, phases]"""

@@ -134,7 +134,7 @@ def score(
         total = int(np.isfinite(saved.numbers[..., 0]).sum())
         text = "%s: %d of %d forecasts have no value in %s"
         log.warning(text, forecasts.name, left, total, values.name)
-    first = saved.first[series_index(saved.ids, evaluation.panel.ids) - 1]
+    first = saved.first[series_index(saved.ids, evaluation.panel.ids)]
     theirs = None
     if against is not None:
         evaluation, theirs = _beside(evaluation, first, against, against_column)
@@ -192,7 +192,7 @@ def _no_overlap(
 
 def _evaluate(panel: Panel, schema: Schema, saved: SavedForecasts) -> Evaluation:
     season = schema.shortest_season
-    rank = series_index(saved.ids, panel.ids) - 1
+    rank = series_index(saved.ids, panel.ids)
     panel = panel.select(np.flatnonzero(rank >= 0))
     rank = rank[rank >= 0]
     series = np.arange(len(panel))

@@ -36,8 +36,8 @@ def find_start(fitted: Fitted, fitter: Fitter, schema: Schema, ids: Ids) -> Warm
     reason = _misfit(fitted, fitter, schema, candidates)
     if reason is not None:
         return reason
-    index = series_index(fitted.history.ids, inputs.panel.ids)  # 0 is a new series
-    first_unseen = np.concatenate([[np.iinfo(np.int64).min], fitted.trained_until])[index]
+    index = series_index(fitted.history.ids, inputs.panel.ids)  # -1 is a new series
+    first_unseen = np.append(fitted.trained_until, np.iinfo(np.int64).min)[index]
     first_held_out = inputs.panel.starts + fitter.split.train_end
     if (first_held_out < first_unseen).any():
         return "it has seen values that are held out now"

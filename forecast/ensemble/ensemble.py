@@ -63,7 +63,7 @@ class Ensemble:
     ]  # labels, those of the networks first
     # the first components are networks: the number of each in `Plan.groups`
     networks: tuple[int, ...]
-    # row 0 is for a series that was not in the fit
+    # the last row is for a series that was not in the fit
     weights: Annotated[NDArray[np.float32], Spec("series+1 components", low=0)]
     # in units of `error_unit`: the quantiles of the errors of a
     # component that forecasts points; for one that forecasts quantiles itself, the least distances
@@ -102,7 +102,7 @@ class Ensemble:
     def names(self, series_index: Integers) -> list[str]:
         """The components that forecast each series, joined by +, such as segrnn+seasonal-naive.
 
-        `series_index` numbers the series from 1; 0 is a series that was not in the fit.
+        `series_index` is -1 for a series that was not in the fit.
         """
         used = self.weights[series_index] > 0
         rows, index = np.unique(used, axis=0, return_inverse=True)
@@ -115,7 +115,7 @@ class Ensemble:
     ) -> Numbers:
         """Calibrated quantiles, [windows, horizon, levels], in the unit of the panel's values.
 
-        `series_index` is numbered as for `names`. `networks` holds the quantiles of each network
+        `series_index` is -1 for a new series. `networks` holds the quantiles of each network
         among the components, in their order.
         """
         weights = self.weights[series_index].astype(np.float64)
@@ -287,7 +287,7 @@ def choose_ensemble(
     series_index = inputs.series_index[validation.windows[0]]
     held_out = candidates.held_out(inputs.series, series_index)
     points = held_out[..., baselines.middle]
-    named = {**candidates.group_by_name(weights[0]), CHOSEN: points}
+    named = {**candidates.group_by_name(weights[-1]), CHOSEN: points}
     point_forecasts = np.stack(list(named.values()))
     losses = _losses(inputs, validation, point_forecasts).impute()
     usable = losses.values[:, losses.usable]  # where all forecasts have a loss
@@ -406,7 +406,7 @@ def _losses(inputs: Inputs, validation: ValidationSet, points: Numbers) -> Losse
     for number, candidate in enumerate(points):
         values[number] = validation.losses(candidate)
     windows = validation.windows
-    series = inputs.series_index[windows[0]] - 1
+    series = inputs.series_index[windows[0]]
     return Losses(values, series, _horizon_blocks(inputs, windows))
 
 

@@ -135,7 +135,7 @@ class ValidationForecasts:
         windows = forecast.windows
         series, position = windows
         return cls(
-            series=inputs.series_index[series] - 1,
+            series=inputs.series_index[series],
             first=inputs.panel.starts[series] + position,
             points=inputs.restore(points[rows], windows),
             actual=inputs.restore(forecast.actual, windows),

@@ -138,8 +138,8 @@ def choose_weights(
     The first candidates are the networks, of which there are `networks`; baselines follow.
     `factors` are those of `prior_factors`.
     `validation` has losses of all candidates on validation windows, and `past` has losses of the
-    baselines on windows of the whole past. The result is [count + 1, candidates]; row 0 is for a
-    series that was not in the fit, row i + 1 for series i.
+    baselines on windows of the whole past. The result is [count + 1, candidates]; the last row
+    is for a series that was not in the fit.
     """
     validation = validation.select(validation.usable)
     past = past.select(past.usable)
@@ -158,7 +158,7 @@ def choose_weights(
             own_past = past.select(past.series == series)
             single = _log_weights(own, own_past, networks, factors)
             shrunk = share * single + (1 - share) * panel
-            weights[series + 1] = _in_parts(shrunk)
+            weights[series] = _in_parts(shrunk)
     return weights
 
 

@@ -156,7 +156,7 @@ class Fitted:
 
 
 def list_models(fitted: Fitted) -> list[str]:
-    return fitted.ensemble.names(np.arange(1, len(fitted.ensemble.weights)))
+    return fitted.ensemble.names(np.arange(len(fitted.ensemble.weights) - 1))
 
 
 def describe_fit(fitted: Fitted) -> list[str]:

@@ -323,11 +323,11 @@ def reading_to_forecast(
         reach=None if part is None else part.reach,
         fitted=history,
     )
-    index = series_index(history.ids, reading.panel.ids)  # 0 for a new series
-    lowest = np.concatenate([[np.inf], history.find_minimum()])[index]
+    index = series_index(history.ids, reading.panel.ids)  # -1 for a new series
+    lowest = np.append(history.find_minimum(), np.inf)[index]
     counted = history.counted
     if counted is not None:
-        counted = np.concatenate([[True], counted])[index]
+        counted = np.append(counted, True)[index]
     comparison = (
         Comparison(fitted.ids, source.name, history.origin) if part is None else part.comparison
     )

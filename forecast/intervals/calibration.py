@@ -94,8 +94,7 @@ class Calibration:
     # distance of each quantile from the median as a share of the median, the median over the
     # validation windows
     relative: Annotated[Margins, Spec("horizon levels")]
-    # logarithm of the factor of each series; index 0 is a series that was not in the fit, whose
-    # entry is 0
+    # logarithm of the factor of each series; the last, 0, is for series that were not in the fit
     growth: Annotated[Margins, Spec("series+1")]
     # where the mean of the actual values lies between the median, 0, and the mean of the calibrated
     # quantiles, 1: an interpolated mean
@@ -125,8 +124,8 @@ class Calibration:
     ) -> Numbers:
         """The calibrated quantiles, [windows, horizon, levels]: widened, then moved by margins.
 
-        `scale`, `roughness` and `series` are [windows]; `series` numbers the series from 1, and 0
-        is one that was not in the fit. `sizes` are those of `step_sizes`.
+        `scale`, `roughness` and `series` are [windows]; `series` has indices, and -1 is one
+        that was not in the fit. `sizes` are those of `step_sizes`.
         """
         rougher = self.slope * np.nan_to_num(roughness - self.mean_roughness)
         grown = _grown(quantiles, rougher + self.growth[series], sizes, self.step_share)

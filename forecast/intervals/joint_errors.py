@@ -63,11 +63,12 @@ class JointErrors:
     def at(self, series_index: Integers, horizon: int) -> tuple[Numbers, Flags]:
         """Errors of some series, 0 where unknown, and whether each is known.
 
-        Both are [windows, series, horizon]. `series_index` numbers the series from 1.
+        Both are [windows, series, horizon]. `series_index` is -1 for one that was not in the
+        fit.
         """
-        stored = self.values[:, series_index - 1, :horizon]
+        stored = self.values[:, series_index, :horizon]
         known = stored != UNKNOWN
-        known &= (series_index > 0)[:, None]
+        known &= (series_index >= 0)[:, None]
         steps = stored.astype(np.float64) - NO_ERROR
         errors = steps * ERROR_STEP
         return np.where(known, errors, 0.0), known
@@ -96,7 +97,7 @@ class JointErrors:
         """
         _, count, horizon = self.values.shape
         series = np.linspace(0, count - 1, min(count, MOST_SERIES)).astype(np.int64)
-        errors, known = self.at(np.unique(series) + 1, horizon)
+        errors, known = self.at(np.unique(series), horizon)
         count = np.maximum(known.sum((0, 1)), 1)  # [horizon]
         size = np.sqrt((errors**2).sum((0, 1)) / count)
         return divide(errors, size, errors), known

@@ -68,7 +68,7 @@ class Recent:
 class Pasts:
     """What is known from the pasts of validation windows, for their calibration."""
 
-    series: Integers  # [windows], numbers of the series from 1
+    series: Integers  # [windows], indices of the series of the fit
     # [windows], the same number for windows of one series in the same block of time, a horizon long
     span: Integers
     count: int  # number of series

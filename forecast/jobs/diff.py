@@ -208,8 +208,8 @@ def _changes(
     new = _grid(second, names, times)
     in_old = np.isfinite(old)
     in_new = np.isfinite(new)
-    in_before = series_index(before.panel.ids, ids) > 0
-    in_after = series_index(after.panel.ids, ids) > 0
+    in_before = series_index(before.panel.ids, ids) >= 0
+    in_after = series_index(after.panel.ids, ids) >= 0
     kept = in_before & in_after
     both = in_old & in_new & kept[:, None]
     if not both.any():

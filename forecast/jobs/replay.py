@@ -107,7 +107,7 @@ def slots_in(panel: Panel, ids: Ids, starts: Integers, sizes: Integers) -> Integ
     The layout has series with these ids, whose first slots lie at the grid positions `starts`
     [series], and which have `sizes` [series] slots, future slots included.
     """
-    index = series_index(panel.ids, ids) - 1
+    index = series_index(panel.ids, ids)
     step = steps_within(sizes) + np.repeat(starts - panel.starts[index], sizes)
     inside = np.repeat(index >= 0, sizes)
     inside &= step >= 0
@@ -126,7 +126,7 @@ def iterate_arrays(
     yield "offsets", np.append(0, np.cumsum(sizes))
     places = []
     for panel in panels:
-        series = series_index(panel.ids, ids) - 1
+        series = series_index(panel.ids, ids)
         places.append((panel, series, slots_in(panel, ids, starts, sizes)))
     for name in REPLAY_ARRAYS:
         source = getattr(panels[0], name)
@@ -174,7 +174,7 @@ def pack_run(fitted: Fitted, panel: Panel, output: OutputSettings) -> bytes:
 
 def _as_far_back(panel: Panel, history: Panel) -> Panel:
     """The newest part of a panel, which reaches as far back as its version looks."""
-    index = series_index(history.ids, panel.ids) - 1
+    index = series_index(history.ids, panel.ids)
     longest = panel.origin - history.starts.min()
     first = np.where(index >= 0, history.starts[index], panel.origins - longest)
     steps = panel.origins + 1 - first
@@ -420,7 +420,7 @@ def changed_inputs(before: RunInput, after: RunInput) -> Iterator[str]:
     schema = after.schema
     series = panel.series_of_slots
     position = panel.grid_positions
-    is_there = (series_index(after.panel.ids, panel.ids) > 0)[series]
+    is_there = (series_index(after.panel.ids, panel.ids) >= 0)[series]
     steps = dict(_panels(before, after, reconciles=False))
     new = steps[HISTORY_STEP]
     slots = slots_in(new, panel.ids, panel.starts, panel.sizes)
@@ -455,7 +455,7 @@ def _panels(before: RunInput, after: RunInput, reconciles: bool) -> Iterator[tup
     """
     old = before.panel
     new = after.panel
-    index = series_index(old.ids, new.ids) - 1
+    index = series_index(old.ids, new.ids)
     was_there = index >= 0
     ends = np.where(was_there, old.origins[index], old.origin)
     # the panel of another version may reach less far back, and `old` then supplies the rest
@@ -510,7 +510,7 @@ def _points(state: RunInput, keys: ForecastKeys, before: Numbers) -> Numbers:
     # row of each series in the answer; the last element stands for a series that the panel lacks
     rank = np.full(len(panel) + 1, -1)
     rank[answer.series] = np.arange(len(answer.series))
-    index = series_index(panel.ids, ids)[series] - 1
+    index = series_index(panel.ids, ids)[series]
     times, time_of = np.unique(timestamps, return_inverse=True)
     position = build_calendar(state.schema).positions(times)[time_of]
     row = rank[index]

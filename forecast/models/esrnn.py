@@ -45,7 +45,7 @@ class Network(RecurrentModel):
         super().__init__(params, shape)
         self.season = self.shape.seasons[0] if self.shape.seasons else 0
         self.shared = nn.Parameter(torch.tensor(START).logit())
-        # what each series adds to the shared coefficients, under its name in stored networks
+        # what each series adds to the shared coefficients; the first row is for new series
         self.own = nn.Embedding(shape.series + 1, len(START), padding_idx=0)
         nn.init.zeros_(self.own.weight)
         nn.init.constant_(self.gates, 1.0 / (shape.earlier + 1))
@@ -75,8 +75,8 @@ class Network(RecurrentModel):
         series = batch.series
         if self.training:
             seen = torch.rand(len(series), device=series.device) >= self.params.unseen
-            series = series * seen
-        coefficients = torch.sigmoid(self.shared + self.own(series))
+            series = torch.where(seen, series, -1)
+        coefficients = torch.sigmoid(self.shared + self.own(series + 1))
         level_rate, season_rate, start = coefficients[..., None].unbind(1)
         horizon = self.shape.horizon
         return smooth(batch.past, batch.mask, level_rate, season_rate, start, self.season, horizon)

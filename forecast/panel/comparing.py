@@ -113,7 +113,7 @@ def check_levels(
     """
     index = series_index(ids, panel.ids)
     now = mean_level(panel, lookback)
-    then = np.concatenate([[0.0], level])[index]
+    then = np.append(level, 0.0)[index]
     far = (now > MAX_LEVEL_CHANGE * then) | (then > MAX_LEVEL_CHANGE * now)
     moved = np.flatnonzero(far & (now > 0) & (then > 0))
     if not len(moved):
@@ -179,7 +179,7 @@ def actuals_after(
         steps = later.origin - fitted.origins
         actual[np.arange(horizon) < steps[:, None]] = 0.0
     series = later.series_of_slots
-    rank = (series_index(fitted.ids, later.ids) - 1)[series]
+    rank = series_index(fitted.ids, later.ids)[series]
     end = np.where(rank >= 0, fitted.origins[rank], fitted.origin)
     step = later.grid_positions - end - 1
     is_fitted = later.observed & (rank >= 0)
@@ -195,7 +195,7 @@ def _ends(panel: Panel, fitted: Panel) -> Numbers:
 
     It is minus infinity for a new series.
     """
-    ends = np.concatenate([[-np.inf], fitted.origins])
+    ends = np.append(fitted.origins, -np.inf)
     return ends[series_index(fitted.ids, panel.ids)]
 
 

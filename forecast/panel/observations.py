@@ -245,7 +245,7 @@ def locate_rows(
     off = ~build_calendar(schema).on_grid(times.timestamps)
     series = None
     if by_series:
-        series = (series_index(ids, names) - 1)[codes]
+        series = series_index(ids, names)[codes]
         off &= series >= 0
         unknown = len(set(names) - set(ids))
         if unknown:

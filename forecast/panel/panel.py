@@ -385,9 +385,9 @@ def running_sums(values: Numbers, offsets: Integers) -> Numbers:
 
 
 def series_index(fitted: Ids, ids: Ids) -> Integers:
-    """Return the number of each of `ids` among the series of the fit, from 1; 0 for a new one."""
-    rank = {names: number for number, names in enumerate(fitted, start=1)}
-    ranks = [rank.get(names, 0) for names in ids]
+    """Return the index of each of `ids` among the series of the fit, [ids]; -1 for a new one."""
+    rank = {names: number for number, names in enumerate(fitted)}
+    ranks = [rank.get(names, -1) for names in ids]
     return np.array(ranks, np.int64)
 
 

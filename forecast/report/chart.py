@@ -96,7 +96,7 @@ def plot_of_table(panel: Panel, schema: Schema, saved: SavedForecasts) -> PlotDa
 
     A naive error is that of the values before the forecast.
     """
-    rows = series_index(saved.ids, panel.ids) - 1
+    rows = series_index(saved.ids, panel.ids)
     series = panel.order[rows[panel.order] >= 0]
     rows = rows[series]
     first = saved.first[rows]
@@ -192,7 +192,7 @@ def build_chart(
     worst = False
     if settings.series:
         drawn = np.array([find_series(panel.ids, series) for series in settings.series])
-        rows = series_index(data.ids, ids_at(panel, drawn)) - 1
+        rows = series_index(data.ids, ids_at(panel, drawn))
     else:
         rows = np.arange(len(data.series))
         compared = bool(np.isfinite(errors).any())

@@ -351,7 +351,7 @@ def models_section(predictor: Predictor) -> Section:
         parts.append(f"The {MOST_ROWS} most frequent of {len(groups):,} mixtures.")
 
     weights = Counter[str]()  # repeated networks are added up
-    means = fitted.ensemble.weights[1:].mean(0).tolist()
+    means = fitted.ensemble.weights[:-1].mean(0).tolist()
     for name, weight in zip(fitted.ensemble.components, means, strict=True):
         weights[name] += weight
     ranked = dict(weights.most_common())

@@ -88,7 +88,7 @@ def past_sums(
         keys = iterate_keys(panel, schema, level.by)
         names_by_level.append(tuple((level.group, *key) for key in keys))
     ids = tuple(sorted(set().union(*names_by_level)))
-    codes_by_level = [series_index(ids, names) - 1 for names in names_by_level]
+    codes_by_level = [series_index(ids, names) for names in names_by_level]
     totals = np.zeros((2, len(ids), len(periods)))
     sums, cells = totals
     for start in range(0, len(panel), CHART_SERIES_AT_ONCE):
@@ -155,7 +155,7 @@ def plots_of_sums(
 
         before = past_sums(fitted, past, levels, every)
         sums_schema = schema_of_sums(schema, every)
-        series = series_index(before.ids, ids) - 1
+        series = series_index(before.ids, ids)
         unit = naive_errors_until(before, before.origins, sums_schema.shortest_season)[0]
         first = np.full(len(ids), periods.first)
         without_means = np.delete(numbers[..., : -len(SUM_COLUMNS) + 1], 1, -1)

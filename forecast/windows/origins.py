@@ -50,9 +50,9 @@ def find_values(panel: Panel, ids: Ids, first: Integers, steps: int) -> Numbers:
 
     They are also NaN if the panel lacks the series.
     """
-    number = series_index(panel.ids, ids)
-    values = values_at(panel, np.maximum(number, 1) - 1, first, steps)
-    values[number == 0] = np.nan
+    index = series_index(panel.ids, ids)
+    values = values_at(panel, np.maximum(index, 0), first, steps)
+    values[index < 0] = np.nan
     return values
 
 

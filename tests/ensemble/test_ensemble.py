@@ -93,8 +93,8 @@ def test_weights_add_up_and_a_new_series_has_those_of_the_panel(
     ensemble = chosen(inputs, validation, [], baselines)
     assert ensemble.weights.shape == (len(inputs.panel) + 1, len(ensemble.components))
     np.testing.assert_allclose(ensemble.weights.sum(1), 1.0)
-    assert ensemble.names(np.array([0])) == [
-        "+".join(np.array(ensemble.components)[ensemble.weights[0] > 0])
+    assert ensemble.names(np.array([-1])) == [
+        "+".join(np.array(ensemble.components)[ensemble.weights[-1] > 0])
     ]
 
 

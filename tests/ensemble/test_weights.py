@@ -154,8 +154,8 @@ def test_a_series_with_evidence_of_its_own_gets_its_own_weights() -> None:
     mine = validation.series == 3
     values = np.where(mine, np.array([[2.0], [1.0]]), validation.values)
     weights = weights_of(Losses(values, validation.series, validation.block), past, 1, 10)
-    assert weights[4, 1] > 0.5
-    assert weights[0].tolist() == weights[1].tolist() == [1, 0]
+    assert weights[3, 1] > 0.5
+    assert weights[-1].tolist() == weights[0].tolist() == [1, 0]
 
 
 def test_a_series_with_a_single_window_follows_the_panel() -> None:
@@ -353,7 +353,7 @@ def test_an_unseen_series_is_forecast_by_what_the_panel_chose() -> None:
     model = Forecaster(**QUICK).fit(frame.drop(columns="s11"), None)
     found = model.predict(frame, explain=True)
     assert set(found[found["series"] == "s11"]["model"]) == {
-        model.fitted_.ensemble.names(np.zeros(1, int))[0]
+        model.fitted_.ensemble.names(np.array([-1]))[0]
     }
 
 

@@ -92,11 +92,11 @@ def test_one_model_for_all_series_is_named_alone(fitted: Fitted) -> None:
     ("weights", "line"),
     [
         (
-            ((1, 0), (1, 0), (1, 0), (0, 1)),
+            ((1, 0), (1, 0), (0, 1), (1, 0)),
             "model    last for 2 of 3 series, 1 other mixture for the rest",
         ),
         (
-            ((1, 0), (1, 0), (0.5, 0.5), (0, 1)),
+            ((1, 0), (0.5, 0.5), (0, 1), (1, 0)),
             "model    last for 1 of 3 series, 2 other mixtures for the rest",
         ),
     ],

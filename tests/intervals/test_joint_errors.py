@@ -24,13 +24,13 @@ def test_errors_are_stored_in_small_steps_and_unknown_ones_are_known_as_such() -
     errors[3, 2] = np.nan
     joint = JointErrors.estimate(errors, 2)
     assert joint.values.nbytes == errors.size
-    found, known = joint.at(np.array([3, 0, 1]), HORIZON)
+    found, known = joint.at(np.array([2, -1, 0]), HORIZON)
     assert not known[3, 0].any()
     assert not known[:, 1].any()
     assert known.sum() == (2 * WINDOWS - 1) * HORIZON
     assert np.abs(found[:, 2] - errors[:, 0]).max() <= ERROR_STEP / 2 + 1e-9
     assert (found[~known] == 0).all()
-    far = JointErrors.estimate(np.full((1, 1, 1), -1e9), 1).at(np.array([1]), 1)
+    far = JointErrors.estimate(np.full((1, 1, 1), -1e9), 1).at(np.array([0]), 1)
     assert far[1].all()
     assert far[0].item() < -6
 

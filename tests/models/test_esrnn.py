@@ -132,7 +132,7 @@ def network(unseen: float = 0.1) -> Network:
 
 def test_each_series_learns_its_own_coefficients_and_an_unseen_one_keeps_the_shared() -> None:
     made = network(unseen=0.0)
-    made.loss(windows(SHAPE, [1, 2, 0])).backward()
+    made.loss(windows(SHAPE, [0, 1, -1])).backward()
     moved = made.own.weight.grad.abs().sum(1) > 0
     assert moved.tolist() == [False, True, True, False]
     assert (made.shared.grad != 0).all()
@@ -142,14 +142,14 @@ def test_training_hides_some_series_and_forecasting_none() -> None:
     made = network(unseen=1.0)
     with torch.no_grad():
         made.own.weight[1:] = 2.0
-    known, unknown = windows(SHAPE, [1]), windows(SHAPE, [0])
+    known, unknown = windows(SHAPE, [0]), windows(SHAPE, [-1])
     torch.testing.assert_close(made.smooth(known).level, made.smooth(unknown).level)
     made.eval()
     assert (made.smooth(known).level != made.smooth(unknown).level).all()
 
 
 def test_quantiles_do_not_know_the_future() -> None:
-    made, batch = network().eval(), windows(SHAPE, [1, 0])
+    made, batch = network().eval(), windows(SHAPE, [0, -1])
     later = replace(batch, target=batch.target + 100.0)
     torch.testing.assert_close(made.outputs(later), made.outputs(batch), rtol=0, atol=0)
 

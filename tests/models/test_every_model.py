@@ -44,7 +44,7 @@ def any_batch(shape: Shape, rows: int = 3, seed: int = 0) -> Batch:
         past_covariates=normal(shape.lookback, shape.past),
         future_covariates=normal(shape.horizon, shape.future),
         static=normal(shape.static),
-        series=torch.randint(0, shape.series + 1, (rows,), generator=generator),
+        series=torch.randint(-1, shape.series, (rows,), generator=generator),
         past_codes=codes(shape.lookback, shape.past_categories),
         future_codes=codes(shape.horizon, shape.future_categories),
         static_codes=codes(1, shape.static_categories)[:, 0],

@@ -41,7 +41,7 @@ def drawn(inputs: Inputs, split: Split, size: int, held_out_too: bool, seed: int
 def targets(batch: Batch) -> torch.Tensor:
     """The values that are targets, in the unit of the table, in the windows of the long series."""
     values = batch.location + batch.scale * batch.target
-    return values[(batch.series == 1)[:, None] & (batch.target_mask > 0)]
+    return values[(batch.series == 0)[:, None] & (batch.target_mask > 0)]
 
 
 def test_held_out_values_are_targets_only_where_everything_is(inputs: Inputs, split: Split) -> None:
@@ -66,14 +66,14 @@ def test_other_values_in_what_is_held_out_change_no_training_batch(
 
 
 def test_a_short_series_is_drawn_as_often_as_a_long_one(inputs: Inputs, split: Split) -> None:
-    share = (drawn(inputs, split, 4000, False).series == 2).float().mean()
+    share = (drawn(inputs, split, 4000, False).series == 1).float().mean()
     assert float(share) == pytest.approx(0.5, abs=0.05)
 
 
 def test_a_series_without_a_window_is_never_drawn(inputs: Inputs, split: Split) -> None:
     short = replace(split, train_end=np.array([split.train_end[0], 1]))
-    assert (drawn(inputs, short, 500, False).series == 1).all()
-    assert (drawn(inputs, short, 500, True).series == 2).any()
+    assert (drawn(inputs, short, 500, False).series == 0).all()
+    assert (drawn(inputs, short, 500, True).series == 1).any()
 
 
 def test_the_generator_alone_decides_what_is_drawn(inputs: Inputs, split: Split) -> None:

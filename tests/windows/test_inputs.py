@@ -38,7 +38,7 @@ def test_what_is_restored_is_in_the_unit_of_the_table(power: float) -> None:
     assert inputs.restore(ahead[..., None], windows).shape == (1, 2, 1)
 
 
-def test_a_series_that_the_fit_did_not_see_has_index_zero() -> None:
+def test_a_series_that_the_fit_did_not_see_has_index_minus_one() -> None:
     reading = read_days(DAYS, DAYS)
     panel, schema = reading.panel, reading.schema
     statistics = fit_statistics(panel, schema, np.asarray(panel.lengths))
@@ -52,7 +52,7 @@ def test_a_series_that_the_fit_did_not_see_has_index_zero() -> None:
         ids=(("z",), ("b",)),
         horizon=2,
     )
-    assert inputs.series_index.tolist() == [0, 2]
+    assert inputs.series_index.tolist() == [-1, 1]
     assert inputs.series == 2
 
 

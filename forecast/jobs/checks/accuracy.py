@@ -192,7 +192,7 @@ def forecasts_to_keep(forecasts: Forecasts, fitted: Fitted) -> pd.DataFrame:
     in_fit = series_index(fitted.history.ids, panel.ids)[series]
     position = panel.origins[series] + rows["step"].to_numpy()
     rows["instant"] = build_calendar(fitted.schema).times(position)
-    rows["unit"] = np.r_[np.nan, fitted.naive_error][in_fit]
+    rows["unit"] = np.append(fitted.naive_error, np.nan)[in_fit]
     rows[PUBLISHED] = forecasts.published[chosen].reshape(-1, len(PUBLISHED))
     if panel.shut is not None:  # later, the past before a start is that of another series
         first_ahead = panel.offsets[series + 1] - panel.ahead

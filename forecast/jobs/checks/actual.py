@@ -147,7 +147,7 @@ def check_revised(tonight: Tonight) -> Finding | None:
         return None
     panel = tonight.panel
     before = last.panel
-    rank = (series_index(panel.ids, before.ids) - 1)[before.series_of_slots]
+    rank = series_index(panel.ids, before.ids)[before.series_of_slots]
     common = before.observed & (rank >= 0) & (before.grid_positions <= panel.origins[rank])
     # a window of the source moves as its newest time does
     common &= before.grid_positions >= last.begins.min() + panel.origin - before.origin

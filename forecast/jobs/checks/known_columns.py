@@ -75,7 +75,7 @@ def _find_scale_changes(panel: Panel, before: Panel, column: int) -> Flags:
     # a column of zeros and ones has no scale, and a series of less than a horizon no range
     is_flag = np.isin(values[past], (0, 1)).all()
     low[is_flag | (before.lengths < before.ahead)] = 0.0
-    low, high = (np.append(np.nan, ends)[rank] for ends in (low, high))
+    low, high = (np.append(ends, np.nan)[rank] for ends in (low, high))
     new = panel.known[:, column]
     return (
         (low > 0) & (low <= high) & ((new > MAX_RANGE_RATIO * high) | (new < low / MAX_RANGE_RATIO))

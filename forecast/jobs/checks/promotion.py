@@ -134,10 +134,10 @@ def compared_losses(
     if config.table.calendar != new.config.table.calendar:
         return None
     panel = read_as(reading, config.table, horizon=horizon).panel
-    series = series_index(panel.ids, new.history.ids)[held_out.series] - 1
+    series = series_index(panel.ids, new.history.ids)[held_out.series]
     # a series that the old fit lacks is compared at the dates at which the others are
     in_old = series_index(history.ids, new.history.ids)[held_out.series]
-    newest_seen = np.r_[history.origin, history.origins][in_old]
+    newest_seen = np.append(history.origins, history.origin)[in_old]
     position = held_out.first - panel.starts[series]
     dates = held_out.first[:, None] + np.arange(horizon)
     fresh = held_out.observed & (dates > newest_seen[:, None])

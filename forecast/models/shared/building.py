@@ -72,12 +72,12 @@ def carry_weights(named: Named, shape: Shape, weights: Arrays, earlier: Integers
     """The weights of an earlier fit for a network of this shape; None if they do not fit it.
 
     Weights of single series move with the series: `earlier` [series] is the index that each series
-    had in the earlier fit.
+    had in the earlier fit, or -1. Their first row is for new series.
     """
     expected = read_layout(build(named, shape).state_dict())
     wider = replace(shape, series=shape.series + 1)
     of_wider = read_layout(build(named, wider).state_dict())
-    rows = np.concatenate([[0], earlier])
+    rows = np.append(0, earlier + 1)
     carried = {}
     for name, array in weights.items():
         by_series = expected.get(name) != of_wider.get(name)

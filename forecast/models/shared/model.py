@@ -36,7 +36,7 @@ class Shape:
     past_categories: tuple[int, ...] = ()  # codes of each categorical column
     future_categories: tuple[int, ...] = ()
     static_categories: tuple[int, ...] = ()
-    series: int = 0  # of the fit; their index in a batch runs from 1, and 0 is an unseen series
+    series: int = 0  # of the fit; the index of a series that was not in it is -1 in a batch
     seasons: tuple[int, ...] = ()  # lengths of the seasons whose lagged values a batch holds
     levels: tuple[float, ...] = (0.5,)  # quantile levels, ascending, 0.5 among them
     loss: LossName = "quantile"  # of the point forecast
