@@ -1,6 +1,8 @@
 """The modules of the package: none imports itself through others, and no function is too long to read at once."""
 
 import ast
+import re
+import tokenize
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -26,3 +28,20 @@ def test_no_function_but_a_constructor_has_more_than_eight_parameters_or_45_stat
             if len(names) > 8 or statements > 45:
                 longer.append(f"{path.name}:{node.lineno} {node.name}")
     assert longer == []
+
+
+def test_names_in_backticks_exist() -> None:
+    known = {"delayed", "width_80", "NAME_at"}  # of joblib, and names that are made up
+    quoted = set()
+    for path in (Path(__file__).parents[1] / "forecast").rglob("*.py"):
+        known |= {path.stem, path.parent.name}
+        with tokenize.open(path) as file:
+            for token in tokenize.generate_tokens(file.readline):
+                if token.type == tokenize.NAME:
+                    known.add(token.string)
+                elif token.type == tokenize.COMMENT or token.string.startswith(('"""', 'r"""')):
+                    quoted.update(re.findall(r"(?<!`)`([A-Za-z_][\w.]*)`(?!`)", token.string))
+                elif token.type == tokenize.STRING:
+                    known.update(re.findall(r"\w+", token.string))
+    assert len(quoted) > 100
+    assert {name for name in quoted if not known.issuperset(name.split("."))} == set()

@@ -29,7 +29,7 @@ from forecast.errors import (
 from forecast.version import __version__
 
 FORMAT = 8
-NEEDS = ">=0.4"  # the versions of this package that can read it
+NEEDS = ">=0.3"  # the versions of this package that can read it
 MANIFEST = "MANIFEST.json"
 PRETRAINED_FILE = "pretrained.safetensors"
 # bytes of each file, which are read into memory

@@ -108,8 +108,8 @@ class Panel:
     """Series on one calendar grid, stored end to end.
 
     A *slot* is an index into the flat arrays of all series. A *position* is an index into the slots
-    of one series. A *grid position* is a step of the calendar; the folders `calendar` and `reading`
-    use only grid positions, and call them positions. Series `i` has the slots
+    of one series. A *grid position* is a step of the calendar; the folder `calendar` uses
+    only grid positions, and calls them positions. Series `i` has the slots
     ``offsets[i]:offsets[i + 1]``. Its first slot lies at grid position ``starts[i]``. Its last past
     slot, observed or not, is its origin. After it follow ``ahead`` unobserved slots of the future.
     """

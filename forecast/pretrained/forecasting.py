@@ -127,7 +127,7 @@ def forecast_quantiles(
 
 
 def window_seasons(seasons: tuple[int, ...], length: Integers) -> Integers:
-    """Return the seasons of windows that `features_of` takes, [windows, 3].
+    """Return the seasons of windows that `compute_features` takes, [windows, 3].
 
     They are the first season if the past spans it, the second season if the past spans it, and the
     first season of the calendar in any case.
@@ -146,7 +146,7 @@ def predict_quantiles(
 ) -> Numbers:
     """Forecast quantiles at `LEVELS`, [windows, horizon, quantile levels].
 
-    Past and horizon are multiples of a token. Seasons are those of `features_of`, [windows, 3]. A
+    Past and horizon are multiples of a token. Seasons are those of `compute_features`, [windows, 3]. A
     series that lies mostly below zero is forecast by its mirror image.
     """
     if network.architecture == MIRRORED:

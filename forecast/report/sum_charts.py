@@ -176,7 +176,7 @@ def plots_of_sums(
 def chart_of_sums(
     totals: Totals, past: Panel, settings: PictureSettings, actuals: Panel | None, name: str
 ) -> Chart:
-    """The chart of sums, one period after another; see `plots_of_sums` and `chart_of`."""
+    """The chart of sums, one period after another; see `plots_of_sums` and `build_chart`."""
     plots = plots_of_sums(totals, past, actuals)
     charts = [build_chart(data, settings, later, name) for data, later in plots]
     if not charts:

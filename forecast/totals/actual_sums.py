@@ -41,7 +41,7 @@ from forecast.windows.origins import values_at
 
 @dataclass(frozen=True)
 class TotalScores:
-    """How good sums were: measures by level of sums, and the fields of `Scores` in `scoring`."""
+    """How good sums were: measures by level of sums, and the fields of `Scores`."""
 
     totals: Frame
     season: int

@@ -393,7 +393,7 @@ class Totals:
         if not windows:  # too short a past: as if all errors were the same
             return quantiles, single
         errors, known = np.split(moments[:, : 2 * windows].T, 2)
-        # see `moments_of`; alone is the variance if the errors of series were independent
+        # see `compute_moments`; alone is the variance if the errors of series were independent
         squares, variance, deviation, alone = moments[:, 2 * windows :].T
         # the variance if the errors of series were perfectly correlated
         together = self._variances(sums["deviation"], edges).ravel()

@@ -22,7 +22,7 @@ from forecast.training.costs import StepCosts, default_batch_size
 from forecast.training.devices import on_device, one_thread, out_of_memory, pick_device
 from forecast.training.loop import Trained, member_seed, train
 from forecast.training.plan import (
-    NETWORKS_AT_ONCE,
+    STEPS_WITHOUT_GRADIENTS,
     Candidate,
     Member,
     Progress,
@@ -260,7 +260,7 @@ class Fitter:
     def _enough_steps(self, candidate: Candidate, batch_size: int, warm: int = 0) -> int:
         model = model_class(candidate.model)
         if model.rows_at_once:
-            return NETWORKS_AT_ONCE
+            return STEPS_WITHOUT_GRADIENTS
         return enough_steps(self.count, batch_size, warm > 0, model.starts_trained)
 
 

@@ -18,7 +18,7 @@ MAX_MEMBERS = 128  # of a plan
 MAX_ORIGINS = 32  # origins in the past, whose errors intervals of sums are computed from
 
 # training steps of a model without gradients: one without held-out values, one on all data
-NETWORKS_AT_ONCE = 2
+STEPS_WITHOUT_GRADIENTS = 2
 PROCESS_START = 2.5  # seconds until another process trains
 
 
@@ -101,7 +101,7 @@ def plan_member(
     refit_steps = int(STEP_PRIORS.refit_share * steps) if refit else 0
     validate_every = max(10, steps // 16)
     if at_once:
-        steps = min(steps, NETWORKS_AT_ONCE) if refit else 1
+        steps = min(steps, STEPS_WITHOUT_GRADIENTS) if refit else 1
         refit_steps = steps - 1
 
     return Member(

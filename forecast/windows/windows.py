@@ -13,7 +13,7 @@ from forecast.panel.panel import Floats, Integers, Numbers, Panel
 from forecast.settings import ScalingName
 from forecast.windows.scaling import Array, array_namespace, find_device, scale_windows
 
-# `Batch.unscaled` sets values to 0 that are below this share of the location: they are rounding
+# `Batch.unscale` sets values to 0 that are below this share of the location: they are rounding
 # errors of single precision
 SCALE_ROUNDING = 2.0**-22
 NETWORK_BATCH = 128  # windows that go through a network at once when it forecasts

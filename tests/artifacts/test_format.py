@@ -23,6 +23,7 @@ from forecast.artifacts.format import (
     load_manifest,
 )
 from forecast.errors import ArtifactRefused, Unavailable
+from forecast.version import __version__
 
 HASH_IN_A_PROCESS = """
 import numpy as np
@@ -293,6 +294,7 @@ def test_manifest_says_what_a_version_is_made_of():
     assert manifest.files["config.json"].sha256 == hashlib.sha256(files["config.json"]).hexdigest()
     assert manifest.packages["numpy"] == np.__version__
     assert "python" in manifest.packages
+    assert manifest.needs == ">=" + __version__.rpartition(".")[0]
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4])

@@ -53,7 +53,7 @@ class Stations:
         for number in self.open_on(seen):
             cells = self._shown(number, seen)
             # the hour in which the job runs is not over, and a source that stands still does not show it
-            end = min(now + (seen == night), self._closes(number)) - self._late(number, seen)
+            end = min(now + (seen == night) - self._late(number, seen), self._closes(number))
             hours = range(max(now - WINDOW, self._opens(number)), end)
             station = f'"{self.name(number)}"'
             lines += [
@@ -80,9 +80,10 @@ class Stations:
         seen = self.night_seen(night)
         now, newest = self._hour(self.as_of(seen)), {}
         for number in self.open_on(seen):
-            cells, end = self._shown(number, seen), min(now + (seen == night), self._closes(number))
+            cells = self._shown(number, seen)
+            end = min(now + (seen == night) - self._late(number, seen), self._closes(number))
             hours = range(
-                min(end - self._late(number, seen), now) - 1,
+                min(end, now) - 1,
                 max(now - WINDOW, self._opens(number)) - 1,
                 -1,
             )
