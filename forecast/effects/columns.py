@@ -80,6 +80,12 @@ class ColumnEffects:
         return np.tile(bends, len(self.knots))
 
     @property
+    def is_flag(self) -> Flags:
+        """[columns], whether a column has only zeros and ones: its variance says so."""
+        of_flags = self.middle * (1 - self.middle)
+        return np.asarray(np.isclose(self.unit**2, of_flags) & (self.logarithm == 0))
+
+    @property
     def reach(self) -> int:
         """The number of steps after which a column acts last."""
         days = self.means.max(initial=0)
@@ -244,7 +250,8 @@ def days_of_month(position: Integers, schema: Schema) -> Integers:
 def describe_columns(effects: ColumnEffects, schema: Schema) -> str:
     """List how much columns typically change values, the strongest first, and those without effect.
 
-    The changes are in percent, or in standard deviations of the values where they are added.
+    The changes are in percent, or in standard deviations of the values where they are added. Of a
+    column of zeros and ones, it is the change in a step with 1 after steps with 0.
     """
     places = columns_by_name(schema)
     if len(effects.year):
@@ -257,11 +264,27 @@ def describe_columns(effects: ColumnEffects, schema: Schema) -> str:
     for name in names[:EFFECTS_NAMED]:
         size = sizes[name]
         if size > 0:
+            sign = ""
+            column = places[name].start
+            if name in schema.known and effects.is_flag[column]:
+                size = _effect_of_one(effects, column)
+                name = f"{name}=1"
+                sign = "+"
             percent = np.expm1(size) * 100
-            text = f"{percent:.2g} %" if effects.multiplies else f"{size:.1g} deviations"
+            text = (
+                f"{percent:{sign}.2g} %" if effects.multiplies else f"{size:{sign}.1g} deviations"
+            )
             texts.append(f"{name} {text}")
     without = [name for name in names if sizes[name] == 0 and name in schema.known]
     lines = [f"typical effect: {', '.join(texts)}"] if texts else []
     if without:
         lines.append(f"no effect: {', '.join(without[:EFFECTS_NAMED])}")
     return "; ".join(lines)
+
+
+def _effect_of_one(effects: ColumnEffects, column: int) -> float:
+    """The effect that a column has in a step where it is 1 after steps where it was 0."""
+    known = np.zeros((effects.reach + 2, len(effects.weights)))
+    known[-1, column] = 1.0
+    effect = effects.by_column(effects.scale_columns(known), 0)[:, column]
+    return float(effect[-1] - effect[-2])

@@ -317,7 +317,7 @@ def describe_vintages(panel: Panel, schema: Schema) -> list[str]:
     Without vintages, there is no line.
     """
     vintages = panel.vintages
-    if vintages is None:
+    if vintages is None or not len(vintages):
         return []
     first_ahead = panel.lengths[panel.series_of_slots[vintages.slot]]
     ahead = panel.positions[vintages.slot] >= first_ahead
