@@ -13,9 +13,8 @@ from forecast.baselines.shared.trends import fit_line
 # 0.02 to 1, closest at both ends; a finer grid gains nothing
 SMOOTHING = np.sin(np.arange(2, 25) * np.pi / 48) ** 2
 MIN_THETA_VALUES = 4  # a line through fewer values runs away
-THETA_WINDOWS_AT_ONCE = (
-    16  # windows, always so many: the last bits of a matrix product depend on its size
-)
+# always so many: the last bits of a matrix product depend on its size
+THETA_WINDOWS_AT_ONCE = 16
 
 
 def forecast(
@@ -50,8 +49,9 @@ def forecast(
 
 
 def _smooth(values: Values, start: Counts) -> Values:
-    """Last level of simple exponential smoothing, coefficient and first level by least squares,
-    [windows].
+    """Return the last level of simple exponential smoothing, [windows].
+
+    Coefficient and first level are those of the least squared error.
     """
     run = _Smoothing(values[None], start)
     squares = run.squares[0] - run.shares[0] ** 2 / run.weight
@@ -59,8 +59,9 @@ def _smooth(values: Values, start: Counts) -> Values:
 
 
 def _smoothed_with_trend(values: Values, trend: Values, start: Counts) -> tuple[Values, Values]:
-    """The last level and the weight of the trend line between 0 and 1, by least squares as well,
-    [windows] each.
+    """Return the last level and the weight of the trend line, from 0 to 1, [windows] each.
+
+    All are those of the least squared error.
     """
     run = _Smoothing(np.stack([values, trend]), start)
     # what the best first level leaves of the sums of squares and products
@@ -81,19 +82,31 @@ def _at(values: Values, coefficient: Counts) -> Values:
 
 
 class _Smoothing:
-    """Simple exponential smoothing of one or two lines with every coefficient of `SMOOTHING`, from
-    zero.
+    """Simple exponential smoothing of one or two lines, with every coefficient of `SMOOTHING`.
 
-    Another first level adds to each error in proportion, so that sums of products give the best
-    one: `levels` are the last ones, `squares` and `shares` [lines, coefficients, windows] sums of
-    squared errors one step ahead, and of each error times the share of the first level that is
-    left; `product` [coefficients, windows] sums products of two lines' errors, `weight` squared
-    shares, and `left` is the share in the last level.
+    With coefficient a and decay d = 1 - a, from level 0 before the first of n values y[0] to
+    y[n - 1],
 
-    None of it takes a loop over steps. Levels are sums of values by powers of the decay. The square
-    of a level changes in each step by products of errors with values and with errors; what these
-    add up to follows from the last level and from products of values by lag, and so from the
-    periodogram.
+        e[t] = y[t] - level[t - 1],    level[t] = level[t - 1] + a e[t].
+
+    From another first level l the errors are e[t] - l d^t, so that the best one is
+    l = sum e[t] d^t / sum d^(2 t), and leaves sum e[t]^2 - (sum e[t] d^t)^2 / sum d^(2 t).
+
+    Sums take no loop over steps. Squaring the second equation and adding up all steps,
+
+        sum e[t]^2 = (2 sum y[t] e[t] - level[n - 1]^2 / a) / (1 + d),
+        sum y[t] e[t] = r[0] - a (r[1] + d r[2] + d^2 r[3] + ...),
+
+    where r[k] = sum y[t] y[t - k] follows from the periodogram (Wiener-Khinchin theorem). The same
+    holds for products of the errors of two lines.
+
+    Attributes
+    ----------
+    levels : [lines, coefficients, windows], level[n - 1]
+    squares, shares : [lines, coefficients, windows], sum e[t]^2 and sum e[t] d^t
+    product : [coefficients, windows], the sum of products of the errors of two lines
+    weight : [coefficients, windows], sum d^(2 t)
+    left : [coefficients, windows], d^n, the share of the first level in the last one
     """
 
     def __init__(self, lines: Values, start: Counts) -> None:

@@ -31,9 +31,8 @@ from forecast.windows.inputs import (
 
 TOO_SHORT = "the longest series has %d values, too few to learn a horizon of %d from"
 ON_BASELINES = TOO_SHORT + ": the forecast rests on the pretrained network and simple baselines"
-MIN_FITTED_VALUES = (
-    4  # fewest values of the longest series, which also needs at least a horizon of them
-)
+# fewest values of the longest series, which also needs at least a horizon of them
+MIN_FITTED_VALUES = 4
 
 
 @dataclass(frozen=True)

@@ -41,9 +41,8 @@ MAX_CONTEXT_VALUES = 10_000_000
 COMPARED = 192  # windows that a slow baseline forecasts, at most, and again as many in the past
 MIN_COMPARED = 32
 DRAWN_BY = 16  # newest values of a window, whose hash decides whether the window is drawn
-NEWEST_WINDOWS = (
-    12  # newest windows in the past of a series that errors come from: older hardly count
-)
+# newest windows in the past of a series that errors come from: older hardly count
+NEWEST_WINDOWS = 12
 # limits for baselines that forecast a whole series at a time, with columns known in advance
 MIN_COMPARED_SEASONS = 15  # seasons that the longest series must have; with fewer they learn little
 AFFORDABLE = 8e8  # operations for each window that is compared, which take some seconds in all

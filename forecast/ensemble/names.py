@@ -16,9 +16,8 @@ PRETRAINED = "pretrained"
 FINETUNED = "finetuned"  # the pretrained network as a candidate, trained further
 # baselines from an optional package, which a fit compares as well where it is installed
 FROM_PACKAGE = ("arima", "ces", "ets")
-FIRST_NETWORK = (
-    "segrnn"  # the network that auto trains if hyperparameters or steps of a network are given
-)
+# the network that auto trains if hyperparameters or steps of a network are given
+FIRST_NETWORK = "segrnn"
 
 
 def check_names(settings: TrainSettings, models: tuple[str, ...] = ()) -> None:

@@ -48,9 +48,8 @@ class WeightPriors:
 
 WEIGHT_PRIORS = WeightPriors()
 FOLDS = 5  # parts of the validation windows; each is forecast with weights from the others
-LOSS_ROUNDING = (
-    1e-9  # losses below this share of the largest one are rounding errors, and count as equal
-)
+# losses below this share of the largest one are rounding errors, and count as equal
+LOSS_ROUNDING = 1e-9
 
 
 def prior_factors(labels: Sequence[str], networks: int) -> Numbers:

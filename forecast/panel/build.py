@@ -30,9 +30,8 @@ from forecast.tables.table import Table, distinct, repeats, rows_text
 
 # an outlier lies farther from the other times than this many times the span of the other times
 FAR_SPANS = 10
-MAX_PANEL_NUMBERS = (
-    250_000_000  # values and covariates of a panel: about 4 GB with what training adds
-)
+# values and covariates of a panel: about 4 GB with what training adds
+MAX_PANEL_NUMBERS = 250_000_000
 
 
 def place_values(

@@ -21,9 +21,8 @@ TARGET_NAMES = ("y", "target", "value", "sales", "units", "demand")
 AVAILABLE_AT = "available_at"  # the column that says when values known in advance became available
 # if ids leave at most this share of rows repeated, they are right, and the rows are duplicates
 MAX_REPEATED = 0.05
-MIN_ALONE = (
-    0.8  # if a larger share of rows is alone at its time, one series is likelier than several
-)
+# if a larger share of rows is alone at its time, one series is likelier than several
+MIN_ALONE = 0.8
 ROW_NUMBER = "row number"
 FULL_YEAR = re.compile(r"[12]\d{3}(\.0*)?")
 # names of columns of each kind, whole or as a part of the name

@@ -21,9 +21,8 @@ MAX_LOOKBACK_SEASONS = 14  # a default lookback has at most so many: networks ov
 # series drifts
 MAX_WEEK_RATIO = 1.6
 MAX_SERIES = 200  # at most so many series are searched for seasons
-FLAT_SHARE = (
-    1e-14  # a series varies less than this, relative to the size of its values, if it is flat
-)
+# a series varies less than this, relative to the size of its values, if it is flat
+FLAT_SHARE = 1e-14
 LIKENESS_ROUNDING = 1e-9  # rounding error of a likeness, which is 1 for an exact repeat
 
 

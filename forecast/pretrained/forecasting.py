@@ -38,9 +38,8 @@ NETWORK_CELLS_AT_ONCE = (
     1 << 16
 )  # at most so many steps of windows run together: they fit into a cache
 ROUND = 16  # matrix products are fastest if the number of windows is a multiple of this
-LARGEST_COUNT_MEAN = (
-    10.0  # forecasts of counts are whole numbers if the mean of the counts is at most this
-)
+# forecasts of counts are whole numbers if the mean of the counts is at most this
+LARGEST_COUNT_MEAN = 10.0
 MAX_SQUASHED = 25.0  # largest squashed value; unsquashed it is 6,200 scales
 
 

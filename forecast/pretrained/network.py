@@ -27,9 +27,8 @@ MIDDLE = LEVELS.index(0.5)
 SEASONAL = 5  # so many of `Features.others`, the first ones, are guesses from seasons
 OUTPUTS = OTHERS + len(LEVELS)
 TOKEN_INPUTS = TOKEN_STEPS * STEP_FEATURES + SUMMARY_FEATURES + 2
-MOST_CHANGE = (
-    4.0  # a guess from a season may change the forecast by at most so many units, at a gate of 1
-)
+# a guess from a season may change the forecast by at most so many units, at a gate of 1
+MOST_CHANGE = 4.0
 SMALL = 1e-5  # added to variances, so that none is 0
 
 Weights = dict[str, Floats]

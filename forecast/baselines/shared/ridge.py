@@ -9,9 +9,8 @@ from forecast.baselines.shared.method import Values
 RIDGE_PENALTIES = 10.0 ** np.arange(-6, 2.1, 0.5)[:, None]  # as shares of the largest eigenvalue
 MIN_RIDGE_FREEDOM = 0.5  # degrees of freedom that a fit must leave, or its errors say nothing
 EIGENVALUE_SHARE = 1e-12  # share of the largest eigenvalue, and of the squares: less is rounding
-LEAST_COLUMN_DEVIATION = (
-    1e-9  # deviation of a column, of values of about 1, below which it does not move
-)
+# deviation of a column, of values of about 1, below which it does not move
+LEAST_COLUMN_DEVIATION = 1e-9
 
 
 def ridge(columns: Values, targets: Values) -> tuple[Values, Values]:
