@@ -94,7 +94,7 @@ class ForecasterParams(NestedParams):
     baselines: Names = BASELINES
     hierarchy: Names = ()
     guard: bool = True
-    metric: choices.Metric = "mase"
+    metric: str = "mase"
     warm_start: bool = False
     seed: int = 0
     device: choices.DeviceName = "auto"

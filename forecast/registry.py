@@ -1,4 +1,4 @@
-"""Models and baselines by name: files of two rooms here, and modules of other packages."""
+"""Models, baselines and metrics by name: those of this package, and modules of other packages."""
 
 import importlib
 import re
@@ -20,8 +20,14 @@ from forecast.errors import (
 )
 from forecast.logs import log
 
-ROOMS = {"models": ("Network", "RecurrentModel"), "baselines": ("METHOD", "Method")}
+ROOMS = {
+    "models": ("Network", "RecurrentModel"),
+    "baselines": ("METHOD", "Method"),
+    "metrics": ("METRIC", "function"),
+}
 """What a module of a room defines, and its class; entry points have the group ``forecast.ROOM``."""
+METRICS = ("mase", "rmsse", "mae", "rmse", "smape", "wape", "wape_bias", "wql")
+"""Measures of this package by which models can be compared; see `forecast.metrics`."""
 DEBUG = "FORECAST_TRACEBACK"  # if this variable is set, the traceback of a bug is shown
 ENTRY_NAME = re.compile("[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
@@ -69,6 +75,8 @@ class Entry(NamedTuple):
 @cache
 def built_in(room: str) -> dict[str, Entry]:
     """Return the entries of this package in a room, by name of the file with ``-`` for ``_``."""
+    if room == "metrics":  # many are a line each, in one file
+        return dict.fromkeys(METRICS, Entry(room, "forecast.metrics.metrics"))
     entries = {}
     for file in sorted(Path(__file__).with_name(room).glob("[!_]*.py")):
         name = file.stem.replace("_", "-")
@@ -93,11 +101,12 @@ def plugins() -> dict[str, Entry]:
     entries: dict[str, Entry] = {}
     for name, point in sorted((point.name, point) for point in points):
         package = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
-        taken = {"auto", *entries, *built_in("models"), *built_in("baselines")}
+        taken = {"auto", *entries, *(name for room in ROOMS for name in built_in(room))}
         if name in taken or not ENTRY_NAME.fullmatch(name):
             reason = "the name is taken, or not of small letters, digits and -"
-            problem = "the model '%s' of the package %s is left out: %s"
-            log.warning(problem, visible(name), package, reason)
+            room = point.group.removeprefix("forecast.")
+            problem = "the %s '%s' of the package %s is left out: %s"
+            log.warning(problem, room[:-1], visible(name), package, reason)
         else:
             entries[name] = Entry(point.group.removeprefix("forecast."), point.module, package)
     return entries

@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from forecast.errors import Setting, UsageError, did_you_mean
-from forecast.registry import default_baselines
+from forecast.registry import METRICS, default_baselines
 
 # of an interval, in percent; the quantiles of forecasts end at the highest
 LOWEST_LEVEL = 1
@@ -55,7 +55,6 @@ LossName = Literal["quantile", "mae", "mse", "huber"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 EngineName = Literal["auto", "torch", "onnx"]
 Point = Literal["median", "mean"]
-Metric = Literal["mase", "rmsse", "mae", "rmse", "smape"]
 
 
 def _as_many(given: object) -> object:
@@ -449,7 +448,11 @@ class TrainSettings(SettingsGroup, heading="Model"):
         default=True,
         description="give baselines a share where their errors on held-out values justify it",
     )
-    metric: Metric = Field(default="mase", description="error measure by which models are compared")
+    metric: str = Field(
+        default="mase",
+        description=f"error measure by which models are compared: {', '.join(METRICS)}, or that of "
+        "another package",
+    )
     warm_start: Training[bool] = Field(
         default=False, description="start from the networks of the live version or previous fit"
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from forecast import registry
@@ -236,3 +237,33 @@ def test_a_network_that_exits_or_whose_pipe_breaks_is_an_error(
     )
     assert failed.code == code
     assert problem in failed.err
+
+
+METRICS = """
+def METRIC(actual, forecast):
+    return abs(forecast - 7.0).mean(axis=1)
+"""
+
+
+def test_a_metric_of_a_package_measures_models(
+    forecast: Run, packages: Path, tmp_path: Path
+) -> None:
+    points = "[forecast.metrics]\nnear-seven = leaky_models.seven\nshort = leaky_models.short\n"
+    write(packages, points, seven=METRICS, short="def METRIC(actual, forecast):\n    return 0.0\n")
+    values = np.tile([7.0, 3.0, 5.0, 1.0], 12)
+    table = tmp_path / "t.csv"
+    table.write_text("t,y\n" + "".join(f"{step},{value}\n" for step, value in enumerate(values)))
+    store = ("--artifact", tmp_path / "store")
+    names = ("--model", "mean", "--horizon", 1)
+    ran = forecast("fit", table, "--metric", "near-seven", *names, *store)
+    assert ran.code == 0, ran.err
+    scores = json.loads(forecast("inspect", *store, "--json").out)["scores"]
+    assert scores["mean"] == pytest.approx(3.0, abs=0.2)
+    refused = forecast("fit", table, "--metric", "short", *names, *store)
+    assert refused.code == 69
+    assert (
+        "leaky_models.short of the package leaky-models 1.2: its METRIC returned ()" in refused.err
+    )
+    unknown = forecast("fit", table, "--metric", "near-eight", *names, *store)
+    assert unknown.code == 2
+    assert "unknown metric 'near-eight'; did you mean 'near-seven'?" in unknown.err

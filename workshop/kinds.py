@@ -338,6 +338,6 @@ KINDS: dict[str, tuple[int, Callable[[np.random.Generator, Seasons], Numbers]]] 
     "smooth": (9, smooth),
     "structural": (28, structural),
     "walks": (9, walks),
-    "hours": (0, hours),  # drawn by the share that `draw_series` is given
+    "hours": (0, hours),  # drawn for the specialist alone
 }
 """How often series are of a kind, beside the others, and what draws them."""

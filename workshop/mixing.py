@@ -4,7 +4,8 @@ import numpy as np
 
 from workshop.kind import Flags, Numbers, Seasons, bernoulli, column, log_uniform, standardised
 from workshop.kinds import KINDS
-from workshop.seasons import HOURS, LENGTHS, draw_seasons, season_of
+from workshop.seasons import draw_seasons, season_of
+from workshop.specialists import SPECIALISTS, Specialist
 
 VERSION = 1  # of the generator: another one draws other series from the same seed
 NEGATED_SHARE = 0.15  # share of series times -1: a network may read mirror images too
@@ -22,15 +23,15 @@ ABOVE_ZERO_SHARE = 0.85  # share of series without a value below 0, as most reco
 
 
 def draw_series(
-    rng: np.random.Generator, rows: int, steps: int, hours: int = 0
+    rng: np.random.Generator, rows: int, steps: int, kept: Specialist = SPECIALISTS["all"]
 ) -> tuple[Numbers, Seasons]:
-    """Series of all kinds, [rows, steps], always finite, and their seasons; `hours`: by the hour alone, see `KINDS`."""
-    seasons = draw_seasons(rng, rows, steps, HOURS if hours else LENGTHS)
-    series = _of_all_kinds(rng, seasons, hours)
+    """Series such as a specialist reads, [rows, steps], always finite, and their seasons."""
+    seasons = draw_seasons(rng, rows, steps, kept.seasons)
+    series = _of_all_kinds(rng, seasons, kept)
     mixed = np.flatnonzero(bernoulli(rng, MIXED_SHARE, rows))
     if len(mixed):
         share = column(rng.uniform(0.2, 0.8, len(mixed)))
-        other = standardised(_of_all_kinds(rng, seasons.select(mixed), hours))
+        other = standardised(_of_all_kinds(rng, seasons.select(mixed), kept))
         series[mixed] = share * standardised(series[mixed]) + (1 - share) * other
     series = _with_strong_season(
         rng, np.nan_to_num(series, nan=0.0, posinf=1e9, neginf=-1e9), seasons
@@ -38,9 +39,9 @@ def draw_series(
     return _distorted(rng, _with_growth(rng, series, seasons)), seasons
 
 
-def _of_all_kinds(rng: np.random.Generator, seasons: Seasons, hours: int) -> Numbers:
+def _of_all_kinds(rng: np.random.Generator, seasons: Seasons, kept: Specialist) -> Numbers:
     """Each row of one kind, [rows, steps]."""
-    shares = np.array([share or hours for share, _ in KINDS.values()], float)
+    shares = np.array(list(kept.shares().values()), float)
     chosen, series = (
         rng.choice(len(shares), len(seasons.season), p=shares / shares.sum()),
         np.zeros(seasons.shape),

@@ -35,19 +35,9 @@ from forecast.pretrained.network import ARCHITECTURE, LEVELS, MIDDLE, build_inpu
 from forecast.training.devices import one_thread
 from workshop.kind import Counts, Seasons
 from workshop.mixing import VERSION, draw_series
+from workshop.specialists import SPECIALISTS
 
-SIZES = (
-    (128, 256, 0.42),
-    (384, 128, 0.3),
-    (1024, 64, 0.28),
-)  # steps of the past, windows of a batch, and how often
-HORIZONS = ((16, 0.25), (32, 0.35), (64, 0.32), (128, 0.08))
-SIZES_OF_HOURS, HORIZONS_OF_HOURS = (
-    ((512, 112, 0.5), (1024, 64, 0.5)),
-    ((24, 0.25), (32, 0.15), (48, 0.4), (64, 0.2)),
-)
 SHORTEST = 5  # values of a past
-SHORTENED, SHORTENED_HOURS = 0.65, 0.3  # share of pasts that are shorter than the window
 WITHHELD, SECOND_WITHHELD = 0.08, 0.3  # share of windows whose seasons are withheld
 FAR, FAR_SEASONS = (
     6,
@@ -74,19 +64,25 @@ class Sample:
     taught: Floats | None = None
 
 
-def draw_sample(seed: int, number: int, teacher: Network | None = None, hours: int = 0) -> Sample:
-    """Batch `number` of a pretraining from `seed`; the same two numbers give the same batch. `hours`: `draw_series`."""
+def draw_sample(
+    seed: int, number: int, teacher: Network | None = None, recipe: "Recipe | None" = None
+) -> Sample:
+    """Batch `number` of a pretraining from `seed`; the same two numbers give the same batch."""
     rng = np.random.default_rng([seed, number])
-    sizes, horizons = (SIZES_OF_HOURS, HORIZONS_OF_HOURS) if hours else (SIZES, HORIZONS)
+    recipe = recipe or Recipe()
+    kept = SPECIALISTS[recipe.specialist]
+    sizes, horizons = kept.sizes, kept.horizons
     context, rows, _ = sizes[rng.choice(len(sizes), p=[share for *_, share in sizes])]
     horizon, _ = horizons[rng.choice(len(horizons), p=[share for _, share in horizons])]
-    series, seasons = draw_series(rng, rows, context + horizon, hours)
-    observed = _observed(rng, rows, context, SHORTENED_HOURS if hours else SHORTENED)
+    series, seasons = draw_series(rng, rows, context + horizon, kept)
+    observed = _observed(rng, rows, context, kept.shortened)
     # what is trained further reads more than a forecast at once
     newest = None if teacher is None else 2 * NEWEST_STEPS if number % 4 == 3 else NEWEST_STEPS
-    return sample_of(
-        series, observed, _given_seasons(rng, seasons, observed), horizon, newest, teacher
-    )
+    given = _given_seasons(rng, seasons, observed)
+    if teacher is not None:  # its pupil forecasts series below zero by their mirror images
+        series = find_sign(series[:, :-horizon], observed)[:, None] * series
+    teaches = teacher if recipe.taught > 0 else None
+    return sample_of(series, observed, given, horizon, newest, teaches)
 
 
 def sample_of(
@@ -97,12 +93,7 @@ def sample_of(
     newest: int | None = None,
     teacher: Network | None = None,
 ) -> Sample:
-    """A batch from series [windows, context + horizon], of whose past some values are observed, [windows, context].
-
-    A network with a teacher forecasts series below zero by their mirror images, one without reads both.
-    """
-    if teacher is not None:
-        series = find_sign(series[:, :-horizon], observed)[:, None] * series
+    """A batch from series [windows, context + horizon], of whose past some values are observed, [windows, context]."""
     past, future = series[:, :-horizon], series[:, -horizon:]
     features = compute_features(past, observed, seasons, horizon, newest)
     varies = features.scale > CONSTANT * (1e-6 + np.abs(features.location))
@@ -168,7 +159,7 @@ class Recipe:
     cooling_average: float = 0.998
     decay: float = 0.01  # of the weights
     taught: float = 0.5  # share of the distance from the quantiles of a teacher, where there is one, in the loss
-    hours: int = 0  # series by the hour alone, and how many of their own kind: see `draw_series`
+    specialist: str = "all"  # for which series: a name of `SPECIALISTS`
 
 
 class Pretraining:
@@ -281,11 +272,11 @@ def _samples(recipe: Recipe, start: int, end: int, teacher: Network | None) -> I
         for step in range(start, end):
             while len(waiting) < AHEAD and step + len(waiting) < end:
                 number = (step + len(waiting)) % recipe.batches
-                waiting.append(pool.submit(draw_sample, recipe.seed, number, teacher, recipe.hours))
+                waiting.append(pool.submit(draw_sample, recipe.seed, number, teacher, recipe))
             yield waiting.pop(0).result()
 
 
-PART = (click.Choice([field.name for field in fields(Recipe)]), float)
+PART = (click.Choice([field.name for field in fields(Recipe)]), str)
 
 
 @click.command(context_settings={"show_default": True})
@@ -312,7 +303,7 @@ def main(
     checkpoint: Path,
     steps: int,
     cool: int,
-    changes: tuple[tuple[str, float], ...],
+    changes: tuple[tuple[str, str], ...],
     taught_by: Path | None,
     device: str,
     weights: Path | None,

@@ -1,5 +1,7 @@
 """Season lengths of real calendars and odd ones, and the shapes of seasons."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from forecast.pretrained.forecasting import HOURLY_SEASONS
@@ -24,6 +26,8 @@ LENGTHS = {
 """Season lengths, in steps, and how often each is drawn among 100."""
 HOURS = dict(zip(HOURLY_SEASONS, (75, 20, 5), strict=True))
 """The same where all series are by the hour, or a part of it."""
+MONTHS = {1: 35, 4: 25, 12: 40}
+"""The same where all series are by the year, quarter or month."""
 ODD_SHARE, LONGEST_ODD = 0.05, 60  # share of odd lengths, and the longest of them
 SECOND = {
     7: (28, 91, 364),
@@ -39,7 +43,7 @@ SECOND = {
 
 
 def draw_seasons(
-    rng: np.random.Generator, rows: int, steps: int, of: dict[int, int] = LENGTHS
+    rng: np.random.Generator, rows: int, steps: int, of: Mapping[int, int] = LENGTHS
 ) -> Seasons:
     """Season lengths of series; a second season holds at least twice in the series."""
     lengths, shares = np.array(list(of)), np.array(list(of.values()), float)

@@ -123,7 +123,7 @@ def _put(frame: Any) -> None:
     quantiles = [name for name in frame.columns if name.startswith((BELOW, LEFT))]
     heads = {name: HEADS[name] for name in OF_QUANTILES} if quantiles else HEADS
     heads = heads | {name: name for name in quantiles}
-    hidden = "smape"  # a revision takes its room
+    hidden = "wql"  # a revision takes its room
     if "revision" not in frame.columns or frame["revision"].isna().all():
         hidden = "revision"
     numbers = [name for name in heads if name in frame.columns and name != hidden]

@@ -14,9 +14,7 @@ from forecast.ensemble.candidates import candidates_for, compared_with
 from forecast.ensemble.names import AUTO, check_model, is_baseline
 from forecast.errors import Setting
 from forecast.logs import log
-from forecast.metrics.quantiles import LEVELS
 from forecast.models import model_class
-from forecast.panel.panel import Numbers
 from forecast.training.plan import Member, Plan, TrainingContext, WarmStart
 
 if TYPE_CHECKING:
@@ -81,13 +79,10 @@ def train(
         task.deadline,
         task.request.callbacks.on_step,
     )
-    median = LEVELS.index(0.5)
-
-    def loss(quantiles: Numbers) -> float:
-        return held_out.validation.mean_loss(quantiles[..., median])
-
     with one_thread():
-        plan, trained = train_networks(fitter, candidates, loss, context, start)
+        plan, trained = train_networks(
+            fitter, candidates, held_out.validation.mean_loss, context, start
+        )
     if task.deadline is None:
         return plan, trained
     pairs = list(zip(plan.members, trained, strict=True))

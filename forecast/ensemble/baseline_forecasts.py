@@ -290,11 +290,10 @@ class BaselineForecasts:
         """
         if not self.baselines:
             return False
-        medians = self.quantiles[..., self.middle]
-        losses = [validation.losses(points) for points in medians]
+        losses = [validation.losses(quantiles) for quantiles in self.quantiles]
         if not np.isfinite(losses).any():
             return True
-        return any(validation.is_exact(points) for points in medians)
+        return any(validation.is_exact(quantiles) for quantiles in self.quantiles)
 
 
 def _measure_past(inputs: Inputs, held_out: ValidationSet, context: int) -> ValidationSet:

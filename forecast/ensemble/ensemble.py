@@ -161,7 +161,6 @@ class _Candidates:
     labels: list[str]  # networks first, then baselines
     networks: int  # how many of the candidates are networks
     quantiles: Numbers  # [candidates, windows, horizon, levels]
-    medians: Numbers  # [candidates, windows, horizon]
     errors: Numbers  # [candidates, horizon, levels], as `Ensemble.errors`
     step_shares: Numbers  # [candidates], as `Ensemble.step_shares`
     losses: Losses  # on the validation windows
@@ -177,7 +176,7 @@ class _Candidates:
     ) -> Self:
         count = len(networks)
         # in the older half of a short series, baselines had far fewer values to read than now
-        past = _losses(inputs, baselines.past, baselines.past_points)
+        past = _losses(inputs, baselines.past, baselines.past_points[..., None])
         past = past.select(newer_half(past.series)).impute()
 
         own_quantiles = np.concatenate([np.ones(count, bool), baselines.gives_quantiles])
@@ -202,17 +201,15 @@ class _Candidates:
             step_shares[own_quantiles] = step_share
             distances = validation.unit(step_share)[..., None] * least
             quantiles[own_quantiles] = at_least(quantiles[own_quantiles], distances)
-        medians = quantiles[..., baselines.middle]
         labels = [model for model, _ in networks]
         labels += [baseline.label for baseline in baselines.baselines]
         return cls(
             labels=labels,
             networks=count,
             quantiles=quantiles,
-            medians=medians,
             errors=errors,
             step_shares=step_shares,
-            losses=_losses(inputs, validation, medians).impute(),
+            losses=_losses(inputs, validation, quantiles).impute(),
             past=past,
         )
 
@@ -231,7 +228,7 @@ class _Candidates:
         return quantiles
 
     def group_by_name(self, weights: Numbers) -> dict[str, Numbers]:
-        """Point forecasts of each candidate, [windows, horizon], by its name.
+        """Quantiles of each candidate, [windows, horizon, levels], by its name.
 
         If there are several networks, they are numbered, and their mean by `weights` is added as
         NETWORKS.
@@ -240,13 +237,12 @@ class _Candidates:
         labels = list(self.labels)
         if count > 1:
             labels[:count] = [f"{label} {i}" for i, label in enumerate(labels[:count], 1)]
-        named = dict(zip(labels, self.medians, strict=True))
+        named = dict(zip(labels, self.quantiles, strict=True))
         if count > 1:
             shares = weights[:count]
             if not shares.any():
                 shares = np.ones(count)
-            medians = self.medians[:count]
-            named[NETWORKS] = np.tensordot(shares / shares.sum(), medians, 1)
+            named[NETWORKS] = np.tensordot(shares / shares.sum(), self.quantiles[:count], 1)
         return named
 
 
@@ -266,7 +262,7 @@ def choose_ensemble(
     `context` steps of the past.
 
     If too little is known to weigh candidates, one baseline forecasts alone (`sole`, its index).
-    The baseline with the least mean loss is kept for comparison (`rival`, its point forecasts).
+    The baseline with the least mean loss is kept for comparison (`rival`, its quantiles).
     """
     candidates = _Candidates.compute(inputs, validation, networks, baselines)
     labels = candidates.labels
@@ -286,10 +282,8 @@ def choose_ensemble(
 
     series_index = inputs.series_index[validation.windows[0]]
     held_out = candidates.held_out(inputs.series, series_index)
-    points = held_out[..., baselines.middle]
-    named = {**candidates.group_by_name(weights[-1]), CHOSEN: points}
-    point_forecasts = np.stack(list(named.values()))
-    losses = _losses(inputs, validation, point_forecasts).impute()
+    named = {**candidates.group_by_name(weights[-1]), CHOSEN: held_out}
+    losses = _losses(inputs, validation, list(named.values())).impute()
     usable = losses.values[:, losses.usable]  # where all forecasts have a loss
     means = usable.mean(1) if usable.size else np.full(len(named), np.nan)
     pairs = zip(named, means.tolist(), strict=True)
@@ -298,7 +292,7 @@ def choose_ensemble(
     scored = [label for label in labels[count:] if label in scores]
     if scored:
         best = min(scored, key=scores.__getitem__)
-        rival = candidates.medians[labels.index(best, count)]
+        rival = candidates.quantiles[labels.index(best, count)]
 
     used = np.asarray(weights.any(0))
     used_networks = np.flatnonzero(used[:count])
@@ -316,7 +310,7 @@ def choose_ensemble(
         context_length=context,
         scores=scores,
         network=network_for(inputs.lags) if PRETRAINED in components else None,
-        validation=ValidationForecasts.measure(validation, inputs, points, rival),
+        validation=ValidationForecasts.measure(validation, inputs, held_out, rival),
         window_losses=dict(zip(named, usable, strict=True)),
     )
 
@@ -400,11 +394,13 @@ def _limit(
     return np.where(finite, apply_power(limit, finite, inputs.power), np.inf)
 
 
-def _losses(inputs: Inputs, validation: ValidationSet, points: Numbers) -> Losses:
-    """Losses of point forecasts [candidates, windows, horizon]."""
-    values = np.zeros(points.shape[:2])
-    for number, candidate in enumerate(points):
-        values[number] = validation.losses(candidate)
+def _losses(
+    inputs: Inputs, validation: ValidationSet, candidates: Numbers | list[Numbers]
+) -> Losses:
+    """Losses of the quantiles of candidates, [windows, horizon, levels] each."""
+    values = np.zeros((len(candidates), len(validation)))
+    for number, quantiles in enumerate(candidates):
+        values[number] = validation.losses(quantiles)
     windows = validation.windows
     series = inputs.series_index[windows[0]]
     return Losses(values, series, _horizon_blocks(inputs, windows))

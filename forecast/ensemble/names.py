@@ -4,6 +4,7 @@ from contextlib import suppress
 
 from forecast.baselines.shared.method import baseline_method
 from forecast.errors import Setting, UsageError, did_you_mean
+from forecast.metrics.metrics import find_measure
 from forecast.models import model_class, model_names
 from forecast.registry import baseline_names
 from forecast.registry import is_baseline as is_baseline
@@ -26,6 +27,7 @@ def check_names(settings: TrainSettings, models: tuple[str, ...] = ()) -> None:
     `models`, if given, are checked instead of the model in the settings.
     """
     check_models(settings, models)
+    find_measure(settings.metric)
     for name in models or (settings.model,):
         if settings.params and not is_baseline(name):
             network = FIRST_NETWORK if name == AUTO else name

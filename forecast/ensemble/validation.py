@@ -6,9 +6,8 @@ from typing import Any, Self
 import numpy as np
 
 from forecast.intervals.own_past import error_unit, step_sizes
-from forecast.metrics.metrics import MEASURES, naive_errors, window_losses
+from forecast.metrics.metrics import find_measure, naive_errors, window_losses
 from forecast.panel.panel import Flags, Integers, Numbers
-from forecast.settings import Metric
 from forecast.windows.inputs import Inputs, undo_power
 from forecast.windows.origins import values_at
 from forecast.windows.windows import WindowIndex
@@ -29,7 +28,8 @@ class ValidationSet:
     naive_error: Numbers  # [windows], that of the series, to the power that the metric needs
     lookback: int  # steps that the scale is computed from
     power: float  # exponent of the target's transform, undone before errors are measured
-    metric: Metric
+    metric: str
+    levels: tuple[float, ...]  # of the quantiles that are compared
 
     @classmethod
     def measure(
@@ -37,13 +37,13 @@ class ValidationSet:
         inputs: Inputs,
         windows: WindowIndex,
         lookback: int,
-        metric: Metric,
+        metric: str,
         context: int,
     ) -> Self:
         panel = inputs.panel
         series, position = windows
         target = replace(panel, values=undo_power(panel.values, inputs.power))
-        naive = naive_errors(target, inputs.season, MEASURES[metric].error_power)
+        naive = naive_errors(target, inputs.season, find_measure(metric).error_power)
         first = panel.starts[series] + position
         actual = values_at(panel, series, first, inputs.horizon)
         actual = inputs.as_known(actual, windows)
@@ -57,6 +57,7 @@ class ValidationSet:
             lookback=lookback,
             power=inputs.power,
             metric=metric,
+            levels=inputs.levels,
         )
 
     def __len__(self) -> int:
@@ -74,34 +75,32 @@ class ValidationSet:
         """The unit of errors, [windows, horizon], see `error_unit`."""
         return error_unit(self.scale, self.sizes, step_share)
 
-    def losses(self, points: Numbers) -> Numbers:
-        """The loss of each window, [windows], of point forecasts [windows, horizon].
+    def losses(self, quantiles: Numbers) -> Numbers:
+        """The loss of each window, [windows], of quantiles [windows, horizon, levels].
 
-        It is NaN where nothing was observed.
+        Point forecasts are [windows, horizon, 1]. The loss is NaN where nothing was observed.
         """
-        return self._losses(self.metric, points, self.naive_error)
+        return self._losses(self.metric, quantiles, self.naive_error)
 
-    def mean_loss(self, points: Numbers) -> float:
-        """The mean loss of point forecasts [windows, horizon]; NaN if nothing was observed."""
-        losses = self.losses(points)
+    def mean_loss(self, quantiles: Numbers) -> float:
+        """The mean loss of quantiles [windows, horizon, levels]; NaN if nothing was observed."""
+        losses = self.losses(quantiles)
         losses = losses[~np.isnan(losses)]
         return float(losses.mean()) if len(losses) else float("nan")
 
-    def is_exact(self, points: Numbers) -> bool:
-        """Whether point forecasts [windows, horizon] miss by less than EXACT times the naive
-        error.
-        """
-        power = MEASURES[self.metric].error_power
+    def is_exact(self, quantiles: Numbers) -> bool:
+        """Whether medians of quantiles miss by less than EXACT times the naive error."""
+        power = find_measure(self.metric).error_power
         naive_error = self.naive_error ** (1 / power)
-        errors = self._losses("mase", points, naive_error)
+        errors = self._losses("mase", quantiles, naive_error)
         return bool(np.isfinite(errors).any() and np.nanmax(errors) < EXACT_ERROR)
 
-    def _losses(self, metric: Metric, points: Numbers, naive_error: Numbers) -> Numbers:
+    def _losses(self, metric: str, quantiles: Numbers, naive_error: Numbers) -> Numbers:
         """Losses [windows] by a metric, measured after the target's transform has been undone."""
         actual = undo_power(self.actual, self.power)
         actual = np.where(self.observed, actual, np.nan)
-        points = undo_power(points, self.power)
-        return window_losses(metric, actual, points, naive_error)
+        quantiles = undo_power(quantiles, self.power)
+        return window_losses(metric, actual, quantiles, self.levels, naive_error)
 
 
 @dataclass(frozen=True)
@@ -110,25 +109,26 @@ class ValidationForecasts:
 
     series: Integers  # [windows], as indices into the ids of the fit
     first: Integers  # [windows], grid position of the first step
-    points: Numbers  # [windows, horizon]
-    actual: Numbers
+    quantiles: Numbers  # [windows, horizon, levels]
+    actual: Numbers  # [windows, horizon]
     observed: Flags
     naive_error: Numbers  # [windows], see `window_losses`
-    metric: Metric
-    # point forecasts of the best baseline, [windows, horizon], which the ensemble is compared with;
-    # NaN in windows that it did not forecast; None if there is no baseline
+    metric: str
+    levels: tuple[float, ...]
+    # quantiles of the best baseline, which the ensemble is compared with; NaN in windows that it
+    # did not forecast; None if there is no baseline
     rival: Numbers | None = None
 
     @classmethod
     def measure(
-        cls, validation: ValidationSet, inputs: Inputs, points: Numbers, rival: Numbers | None
+        cls, validation: ValidationSet, inputs: Inputs, quantiles: Numbers, rival: Numbers | None
     ) -> Self | None:
-        """From point forecasts [windows, horizon] of the ensemble and the best baseline (`rival`).
+        """From quantiles [windows, horizon, levels] of the ensemble and the best baseline (`rival`).
 
         Both are in the unit of the panel's values. Windows without a forecast are left out; None if
         all are.
         """
-        rows = np.flatnonzero(~np.isnan(points).any(1))
+        rows = np.flatnonzero(~np.isnan(quantiles).any((1, 2)))
         if not len(rows):
             return None
         forecast = validation.select(rows)
@@ -137,11 +137,12 @@ class ValidationForecasts:
         return cls(
             series=inputs.series_index[series],
             first=inputs.panel.starts[series] + position,
-            points=inputs.restore(points[rows], windows),
+            quantiles=inputs.restore(quantiles[rows], windows),
             actual=inputs.restore(forecast.actual, windows),
             observed=forecast.observed,
             naive_error=forecast.naive_error,
             metric=validation.metric,
+            levels=validation.levels,
             rival=None if rival is None else inputs.restore(rival[rows], windows),
         )
 
@@ -154,13 +155,13 @@ class ValidationForecasts:
         }
         return replace(self, **arrays)
 
-    def losses(self, points: Numbers) -> Numbers:
-        """The loss, [windows], of other point forecasts [windows, horizon] of these windows.
+    def losses(self, quantiles: Numbers) -> Numbers:
+        """The loss, [windows], of other quantiles [windows, horizon, levels] of these windows.
 
         It is NaN where nothing was observed.
         """
         actual = np.where(self.observed, self.actual, np.nan)
-        return window_losses(self.metric, actual, points, self.naive_error)
+        return window_losses(self.metric, actual, quantiles, self.levels, self.naive_error)
 
 
 def window_scale(inputs: Inputs, windows: WindowIndex, lookback: int) -> Numbers:

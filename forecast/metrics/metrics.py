@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.errors import Setting
-from forecast.metrics.quantiles import divide
+from forecast.errors import Setting, Unavailable
+from forecast.metrics.quantiles import at_levels, divide
 from forecast.panel.hierarchy import find_columns, iterate_keys, rows_of_keys
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import Schema
-from forecast.settings import Metric, OutputSettings, find_intervals
+from forecast.registry import METRICS, find_entry
+from forecast.settings import OutputSettings, find_intervals
 from forecast.tables.writing import Frame, build_frame, refuse_clash, stack_frames
 
 Axes = int | tuple[int, ...] | None
@@ -134,26 +135,29 @@ def smape(actual: Numbers, forecast: Numbers, axis: Axes = None) -> Numbers:
     return 200 * _mean(shares, actual, axis)
 
 
-def wape(actual: Numbers, forecast: Numbers, axis: Axes = None) -> Numbers:
-    """Sum of absolute errors over the sum of absolute values, a share (Kolassa, Schuetz 2007)."""
-    errors = np.abs(actual - forecast)
-    return _share_of_sum(errors, actual, axis)
+def mean_error(actual: Numbers, forecast: Numbers, axis: Axes = None) -> Numbers:
+    """Mean error, above 0 where forecasts are too high, in the unit of the target."""
+    return _mean(forecast - actual, actual, axis)
 
 
-def wql(
+def quantile_loss(
     actual: Numbers, quantiles: Numbers, levels: tuple[float, ...], axis: Axes = None
 ) -> Numbers:
-    """Weighted quantile loss (Park et al. 2022), averaged over the quantile levels.
+    """Twice the mean quantile loss, averaged over the quantile levels, in the unit of the target.
 
-    For each quantile level it is twice the sum of quantile losses over the sum of absolute actual
-    values. With many quantile levels it approximates the continuous ranked probability score
-    (Gneiting and Raftery 2007), in the same unit as `wape`. `quantiles` have the shape of `actual`,
-    and the quantile levels as an additional last axis.
+    With many quantile levels it approximates the continuous ranked probability score (Gneiting and
+    Raftery 2007), which is the absolute error where all quantiles are equal. `quantiles` have the
+    shape of `actual`, and the quantile levels as an additional last axis.
     """
     errors = actual[..., None] - quantiles
     below = np.array(levels)
     losses = np.maximum(below * errors, (below - 1) * errors)
-    return _share_of_sum(2 * losses.mean(-1), actual, axis)
+    return _mean(2 * losses.mean(-1), actual, axis)
+
+
+def mean_size(actual: Numbers, axis: Axes = None) -> Numbers:
+    """Mean absolute value, the divisor of errors that are shares of the actual values."""
+    return _mean(np.abs(actual), actual, axis)
 
 
 def coverage(actual: Numbers, lower: Numbers, upper: Numbers, axis: Axes = None) -> Numbers:
@@ -235,7 +239,13 @@ OfOutcome = Callable[[Outcome, Axes], Numbers]
 class Measure:
     function: OfOutcome  # takes an outcome and the axes to average over
     error_power: int = 1  # the `power` with which it needs `naive_errors`
+    is_share: bool = False  # whether it is shown as a share of the mean absolute actual value
     in_terminal: bool = False  # whether tables in a terminal of 80 columns show it too
+
+    def of(self, outcome: Outcome, axis: Axes) -> Numbers:
+        """The measure as tables show it."""
+        value = self.function(outcome, axis)
+        return divide(value, mean_size(outcome.actual, axis)) if self.is_share else value
 
 
 def _mase(outcome: Outcome, axis: Axes) -> Numbers:
@@ -252,35 +262,78 @@ def _wql(outcome: Outcome, axis: Axes) -> Numbers:
     chosen = [places.get(level, -1) for level in LOSS_LEVELS]
     missing = np.full_like(outcome.numbers[..., :1], np.nan)
     numbers = np.concatenate([outcome.numbers, missing], -1)
-    return wql(outcome.actual, numbers[..., chosen], LOSS_LEVELS, axis)
+    return quantile_loss(outcome.actual, numbers[..., chosen], LOSS_LEVELS, axis)
+
+
+def _wape_bias(outcome: Outcome, axis: Axes) -> Numbers:
+    """The score of the VN1 competition (2024), before it is divided by the size of the values."""
+    bias = mean_error(outcome.actual, outcome.point, axis)
+    return mae(outcome.actual, outcome.point, axis) + np.abs(bias)
 
 
 def _of_points(function: Callable[[Numbers, Numbers, Axes], Numbers]) -> OfOutcome:
     return lambda outcome, axis: function(outcome.actual, outcome.point, axis)
 
 
-# measures that need no interval, in the order in which tables show them; a measure of point
-# forecasts can be chosen as `metric` if `Metric` names it
+# measures that need no interval, in the order in which tables show them. WAPE is the sum of absolute
+# errors over that of absolute values (Kolassa and Schuetz 2007), `wql` the weighted quantile loss
+# (Park et al. 2022). `METRICS` of the settings names those that can be chosen as `metric`
 MEASURES = {
     "mase": Measure(_mase, in_terminal=True),
     "rmsse": Measure(_rmsse, error_power=2),
     "mae": Measure(_of_points(mae)),
     "rmse": Measure(_of_points(rmse)),
-    "smape": Measure(_of_points(smape), in_terminal=True),
-    "wape": Measure(_of_points(wape)),
-    "wql": Measure(_wql, in_terminal=True),
+    "smape": Measure(_of_points(smape)),
+    "wape": Measure(_of_points(mae), is_share=True),
+    "bias": Measure(_of_points(mean_error), is_share=True, in_terminal=True),
+    "wape_bias": Measure(_wape_bias, is_share=True),
+    "wql": Measure(_wql, is_share=True, in_terminal=True),
 }
 
 
-def window_losses(
-    metric: Metric, actual: Numbers, forecast: Numbers, naive_error: Numbers
-) -> Numbers:
-    """The loss of each window, [windows], by a metric, from point forecasts [windows, horizon].
+def find_measure(metric: str) -> Measure:
+    """The measure of this name, which may be a function of another package.
 
-    `naive_error` [windows] has the power that the metric needs (`Measure.error_power`).
+    The module of an entry point of the group ``forecast.metrics`` defines ``METRIC``, a function of
+    actual values and point forecasts, both [windows, horizon], that returns the loss of each window,
+    [windows]. Actual values are NaN where missing. An unknown name raises `UsageError`.
     """
-    outcome = Outcome(actual, forecast[..., None], {}, naive_error, naive_error)
-    return MEASURES[metric].function(outcome, 1)
+    if metric in METRICS:
+        return MEASURES[metric]
+    entry = find_entry("metrics", metric)
+    function = entry.load()
+
+    def measure(outcome: Outcome, axis: Axes) -> Numbers:
+        losses = np.asarray(function(outcome.actual, outcome.point), float)
+        if losses.shape != outcome.actual.shape[:1]:
+            problem = f"its METRIC returned {losses.shape}, where one loss a window was expected"
+            raise Unavailable(problem, place=f"{entry.module} of the package {entry.package}")
+        return losses
+
+    return Measure(measure)
+
+
+def window_losses(
+    metric: str,
+    actual: Numbers,
+    quantiles: Numbers,
+    levels: tuple[float, ...],
+    naive_error: Numbers,
+) -> Numbers:
+    """The loss of each window, [windows], by a metric, from quantiles [windows, horizon, levels].
+
+    Point forecasts are [windows, horizon, 1], whatever the levels. `naive_error` [windows] has the power that
+    the metric needs (`Measure.error_power`). Measures that are shares are divided by the mean
+    absolute value of all windows, so that windows of zeros count.
+    """
+    measure = find_measure(metric)
+    levels = levels if quantiles.shape[-1] > 1 else (0.5,)
+    of_losses = at_levels(quantiles, levels, LOSS_LEVELS)
+    median = quantiles[..., [levels.index(0.5)]]
+    columns = {f"p{100 * level:g}": level for level in LOSS_LEVELS}
+    numbers = np.concatenate([median, of_losses], -1)
+    losses = measure.function(Outcome(actual, numbers, columns, naive_error, naive_error), 1)
+    return divide(losses, mean_size(actual)) if measure.is_share else losses
 
 
 def measures(outcome: Outcome, axis: Axes = None) -> dict[str, Numbers]:
@@ -293,7 +346,7 @@ def measures(outcome: Outcome, axis: Axes = None) -> dict[str, Numbers]:
     actual = outcome.actual
     naive_error = outcome.naive_error
     intervals = find_intervals(outcome.columns)
-    results = {name: measure.function(outcome, axis) for name, measure in MEASURES.items()}
+    results = {name: measure.of(outcome, axis) for name, measure in MEASURES.items()}
     quantiles = np.moveaxis(outcome.numbers[..., 1:], -1, 0)
     for level, (low, high) in intervals.items():
         ends = quantiles[low], quantiles[high]
@@ -343,12 +396,6 @@ def _scaled_mean(errors: Numbers, naive_error: Numbers, actual: Numbers, axis: A
 def _mean(errors: Numbers, actual: Numbers, axis: Axes) -> Numbers:
     count = np.isfinite(actual).sum(axis)
     return divide(_sum(errors, actual, axis), count)
-
-
-def _share_of_sum(errors: Numbers, actual: Numbers, axis: Axes) -> Numbers:
-    """Sum of the errors over the sum of absolute values."""
-    size = _sum(np.abs(actual), actual, axis)
-    return divide(_sum(errors, actual, axis), size)
 
 
 def _sum(errors: Numbers, actual: Numbers, axis: Axes) -> Numbers:
@@ -483,7 +530,7 @@ def _measure(
         if evaluation.usual:
             usual = evaluation.usual[model][series]
             outcome = replace(outcome, numbers=usual, columns=OutputSettings().columns)
-            results["wql"] = _wql(outcome, axis)
+            results["wql"] = MEASURES["wql"].of(outcome, axis)
         if evaluation.stride is not None:
             results["revision"] = revision(points, evaluation.stride, naive_error, axis)
         by_model[model] = results

@@ -45,6 +45,7 @@ MEASURE_HEADS = {
     "rmsse": "RMSSE",
     "smape": "sMAPE",
     "wape": "WAPE",
+    "bias": "bias",
     "wql": "WQL",
 }
 COVERED = {"coverage_80": "in 80 %", "coverage_95": "in 95 %", "msis": "MSIS"}

@@ -133,6 +133,8 @@ def test_validation_forecasts_are_in_the_unit_of_the_table(
 ) -> None:
     kept = chosen(inputs, validation, [("gru", around(validation.actual))], baselines).validation
     assert kept is not None
-    np.testing.assert_allclose(kept.losses(kept.actual)[kept.observed.any(1)], 0.0, atol=1e-9)
+    np.testing.assert_allclose(
+        kept.losses(kept.actual[..., None])[kept.observed.any(1)], 0.0, atol=1e-9
+    )
     assert kept.rival is not None
     assert (kept.losses(kept.rival) > 0).any()

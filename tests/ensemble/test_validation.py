@@ -36,26 +36,28 @@ def test_errors_are_counted_in_the_unit_of_each_series_and_gaps_not_at_all(input
     found = validation_of(inputs, at((0, 8), (1, 8), (0, 10)))
     assert found.actual[0].tolist() == [8, 9]
     assert found.observed.tolist() == [[True, True], [False, True], [False, False]]
-    losses = found.losses(np.array([[9.0, 11], [99, 11], [1, 1]]))
+    losses = found.losses(np.array([[9.0, 11], [99, 11], [1, 1]])[..., None])
     assert losses[:2] == pytest.approx([1.5, 2.0])  # neighbours of both series differ by 1
     assert np.isnan(losses[2])
-    assert found.mean_loss(np.array([[9.0, 11], [99, 11], [1, 1]])) == pytest.approx(1.75)
-    assert np.isnan(validation_of(inputs, at((0, 10))).mean_loss(np.zeros((1, 2))))
+    assert found.mean_loss(np.array([[9.0, 11], [99, 11], [1, 1]])[..., None]) == pytest.approx(
+        1.75
+    )
+    assert np.isnan(validation_of(inputs, at((0, 10))).mean_loss(np.zeros((1, 2, 1))))
 
 
 def test_losses_are_those_in_the_own_unit_of_a_target_that_is_transformed() -> None:
     inputs = inputs_of(RAMP, power=0.5)
     found = validation_of(inputs, at((0, 8)), power=0.5)
     points = apply_power(np.array([[9.0, 11]]), np.ones((1, 2), bool), 0.5)
-    assert found.losses(points) == pytest.approx([1.5])
+    assert found.losses(points[..., None]) == pytest.approx([1.5])
 
 
 @pytest.mark.parametrize("metric", ["mase", "rmsse"])
 def test_a_forecast_is_exact_below_a_thousandth_of_the_unit(inputs: Inputs, metric: str) -> None:
     found = validation_of(inputs, at((0, 8), (0, 6)), metric=metric)
-    assert found.is_exact(found.actual + 0.0009)
-    assert not found.is_exact(found.actual + np.array([[0.0, 0.0], [0.0, 0.003]]))
-    assert not validation_of(inputs, at((0, 10)), metric=metric).is_exact(np.zeros((1, 2)))
+    assert found.is_exact(found.actual[..., None] + 0.0009)
+    assert not found.is_exact((found.actual + np.array([[0.0, 0.0], [0.0, 0.003]]))[..., None])
+    assert not validation_of(inputs, at((0, 10)), metric=metric).is_exact(np.zeros((1, 2, 1)))
 
 
 def test_a_constant_past_has_no_scale_and_later_values_change_none(inputs: Inputs) -> None:
@@ -100,22 +102,26 @@ def test_errors_grow_with_the_sizes_of_steps_as_far_as_they_did() -> None:
 def test_windows_without_points_are_left_out_of_what_is_kept(inputs: Inputs) -> None:
     found = validation_of(inputs, at((0, 8), (1, 8), (2, 7)))
     points = np.array([[8.0, 9], [NAN, NAN], [5, 6]])
-    kept = ValidationForecasts.measure(found, inputs, points, rival=points + 1)
+    quantiles = np.repeat(points[..., None], len(inputs.levels), -1)
+    kept = ValidationForecasts.measure(found, inputs, quantiles, rival=quantiles + 1)
     assert kept is not None
     assert kept.series.tolist() == [0, 2]
     assert (kept.first - inputs.panel.starts[[0, 2]]).tolist() == [8, 7]
-    assert kept.losses(kept.points)[0] == 0
+    assert kept.losses(kept.quantiles)[0] == 0
     assert kept.rival is not None
     assert kept.losses(kept.rival)[0] == pytest.approx(1.0)
-    assert ValidationForecasts.measure(found, inputs, np.full((3, 2), NAN), rival=None) is None
+    assert ValidationForecasts.measure(found, inputs, NAN * quantiles, rival=None) is None
 
 
 def test_some_windows_and_steps_are_selected_together(inputs: Inputs) -> None:
     found = validation_of(inputs, at((0, 8), (0, 6)))
-    kept = ValidationForecasts.measure(found, inputs, found.actual, rival=None)
+    kept = ValidationForecasts.measure(found, inputs, found.actual[..., None], rival=None)
     assert kept is not None
     seen = np.array([[True, True], [True, False]])
     one = kept.select(np.array([False, True]), seen)
     assert one.first.tolist() == [kept.first[1]]
-    assert one.losses(one.actual + np.array([[0.0, 50.0]])).tolist() == [0.0]
-    assert replace(one, observed=seen[:1]).losses(one.actual + np.array([[0.0, 50.0]]))[0] > 0
+    assert one.losses((one.actual + np.array([[0.0, 50.0]]))[..., None]).tolist() == [0.0]
+    assert (
+        replace(one, observed=seen[:1]).losses((one.actual + np.array([[0.0, 50.0]]))[..., None])[0]
+        > 0
+    )

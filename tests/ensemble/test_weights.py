@@ -264,10 +264,10 @@ def test_the_error_that_a_fit_says_is_that_of_weights_from_other_windows(
     fitted, held = model.fitted_, model.fitted_.ensemble.validation
     assert held is not None
     said = fitted.ensemble.scores["chosen"]
-    assert said == pytest.approx(held.losses(held.points).mean())
+    assert said == pytest.approx(held.losses(held.quantiles).mean())
     now = read_as(table_from_frame(frame), fitted.config.table, horizon=6).panel
     quantiles = model.predictor_.quantiles(now, held.series, held.first - now.starts[held.series])
-    fitting = held.losses(quantiles[..., fitted.config.levels.index(0.5)]).mean()
+    fitting = held.losses(quantiles).mean()
     assert (
         fitting
         < said
@@ -364,7 +364,7 @@ def test_an_unknown_baseline_or_metric_is_a_usage_error() -> None:
         Forecaster(**QUICK, metric="mape").fit(panel("constant"))
 
 
-@pytest.mark.parametrize("metric", ["mase", "rmsse", "mae", "rmse", "smape"])
+@pytest.mark.parametrize("metric", ["mase", "rmsse", "mae", "rmse", "smape", "wape", "wape_bias"])
 def test_scores_of_a_fit_are_the_measures_of_a_backtest(metric: str) -> None:
     frame = panel("random walk", 1, 90)
     model = Forecaster(model="last", metric=metric, horizon=6).fit(frame)
@@ -373,6 +373,7 @@ def test_scores_of_a_fit_are_the_measures_of_a_backtest(metric: str) -> None:
     assert held is not None
     step = np.abs(np.diff(values))  # the in-sample error of repeating the last value
     losses = []
+    size = np.abs(held.actual).mean()
     for first in held.first - held.first.min() + len(values) - 6 - np.ptp(held.first):
         actual, point = values[first : first + 6], values[first - 1]
         error = np.abs(actual - point)
@@ -382,6 +383,8 @@ def test_scores_of_a_fit_are_the_measures_of_a_backtest(metric: str) -> None:
                 "rmsse": np.sqrt((error**2).mean() / (step**2).mean()),
                 "mae": error.mean(),
                 "rmse": np.sqrt((error**2).mean()),
+                "wape": error.mean() / size,
+                "wape_bias": (error.mean() + abs((actual - point).mean())) / size,
                 "smape": 200 * (error / (np.abs(actual) + np.abs(point))).mean(),
             }[metric]
         )

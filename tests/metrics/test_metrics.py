@@ -1,7 +1,7 @@
 """Measures and their tables against numbers worked out by hand, and what must leave them alike."""
 
+from collections.abc import Callable
 from types import SimpleNamespace
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,31 +10,35 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from forecast.metrics.metrics import (
+    LOSS_LEVELS,
     MEASURES,
     REFERENCE,
+    Axes,
     Evaluation,
     Outcome,
     coverage,
     mae,
     mase,
+    mean_error,
+    mean_size,
     measure_frames,
     measure_names,
     measures,
     msis,
     naive_errors,
     naive_errors_until,
+    quantile_loss,
     rmse,
     rmsse,
     seasonal_naive_errors,
     skill,
     smape,
-    wape,
     width,
     window_losses,
-    wql,
 )
 from forecast.panel.panel import Panel
-from forecast.settings import Metric, OutputSettings
+from forecast.registry import METRICS
+from forecast.settings import OutputSettings
 from tests.metrics.panels import panel_of
 
 NAN = float("nan")
@@ -45,6 +49,10 @@ FORECAST = np.array([[[2.0, 2, 1], [4, 5, 4]], [[12, 20, 27], [0, 1, 0]]])
 SCALE = np.array([2.0, 4.0])
 
 
+def share_of_size(measure: Callable[..., np.ndarray], axis: Axes = None) -> np.ndarray:
+    return measure(ACTUAL, FORECAST, axis) / mean_size(ACTUAL, axis)
+
+
 def test_every_measure_of_points_is_what_is_worked_out_by_hand() -> None:
     assert mae(ACTUAL, FORECAST) == pytest.approx(13 / 11)
     assert rmse(ACTUAL, FORECAST) == pytest.approx(np.sqrt(35 / 11))
@@ -52,7 +60,8 @@ def test_every_measure_of_points_is_what_is_worked_out_by_hand() -> None:
     assert rmsse(ACTUAL, FORECAST, SCALE) == pytest.approx(
         (np.sqrt(21 / 2 / 5) + np.sqrt(14 / 4 / 6)) / 2
     )
-    assert wape(ACTUAL, FORECAST) == pytest.approx(13 / 78)
+    assert share_of_size(mae) == pytest.approx(13 / 78)
+    assert share_of_size(mean_error) == pytest.approx(np.nansum(FORECAST - ACTUAL) / 78)
     shares = [1 / 3, 0, 2 / 4, 0, 4 / 12, 2 / 22, 0, 3 / 57, 0, 1, 0]
     assert smape(ACTUAL, FORECAST) == pytest.approx(200 * np.mean(shares))
 
@@ -89,7 +98,7 @@ def test_one_array_gives_measures_by_series_and_by_step() -> None:
     np.testing.assert_allclose(mae(ACTUAL, FORECAST, (1, 2)), [7 / 5, 1])
     np.testing.assert_allclose(mae(ACTUAL, FORECAST, (0, 1)), [3 / 4, 1 / 3, 9 / 4])
     np.testing.assert_allclose(mase(ACTUAL, FORECAST, SCALE, (1, 2)), [7 / 10, 1 / 4])
-    np.testing.assert_allclose(wape(ACTUAL, FORECAST, (0, 1)), [3 / 15, 1 / 22, 9 / 41])
+    np.testing.assert_allclose(share_of_size(mae, (0, 1)), [3 / 15, 1 / 22, 9 / 41])
 
 
 def test_rmsse_is_the_mean_of_the_roots_by_series() -> None:
@@ -133,8 +142,11 @@ def test_measures_of_many_values_are_those_of_the_textbook() -> None:
     quantiles = np.sort(rng.normal(size=(4, 3, 5, 3)), -1)
     errors = actual[..., None] - quantiles
     pinball = np.where(errors > 0, np.array(levels) * errors, (np.array(levels) - 1) * errors)
-    expected = 2 * pinball.mean() / np.abs(actual).mean()
-    assert wql(actual, quantiles, levels) == pytest.approx(expected)
+    expected = 2 * pinball.mean()
+    assert quantile_loss(actual, quantiles, levels) == pytest.approx(expected)
+    alike = np.repeat(forecast[..., None], 3, -1)  # a point is its own quantile at all levels
+    even = quantile_loss(actual, alike, (0.1, 0.5, 0.9))
+    assert even == pytest.approx(mae(actual, forecast))
 
 
 def test_a_series_without_scale_does_not_count_where_errors_are_scaled() -> None:
@@ -149,10 +161,9 @@ def test_a_series_without_scale_does_not_count_where_errors_are_scaled() -> None
 def test_zeros_and_nothing_at_all_give_no_infinity_and_no_warning() -> None:
     zero, none = np.zeros((1, 3)), np.full((1, 3), NAN)
     assert smape(zero, zero) == 0
-    assert np.isnan(wape(zero, zero + 1))
     assert np.isnan(mae(none, zero))
     assert np.isnan(coverage(none, zero, zero))
-    assert np.isnan(wql(none, zero[..., None], (0.5,)))
+    assert np.isnan(quantile_loss(none, zero[..., None], (0.5,)))
     assert np.isnan(skill(np.ones(1), np.zeros(1))).all()
 
 
@@ -211,8 +222,8 @@ def test_an_error_that_is_rounding_is_no_unit() -> None:
     assert unit == pytest.approx(np.abs(np.diff(wave)).mean())
 
 
-@pytest.mark.parametrize("metric", get_args(Metric))
-def test_the_loss_of_a_window_is_the_measure_of_its_values(metric: Metric) -> None:
+@pytest.mark.parametrize("metric", METRICS)
+def test_the_losses_of_windows_are_the_measure_of_their_values(metric: str) -> None:
     draw = np.random.default_rng(0)
     actual, forecast, unit = (
         draw.normal(size=(3, 5)),
@@ -220,12 +231,23 @@ def test_the_loss_of_a_window_is_the_measure_of_its_values(metric: Metric) -> No
         np.array([1.0, 4, NAN]),
     )
     actual[0, 2] = NAN
-    found = window_losses(metric, actual, forecast, unit)
+    actual[1] = 0.0
+    found = window_losses(metric, actual, forecast[..., None], (0.5,), unit)
+    columns = {f"p{100 * level:g}": level for level in LOSS_LEVELS}
     for window in range(3):
-        numbers, scale = forecast[None, None, window, :, None], unit[[window]]
-        own = measures(Outcome(actual[None, None, window], numbers, {}, scale, scale))
-        np.testing.assert_allclose(found[window], own[metric])
+        numbers, scale = np.repeat(forecast[window, :, None], 6, -1)[None, None], unit[[window]]
+        own = measures(Outcome(actual[None, None, window], numbers, columns, scale, scale))
+        size = np.nanmean(np.abs(actual[window])) / np.nanmean(np.abs(actual))
+        if metric not in ("wape", "wape_bias", "wql"):
+            np.testing.assert_allclose(found[window], own[metric])
+        elif size > 0:  # a share is one of the size of all windows
+            np.testing.assert_allclose(found[window], own[metric] * size)
+        else:
+            assert found[window] > 0
     assert np.isnan(found[2]) == (metric in ("mase", "rmsse"))
+
+
+POINTS = ["mase", "rmsse", "mae", "rmse", "smape", "wape", "bias", "wape_bias"]
 
 
 def test_all_measures_come_by_name_in_one_order() -> None:
@@ -234,7 +256,7 @@ def test_all_measures_come_by_name_in_one_order() -> None:
     found = measures(Outcome(ACTUAL, numbers, columns, SCALE, SCALE))
     intervals = ["coverage_80", "width_80", "coverage_95", "width_95", "msis"]
     assert list(found) == measure_names(columns)
-    assert list(found) == ["mase", "rmsse", "mae", "rmse", "smape", "wape", "wql", *intervals]
+    assert list(found) == [*POINTS, "wql", *intervals]
     assert found["coverage_80"] == pytest.approx(7 / 11)
     plain = measures(Outcome(ACTUAL, numbers[..., :1], {}, SCALE, SCALE))
     assert np.isnan(plain["wql"])
@@ -242,7 +264,7 @@ def test_all_measures_come_by_name_in_one_order() -> None:
 
 
 def test_every_choice_of_the_setting_is_a_measure() -> None:
-    assert set(get_args(Metric)) <= set(MEASURES)
+    assert set(METRICS) <= set(MEASURES)
 
 
 NUMBERS = st.floats(-1e3, 1e3, width=32)

@@ -12,6 +12,7 @@ from forecast.pretrained.forecasting import load_network
 from forecast.pretrained.network import LEVELS, as_floats, build_inputs, convert_weights, run
 from workshop import pretraining
 from workshop.pretraining import Pretraining, Recipe, draw_sample, main, sample_of
+from workshop.specialists import SPECIALISTS
 
 SMALL = Recipe(width=16, blocks=1)
 SEASONS = np.array([[12, 0, 12]] * 4)
@@ -19,8 +20,8 @@ SEASONS = np.array([[12, 0, 12]] * 4)
 
 @pytest.fixture(autouse=True)
 def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pretraining, "SIZES", ((64, 16, 1.0),))
-    monkeypatch.setattr(pretraining, "HORIZONS", ((16, 1.0),))
+    small = replace(SPECIALISTS["all"], sizes=((64, 16, 1.0),), horizons=((16, 1.0),))
+    monkeypatch.setitem(SPECIALISTS, "all", small)
 
 
 def _learn(training: Pretraining, until: int) -> list[float]:
@@ -97,12 +98,17 @@ def test_a_teacher_may_be_no_more_than_a_start() -> None:
     assert losses[0] == alone != losses[1]
 
 
-def test_a_pretraining_for_hours_sees_hours_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pretraining, "SIZES_OF_HOURS", ((256, 40, 1.0),))
-    calendar = np.exp(
-        4 * draw_sample(0, 0, hours=50).features.summary[:, 1]
-    ).round()  # 1 where it is withheld
-    assert (np.isin(calendar, [24, 48, 96])).mean() > 0.8
+@pytest.mark.parametrize(
+    ("specialist", "expected"), [("hours", [24, 48, 96]), ("months", [1, 4, 12])]
+)
+def test_a_specialist_is_pretrained_on_its_own_seasons(
+    monkeypatch: pytest.MonkeyPatch, specialist: str, expected: list[int]
+) -> None:
+    small = replace(SPECIALISTS[specialist], sizes=((256, 40, 1.0),))
+    monkeypatch.setitem(SPECIALISTS, specialist, small)
+    sample = draw_sample(0, 0, recipe=Recipe(specialist=specialist))
+    calendar = np.exp(4 * sample.features.summary[:, 1]).round()  # 1 where it is withheld
+    assert np.isin(calendar, expected).mean() > 0.8
 
 
 def test_numpy_computes_what_torch_does() -> None:

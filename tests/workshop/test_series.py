@@ -7,6 +7,7 @@ from workshop.kind import Seasons
 from workshop.kinds import KINDS
 from workshop.mixing import draw_series
 from workshop.seasons import draw_seasons, season_profile
+from workshop.specialists import SPECIALISTS
 
 
 def test_the_same_seed_draws_the_same_series() -> None:
@@ -84,7 +85,7 @@ def test_hours_have_days_and_many_have_weeks() -> None:
     assert np.median(change(24) / change(12)) < 0.7
     nearer = change(168) < 0.9 * change(24)
     assert nearer[::2].mean() > 0.2 > 10 * nearer[1::2].mean()
-    asked = draw_series(rng, 200, 600, hours=50)[1]
+    asked = draw_series(rng, 200, 600, SPECIALISTS["hours"])[1]
     assert set(asked.season) - {1} >= {24, 48, 96}
     assert np.isin(asked.season, [24, 48, 96]).mean() > 0.9
 

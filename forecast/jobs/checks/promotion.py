@@ -10,6 +10,7 @@ from forecast.ensemble.validation import ValidationForecasts
 from forecast.errors import ForecastError, as_flag
 from forecast.inference.fitted import Fitted
 from forecast.inference.predictor import Predictor
+from forecast.metrics.quantiles import at_levels
 from forecast.panel.infer import Reading, read_as
 from forecast.panel.panel import Integers, Numbers, series_index, series_names
 from forecast.panel.schema import Schema
@@ -146,14 +147,15 @@ def compared_losses(
     if not usable.any():
         return None
     quantiles = old.quantiles(panel, series[usable], position[usable])
-    medians = quantiles[..., config.levels.index(0.5)]
-    return paired_losses(new, held_out.select(usable, fresh), medians)
+    if config.levels != held_out.levels:
+        quantiles = at_levels(quantiles, config.levels, held_out.levels)
+    return paired_losses(new, held_out.select(usable, fresh), quantiles)
 
 
 def paired_losses(
     new: Fitted, held_out: ValidationForecasts, others: Numbers
 ) -> tuple[Numbers, Numbers] | None:
-    """Mean losses [horizons] of held-out forecasts and of other points [windows, horizon].
+    """Mean losses [horizons] of held-out forecasts and of others, [windows, horizon, levels].
 
     A horizon comprises the actual values of all series at as many dates. If times are only numbered
     steps, dates are counted from the end of each series.
@@ -171,7 +173,7 @@ def paired_losses(
         inside = block == number
         rows = inside.any(1)
         windows = held_out.select(rows, inside)
-        ours = windows.losses(windows.points)
+        ours = windows.losses(windows.quantiles)
         theirs = windows.losses(others[rows])
         losses = np.stack([ours, theirs])
         usable = np.isfinite(losses).all(0)

@@ -80,7 +80,14 @@ def _stand_in_goes_live(seed: int, ratio: float, horizons: int) -> bool:
     )
     origins, unit = panel.starts[series] + first, np.ones(len(first))
     held = ValidationForecasts(
-        series, origins, known + ours, actual, np.ones(actual.shape, bool), unit, "mase"
+        series,
+        origins,
+        (known + ours)[..., None],
+        actual,
+        np.ones(actual.shape, bool),
+        unit,
+        "mase",
+        (0.5,),
     )
     config = SimpleNamespace(
         horizon=HORIZON,
@@ -138,7 +145,8 @@ def _real_fits_go_live(seed: int) -> dict[float, bool]:
     live, new = fits
     held = new.ensemble.validation
     assert held is not None
-    spread = float(np.std(held.actual - held.points))
+    median = held.levels.index(0.5)
+    spread = float(np.std(held.actual - held.quantiles[..., median]))
 
     class Noisy(Predictor):
         def quantiles(self, *arguments: Any, **_: Any) -> Numbers:
@@ -147,9 +155,10 @@ def _real_fits_go_live(seed: int) -> dict[float, bool]:
 
     verdicts = {}
     for ratio in (1.0, WORSE):
-        points = held.points + noise_for(ratio) * spread * generator.normal(size=held.points.shape)
+        noise = generator.normal(size=(*held.actual.shape, 1))
+        quantiles = held.quantiles + noise_for(ratio) * spread * noise
         noisy = replace(
-            new, ensemble=replace(new.ensemble, validation=replace(held, points=points))
+            new, ensemble=replace(new.ensemble, validation=replace(held, quantiles=quantiles))
         )
         version = ServingVersion("v-old", Noisy(live, "cpu"))
         verdicts[ratio], words = should_promote(noisy, version, lambda: whole, False)
@@ -189,12 +198,13 @@ def test_networks_must_not_lose_to_a_baseline_by_the_same_rule(
     held = ValidationForecasts(
         np.zeros(len(first), np.int64),
         first,
-        actual + more * errors,
+        (actual + more * errors)[..., None],
         actual,
         np.ones(actual.shape, bool),
         np.ones(len(first)),
         "mase",
-        rival=actual + errors,
+        (0.5,),
+        rival=(actual + errors)[..., None],
     )
     new = SimpleNamespace(
         config=SimpleNamespace(table=SimpleNamespace(layout="long")),
