@@ -173,6 +173,14 @@ def _check_duration(text: str) -> str:
 Duration = Annotated[str, AfterValidator(_check_duration)]
 
 
+def _check_ahead(text: str) -> str:
+    return text if text.isdigit() and int(text) > 0 else _check_duration(text)
+
+
+Ahead = Annotated[str, AfterValidator(_check_ahead)]
+"""A duration, or a number of steps."""
+
+
 class Stored(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True):
     """Frozen values, stored as JSON; unknown names and numbers that are not finite are refused."""
 
@@ -606,6 +614,20 @@ class PictureSettings(SettingsGroup, heading="Picture"):
         ge=1,
         le=100_000,
         description="steps of the past to draw; default 3 horizons, and 2 seasons at least",
+    )
+
+
+class LagSettings(SettingsGroup, heading="Accuracy at a lag"):
+    """Scores of the forecasts that were made a given time ahead."""
+
+    lag: First[Ahead | None] = Field(
+        default=None,
+        description="score the forecasts that were made so long before, such as 3w, or a number of "
+        "steps",
+    )
+    lag_over: First[Ahead | None] = Field(
+        default=None,
+        description="with a lag: of times that are no older than this; default all in the ledger",
     )
 
 

@@ -16,6 +16,7 @@ from forecast.cli._command import (
     file_argument,
 )
 from forecast.settings import (
+    LagSettings,
     OutputSettings,
     StoreSettings,
     SumSettings,
@@ -429,6 +430,7 @@ COMMANDS["status"] = Declaration(
         Option(
             "--by COLUMN", "scores of the newest runs by the values of a column", OUTPUT_SECTION
         ),
+        LagSettings,
         Option(
             "--format",
             "text, a list of objects as JSON, one for each job, or gauges for Prometheus",
@@ -443,6 +445,7 @@ COMMANDS["status"] = Declaration(
     (
         "forecast status job.toml",
         "forecast status job.toml --by shop",
+        "forecast status job.toml --lag 3w --lag-over 90d",
         "forecast status job.toml --format prometheus",
         "forecast status --artifact shops --json",
     ),

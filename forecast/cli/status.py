@@ -8,9 +8,11 @@ from forecast.cli._console import echo, put, put_json, put_rows, suggest
 from forecast.cli._named_store import named_store
 from forecast.jobs.administration import build_status, run_note
 from forecast.jobs.checks.age import age_text
-from forecast.jobs.diff import group_scores
+from forecast.jobs.diff import group_scores, newest_run
+from forecast.jobs.lag_scores import scores_at_lag
 from forecast.jobs.monitoring import exposition
 from forecast.report.sections import actuals_lines
+from forecast.settings import LagSettings
 
 MEASURES_SHOWN = ("MASE", "bias", "in 80 %", "in 95 %")
 MOST_WARNINGS = 5
@@ -24,11 +26,20 @@ def run(request: Request) -> int:
         ledgers = store.ledgers()
         if as_of is not None:
             ledgers = [one for one in ledgers if one.runs(1, as_text(as_of))] or ledgers
-        states = [
-            build_status(one, store.folder, request.runs, as_of)
-            | {"groups": group_scores(one, store.folder, request.by)}
-            for one in ledgers
-        ]
+        states = []
+        for ledger in ledgers:
+            state = build_status(ledger, store.folder, request.runs, as_of)
+            if request.lag is None:
+                state["groups"] = group_scores(ledger, store.folder, request.by)
+            else:
+                asked = request.read_group(LagSettings)
+                _, _, knew = newest_run(ledger, store.folder)
+                fitted = knew.predictor.fitted
+                state["groups"] = []
+                state["at_lag"] = scores_at_lag(
+                    ledger, knew.panel, fitted, asked, request.by, store.pipeline
+                )
+            states.append(state)
         if request.format == "json":
             put_json(states, indent=2)
         elif request.format == "prometheus":
@@ -65,3 +76,7 @@ def _put(state: dict[str, Any]) -> None:
     overrides = state["actuals"].get("overrides", ())
     put_rows(list(*overrides[:1]), map(dict.values, overrides))
     put_rows(("totals", "sums", "error", *MEASURES_SHOWN[1:]), map(dict.values, state["totals"]))
+    for name in ("groups", "totals"):
+        rows = state["at_lag"].get(name, ())
+        head = f"{name} at {state['at_lag'].get('lag')}"
+        put_rows((head, "values", "error", "naive", *MEASURES_SHOWN[1:]), map(dict.values, rows))

@@ -329,6 +329,7 @@ def build_status(
         "days": [asdict(day) for day in days],
         "gauges": gauges(ended, days, age),
         "totals": next((run.totals for run in newest_runs if run.totals), []),
+        "at_lag": next((run.at_lag for run in newest_runs if run.at_lag), {}),
         "actuals": next((run.actuals for run in newest_runs if run.actuals), {}),
     }
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from forecast.errors import ArtifactRefused, NoInput, Setting, UsageError
 from forecast.inference.forecasting import load_predictor
-from forecast.jobs.checks.accuracy import NEWEST_RUNS, compare
+from forecast.jobs.checks.accuracy import NEWEST_RUNS, compare, keys_by
 from forecast.jobs.ledger import (
     AFTER_ALL_TIMES,
     BLOCKED,
@@ -21,7 +21,6 @@ from forecast.jobs.ledger import (
     OVERRIDES,
     Kept,
     Ledger,
-    series_text,
 )
 from forecast.jobs.publishing import find_blocked_run
 from forecast.jobs.record import Record
@@ -37,8 +36,6 @@ from forecast.jobs.replay import (
     rows_of_sums,
     unpack_run,
 )
-from forecast.metrics.metrics import row_columns
-from forecast.panel.hierarchy import iterate_keys
 from forecast.panel.panel import Numbers, series_index
 from forecast.panel.schema import build_calendar, position_texts
 from forecast.settings import Facts, SumSettings, TrainSettings
@@ -97,9 +94,7 @@ def group_scores(ledger: Ledger, store: str, by: str | None) -> list[Facts]:
     if by is None:
         return []
     _, _, knew = newest_run(ledger, store)
-    names = row_columns(by, knew.schema)
-    keys = iterate_keys(knew.panel, knew.schema, names)
-    key_of = np.array(list(map(series_text, keys)), object)
+    names, key_of = keys_by(by, knew.panel, knew.schema)
     rows = []
     published = ledger.forecasts(AFTER_ALL_TIMES, NEWEST_RUNS)
     for score in compare(published, knew.panel, knew.schema, key_of)[1]:

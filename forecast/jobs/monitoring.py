@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 from forecast.errors import visible
 from forecast.jobs.ledger import DayScore
 from forecast.jobs.record import Record
-from forecast.settings import INTERVALS, Facts, FilePath, SettingsGroup
+from forecast.settings import INTERVALS, Facts, FilePath, LagSettings
 
 # what each gauge says; times are in Unix seconds
 GAUGES = {
@@ -23,6 +23,9 @@ GAUGES = {
     "data_age_seconds": "Time from the end of the data to the writing of these gauges.",
     "mase": "MASE of earlier forecasts on the newest days with actual values.",
     "coverage_ratio": "Share of these values inside the interval of a level in percent.",
+    "lag_error_ratio": "WAPE of the forecasts that were made the lag of [monitoring] before.",
+    "lag_bias_ratio": "Bias of these forecasts, above 0 where they are too high.",
+    "lag_naive_error_ratio": "WAPE of seasonal naive for the same values at the same lag.",
     "check_findings_ratio": "Share of the checks of the newest checked run that found something.",
 }
 
@@ -33,11 +36,14 @@ def _check_suffix(path: str) -> str:
     return path
 
 
-class MonitoringSettings(SettingsGroup):
-    """Where the gauges of a job go."""
+class MonitoringSettings(LagSettings):
+    """Where the gauges of a job go, and what is scored beside them."""
 
     path: Annotated[FilePath, AfterValidator(_check_suffix)] | None = Field(
         None, description="a .prom file of gauges for Prometheus, replaced after each run"
+    )
+    lag_by: str | None = Field(
+        None, description="with a lag: columns whose values get a score each"
     )
 
 
@@ -50,6 +56,9 @@ def gauges(runs: Sequence[Record], days: Sequence[DayScore], data_age: float | N
     published = [run for run in runs if run.published]
     counts = next((run.counts for run in published), {})
     coverage = {f"{level:g}": _mean(days, f"coverage_{level:g}") for level in INTERVALS}
+    at_lag: Facts = next(
+        (run.at_lag["groups"][0] for run in published if run.at_lag.get("groups")), {}
+    )
     shares = [len(run.findings) / len(run.checks) for run in runs if run.checks]
     return {
         "last_run_timestamp_seconds": _began(newest),
@@ -60,6 +69,9 @@ def gauges(runs: Sequence[Record], days: Sequence[DayScore], data_age: float | N
         "data_age_seconds": data_age,
         "mase": _mean(days, "mase"),
         "coverage_ratio": coverage,
+        "lag_error_ratio": at_lag.get("error"),
+        "lag_bias_ratio": at_lag.get("bias"),
+        "lag_naive_error_ratio": at_lag.get("naive"),
         "check_findings_ratio": next(iter(shares), None),
     }
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from forecast.errors import ForecastError
+from forecast.errors import ForecastError, UsageError
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts, load_predictor
 from forecast.intervals.corrections import factors_of_levels, interval_factors
@@ -15,6 +15,7 @@ from forecast.jobs.checks import age as table_checks
 from forecast.jobs.checks.finding import select_reference_runs
 from forecast.jobs.checks.promotion import ServingVersion
 from forecast.jobs.checks.tonight import Tonight, mark_unknown_events
+from forecast.jobs.lag_scores import scores_at_lag
 from forecast.jobs.ledger import DAMAGE_ERRORS, MAX_RECORDS, OVERRIDES, TOTALS_TABLE, DayScore
 from forecast.jobs.publishing import Run
 from forecast.jobs.record import Record
@@ -44,15 +45,32 @@ def check_panel(run: Run, serving: ServingVersion, panel: Panel, table: str) -> 
     return table_checks.find_lagging_series(panel, serving.schema, run.pipeline.checks, table)
 
 
-def score_sums(run: Run, serving: ServingVersion, panel: Panel, has_fitted: bool) -> None:
-    """Score the sums of earlier runs; a fit has checked their periods already."""
+def score_earlier(run: Run, serving: ServingVersion, panel: Panel, has_fitted: bool) -> None:
+    """Score sums of earlier runs, and forecasts at a lag; a fit has checked the periods already."""
     pipeline = run.pipeline
     record = run.record
+    if pipeline.monitoring.lag is not None:
+        _score_at_lag(run, serving, panel)
+    if not pipeline.totals:
+        return
     if not has_fitted:
         horizon = serving.fitted.config.horizon
         inputs.check_periods(pipeline, serving.schema, panel.origin, horizon)
     sums = run.ledger.forecasts(record.as_of, accuracy.NEWEST_RUNS, TOTALS_TABLE)
-    record.totals = compare_sums(sums, panel, serving, pipeline)
+    record.totals = compare_sums(sums, panel, serving.fitted, pipeline)
+
+
+def _score_at_lag(run: Run, serving: ServingVersion, panel: Panel) -> None:
+    """Score earlier forecasts of the lag of [monitoring]; what cannot be scored stops no run."""
+    pipeline = run.pipeline
+    asked = pipeline.monitoring
+    at = run.record.as_of
+    try:
+        run.record.at_lag = scores_at_lag(
+            run.ledger, panel, serving.fitted, asked, asked.lag_by, pipeline, at
+        )
+    except UsageError as error:
+        log.warning("forecasts are not scored at a lag: %s", error)
 
 
 def compare_with_past(

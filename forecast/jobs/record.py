@@ -52,6 +52,7 @@ class Record(BaseModel):
     intervals: tuple[float, float] = (1.0, 1.0)
     scores: list[Facts] = []  # scores of earlier forecasts
     totals: list[Facts] = []  # scores of earlier forecasts of sums, by level of the sums
+    at_lag: Facts = {}  # scores of earlier forecasts of the lag of [monitoring]: `scores_at_lag`
     # statistics of each check of values and forecasts, by the name of the check
     checks: dict[str, dict[str, float]] = {}
     findings: list[str] = []  # names of the checks that found something

@@ -20,7 +20,12 @@ from forecast.jobs import gate, inputs
 from forecast.jobs.administration import claim, open_ledger
 from forecast.jobs.ledger import BLOCKED, BLOCKED_INPUTS, INPUTS_TABLE
 from forecast.jobs.new_version import fit_version
-from forecast.jobs.past_runs import check_panel, compare_with_past, learn_from_past, score_sums
+from forecast.jobs.past_runs import (
+    check_panel,
+    compare_with_past,
+    learn_from_past,
+    score_earlier,
+)
 from forecast.jobs.pipeline import Pipeline, files_read, keys_in_errors
 from forecast.jobs.publishing import (
     Run,
@@ -152,8 +157,7 @@ def _read_fit_forecast_write(run: Run) -> None:
     fitted = serving.fitted
     panel = panel_of_table(fitted, source, future=job_inputs.future, output=output)
     lagging = check_panel(run, serving, panel, source.name)
-    if pipeline.totals:
-        score_sums(run, serving, panel, has_fitted=entry is not None)
+    score_earlier(run, serving, panel, has_fitted=entry is not None)
     series, quantiles = compute_quantiles(serving.predictor, panel)
     factors, days = learn_from_past(run, serving, panel, series, quantiles)
     skipped = find_skipped(fitted, panel)

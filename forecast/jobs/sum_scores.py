@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts
 from forecast.inference.predictor import fill_closed_values
 from forecast.jobs.checks.accuracy import MAX_FORECASTS, measures, summed_by
@@ -14,7 +15,7 @@ from forecast.jobs.ledger import PUBLISHED, SUM_COLUMNS, series_text
 from forecast.jobs.pipeline import Pipeline
 from forecast.panel.hierarchy import iterate_keys
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
-from forecast.panel.schema import build_calendar
+from forecast.panel.schema import Schema, build_calendar
 from forecast.tables.writing import build_frame
 from forecast.totals.periods import find_levels
 from forecast.totals.sums import Totals, log_notes, significant
@@ -59,43 +60,61 @@ def sums_to_keep(sums: Sequence[Totals], forecasts: Forecasts) -> pd.DataFrame:
 
 
 def compare_sums(
-    runs: Iterable[pd.DataFrame], panel: Panel, live: ServingVersion, pipeline: Pipeline
+    runs: Iterable[pd.DataFrame], panel: Panel, fitted: Fitted, pipeline: Pipeline
 ) -> list[dict[str, Any]]:
-    """Compare sums of earlier runs with sums of actual values: scores by level of sums.
+    """Compare sums of earlier runs with sums of actual values: scores by level of sums."""
+    over = join_actual_sums(runs, panel, fitted, pipeline)
+    error = over["forecast"] - over["actual"]
+    by_level = summed_by(over["level"], over, error, over["actual"].abs())
+    return [
+        dict(zip(SCORE, (level, *numbers), strict=True)) for level, numbers in measures(by_level)
+    ]
+
+
+def join_actual_sums(
+    runs: Iterable[pd.DataFrame],
+    panel: Panel,
+    fitted: Fitted,
+    pipeline: Pipeline,
+    season: int | None = None,
+) -> pd.DataFrame:
+    """Sums of earlier runs whose actual sums are known, with these and with their level.
 
     A sum counts once its period is over and all its values have been observed. A series that has
-    ended adds nothing after its end.
+    ended adds nothing after its end. With a `season` the column `naive` has the sum of the same
+    steps so many seasons back that all of them were known at the `origin` of the forecast.
     """
-    schema = live.schema
+    schema = fitted.schema
     stored = [sums.astype({"series": object}) for sums in runs]
+    compared = [pd.DataFrame(columns=[*SUM_COLUMNS, "level", "actual", "naive"])]
     if not stored or not schema.dated:  # series without dates end at different steps
-        return []
+        return compared[0]
     calendar = build_calendar(schema)
-    actuals = fill_closed_values(live.fitted, panel)
+    actuals = fill_closed_values(fitted, panel)
     actuals = actuals.select(np.flatnonzero(np.array(panel.status) != "missing"))
     ended = np.array(actuals.status) == "ended"
-    groups = _groups(actuals, live, pipeline)
-    compared = []
+    groups = _groups(actuals, schema, pipeline)
+
+    def of_groups(first: int, last: int, names: "pd.Series[str]") -> Numbers:
+        """The actual sums of groups over grid positions, [names]."""
+        of_series = _actual_sums(actuals, ended, first, last)
+        of_levels = [
+            pd.Series(np.bincount(codes, of_series), groups) for codes, groups in groups.values()
+        ]
+        return significant(pd.concat(of_levels).reindex(names).to_numpy(np.float64))
+
     for span, sums in pd.concat(stored).groupby(["first", "instant"]):
         first, last = calendar.positions(np.array(span)).tolist()
         if last > panel.origin:
             continue
-        of_series = _actual_sums(actuals, ended, first, last)
-        of_levels = [
-            pd.Series(np.bincount(codes, of_series), names) for codes, names in groups.values()
-        ]
-        of_group = pd.concat(of_levels)
-        actual = of_group.reindex(sums["series"]).to_numpy(np.float64)
-        compared.append(sums.assign(actual=significant(actual)))
-    if not compared:
-        return []
+        sums["actual"] = of_groups(first, last, sums["series"])
+        if season is not None:
+            back = season * -(-(last - int(sums["origin"].min())) // season)
+            sums["naive"] = of_groups(first - back, last - back, sums["series"])
+        compared.append(sums)
     level_of = {name: level for level, (_, names) in groups.items() for name in names}
-    over = pd.concat(compared).dropna(subset="actual")
-    error = over["forecast"] - over["actual"]
-    by_level = summed_by(over["series"].map(level_of), over, error, over["actual"].abs())
-    return [
-        dict(zip(SCORE, (level, *numbers), strict=True)) for level, numbers in measures(by_level)
-    ]
+    over = pd.concat(compared[1:] or compared).dropna(subset="actual")
+    return over.assign(level=over["series"].map(level_of))
 
 
 def _actual_sums(panel: Panel, ended: Flags, first: int, last: int) -> Numbers:
@@ -109,13 +128,13 @@ def _actual_sums(panel: Panel, ended: Flags, first: int, last: int) -> Numbers:
 
 
 def _groups(
-    panel: Panel, live: ServingVersion, pipeline: Pipeline
+    panel: Panel, schema: Schema, pipeline: Pipeline
 ) -> dict[str, tuple[Integers, list[str]]]:
     """By level of sums, the group of each series [series], and the names of the groups."""
     groups = {}
     for totals in pipeline.totals:
-        for level in find_levels(totals.sums, live.schema):
-            keys = iterate_keys(panel, live.schema, level.by)
+        for level in find_levels(totals.sums, schema):
+            keys = iterate_keys(panel, schema, level.by)
             names = np.array([series_text((level.name, *key)) for key in keys], object)
             codes, different = pd.factorize(names)
             groups[level.name] = (codes, different.tolist())

@@ -22,7 +22,9 @@ from forecast.jobs.ledger import (
     series_number,
     series_text,
 )
+from forecast.metrics.metrics import row_columns
 from forecast.panel.events import find_touched_slots
+from forecast.panel.hierarchy import iterate_keys
 from forecast.panel.panel import (
     SERIES_NAMED,
     Ids,
@@ -84,6 +86,13 @@ def compare(
         return past, []
     totals = pd.concat(by_key).groupby(level=0).sum()
     return past, [DayScore(day, *numbers) for day, numbers in measures(totals)]
+
+
+def keys_by(by: str, panel: Panel, schema: Schema) -> tuple[tuple[str, ...], Any]:
+    """The columns that `by` names, and their values in each series, [series], as JSON."""
+    names = row_columns(by, schema)
+    keys = iterate_keys(panel, schema, names)
+    return names, np.array(list(map(series_text, keys)), object)
 
 
 def _days(rows: pd.DataFrame, schema: Schema) -> Any:
