@@ -28,7 +28,7 @@ from forecast.errors import (
 )
 from forecast.version import __version__
 
-FORMAT = 8
+FORMAT = 9
 NEEDS = ">=0.3"  # the versions of this package that can read it
 MANIFEST = "MANIFEST.json"
 PRETRAINED_FILE = "pretrained.safetensors"

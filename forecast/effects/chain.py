@@ -16,6 +16,7 @@ from forecast.effects.event_effects import (
 )
 from forecast.effects.kinds import has_events, moved_levels, remove_shifts, stand_ins
 from forecast.effects.newest import find_new_levels, remove_newest_outliers
+from forecast.effects.period_days import has_period_days
 from forecast.panel.events import find_touched_slots
 from forecast.panel.panel import Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema
@@ -77,7 +78,7 @@ def fit_effects(
         events = fit_events(remove_shifts(panel, schema), schema, before, fixed)
         effects = Effects(closed, events)
     year = steps_of_a_year(schema.calendar)
-    if not (schema.known or year):
+    if not (schema.known or year or has_period_days(schema.calendar)):
         return effects
     index = series_index(panel.ids, panel.ids)
     adjusted = remove_effects(panel, schema, effects, index, fixed)

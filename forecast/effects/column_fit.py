@@ -24,6 +24,7 @@ from forecast.effects.columns import (
     split_year,
     waves_of_year,
 )
+from forecast.effects.period_days import PERIOD_DAYS, has_period_days
 from forecast.logs import log
 from forecast.panel.panel import Flags, Integers, Numbers, Panel, column_statistics
 from forecast.panel.schema import Schema, indicators
@@ -115,7 +116,7 @@ def fit_columns(
         shown = max(shown, earlier.year, key=len)
     month = np.zeros(DAYS_OF_MONTH) if earlier is None else earlier.month
     pasts = _pasts(panel, schema, seasons, before, shown, month, beside)
-    if not pasts or not (schema.known or len(shown) or month.any()):
+    if not pasts or not pasts[0].columns.size:
         return None
     choices = _choices(pasts) if earlier is None else [earlier.multiplies]
     best = _likeliest(pasts, seasons, shown, month, choices)
@@ -208,7 +209,8 @@ class _SeriesPast:
     unit: float  # standard deviation of the values
     values: Numbers  # [steps], gaps filled
     observed: Flags  # [steps]
-    columns: Numbers  # [steps, columns], those known in advance, and those of the year and month
+    columns: Numbers  # [steps, columns], those known in advance, and those of the calendar
+    of_table: int  # how many of the columns are those of the table
     position: Integers  # [steps], on the calendar grid
     phases: Numbers  # [steps, phases], indicators of the level and of seasons; a trend; waves
 
@@ -288,6 +290,7 @@ def _pasts(
 ) -> list[_SeriesPast]:
     """The newest past of series, evenly spaced if there are too many values."""
     pasts = []
+    has_days = has_period_days(schema.calendar) and _can_show_days(schema, before)
     units = _units(panel, before)
     rows = int(np.minimum(before, COLUMN_PRIORS.steps).sum())
     every = -(-rows // COLUMN_PRIORS.rows)
@@ -304,18 +307,25 @@ def _pasts(
         trend = np.linspace(-1, 1, len(slots))
         beside_columns = (_phases(position, seasons), trend, waves_of_year(position, beside))
         seen_slots = slots[observed]
-        waves = columns_of_calendar(position, schema, year, month)
+        of_calendar = columns_of_calendar(position, schema, year, month, has_days)
         past = _SeriesPast(
             series=series,
             unit=float(units[series]),
             values=np.interp(slots, seen_slots, panel.values[seen_slots]),
             observed=observed,
-            columns=np.concatenate([known, waves], 1),
+            columns=np.concatenate([known, of_calendar], 1),
+            of_table=known.shape[1],
             position=position,
             phases=np.column_stack(beside_columns),
         )
         pasts.append(past)
     return pasts
+
+
+def _can_show_days(schema: Schema, before: Integers) -> bool:
+    """Whether the past has room for the days of periods beside all terms of columns."""
+    columns = len(schema.known) * (len(COLUMN_PRIORS.lags) + len(COLUMN_PRIORS.knots))
+    return int(before.sum()) >= COLUMN_PRIORS.rows_each * (columns + PERIOD_DAYS)
 
 
 def _phases(position: Integers, seasons: tuple[int, ...]) -> Numbers:
@@ -392,13 +402,14 @@ def _prepare(
 
     knots = np.repeat(limits[:, 1:], len(COLUMN_PRIORS.knots), 1)  # there, a slope never changes
     count = known.shape[1]
-    of_table = count - 2 * len(year) - month.any()
+    of_table = pasts[0].of_table
     for number, column in enumerate(scaled.T[:of_table]):
         if len(np.unique(column)) >= COLUMN_PRIORS.different and not apart[number]:
             knots[number] = np.quantile(column, COLUMN_PRIORS.knots)
     by_day = bool(seasons) and seasons[0] % COLUMN_PRIORS.day == 0
     effects = ColumnEffects(
         multiplies=multiplies,
+        of_table=of_table,
         season=seasons[0] if by_day else 1,
         year=year,
         month=month,
@@ -533,6 +544,13 @@ class _ColumnRegression:
         draws = root * ((mean + chance / np.sqrt(precision)) @ axes.T)
         return np.asarray(draws.reshape(-1, *weights.shape))
 
+    def _ends(self, width: int) -> Integers:
+        """Where groups of coefficients end that are worth having together: those of a column."""
+        ends = np.arange(1, len(self.effects.knots))
+        if self.effects.has_days:  # its weekdays stand together, Easter is the last
+            ends = np.append(ends[ends <= self.effects.of_table], len(ends))
+        return np.unique(ends) * width
+
     def solve(self) -> ColumnEffects:
         """The effects with coefficients; a column that is not worth its coefficients has none."""
         terms, product, square, count = self.moments
@@ -543,8 +561,7 @@ class _ColumnRegression:
         if unsure.any():
             weights, covariance = relevant_weights(terms, product, square, count, offered & ~unsure)
         width = self.effects.weights.shape[1]
-        for first in range(0, len(weights), width):
-            column = np.arange(first, first + width)
+        for column in np.split(np.arange(len(weights)), self._ends(width)):
             own = weights[column]
             within = np.ix_(column, column)
             precision = np.linalg.pinv(covariance[within])

@@ -13,6 +13,7 @@ import numpy as np
 from forecast.artifacts.specs import SMALLEST_NORMAL, Spec, of_values
 from forecast.calendar.zones import count_months, first_days
 from forecast.effects.event_effects import EFFECTS_NAMED
+from forecast.effects.period_days import EASTER, TRADING_DAYS, count_period_days
 from forecast.panel.events import day_spans
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import MOST_CATEGORIES, Schema, build_calendar, indicators
@@ -34,11 +35,12 @@ COLUMN_GRID = 2.0**20
 class ColumnEffects:
     """What columns known in advance do to the values of a table.
 
-    Waves of the year follow them as columns of their own, then perhaps one that the day of the
-    month tells: these act at once and evenly.
+    Columns of the calendar follow them, which act at once and evenly: waves of the year, then
+    perhaps one that the day of the month tells; or the days of months and quarters.
     """
 
     multiplies: bool  # whether effects are factors; otherwise they are added
+    of_table: Annotated[int, Spec(low=0)]  # the number of columns that are those of the table
     season: Annotated[int, Spec(low=1)]  # steps of a day; 1 without
     year: Annotated[Numbers, of_values("year", low=1)]  # steps of each wave of the year
     month: Annotated[Numbers, of_values("31")]  # the column of the month by day; 0 without one
@@ -64,9 +66,10 @@ class ColumnEffects:
     draws: Annotated[Numbers, of_values("draws columns terms")]
 
     @property
-    def of_table(self) -> int:
-        """The number of columns that are those of the table."""
-        return len(self.knots) - 2 * len(self.year) - int(self.month.any())
+    def has_days(self) -> bool:
+        """Whether the columns of the calendar are the days of months or quarters."""
+        waves = 2 * len(self.year) + int(self.month.any())
+        return len(self.knots) > self.of_table + waves
 
     @property
     def width(self) -> int:
@@ -128,11 +131,11 @@ class ColumnEffects:
         return effect
 
     def columns(self, known: Numbers, schema: Schema, position: Integers) -> Numbers:
-        """Columns known in advance as numbers, then those of the year and month, [steps, columns].
+        """Columns known in advance as numbers, then those of the calendar, [steps, columns].
 
         `known` is [steps, columns of the table], `position` [steps] the grid position.
         """
-        of_calendar = columns_of_calendar(position, schema, self.year, self.month)
+        of_calendar = columns_of_calendar(position, schema, self.year, self.month, self.has_days)
         return np.concatenate([indicators(known, schema), of_calendar], 1)
 
     def by_part(self, panel: Panel, schema: Schema) -> Iterator[tuple[slice, Numbers]]:
@@ -232,9 +235,11 @@ def waves_of_year(position: Integers, year: Numbers) -> Numbers:
 
 
 def columns_of_calendar(
-    position: Integers, schema: Schema, year: Numbers, month: Numbers
+    position: Integers, schema: Schema, year: Numbers, month: Numbers, has_days: bool
 ) -> Numbers:
-    """Waves of the year and the value of the day in `month`, [steps, columns]."""
+    """Days of the periods, or waves of the year and the day's value in `month`, [steps, columns]."""
+    if has_days:
+        return count_period_days(position, schema)
     waves = waves_of_year(position, year)
     if not month.any():
         return waves
@@ -258,6 +263,9 @@ def describe_columns(effects: ColumnEffects, schema: Schema) -> str:
         places[YEAR] = slice(effects.of_table, effects.of_table + 2 * len(effects.year))
     if effects.month.any():
         places[MONTH] = slice(-1, None)
+    if effects.has_days:
+        places[TRADING_DAYS] = slice(effects.of_table, -1)
+        places[EASTER] = slice(-1, None)
     sizes = {name: float(np.linalg.norm(effects.typical[own])) for name, own in places.items()}
     names = sorted(sizes, key=lambda name: -sizes[name])
     texts = []

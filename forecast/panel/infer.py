@@ -350,8 +350,7 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
     if schema.known:
         lines["known"] += "; predict needs their values of the horizon"
     if schema.holidays:
-        without_effect = f", without effect on steps of {schema.calendar.name}"
-        idle = "" if takes_events(schema.calendar) else without_effect
+        idle = "" if takes_events(schema.calendar) else ", as days that are Sundays"
         regions = {*(panel.regions or [schema.holidays])} - {""}
         names = [f"{region} {region_name(region)}" for region in sorted(regions)]
         prefix = f"{schema.holidays}: " if panel.regions else ""

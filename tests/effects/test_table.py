@@ -173,7 +173,7 @@ def test_holidays_on_months_are_said_to_have_no_effect(forecast: Run, tmp_path: 
         tmp_path / "m.csv", index=False
     )
     shown = forecast("inspect", tmp_path / "m.csv", "--holidays", "US")
-    assert "holidays US United States, without effect on steps of MS" in shown.out
+    assert "holidays US United States, as days that are Sundays" in shown.out
 
 
 def test_a_job_reads_newer_events_every_night(

@@ -44,6 +44,7 @@ EFFECTS = EventEffects(
 
 COLUMN_EFFECTS = ColumnEffects(
     multiplies=True,
+    of_table=2,
     season=24,
     year=np.zeros(0),
     month=np.zeros(31),
