@@ -214,6 +214,34 @@ class Forecaster(ForecasterParams, BaseEstimator):
         totals = forecast(self._build_predictor(), replace(request, sums=sums)).totals
         return self._frame({} if totals is None else totals.columns())
 
+    def orders(
+        self,
+        items: Data,
+        X: Data | None = None,
+        *,
+        future: Data | None = None,
+        origin: Origin | None = None,
+        horizon: int | None = None,
+        **output: Unpack[OutputParams],
+    ) -> pd.DataFrame:
+        """What to order of items: order-up-to levels, safety stocks, quantities, and until when stock lasts.
+
+        Parameters
+        ----------
+        items : a row for each item: its ids, ``lead_time`` and ``review`` in steps, ``service_level`` or
+            ``fill_rate`` in percent, and, if known, ``pack, minimum, on_hand, on_order, lead_time_sd``
+        X, future, origin, horizon, output : as `predict` takes them
+
+        Returns
+        -------
+        A row per item: ids, the last time of the protection period, ``protection`` (its steps),
+        ``mean`` demand, ``order_up_to``, ``safety_stock``, ``order``, and the times ``runs_out_50``
+        and ``runs_out_95``, or ``""``.
+        """
+        request = self._request(X, future, origin, horizon, output)
+        request = replace(request, orders=convert_table(items))
+        return self._frame(forecast(self._build_predictor(), request).orders or {})
+
     def what_if(
         self,
         changed: Mapping[str, object] | Data,

@@ -39,6 +39,7 @@ def build_question(request: Request) -> ForecastRequest:
         sums=request.sums,
         paths=values.get("paths"),
         overrides=values.get("overrides"),
+        orders=values.get("orders"),
     )
     output = values.get("output")
     totals = values.get("totals")
@@ -91,6 +92,8 @@ def put_forecast(answer: Forecast, request: Request) -> int:
     totals = answer.totals
     paths = path_file(request)
     frames = build_frames((part.columns for part in answer.parts), answer.name)
+    if answer.orders is not None:
+        frames = iter([build_frame(answer.orders)])
     if totals is None or request.totals is not None:
         write(frames, request.output, ids)
     else:

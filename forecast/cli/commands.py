@@ -61,7 +61,10 @@ TOTALS_OPTION = Option(
 PATHS_OPTION = Option(
     "--paths N", "write N paths of all series, as NAME.paths.parquet", SUMS_HEADING, type=PATHS
 )
-SUMS_OPTIONS = SumSettings, TOTALS_OPTION, PATHS_OPTION
+ORDERS_OPTION = Option(
+    "--orders FILE", "write what to order of the items in this table instead", SUMS_HEADING
+)
+SUMS_OPTIONS = SumSettings, TOTALS_OPTION, PATHS_OPTION, ORDERS_OPTION
 AS_OF = Option(
     "--as-of TIME", "time at which the age of the data is measured  [default: now]", first=False
 )

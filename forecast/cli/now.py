@@ -74,7 +74,7 @@ def at_once(reading: Reading, request: Request, question: ForecastRequest) -> Fo
             reading,
             settings,
             callbacks=Callbacks(on_baseline=on_baseline),
-            sums=question.sums is not None or question.paths is not None,
+            sums=any((question.sums, question.paths, question.orders)),
             saves=False,
         )
         fitted = fit(asked)

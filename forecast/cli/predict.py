@@ -42,6 +42,7 @@ EXCLUSIVE = {
     **dict.fromkeys(SHARDED, ("origin", "paths")),
     "what_if": (*SHARDED, *TOTALS_OPTIONS, "future_template"),
     "overrides": (*SHARDED, "what_if", "future_template"),
+    "orders": (*SHARDED, *TOTALS_OPTIONS, "what_if", "future_template"),
     "future_template": ("future", "output", *SHARDED, *TOTALS_OPTIONS, *SumSettings.model_fields),
 }
 

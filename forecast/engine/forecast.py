@@ -28,6 +28,7 @@ from forecast.panel.panel import Id, Integers, Panel
 from forecast.panel.schema import Schema, build_calendar
 from forecast.tables.table import Table
 from forecast.threads import OnPart, in_order
+from forecast.totals.orders import order_columns
 from forecast.totals.paths import path_columns
 from forecast.totals.sums import Totals
 
@@ -60,6 +61,9 @@ def forecast_part(predictor: Predictor, request: ForecastRequest) -> Forecast:
     forecasts, _ = apply_overrides(forecasts, predictor.fitted, request.output, request.overrides)
     if totals is not None:
         totals.add(forecasts)
+    orders = None
+    if request.orders is not None:
+        orders = order_columns(predictor, forecasts, request.output, request.orders)
     paths: Iterable[Columns] = ()
     if request.paths is not None:
         paths = path_columns(forecasts, predictor.fitted, request.output, request.paths)
@@ -70,6 +74,7 @@ def forecast_part(predictor: Predictor, request: ForecastRequest) -> Forecast:
         parts=(forecasts,),
         totals=totals,
         paths=paths,
+        orders=orders,
         skipped=forecasts.skipped,
     )
 
@@ -179,8 +184,8 @@ def forecast_large(predictor: Predictor, request: ForecastRequest) -> Forecast |
     """The forecast of a large file; None if it is small, or has to be read as a whole."""
     schema = predictor.fitted.schema
     source = request.source
-    overrides = request.overrides is not None
-    needs_whole = any((request.future, request.origin, request.paths, overrides))
+    by_hand = request.overrides is not None or request.orders is not None
+    needs_whole = any((request.future, request.origin, request.paths, by_hand))
     if needs_whole or not request.in_parts or request.choose is not None:
         return None
     if not isinstance(source, TableFile) or schema.successions:

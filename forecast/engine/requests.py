@@ -125,6 +125,7 @@ class ForecastRequest:
     sums: SumSettings | None = None
     paths: int | None = None  # number of sample paths of all series
     overrides: Any = None  # a table, frame or path of forecasts set by hand
+    orders: Any = None  # a table, frame or path of items, see `order_columns`
     in_parts: bool = True  # whether a large file is forecast part by part
 
     # called with the grid position of the newest value before anything is forecast; may raise
@@ -138,6 +139,9 @@ class ForecastRequest:
         if self.overrides is not None and self.paths:
             problem = "paths are those of the model"
             raise UsageError(problem, setting=Setting("overrides"), cure="leave it out")
+        if self.orders is not None and self.sums is not None:
+            problem = "orders and sums are two tables"
+            raise UsageError(problem, setting=Setting("orders"), cure="ask for one of them")
 
 
 @dataclass(frozen=True)
@@ -152,6 +156,7 @@ class Forecast:
     parts: Iterable[Forecasts]  # of whole series each; a single one if the table is read as a whole
     totals: Totals | None = None  # the sums that were asked for
     paths: Iterable[Columns] = ()
+    orders: Columns | None = None  # what to order, if that was asked
     # why series get no forecast: ``{("store 7",): "missing"}``
     skipped: dict[tuple[str, ...], str] = field(default_factory=dict)
 

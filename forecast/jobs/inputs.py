@@ -45,6 +45,7 @@ from forecast.settings import AFTER_FIT, OutputSettings, TableSettings
 from forecast.tables.reading import load_future, settings_as_at_fit
 from forecast.tables.table import Table
 from forecast.tables.writing import output_columns, refuse_clash
+from forecast.totals.orders import read_items
 from forecast.totals.periods import (
     extend_to_periods,
     find_levels,
@@ -111,6 +112,13 @@ def check_sinks(
         if sink.table is not None:
             sums = sinks.sample_sums(rows, ids, schema, output)
             lines.append(sinks.check_table(sink, sums, keys))
+        if sink.path is not None:
+            lines.append(sinks.check_file(sink.path))
+    if pipeline.orders.items is not None:
+        sink = pipeline.orders.sink(pipeline.sink)
+        if sink.table is not None:
+            orders = sinks.sample_orders(rows, schema)
+            lines.append(sinks.check_table(sink, orders, schema.keys))
         if sink.path is not None:
             lines.append(sinks.check_file(sink.path))
     if takes_over is not None:
@@ -270,6 +278,8 @@ def check_job(pipeline: Pipeline, as_of: str | None = None, take_over: bool = Fa
             lines.append(f"age      the newest value is {age_text(seconds)}")
         check_age(seconds, pipeline.checks, table.name)
         read_overrides(pipeline.table.overrides, schema, panel, (), may_be_over=True)
+        if pipeline.orders.items is not None:
+            read_items(pipeline.orders.items, schema, panel, (), horizon, may_be_gone=True)
         check_periods(pipeline, schema, panel.origin, horizon)
         lines += [f"sink     {line}" for line in of_sinks]
         if pipeline.monitoring.path is not None:

@@ -29,7 +29,7 @@ from forecast.jobs.checks.limits import (
 )
 from forecast.jobs.ledger import KEEP, LEDGER_TABLES
 from forecast.jobs.monitoring import MonitoringSettings
-from forecast.jobs.sinks import SinkSettings, TotalsSettings
+from forecast.jobs.sinks import OrdersSettings, SinkSettings, TotalsSettings
 from forecast.jobs.sources import SourceSettings
 from forecast.logs import MASK, Redactor
 from forecast.settings import PATH_MARK, Facts, SettingsGroup, find_settings, parse_duration
@@ -38,6 +38,7 @@ from forecast.tables.writing import check_output
 
 SQLITE = "sqlite:///"
 SUMS_SECTION = "[[totals]]"
+ORDERS_SECTION = "[orders]"
 OWNERS_TABLE = "forecast_owners"  # database table: which job writes the rows of which series
 MAX_PIPELINE_LENGTH = 1_000_000  # characters of a pipeline file
 REFIT_RULE = re.compile("never|daily|weekly|when worse|every [1-9][0-9]{0,3} days?")
@@ -79,6 +80,9 @@ class Pipeline(JobSettings):
 
     totals: tuple[TotalsSettings, ...] = Field(
         default=(), description="sums of the forecasts, and where they go"
+    )
+    orders: OrdersSettings = Field(
+        default=OrdersSettings(), description="what to order of items, and where that goes"
     )
     source: SourceSettings = Field(description="where the table comes from")
     table: settings.TableSettings = Field(
@@ -123,12 +127,13 @@ class Pipeline(JobSettings):
 
     @property
     def sinks(self) -> dict[str, SinkSettings]:
-        """The sinks of forecasts and of sums, by their tables in the file; [sink] comes first."""
+        """The sinks of forecasts, of sums and of orders, by their tables in the file, in this order."""
         sums = {
             f"{SUMS_SECTION} {number}": totals.sink(self.sink)
             for number, totals in enumerate(self.totals, start=1)
         }
-        return {"[sink]": self.sink, **sums}
+        orders = {} if self.orders.items is None else {ORDERS_SECTION: self.orders.sink(self.sink)}
+        return {"[sink]": self.sink, **sums, **orders}
 
 
 SECTIONS = {
@@ -190,6 +195,7 @@ def files_read(pipeline: Pipeline) -> dict[str, str | None]:
     for section in ("source", "table"):
         for key, path in find_settings(getattr(pipeline, section), PATH_MARK).items():
             files[f"the table of [{section}] {key}"] = path
+    files["the table of [orders] items"] = pipeline.orders.items
     return files
 
 
@@ -347,6 +353,8 @@ def _check_places(pipeline: Pipeline, where: str) -> None:
         {*LEDGER_TABLES, *KEEP, OWNERS_TABLE} if pipeline.ledger == "sink" else {OWNERS_TABLE}
     )
     files = {"[monitoring]": pipeline.monitoring.path}
+    if pipeline.orders.items is None and pipeline.orders != OrdersSettings():
+        raise UsageError(f"{where}{ORDERS_SECTION} names no items; name a table with items")
     places = []
     for name, sink in pipeline.sinks.items():
         with _name_place(f"{where}{name} "):

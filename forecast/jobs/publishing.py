@@ -53,6 +53,7 @@ from forecast.panel.schema import build_calendar
 from forecast.registry import explain_error
 from forecast.settings import Facts
 from forecast.tables.writing import build_frame
+from forecast.totals.orders import order_columns
 from forecast.totals.periods import key_columns
 from forecast.totals.sums import Totals
 from forecast.training.plan import Progress
@@ -165,6 +166,8 @@ class Publication:
         # not earlier, or a run that fails here would seem to have written its output
         written = [places(pipeline, sink) for sink in pipeline.sinks.values()]
         self.record.output |= written[0] | facts
+        if pipeline.orders.items is not None:
+            self.record.output["orders"] = written.pop()
         if len(written) > 1:
             self.record.output["totals"] = written[1:]
         was_settled = self.record.settled
@@ -209,6 +212,18 @@ def build_tables(
             schema=live.schema.model_copy(update={"ids": ids}),
         )
         tables.append(of_sums)
+    if pipeline.orders.items is not None:
+        frame = build_frame(
+            order_columns(live.predictor, forecasts, pipeline.output, pipeline.orders.items, True)
+        )
+        last = calendar.positions(newest) + frame["protection"].to_numpy()
+        of_orders = results(
+            explained=frame,
+            times=calendar.times(last),
+            origins=newest.repeat(len(frame)),
+            schema=live.schema,
+        )
+        tables.append(of_orders)
     return tables
 
 
@@ -304,7 +319,7 @@ def build_publication(
         "skipped": len(forecasts.skipped),
     }
     if pipeline.totals:
-        record.counts["sums"] = sum(len(table.explained) for table in tables[1:])
+        record.counts["sums"] = sum(len(table.explained) for table in tables[1 : 1 + len(totals)])
     skipped = list(forecasts.skipped.items())[:MAX_RECORDED]
     record.skipped = {series_key(ids): status for ids, status in skipped}
 

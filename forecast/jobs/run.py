@@ -36,7 +36,7 @@ from forecast.jobs.publishing import (
     run_to_accept,
 )
 from forecast.jobs.record import Record, sha256_of_file, sha256_of_frame
-from forecast.jobs.sinks import SinkSettings
+from forecast.jobs.sinks import OrdersSettings, SinkSettings
 from forecast.jobs.sum_scores import compute_totals
 from forecast.logs import log
 from forecast.panel.infer import Source
@@ -85,7 +85,8 @@ def run_job(
             check_output(output)
             if pipeline.totals:
                 log.info("totals   are not written: --output takes the place of the sinks")
-            pipeline = pipeline.model_copy(update={"sink": SinkSettings(path=output), "totals": ()})
+            alone = {"sink": SinkSettings(path=output), "totals": (), "orders": OrdersSettings()}
+            pipeline = pipeline.model_copy(update=alone)
         job = pipeline.shown_name
         # runs may follow each other within a second
         started = as_text(datetime.now(UTC), "milliseconds")

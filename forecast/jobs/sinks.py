@@ -27,6 +27,7 @@ from forecast.settings import (
 )
 from forecast.tables.table import Table
 from forecast.tables.writing import build_frame, guard_formulas, output_columns, write_frames
+from forecast.totals.orders import LASTING, ORDER_COLUMNS
 from forecast.totals.sums import sum_columns
 
 SINK_USE = "give it path, or url and table, or several of these"
@@ -47,6 +48,11 @@ class _Places(SettingsGroup):
         description="table of that database: rows are added or replaced by ids, time and origin; "
         "may name a schema",
     )
+
+    def sink(self, series: "SinkSettings") -> "SinkSettings":
+        """Where such a table goes, beside the series."""
+        url = None if self.table is None else series.url
+        return SinkSettings(path=self.path, table=self.table, url=url)
 
 
 class SinkSettings(_Places):
@@ -90,10 +96,13 @@ class TotalsSettings(_Places):
         """What is summed."""
         return SumSettings(sum_by=self.by, sum_every=self.every)
 
-    def sink(self, series: SinkSettings) -> SinkSettings:
-        """Where the sums go, beside the series."""
-        url = None if self.table is None else series.url
-        return SinkSettings(path=self.path, table=self.table, url=url)
+
+class OrdersSettings(_Places):
+    """What to order of items, and where that goes; a table is in the database of the sink."""
+
+    items: FilePath | None = Field(
+        None, description="a table of items: ids, lead_time, review, service_level and so on"
+    )
 
 
 @dataclass(frozen=True)
@@ -221,6 +230,14 @@ def sample_sums(
     rows = rows.assign(**blanks, **numbers)
     rows.loc[0, [*ids]] = ""  # an id is blank if sums run over all its values
     return rows[[*ids, *schema.time, *numbers, *ADDED_COLUMNS[:2]]]
+
+
+def sample_orders(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    """Sample rows of orders."""
+    numbers: Facts = dict.fromkeys(ORDER_COLUMNS, 0.5) | {"protection": 1}
+    numbers |= dict.fromkeys(LASTING, "")
+    rows = rows.assign(**numbers)
+    return rows[[*schema.ids, *schema.time, *numbers, *ADDED_COLUMNS[:2]]]
 
 
 def _times(seconds: Integers, schema: Schema) -> "pd.Index[Any]":

@@ -58,6 +58,9 @@ def write_missing(folder: Path, words: Sequence[str]) -> None:
             if before == "--overrides":
                 overrides().to_csv(path, index=False)
                 continue
+            if before == "--orders":
+                items().to_csv(path, index=False)
+                continue
             columns = [*named.get("--known", []), *named.get("--past", [])]
             if before == "--against":
                 columns += named.get("--against-column", ["forecast"])
@@ -83,6 +86,11 @@ def overrides() -> pd.DataFrame:
         for name, ahead in (("from", 3), ("to", 4))
     }
     return pd.DataFrame({**days, "value": ["+10%"], "who": ["anna"]})
+
+
+def items() -> pd.DataFrame:
+    """Each item is ordered every seven steps, and comes after two."""
+    return pd.DataFrame({"lead_time": [2], "review": [7], "service_level": [95], "on_hand": [60]})
 
 
 def sales(
@@ -169,6 +177,7 @@ def python_names() -> "dict[str, object]":
         "judgement": pd.DataFrame(
             {"from": ["2024-01-18"], "to": ["2024-01-18"], "value": ["+10%"], "who": ["anna"]}
         ),
+        "items": items(),
         "X": windows,
         "y": windows[:, -1],
     }

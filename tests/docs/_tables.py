@@ -5,7 +5,7 @@ import re
 from forecast.jobs.checks.limits import ActualCheckSettings, OutputCheckSettings
 from forecast.jobs.monitoring import MonitoringSettings
 from forecast.jobs.pipeline import JobSettings
-from forecast.jobs.sinks import SinkSettings, TotalsSettings
+from forecast.jobs.sinks import OrdersSettings, SinkSettings, TotalsSettings
 from forecast.jobs.sources import SourceSettings
 from forecast.settings import (
     BacktestSettings,
@@ -36,7 +36,7 @@ GROUPS: tuple[type[SettingsGroup], ...] = (
 )
 FLAGS = {"params": "-p NAME=VALUE", "store": "--artifact"}  # settings whose option has another name
 KEYS: tuple[type[SettingsGroup], ...] = (
-    *(JobSettings, SourceSettings, SinkSettings, TotalsSettings),
+    *(JobSettings, SourceSettings, SinkSettings, TotalsSettings, OrdersSettings),
     *(ActualCheckSettings, OutputCheckSettings, MonitoringSettings),
 )
 
