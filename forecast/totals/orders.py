@@ -188,8 +188,9 @@ def stock_for_fill_rate(whole: Demand, lead: Demand, fill_rate: Numbers) -> Numb
         short_at_end = np.maximum(draws - stock, 0).mean(1)
         short_before = np.maximum(before - stock, 0).mean(1)
         enough = short_at_end - short_before <= allowed
-        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
-    return high
+        low = np.where(enough, low, middle)
+        high = np.where(enough, middle, high)
+    return np.asarray(high)
 
 
 def order_columns(
