@@ -40,6 +40,7 @@ def build_question(request: Request) -> ForecastRequest:
         paths=values.get("paths"),
         overrides=values.get("overrides"),
         orders=values.get("orders"),
+        sheet=values.get("override_sheet") is not None,
     )
     output = values.get("output")
     totals = values.get("totals")
@@ -101,6 +102,8 @@ def put_forecast(answer: Forecast, request: Request) -> int:
             pass
     if totals is not None:
         put_sums(totals, request)
+    if answer.sheet is not None:
+        write(build_frame(answer.sheet), request.override_sheet, ids)
     if paths is not None:
         write(map(build_frame, answer.paths), paths, ids)
     return log_result(answer, request)

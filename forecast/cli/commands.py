@@ -64,7 +64,12 @@ PATHS_OPTION = Option(
 ORDERS_OPTION = Option(
     "--orders FILE", "write what to order of the items in this table instead", SUMS_HEADING
 )
-SUMS_OPTIONS = SumSettings, TOTALS_OPTION, PATHS_OPTION, ORDERS_OPTION
+SHEET_OPTION = Option(
+    "--override-sheet FILE",
+    "write a sheet to fill in, too, which --overrides reads",
+    SUMS_HEADING,
+)
+SUMS_OPTIONS = SumSettings, TOTALS_OPTION, PATHS_OPTION, ORDERS_OPTION, SHEET_OPTION
 AS_OF = Option(
     "--as-of TIME", "time at which the age of the data is measured  [default: now]", first=False
 )

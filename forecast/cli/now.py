@@ -32,7 +32,9 @@ from forecast.totals.sums import sum_columns
 def run(request: Request) -> int:
     checks = request.read_group(CheckSettings)
     instant = parse_as_of(request.as_of)
-    check_outputs(request, request.output, request.totals, path_file(request))
+    check_outputs(
+        request, request.output, request.totals, request.override_sheet, path_file(request)
+    )
     check_output(request.output)
     check_output(request.totals)
     question = build_question(request)

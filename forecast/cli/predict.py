@@ -42,6 +42,7 @@ EXCLUSIVE = {
     **dict.fromkeys(SHARDED, ("origin", "paths")),
     "what_if": (*SHARDED, *TOTALS_OPTIONS, "future_template"),
     "overrides": (*SHARDED, "what_if", "future_template"),
+    "override_sheet": (*SHARDED, "what_if", "future_template"),
     "orders": (*SHARDED, *TOTALS_OPTIONS, "what_if", "future_template"),
     "future_template": ("future", "output", *SHARDED, *TOTALS_OPTIONS, *SumSettings.model_fields),
 }
@@ -82,7 +83,10 @@ def _checked_shards(request: Request) -> int | None:
         flags = ", ".join(as_flag(Setting(name)) for name in reading)
         problem = "it says how a table is read, and no table is; name DATA, or leave it out"
         raise UsageError(f"{flags}: {problem}")
-    written = request.output, request.totals, path_file(request), request.future_template
+    written = (
+        *(request.output, request.totals, request.override_sheet),
+        *(path_file(request), request.future_template),
+    )
     check_outputs(request, *written, store=request.store)
     check_output(request.totals)
     for name, others in EXCLUSIVE.items():

@@ -29,6 +29,7 @@ from forecast.panel.schema import Schema, build_calendar
 from forecast.tables.table import Table
 from forecast.threads import OnPart, in_order
 from forecast.totals.orders import order_columns
+from forecast.totals.override_sheet import sheet_columns
 from forecast.totals.paths import path_columns
 from forecast.totals.sums import Totals
 
@@ -75,6 +76,7 @@ def forecast_part(predictor: Predictor, request: ForecastRequest) -> Forecast:
         totals=totals,
         paths=paths,
         orders=orders,
+        sheet=sheet_columns(forecasts, predictor.fitted.schema, totals) if request.sheet else None,
         skipped=forecasts.skipped,
     )
 
@@ -184,7 +186,7 @@ def forecast_large(predictor: Predictor, request: ForecastRequest) -> Forecast |
     """The forecast of a large file; None if it is small, or has to be read as a whole."""
     schema = predictor.fitted.schema
     source = request.source
-    by_hand = request.overrides is not None or request.orders is not None
+    by_hand = request.overrides is not None or request.orders is not None or request.sheet
     needs_whole = any((request.future, request.origin, request.paths, by_hand))
     if needs_whole or not request.in_parts or request.choose is not None:
         return None

@@ -126,6 +126,7 @@ class ForecastRequest:
     paths: int | None = None  # number of sample paths of all series
     overrides: Any = None  # a table, frame or path of forecasts set by hand
     orders: Any = None  # a table, frame or path of items, see `order_columns`
+    sheet: bool = False  # whether a sheet of overrides is wanted
     in_parts: bool = True  # whether a large file is forecast part by part
 
     # called with the grid position of the newest value before anything is forecast; may raise
@@ -157,6 +158,7 @@ class Forecast:
     totals: Totals | None = None  # the sums that were asked for
     paths: Iterable[Columns] = ()
     orders: Columns | None = None  # what to order, if that was asked
+    sheet: Columns | None = None  # of overrides, if that was asked
     # why series get no forecast: ``{("store 7",): "missing"}``
     skipped: dict[tuple[str, ...], str] = field(default_factory=dict)
 

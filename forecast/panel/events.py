@@ -9,6 +9,7 @@ from operator import contains
 from typing import Any, get_args
 
 import numpy as np
+import pandas as pd
 
 from forecast.calendar.calendar import Calendar, is_daily_or_finer
 from forecast.calendar.parsing import parse_times
@@ -183,6 +184,19 @@ def parse_days(table: Table, column: str, schema: Schema, may_be_blank: bool) ->
     for index, day in zip(np.flatnonzero(filled), wall // DAY, strict=True):
         days[index] = date.fromordinal(int(day) + EPOCH_DAY)
     return days
+
+
+def parse_periods(table: Table, column: str) -> list[tuple[date, date]]:
+    """Parse periods such as 2027, 2027Q1 and 2027-01 into their first and last days, [rows]."""
+    spans = []
+    for row, text in enumerate(cell_texts(table, column)):
+        try:
+            period = pd.Period(text)
+        except ValueError:
+            problem = f"'{text}' is no period, such as 2027, 2027Q1, 2027-01 or 2027-01-31"
+            raise BadData(problem, place=table.place(row), cure="correct the cell") from None
+        spans.append((period.start_time.date(), period.end_time.date()))
+    return spans
 
 
 def _kinds(table: Table) -> list[str]:

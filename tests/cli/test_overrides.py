@@ -1,6 +1,8 @@
 """Forecasts that people override, by `now`, `predict` and from Python."""
 
 from collections.abc import Callable
+from decimal import Decimal
+from math import fsum
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
+from forecast.tables.writing import write_frames
 from tests.conftest import Run
 
 ENDS = ["lo_95", "lo_80", "forecast", "hi_80", "hi_95"]
@@ -157,14 +160,14 @@ def test_quantiles_move_like_the_intervals_that_they_end(predicted: Run) -> None
 
 REFUSED = [
     (f"{HEAD}north,a,{day(2)},+10,anna,", "line 2: '+10' is no override, such as 120"),
-    (f"{HEAD}north,a,{day(2)},,anna,", "line 2: '' is no override"),
+    (f"{HEAD}north,a,{day(2)},,anna,", "line 2: it has no single one of value, total, lock"),
     (f"{HEAD}west,a,{day(2)},5,anna,", "line 2: there is no series west/a;"),
     (f"{HEAD}north,a,{day(0)},5,anna,", "line 2: it ends before the first forecast"),
     (f"{HEAD}north,a,{day(2)},5,,", "line 2: who is blank"),
     (f"{HEAD}north,a,{day(2)},5,anna,\n,,{day(2)},7,b,", "line 3: line 2 overrides the same forecast"),
     (f"from,to,value,who\n{day(2)},{day(1)},5,anna", "line 2: it ends before it begins"),
     (f"from,to,value,who\n{day(2)},,5,anna", "line 2, column 'to'"),
-    (f"Shop,day,value,who\na,{day(2)},5,anna", "column 'Shop' is neither day, value, who, why nor"),
+    (f"Shop,day,value,who\na,{day(2)},5,anna", "column 'Shop' is neither day, value, total, lock, spread, who"),
     (f"day,value\n{day(2)},5", "no column 'who'"),
 ]  # fmt: skip
 
@@ -234,3 +237,87 @@ def test_hours_steps_and_frames(panel_frame: pd.DataFrame) -> None:
     assert (of_day[24:] / before["forecast"][24:]).round(6).eq(1.05).all()
     assert of_day[:24].equals(before["forecast"][:24])
     assert model.totals(every="horizon")["forecast"][0] > totals
+
+
+def test_sums_of_groups_and_periods_are_published_to_the_last_digit(
+    folder: Path, forecast: Run, predicted: Callable[..., Any]
+) -> None:
+    text = (
+        "region,shop,from,to,value,total,lock,who\n"
+        f"south,,{day(1)},{day(5)},,1234.56,,anna\n"
+        f"south,a,{day(2)},{day(2)},7,,,anna\n"
+        f"south,b,{day(3)},{day(3)},,,yes,anna\n"
+        f",,{day(1)},{day(8)},,+10%,,ben\n"
+        ",,,,,,,\n".replace(",,,,,,,", f"north,a,{day(1)},{day(2)},,,,")
+    )
+    before, after = plain(folder, forecast), table(predicted(text).frame)
+    south = after.loc["south"]["forecast"]
+    days = [day(step) for step in range(1, 6)]
+    chosen = south[south.index.get_level_values("day").isin(days)]
+    assert fsum(chosen) == pytest.approx(1234.56, rel=1e-14)
+    assert sum(Decimal(str(number)) for number in chosen) == Decimal("1234.56")
+    assert south[("a", day(2))] == 7
+    assert south[("b", day(3))] == before.loc["south", "b", day(3)]["forecast"]
+    assert after.loc["south", "a", day(7)]["forecast"] == 0  # a closed day
+    model = before["forecast"].copy()
+    changed = after["forecast"]
+    rows = after.index.get_level_values("day").isin(days) & (
+        after.index.get_level_values("region") == "south"
+    )
+    model[rows] = changed[rows]
+    assert fsum(changed) == pytest.approx(1.1 * fsum(model), rel=1e-12)
+    assert (after[ENDS].diff(axis=1).iloc[:, 1:] >= -1e-9).all().all()
+    whole = predicted(text.replace("1234.56", "1234"), "--integer").frame
+    assert table(whole).loc["south"]["forecast"].loc[:, days].sum() == 1234
+
+
+def test_a_period_that_has_begun_counts_what_was_observed(
+    folder: Path, forecast: Run, tmp_path: Path
+) -> None:
+    sales = pd.read_csv(folder / "sales.csv")
+    sales = sales[sales["day"] <= "2024-06-25"]
+    (tmp_path / "june.csv").write_text(sales.to_csv(index=False))
+    (tmp_path / "people.csv").write_text("region,period,total,who\nnorth,2024-06,6000,anna\n")
+    words = ("--id", "region,shop", "--horizon", 8, "--overrides", tmp_path / "people.csv")
+    frame = forecast("now", tmp_path / "june.csv", *words, "--quiet").frame
+    june = frame[(frame["region"] == "north") & (frame["day"] < "2024-07-01")]
+    known = sales[(sales["region"] == "north") & (sales["day"] >= "2024-06-01")]
+    assert fsum([*june["forecast"], known["units"].sum()]) == pytest.approx(6000, rel=1e-12)
+    (tmp_path / "people.csv").write_text("region,period,total,who\nnorth,2024-07,6000,anna\n")
+    refused = forecast("now", tmp_path / "june.csv", *words, "--quiet")
+    assert refused.code == 65
+    assert "line 2: it ends after the last forecast" in refused.err
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".xlsx"])
+def test_a_sheet_that_is_filled_in_is_a_table_of_overrides(
+    folder: Path, forecast: Run, tmp_path: Path, suffix: str
+) -> None:
+    sheet = tmp_path / f"sheet{suffix}"
+    predict = ("predict", "--artifact", folder / "store")
+    words = ("--sum-by", "region", "--sum-every", "horizon", "--totals", tmp_path / "sums.csv")
+    written = forecast(*predict, *words, "--override-sheet", sheet)
+    assert written.code == 0, written.err
+    before = table(written.frame)
+    rows = (
+        pd.read_csv(sheet, dtype=str)
+        if suffix == ".csv"
+        else pd.read_excel(sheet, dtype=str, engine="calamine")
+    )
+    assert rows["from"][:2].str[:10].tolist() == [day(1)] * 2
+    assert rows["to"][:2].str[:10].tolist() == [day(8)] * 2
+    shown = rows["forecast"].astype(float)[2:].to_numpy()
+    np.testing.assert_allclose(shown, before["forecast"].to_numpy())
+    unchanged = forecast(*predict, "--overrides", sheet)
+    assert unchanged.code == 0, unchanged.err
+    pd.testing.assert_frame_equal(table(unchanged.frame), before)
+
+    is_north = (rows["region"] == "north") & rows["shop"].isna()
+    rows.loc[is_north, ["total", "who"]] = ["2000", "anna"]
+    alone = (rows["region"] == "north") & (rows["shop"] == "a") & (rows["from"].str[:10] == day(2))
+    rows.loc[alone, ["value", "who"]] = ["150", "anna"]
+    write_frames([rows.fillna("")], str(sheet))
+    after = table(forecast(*predict, "--overrides", sheet).frame)["forecast"]
+    assert fsum(after.loc["north"]) == 2000
+    assert after["north", "a", day(2)] == 150
+    assert after.loc["south"].equals(before["forecast"].loc["south"])

@@ -49,6 +49,8 @@ SHOWN = {
     "start,end,name,": "the same",
     "shop,product,replaces,": "a table of successors, which a test below reads",
     "shop,from,to,value,": "a table of overrides, which a test below reads",
+    "region,shop,period,total,": "a table of sums, which a test below reads",
+    "shop,lead_time,review,": "a table of the stock, which a test below reads",
     "overrides_by  ": "what status says of ten weeks, which tests/jobs/test_overrides.py runs",
     "date,load,temperature,available_at": "a table of vintages, which a test below reads",
     "effects  ": "a line that a fit prints of a table that is not shipped",
@@ -167,6 +169,25 @@ def test_the_table_of_overrides_is_one(tmp_path: Path) -> None:
     assert found.loc["2026-12-24", "Berlin"] == 0
     assert (found.loc["2026-12-25":"2026-12-26"] == 80).all(axis=None)
     assert found.loc["2026-12-28", "Berlin"] == pytest.approx(1.2 * found.loc["2026-12-28", "Bonn"])
+
+
+def test_the_table_of_sums_is_one(tmp_path: Path) -> None:
+    (block,) = beginning("region,shop,period,total,")
+    overrides = tmp_path / "people.csv"
+    overrides.write_text(block.text, encoding="utf-8")
+    days = pd.date_range("2026-09-07", "2026-12-31").strftime("%Y-%m-%d")
+    week = np.arange(len(days)) % 7
+    shops = {"Bonn": ("south", 2), "Ulm": ("south", 4), "Kiel": ("north", 8)}
+    parts = [
+        pd.DataFrame({"shop": shop, "region": region, "day": days, "y": share * (1 + week)})
+        for shop, (region, share) in shops.items()
+    ]
+    model = Forecaster(model="seasonal-naive", horizon=31, id="shop", static="region")
+    before = model.fit(pd.concat(parts)).predict().groupby("shop")["forecast"].sum()
+    after = model.set_params(overrides=str(overrides)).predict().groupby("shop")["forecast"].sum()
+    assert after["Ulm"] == before["Ulm"]
+    assert after["Bonn"] == pytest.approx(1000 - before["Ulm"])
+    assert after.sum() == pytest.approx(1.05 * (1000 + before["Kiel"]))
 
 
 def test_the_table_of_vintages_is_one() -> None:

@@ -1,6 +1,7 @@
 """A job whose forecasts people override, and what the ledger, status, report and diff say of it."""
 
 import json
+from math import fsum
 
 import numpy as np
 import pandas as pd
@@ -180,6 +181,25 @@ def test_a_blocked_run_publishes_overrides_when_it_is_accepted(
     assert forecast("run", job.file, "--accept").code == 0
     assert pd.read_csv(job.output, index_col=["shop", "day"])["forecast"]["north", day(151)] == 5000
     assert job.ledger(f"SELECT count FROM {OVERRIDES}") == [(1,)]
+
+
+def test_the_value_of_a_sum_is_measured_as_a_sum(job: Job, forecast: Run, at: At) -> None:
+    model = run_at(job, forecast, at, 149)["forecast"]
+    job.write(table='overrides = "people.csv"')
+    rows = "from,to,total,who\n"
+    (job.folder / "people.csv").write_text(f"{rows}{day(151)},{day(153)},300,anna\n")
+    after = run_at(job, forecast, at, 150)["forecast"]
+    days = [day(151), day(152), day(153)]
+    published = after[after.index.get_level_values("day").isin(days)]
+    assert fsum(published) == 300
+    run_at(job, forecast, at, 154)
+    sales = pd.read_csv(job.folder / "sales.csv", index_col=["shop", "day"])["units"]
+    actual = sales[published.index].sum()
+    stored = model[published.index].sum()  # a season is a week: the model says the same
+    (row,) = job.record()["actuals"]["overrides"]
+    assert row["overrides_by"] == "anna"
+    assert row["error"] == pytest.approx(abs(stored - actual), rel=1e-6)
+    assert row["value_added"] == pytest.approx(abs(stored - actual) - abs(300 - actual), rel=1e-6)
 
 
 def test_diff_has_a_step_for_overrides(job: Job, forecast: Run, at: At) -> None:

@@ -229,6 +229,8 @@ def overrides_to_keep(forecasts: Forecasts, overrides: Overrides, schema: Schema
         "model": published - changes[number, step],
         "who": who,
         "why": why,
+        # forecasts that a row changed as a sum count as one
+        "total": np.where(np.isin(row, [one.row for one in overrides.sums]), row, -1),
     }
     return pd.DataFrame(columns)
 
@@ -303,13 +305,20 @@ def _farthest(rows: pd.DataFrame, panel: Panel, schema: Schema) -> list[Facts]:
 def measure_overrides(runs: Iterable[pd.DataFrame], panel: Panel, schema: Schema) -> list[Facts]:
     """By person, how much smaller overrides make the mean absolute error of the model.
 
-    Forecasts whose actual value the panel has count. Those of one run are one observation.
+    Forecasts whose actual value the panel has count, and sums all of whose values it has. Those of
+    one run are one observation.
     """
     frames = list(runs)
     if not frames:
         return []
     overrides = pd.concat(frames).astype({"series": "category"})
     rows = join_actuals(overrides, panel, schema)
+    total = rows.get("total", pd.Series(-1, rows.index)).fillna(-1)
+    alone = np.arange(len(rows)) + 1 + total.max()
+    rows["sum"] = np.where(total >= 0, total, alone)
+    by_sum = rows.groupby(["who", "as_of", "sum"], observed=True)
+    complete = by_sum["actual"].count() == by_sum.size()
+    rows = by_sum[["model", "forecast", "actual"]].sum()[complete]
     rows["error"] = (rows["model"] - rows["actual"]).abs()
     error_published = rows["forecast"] - rows["actual"]
     rows["gain"] = rows["error"] - error_published.abs()
