@@ -1,4 +1,4 @@
-"""A sheet of forecasts and of their sums with blank cells, which people fill in and `--overrides` reads."""
+"""A sheet of forecasts and of their sums with blank cells, which people fill in as overrides."""
 
 import numpy as np
 
